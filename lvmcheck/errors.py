@@ -1,0 +1,65 @@
+"""The one error for anything a person or a file got wrong: it names the place, what came and the nearest valid name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class InputError(ValueError):
+    """Bad input: a suite file, data, checkpoint, history or option that cannot be used as it is.
+
+    Printed as ``where[:line]: [key: ]problem. fix`` on one line, never with a traceback.
+
+    Args:
+        where: the file, option or object at fault, as the person would name it.
+        problem: what was expected and what came.
+        line: 1-based line in ``where``, when known.
+        key: dotted path of the offending key, array or column inside ``where``.
+        fix: what to do next.
+    """
+
+    def __init__(
+        self, where: str | Path, problem: str, *, line: int | None = None, key: str | None = None, fix: str | None = None
+    ) -> None:
+        self.where = str(where)
+        self.problem = problem
+        self.line = line
+        self.key = key
+        self.fix = fix
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        place = self.where if self.line is None else f"{self.where}:{self.line}"
+        key = f"{self.key}: " if self.key else ""
+        problem = self.problem.rstrip(".")
+        fix = f" {self.fix}" if self.fix else ""
+        return f"{place}: {key}{problem}.{fix}"
+
+    def to_json(self) -> dict[str, object]:
+        """A plain dict from which :meth:`from_json` makes the same error in another process."""
+        return {"where": self.where, "problem": self.problem, "line": self.line, "key": self.key, "fix": self.fix}
+
+    @classmethod
+    def from_json(cls, data: dict[str, object]) -> InputError:
+        line, key, fix = data.get("line"), data.get("key"), data.get("fix")
+        return cls(
+            str(data["where"]),
+            str(data["problem"]),
+            line=line if isinstance(line, int) else None,
+            key=None if key is None else str(key),
+            fix=None if fix is None else str(fix),
+        )
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """``Did you mean 'x'?`` for the closest known name, else the list of what exists (at most eight)."""
+    names = sorted(set(known))
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    if not names:
+        return "None exist."
+    shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+    return f"Known: {shown}."
