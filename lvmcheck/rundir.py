@@ -1,0 +1,156 @@
+"""The run directory: the only thing between a trainer and its judges. Names, atomic writes, and a reader that follows.
+
+=================  =====================================================================================
+``run.json``       config, seed, versions, device, source digest; written before the first event
+``events.jsonl``   append-only, one event a line; readable while it grows
+``checkpoints/``   weights and training state
+``output.log``     what the trainer printed (its last and first part)
+``stop.json``      a request to stop, with its reason; the trainer looks at every step
+``judged``         how many bytes of events the live judge has seen
+``verdicts.json``  what the parent decided
+``done.json``      the completion record: written last, with the size and sha256 of the events
+=================  =====================================================================================
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lvmcheck.errors import InputError
+from lvmcheck.events import Event, EventError, parse_line
+from lvmcheck.run import Run, read_json
+
+INFO = "run.json"
+EVENTS = "events.jsonl"
+CHECKPOINTS = "checkpoints"
+OUTPUT = "output.log"
+STOP = "stop.json"
+JUDGED = "judged"
+VERDICTS = "verdicts.json"
+DONE = "done.json"
+FAILURE = "failure.json"
+
+MAX_LINE = 4 << 20  # bytes; a longer line is not an event
+MAX_EVENTS = 2 << 30  # bytes of events.jsonl that are read at all
+
+
+def write_json(path: Path, body: Mapping[str, Any]) -> None:
+    """Publish a JSON object: a reader sees the old file or the new one, never a part.
+
+    Raises:
+        InputError: the disk is full or the directory cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(json.dumps(body, indent=1, default=str).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as problem:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise cannot_write(path, problem) from None
+
+
+def cannot_write(path: Path, problem: OSError) -> InputError:
+    """The error for a disk or a directory that refuses, with the space that is left."""
+    import shutil
+
+    fix = "Give a directory that can be written: --lvm-dir PATH."
+    detail = os.strerror(problem.errno) if problem.errno else str(problem)
+    with contextlib.suppress(OSError):
+        free = shutil.disk_usage(next(p for p in (path, *path.parents) if p.exists())).free
+        detail += f", {free / 1e6:,.1f} MB free"
+        if problem.errno is not None and problem.errno == 28:  # ENOSPC
+            fix = "Free some space or give another place: --lvm-dir PATH. What was written before is kept."
+    return InputError(path, f"cannot be written: {detail}", fix=fix)
+
+
+class Follower:
+    """Reads a run directory while it grows; every call of :meth:`read` returns the run so far.
+
+    A last line without its newline is left for the next call; once the run is over it is dropped and counted.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.offset = 0
+        self.lines = 0
+        self._digest = hashlib.sha256()
+        self._run = Run(path=path)
+
+    def read(self, *, death: str | None = None) -> Run:
+        """The run so far; ``death`` is what the caller knows about a trainer that is gone.
+
+        Raises:
+            InputError: a line that is not an event, or events that changed after the run had ended.
+        """
+        done = read_json(self.path / DONE)  # before the events, so that it never speaks of more than is read
+        fresh, torn = self._fresh_events()
+        info = self._run.info or read_json(self.path / INFO) or {}
+        if fresh or done != self._run.done or death != self._run.death or info is not self._run.info:
+            if done is not None:
+                self._check(done)
+            self._run = Run(
+                events=(*self._run.events, *fresh), info=info, done=done, death=death, path=self.path, torn=torn
+            )
+        return self._run
+
+    def _fresh_events(self) -> tuple[list[Event], int]:
+        try:
+            with (self.path / EVENTS).open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                if size < self.offset:  # a resumed trainer cut back to its checkpoint: read again from the start
+                    self.__init__(self.path)  # type: ignore[misc]
+                if size > MAX_EVENTS:
+                    raise InputError(self.path / EVENTS, f"expected at most {MAX_EVENTS:,} bytes, got {size:,}")
+                file.seek(self.offset)
+                block = file.read()
+        except FileNotFoundError:
+            return [], 0
+        except OSError as problem:
+            raise InputError(self.path / EVENTS, f"cannot be read: {os.strerror(problem.errno or 0)}") from None
+        whole = block.rfind(b"\n") + 1
+        events = [self._parse(line) for line in block[:whole].splitlines()]
+        self.offset += whole
+        self._digest.update(block[:whole])
+        return events, len(block) - whole
+
+    def _parse(self, line: bytes) -> Event:
+        self.lines += 1
+        try:
+            if len(line) > MAX_LINE:
+                raise EventError(f"expected at most {MAX_LINE:,} bytes, got {len(line):,}")
+            return parse_line(line)
+        except EventError as problem:
+            raise InputError(self.path / EVENTS, str(problem), line=self.lines) from None
+
+    def _check(self, done: Mapping[str, Any]) -> None:
+        if done.get("bytes") != self.offset or done.get("sha256") != self._digest.hexdigest():
+            raise InputError(
+                self.path / EVENTS,
+                f"does not match its completion record: expected {done.get('bytes')} bytes with sha256 "
+                f"{str(done.get('sha256'))[:12]}, got {self.offset} with {self._digest.hexdigest()[:12]}; "
+                "it was changed after the run had ended",
+                fix="Train again: --lvm-fresh.",
+            )
+
+
+def load(path: str | os.PathLike[str]) -> Run:
+    """The run in a directory, finished or not.
+
+    Raises:
+        InputError: there is no run, or its events cannot be read.
+    """
+    folder = Path(path)
+    if not (folder / EVENTS).is_file():
+        kind = "a directory without events.jsonl" if folder.is_dir() else "no such directory"
+        raise InputError(folder, f"expected a run directory, got {kind}")
+    return Follower(folder).read()
