@@ -1,0 +1,138 @@
+"""Loss terms as pure functions, and the weighted total that keeps its ledger (facts A3).
+
+P: raw predictions [B, D]; Q: predictions at unit length; Y: targets [B, D], unit vectors as they come from the data.
+Every function returns a scalar with a gradient. A term whose weight is 0 is not computed and is absent, never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lvmcheck.errors import InputError, nearest
+from models.terms import TERMS
+
+EPSILON = 1e-12  # norms below this are not divided out: a zero vector stays zero
+
+
+def unit(x: Tensor) -> Tensor:
+    """Rows at L2 length 1, same shape as ``x``; zero rows stay zero, and so has their cosine with anything."""
+    return F.normalize(x, dim=-1, eps=EPSILON)
+
+
+def mse(raw: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error over B and D of the **raw** prediction.
+
+    On unit vectors it is ``2 (1 - cosine) / D``. The optimum over raw P is lower than over Q, so this training loss and
+    a validation loss on normalised predictions are different quantities.
+    """
+    return F.mse_loss(raw, target)
+
+
+def info_nce(prediction: Tensor, target: Tensor, tau: float = 0.07) -> Tensor:
+    """InfoNCE with in-batch negatives, the **sum** of both directions (van den Oord et al. 2018; symmetric as in CLIP).
+
+    ``CE(Q Y^T / tau, diagonal) + CE(Y Q^T / tau, diagonal)``. Chance is ``2 ln B``; a batch of one has no negatives and
+    gives exactly 0. Adding a constant to a row of logits changes nothing in that direction, so a component that all
+    targets share is invisible to it.
+
+    Args:
+        prediction: Q [B, D] at unit length.
+        target: [B, D], normalised here.
+        tau: temperature, > 0.
+    """
+    return symmetric_cross_entropy(prediction @ unit(target).T / tau)
+
+
+def symmetric_cross_entropy(logits: Tensor) -> Tensor:
+    """Cross-entropy of logits [B, B] against the diagonal along rows, plus the same along columns."""
+    diagonal = torch.arange(len(logits), device=logits.device)
+    return F.cross_entropy(logits, diagonal) + F.cross_entropy(logits.T, diagonal)
+
+
+def moment(raw: Tensor, target: Tensor) -> Tensor:
+    """Squared distance of the batch's per-dimension mean and unbiased standard deviation, each averaged over D.
+
+    Raises:
+        InputError: fewer than two rows, whose unbiased standard deviation does not exist.
+    """
+    _need_spread("moment", raw)
+    mean = (raw.mean(dim=0) - target.mean(dim=0)).square().mean()
+    return mean + (raw.std(dim=0) - target.std(dim=0)).square().mean()
+
+
+def variance(prediction: Tensor) -> Tensor:
+    """Hinge ``mean_d relu(1 - std_b Q_d)`` on predictions at unit length (the term of VICReg, Bardes et al. 2022).
+
+    Unit vectors in D dimensions have a mean standard deviation of at most ``sqrt(B / ((B - 1) D))``, so the hinge can
+    never be satisfied: its value stays above ``1 - 1/sqrt(D)`` but for the factor of B, 0.964 at D = 768 (facts A3).
+
+    Raises:
+        InputError: fewer than two rows, whose unbiased standard deviation does not exist.
+    """
+    _need_spread("variance", prediction)
+    return F.relu(1.0 - prediction.std(dim=0)).mean()
+
+
+def _need_spread(term: str, rows: Tensor) -> None:
+    if len(rows) < 2:
+        raise InputError(
+            f"loss {term}",
+            f"needs a batch of at least 2 rows, got {len(rows)}: one row has no standard deviation",
+            fix="Choose a batch_size that leaves no batch of one.",
+        )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a loss term may use: raw P, prediction Q, target Y, each [B, D], and the temperature."""
+
+    raw: Tensor
+    prediction: Tensor
+    target: Tensor
+    tau: float = 0.07
+
+
+LOSSES: Mapping[str, Callable[[Batch], Tensor]] = dict(
+    zip(
+        TERMS,
+        (
+            lambda batch: mse(batch.raw, batch.target),
+            lambda batch: info_nce(batch.prediction, batch.target, batch.tau),
+            lambda batch: moment(batch.raw, batch.target),
+            lambda batch: variance(batch.prediction),
+        ),
+        strict=True,
+    )
+)
+NEEDS_TWO_ROWS = ("moment", "variance")
+
+Terms = dict[str, tuple[float, Tensor]]
+
+
+def compute_terms(weights: Mapping[str, float], batch: Batch) -> Terms:
+    """``{name: (weight, unweighted value)}`` of the terms with a weight above 0; the others are not computed.
+
+    Raises:
+        InputError: a name that is no loss term.
+    """
+    for name in weights:
+        if name not in LOSSES:
+            raise InputError("loss", "no such loss term", key=f"run.loss.{name}", fix=nearest(name, LOSSES))
+    return {name: (weight, LOSSES[name](batch)) for name, weight in weights.items() if weight > 0}
+
+
+def weighted_total(terms: Terms) -> Tensor:
+    """``sum(weight * value)`` in the order of the terms: the number that is optimised, and what the ledger must sum to.
+
+    Raises:
+        InputError: no terms.
+    """
+    if not terms:
+        raise InputError("loss", "expected at least one term with a weight above 0, got none", key="run.loss")
+    parts = [weight * value for weight, value in terms.values()]
+    return torch.stack(parts).sum() if len(parts) > 1 else parts[0]

@@ -1,0 +1,68 @@
+"""AMN, the attention mixture network: a mean of the context plus a learned residual.
+
+The architecture of the seeds (facts A1). It sees no order: permuting the context changes nothing. At initialisation the
+residual's norm is about sqrt(d_model), far above the baseline's, so an untrained AMN has a cosine near 0.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from lvmcheck.errors import InputError
+from models.losses import unit
+
+
+class AMN(nn.Module):
+    """Predicts the next unit vector from ``T`` context vectors of the same width.
+
+    With x [B, T, D]: baseline ``b = mean_t x_t``; ``a = softmax_t(W_q b . W_k x_t / sqrt(d_model))``; mixture
+    ``c = sum_t a_t x_t`` of the raw inputs; ``raw = b + MLP([b, c])``; the prediction is ``raw`` at unit length.
+    1,510,912 parameters at the default widths.
+
+    Args:
+        input_dim: D, width of a vector; the output has the same width.
+        d_model: width of keys and query, and of the MLP's second layer.
+        hidden_dim: width of the MLP's first layer.
+    """
+
+    def __init__(self, input_dim: int = 768, d_model: int = 256, hidden_dim: int = 512) -> None:
+        super().__init__()
+        self.input_dim = input_dim
+        self.scale = 1.0 / math.sqrt(d_model)
+        self.key = nn.Linear(input_dim, d_model)
+        self.query = nn.Linear(input_dim, d_model)
+        self.residual = nn.Sequential(
+            nn.Linear(2 * input_dim, hidden_dim),
+            nn.GELU(),
+            nn.LayerNorm(hidden_dim),
+            nn.Linear(hidden_dim, d_model),
+            nn.GELU(),
+            nn.LayerNorm(d_model),
+            nn.Linear(d_model, input_dim),
+        )
+
+    def forward(
+        self, x: Tensor, return_raw: bool = False, return_attention: bool = False
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """The prediction [B, D] at unit length.
+
+        With ``return_attention``, which takes precedence, ``(prediction, attention [B, T])``; with ``return_raw``,
+        ``(raw [B, D], prediction)``.
+
+        Raises:
+            InputError: ``x`` is not [B, T >= 1, input_dim].
+        """
+        if x.ndim != 3 or x.shape[1] < 1 or x.shape[2] != self.input_dim:
+            raise InputError("model amn", f"expected a context [B, T, {self.input_dim}], got {list(x.shape)}")
+        baseline = x.mean(dim=1)
+        scores = torch.bmm(self.key(x), self.query(baseline).unsqueeze(2)).squeeze(2) * self.scale
+        attention = torch.softmax(scores, dim=1)
+        mixture = torch.bmm(attention.unsqueeze(1), x).squeeze(1)
+        raw = baseline + self.residual(torch.cat((baseline, mixture), dim=1))
+        prediction = unit(raw)
+        if return_attention:
+            return prediction, attention
+        return (raw, prediction) if return_raw else prediction
