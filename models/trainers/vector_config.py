@@ -1,0 +1,174 @@
+"""The [run] table of the vector trainer, checked before torch or numpy is imported."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
+from lvmcheck.errors import InputError, nearest
+from models.registry import check_parameters
+from models.terms import TERMS
+
+WHERE = "trainer vector"
+
+METRICS: tuple[str, ...] = (
+    "train_loss",  # the optimised total, mean over the samples of the epoch
+    *(f"train_loss_{term}" for term in TERMS),  # unweighted terms; one that is not computed is absent
+    "train_cosine",  # running: each batch before its own update
+    "train_eval_loss",  # a fixed sample of training windows, in eval mode, defined as val_loss
+    "train_eval_cosine",
+    "val_loss",  # mean squared error of the prediction at unit length: 2 (1 - val_cosine) / D for unit targets
+    "val_cosine",
+    "val_margin_over_mean_of_context",  # val_cosine minus that of the mean of the context on the same windows
+    "val_mean_direction",  # mean cosine of predictions with the targets' mean direction
+    "val_target_mean_direction",  # the same of the targets themselves: what a sound predictor approaches
+    "val_self_similarity",  # mean cosine of two predictions; 1 is a collapsed model
+    "ood_cosine",  # all OOD windows together, through the same model object
+    "ood_margin_over_mean_of_context",
+    "lr",  # used at the last step of the epoch
+)
+"""Every metric that the trainer can log at the end of an epoch."""
+
+Positive = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[int, Field(ge=0)]
+Weight = Annotated[float, Field(ge=0)]
+
+
+class Config(BaseModel):
+    """How one run is trained. Strict and frozen: unknown keys, and values of another type, are refused.
+
+    ``lr``, ``lr_min`` are per step; ``window`` and ``term_grads_every`` count optimizer steps; ``clip_norm`` 0 is off.
+    """
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+    model: dict[str, Any]
+    data: dict[str, Any]
+    loss: dict[str, Weight]
+    epochs: Positive
+    batch_size: Positive = 32
+    lr: Annotated[float, Field(gt=0)] = 5e-4
+    tau: Annotated[float, Field(gt=0)] = 0.07
+    schedule: Literal["constant", "plateau", "cosine"] = "plateau"
+    lr_min: Annotated[float, Field(ge=0)] = 0.0
+    warmup_steps: NotNegative = 0
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    clip_norm: Annotated[float, Field(ge=0)] = 1.0
+    seed: NotNegative = 0
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    threads: Positive = 1
+    window: Positive = 50
+    term_grads_every: NotNegative = 100
+    eval_batch_size: Positive = 512
+
+    @field_validator("model")
+    @classmethod
+    def _model(cls, value: dict[str, Any]) -> dict[str, Any]:
+        params = dict(value)
+        kind = params.pop("kind", None)
+        if not isinstance(kind, str):
+            raise InputError(WHERE, "expected the name of a model", key="model.kind")
+        check_parameters(kind, params)
+        return value
+
+    @field_validator("data")
+    @classmethod
+    def _data(cls, value: dict[str, Any]) -> dict[str, Any]:
+        _data_config().validate_data_config(value)
+        return value
+
+    @field_validator("loss", mode="before")
+    @classmethod
+    def _loss(cls, value: object) -> object:
+        for name in value if isinstance(value, Mapping) else ():
+            if name not in TERMS:
+                raise InputError(WHERE, "no such loss term", key=f"loss.{name}", fix=nearest(str(name), TERMS))
+        return value
+
+    @model_validator(mode="after")
+    def _together(self) -> Config:
+        if not any(weight > 0 for weight in self.loss.values()):
+            raise InputError(WHERE, "expected at least one loss term with a weight above 0, got none", key="loss")
+        if self.lr_min > self.lr:
+            raise InputError(WHERE, f"expected at most lr = {self.lr:g}, got {self.lr_min:g}", key="lr_min")
+        if self.lr_min and self.schedule != "cosine":
+            raise InputError(WHERE, f"only the cosine schedule has it, got schedule {self.schedule!r}", key="lr_min")
+        if self.warmup_steps and self.schedule == "plateau":
+            raise InputError(WHERE, "the plateau schedule has no warm-up", key="warmup_steps")
+        return self
+
+
+def parse(config: Mapping[str, object]) -> Config:
+    """The config, checked.
+
+    Raises:
+        InputError: the first thing wrong; ``key`` is its dotted path below [run].
+    """
+    try:
+        return Config.model_validate(dict(config))
+    except InputError as error:
+        raise _below_run(error) from None
+    except ValidationError as error:
+        raise _plain(error.errors(include_url=False)[0]) from None
+
+
+def validate(config: Mapping[str, object]) -> None:
+    """Raises InputError when the trainer cannot use ``config``; imports neither torch nor numpy."""
+    parse(config)
+
+
+def input_files(config: Mapping[str, object]) -> list[Path]:
+    """The files whose content decides the data of this config: part of what a cached run depends on."""
+    return cast(list[Path], _data_config().input_files(cast(Mapping[str, object], config["data"])))
+
+
+def _data_config() -> Any:
+    return importlib.import_module("models.data.config")
+
+
+def _below_run(error: InputError) -> InputError:
+    key = None if error.key is None else error.key.removeprefix("run.")
+    return InputError(error.where, error.problem, line=error.line, key=key, fix=error.fix)
+
+
+def _plain(error: ErrorDetails) -> InputError:
+    """Pydantic's first error in our words."""
+    cause = error.get("ctx", {}).get("error")
+    if isinstance(cause, InputError):
+        return _below_run(cause)
+    fix = None
+    key, got = ".".join(str(part) for part in error["loc"]), error["input"]
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        problem, fix = "no such key", nearest(key, Config.model_fields)
+    elif kind == "missing":
+        problem = "expected a value, got none"
+    elif kind == "literal_error":
+        known = Config.model_fields[key].annotation.__args__  # type: ignore[union-attr]
+        problem, fix = f"no such {key} {got!r}", nearest(str(got), known)
+    else:
+        problem = f"expected {_wanted(error)}, got {_shown(got)}"
+    return InputError(WHERE, problem, key=key, fix=fix)
+
+
+_TYPES = {"int": "an integer", "float": "a number", "string": "a string", "dict": "a table"}
+
+
+def _wanted(error: ErrorDetails) -> str:
+    for kind, words in _TYPES.items():
+        if error["type"].startswith(kind):
+            return words
+    limits = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+    for limit, words in limits.items():
+        if limit in error.get("ctx", {}):
+            return f"{words} {error['ctx'][limit]:g}"
+    return "a finite number" if error["type"] == "finite_number" else error["msg"]
+
+
+def _shown(value: object) -> str:
+    return f"string {value!r}" if isinstance(value, str) else repr(value)[:60]
