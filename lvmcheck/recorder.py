@@ -11,7 +11,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,9 +22,6 @@ from lvmcheck.errors import InputError
 from lvmcheck.run import read_json
 from lvmcheck.window import StepRow, summarise
 
-JUDGE_WAIT = 5.0
-"""Seconds the end of an epoch waits for a live judge before training goes on without its answer."""
-
 
 class Recorder:
     """Reports one run. Make it with :func:`record`; a launched trainer receives one.
@@ -33,9 +30,21 @@ class Recorder:
         path: the run directory.
         resume: directory of the checkpoint to continue from, or None for a fresh start.
         steps: optimizer steps reported so far.
+        written: bytes of events written so far.
+
+    Args:
+        judge: called after each line that can decide a check, with True at the end of an epoch: lets a live judge
+            answer before the next step, so that an abort costs no training.
     """
 
-    def __init__(self, path: Path, *, window: int = 50, live: bool = False, resume: Path | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        window: int = 50,
+        judge: Callable[[Recorder, bool], None] | None = None,
+        resume: Path | None = None,
+    ) -> None:
         if window < 1:
             raise InputError("Recorder", f"window: expected at least 1 step, got {window}")
         self.path = path
@@ -43,7 +52,7 @@ class Recorder:
         self.steps = 0
         self.epochs = 0
         self.window = window
-        self._live = live
+        self._judge = judge
         self._rows: list[StepRow] = []
         self._stop_file = str(path / rundir.STOP)
         self._stop: str | None = None
@@ -101,6 +110,10 @@ class Recorder:
             self._write(ev.Stop(t=self._now(), epoch=self.epochs, step=self.steps, reason=reason))
 
     @property
+    def written(self) -> int:
+        return self._offset
+
+    @property
     def stop_reason(self) -> str | None:
         return self._stop
 
@@ -120,7 +133,8 @@ class Recorder:
         )
         self.epochs = epoch
         os.fsync(self._fd)
-        self._await_judge()
+        if self._judge is not None:
+            self._judge(self, True)
         self._epoch_began = self._window_began = time.monotonic()
 
     def data(
@@ -162,24 +176,19 @@ class Recorder:
         self._write(ev.Note(t=self._now(), text=text))
 
     # -- beginning and end -------------------------------------------------------------------------------------------
-    @property
-    def offset(self) -> int:
-        """Bytes of events written so far: a checkpoint stores it, and :meth:`begin` cuts back to it on resume."""
-        self._finish_window()
-        return self._offset
-
-    def begin(self, *, keep_bytes: int = 0, steps: int = 0, epochs: int = 0) -> None:
-        """Write the first event, after cutting the events back to what the resumed checkpoint knew."""
-        os.ftruncate(self._fd, keep_bytes)
+    def begin(self) -> None:
+        """Write the first event; events that are there already end with the checkpoint this run resumes from."""
         kept = (self.path / rundir.EVENTS).read_bytes()
         self._digest, self._offset = hashlib.sha256(kept), len(kept)
-        self.steps, self.epochs = steps, epochs
         if kept:
             last = ev.parse_line(kept.splitlines()[-1])
+            if not isinstance(last, ev.Checkpoint):
+                raise InputError(self.path / rundir.EVENTS, "expected to end with a checkpoint to resume from")
+            self.steps, self.epochs = last.step, last.epoch
             self._origin = time.monotonic() - last.t
         self._epoch_began = self._window_began = time.monotonic()
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        self._write(ev.Begin(t=self._now(), time=stamp, resumed_at_step=steps if keep_bytes else None))
+        self._write(ev.Begin(t=self._now(), time=stamp, resumed_at_step=self.steps if kept else None))
 
     def close(self, status: str, *, reason: str | None = None) -> None:
         """Write the completion record: ``finished``, ``stopped``, ``interrupted`` or ``failed``."""
@@ -228,6 +237,8 @@ class Recorder:
         )
         self._window_began = now
         self._write(window)
+        if self._judge is not None:
+            self._judge(self, False)
 
     def _write(self, event: ev.Event) -> None:
         if self._closed:
@@ -242,23 +253,6 @@ class Recorder:
             raise rundir.cannot_write(self.path / rundir.EVENTS, problem) from None
         self._offset += len(line)
         self._digest.update(line)
-
-    def _await_judge(self) -> None:
-        """Let the live judge answer before the next step, so that an abort costs no training at all."""
-        if not self._live:
-            return
-        judged = self.path / rundir.JUDGED
-        limit = time.monotonic() + JUDGE_WAIT
-        while time.monotonic() < limit:
-            try:
-                if int(judged.read_bytes() or b"0") >= self._offset:
-                    return
-            except (OSError, ValueError):
-                pass
-            if self.stop:
-                return
-            time.sleep(0.002)
-        self._live = False  # nobody judges any more: never wait again
 
 
 def record(

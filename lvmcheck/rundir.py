@@ -8,6 +8,7 @@
 ``stop.json``      a request to stop, with its reason; the trainer looks at every step
 ``judged``         how many bytes of events the live judge has seen
 ``verdicts.json``  what the parent decided
+``failure.json``   how the trainer failed, in its own words
 ``done.json``      the completion record: written last, with the size and sha256 of the events
 =================  =====================================================================================
 """
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from lvmcheck.errors import InputError
-from lvmcheck.events import Event, EventError, parse_line
+from lvmcheck.events import Checkpoint, Event, EventError, parse_line
 from lvmcheck.run import Run, read_json
 
 INFO = "run.json"
@@ -81,10 +82,13 @@ class Follower:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._restart()
+
+    def _restart(self) -> None:
         self.offset = 0
         self.lines = 0
         self._digest = hashlib.sha256()
-        self._run = Run(path=path)
+        self._run = Run(path=self.path)
 
     def read(self, *, death: str | None = None) -> Run:
         """The run so far; ``death`` is what the caller knows about a trainer that is gone.
@@ -108,7 +112,7 @@ class Follower:
             with (self.path / EVENTS).open("rb") as file:
                 size = os.fstat(file.fileno()).st_size
                 if size < self.offset:  # a resumed trainer cut back to its checkpoint: read again from the start
-                    self.__init__(self.path)  # type: ignore[misc]
+                    self._restart()
                 if size > MAX_EVENTS:
                     raise InputError(self.path / EVENTS, f"expected at most {MAX_EVENTS:,} bytes, got {size:,}")
                 file.seek(self.offset)
@@ -141,6 +145,30 @@ class Follower:
                 "it was changed after the run had ended",
                 fix="Train again: --lvm-fresh.",
             )
+
+
+def cut_to_checkpoint(folder: Path) -> Path | None:
+    """Make an ended run ready to be continued: cut its events back to the last checkpoint that is still there.
+
+    Returns:
+        The checkpoint's directory, or None when there is nothing to continue from (and nothing was changed).
+    """
+    raw = (folder / EVENTS).read_bytes() if (folder / EVENTS).exists() else b""
+    end, found = 0, None
+    for line in raw.splitlines(keepends=True):
+        end += len(line)
+        if b'"event":"checkpoint"' not in line or not line.endswith(b"\n"):
+            continue
+        with contextlib.suppress(EventError):
+            event = parse_line(line)
+            if isinstance(event, Checkpoint) and event.name == "last" and (folder / event.path).exists():
+                found = (end, folder / event.path)
+    if found is None:
+        return None
+    for name in (DONE, STOP, JUDGED, FAILURE, VERDICTS):
+        (folder / name).unlink(missing_ok=True)
+    os.truncate(folder / EVENTS, found[0])
+    return found[1]
 
 
 def load(path: str | os.PathLike[str]) -> Run:
