@@ -1,0 +1,126 @@
+"""What a suite file says, typed: the suite, its checks and what a suite of known failures expects of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from lvmcheck.suite.source import Source
+
+if TYPE_CHECKING:
+    from lvmcheck.check import Check
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expect:
+    """For suites of known failures: the item passes only if its check fails in this way.
+
+    Args:
+        outcome: what the check must come to.
+        says: every one of these must occur in its message, upper or lower case alike.
+        within_epoch: the epoch by whose end it must have failed.
+    """
+
+    outcome: Literal["failed"] = "failed"
+    says: tuple[str, ...] = ()
+    within_epoch: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckEntry:
+    """One ``[[check]]``.
+
+    Args:
+        use: name of the check, or ``package.module:Class``.
+        name: the entry's own name, in place of the check's label.
+        params: the check's own keys, as its fields want them.
+        check: the check made of them.
+        source: where the criterion comes from.
+        abort: a fail stops the run.
+        profiles: the profiles it belongs to; None means all.
+        calibrated_on: the data on which its bounds were chosen.
+        expect: how it must fail, in a suite of known failures.
+        line: 1-based line of ``[[check]]``.
+        lines: 1-based line of each of its keys.
+    """
+
+    use: str
+    name: str | None = None
+    params: Mapping[str, object]
+    check: Check
+    source: str | None = None
+    abort: bool = False
+    profiles: tuple[str, ...] | None = None
+    calibrated_on: str | None = None
+    expect: Expect | None = None
+    line: int
+    lines: Mapping[str, int]
+
+    @property
+    def node(self) -> str:
+        """The name of its pytest item below the seed: ``cosine_floor[train_cosine@1]``."""
+        return self.name or self.check.label()
+
+    def belongs(self, profile: str) -> bool:
+        return self.profiles is None or profile in self.profiles
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """One suite at one profile.
+
+    Args:
+        path: the file, as it was named.
+        name: folder below the nearest folder called ``suites``, such as ``known_failures/amn_790k_attempt_2``; a file
+            of another name than ``suite.toml`` adds its stem.
+        about: what it is for, in its author's words.
+        profile: the chosen profile; ``profiles`` are those that can be chosen.
+        trainer: as written; :func:`lvmcheck.suite.trainer.find_trainer` resolves it.
+        config: ``[run]`` with the profile and the overrides merged in, without trainer and seeds: plain values.
+        seeds: distinct, in the order written; each is one run.
+        checks: the checks of this profile in the order of the file.
+        declared: how many checks the file has over all profiles.
+        overridden: dotted keys below ``[run]`` that an override has set.
+    """
+
+    path: Path
+    name: str
+    about: str
+    profile: str
+    profiles: tuple[str, ...]
+    trainer: str
+    config: Mapping[str, object]
+    seeds: tuple[int, ...]
+    checks: tuple[CheckEntry, ...]
+    declared: int
+    overridden: tuple[str, ...] = ()
+    origin: Source = field(repr=False, compare=False)
+
+    def where(self, dotted: str) -> tuple[Path, int | None]:
+        """File and line that decide a key: ``run.loss.mse`` may stand in the profile's table.
+
+        The line is that of the longest known part of the key, and None for what an override has set.
+        """
+        head, *rest = dotted.split(".")
+        if head != "run":
+            return self.path, self.origin.lines.nearest((head, *rest))
+        if any(covers(key, tuple(rest)) for key in self.overridden):
+            return self.path, None
+        return self.path, self.origin.lines.nearest(run_path(self.origin, self.profile, tuple(rest)))
+
+
+def run_path(source: Source, profile: str, key: tuple[str, ...]) -> tuple[str, ...]:
+    """Where a key below ``[run]`` was decided: the longest part that the profile names, if as long as that in [run]."""
+    for size in range(len(key), 0, -1):
+        for front in (("profile", profile), ("run",)):
+            if source.lines.exact((*front, *key[:size])) is not None:
+                return (*front, *key)
+    return ("run", *key)
+
+
+def covers(key: str, asked: tuple[str, ...]) -> bool:
+    """Whether the dotted ``key`` is ``asked`` or a table that holds it."""
+    front = tuple(key.split("."))
+    return asked[: len(front)] == front

@@ -1,0 +1,58 @@
+"""Checks of a user's own repository, for the tests of suite files."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from lvmcheck.check import Check, at_least, missing_metric
+from lvmcheck.finding import Finding, Outcome, failed, passed, pending
+from lvmcheck.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Floor(Check):
+    """The metric is at least ``floor`` at ``epoch``."""
+
+    metric: str
+    epoch: int
+    floor: float
+    abort_below: float | None = None
+    side: Literal["left", "right"] = "left"
+    weights: tuple[float, ...] = ()
+    terms: dict[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        if not -1 <= self.floor <= 1:
+            raise ValueError(f"floor: expected -1..1, got {self.floor}")
+        if self.abort_below is not None and self.abort_below > self.floor:
+            raise ValueError(f"abort_below: expected at most floor {self.floor}, got {self.abort_below}")
+
+    def detail(self) -> str:
+        return f"{self.metric}@{self.epoch}"
+
+    def judge(self, run: Run) -> Outcome:
+        value = run.metric(self.metric).at(self.epoch)
+        if value is None:
+            return missing_metric(run, self.metric) or pending(f"epoch {self.epoch}")
+        return at_least(Finding(what=self.metric, measured=value, wanted=f"at least {self.floor}"), self.floor)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finite(Check):
+    """The training loss is a number."""
+
+    def judge(self, run: Run) -> Outcome:
+        values = run.metric("train_loss").values
+        if not len(values):
+            return pending("the first epoch")
+        finding = Finding(what="train loss", measured=float(values[-1]), wanted="finite")
+        return passed(finding) if math.isfinite(values[-1]) else failed(finding)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hiding(Check):
+    """A defect: its field hides a key that every entry has."""
+
+    source: int = 0

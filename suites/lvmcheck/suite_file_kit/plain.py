@@ -1,0 +1,3 @@
+"""A trainer without a schema."""
+
+raise RuntimeError("reading a suite must not import its trainer")
