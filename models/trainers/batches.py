@@ -1,0 +1,74 @@
+"""Batches of windows as tensors, in an order that seed and epoch alone decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lvmcheck.errors import InputError
+from models.data.store import Corpus, Windows
+from models.losses import NEEDS_TWO_ROWS
+
+
+def epoch_order(seed: int, epoch: int, size: int) -> NDArray[np.int64]:
+    """A permutation of ``size`` windows, the same for the same seed and epoch whatever was drawn before."""
+    return np.random.Generator(np.random.PCG64([seed, epoch])).permutation(size)
+
+
+class Loader:
+    """Gathers batches into one reused block of memory and moves them to the device.
+
+    A batch is valid until the next one is gathered.
+    """
+
+    def __init__(self, windows: Windows, batch_size: int, device: torch.device) -> None:
+        self.windows = windows
+        self.batch_size = min(batch_size, len(windows))
+        self.device = device
+        self.block = np.empty((self.batch_size, windows.context + 1, windows.dim), dtype=np.float32)
+
+    def __len__(self) -> int:
+        """Batches of an epoch; a short last one counts and is kept."""
+        return -(-len(self.windows) // self.batch_size)
+
+    def gather(self, chosen: NDArray[np.int64] | slice) -> tuple[Tensor, Tensor]:
+        """Context [B, T, D] and target [B, D], float32 on the device."""
+        context, target = self.windows.batch(chosen, out=self.block)
+        return torch.from_numpy(context).to(self.device), torch.from_numpy(target).to(self.device)
+
+    def shuffled(self, seed: int, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of that epoch from batch ``first`` on."""
+        order = epoch_order(seed, epoch, len(self.windows))
+        for start in range(first * self.batch_size, len(order), self.batch_size):
+            yield self.gather(order[start : start + self.batch_size])
+
+    def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """All windows once, in their order."""
+        for start in range(0, len(self.windows), self.batch_size):
+            yield self.gather(slice(start, min(start + self.batch_size, len(self.windows))))
+
+
+def sample(windows: Windows, size: int, seed: int) -> Windows:
+    """At most ``size`` windows chosen by ``seed``, with a copy of their vectors alone: the rest can be freed."""
+    chosen = np.sort(epoch_order(seed, 0, len(windows))[:size])
+    used, index = np.unique(windows.rows(chosen), return_inverse=True)
+    corpus = Corpus(windows.corpus.name, windows.corpus.vectors[used], windows.corpus.article[used])
+    return Windows(corpus, windows.context, index=index.reshape(len(chosen), -1).astype(np.int32))
+
+
+def check_sizes(windows: Windows, batch_size: int, weights: dict[str, float]) -> None:
+    """Raises InputError when an epoch of ``windows`` cannot be cut into batches that the loss terms can use."""
+    if len(windows) < batch_size:
+        problem = f"expected at least a batch of {batch_size} training windows, got {len(windows)}"
+        raise InputError("trainer vector", problem, key="run.batch_size")
+    spread = [term for term in NEEDS_TWO_ROWS if weights.get(term, 0.0) > 0]
+    if spread and (batch_size == 1 or len(windows) % batch_size == 1):
+        raise InputError(
+            "trainer vector",
+            f"{len(windows):,} windows in batches of {batch_size} leave a batch of one, and {spread[0]} needs two rows",
+            key="run.batch_size",
+        )

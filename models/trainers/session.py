@@ -1,0 +1,53 @@
+"""The process a run trains in: device, threads, seeds and deterministic algorithms, put back afterwards."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from lvmcheck.errors import InputError
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of that name; "auto" takes cuda, then mps, then the CPU.
+
+    Raises:
+        InputError: this machine does not have it.
+    """
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = next(kind for kind, here in present.items() if here)
+    if not present.get(name, False):
+        here = ", ".join(sorted(kind for kind, found in present.items() if found))
+        raise InputError("trainer vector", f"no device {name!r} here; there is: {here}", key="run.device")
+    return torch.device(name)
+
+
+@contextmanager
+def reproducible(seed: int, threads: int) -> Iterator[None]:
+    """Seeds Python, numpy and torch, fixes the number of threads and turns on deterministic algorithms.
+
+    Threads and determinism are put back at the end; the random states are not, as after any training.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts; without it cuBLAS may vary
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    memory: Any = torch.utils.deterministic
+    fill = memory.fill_uninitialized_memory
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    memory.fill_uninitialized_memory = False  # it only hides reads of memory nobody wrote
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        torch.use_deterministic_algorithms(before[1])
+        memory.fill_uninitialized_memory = fill
