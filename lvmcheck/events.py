@@ -243,7 +243,7 @@ def _typed(f: dataclasses.Field[Any], value: Any, name: str) -> Any:
     declared = str(f.type)
     if f.name == "terms":
         return {key: _term(item, where) for key, item in _mapping(value, where).items()}
-    if f.name in _NUMBERS:
+    if f.name in _NUMBERS and declared.startswith("Mapping"):
         return {key: _float(item, f"{where}, {key!r}") for key, item in _mapping(value, where).items()}
     if declared.startswith("Mapping"):
         return _mapping(value, where)

@@ -1,0 +1,1 @@
+"""Starts trainers, follows them, judges them while they train, and stops them."""

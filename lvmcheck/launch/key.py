@@ -1,0 +1,76 @@
+"""The key of a run: equal keys promise equal numbers, so a finished run may be reused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from lvmcheck.errors import InputError
+from lvmcheck.launch.source import source_digest
+from lvmcheck.run import read_json
+from lvmcheck.rundir import write_json
+
+LIBRARIES = ("torch", "numpy")
+
+
+def run_key(
+    trainer_module: str, config: Mapping[str, Any], seed: int, *, device: str, inputs: Iterable[Path], cache: Path
+) -> dict[str, Any]:
+    """Everything that decides a run's numbers, and ``key``, the sha256 over it.
+
+    Args:
+        config: the merged ``[run]`` table as the trainer receives it.
+        device: device kind the run is expected on.
+        inputs: files whose content is input (data).
+        cache: where content hashes of unchanged files are remembered.
+    """
+    parts = {
+        "config": dict(config),
+        "seed": seed,
+        "source": source_digest(trainer_module),
+        "inputs": {str(path): file_digest(path, cache) for path in sorted(inputs)},
+        "versions": {"python": platform.python_version(), **{name: version_of(name) for name in LIBRARIES}},
+        "device": device,
+        "machine": platform.machine(),
+    }
+    canonical = json.dumps(parts, sort_keys=True, default=str)
+    return {**parts, "key": hashlib.sha256(canonical.encode()).hexdigest()}
+
+
+def version_of(distribution: str) -> str:
+    """Installed version, without importing the library."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def file_digest(path: Path, cache: Path) -> str:
+    """sha256 of a file's content, remembered under size, both times and inode (a changed content changes ctime)."""
+    try:
+        stat = path.stat()
+    except OSError as problem:
+        raise InputError(path, f"cannot be read: {os.strerror(problem.errno or 0)}") from None
+    name = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:24]
+    stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+    remembered = cache / f"{name}.json"
+    known = read_json(remembered)
+    if known is not None and known.get("stamp") == stamp:
+        return str(known["sha256"])
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as problem:
+        raise InputError(path, f"cannot be read: {os.strerror(problem.errno or 0)}") from None
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return digest  # an unwritable place is reported when the run directory is made
+    write_json(remembered, {"path": str(path), "stamp": stamp, "sha256": digest})
+    return digest

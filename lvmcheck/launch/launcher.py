@@ -1,0 +1,144 @@
+"""All trials of a session: one thread starts, follows and judges them, so that an abort never waits for pytest."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+from filelock import FileLock, Timeout
+
+from lvmcheck.launch.device import cores
+from lvmcheck.launch.plan import Plan, Settings
+from lvmcheck.launch.trial import State, Trial
+from lvmcheck.suite import CheckEntry, Suite
+
+POLL = 0.01
+"""Seconds between two looks at the running trials."""
+
+
+class Launcher:
+    """Owns the trials of a session. Use from one thread; judging happens on another."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.trials: dict[tuple[str, int], Trial] = {}
+        self._active: list[Trial] = []
+        self._guard = threading.RLock()
+        self._changed = threading.Condition(self._guard)
+        self._thread: threading.Thread | None = None
+        self._closing = False
+        self._crash: BaseException | None = None
+
+    # -- what is wanted ----------------------------------------------------------------------------------------------
+    def want(self, suite: Suite, seed: int, entries: Iterable[CheckEntry] = (), *, whole: bool = False) -> Trial:
+        """Register checks (or with ``whole`` the run to its end) of one suite and seed, before anything starts."""
+        key = (str(suite.path), seed)
+        trial = self.trials.get(key)
+        if trial is None:
+            trial = self.trials[key] = Trial(Plan(suite, seed, self.settings), ())
+        trial.entries = (*trial.entries, *(entry for entry in entries if entry not in trial.entries))
+        trial.whole = trial.whole or whole
+        return trial
+
+    def siblings(self, trial: Trial) -> list[Trial]:
+        """The trials of the same suite, in the order of their seeds."""
+        return [other for other in self.trials.values() if other.plan.suite.path == trial.plan.suite.path]
+
+    # -- waiting -----------------------------------------------------------------------------------------------------
+    def wait(self, trial: Trial, node: str | None, tell: Callable[[], None]) -> None:
+        """Return when the check ``node`` of the trial is decided, or with None when the trial is over.
+
+        Args:
+            tell: called a few times a second in the caller's thread, for the live line.
+        """
+        self._activate(trial)
+        if self.settings.inprocess:
+            self._run_here(trial)
+            tell()
+            return
+        with self._changed:
+            while not self._decided(trial, node):
+                self._changed.wait(0.1)
+                tell()
+                if self._crash is not None:
+                    raise self._crash
+        tell()
+
+    def _decided(self, trial: Trial, node: str | None) -> bool:
+        if trial.over:
+            return True
+        outcome = trial.outcomes.get(node) if node is not None else None
+        return outcome is not None and outcome.decided
+
+    def _activate(self, trial: Trial) -> None:
+        """Start the trial and, as slots allow, the other seeds of its suite."""
+        with self._guard:
+            for sibling in [trial] if self.settings.inprocess else self.siblings(trial):
+                if sibling not in self._active:
+                    self._active.append(sibling)
+            if self._thread is None and not self.settings.inprocess:
+                self._thread = threading.Thread(target=self._loop, name="lvmcheck-launcher", daemon=True)
+                self._thread.start()
+
+    def _loop(self) -> None:
+        try:
+            while not self._closing:
+                with self._changed:
+                    self._poll_all()
+                    self._changed.notify_all()
+                time.sleep(POLL)
+        except BaseException as problem:
+            self._crash = problem
+
+    def _poll_all(self) -> None:
+        for trial in self._active:
+            if trial.over:
+                continue
+            trial.poll(self._take_slot)
+            if trial.state is State.WAITING and (reason := self._pointless(trial)):
+                trial.cancel(reason)
+
+    def _pointless(self, trial: Trial) -> str | None:
+        """Why another seed need not start: one is doomed already and every seed must pass."""
+        for other in self.siblings(trial):
+            if other.doomed_by is None:
+                continue
+            entry = next(entry for entry in other.entries if entry.node == other.doomed_by)
+            if entry.expect is None:
+                return f"seed{other.plan.seed} was stopped by {other.doomed_by}, and every seed must pass"
+        return None
+
+    def _take_slot(self, plan: Plan) -> FileLock | None:
+        """A place to train: as many as cores allow on a CPU, one on an accelerator, over all processes of this home."""
+        places = 1
+        if plan.device == "cpu":
+            places = self.settings.jobs or max(1, cores() // plan.threads)
+        folder = self.settings.home / "slots"
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in range(places):
+            lock = FileLock(folder / f"{plan.device}-{number}.lock", thread_local=False)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                continue
+            return lock
+        return None
+
+    def _run_here(self, trial: Trial) -> None:
+        while not trial.over:
+            trial.poll(self._take_slot)
+            if trial.state is State.TRAINING:
+                trial.train_here()
+            elif not trial.over:
+                time.sleep(POLL)
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+    def close(self, reason: str) -> None:
+        """Stop whatever still trains; its run directory stays readable and can be continued."""
+        self._closing = True
+        if self._thread is not None:
+            self._thread.join(timeout=30.0)
+        for trial in self._active:
+            if not trial.over:
+                trial.cancel(reason)

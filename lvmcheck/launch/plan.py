@@ -1,0 +1,175 @@
+"""What is to be trained and judged: one suite at one seed, resolved to a key and a directory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lvmcheck.check import judge
+from lvmcheck.errors import InputError
+from lvmcheck.finding import Outcome, Status, failed, not_applicable, passed, pending
+from lvmcheck.launch.device import guess_device
+from lvmcheck.launch.key import run_key
+from lvmcheck.run import Run
+from lvmcheck.suite import CheckEntry, Suite, find_trainer
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How this session launches runs.
+
+    Args:
+        home: the folder for runs, caches and locks (``.lvmcheck``).
+        root: working directory of trainers.
+        session: identifies this pytest session, shared by all xdist workers.
+        jobs: trainers at a time on the CPU; 0 means as many as cores allow.
+        fresh: never reuse a run of another session.
+        inprocess: train in this process, for debuggers.
+    """
+
+    home: Path
+    root: Path
+    session: str
+    jobs: int = 0
+    fresh: bool = False
+    inprocess: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One suite at one seed."""
+
+    suite: Suite
+    seed: int
+    settings: Settings = field(repr=False)
+
+    @property
+    def title(self) -> str:
+        return f"{self.suite.name} seed{self.seed}"
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """What the trainer receives."""
+        return {**self.suite.config, "seed": self.seed}
+
+    @property
+    def threads(self) -> int:
+        threads = self.config.get("threads", 1)
+        return threads if isinstance(threads, int) else 1
+
+    @cached_property
+    def device(self) -> str:
+        """Device kind this run is expected on, without importing torch."""
+        return guess_device(str(self.config.get("device", "auto")))
+
+    @cached_property
+    def trainer(self) -> str:
+        found = find_trainer(self.suite.trainer)
+        return f"{found.module}:{found.function}"
+
+    @cached_property
+    def key(self) -> dict[str, Any]:
+        """The parts of the run's key and ``key`` itself.
+
+        Raises:
+            InputError: an input file cannot be read.
+        """
+        found = find_trainer(self.suite.trainer)
+        schema = found.schema()
+        inputs: Iterable[Path] = schema.input_files(self.config) if hasattr(schema, "input_files") else ()  # type: ignore[union-attr]
+        cache = self.settings.home / "cache" / "digests"
+        return run_key(found.module, self.config, self.seed, device=self.device, inputs=inputs, cache=cache)
+
+    @property
+    def folder(self) -> Path:
+        name = f"{self.suite.profile}-seed{self.seed}-{self.key['key'][:8]}"
+        return self.settings.home / "runs" / Path(self.suite.name) / name
+
+    def info(self) -> dict[str, Any]:
+        """What ``run.json`` says beside versions and time."""
+        return {
+            "suite": self.suite.name,
+            "suite_file": str(self.suite.path),
+            "profile": self.suite.profile,
+            "seed": self.seed,
+            "trainer": self.trainer,
+            "config": self.config,
+            "device": self.device,
+            "key": self.key["key"],
+            "source": self.key["source"],
+            "inputs": self.key["inputs"],
+            "session": self.settings.session,
+        }
+
+    def locate(self, error: InputError) -> InputError:
+        """An error of the trainer about its config, with file and line of the suite."""
+        if error.key is None or error.line is not None:
+            return error
+        path, line = self.suite.where(f"run.{error.key}")
+        return InputError(path, f"{error.key}: {error.problem}", line=line, fix=error.fix)
+
+
+def judge_entry(entry: CheckEntry, run: Run) -> Outcome:
+    """The settled outcome of one suite entry on a run so far, before what the entry expects of it."""
+    if entry.calibrated_on is not None:
+        if run.data_name is None:
+            return pending("the data are not known yet") if not run.over else judge(entry.check, run)
+        if run.data_name != entry.calibrated_on:
+            return not_applicable(
+                f"its bound was chosen on {entry.calibrated_on!r} and this run uses {run.data_name!r}; "
+                "the floors that come from the data decide instead"
+            )
+    outcome = judge(entry.check, run)
+    if entry.abort and outcome.status is Status.FAILED:
+        return Outcome(
+            status=outcome.status,
+            finding=outcome.finding,
+            reason=outcome.reason,
+            evaluated=outcome.evaluated,
+            abort=True,
+        )
+    return outcome
+
+
+def as_expected(entry: CheckEntry, outcome: Outcome, message: str) -> Outcome:
+    """What a suite of known failures makes of an outcome: a pass only if it failed as the entry expects.
+
+    Args:
+        message: everything the person would read, in which the words of ``says`` must occur.
+    """
+    expect = entry.expect
+    if expect is None or outcome.finding is None:
+        if expect is not None and outcome.status is not Status.PENDING:
+            return _unexpected(outcome, f"expected to fail on a measurement, but it was: {outcome.status.value}")
+        return outcome
+    if outcome.status is Status.PENDING:
+        return outcome
+    if outcome.status is not Status.FAILED:
+        return _unexpected(outcome, f"expected to fail, but it {outcome.status.value}")
+    unsaid = [word for word in expect.says if word.lower() not in message.lower()]
+    if unsaid:
+        return _unexpected(outcome, f"it failed, but its message does not say {unsaid[0]!r}")
+    epoch = outcome.finding.epoch
+    if expect.within_epoch is not None and (epoch is None or epoch > expect.within_epoch):
+        return _unexpected(outcome, f"it failed at epoch {epoch}, expected within epoch {expect.within_epoch}")
+    return passed(outcome.finding, evaluated=max(1, outcome.evaluated))
+
+
+def _unexpected(outcome: Outcome, why: str) -> Outcome:
+    finding = outcome.finding
+    if finding is None:
+        return Outcome(status=Status.FAILED, reason=f"{why}: {outcome.reason}", evaluated=outcome.evaluated)
+    return failed(
+        type(finding)(
+            what=finding.what,
+            measured=finding.measured,
+            wanted=f"{finding.wanted} to fail here: {why}",
+            epoch=finding.epoch,
+            step=finding.step,
+            evidence=finding.evidence,
+        ),
+        evaluated=outcome.evaluated,
+    )

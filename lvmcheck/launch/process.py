@@ -1,0 +1,125 @@
+"""A trainer's process as the parent sees it: started in its own group, its output kept within bounds, always ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from pathlib import Path
+
+from lvmcheck import rundir
+
+HEAD_BYTES = 1 << 20
+TAIL_BYTES = 256 << 10
+"""Of everything the trainer prints, the first megabyte and the last quarter are kept."""
+
+
+class TrainerProcess:
+    """A running ``lvmcheck.launch.worker``."""
+
+    def __init__(self, folder: Path, *, threads: int, seed: int, cwd: Path, resume: Path | None = None) -> None:
+        self.folder = folder
+        command = [sys.executable, "-m", "lvmcheck.launch.worker", str(folder), *([str(resume)] if resume else [])]
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+            env=environment(threads=threads, seed=seed),
+            start_new_session=True,  # a Ctrl-C reaches the parent alone, which then asks the trainer to stop
+        )
+        self._pump = threading.Thread(target=self._keep_output, name="lvmcheck-output", daemon=True)
+        self._pump.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def exit_code(self) -> int | None:
+        """None while it runs; negative for a signal."""
+        return self._process.poll()
+
+    def ended(self) -> str:
+        """How it ended, in words."""
+        code = self._process.poll()
+        if code is None:
+            return "still running"
+        if code >= 0:
+            return f"exited {code}"
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        return f"killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+
+    def stop(self, *, grace: float = 8.0) -> None:
+        """Ask the trainer to end, then insist; its whole process group goes."""
+        if self._process.poll() is None:
+            self._signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=grace)
+        self._signal(signal.SIGKILL)  # also what it may have left behind in its group
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=5.0)
+        self._pump.join(timeout=2.0)
+
+    def wait_output(self) -> None:
+        """Let the last output arrive after the process has ended."""
+        self._pump.join(timeout=2.0)
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
+
+    def _keep_output(self) -> None:
+        assert self._process.stdout is not None
+        head, tail, tail_size, dropped = 0, deque[bytes](), 0, 0
+        try:
+            with (self.folder / rundir.OUTPUT).open("ab", buffering=0) as log:
+                while block := os.read(self._process.stdout.fileno(), 1 << 16):
+                    if head < HEAD_BYTES:
+                        head += log.write(block) or 0
+                        continue
+                    tail.append(block)
+                    tail_size += len(block)
+                    while tail_size > TAIL_BYTES + (1 << 16):
+                        gone = tail.popleft()
+                        tail_size -= len(gone)
+                        dropped += len(gone)
+                if tail:
+                    log.write(f"\n[... {dropped:,} bytes not kept ...]\n".encode() + b"".join(tail))
+        except OSError:  # a full disk must not block the trainer on a full pipe
+            while os.read(self._process.stdout.fileno(), 1 << 16):
+                pass
+        finally:
+            self._process.stdout.close()
+
+
+def environment(*, threads: int, seed: int) -> dict[str, str]:
+    """The trainer's environment: what the parent can import it can, and as little as possible is left to chance."""
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path for path in (os.getcwd(), *sys.path) if path),  # noqa: PTH109
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONHASHSEED": str(seed % 4294967296),
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    }
+
+
+def last_lines(folder: Path, count: int = 12) -> list[str]:
+    """The last lines that the trainer printed, at most ``count``, without control characters."""
+    try:
+        with (folder / rundir.OUTPUT).open("rb") as log:
+            log.seek(max(0, os.fstat(log.fileno()).st_size - 16_384))
+            text = log.read().decode("utf-8", "replace")
+    except OSError:
+        return []
+    lines = ["".join(c if c.isprintable() else " " for c in line)[:300] for line in text.splitlines()]
+    return [line.rstrip() for line in lines if line.strip()][-count:]

@@ -1,0 +1,65 @@
+"""Which source files decide a run, and their digest: part of the key under which a finished run is reused."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.machinery
+import importlib.util
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+RECORDER = ("events.py", "recorder.py", "window.py")
+"""Files of lvmcheck itself that a trainer runs through; checks and reports do not decide what a run says."""
+
+
+def source_digest(module: str) -> str:
+    """sha256 over the trainer's local source: its whole package, and local modules that it imports, transitively."""
+    digest = hashlib.sha256()
+    package = Path(__file__).parents[1]
+    for path in sorted({*source_files(module), *(package / name for name in RECORDER)}):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def source_files(module: str) -> set[Path]:
+    """Every ``.py`` file that can decide what the trainer in ``module`` does, outside installed packages."""
+    waiting, seen, files = [module.partition(".")[0]], {"lvmcheck"}, set[Path]()
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name in sys.stdlib_module_names:
+            continue
+        seen.add(name)
+        for path in _local_files(name):
+            files.add(path)
+            waiting.extend(_imported(path))
+    return files
+
+
+def _local_files(name: str) -> list[Path]:
+    """Files of the top-level module or package ``name``; none when it is installed or cannot be found."""
+    spec = importlib.machinery.PathFinder.find_spec(name)
+    if spec is None:
+        return []
+    if spec.submodule_search_locations:
+        roots = [Path(place) for place in spec.submodule_search_locations]
+        files = [path for root in roots for path in sorted(root.rglob("*.py"))]
+    else:
+        files = [Path(spec.origin)] if spec.origin and spec.origin.endswith(".py") else []
+    installed = [Path(sysconfig.get_path(kind)).resolve() for kind in ("purelib", "platlib", "stdlib")]
+    return [path for path in files if not any(path.resolve().is_relative_to(place) for place in installed)]
+
+
+def _imported(path: Path) -> Iterator[str]:
+    """Top-level names that a file imports, wherever in the file."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]

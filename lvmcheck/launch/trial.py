@@ -1,0 +1,326 @@
+"""One run of one plan: reused, trained here, or followed while another process trains it; judged all the while."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from lvmcheck import rundir
+from lvmcheck.errors import InputError
+from lvmcheck.events import Epoch
+from lvmcheck.finding import Outcome, Status, error
+from lvmcheck.launch.plan import Plan, judge_entry
+from lvmcheck.launch.process import TrainerProcess, last_lines
+from lvmcheck.recorder import Recorder, make_run, move_aside
+from lvmcheck.run import Run, read_json
+from lvmcheck.suite import CheckEntry
+
+ALL_DECIDED = "every check that was asked for is decided"
+
+
+class State(Enum):
+    """Where a trial stands."""
+
+    NEW = auto()
+    WAITING = auto()  # it will be trained here, once a slot is free
+    TRAINING = auto()
+    FOLLOWING = auto()  # another process trains it
+    OVER = auto()
+
+
+@dataclass
+class Trial:
+    """A plan on its way to verdicts. Call :meth:`poll` until :attr:`over`.
+
+    Args:
+        plan: what to train.
+        entries: the checks that were asked for.
+        whole: whether something needs the run to its end (the ``run`` fixture).
+    """
+
+    plan: Plan
+    entries: tuple[CheckEntry, ...]
+    whole: bool = False
+
+    def __post_init__(self) -> None:
+        self.state = State.NEW
+        self.run = Run()
+        self.outcomes: dict[str, Outcome] = {}
+        self.reused: str | None = None
+        self.problem: InputError | None = None
+        self.raised: BaseException | None = None
+        self.not_started: str | None = None
+        self.process: TrainerProcess | None = None
+        self.doomed_by: str | None = None
+        self._lock: FileLock | None = None
+        self._slot: FileLock | None = None
+        self._follower: rundir.Follower | None = None
+        self._stopping = False
+        self._judged = -1
+        self._resume: Path | None = None
+
+    @property
+    def over(self) -> bool:
+        return self.state is State.OVER
+
+    @property
+    def folder(self) -> Path:
+        return self.plan.folder
+
+    # -- one step of whatever is going on ----------------------------------------------------------------------------
+    def poll(self, take_slot: Callable[[Plan], FileLock | None]) -> None:
+        """Do what can be done without waiting. Problems of the input end the trial and are kept."""
+        try:
+            if self.state is State.NEW:
+                self._arrive()
+            if self.state is State.WAITING:
+                self._slot = take_slot(self.plan)
+                if self._slot is not None:
+                    self._start()
+            elif self.state is State.TRAINING and self.process is not None:
+                self._watch(self.process)
+            elif self.state is State.FOLLOWING:
+                self._follow()
+        except InputError as problem:
+            self._give_up(problem)
+
+    def _arrive(self) -> None:
+        """Decide between reuse, training here and following another process."""
+        _make_room(self.folder)
+        lock = FileLock(f"{self.folder}.lock", thread_local=False)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            self._follower = rundir.Follower(self.folder)
+            self.state = State.FOLLOWING
+            return
+        except OSError as problem:
+            raise rundir.cannot_write(self.folder, problem) from None
+        self._lock = lock
+        if self._reusable():
+            self._settle()
+        else:
+            self.state = State.WAITING
+
+    def _reusable(self) -> bool:
+        """Whether what is on disk answers everything; if not, make way for training (a fresh run, or a longer one)."""
+        info = read_json(self.folder / rundir.INFO)
+        if info is None:
+            if self.folder.exists():
+                move_aside(self.folder)
+            return False
+        ours = info.get("session") == self.plan.settings.session
+        if self.plan.settings.fresh and not ours:
+            move_aside(self.folder)
+            return False
+        self._follower = rundir.Follower(self.folder)
+        failure = read_json(self.folder / rundir.FAILURE) or {}
+        if failure and ours:  # it failed in this session already, perhaps in another xdist worker
+            self._take_failure(failure)
+            return True
+        try:
+            run = self._follower.read()
+        except InputError:
+            move_aside(self.folder)
+            return False
+        if run.done is None or not (run.finished or self._answers(run)):
+            self._follower = None
+            return False
+        self.run = run
+        if not ours:
+            self.reused = str(info.get("created", ""))[:16].replace("T", " ")
+        return True
+
+    def _answers(self, run: Run) -> bool:
+        """Whether a run that was stopped early decides all that is asked for now, or dooms the run again."""
+        going = replace(run, done=None, death=None)
+        outcomes = [judge_entry(entry, going) for entry in self.entries]
+        doomed = any(outcome.abort for outcome in outcomes)
+        return doomed or (not self.whole and all(outcome.decided for outcome in outcomes))
+
+    def _start(self) -> None:
+        if (self.folder / rundir.INFO).exists():
+            self._resume = rundir.cut_to_checkpoint(self.folder)
+            if self._resume is None:
+                move_aside(self.folder)
+        if self._resume is None:
+            make_run(self.folder, self.plan.info())
+        else:
+            info = read_json(self.folder / rundir.INFO) or {}
+            rundir.write_json(self.folder / rundir.INFO, {**info, "session": self.plan.settings.session})
+        self._follower = rundir.Follower(self.folder)
+        self.state = State.TRAINING
+        if self.plan.settings.inprocess:
+            return
+        self.process = TrainerProcess(
+            self.folder,
+            threads=self.plan.threads,
+            seed=self.plan.seed,
+            cwd=self.plan.settings.root,
+            resume=self._resume,
+        )
+
+    def _watch(self, process: TrainerProcess) -> None:
+        code = process.exit_code()  # asked before reading, so that the last events are not missed
+        self._read()
+        if code is None:
+            self._judge_live()
+            return
+        process.wait_output()
+        process.stop()
+        if self.run.done is None:
+            self._take_failure(self._record_death(process.ended()))
+        self._settle()
+
+    def _follow(self) -> None:
+        assert self._follower is not None
+        try:
+            self._read()
+        except InputError:
+            self._follower = rundir.Follower(self.folder)  # it was being replaced
+            return
+        self._judge_open()
+        lock = FileLock(f"{self.folder}.lock", thread_local=False)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return
+        lock.release()
+        self.state = State.NEW  # the other process has let go: look again at what it left
+
+    # -- judging -----------------------------------------------------------------------------------------------------
+    def _read(self) -> None:
+        assert self._follower is not None
+        self.run = self._follower.read()
+
+    def _judge_open(self) -> None:
+        for entry in self.entries:
+            known = self.outcomes.get(entry.node)
+            if known is None or not known.decided:
+                self.outcomes[entry.node] = judge_entry(entry, self.run)
+
+    def _judge_live(self) -> None:
+        """Judge what has arrived, ask the trainer to stop if that is the answer, and tell it how far was judged."""
+        assert self._follower is not None
+        if self._follower.offset == self._judged:
+            return
+        if not self.run.over:
+            self._judge_open()
+            reason = self._stop_reason()
+            if reason is not None and not self._stopping:
+                self._stopping = True
+                rundir.write_json(self.folder / rundir.STOP, {"reason": reason})
+        self._judged = self._follower.offset
+        (self.folder / rundir.JUDGED).write_text(str(self._judged))
+
+    def _stop_reason(self) -> str | None:
+        for entry in self.entries:
+            outcome = self.outcomes[entry.node]
+            if outcome.status is Status.FAILED and outcome.abort:
+                self.doomed_by = entry.node
+                return entry.node
+        if not self.whole and all(outcome.decided for outcome in self.outcomes.values()):
+            return ALL_DECIDED
+        return None
+
+    def _settle(self) -> None:
+        """The run is over: settle what is open, write the verdicts, let others in."""
+        self._judge_open()
+        self.doomed_by = self.doomed_by or next(
+            (entry.node for entry in self.entries if self.outcomes[entry.node].abort), None
+        )
+        self.state = State.OVER
+        self._release()
+
+    # -- ends --------------------------------------------------------------------------------------------------------
+    def train_here(self) -> None:
+        """Train in this process (``--lvm-inprocess``); what the trainer raises is kept in :attr:`raised`."""
+        from lvmcheck.launch.worker import run_trainer, write_failure
+
+        def judge_now(recorder: Recorder, epoch_ended: bool) -> None:
+            del recorder, epoch_ended
+            self._read()
+            self._judge_live()
+
+        window = int(self.plan.config.get("window", 50))
+        recorder = Recorder(self.folder, window=window, judge=judge_now, resume=self._resume)
+        try:
+            run_trainer(self.plan.trainer, dict(self.plan.config), recorder)
+        except Exception as problem:
+            self.raised = problem
+            write_failure(self.folder, problem)
+        self._read()
+        if self.run.done is None:
+            self._take_failure(self._record_death("raised"))
+        self._settle()
+
+    def _record_death(self, how: str) -> dict[str, Any]:
+        failure = read_json(self.folder / rundir.FAILURE) or {}
+        said = f": {failure['type']}: {failure['message']}" if "type" in failure else ""
+        death = f"the trainer {how} before its completion record was written{said}"
+        body = {**failure, "death": death, "session": self.plan.settings.session}
+        rundir.write_json(self.folder / rundir.FAILURE, body)
+        return body
+
+    def _take_failure(self, failure: dict[str, Any]) -> None:
+        if isinstance(failure.get("input"), dict):
+            self.problem = self.plan.locate(InputError.from_json(failure["input"]))
+        assert self._follower is not None
+        self.run = self._follower.read(death=str(failure.get("death", "the trainer failed")))
+
+    def _give_up(self, problem: InputError) -> None:
+        self.problem = problem
+        self.run = replace(self.run, death=str(problem))
+        if self.process is not None:
+            self.process.stop()
+        for entry in self.entries:
+            known = self.outcomes.get(entry.node)
+            if known is None or not known.decided:
+                self.outcomes[entry.node] = error(str(problem))
+        self.state = State.OVER
+        self._release()
+
+    def cancel(self, reason: str) -> None:
+        """Never start (another seed has decided the answer), or stop now (the session ends)."""
+        if self.state is State.TRAINING and self.process is not None:
+            rundir.write_json(self.folder / rundir.STOP, {"reason": reason})
+            self.process.stop()
+            self._read()
+            self._settle()
+        elif not self.over:
+            self.not_started = reason
+            for entry in self.entries:
+                self.outcomes[entry.node] = error(f"not started: {reason}")
+            self.state = State.OVER
+            self._release()
+
+    def _release(self) -> None:
+        for lock in (self._slot, self._lock):
+            if lock is not None:
+                lock.release()
+        self._slot = self._lock = None
+
+    def last_output(self) -> list[str]:
+        """The last lines that the trainer printed, for the message of its failure."""
+        return last_lines(self.folder) if self.run.death is not None and self.problem is None else []
+
+    def saved_epochs(self) -> tuple[int, float] | None:
+        """Epochs that were not trained because the run was stopped, and about how many seconds they would have cost."""
+        planned, run = self.plan.config.get("epochs"), self.run
+        if not isinstance(planned, int) or run.done is None or run.done.get("status") != "stopped":
+            return None
+        left = planned - run.last_epoch
+        known = [event.seconds for event in run.of(Epoch) if event.seconds]
+        return (left, left * sum(known) / len(known)) if known and left > 0 else None
+
+
+def _make_room(folder: Path) -> None:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise rundir.cannot_write(folder.parent, problem) from None

@@ -1,0 +1,133 @@
+"""The trainer's process: ``python -m lvmcheck.launch.worker RUN_DIRECTORY [CHECKPOINT]``.
+
+Imports the trainer, hands it its config and a recorder, and writes the completion record last. Whatever happens here,
+the parent believes only that record.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import importlib
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from lvmcheck import rundir
+from lvmcheck.errors import InputError, nearest
+from lvmcheck.recorder import Recorder, versions
+from lvmcheck.run import read_json
+
+JUDGE_WAIT = 5.0
+"""Seconds the end of an epoch waits for the live judge before training goes on without its answer."""
+
+Trainer = Callable[[dict[str, Any], Recorder], None]
+
+
+def main(arguments: list[str]) -> int:
+    """Run one trainer; returns the exit code (0 only after the completion record was written)."""
+    folder = Path(arguments[0])
+    resume = Path(arguments[1]) if len(arguments) > 1 else None
+    faulthandler.enable()
+    _die_with_parent()
+    info = read_json(folder / rundir.INFO) or {}
+    recorder = Recorder(folder, window=int(info["config"].get("window", 50)), judge=wait_for_judge, resume=resume)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stopper(recorder))
+    try:
+        run_trainer(str(info["trainer"]), dict(info["config"]), recorder)
+    except BaseException as problem:
+        write_failure(folder, problem)
+        raise SystemExit(1) from None
+    return 0
+
+
+def run_trainer(trainer: str, config: dict[str, Any], recorder: Recorder) -> None:
+    """Train in this process and write the completion record."""
+    train = load_trainer(trainer)
+    recorder.begin()
+    train(config, recorder)
+    info = read_json(recorder.path / rundir.INFO) or {}
+    rundir.write_json(recorder.path / rundir.INFO, {**info, "versions": versions()})
+    recorder.close("stopped" if recorder.stop_reason else "finished", reason=recorder.stop_reason)
+
+
+def load_trainer(trainer: str) -> Trainer:
+    """``"package.module:function"`` as a function.
+
+    Raises:
+        InputError: the module cannot be imported or has no such function.
+    """
+    module_name, _, attribute = trainer.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as problem:
+        where = f" ({problem.name})" if problem.name and problem.name != module_name else ""
+        raise InputError(f"trainer {trainer!r}", f"cannot be imported{where}: {problem}", key="trainer") from problem
+    train = getattr(module, attribute, None)
+    if not callable(train):
+        known = [name for name, item in vars(module).items() if callable(item) and not name.startswith("_")]
+        problem_text = f"{module_name} has no function {attribute!r}"
+        raise InputError(f"trainer {trainer!r}", problem_text, key="trainer", fix=nearest(attribute, known))
+    return train  # type: ignore[no-any-return]
+
+
+def write_failure(folder: Path, problem: BaseException) -> None:
+    """Tell the parent in a file what the log would only say in prose."""
+    body: dict[str, Any] = {"type": type(problem).__name__, "message": str(problem)}
+    if isinstance(problem, InputError):
+        body["input"] = problem.to_json()
+        print(problem, file=sys.stderr)
+    else:
+        body["trace"] = "".join(traceback.format_exception(problem))
+        print(body["trace"], file=sys.stderr)
+    try:
+        rundir.write_json(folder / rundir.FAILURE, body)
+    except InputError as full:
+        print(full, file=sys.stderr)
+
+
+def wait_for_judge(recorder: Recorder, epoch_ended: bool) -> None:
+    """At the end of an epoch, let the parent judge before the next step is taken."""
+    if not epoch_ended:
+        return
+    judged = recorder.path / rundir.JUDGED
+    limit = time.monotonic() + JUDGE_WAIT
+    while time.monotonic() < limit and not recorder.stop:
+        try:
+            if int(judged.read_bytes() or b"0") >= recorder.written:
+                return
+        except (OSError, ValueError):
+            pass
+        time.sleep(0.002)
+
+
+def _stopper(recorder: Recorder) -> Callable[[int, FrameType | None], None]:
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature signals want
+        recorder.ask_to_stop(signal.Signals(number).name)
+
+    return stop
+
+
+def _die_with_parent() -> None:
+    """End soon after the parent has gone, however it went: first ask, then insist."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(8.0)
+        os._exit(70)
+
+    threading.Thread(target=watch, name="lvmcheck-parent-watch", daemon=True).start()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

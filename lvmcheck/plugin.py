@@ -1,0 +1,117 @@
+"""The pytest plugin: hooks of a few lines; all sense lives in ``lvmcheck.pytest_suite`` and what it stands on.
+
+Nothing heavy is imported until a suite file is collected, so that an installed but unused plugin costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from lvmcheck.pytest_session import LvmSession
+
+    SESSION: pytest.StashKey[LvmSession]
+SESSION = pytest.StashKey()
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "--lvm-profile": {"metavar": "NAME", "help": "smoke, ci or full (default: smoke without an accelerator, else ci)"},
+    "--lvm-data": {
+        "metavar": "PATH",
+        "help": "train on these vectors: .npz, .npy, .parquet, .jsonl, a folder, or text",
+    },
+    "--lvm-data-name": {"metavar": "NAME", "help": "name of --lvm-data; bounds calibrated_on that name then apply"},
+    "--lvm-ood": {"metavar": "PATH", "action": "append", "help": "an out-of-distribution set; may be repeated"},
+    "--lvm-seeds": {"metavar": "LIST", "help": "seeds to run instead of the suite's, such as 0,1,2"},
+    "--lvm-device": {"metavar": "NAME", "help": "auto, cpu, cuda or mps"},
+    "--lvm-dir": {"metavar": "PATH", "help": "where runs, caches and locks are kept (default: .lvmcheck)"},
+    "--lvm-fresh": {"action": "store_true", "help": "train again even where a finished run could be reused"},
+    "--lvm-inprocess": {"action": "store_true", "help": "train inside the pytest process, for debuggers"},
+    "--lvm-jobs": {"metavar": "N", "type": int, "help": "trainers at a time on the CPU (default: cores / threads)"},
+    "--lvm-progress": {"metavar": "HOW", "choices": ("auto", "live", "plain", "off"), "help": "progress of the runs"},
+}
+INI: tuple[str, ...] = ("--lvm-profile", "--lvm-device", "--lvm-dir", "--lvm-jobs", "--lvm-progress")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("lvmcheck", "lvmcheck: training runs as tests")
+    for flag, settings in OPTIONS.items():
+        group.addoption(flag, **settings)
+    for flag in INI:
+        parser.addini(flag[2:].replace("-", "_"), f"default of {flag}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "lvm(seed): set by lvmcheck on the items of a suite file")
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    if file_path.name != "suite.toml":
+        return None
+    from lvmcheck.pytest_suite import SuiteFile
+
+    return SuiteFile.from_parent(parent, path=file_path)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "run" in metafunc.fixturenames and (metafunc.definition.path.parent / "suite.toml").is_file():
+        from lvmcheck.pytest_session import parametrize_run
+
+        parametrize_run(metafunc)
+
+
+@pytest.fixture
+def run(request: pytest.FixtureRequest) -> Any:
+    """The finished run of the suite file beside the test, once per seed (an :class:`lvmcheck.Run`)."""
+    from lvmcheck.pytest_session import finished_run
+
+    return finished_run(request)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if SESSION in config.stash:
+        config.stash[SESSION].order(items)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if SESSION in session.config.stash:
+        session.config.stash[SESSION].register(session.items)
+
+
+def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
+    return config.stash[SESSION].header() if SESSION in config.stash else []
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    if SESSION in item.config.stash:
+        item.config.stash[SESSION].wait_for(item)
+    return (yield)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_teststatus(report: pytest.TestReport | pytest.CollectReport, config: pytest.Config) -> Any:
+    if not isinstance(report, pytest.TestReport) or report.when != "call":
+        return None
+    if not any(name == "lvm" for name, _ in report.user_properties):
+        return None
+    from lvmcheck.report.terminal import status_word
+
+    return status_word(report, config)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if SESSION in terminalreporter.config.stash:
+        from lvmcheck.report.terminal import summary
+
+        summary(terminalreporter)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if SESSION in session.config.stash:
+        session.config.stash[SESSION].close("the end of the pytest session")

@@ -1,0 +1,224 @@
+"""What lvmcheck keeps for one pytest session: settings from options, the launcher, and what the items wait for."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from lvmcheck import __version__
+from lvmcheck.errors import InputError
+from lvmcheck.launch.device import check_device, guess_device
+from lvmcheck.launch.launcher import Launcher
+from lvmcheck.launch.plan import Settings
+from lvmcheck.plugin import INI, SESSION
+from lvmcheck.suite import Suite, load_suite
+
+if TYPE_CHECKING:
+    from lvmcheck.launch.trial import Trial
+    from lvmcheck.report.live import Teller
+    from lvmcheck.run import Run
+
+
+def option(config: pytest.Config, flag: str) -> Any:
+    """Command line, then the ini setting of the same name, then None."""
+    name = flag[2:].replace("-", "_")
+    value = config.getoption(name)
+    return value if value is not None or flag not in INI else (config.getini(name) or None)
+
+
+def whole_number(value: Any, flag: str) -> int:
+    """An option that counts; an ini file gives it as text.
+
+    Raises:
+        pytest.UsageError: not an integer >= 0.
+    """
+    if value is None:
+        return 0
+    if not str(value).isdigit():
+        raise pytest.UsageError(f"{flag}: expected an integer >= 0, got {value!r}")
+    return int(value)
+
+
+class LvmSession:
+    """Made when the first suite file is collected."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.suites: dict[Path, Suite] = {}
+        home = Path(option(config, "--lvm-dir") or ".lvmcheck")
+        worker = getattr(config, "workerinput", None)
+        self.launcher = Launcher(
+            Settings(
+                home=home if home.is_absolute() else config.rootpath / home,
+                root=config.rootpath,
+                session=str(worker["testrunuid"]) if worker else uuid.uuid4().hex,
+                jobs=whole_number(option(config, "--lvm-jobs"), "--lvm-jobs"),
+                fresh=bool(config.getoption("lvm_fresh")),
+                inprocess=bool(config.getoption("lvm_inprocess")),
+            )
+        )
+        self._teller: Teller | None = None
+
+    @classmethod
+    def of(cls, config: pytest.Config) -> LvmSession:
+        if SESSION not in config.stash:
+            config.stash[SESSION] = cls(config)
+        return config.stash[SESSION]
+
+    # -- suites ------------------------------------------------------------------------------------------------------
+    def suite(self, path: Path) -> Suite:
+        """The suite of a file with this session's profile and overrides.
+
+        Raises:
+            InputError: the file or an option is wrong.
+        """
+        if path not in self.suites:
+            shown = Path(os.path.relpath(path, self.config.invocation_params.dir))
+            device = option(self.config, "--lvm-device")
+            default = "smoke" if guess_device(device or "auto") == "cpu" else "ci"
+            profile = option(self.config, "--lvm-profile")
+            suite = load_suite(shown, profile=profile, default_profile=default)
+            overrides = self._overrides(suite)
+            if overrides:
+                suite = load_suite(shown, profile=profile, default_profile=default, overrides=overrides)
+            self.suites[path] = suite
+        return self.suites[path]
+
+    def _overrides(self, suite: Suite) -> dict[str, object]:
+        changes: dict[str, object] = {}
+        device = option(self.config, "--lvm-device")
+        if device:
+            changes["device"] = check_device(device, "--lvm-device")
+        data = self.config.getoption("lvm_data")
+        if data:
+            changes["data"] = self._data(str(data), suite)
+        seeds = self.config.getoption("lvm_seeds")
+        if seeds:
+            changes["seeds"] = parse_seeds(str(seeds))
+        return changes
+
+    def _data(self, path: str, suite: Suite) -> dict[str, object]:
+        own = suite.config.get("data")
+        kept = {key: value for key, value in own.items() if key == "context"} if isinstance(own, dict) else {}
+        base = self.config.invocation_params.dir
+        if path == "text" and not (base / path).exists():
+            return {"source": "text", **kept}
+        changes = {"source": "path", "path": str((base / path).resolve()), **kept}
+        name = self.config.getoption("lvm_data_name")
+        ood = [str((base / other).resolve()) for other in self.config.getoption("lvm_ood") or ()]
+        return {**changes, **({"name": name} if name else {}), **({"ood": ood} if ood else {})}
+
+    # -- items -------------------------------------------------------------------------------------------------------
+    def order(self, items: list[pytest.Item]) -> None:
+        """Within a seed, put the checks that are decided first first; nothing else moves."""
+        from lvmcheck.pytest_suite import CheckItem
+
+        places = [i for i, item in enumerate(items) if isinstance(item, CheckItem)]
+        ours = [cast(CheckItem, items[i]) for i in places]
+        first = {item.group: n for n, item in reversed(list(enumerate(ours)))}
+        for place, item in zip(places, sorted(ours, key=lambda it: (first[it.group], it.due)), strict=True):
+            items[place] = item
+
+    def register(self, items: Sequence[pytest.Item]) -> None:
+        """Tell the launcher what was asked for, now that deselection is over."""
+        from lvmcheck.pytest_suite import CheckItem
+
+        for item in items:
+            if isinstance(item, CheckItem):
+                item.trial = self.launcher.want(item.suite, item.seed, [item.entry])
+            elif (asked := asks_run(item)) is not None:
+                self.launcher.want(self.suite(asked[0]), asked[1], whole=True)
+
+    def wait_for(self, item: pytest.Item) -> None:
+        """Block until the item can be decided, showing progress meanwhile (before pytest prints the item's line)."""
+        from lvmcheck.pytest_suite import CheckItem
+
+        if isinstance(item, CheckItem) and item.trial is not None:
+            self._wait(item.trial, item.entry.node)
+        elif (asked := asks_run(item)) is not None:
+            self._wait(self.launcher.want(self.suite(asked[0]), asked[1], whole=True), None)
+
+    def _wait(self, trial: Trial, node: str | None) -> None:
+        if self._teller is None:
+            from lvmcheck.report.live import Teller
+
+            self._teller = Teller(self.config, self.launcher)
+        with self._teller.showing(trial) as tell:
+            self.launcher.wait(trial, node, tell)
+
+    def header(self) -> list[str]:
+        """What is about to be trained, on what, and how to change that."""
+        lines = []
+        for suite in {trial.plan.suite.path: trial.plan.suite for trial in self.launcher.trials.values()}.values():
+            seeds = [t.plan.seed for t in self.launcher.trials.values() if t.plan.suite.path == suite.path]
+            device = guess_device(str(suite.config.get("device", "auto")))
+            why = "" if device != "cpu" or suite.config.get("device", "auto") != "auto" else " (no accelerator found)"
+            others = ", ".join(name for name in suite.profiles if name != suite.profile)
+            lines.append(
+                f"lvmcheck {__version__} · {suite.name} · profile {suite.profile}{why} · device {device} · "
+                f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
+            )
+            lines.append(f"  data {data_words(suite)}      use your own: --lvm-data PATH      profiles: {others}")
+        return lines
+
+    def close(self, reason: str) -> None:
+        self.launcher.close(reason)
+
+
+def data_words(suite: Suite) -> str:
+    data = suite.config.get("data")
+    if not isinstance(data, dict):
+        return "as the trainer says"
+    what = data.get("recipe") or data.get("path") or ""
+    broken = f", broken on purpose: {', '.join(data['broken'])}" if data.get("broken") else ""
+    return f"{data.get('source', '?')} {str(what)!r}{broken}" if what else f"{data.get('source', '?')}{broken}"
+
+
+def parse_seeds(text: str) -> list[int]:
+    """``0,1,2`` as seeds.
+
+    Raises:
+        InputError: not a list of distinct integers >= 0.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdigit() for part in parts) or len(set(parts)) != len(parts):
+        raise InputError("--lvm-seeds", f"expected distinct integers such as 0,1,2, got {text!r}")
+    return [int(part) for part in parts]
+
+
+# -- the `run` fixture -------------------------------------------------------------------------------------------------
+def parametrize_run(metafunc: pytest.Metafunc) -> None:
+    """One test per seed of the suite file beside it."""
+    path = metafunc.definition.path.parent / "suite.toml"
+    try:
+        suite = LvmSession.of(metafunc.config).suite(path)
+    except InputError as problem:
+        raise pytest.Collector.CollectError(str(problem)) from None
+    metafunc.parametrize("run", suite.seeds, indirect=True, ids=[f"seed{seed}" for seed in suite.seeds])
+
+
+def asks_run(item: pytest.Item) -> tuple[Path, int] | None:
+    """Suite file and seed of a Python test that uses the ``run`` fixture."""
+    callspec = getattr(item, "callspec", None)
+    path = item.path.parent / "suite.toml"
+    if callspec is None or "run" not in callspec.params or "run" not in getattr(item, "fixturenames", ()):
+        return None
+    seed = callspec.params["run"]
+    return (path, seed) if isinstance(seed, int) and path.is_file() else None
+
+
+def finished_run(request: pytest.FixtureRequest) -> Run:
+    """The run beside a test, waited for before the test began."""
+    if not hasattr(request, "param"):
+        pytest.fail("the 'run' fixture needs a suite.toml beside the test", pytrace=False)
+    session = LvmSession.of(request.config)
+    path = request.node.path.parent / "suite.toml"
+    trial = session.launcher.want(session.suite(path), request.param, whole=True)
+    if not trial.run.finished:
+        pytest.fail(f"{trial.plan.title}: {trial.run.stopped_where()}", pytrace=False)
+    return trial.run

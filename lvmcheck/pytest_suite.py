@@ -1,0 +1,121 @@
+"""Suite files as pytest nodes: ``suite.toml::seed0::cosine_floor[train_cosine@1]``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lvmcheck.errors import InputError
+from lvmcheck.finding import Outcome, Status
+from lvmcheck.launch.plan import as_expected
+from lvmcheck.launch.trial import Trial
+from lvmcheck.pytest_session import LvmSession
+from lvmcheck.report.failure import FailureText, failure_text
+from lvmcheck.suite import CheckEntry, Suite
+
+
+class CheckFailed(Exception):  # noqa: N818 - named for what the person reads
+    """A check that failed or could not be judged; carries the whole message."""
+
+    def __init__(self, text: FailureText) -> None:
+        super().__init__(text.headline)
+        self.text = text
+
+
+class SuiteFile(pytest.File):
+    """A suite.toml."""
+
+    def collect(self) -> Iterator[pytest.Collector]:
+        try:
+            suite = LvmSession.of(self.config).suite(self.path)
+        except InputError as problem:
+            raise self.CollectError(str(problem)) from None
+        for seed in suite.seeds:
+            yield SeedNode.from_parent(self, name=f"seed{seed}", suite=suite, seed=seed)
+
+
+class SeedNode(pytest.Collector):
+    """One seed of a suite: one run."""
+
+    def __init__(self, *, suite: Suite, seed: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.suite = suite
+        self.seed = seed
+
+    def collect(self) -> Iterator[pytest.Item]:
+        for entry in self.suite.checks:
+            yield CheckItem.from_parent(self, name=entry.node, suite=self.suite, seed=self.seed, entry=entry)
+
+
+class CheckItem(pytest.Item):
+    """One check of one run."""
+
+    def __init__(self, *, suite: Suite, seed: int, entry: CheckEntry, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.suite = suite
+        self.seed = seed
+        self.entry = entry
+        self.trial: Trial | None = None
+        epochs = suite.config.get("epochs")
+        self.due = entry.check.due(epochs if isinstance(epochs, int) else 1)
+        self.extra_keyword_matches.add(f"epoch_{self.due}")
+        self.add_marker(pytest.mark.lvm(seed=seed))
+        if self.config.pluginmanager.hasplugin("xdist"):
+            self.add_marker(pytest.mark.xdist_group(f"{suite.name}-seed{seed}"))
+
+    @property
+    def group(self) -> tuple[str, int]:
+        return str(self.suite.path), self.seed
+
+    def runtest(self) -> None:
+        trial = self.trial
+        assert trial is not None
+        if trial.raised is not None:
+            raise trial.raised
+        outcome = trial.outcomes[self.entry.node]
+        text = failure_text(self.entry, outcome, trial)
+        outcome = as_expected(self.entry, outcome, str(text))
+        self._report(outcome, trial)
+        if outcome.status is Status.NOT_APPLICABLE:
+            pytest.skip(outcome.reason)
+        if outcome.status is not Status.PASSED:
+            raise CheckFailed(failure_text(self.entry, outcome, trial) if self.entry.expect else text)
+
+    def _report(self, outcome: Outcome, trial: Trial) -> None:
+        """Numbers for JUnit, the terminal's table and other processes (xdist): plain values only."""
+        finding = outcome.finding
+        measured = finding.measured if finding is not None else None
+        body = {
+            "suite": self.suite.name,
+            "file": str(self.suite.path),
+            "profile": self.suite.profile,
+            "seed": self.seed,
+            "check": self.entry.node,
+            "status": outcome.status.value,
+            "measured": measured,
+            "wanted": finding.wanted if finding else None,
+            "epoch": finding.epoch if finding else None,
+            "margin": finding.margin if finding else None,
+            "evaluated": outcome.evaluated,
+            "expected_failure": self.entry.expect is not None,
+            "reason": outcome.reason,
+            "run": os.path.relpath(trial.folder, self.config.invocation_params.dir) if trial.problem is None else None,
+            "ended": trial.run.stopped_where() if trial.run.over else None,
+            "reused": trial.reused,
+        }
+        self.user_properties.append(("lvm", body))
+        self.user_properties.extend(
+            (name, body[name]) for name in ("seed", "epoch", "measured", "wanted") if body[name] is not None
+        )
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        if isinstance(excinfo.value, CheckFailed):
+            return excinfo.value.text
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:
+        return Path(self.path), self.entry.line - 1, f"seed{self.seed}::{self.name}"

@@ -1,0 +1,1 @@
+"""Renderers of one list of verdicts and of runs in progress."""

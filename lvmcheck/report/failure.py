@@ -1,0 +1,95 @@
+"""The message of a failed check, for the person whose run just failed at 3 a.m.: one cause, one screen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from _pytest._code.code import ReprFileLocation, TerminalRepr
+from _pytest._io import TerminalWriter
+
+from lvmcheck.check import usual_causes
+from lvmcheck.finding import Outcome, Status, Verdict
+from lvmcheck.report.progress import duration
+
+if TYPE_CHECKING:
+    from lvmcheck.launch.trial import Trial
+    from lvmcheck.suite import CheckEntry
+
+
+class FailureText(TerminalRepr):
+    """Lines for the terminal, with a headline for the summary and a place for annotations."""
+
+    def __init__(self, headline: str, lines: list[str], path: Path, line: int) -> None:
+        self.headline = headline
+        self.lines = lines
+        self.reprcrash = ReprFileLocation(str(path), line, headline)
+
+    def toterminal(self, tw: TerminalWriter) -> None:
+        tw.line(f"  {self.headline}", red=True, bold=True)
+        for line in self.lines:
+            tw.line(f"  {line}" if line else "")
+
+    def __str__(self) -> str:
+        return "\n".join([self.headline, *self.lines])
+
+
+def failure_text(entry: CheckEntry, outcome: Outcome, trial: Trial) -> FailureText:
+    """Everything to say about a check that did not pass."""
+    path = trial.plan.suite.path
+    if trial.problem is not None:
+        return FailureText(str(trial.problem), ["Nothing was judged."], path, entry.line)
+    headline = outcome.sentence()
+    if outcome.status is Status.ERROR:
+        headline = f"could not be judged: {headline.removeprefix('could not be judged: ')}"
+    lines = list(outcome.finding.evidence) if outcome.finding else []
+    source = f" ({entry.source})" if entry.source else ""
+    lines.append(f"asked for in {path}:{entry.line}{source}")
+    lines += _stopped(trial)
+    lines += _output(trial)
+    if trial.not_started is None and trial.run.death is None:
+        lines += _cause(entry, outcome, trial)
+    lines.append(f"run   {_short(trial.folder)}")
+    return FailureText(headline, lines, path, entry.line)
+
+
+def _stopped(trial: Trial) -> list[str]:
+    saved = trial.saved_epochs()
+    if saved is None or trial.run.done is None:
+        return []
+    epochs, seconds = saved
+    planned = trial.plan.config.get("epochs")
+    return [
+        f"stopped at epoch {trial.run.last_epoch} of {planned} (step {trial.run.done.get('steps', 0):,}) by "
+        f"{trial.run.done.get('reason')}; {epochs} epochs not trained, about {duration(seconds)} of compute not spent"
+    ]
+
+
+def _output(trial: Trial) -> list[str]:
+    last = trial.last_output()
+    return ["", "last output of the trainer:", *(f"  {line}" for line in last)] if last else []
+
+
+def _cause(entry: CheckEntry, outcome: Outcome, trial: Trial) -> list[str]:
+    """The likeliest cause from the whole run; else what usually causes this failure."""
+    if outcome.status is not Status.FAILED:
+        return []
+    from lvmcheck.cause import diagnose
+
+    verdicts = [
+        Verdict(check=e.node, use=e.use, outcome=trial.outcomes[e.node], seed=trial.plan.seed)
+        for e in trial.entries
+        if e.node in trial.outcomes
+    ]
+    found = diagnose(trial.run, verdicts)
+    if found:
+        return ["", *found[0].lines()]
+    causes = usual_causes(type(entry.check))
+    return ["", "usual causes", *(f"  - {cause}" for cause in causes)] if causes else []
+
+
+def _short(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,125 @@
+"""Progress while items wait: a live line per run in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lvmcheck.events import Data, Epoch, Note
+from lvmcheck.finding import figure
+from lvmcheck.report.progress import live_line
+
+if TYPE_CHECKING:
+    from lvmcheck.launch.launcher import Launcher
+    from lvmcheck.launch.trial import Trial
+
+BASELINES = (
+    ("constant_mean", "constant mean"),
+    ("persistence", "persistence"),
+    ("mean_of_context", "mean of context"),
+    ("best_linear", "best linear"),
+    ("optimum", "optimum"),
+)
+
+
+class Teller:
+    """Shows the trials that run. One per session."""
+
+    def __init__(self, config: pytest.Config, launcher: Launcher) -> None:
+        self.launcher = launcher
+        self._reporter: Any = config.pluginmanager.getplugin("terminalreporter")
+        self._capture: Any = config.pluginmanager.getplugin("capturemanager")
+        self.mode = progress_mode(config, self._reporter)
+        self._told: dict[int, int] = {}  # id of a trial -> events already told
+        self._introduced: set[str] = set()
+
+    @contextmanager
+    def showing(self, trial: Trial) -> Iterator[Callable[[], None]]:
+        """A function to call while waiting for the trial."""
+        if self.mode == "off" or self._reporter is None:
+            yield lambda: None
+        elif self.mode == "live":
+            with self._live(trial) as tell:
+                yield tell
+        else:
+            yield lambda: self._tell_plain(trial)
+
+    # -- plain -------------------------------------------------------------------------------------------------------
+    def _tell_plain(self, trial: Trial) -> None:
+        for sibling in self.launcher.siblings(trial):
+            for line in self.news(sibling):
+                self._reporter.ensure_newline()
+                self._reporter.write_line(line)
+
+    def news(self, trial: Trial) -> list[str]:
+        """What a trial has said since the last call, as lines."""
+        run = trial.run
+        seen = self._told.get(id(trial), 0)
+        lines = self._introduction(trial) if run.events else []
+        if trial.reused and seen == 0 and run.events:
+            self._told[id(trial)] = len(run.events)
+            return [*lines, f"  seed{trial.plan.seed}  reused run of {trial.reused} UTC  {live_line(run)}"]
+        for i, event in enumerate(run.events[seen:], start=seen):
+            if isinstance(event, Epoch):
+                lines.append(f"  seed{trial.plan.seed}  {live_line(type(run)(run.events[: i + 1], run.info))}")
+            elif isinstance(event, Note):
+                lines.append(f"  seed{trial.plan.seed}  note: {event.text}")
+        self._told[id(trial)] = len(run.events)
+        return lines
+
+    def _introduction(self, trial: Trial) -> list[str]:
+        """What the data allow, once per suite."""
+        data = trial.run.of(Data)
+        if not data or trial.plan.suite.name in self._introduced:
+            return []
+        self._introduced.add(trial.plan.suite.name)
+        facts = trial.run.facts
+        known = [f"{words} {figure(facts[key])}" for key, words in BASELINES if key in facts]
+        return [f"  data {data[-1].name}: {' · '.join(known) or 'baselines not measured'}"]
+
+    # -- live --------------------------------------------------------------------------------------------------------
+    @contextmanager
+    def _live(self, trial: Trial) -> Iterator[Callable[[], None]]:
+        from rich.console import Console
+        from rich.live import Live
+        from rich.text import Text
+
+        siblings = self.launcher.siblings(trial)
+        ascii_only = "utf" not in (sys.__stdout__.encoding or "").lower() if sys.__stdout__ else True
+
+        def frame() -> Text:
+            shown = [s for s in siblings if s.run.events and not s.over] or [trial]
+            rows = [f"  seed{s.plan.seed}  {live_line(s.run, ascii_only=ascii_only)}" for s in shown]
+            return Text("\n".join(rows), no_wrap=True, overflow="ellipsis")
+
+        def tell() -> None:
+            lines = [line for sibling in siblings for line in self._introduction(sibling)]
+            for line in lines:
+                live.console.print(Text(line))
+            live.update(frame(), refresh=True)
+
+        self._reporter.ensure_newline()
+        with self._capture.global_and_fixture_disabled():
+            console = Console(file=sys.__stdout__, force_terminal=True, no_color="NO_COLOR" in os.environ)
+            with Live(frame(), console=console, transient=True, auto_refresh=False) as live:
+                yield tell
+
+
+def progress_mode(config: pytest.Config, reporter: Any) -> str:
+    """``live`` only where somebody looks at a terminal that can redraw."""
+    from lvmcheck.pytest_session import option
+
+    asked = option(config, "--lvm-progress") or "auto"
+    if hasattr(config, "workerinput") or reporter is None:
+        return "off"
+    if asked != "auto":
+        return str(asked)
+    if config.get_verbosity() < 0:
+        return "off"
+    dumb = os.environ.get("TERM", "dumb") == "dumb" or "CI" in os.environ
+    return "live" if getattr(reporter, "isatty", False) and not dumb else "plain"

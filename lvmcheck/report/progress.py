@@ -1,0 +1,71 @@
+"""The live line of a run: sparkline, epoch, metrics, throughput, time left."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from lvmcheck.events import Epoch
+from lvmcheck.run import Run
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+SHOWN = (("train_cosine", "train"), ("val_cosine", "val"), ("train_loss", "train loss"), ("val_loss", "val loss"))
+
+
+def sparkline(values: Sequence[float], width: int = 20, *, ascii_only: bool = False) -> str:
+    """The last ``width`` values as bars between their own minimum and maximum; a NaN shows as ``!``."""
+    shown = list(values)[-width:]
+    finite = [value for value in shown if math.isfinite(value)]
+    if not finite:
+        return "!" * len(shown)
+    low, span = min(finite), (max(finite) - min(finite)) or 1.0
+    signs = "._-=+*%#" if ascii_only else BLOCKS
+    return "".join(signs[round((v - low) / span * 7)] if math.isfinite(v) else "!" for v in shown)
+
+
+def live_line(run: Run, *, ascii_only: bool = False) -> str:
+    """``▁▄▆▇  epoch 4/20  train .5512  val .5498  3.1k/s  48 s left``."""
+    ends = run.of(Epoch)
+    planned = f"/{run.planned_epochs}" if run.planned_epochs else ""
+    if not ends:
+        window = run.windows[-1] if run.windows else None
+        return f"epoch 1{planned}  step {window.last_step:,}  loss {window.loss_mean:.4g}" if window else "starting"
+    last = ends[-1]
+    parts = [f"epoch {last.epoch}{planned}"]
+    shown = [(label, last.metrics[name]) for name, label in SHOWN if name in last.metrics][:2]
+    parts += [f"{label} {short(value)}" for label, value in shown]
+    speed = last.samples_per_second
+    if speed:
+        parts.append(f"{speed / 1000:.1f}k/s" if speed >= 1000 else f"{speed:.0f}/s")
+    left = seconds_left(run)
+    if left is not None and not run.over and left > 0:
+        parts.append(f"{duration(left)} left")
+    metric = next((name for name in ("val_cosine", "val_loss", *run.metric_names) if name in last.metrics), None)
+    spark = sparkline(list(run.series(metric).values), ascii_only=ascii_only) if metric else ""
+    return "  ".join([*([spark] if spark else []), *parts])
+
+
+def seconds_left(run: Run) -> float | None:
+    """Time to the planned end at the pace of the epochs so far."""
+    ends = [event for event in run.of(Epoch) if event.seconds]
+    if not ends or not run.planned_epochs:
+        return None
+    pace = sum(event.seconds or 0.0 for event in ends) / len(ends)
+    return max(0.0, (run.planned_epochs - ends[-1].epoch) * pace)
+
+
+def duration(seconds: float) -> str:
+    """``48 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def short(value: float) -> str:
+    """A cosine as ``.5512``; other numbers with 4 significant digits."""
+    if math.isfinite(value) and abs(value) < 1:
+        return f"{value:.4f}".replace("0.", ".", 1) if abs(value) >= 1e-2 else f"{value:.3g}"
+    return f"{value:.4g}"

@@ -1,0 +1,101 @@
+"""What pytest prints for suite items: a word with figures after each, and one table of verdicts at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from lvmcheck.finding import figure
+
+MARKS = {"passed": "✓", "failed": "✗", "not applicable": "–", "error": "!"}
+COLOURS = {"passed": {"green": True}, "failed": {"red": True}, "skipped": {"yellow": True}}
+
+
+def lvm_of(report: Any) -> dict[str, Any] | None:
+    """What a suite item reported of itself; None for any other test."""
+    return next((body for name, body in getattr(report, "user_properties", ()) if name == "lvm"), None)
+
+
+def status_word(report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, Any]:
+    """Category, letter, and in verbose mode the word with measured value, bound and margin."""
+    body = lvm_of(report) or {}
+    letter = {"passed": ".", "failed": "F", "skipped": "s"}[report.outcome]
+    word = report.outcome.upper()
+    if config.get_verbosity() > 0 and report.outcome == "passed":
+        word += f"  {said(body)}"
+    if config.get_verbosity() > 0 and report.outcome == "skipped":
+        word = f"SKIPPED  not applicable: {body.get('reason', '')}"
+    return report.outcome, letter, (word, COLOURS[report.outcome])
+
+
+def said(body: dict[str, Any]) -> str:
+    """``.5631, wanted at least 0.48 (+.0831)``."""
+    measured = body.get("measured")
+    shown = measured if isinstance(measured, str) else figure(measured)
+    margin = body.get("margin")
+    extra = f" ({margin:+.4g})" if isinstance(margin, int | float) else ""
+    as_expected = "failed as expected: " if body.get("expected_failure") else ""
+    return f"{as_expected}{shown}, wanted {body.get('wanted')}{extra}"
+
+
+def summary(reporter: Any) -> None:
+    """One table per suite: a row per check, a column per seed; then where the runs are."""
+    bodies = [body for report in reports(reporter) if (body := lvm_of(report)) is not None]
+    for suite in dict.fromkeys((body["suite"], body["profile"]) for body in bodies):
+        chosen = [body for body in bodies if (body["suite"], body["profile"]) == suite]
+        reporter.write_sep("-", f"verdicts of {suite[0]} ({suite[1]})")
+        for line in table(chosen):
+            reporter.write_line(line)
+        for line in runs(chosen):
+            reporter.write_line(line)
+
+
+def reports(reporter: Any) -> Iterable[Any]:
+    for category in ("passed", "failed", "skipped", "error"):
+        for report in reporter.stats.get(category, ()):
+            if getattr(report, "when", "") == "call":
+                yield report
+
+
+def table(bodies: list[dict[str, Any]]) -> list[str]:
+    """Rows of equal width, in the order of the first seed's items."""
+    seeds = sorted({body["seed"] for body in bodies})
+    checks = list(dict.fromkeys(body["check"] for body in sorted(bodies, key=lambda b: b["seed"])))
+    cells = {(body["check"], body["seed"]): cell(body) for body in bodies}
+    name_width = max(len(check) for check in checks)
+    widths = {seed: max(len(cells.get((check, seed), "")) for check in checks) for seed in seeds}
+    widths = {seed: max(width, len(f"seed{seed}")) for seed, width in widths.items()}
+    lines = ["  ".join(["check".ljust(name_width), *(f"seed{seed}".ljust(widths[seed]) for seed in seeds), "wanted"])]
+    for check in checks:
+        wanted = next((body["wanted"] for body in bodies if body["check"] == check and body["wanted"]), "")
+        row = [check.ljust(name_width), *(cells.get((check, seed), "").ljust(widths[seed]) for seed in seeds), wanted]
+        lines.append("  ".join(row).rstrip())
+    return lines
+
+
+def cell(body: dict[str, Any]) -> str:
+    """``✓ .5631``; text measurements are left to the failure's own message."""
+    mark = MARKS[body["status"]]
+    measured = body["measured"]
+    if body["status"] == "not applicable":
+        return f"{mark} n/a"
+    return (
+        f"{mark} {figure(measured)}" if isinstance(measured, int | float) else f"{mark} {short_text(measured)}".rstrip()
+    )
+
+
+def short_text(measured: str | None) -> str:
+    return "" if measured is None else measured if len(measured) <= 14 else measured[:13] + "…"
+
+
+def runs(bodies: list[dict[str, Any]]) -> list[str]:
+    """``run seed0  .lvmcheck/runs/...  finished at epoch 20 of 20``."""
+    ordered = sorted(bodies, key=lambda body: (body["seed"], body["ended"] is not None))
+    found = {body["seed"]: body for body in ordered if body["run"]}
+    return [
+        f"run seed{seed}  {body['run']}  {body['ended'] or ''}"
+        + (f"  (reused run of {body['reused']} UTC)" if body["reused"] else "")
+        for seed, body in found.items()
+    ]
