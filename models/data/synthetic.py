@@ -1,0 +1,105 @@
+"""The twin as a source: sound or broken articles for training epochs, validation and the OOD set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from models.data import broken
+from models.data.baselines import Predict, sample
+from models.data.config import TwinConfig
+from models.data.parts import Parts
+from models.data.recipes import BREAKAGES, RECIPES, Recipe, Shares
+from models.data.store import Corpus, Windows
+from models.data.twin import OptimalPredictor, Space, draw_corpus, stream
+
+OOD_NAME = "coherent"
+"""The twin's OOD set: articles that keep to their subject more than the training ones."""
+_CHANGES_THE_PROCESS = {"scrambled", "articles_joined", "zero_vectors", "nan"}
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A recipe at one size. Training articles come from (recipe, seed, epoch), validation and OOD from the recipe."""
+
+    config: TwinConfig
+    seed: int
+
+    @property
+    def recipe(self) -> Recipe:
+        return RECIPES[self.config.recipe]
+
+    @cached_property
+    def space(self) -> Space:
+        return Space(self.recipe, self.config.dim or self.recipe.dim)
+
+    def train(self, epoch: int) -> Windows:
+        """The windows of one epoch (1-based); epoch 1 again and again unless the twin is fresh."""
+        drawn = epoch if self.config.fresh else 1
+        return self._windows(self.recipe.shares, self.config.sequences, "train", self.seed, drawn)
+
+    @cached_property
+    def validation(self) -> Windows:
+        windows = self._windows(self.recipe.shares, self.config.val_sequences, "validation")
+        return broken.split_duplicated(self.train(1), windows) if self._has("split_duplicated") else windows
+
+    @cached_property
+    def ood(self) -> dict[str, Windows]:
+        if not self.config.ood_sequences:
+            return {}
+        corpus = self._draw(self.recipe.ood, self.config.ood_sequences, "ood")
+        if self._has("other_encoder"):
+            corpus = broken.other_encoder(corpus, stream(self.config.recipe, "other_encoder"))
+        return {OOD_NAME: corpus.windows(self.config.context)}
+
+    def optimal(self) -> dict[str, Predict]:
+        """The conditional means, for the sets whose process is the recipe's own."""
+        known: dict[str, Predict] = {}
+        if not _CHANGES_THE_PROCESS & set(self.config.broken):
+            known["validation"] = OptimalPredictor(self.space, self.recipe.shares, self.config.context).predict
+        if self.ood and not self._has("other_encoder"):
+            known[OOD_NAME] = OptimalPredictor(self.space, self.recipe.ood, self.config.context).predict
+        return known
+
+    def _has(self, breakage: str) -> bool:
+        return breakage in self.config.broken
+
+    def _draw(self, shares: Shares, windows: int, *purpose: int | str) -> Corpus:
+        config = self.config
+        dtype = np.float16 if config.dtype == "float16" else np.float32
+        rng = stream(config.recipe, *purpose)
+        return draw_corpus(self.space, shares, windows, config.context, rng, name=config.recipe, dtype=dtype)
+
+    def _windows(self, shares: Shares, count: int, *purpose: int | str) -> Windows:
+        corpus = self._draw(shares, count, *purpose)
+        rng = stream(self.config.recipe, "broken", *purpose)
+        if self._has("scrambled"):
+            corpus = broken.scrambled(corpus, rng)
+        if self._has("articles_joined"):
+            corpus = broken.articles_joined(corpus)
+        if self._has("zero_vectors"):
+            corpus = broken.zero_vectors(corpus, rng)
+        if self._has("nan"):
+            corpus = broken.not_a_number(corpus, rng)
+        # Joined articles hold more windows than were asked for.
+        return sample(corpus.windows(self.config.context), count)
+
+
+def open_twin(config: TwinConfig, seed: int) -> Parts:
+    """The twin as parts of a dataset."""
+    twin = Twin(config, seed)
+    notes = [f"synthetic twin of {RECIPES[config.recipe].about}"]
+    notes += [f"broken on purpose, {name}: {BREAKAGES[name].about}" for name in config.broken]
+    if config.fresh:
+        notes.append("new articles every epoch, from the same space; validation and OOD are the same for every seed")
+    return Parts(
+        name=config.recipe,
+        split="by_article",
+        train=twin.train,
+        validation=twin.validation,
+        ood=twin.ood,
+        notes=tuple(notes),
+        optimal=twin.optimal(),
+    )
