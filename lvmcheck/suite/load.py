@@ -10,7 +10,7 @@ from typing import cast
 from lvmcheck.errors import InputError
 from lvmcheck.suite.entries import check_epochs, check_metrics, read_entries
 from lvmcheck.suite.model import Suite, covers, run_path
-from lvmcheck.suite.profile import STANDARD, Table, check_run, choose_profile, declared_profiles, merged_run
+from lvmcheck.suite.profile import Table, check_run, choose_profile, declared_profiles, merged_run
 from lvmcheck.suite.source import Source, read_source
 from lvmcheck.suite.trainer import find_trainer
 from lvmcheck.suite.values import MismatchError, convert, expected
@@ -40,7 +40,7 @@ def load_suite(
     about = _check_frame(source)
     declared = declared_profiles(source)
     chosen, available = choose_profile(source, declared, profile, default_profile)
-    entries = read_entries(source, tuple(dict.fromkeys((*declared, *STANDARD, *available))))
+    entries = read_entries(source, available)
     changes = dict(overrides or {})
     for name in declared:
         if name != chosen:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 from lvmcheck.errors import InputError, nearest
-from lvmcheck.suite.source import Source
+from lvmcheck.suite.source import Source, excerpt
 from lvmcheck.suite.values import MismatchError, convert
 
 STANDARD = ("smoke", "ci", "full")
@@ -31,23 +31,22 @@ def declared_profiles(source: Source) -> dict[str, Table]:
 
 
 def choose_profile(
-    source: Source, declared: Mapping[str, object], asked: str | None, default: str
+    source: Source, declared: Iterable[str], asked: str | None, default: str
 ) -> tuple[str, tuple[str, ...]]:
-    """The profile to use and those that could be asked for.
+    """The profile to use and all that could be asked for: the standard ones and those with a table.
 
-    The suite's ``default_profile``, else ``default``, is what an unasked profile means. Where no table has that name,
-    it is the name of the plain ``[run]``; where there are no tables at all, ``[run]`` answers to every standard name.
+    One without a table is the plain ``[run]``. Unasked, the suite's ``default_profile`` is meant, else ``default``.
     """
-    own = source.table["suite"]
-    assert isinstance(own, dict)
-    preferred = own.get("default_profile", default)
-    allowed = tuple(dict.fromkeys((*declared, *STANDARD)))
-    if "default_profile" in own and preferred not in allowed:
-        raise source.error(("suite", "default_profile"), f"no profile {preferred!r}", fix=nearest(preferred, allowed))
-    available = tuple(dict.fromkeys((preferred, *(declared or STANDARD))))
-    if asked is not None and asked not in available:
-        raise InputError(source.path, f"no profile {asked!r}", fix=nearest(asked, available))
-    return asked or preferred, available
+    suite = cast(Table, source.table["suite"])
+    available = tuple(dict.fromkeys((*STANDARD, *declared)))
+    own = suite.get("default_profile")
+    if own is not None and own not in available:
+        at = ("suite", "default_profile")
+        raise source.error(at, f"no profile {excerpt(str(own))!r}", fix=nearest(str(own), available))
+    chosen = asked or str(own or default)
+    if chosen not in available:
+        raise InputError(source.path, f"no profile {excerpt(chosen)!r}", fix=nearest(chosen, available))
+    return chosen, available
 
 
 def merged_run(source: Source, profile: Table, overrides: Mapping[str, object]) -> Table:

@@ -16,6 +16,7 @@ from lvmcheck.suite import Expect, find_trainer, load_suite, suite_name
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+STANDARD = ("smoke", "ci", "full")
 GOOD = (HERE / "suite_file_kit" / "good.toml").read_text()
 
 
@@ -36,7 +37,7 @@ def good(tmp_path: Path) -> Path:
 def test_a_suite_is_read_typed(good: Path) -> None:
     suite = load_suite(good, profile="full")
     assert (suite.path, suite.name, suite.about) == (good, "mine", "a floor that bites")
-    assert (suite.profile, suite.profiles, suite.declared) == ("full", ("smoke", "full"), 3)
+    assert (suite.profile, suite.profiles, suite.declared) == ("full", STANDARD, 3)
     assert suite.trainer == "suite_file_kit.training:train"
     assert suite.seeds == (0, 1, 2)
     first, second, third = suite.checks
@@ -92,29 +93,34 @@ def test_loading_twice_gives_equal_suites_that_share_nothing(good: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("edit", "asked", "default", "chosen", "available"),
+    ("edit", "asked", "default", "chosen", "epochs", "available"),
     [
-        ("none", None, "smoke", "smoke", ("smoke", "ci", "full")),
-        ("none", "full", "smoke", "full", ("smoke", "ci", "full")),
-        ("none", None, "ci", "ci", ("ci", "smoke", "full")),
-        ("full", None, "smoke", "smoke", ("smoke", "full")),
-        ("full", "full", "smoke", "full", ("smoke", "full")),
-        ("full", None, "full", "full", ("full",)),
-        ("default", None, "smoke", "full", ("full",)),
+        ("", None, "smoke", "smoke", 5, STANDARD),
+        ("", None, "ci", "ci", 20, STANDARD),
+        ("", "full", "smoke", "full", 20, STANDARD),
+        ("[profile.nightly]\nepochs = 30", None, "smoke", "smoke", 5, (*STANDARD, "nightly")),
+        ("[profile.nightly]\nepochs = 30", "nightly", "smoke", "nightly", 30, (*STANDARD, "nightly")),
+        ("default", None, "smoke", "full", 20, STANDARD),
+        ("default", "smoke", "smoke", "smoke", 5, STANDARD),
     ],
 )
 def test_which_profile_is_meant(
-    good: Path, edit: str, asked: str | None, default: str, chosen: str, available: tuple[str, ...]
+    good: Path, edit: str, asked: str | None, default: str, chosen: str, epochs: int, available: tuple[str, ...]
 ) -> None:
-    head, rest = GOOD.split("[profile.smoke]")
-    full, checks = (
-        "[profile.full]" + rest.split("[profile.full]")[1].split("[[check]]")[0],
-        rest.split("[[check]]", 1)[1],
-    )
-    text = head + ("" if edit == "none" else full) + "[[check]]" + checks
-    good.write_text(text.replace("checks = 3", 'checks = 3\ndefault_profile = "full"') if edit == "default" else text)
+    if edit == "default":
+        good.write_text(GOOD.replace("checks = 3", 'checks = 3\ndefault_profile = "full"'))
+    else:
+        good.write_text(GOOD.replace("[profile.full]", f"{edit}\n[profile.full]"))
     suite = load_suite(good, profile=asked, default_profile=default)
-    assert (suite.profile, suite.profiles) == (chosen, available)
+    assert (suite.profile, suite.profiles, suite.config["epochs"]) == (chosen, available, epochs)
+
+
+def test_without_profile_tables_every_standard_profile_is_the_plain_run(good: Path) -> None:
+    head, tables = GOOD.split("[profile.smoke]")
+    good.write_text(head + "[[check]]" + tables.split("[[check]]", 1)[1])
+    configs = [load_suite(good, profile=name).config for name in STANDARD]
+    assert configs[0]["epochs"] == 20
+    assert configs[0] == configs[1] == configs[2]
 
 
 def test_overrides_replace_exactly_what_they_name(good: Path) -> None:
@@ -225,3 +231,68 @@ def test_loading_imports_neither_torch_nor_numpy(good: Path) -> None:
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True).stdout
     assert shown.strip() == "[]"
+
+
+# -- files that people read ------------------------------------------------------------------------------------------
+def documented() -> str:
+    """The complete example of docs/suite-format.md."""
+    return (ROOT / "docs" / "suite-format.md").read_text().split("```toml\n")[1].split("```")[0]
+
+
+@pytest.fixture
+def repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if started in the root of the repository, where ``models`` is importable."""
+    monkeypatch.syspath_prepend(str(ROOT))
+
+
+@pytest.mark.usefixtures("repository")
+def test_the_documented_example_loads(tmp_path: Path) -> None:
+    path = tmp_path / "suite.toml"
+    path.write_text(documented())
+    smoke, full = load_suite(path), load_suite(path, profile="full")
+    assert [len(smoke.checks), len(full.checks), full.declared] == [5, 6, 6]
+    assert full.config["model"] == {"kind": "amn", "d_model": 256, "hidden_dim": 512}
+    assert smoke.checks[0].node == "cosine_floor[train_cosine@1]"
+
+
+@pytest.mark.usefixtures("repository")
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("mse = 1.0", "inf_nce = 1.0", ": run.loss.inf_nce: no such loss term. Did you mean 'info_nce'?"),
+        ("lr = 5e-4", 'lr = "5e-4"', ": run.lr: expected a number, got string '5e-4'."),
+        ('"amn", d_model', '"amm", d_model', ": run.model.kind: "),
+        ('"val_cosine"\nby', '"val_cosin"\nby', ": improves.metric: the trainer logs no metric 'val_cosin'. "),
+        ('trainer = "vector"', 'trainer = "vectro"', ": run.trainer: trainer 'vectro': no such trainer. "),
+        ("sequences = 726", "sequence = 726", ": profile.full.data.sequence: "),
+    ],
+)
+def test_mistakes_in_the_documented_example(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = tmp_path / "suite.toml"
+    assert old in documented()
+    text = documented().replace(old, new, 1)
+    pairs = zip(text.splitlines(), documented().splitlines(), strict=True)
+    line = next(number for number, (new_line, old_line) in enumerate(pairs, 1) if new_line != old_line)
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        load_suite(path)
+    assert str(caught.value).startswith(f"{path}:{line}{message}")
+
+
+SHIPPED = sorted(ROOT.glob("suites/**/suite.toml"))
+
+
+@pytest.mark.usefixtures("repository")
+@pytest.mark.parametrize("shipped", [None, *SHIPPED], ids=lambda path: suite_name(path) if path else "documented")
+def test_no_shipped_suite_loads_when_cut(tmp_path: Path, shipped: Path | None) -> None:
+    data = (documented() if shipped is None else shipped.read_text()).encode()
+    path = tmp_path / "suite.toml"
+    path.write_bytes(data)
+    load_suite(path)
+    loaded = []
+    for size in range(len(data)):
+        path.write_bytes(data[:size])
+        with contextlib.suppress(InputError):
+            load_suite(path)
+            loaded.append(data[size:].split(b"#")[0])
+    assert all(not rest.strip() for rest in loaded), loaded

@@ -130,7 +130,7 @@ def test_things_that_are_no_files(tmp_path: Path) -> None:
 
 def test_an_unknown_profile_offers_the_nearest(tmp_path: Path) -> None:
     assert refusal(tmp_path / "suite.toml", GOOD, "ful") == ": no profile 'ful'. Did you mean 'full'?"
-    assert refusal(tmp_path / "suite.toml", GOOD, "ci") == ": no profile 'ci'. Known: full, smoke."
+    assert refusal(tmp_path / "suite.toml", GOOD, "nightly") == ": no profile 'nightly'. Known: ci, full, smoke."
 
 
 def test_a_profile_without_checks_is_an_error(tmp_path: Path) -> None:
