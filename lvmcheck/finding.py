@@ -67,6 +67,24 @@ class Outcome:
         return self.finding.sentence() if self.finding is not None else self.reason
 
 
+def outcome_json(outcome: Outcome) -> dict[str, object]:
+    """An outcome as plain values, for files and other processes."""
+    finding = outcome.finding
+    return {
+        "status": outcome.status.value,
+        "what": finding.what if finding else None,
+        "measured": finding.measured if finding else None,
+        "wanted": finding.wanted if finding else None,
+        "epoch": finding.epoch if finding else None,
+        "step": finding.step if finding else None,
+        "margin": finding.margin if finding else None,
+        "evidence": list(finding.evidence) if finding else [],
+        "reason": outcome.reason,
+        "evaluated": outcome.evaluated,
+        "abort": outcome.abort,
+    }
+
+
 def passed(finding: Finding, *, evaluated: int = 1) -> Outcome:
     """A pass that rests on ``evaluated`` comparisons; with none it is an error, because nothing was shown."""
     if evaluated < 1:

@@ -112,6 +112,6 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         summary(terminalreporter)
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if SESSION in session.config.stash:
-        session.config.stash[SESSION].close("the end of the pytest session")
+        session.config.stash[SESSION].close(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)

@@ -166,8 +166,11 @@ class LvmSession:
             lines.append(f"  data {data_words(suite)}      use your own: --lvm-data PATH      profiles: {others}")
         return lines
 
-    def close(self, reason: str) -> None:
-        self.launcher.close(reason)
+    def close(self, *, interrupted: bool) -> None:
+        """Leave no trainer behind; an xdist worker first finishes what other workers may be waiting for."""
+        if hasattr(self.config, "workerinput") and not interrupted:
+            self.launcher.finish_own()
+        self.launcher.close("an interrupt" if interrupted else "the end of the pytest session")
 
 
 def data_words(suite: Suite) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lvmcheck.errors import InputError
-from lvmcheck.finding import Outcome, Status
+from lvmcheck.finding import Outcome, Status, outcome_json
 from lvmcheck.launch.plan import as_expected
 from lvmcheck.launch.trial import Trial
 from lvmcheck.pytest_session import LvmSession
@@ -87,25 +87,18 @@ class CheckItem(pytest.Item):
 
     def _report(self, outcome: Outcome, trial: Trial) -> None:
         """Numbers for JUnit, the terminal's table and other processes (xdist): plain values only."""
-        finding = outcome.finding
-        measured = finding.measured if finding is not None else None
-        body = {
+        body: dict[str, Any] = {
             "suite": self.suite.name,
             "file": str(self.suite.path),
+            "line": self.entry.line,
             "profile": self.suite.profile,
             "seed": self.seed,
             "check": self.entry.node,
-            "status": outcome.status.value,
-            "measured": measured,
-            "wanted": finding.wanted if finding else None,
-            "epoch": finding.epoch if finding else None,
-            "margin": finding.margin if finding else None,
-            "evaluated": outcome.evaluated,
             "expected_failure": self.entry.expect is not None,
-            "reason": outcome.reason,
             "run": os.path.relpath(trial.folder, self.config.invocation_params.dir) if trial.problem is None else None,
             "ended": trial.run.stopped_where() if trial.run.over else None,
             "reused": trial.reused,
+            **outcome_json(outcome),
         }
         self.user_properties.append(("lvm", body))
         self.user_properties.extend(
@@ -115,6 +108,7 @@ class CheckItem(pytest.Item):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if isinstance(excinfo.value, CheckFailed):
             return excinfo.value.text
+        excinfo.traceback = excinfo.traceback.cut(path=__file__)  # without pytest's own frames
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:

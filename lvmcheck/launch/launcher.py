@@ -133,6 +133,12 @@ class Launcher:
             elif not trial.over:
                 time.sleep(POLL)
 
+    def finish_own(self) -> None:
+        """Wait for the trials that train here, which others may follow."""
+        with self._changed:
+            while any(trial.state is State.TRAINING for trial in self._active) and self._crash is None:
+                self._changed.wait(0.1)
+
     # -- the end -----------------------------------------------------------------------------------------------------
     def close(self, reason: str) -> None:
         """Stop whatever still trains; its run directory stays readable and can be continued."""

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from lvmcheck import rundir
 from lvmcheck.errors import InputError
 from lvmcheck.events import Epoch
-from lvmcheck.finding import Outcome, Status, error
+from lvmcheck.finding import Outcome, Status, error, outcome_json
 from lvmcheck.launch.plan import Plan, judge_entry
 from lvmcheck.launch.process import TrainerProcess, last_lines
 from lvmcheck.recorder import Recorder, make_run, move_aside
@@ -184,7 +184,8 @@ class Trial:
         except InputError:
             self._follower = rundir.Follower(self.folder)  # it was being replaced
             return
-        self._judge_open()
+        if not self.run.over:  # how it ended is judged by whoever holds the lock, perhaps after training on
+            self._judge_open()
         lock = FileLock(f"{self.folder}.lock", thread_local=False)
         try:
             lock.acquire(timeout=0)
@@ -234,8 +235,23 @@ class Trial:
         self.doomed_by = self.doomed_by or next(
             (entry.node for entry in self.entries if self.outcomes[entry.node].abort), None
         )
+        self._write_verdicts()
         self.state = State.OVER
         self._release()
+
+    def _write_verdicts(self) -> None:
+        body = [
+            {
+                "check": entry.node,
+                "use": entry.use,
+                "asked": f"{self.plan.suite.path}:{entry.line}",
+                "source": entry.source,
+                "expected_failure": entry.expect is not None,
+                **outcome_json(self.outcomes[entry.node]),
+            }
+            for entry in self.entries
+        ]
+        rundir.write_json(self.folder / rundir.VERDICTS, {"profile": self.plan.suite.profile, "verdicts": body})
 
     # -- ends --------------------------------------------------------------------------------------------------------
     def train_here(self) -> None:

@@ -45,6 +45,8 @@ def failure_text(entry: CheckEntry, outcome: Outcome, trial: Trial) -> FailureTe
     lines = list(outcome.finding.evidence) if outcome.finding else []
     source = f" ({entry.source})" if entry.source else ""
     lines.append(f"asked for in {path}:{entry.line}{source}")
+    if outcome.finding is None and outcome.status is Status.FAILED:
+        return FailureText(headline, lines, path, entry.line)  # not reached: the check that stopped the run says why
     lines += _stopped(trial)
     lines += _output(trial)
     if trial.not_started is None and trial.run.death is None:
