@@ -1,0 +1,187 @@
+"""cosine_floor: the cosine at an epoch is not below a floor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from lvmcheck.check import Case, Check, at_least, missing_metric
+from lvmcheck.checks import _cases as made
+from lvmcheck.checks._baselines import Floor, baselines, evidence, parse_floor
+from lvmcheck.checks._epochs import at_epoch, awaiting, check_count, complete, not_finite, words
+from lvmcheck.finding import Finding, Outcome, error
+from lvmcheck.run import Run, run_from
+
+
+@dataclass(frozen=True, kw_only=True)
+class CosineFloor(Check):
+    """The mean cosine of predictions and targets is at least `floor` at epoch `epoch`.
+
+    `epoch` is a number, "final" (the last planned epoch) or "best" (the first epoch that reaches the floor decides).
+    `floor` and `abort_below` are numbers in [-1, 1], or expressions of what the data alone allows: "best_linear +
+    0.01", "mean_of_context - 0.02", "0.9 * optimum". A value below `abort_below` stops the run. For a metric that
+    begins with "ood" the baselines of the OOD set are meant.
+
+    Why:
+    A run that will fail is visible in its first epoch: attempt 2 on the 790k corpus had a train cosine of 0.253 after
+    epoch 1 and was trained for 29 more. A cosine means nothing without its data: 0.45 is a disaster where a constant
+    predictor scores 0.48, and out of reach where the best linear predictor scores 0.43. So the failure shows both.
+
+    Usual causes:
+    - One loss term drowns the one that carries the direction, such as InfoNCE beside MSE (see loss_balance).
+    - The rows of the data are in another order than the text, so that context and target do not belong together.
+    - The learning rate is ten times too high or too low, or its warm-up is longer than the epoch.
+    - Vectors come from another encoder or are not of unit length.
+    - The floor was taken from another model or corpus: a GRU that ends at 0.59 starts at 0.35.
+
+    Fix:
+    Compare the value with the baselines in the message. Below the constant mean: look at the loss terms. Between the
+    constant mean and the mean of context: look at learning rate and epochs. Above all of them: the floor is too high
+    for this data; write it relative to the data, such as "best_linear - 0.02".
+
+    Healthy runs that must pass:
+    Recurrent nets and transformers that start low and end high (ask at a later epoch); a corpus whose best linear
+    predictor is below the absolute floor (use a relative floor).
+
+    Source:
+    Success criteria of the seed document amn_790k_complete_diagnosis: epoch 1 at least 0.48, abort below 0.45.
+    """
+
+    metric: str
+    epoch: int | Literal["final", "best"]
+    floor: float | str
+    abort_below: float | str | None = None
+
+    def __post_init__(self) -> None:
+        if self.epoch not in ("final", "best"):
+            check_count("epoch", self.epoch)
+        floor = parse_floor("floor", self.floor)
+        if self.abort_below is not None:
+            abort = parse_floor("abort_below", self.abort_below)
+            low, high = abort.value({}), floor.value({})
+            if low is not None and high is not None and low > high:
+                raise ValueError(f"abort_below: expected at most floor = {floor.text}, got {abort.text}")
+
+    def detail(self) -> str:
+        return f"{self.metric}@{self.epoch}"
+
+    def due(self, epochs: int) -> int:
+        return self.epoch if isinstance(self.epoch, int) else epochs
+
+    def judge(self, run: Run) -> Outcome:
+        if self.epoch == "best":
+            return self._judge_best(run)
+        if self.epoch == "final":
+            absent = missing_metric(run, self.metric)
+            if absent is not None:
+                return absent
+            if not complete(run):
+                return awaiting(run, f"{self.metric} at the final epoch")
+        epoch = self.epoch if isinstance(self.epoch, int) else run.last_epoch
+        value = at_epoch(run, self.metric, epoch)
+        return value if isinstance(value, Outcome) else self._compare(run, value, epoch)
+
+    def _judge_best(self, run: Run) -> Outcome:
+        absent = missing_metric(run, self.metric)
+        if absent is not None:
+            return absent
+        bounds = self._bounds(run)
+        series = run.series(self.metric)
+        values = series.values.tolist()
+        if isinstance(bounds, Outcome):
+            return bounds if values else awaiting(run, self.metric)
+        hit = next((i for i, value in enumerate(values) if value >= bounds[0]), len(values))
+        broken = not_finite(series, until=hit)
+        if broken is not None:
+            return broken
+        if hit < len(values):
+            return self._compare(run, values[hit], int(series.epochs[hit]))
+        if not values or not complete(run):
+            return awaiting(run, f"{self.metric} of at least {bounds[0]:g}", evaluated=len(values))
+        best = max(range(len(values)), key=values.__getitem__)
+        return self._compare(run, values[best], int(series.epochs[best]))
+
+    def _bounds(self, run: Run) -> tuple[float, float | None] | Outcome:
+        """Floor and abort bound as numbers on this run's data."""
+        known = baselines(run, self.metric)
+        numbers: list[float | None] = []
+        for key, asked in (("floor", self.floor), ("abort_below", self.abort_below)):
+            parsed: Floor | None = None if asked is None else parse_floor(key, asked)
+            number = None if parsed is None else parsed.value(known)
+            if parsed is not None and number is None:
+                return error(f"{key} {parsed.text!r}: not recorded for this data: {', '.join(parsed.missing(known))}")
+            numbers.append(number)
+        floor, abort = numbers
+        if floor is None:
+            return error("floor: not given")
+        return floor, abort
+
+    def _compare(self, run: Run, value: float, epoch: int) -> Outcome:
+        bounds = self._bounds(run)
+        if isinstance(bounds, Outcome):
+            return bounds
+        floor, abort = bounds
+        wanted = f"at least {floor:.4g}" + (f" ({self.floor})" if isinstance(self.floor, str) else "")
+        if abort is not None:
+            wanted += f", stop below {abort:.4g}"
+        finding = Finding(
+            what=words(self.metric) + (" (best)" if self.epoch == "best" else ""),
+            measured=value,
+            wanted=wanted,
+            epoch=epoch,
+            evidence=evidence(run, self.metric, value),
+        )
+        return at_least(finding, floor, abort_below=abort)
+
+
+_SEED = CosineFloor(metric="train_cosine", epoch=1, floor=0.48, abort_below=0.45)
+_FINAL = CosineFloor(metric="val_cosine", epoch="final", floor=0.55)
+_LINEAR = CosineFloor(metric="val_cosine", epoch="final", floor="mean_of_context + 0.01")
+_OOD_FACTS = {**made.TWIN_FACTS, "ood.coherent.mean_of_context": 0.65, "ood.coherent.optimum": 0.68}
+
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _FINAL, made.val_run([1.0] * 3)),
+    made.case("amn_584k_epoch_1", _SEED, run_from({"train_cosine": made.AMN_584K_TRAIN})),
+    made.case("amn_584k_final", _FINAL, made.val_run(made.AMN_584K_VAL)),
+    made.case(
+        "decided_when_epoch_1_ends", _SEED, run_from({"train_cosine": made.AMN_584K_TRAIN[:1]}, over=False), ("0.5281",)
+    ),
+    made.case(
+        "gru_that_starts_low_and_ends_high",
+        CosineFloor(metric="val_cosine", epoch="best", floor=0.55),
+        made.val_run(made.lines(20, 0.3857, 0.55, 0.5754, 0.5675)),
+    ),
+    made.case(
+        "scrambled_corpus_judged_by_what_it_allows",
+        CosineFloor(metric="val_cosine", epoch="final", floor="best_linear + 0.01"),
+        made.val_run(made.AMN_790K_1_VAL, facts={"best_linear": 0.433, "mean_of_context": 0.426}),
+        ("best linear 0.433",),
+    ),
+    made.case(
+        "ood_against_the_baselines_of_its_own_set",
+        CosineFloor(metric="ood_cosine", epoch="final", floor="mean_of_context"),
+        made.val_run([0.60, 0.62], facts=_OOD_FACTS, ood_cosine=[0.65, 0.66]),
+        ("this OOD data: mean of context 0.650",),
+    ),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "attempt_2_epoch_1",
+        _SEED,
+        run_from({"train_cosine": [0.2528]}, over=False),
+        ("0.2528", "at least 0.48, stop below 0.45"),
+    ),
+    made.case("attempt_1_epoch_1", _SEED, run_from({"train_cosine": [0.4236]}, over=False), ("epoch 1",)),
+    made.case("attempt_3_final", _FINAL, made.val_run(made.AMN_790K_3_VAL), ("0.4621", "epoch 20")),
+    made.case("nan", _SEED, run_from({"train_cosine": [float("nan")]}), ("NaN",)),
+    made.case(
+        "passes_0.55_but_worse_than_an_average",
+        _LINEAR,
+        made.val_run([0.523, 0.575], facts=made.TWIN_FACTS),
+        ("mean of context 0.600", "-0.025 from the mean of context"),
+    ),
+    made.case(
+        "nan_before_the_best", CosineFloor(metric="v", epoch="best", floor=0.5), run_from({"v": [float("nan"), 0.6]})
+    ),
+)

@@ -1,0 +1,197 @@
+"""not_diverging: what was learned is not lost, inside an epoch or across epochs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lvmcheck.check import Case, Check
+from lvmcheck.checks import _cases as made
+from lvmcheck.checks._epochs import awaiting, check_number, complete, not_finite, words
+from lvmcheck.finding import Finding, Outcome, failed, figure, not_applicable, passed
+from lvmcheck.run import Run, Series, run_from
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+GROUP = 5
+"""Windows whose median is compared: two wild ones cannot move it."""
+SUSTAIN = 3
+"""Consecutive groups, or epochs, that must stay beyond the bound."""
+COSINES = ("val_cosine", "train_cosine", "train_eval_cosine")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotDiverging(Check):
+    """The loss does not stay above `factor` times its minimum so far, and no cosine collapses.
+
+    Loss: medians of 5 windows of steps; three such groups in a row above `factor` times the lowest group so far fail
+    (runs without windows: train_loss, three epochs). Differences below a thousandth of the first loss do not count.
+    Cosines (val_cosine, train_cosine, train_eval_cosine, whichever are logged): a value `collapse` below the best so
+    far fails at once, `drop` below it for three epochs fails too.
+
+    Why:
+    A run that diverges never comes back by itself, and every further epoch is wasted. The collapses on record took one
+    epoch: 0.540 to 0.338 and to 0.354 when a schedule jumped, 0.476 to -0.049 in a curriculum. Running means from the
+    start of an epoch cannot show this; one team saw a "divergence at epoch 7" in them while the epoch means fell from
+    0.159 to 0.115. Windows are not running means.
+
+    Usual causes:
+    - A scheduled loss weight, stage or positional scale jumps at the boundary of an epoch.
+    - The learning rate is too high, or grows (warm-up past the stable value, wrong sign of the decay).
+    - A second loss term takes over (see loss_balance).
+    - A batch of broken data; gradients that are not clipped.
+
+    Fix:
+    Look at what changed in the configuration at the epoch in the message. Restart from the checkpoint before it with
+    the change spread over thousands of steps, or half the learning rate.
+
+    Healthy runs that must pass:
+    Batches of four with a loss that swings by a factor of 3; a loss close to 0 that wanders within rounding; an early
+    validation peak followed by slow over-fitting (see val_loss_descends); cosine restarts.
+
+    Source:
+    Post-mortems of the ancestors (V3, P4, P6b) and recorded epoch means of cognate_phase1_training_failure.
+    """
+
+    universal = True
+    metric_fields = ()
+
+    factor: float = 2.0
+    collapse: float = 0.10
+    drop: float = 0.05
+
+    def __post_init__(self) -> None:
+        check_number("factor", self.factor, 1.0)
+        check_number("collapse", self.collapse, 0.0, 2.0)
+        check_number("drop", self.drop, 0.0, 2.0)
+
+    def judge(self, run: Run) -> Outcome:
+        cosines = [run.series(name) for name in COSINES if name in run.metric_names]
+        compared = sum(max(len(series) - 1, 0) for series in cosines)
+        for series in cosines:
+            outcome = self._cosine(series) or not_finite(series)
+            if outcome is not None:
+                return outcome
+        outcome, groups = self._loss(run)
+        if outcome is not None:
+            return outcome
+        if not complete(run) or not (run.windows or run.metric_names):
+            return awaiting(run, "the remaining steps", evaluated=compared + groups)
+        if not compared + groups:
+            return not_applicable("one epoch without enough windows of steps: there is nothing to compare")
+        return passed(
+            Finding(
+                what="collapses of loss or cosine",
+                measured=0,
+                wanted=f"none in {compared + groups:,} comparisons",
+                epoch=run.last_epoch or None,
+            ),
+            evaluated=compared + groups,
+        )
+
+    def _cosine(self, series: Series) -> Outcome | None:
+        best, best_epoch, low = -math.inf, 0, 0
+        for i, (epoch, value) in enumerate(zip(series.epochs.tolist(), series.values.tolist(), strict=True)):
+            low = low + 1 if value < best - self.drop else 0
+            if value < best - self.collapse or low >= SUSTAIN:
+                how = "at once" if value < best - self.collapse else f"for {SUSTAIN} epochs"
+                bound = self.collapse if value < best - self.collapse else self.drop
+                finding = Finding(
+                    what=f"drop of {words(series.name)} below its best",
+                    measured=best - value,
+                    wanted=f"at most {bound:g} {how}",
+                    epoch=epoch,
+                    margin=bound - (best - value),
+                    evidence=(f"{words(series.name)} {best:.3f} at epoch {best_epoch}, {value:.3f} at epoch {epoch}",),
+                )
+                return failed(finding, evaluated=i)
+            if value > best:
+                best, best_epoch = value, epoch
+        return None
+
+    def _loss(self, run: Run) -> tuple[Outcome | None, int]:
+        """The outcome on losses, if it is a fail, and the number of groups compared."""
+        import numpy as np
+
+        if run.windows:
+            losses, size = run.window_column("loss_mean"), GROUP
+        else:
+            losses, size = run.series("train_loss").values, 1
+        if not len(losses):
+            return None, 0
+        bad = np.flatnonzero(~np.isfinite(losses))
+        if len(bad):
+            finding = self._place(run, int(bad[0]), 1, "loss", float(losses[bad[0]]), "finite numbers", ())
+            return failed(finding, evaluated=int(bad[0]) + 1), 0
+        medians = np.median(losses[: len(losses) // size * size].reshape(-1, size), axis=1)
+        at = _sustained(medians, self.factor)
+        if at is None:
+            return None, max(len(medians) - 1, 0)
+        unit = "groups of 5 windows" if run.windows else "epochs"
+        lowest = float(medians[: at + 1].min())
+        finding = self._place(
+            run,
+            at,
+            size,
+            "loss (median of 5 windows)" if run.windows else "train loss",
+            float(medians[at]),
+            f"at most {self.factor:g} times its minimum so far",
+            (f"lowest before: {figure(lowest)}; above the bound for {SUSTAIN} {unit} in a row",),
+        )
+        return failed(finding, evaluated=at), at
+
+    def _place(
+        self, run: Run, index: int, size: int, what: str, value: float, wanted: str, evidence: tuple[str, ...]
+    ) -> Finding:
+        if run.windows:
+            window = run.windows[(index + 1) * size - 1]
+            epoch, step = window.epoch, window.last_step
+            return Finding(what=what, measured=value, wanted=wanted, epoch=epoch, step=step, evidence=evidence)
+        epoch = int(run.series("train_loss").epochs[index])
+        return Finding(what=what, measured=value, wanted=wanted, epoch=epoch, evidence=evidence)
+
+
+def _sustained(values: NDArray[np.float64], factor: float) -> int | None:
+    """Index that completes three values in a row above ``factor`` times the minimum so far; O(n).
+
+    The minimum counts as at least a thousandth of the first value, so that a loss near zero may wander.
+    """
+    import numpy as np
+
+    lowest = np.minimum.accumulate(values)
+    bound = lowest + (factor - 1) * np.maximum(np.abs(lowest), 1e-3 * abs(values[0]) if len(values) else 0.0)
+    high = np.convolve(values > bound, np.ones(SUSTAIN, dtype=np.int64))[: len(values)]
+    hits = np.flatnonzero(high >= SUSTAIN)
+    return int(hits[0]) if len(hits) else None
+
+
+_CHECK = NotDiverging()
+_FALLING = [3.76, 1.5, 1.1, 0.9, 0.8, 0.7, 0.5, 0.4] + [0.3] * 32
+_SWINGING = [loss * (0.5, 1.0, 1.5)[i % 3] for i, loss in enumerate(_FALLING)]
+
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, made.window_run([0.0] * 20)),
+    made.case("amn_584k", _CHECK, made.val_run(made.AMN_584K_VAL, train_cosine=made.AMN_584K_TRAIN)),
+    made.case("attempt_2_is_bad_and_does_not_diverge", _CHECK, made.val_run(made.AMN_790K_2_VAL)),
+    made.case("cognate_epoch_means", _CHECK, run_from({"train_loss": made.COGNATE_TRAIN_LOSS})),
+    made.case("batches_of_four", _CHECK, made.window_run(_SWINGING)),
+    made.case("near_zero", _CHECK, made.window_run([1.0] * 5 + [1e-7, 5e-7, 2e-7, 9e-7, 1e-6] * 7)),
+)
+FAILS: Sequence[Case] = (
+    made.case("p4", _CHECK, made.val_run(made.P4_VAL, over=False), ("0.540 at epoch 3, 0.338 at epoch 4",)),
+    made.case("v3", _CHECK, made.val_run(made.V3_VAL), ("0.1860",)),
+    made.case("p6b", _CHECK, made.val_run(made.P6B_VAL), ("-0.049 at epoch 3",)),
+    made.case("slow_loss_of_everything", _CHECK, made.val_run(made.lines(12, 0.55, 0.56, 0.48)), ("for 3 epochs",)),
+    made.case(
+        "rises_inside_an_epoch",
+        _CHECK,
+        made.window_run(_FALLING[:20] + [0.3 + 0.1 * i for i in range(20)], per_epoch=40, over=False),
+        ("2 times its minimum", "step 2,000"),
+    ),
+    made.case("train_loss_by_epoch", _CHECK, run_from({"train_loss": [1.0, 0.3, 0.7, 0.8, 0.9]}), ("epoch 5",)),
+    made.case("nan", _CHECK, made.window_run([1.0, float("nan")], over=False), ("NaN",)),
+)

@@ -1,0 +1,162 @@
+"""val_loss_moves: the validation loss is measured, not a constant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lvmcheck.check import Case, Check
+from lvmcheck.checks import _cases as made
+from lvmcheck.checks._epochs import awaiting, by_epoch, check_count, complete, not_at_end, not_finite, unrecorded, words
+from lvmcheck.finding import Finding, Outcome, failed, figure, not_applicable, passed
+from lvmcheck.run import Run, Series, run_from
+
+FULL_PRECISION = 7
+"""Significant digits from which two equal values are no coincidence of rounding."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValLossMoves(Check):
+    """The validation loss is not the same number, to the last bit, in `epochs` consecutive epochs of real training.
+
+    Epochs count as real training when the train loss moved between them (or is not recorded), and the logged
+    learning rate was not 0. Where the record is rounded to fewer than 7 digits, equal neighbours are expected on a
+    plateau, and only a run that never had another value fails.
+
+    Why:
+    A validation loss that never moves is not a validation loss. One trainer of the ancestors returned the literal 2.5
+    when it had no validation set; ten epochs were trained, the best checkpoint stayed that of epoch 1, and reports
+    praised that "validation tracks training".
+
+    Usual causes:
+    - There is no validation set, and a default value is returned.
+    - The validation loop evaluates another model object or an old copy of the weights (an EMA that is never updated).
+    - The result is cached, or the metric is computed once before the loop.
+    - The weights that validation sees are not in the optimizer.
+
+    Fix:
+    Evaluate the model on two batches before and after one optimizer step and compare. Search the trainer for the
+    constant itself.
+
+    Healthy runs that must pass:
+    A plateau in a history that is rounded to four digits; epochs with learning rate 0; a finished model whose loss is
+    0 in training and validation.
+
+    Source:
+    Seed document cognate_phase1_training_failure: val loss 2.5 in every epoch.
+    """
+
+    universal = True
+
+    metric: str = "val_loss"
+    epochs: int = 2
+
+    def __post_init__(self) -> None:
+        check_count("epochs", self.epochs, low=2)
+
+    def detail(self) -> str:
+        return self.metric
+
+    def judge(self, run: Run) -> Outcome:
+        absent = unrecorded(run, self.metric, "val_loss")
+        if absent is not None:
+            return absent
+        series = run.series(self.metric)
+        stuck, compared = self._first_constant(run, series)
+        broken = not_finite(series, until=stuck)
+        if broken is not None:
+            return broken
+        if stuck is not None:
+            return failed(self._finding(series, stuck), evaluated=compared)
+        if not len(series) or not complete(run):
+            return awaiting(run, f"all values of {self.metric}", evaluated=compared)
+        cut = not_at_end(run, series)
+        if cut is not None:
+            return cut
+        if not compared:
+            return not_applicable(f"no two epochs of {self.metric} with training between them")
+        return passed(self._finding(series, len(series) - 1), evaluated=compared)
+
+    def _first_constant(self, run: Run, series: Series) -> tuple[int | None, int]:
+        """Index of the epoch that completes a constant stretch, and the number of pairs compared."""
+        values, epochs = series.values.tolist(), series.epochs.tolist()
+        train, rates = by_epoch(run, "train_loss"), by_epoch(run, "lr")
+        seen: set[float] = set()
+        digits, same, compared = 0, 1, 0
+        for i, value in enumerate(values):
+            seen.add(value)
+            digits = max(digits, len(f"{value!r}".partition("e")[0].replace(".", "").lstrip("-0")))
+            if i == 0 or not _trained(train, rates, epochs[i - 1], epochs[i]):
+                continue
+            compared += 1
+            same = same + 1 if value == values[i - 1] else 1
+            if same >= self.epochs and (digits >= FULL_PRECISION or len(seen) == 1):
+                return i, compared
+        return None, compared
+
+    def _finding(self, series: Series, index: int) -> Finding:
+        values = series.values.tolist()[: index + 1]
+        distinct = len(set(values))
+        return Finding(
+            what=f"distinct values of {words(self.metric)}",
+            measured=float(distinct),
+            wanted=f"never the same value in {self.epochs} consecutive epochs of training",
+            epoch=int(series.epochs[index]),
+            evidence=(
+                f"{words(self.metric)} {figure(values[-1])} at epoch {int(series.epochs[index])}, "
+                f"{figure(values[-2] if len(values) > 1 else None)} the epoch before",
+            ),
+        )
+
+
+def _trained(train: Mapping[int, float], rates: Mapping[int, float], before: int, after: int) -> bool:
+    """Whether weights can have changed between the validations of two epochs, as far as the record tells."""
+    if rates.get(after) == 0.0:
+        return False
+    first, second = train.get(before), train.get(after)
+    return first is None or second is None or first != second
+
+
+_CHECK = ValLossMoves()
+_FALLING = [1.0 / (i + 1) for i in range(6)]
+
+PASSES: Sequence[Case] = (
+    made.case(
+        "perfect_oracle",
+        _CHECK,
+        run_from({"train_loss": [0.1234567, 1e-9, 0.0, 0.0], "val_loss": [0.1134567, 1e-9, 0.0, 0.0]}),
+    ),
+    made.case(
+        "amn_584k_rounded",
+        _CHECK,
+        made.val_run(
+            made.AMN_584K_VAL,
+            val_loss=[round(loss, 7) for loss in made.mse_of(made.AMN_584K_VAL)],
+            train_loss=[0.0011 - i * 1e-6 for i in range(20)],
+        ),
+    ),
+    made.case(
+        "rounded_plateau", _CHECK, run_from({"val_loss": [2.51, 2.4, 2.4, 2.4, 2.39], "train_loss": _FALLING[:5]})
+    ),
+    made.case(
+        "warm_up_with_learning_rate_0",
+        _CHECK,
+        run_from({"val_loss": [0.7312345, 0.7312345, 0.61], "train_loss": [0.7, 0.71, 0.6], "lr": [0.0, 0.0, 1e-3]}),
+    ),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "the_literal_2.5",
+        _CHECK,
+        run_from({"train_loss": made.COGNATE_TRAIN_LOSS[:2], "val_loss": [2.5] * 2}, over=False),
+        ("2.5",),
+    ),
+    made.case(
+        "stuck_later",
+        _CHECK,
+        run_from({"val_loss": [0.91234567, 0.81234567, 0.81234567, 0.7], "train_loss": _FALLING[:4]}),
+        ("epoch 3",),
+    ),
+    made.case("nothing_else_recorded", _CHECK, run_from({"val_loss": [2.5] * 3})),
+    made.case("nan", _CHECK, run_from({"val_loss": [0.5, float("nan")]}), ("NaN",)),
+)

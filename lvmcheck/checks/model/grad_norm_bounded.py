@@ -1,0 +1,151 @@
+"""grad_norm_bounded: gradients stay below a bound and do not explode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lvmcheck.check import Case, Check
+from lvmcheck.checks import _cases as made
+from lvmcheck.checks._epochs import awaiting, check_number, complete
+from lvmcheck.finding import Finding, Outcome, error, failed, figure, not_applicable, passed
+from lvmcheck.run import Run
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+BEFORE = 30
+"""Windows before a window whose median it is compared with."""
+NEED = 5
+"""Windows that must be there before a median means anything."""
+SPAN, HITS = 10, 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradNormBounded(Check):
+    """The global gradient norm before clipping is at most `bound` at every step, and does not explode.
+
+    Exploding: in 3 of 10 consecutive windows the largest norm is above `explode` times the median of the 30 windows
+    before them.
+
+    Why:
+    A norm that grows by an order of magnitude announces divergence hundreds of steps before the loss shows it. Gradient
+    clipping hides it from the loss, so the norm is taken before clipping.
+
+    Usual causes:
+    - The learning rate is too high for this stage, or its warm-up too short.
+    - A loss that is summed over the batch instead of averaged.
+    - A temperature near 0, or a normalisation of nearly zero vectors.
+    - Recurrence over many steps without clipping or normalisation.
+    - Gradients that are not reset, so that they add up step by step.
+
+    Fix:
+    Compare the norm with the loss at the window in the message. Halve the learning rate or lengthen the warm-up; clip
+    by the global norm (1.0) only after you know where the norm comes from.
+
+    Healthy runs that must pass:
+    One large batch in a hundred windows; norms that fall by a factor of 1,000 as the loss falls; noisy norms of small
+    batches.
+
+    Source:
+    Seed document cognate_phase1_training_failure (gradient norm below 10); checks.md, exploding_gradient.
+    """
+
+    metric_fields = ()
+
+    bound: float = 10.0
+    explode: float = 10.0
+
+    def __post_init__(self) -> None:
+        check_number("bound", self.bound, 1e-300)
+        check_number("explode", self.explode, 1.0)
+
+    def judge(self, run: Run) -> Outcome:
+        import numpy as np
+
+        norms = run.window_column("grad_norm_max")
+        stated = np.array([window.grad_norm_max is not None for window in run.windows], dtype=bool)
+        if not stated.any():
+            return self._nothing(run)
+        places = np.flatnonzero(stated)
+        norms = norms[places]
+        above = np.flatnonzero(~(norms <= self.bound))
+        burst = _explosion(norms, self.explode)
+        worst = min([int(above[0])] if len(above) else [], default=None)
+        if burst is not None and (worst is None or burst < worst):
+            return failed(self._finding(run, norms, places, burst, exploded=True), evaluated=len(norms))
+        if worst is not None:
+            return failed(self._finding(run, norms, places, worst), evaluated=len(norms))
+        if not complete(run):
+            return awaiting(run, "the remaining steps", evaluated=len(norms))
+        silent = np.flatnonzero(~stated)
+        if len(silent):
+            window = run.windows[int(silent[0])]
+            return error(f"steps {window.first_step:,} to {window.last_step:,} state no gradient norm, other steps do")
+        return passed(self._finding(run, norms, places, int(norms.argmax())), evaluated=len(norms))
+
+    def _nothing(self, run: Run) -> Outcome:
+        if run.windows and run.over:
+            return error("no window states a gradient norm: not measured")
+        if run.metric_names and run.over:
+            return not_applicable("the run has no windows of steps, so no gradient norm")
+        return awaiting(run, "gradient norms")
+
+    def _finding(
+        self, run: Run, norms: NDArray[np.float64], places: NDArray[np.intp], i: int, *, exploded: bool = False
+    ) -> Finding:
+        import numpy as np
+
+        window = run.windows[int(places[i])]
+        value, usual = float(norms[i]), float(np.median(norms[max(0, i - BEFORE) : i])) if i else None
+        wanted = f"at most {self.bound:g}"
+        if exploded:
+            wanted = f"at most {self.explode:g} times the median of the windows before ({HITS} of {SPAN} were above)"
+        return Finding(
+            what="largest gradient norm",
+            measured=value,
+            wanted=wanted,
+            epoch=window.epoch,
+            step=window.last_step,
+            margin=None if exploded else self.bound - value,
+            evidence=(f"median of the windows before {figure(usual)}; loss {figure(window.loss_mean)} in this window",),
+        )
+
+
+def _explosion(norms: NDArray[np.float64], factor: float) -> int | None:
+    """Index of the window that completes 3 of 10 above ``factor`` times the running median; O(n)."""
+    import numpy as np
+
+    if len(norms) <= NEED:
+        return None
+    padded = np.concatenate([np.full(BEFORE, np.nan), norms[:-1]])
+    medians = np.nanmedian(np.lib.stride_tricks.sliding_window_view(padded, BEFORE)[NEED:], axis=1)
+    high = np.concatenate([np.zeros(NEED, dtype=bool), norms[NEED:] > factor * medians])
+    counts = np.convolve(high, np.ones(SPAN, dtype=np.int64))[: len(high)]
+    hits = np.flatnonzero(counts >= HITS)
+    return int(hits[0]) if len(hits) else None
+
+
+_CHECK = GradNormBounded()
+
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, made.window_run([0.0] * 10, grad_norms=[0.0] * 10)),
+    made.case(
+        "falls_with_the_loss", _CHECK, made.window_run([1.0] * 40, grad_norms=[9.0 * 0.83**i for i in range(40)])
+    ),
+    made.case(
+        "one_large_batch", _CHECK, made.window_run([1.0] * 40, grad_norms=[0.1] * 20 + [5.0] + [0.1] * 19), ("at most",)
+    ),
+)
+FAILS: Sequence[Case] = (
+    made.case("above_the_bound", _CHECK, made.window_run([1.0] * 3, grad_norms=[1.0, 2.0, 51.0], over=False), ("51",)),
+    made.case(
+        "explodes_below_the_bound",
+        _CHECK,
+        made.window_run([1.0] * 30, grad_norms=[0.01] * 20 + [0.5, 1.0, 2.0, 3.0, 4.0] + [5.0] * 5, over=False),
+        ("step 1,150", "10 times the median"),
+    ),
+    made.case("nan", _CHECK, made.window_run([1.0] * 10, grad_norms=[1.0] * 9 + [float("nan")]), ("NaN",)),
+)

@@ -1,0 +1,193 @@
+"""config_matches: the configuration is the known-good one."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lvmcheck.check import Case, Check
+from lvmcheck.checks import _cases as made
+from lvmcheck.errors import nearest
+from lvmcheck.finding import Finding, Outcome, error, failed, passed, pending
+from lvmcheck.run import Run
+
+FOLDER = Path("fixtures") / "configs"
+MAX_BYTES = 1 << 20
+ABSENT = "absent"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfigMatches(Check):
+    """Every key of a known-good configuration has the same value in this run; each factor that differs is listed.
+
+    Give either `reference`, the name of a file fixtures/configs/<name>.toml (looked for in the working directory and
+    above it), or `expected`, an inline table. `ignore` lists dotted keys or tables not to compare. Keys that only the
+    run has do not count, except inside the tables of `exact`: a further loss term or model option is a difference.
+
+    Why:
+    Attempts that differ in five factors at once teach nothing. Attempt 2 on the 790k corpus changed the weight of MSE,
+    the weight of InfoNCE, two further weights, the learning rate and the number of epochs against the run that had
+    worked, was announced as the "identical config", and its failure was blamed on a sixth thing.
+
+    Usual causes:
+    - Several changes were made at once after a failure.
+    - A default changed in the code and nobody wrote it into the configuration.
+    - A script passes options that the trainer does not read, or reads under another name.
+    - The profile (smoke, ci) changes more than the size.
+
+    Fix:
+    Change one factor at a time, or add the key to `ignore` on purpose, where a reader of the suite sees it.
+
+    Healthy runs that must pass:
+    20 and 20.0; keys that only the run has (paths, devices, seeds); ignored keys.
+
+    Source:
+    amn_790k_second_failure_infonce_dominance and the recorded histories; pre-flight list of the seeds.
+    """
+
+    metric_fields = ()
+
+    reference: str | None = None
+    expected: dict[str, Any] | None = None
+    ignore: tuple[str, ...] = ()
+    exact: tuple[str, ...] = ("loss", "model")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ignore", tuple(self.ignore))
+        object.__setattr__(self, "exact", tuple(self.exact))
+        if (self.reference is None) == (self.expected is None):
+            raise ValueError("reference: expected either reference or expected, got " + self._given())
+        if self.reference is not None:
+            # Read once, here: judging must depend on the run alone.
+            object.__setattr__(self, "_known", read_config(self.reference))
+        else:
+            object.__setattr__(self, "_known", dict(self.expected or {}))
+        if not self._wanted():
+            raise ValueError("expected: the configuration to compare with has no keys that are not ignored")
+
+    def _given(self) -> str:
+        return "neither" if self.reference is None else "both"
+
+    def detail(self) -> str:
+        return self.reference or ""
+
+    def due(self, epochs: int) -> int:  # noqa: ARG002 - decided before the first epoch
+        return 0
+
+    def _wanted(self) -> dict[str, Any]:
+        known: Mapping[str, Any] = self._known  # type: ignore[attr-defined]
+        return {key: value for key, value in _flat(known) if not self._ignored(key)}
+
+    def _ignored(self, key: str) -> bool:
+        return any(key == name or key.startswith(f"{name}.") for name in self.ignore)
+
+    def judge(self, run: Run) -> Outcome:
+        if not run.config:
+            return error("the run records no configuration") if run.events or run.over else pending("awaits run.json")
+        wanted, got = self._wanted(), dict(_flat(run.config))
+        differing = [
+            f"{key}: {_shown(got.get(key, ABSENT))} instead of {_shown(value)}"
+            for key, value in wanted.items()
+            if key not in got or not _same(got[key], value)
+        ]
+        tables = [table for table in self.exact if any(key.startswith(f"{table}.") for key in wanted)]
+        further = [
+            key
+            for key in got
+            if key not in wanted and not self._ignored(key) and any(key.startswith(f"{t}.") for t in tables)
+        ]
+        differing += [f"{key}: {_shown(got[key])} instead of {ABSENT}" for key in further]
+        compared = len(wanted) + len(further)
+        finding = Finding(
+            what="factors that differ from " + (self.reference or "the expected configuration"),
+            measured=len(differing),
+            wanted=f"0 of {compared}",
+            evidence=(f"{_factors(len(differing))}: {'; '.join(differing)}",) if differing else (),
+        )
+        return (failed if differing else passed)(finding, evaluated=compared)
+
+
+def read_config(name: str) -> dict[str, Any]:
+    """The table of fixtures/configs/<name>.toml, searched from the working directory upwards, then beside lvmcheck.
+
+    Raises:
+        ValueError: no such file, or not TOML; the text begins with "reference".
+    """
+    if Path(name).name != name:
+        raise ValueError(f"reference: expected the name of a file in {FOLDER.as_posix()}, got {name!r}")
+    roots = [Path.cwd(), *Path.cwd().parents, Path(__file__).parents[3]]
+    folders = [root / FOLDER for root in roots if (root / FOLDER).is_dir()]
+    path = next((folder / f"{name}.toml" for folder in folders if (folder / f"{name}.toml").is_file()), None)
+    if path is None:
+        known = [file.stem for folder in folders for file in folder.glob("*.toml")]
+        raise ValueError(f"reference: no such file {(FOLDER / name).as_posix()}.toml. {nearest(name, known)}")
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"expected at most {MAX_BYTES:,} bytes")
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as problem:
+        raise ValueError(f"reference: {path.name} cannot be read ({problem})") from None
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted key and value of every leaf; lists are leaves."""
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _same(got: object, wanted: object) -> bool:
+    if isinstance(got, bool) or isinstance(wanted, bool):
+        return got is wanted
+    if isinstance(got, int | float) and isinstance(wanted, int | float):
+        return math.isclose(got, wanted, rel_tol=1e-9)
+    if isinstance(got, list | tuple) and isinstance(wanted, list | tuple):
+        return len(got) == len(wanted) and all(map(_same, got, wanted))
+    return got == wanted
+
+
+def _shown(value: object) -> str:
+    if value is ABSENT:
+        return ABSENT
+    return f"{value:g}" if isinstance(value, float) else repr(value) if isinstance(value, str) else str(value)
+
+
+def _factors(count: int) -> str:
+    return f"{count} factor differs" if count == 1 else f"{count} factors differ"
+
+
+_GOOD = {
+    "model": {"kind": "amn", "d_model": 256, "hidden_dim": 512},
+    "loss": {"mse": 1.0},
+    "epochs": 20,
+    "batch_size": 32,
+    "lr": 5e-4,
+}
+_ATTEMPT_2 = {**_GOOD, "loss": {"mse": 0.5, "info_nce": 0.5, "variance": 1e-3}, "epochs": 30, "lr": 2.5e-4}
+_CHECK = ConfigMatches(expected=_GOOD)
+
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle_same_config", _CHECK, made.config_run(_GOOD)),
+    made.case("20_and_20.0_and_more_keys", _CHECK, made.config_run({**_GOOD, "epochs": 20.0, "seed": 3})),
+    made.case(
+        "ignored_on_purpose",
+        ConfigMatches(expected=_GOOD, ignore=("epochs", "loss")),
+        made.config_run({**_GOOD, "epochs": 8}),
+    ),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "attempt_2_five_factors",
+        _CHECK,
+        made.config_run(_ATTEMPT_2),
+        ("5 factors differ", "loss.mse: 0.5 instead of 1", "lr: 0.00025 instead of 0.0005", "loss.info_nce"),
+    ),
+    made.case("nan_is_no_match", _CHECK, made.config_run({**_GOOD, "lr": float("nan")}), ("1 factor differs",)),
+    made.case("missing_key", _CHECK, made.config_run({**_GOOD, "model": {"kind": "amn"}}), ("absent instead of 256",)),
+)
