@@ -161,6 +161,6 @@ def figure(value: float | None) -> str:
         return f"{int(value):,}"
     if abs(value) >= 10_000:
         return f"{value:,.0f}"
-    if 1e-3 <= abs(value) < 1:
+    if 0.01 <= abs(value) < 1:
         return f"{value:.4f}"
     return f"{value:.4g}"
