@@ -110,8 +110,7 @@ def _walk(root: Node) -> Iterator[Mention]:
                 array = _resolve(parts[:-1], last) + parts[-1:]
                 last[array] = last.get(array, -1) + 1
                 path = (*array, last[array])
-                if last[array] == 0:
-                    yield _mention(array, node, statement)
+                yield _mention(array, node, statement)
             elif node.type == "table":
                 path = _resolve(parts, last)
             else:

@@ -69,7 +69,9 @@ def read_source(path: Path) -> Source:
     source = Source(path, text, _parse(path, text))
     for at, value in _walk(source.table):
         if len(at) > MAX_DEPTH:
-            raise source.error(at[:1], f"expected at most {MAX_DEPTH} levels of keys and arrays, got more")
+            raise source.error(
+                at, f"expected at most {MAX_DEPTH} levels of keys and arrays, got more", key=dotted(at[:1])
+            )
         if isinstance(value, datetime.date | datetime.time):
             raise source.error(at, f"expected string, number, boolean, array or table, got date {value}")
         if isinstance(value, float) and not math.isfinite(value):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import settings as tuned
 from hypothesis import strategies as st
 
-from lvmcheck.suite.lines import KeyPath, key_parts, scan
+from lvmcheck.suite.lines import MAX_DEPTH, KeyPath, key_parts, scan
 from lvmcheck.suite.source import dotted, excerpt
 from lvmcheck.suite.values import MismatchError, convert
 
@@ -98,6 +98,11 @@ def test_the_parser_and_the_scanner_agree_on_what_is_there() -> None:
             stack.extend(((*path, n), item) for n, item in enumerate(value) if isinstance(item, dict))
         if path and not isinstance(path[-1], int):
             assert lines.exact(path) is not None, path
+
+
+def test_keys_below_the_depth_limit_are_left_out() -> None:
+    lines = scan("a = " + "{ b = " * 30 + "1" + " }" * 30)
+    assert max(map(len, lines.first)) == MAX_DEPTH
 
 
 NAMES = st.text("ab.- é\"'\\", min_size=1, max_size=4)

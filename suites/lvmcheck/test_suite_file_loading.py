@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lvmcheck.errors import InputError
-from lvmcheck.suite import Expect, find_trainer, load_suite, suite_name
+from lvmcheck.suite import Expect, find_trainer, load_suite, suite_name, trainer_names
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -164,6 +164,7 @@ def test_where_names_the_line_that_decides(good: Path) -> None:
     assert full.where("run.model.d_model") == (good, 8)
     assert full.where("run.loss.mse") == (good, 16)
     assert full.where("run.batch_size") == (good, 6), "a key that is not there stands where its table does"
+    assert (smoke.where("run.data.path")[1], full.where("run.data.path")[1]) == (9, 23)
     assert full.where("suite.checks") == (good, 4)
 
 
@@ -277,6 +278,13 @@ def test_mistakes_in_the_documented_example(tmp_path: Path, old: str, new: str, 
     with pytest.raises(InputError) as caught:
         load_suite(path)
     assert str(caught.value).startswith(f"{path}:{line}{message}")
+
+
+@pytest.mark.usefixtures("repository")
+def test_trainers_are_the_files_that_define_train() -> None:
+    """Their schemas and helpers stand in the same folder and are no trainers."""
+    assert "vector" in trainer_names()
+    assert not {"vector_config", "schedule", "__init__"} & set(trainer_names())
 
 
 SHIPPED = sorted(ROOT.glob("suites/**/suite.toml"))

@@ -52,6 +52,13 @@ class Finite(Check):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Drift(Finite):
+    """Asks for a metric that this trainer does not log, by its default."""
+
+    metric: str = "val_drift"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Hiding(Check):
     """A defect: its field hides a key that every entry has."""
 
