@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, get_type_hints
 
 from lvmcheck.errors import InputError, nearest
+from models.data.readers.kind import folder_names, is_folder
 from models.data.recipes import BREAKAGES, RECIPES
 
 SPLITS = ("by_article", "random", "blocks")
@@ -71,7 +72,7 @@ class TextConfig:
     source: Literal["text"] = "text"
     context: int = 5
     split: str = "by_article"
-    val_fraction: float = 0.1
+    val_fraction: float = 0.2
     split_seed: int = 0
 
 
@@ -120,6 +121,7 @@ def parse_data_config(config: Mapping[str, object], *, where: str | Path = "suit
         raise _error(where, "path", "missing: source 'path' needs the place of the vectors", None)
     hints = get_type_hints(kind)
     values = {key: _value(where, key, hints[key], value) for key, value in config.items() if key != "source"}
+    _check_dim(where, values)
     return kind(**values)  # type: ignore[arg-type]  # every value was checked against the field's own type
 
 
@@ -144,8 +146,8 @@ def input_files(config: Mapping[str, object], *, where: str | Path = "suite") ->
     found: list[Path] = []
     for place in (parsed.path, *parsed.ood):
         path = Path(place)
-        members = [path / name for name in FOLDER_FILES if (path / name).exists()] if path.is_dir() else [path]
-        found += members or [path]
+        inside = [path / name for name in FOLDER_FILES if name in folder_names(path)] if is_folder(path) else []
+        found += inside or [path]
     return sorted(set(found))
 
 
@@ -177,6 +179,14 @@ def _value(where: str | Path, key: str, hint: object, value: object) -> object:
             raise _error(where, key, f"expected a string, got {value!r}", None)
         _check_choice(where, key, value)
     return value
+
+
+def _check_dim(where: str | Path, values: Mapping[str, object]) -> None:
+    """A twin's directions must fit into its vectors."""
+    dim, recipe = values.get("dim"), RECIPES[str(values.get("recipe", TwinConfig.recipe))]
+    least = 1 + recipe.rank + recipe.form_rank
+    if isinstance(dim, int) and 0 < dim < least:
+        raise _error(where, "dim", f"expected 0 or at least {least}, the directions of the recipe, got {dim}", None)
 
 
 def _check_choice(where: str | Path, key: str, value: str) -> None:

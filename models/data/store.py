@@ -51,6 +51,11 @@ class Corpus:
         return Windows(self, context, starts=run_starts(first, length - context))
 
 
+def empty(rows: int, dim: int, *, half: bool) -> FloatArray:
+    """An uninitialised [rows, dim] store, float16 where ``half``, else float32."""
+    return np.empty((rows, dim), dtype=np.float16) if half else np.empty((rows, dim), dtype=np.float32)
+
+
 def run_starts(first: NDArray[np.int64], count: NDArray[np.int64]) -> Rows:
     """Concatenation of ``arange(first[i], first[i] + count[i])`` for every i with a positive count: [N] int32."""
     keep = count > 0

@@ -10,7 +10,7 @@ from models.data.parts import Parts
 from models.data.readers.archive import Archive
 from models.data.readers.folder import read_folder, read_single
 from models.data.readers.jsonl import read_jsonl
-from models.data.readers.kind import expect, kind_of
+from models.data.readers.kind import expect, is_folder, kind_of
 from models.data.readers.loaded import Loaded
 from models.data.readers.parquet import read_parquet
 from models.data.readers.store_npz import read_store
@@ -46,7 +46,7 @@ def open_text(config: TextConfig, cache: Path) -> Parts:
 
 def read(path: Path, context: int) -> Loaded:
     """Read whatever lies at ``path``: a folder, or a file of the kind its first bytes tell."""
-    if path.is_dir():
+    if is_folder(path):
         return read_folder(path, context)
     kind = kind_of(path)
     if kind == "npy":
@@ -87,6 +87,7 @@ def divide(
         )
     return Parts(
         name=name,
+        place=str(place),
         split=kind,
         train=lambda _epoch: train,
         validation=validation,

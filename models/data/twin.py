@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.data.recipes import Recipe, Shares
-from models.data.store import Corpus, FloatArray, Rows
+from models.data.store import Corpus, Rows, empty
 
 Float64 = NDArray[np.float64]
 BLOCK_ROWS = 8192  # rows drawn at once: bounds the scratch memory whatever the size of the corpus
@@ -131,9 +131,7 @@ def draw_corpus(
 ) -> Corpus:
     """Articles holding exactly ``windows`` windows of ``context`` + 1 chunks, as unit vectors [M, D]."""
     lengths = article_lengths(space.recipe, windows, context, rng)
-    shape = (int(lengths.sum()), space.dim)
-    half = dtype is np.float16
-    vectors: FloatArray = np.empty(shape, dtype=np.float16) if half else np.empty(shape, dtype=np.float32)
+    vectors = empty(int(lengths.sum()), space.dim, half=dtype is np.float16)
     article: Rows = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
     first = row = 0
     while first < len(lengths):

@@ -12,7 +12,7 @@ from lvmcheck.errors import InputError, nearest
 from models.data.config import FOLDER_FILES
 from models.data.readers.archive import Archive
 from models.data.readers.header import Header, read_header
-from models.data.readers.kind import expect, regular_file
+from models.data.readers.kind import expect, folder_names, regular_file
 from models.data.readers.loaded import Loaded, check_memory, check_shape, codes, scan_rows, whole_articles
 from models.data.readers.starts import chosen_windows
 from models.data.store import Corpus, FloatArray
@@ -22,17 +22,17 @@ VECTORS, ARTICLE, SEQUENCES = FOLDER_FILES
 
 def read_folder(folder: Path, context: int) -> Loaded:
     """The folder's windows: those that sequences.npz lists, else every window inside an article."""
-    if not (folder / VECTORS).exists():
-        names = sorted(item.name for item, _ in zip(folder.iterdir(), range(1000), strict=False))
+    names = folder_names(folder)
+    if VECTORS not in names:
         held = ", ".join(names[:8]) or "nothing"
         raise InputError(folder, f"folder without {VECTORS}; it holds {held}", fix=nearest(VECTORS, names))
     vectors, notes = read_vectors(folder / VECTORS)
-    if not (folder / ARTICLE).exists():
+    if ARTICLE not in names:
         return _without_articles(folder, vectors, context, notes)
     article = read_integers(folder / ARTICLE, len(vectors))
     corpus = Corpus(folder.name, vectors, codes(article))
     windows = whole_articles(corpus, context, folder)
-    if (folder / SEQUENCES).exists():
+    if SEQUENCES in names:
         with Archive(folder / SEQUENCES) as archive:
             windows, more = chosen_windows(archive, windows)
         notes += more

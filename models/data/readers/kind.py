@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from lvmcheck.errors import InputError
+from lvmcheck.errors import InputError, nearest
 
 _MAGIC = (
     (b"PK\x03\x04", "zip"),
@@ -21,6 +21,22 @@ _MAGIC = (
     (b"\x80\x04", "pickle"),
     (b"\x80\x05", "pickle"),
 )
+
+
+def is_folder(path: Path) -> bool:
+    """Whether it is a folder; False where it cannot even be looked at."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def folder_names(path: Path) -> tuple[str, ...]:
+    """Names in a folder, at most a thousand, sorted; an InputError where it may not be listed."""
+    try:
+        return tuple(sorted(item.name for item, _ in zip(path.iterdir(), range(1000), strict=False)))
+    except OSError as error:
+        raise InputError(path, f"cannot be listed: {_reason(error)}") from None
 
 
 def regular_file(path: Path) -> int:
@@ -45,7 +61,7 @@ def regular_file(path: Path) -> int:
 
 
 def kind_of(path: Path) -> str:
-    """ "zip", "npy", "parquet", "json", or a name for what it is instead, such as "git-lfs pointer"."""
+    """One of "zip", "npy", "parquet", "json", or a name for what it is instead, such as "git-lfs pointer"."""
     if regular_file(path) == 0:
         return "empty file"
     with path.open("rb") as file:
@@ -87,13 +103,9 @@ def _article(name: str) -> str:
 
 
 def _near(path: Path) -> str | None:
-    from lvmcheck.errors import nearest
-
-    try:
-        names = [item.name for item, _ in zip(path.parent.iterdir(), range(1000), strict=False)]
-    except OSError:
+    if not is_folder(path.parent):
         return f"The folder {path.parent} does not exist."
-    return nearest(path.name, names)
+    return nearest(path.name, folder_names(path.parent))
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -20,29 +20,37 @@ class Chunks:
 
 
 def topics() -> Chunks:
-    """Python's own topics in alphabetical order; about 1,100 chunks of 75 topics, a little different in each Python."""
+    """Python's own topics: about 1,100 chunks of 60 topics, a little different in each Python."""
     from pydoc_data.topics import topics as written
 
     return chunk_articles(written)
 
 
 def chunk_articles(articles: Mapping[str, str]) -> Chunks:
-    """Chunks of every article that has prose, in the order of the article names."""
+    """Chunks of every article that has prose of its own, in the order of the article names.
+
+    Topics quote each other whole ("compound" holds all of "if" and "while"), which would put the same paragraph on
+    both sides of a split by article. A paragraph therefore counts once, in the longest article that has it.
+    """
+    owner: dict[str, str] = {}
+    for name in sorted(articles, key=lambda name: (-len(articles[name]), name)):
+        for paragraph in paragraphs(articles[name]):
+            owner.setdefault(paragraph, name)
     texts: list[str] = []
     names: list[str] = []
     for name in sorted(articles):
-        found = list(chunks(sentences(articles[name])))
+        own = dict.fromkeys(paragraph for paragraph in paragraphs(articles[name]) if owner[paragraph] == name)
+        found = list(chunks(sentence for paragraph in own for sentence in _SENTENCE_END.split(paragraph)))
         texts += found
         names += [name] * len(found)
     return Chunks(tuple(texts), tuple(names))
 
 
-def sentences(article: str) -> Iterable[str]:
-    """The sentences of an article's prose; headings, grammar, code and tables are left out."""
+def paragraphs(article: str) -> Iterable[str]:
+    """The paragraphs of an article's prose on one line each; headings, grammar, code and tables are left out."""
     for paragraph in re.split(r"\n\s*\n", article):
         if is_prose(paragraph):
-            flat = re.sub(r"\s+", " ", paragraph).strip().removeprefix("* ")
-            yield from _SENTENCE_END.split(flat)
+            yield re.sub(r"\s+", " ", paragraph).strip().removeprefix("* ")
 
 
 def is_prose(paragraph: str) -> bool:

