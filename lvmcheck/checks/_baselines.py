@@ -20,13 +20,13 @@ OOD = "ood"
 def baselines(run: Run, metric: str) -> dict[str, float]:
     """Mean cosine of each recorded baseline on the data that ``metric`` is measured on; only finite ones.
 
-    Metrics that begin with ``ood`` take the facts of the OOD set (``ood.<name>.<baseline>``): the set that the
-    metric's name contains, the only one, or the mean over all sets weighted with their ``windows``.
+    Metrics that begin with ``ood`` take the facts of the OOD set (``ood.<name>.<baseline>``): of the set that the
+    metric's name ends with (``ood_cosine_<name>``), of the only one, or the mean over all windows of all sets.
     """
     if not metric.startswith(OOD):
         return {name: value for name in NAMES if (value := _number(run.facts.get(name))) is not None}
     sets = _ood_sets(run.facts)
-    named = [name for name in sets if name in metric.removeprefix(OOD)]
+    named = [name for name in sets if metric.endswith((f"_{name}", f".{name}"))]
     if named:
         return sets[max(named, key=len)]
     if len(sets) == 1:

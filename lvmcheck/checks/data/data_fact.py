@@ -1,0 +1,99 @@
+"""data_fact: a recorded fact about the data lies within bounds, before a single step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck import events as ev
+from lvmcheck.check import Case, Check
+from lvmcheck.checks import _cases as made
+from lvmcheck.checks._epochs import words
+from lvmcheck.errors import nearest
+from lvmcheck.finding import Finding, Outcome, error, failed, figure, passed, pending
+from lvmcheck.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFact(Check):
+    """A number that the run records about its data is at least `at_least` and at most `at_most` (one may be left out).
+
+    Facts of the vector trainer: sizes (train_windows, validation_windows, train_articles), leak (share of validation
+    targets inside training windows), constant_mean, persistence (adjacent cosine), mean_of_context, best_linear,
+    optimum where it is known, and the same for every OOD set (ood.NAME.persistence).
+
+    Why:
+    The 790k corpus had been built in another order than the 584k one: its adjacent cosine was .34 instead of .48, which
+    anybody could have read off in a minute. Three trainings and thirteen documents looked at the model instead.
+
+    Usual causes:
+    - The rows are sorted by a key with ties (a bulk-insert time) or grouped under a null id: adjacent cosine falls.
+    - Windows were split at random, so that validation targets occur in training windows: leak is above 0.
+    - Another file lies at the same path: sizes differ.
+    - Vectors come from another encoder: the constant mean differs.
+
+    Fix:
+    Look at the data before the model: rebuild the file in article order, split by article, check the sizes.
+
+    Healthy runs that must pass:
+    A value exactly at the bound.
+
+    Source:
+    The adjacent-cosine tables of the two corpora; amn_790k_complete_diagnosis, pre-flight 2 (726k sequences).
+    """
+
+    metric_fields = ()
+
+    fact: str
+    at_least: float | None = None
+    at_most: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.at_least is None and self.at_most is None:
+            raise ValueError("at_least: expected at_least, at_most or both, got neither")
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise ValueError(f"at_least: expected at most at_most = {self.at_most:g}, got {self.at_least:g}")
+
+    def detail(self) -> str:
+        return self.fact
+
+    def due(self, epochs: int) -> int:  # noqa: ARG002 - decided before the first epoch
+        return 0
+
+    def judge(self, run: Run) -> Outcome:
+        if not run.of(ev.Data):
+            return error("the run records no facts about its data") if run.last_epoch else pending("awaits the data")
+        value = run.facts.get(self.fact)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            known = [name for name, fact in run.facts.items() if isinstance(fact, int | float)]
+            return error(f"{self.fact!r} is not a recorded number: not measured. {nearest(self.fact, known)}")
+        low = -math.inf if self.at_least is None else self.at_least
+        high = math.inf if self.at_most is None else self.at_most
+        sides = (("at least", self.at_least), ("at most", self.at_most))
+        finding = Finding(
+            what=f"{words(self.fact)} of the data {run.data_name}",
+            measured=float(value),
+            wanted=" and ".join(f"{side} {figure(bound)}" for side, bound in sides if bound is not None),
+            margin=min(value - low, high - value),
+        )
+        return passed(finding) if low <= value <= high else failed(finding)
+
+
+def _run(**facts: ev.Value) -> Run:
+    return Run(events=(ev.Data(name="corpus", fingerprint="0", facts=facts),))
+
+
+_ORDER = DataFact(fact="persistence", at_least=0.40)
+PASSES: Sequence[Case] = (
+    made.case("corpus_584k_in_order", _ORDER, _run(persistence=0.4842)),
+    made.case("exactly_at_the_bound", DataFact(fact="leak", at_most=0.0), _run(leak=0.0)),
+    made.case(
+        "both_bounds", DataFact(fact="train_windows", at_least=726_014, at_most=726_014), _run(train_windows=726_014)
+    ),
+)
+FAILS: Sequence[Case] = (
+    made.case("corpus_790k_scrambled", _ORDER, _run(persistence=0.33674), ("0.3367", "at least 0.4")),
+    made.case("random_split", DataFact(fact="leak", at_most=0.0), _run(leak=1.0)),
+    made.case("nan", _ORDER, _run(persistence=math.nan)),
+)
