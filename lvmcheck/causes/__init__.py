@@ -1,0 +1,1 @@
+"""Root causes, one a file; the module name is the name of the cause."""
