@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-from lvmcheck.errors import InputError
 from models.data.config import PathConfig, TwinConfig, parse_data_config
 from models.data.figures import Fact, measure
 from models.data.hashing import digest
@@ -40,17 +39,6 @@ class Dataset:
             self._held = None  # let go of the last epoch before the next one is drawn
             self._held = (epoch, self._parts.train(epoch))
         return self._held[1]
-
-    def require_batch(self, batch_size: int) -> None:
-        """Raise the InputError that says so where an epoch has fewer windows than one batch."""
-        count = len(self.train_epoch(1))
-        if count < batch_size:
-            raise InputError(
-                self._parts.place,
-                f"{count} training windows; expected at least one batch of {batch_size}",
-                key="run.batch_size",
-                fix=f"Use more data, or a batch of at most {count}.",
-            )
 
     @cached_property
     def fingerprint(self) -> str:

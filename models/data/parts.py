@@ -15,7 +15,6 @@ class Parts:
 
     Attributes:
         name: of the data, for reports.
-        place: the file, folder or source to name in errors.
         split: the way train and validation were parted, as it was really done.
         train: windows of an epoch (1-based); the same object every time where epochs do not differ.
         validation, ood: evaluated as they are.
@@ -24,7 +23,6 @@ class Parts:
     """
 
     name: str
-    place: str
     split: str
     train: Callable[[int], Windows]
     validation: Windows

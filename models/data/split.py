@@ -66,11 +66,13 @@ def in_blocks(windows: Windows, fraction: float, seed: int, blocks: int = 10) ->
     for start in np.minimum(starts.astype(np.int64), total - size):
         held[start : start + size] = True
         near[max(start - gap, 0) : start + size + gap] = True
+    train, validation = windows.select(~near), windows.select(held)
     note = (
-        f"split in {blocks} blocks with a gap of {gap} windows, {held.sum() / total:.1%} of the windows held out: "
-        "no article ids, so an article may lie on both sides of an edge"
+        f"split in {blocks} blocks with a gap of {gap} windows, {held.sum() / total:.1%} of the windows held out; an "
+        f"article may lie on both sides of an edge, and {leak(train, validation):.1%} of the validation targets occur "
+        "in training windows"
     )
-    return Split(windows.select(~near), windows.select(held), (note,))
+    return Split(train, validation, (note,))
 
 
 def leak(train: Windows, validation: Windows) -> float:

@@ -87,7 +87,6 @@ def divide(
         )
     return Parts(
         name=name,
-        place=str(place),
         split=kind,
         train=lambda _epoch: train,
         validation=validation,

@@ -96,7 +96,6 @@ def open_twin(config: TwinConfig, seed: int) -> Parts:
         notes.append("new articles every epoch, from the same space; validation and OOD are the same for every seed")
     return Parts(
         name=config.recipe,
-        place=f"twin {config.recipe}",
         split="by_article",
         train=twin.train,
         validation=twin.validation,

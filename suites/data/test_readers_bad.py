@@ -119,8 +119,8 @@ def test_folder_without_vectors(tmp_path: Path) -> None:
     [
         (
             {"context_sequences": None, "context_vectors": unit(N, T, D)},
-            "no array 'context_sequences' or 'contexts' (context vectors [N, T, D]); it holds context_vectors, "
-            "target_vectors. Did you mean 'context_vectors'?",
+            "no array 'context_sequences' or 'contexts' (context vectors [N, T, D], or else 'vectors' [M, D] with "
+            "'article' [M]); it holds context_vectors, target_vectors. Did you mean 'context_vectors'?",
         ),
         ({"target_vectors": None}, "no array 'target_vectors' or 'targets' (target vectors [N, D]); it holds "),
         ({"target_vectors": unit(N, D + 1)}, "target_vectors: shape [40, 9]; expected float targets [40, 8], as "),
@@ -327,15 +327,6 @@ def test_more_than_the_memory_is_refused_with_both_figures(tmp_path: Path, monke
 
 def test_available_memory_is_plausible() -> None:
     assert 2**26 < loaded_module.available_memory() < 2**50
-
-
-def test_fewer_windows_than_a_batch(tmp_path: Path) -> None:
-    dataset = open_data({"path": str(npz(tmp_path))}, seed=0)
-    dataset.require_batch(32)
-    with pytest.raises(
-        InputError, match=r"data.npz: run.batch_size: 36 training windows; expected at least one batch of 64"
-    ):
-        dataset.require_batch(64)
 
 
 def test_too_few_windows_to_split(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from lvmcheck.errors import InputError
 from models.data.dataset import open_data
+from models.data.readers import loaded as loaded_module
 from models.data.stored import read
 
 
@@ -131,6 +132,20 @@ def test_damaged_parquet(tmp_path: Path, table: tuple[np.ndarray, list[str]]) ->
     for size in range(4, len(whole), 97):
         path.write_bytes(whole[:size])
         assert error(path).startswith("damaged or truncated parquet (")
+
+
+def test_parquet_whose_lists_are_a_bomb_is_refused_before_unpacking(tmp_path: Path) -> None:
+    """Four million equal numbers in a few kilobytes: the declared count is compared with the memory first."""
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "v.parquet"
+    flat = pa.array(np.zeros(4_000_000, dtype=np.float32))
+    pq.write_table(pa.table({"article": [1] * 4, "vector": pa.FixedSizeListArray.from_arrays(flat, 1_000_000)}), path)
+    assert path.stat().st_size < 100_000
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loaded_module, "available_memory", lambda: loaded_module.SPARE + 10_000_000)
+        assert error(path).startswith("vector: needs 0.0 GiB of memory for its vectors, 0.3 GiB are available.")
+    assert error(path).startswith("vector: 1000000 dimensions at row 0; expected 2 to 16384.")
 
 
 def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

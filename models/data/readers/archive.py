@@ -68,13 +68,14 @@ class Archive:
         return tuple(self._members)
 
     def find(self, names: Sequence[str], meaning: str) -> str:
-        """The first of ``names`` that exists; the InputError lists what does, with the nearest name."""
+        """The first of ``names`` that exists; the InputError lists what does, with the nearest to any of them."""
         for name in names:
             if name in self._members:
                 return name
         held = ", ".join(sorted(self._members)) or "nothing"
         wanted = " or ".join(repr(name) for name in names)
-        fix = nearest(names[0], self._members)
+        fixes = [nearest(name, self._members) for name in names]
+        fix = next((fix for fix in fixes if fix.startswith("Did you mean")), fixes[0])
         raise InputError(self.path, f"no array {wanted} ({meaning}); it holds {held}", fix=fix)
 
     def header(self, key: str) -> Header:

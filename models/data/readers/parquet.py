@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lvmcheck.errors import InputError, nearest
-from models.data.readers.loaded import DIM_LIMIT, ROW_LIMIT, Loaded
+from models.data.readers.loaded import DIM_LIMIT, ROW_LIMIT, Loaded, check_memory
 from models.data.readers.table import Table
 
 BLOCK = 4096
@@ -30,8 +30,7 @@ def read_parquet(path: Path, context: int) -> Loaded:
     try:
         with pq.ParquetFile(path) as file:
             _check_columns(path, file.schema_arrow, pa)
-            if file.metadata.num_rows > ROW_LIMIT:
-                raise InputError(path, f"{file.metadata.num_rows} rows; expected at most {ROW_LIMIT}")
+            _check_sizes(path, file.metadata)
             for batch in file.iter_batches(BLOCK, columns=["vector", "article"]):
                 _add(table, batch)
     except InputError:
@@ -55,6 +54,17 @@ def _check_columns(path: Path, schema: Any, pa: Any) -> None:
     ids = schema.field("article").type
     if not (pa.types.is_integer(ids) or pa.types.is_string(ids) or pa.types.is_large_string(ids)):
         raise InputError(path, f"type {ids}; expected integers or strings", key="article")
+
+
+def _check_sizes(path: Path, metadata: Any) -> None:
+    """Refuse what would not fit before a page is unpacked: lists may be far longer than their compressed bytes."""
+    if metadata.num_rows > ROW_LIMIT:
+        raise InputError(path, f"{metadata.num_rows} rows; expected at most {ROW_LIMIT}")
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    columns = [group.column(number) for group in groups for number in range(group.num_columns)]
+    values = sum(column.num_values for column in columns if column.path_in_schema.split(".")[0] == "vector")
+    check_memory(path, 4 * values, "vector")
+    check_memory(path, max((group.total_byte_size for group in groups), default=0))
 
 
 def _add(table: Table, batch: Any) -> None:

@@ -42,7 +42,7 @@ class Pair:
     @classmethod
     def of(cls, archive: Archive, contexts: tuple[str, ...], targets: tuple[str, ...], like: Pair | None) -> Pair:
         """The pair under the first names that exist; shapes must agree with each other and with ``like``."""
-        context_key = archive.find(contexts, "context vectors [N, T, D]")
+        context_key = archive.find(contexts, "context vectors [N, T, D], or else 'vectors' [M, D] with 'article' [M]")
         target_key = archive.find(targets, "target vectors [N, D]")
         header = archive.header(context_key)
         wanted = (None, like.length, like.dim) if like else (None, None, None)
