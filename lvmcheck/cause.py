@@ -89,7 +89,7 @@ class Evidence:
         return outcome.finding if outcome.status is Status.FAILED else None
 
     def ruled_out(self, wrongs: Mapping[str, str]) -> tuple[str, ...]:
-        """``numerical trouble (finite: none of 1,204 comparisons failed)`` for each check that looked and found none."""
+        """``numerical trouble (finite: none of 1,204 comparisons failed)`` for each check that looked."""
         said = []
         for use, wrong in wrongs.items():
             outcome = self.outcome(use)

@@ -187,11 +187,20 @@ def evaluate(run: Run, checks: Iterable[Check] | None = None) -> list[Verdict]:
 
 def verdict(check: Check, run: Run) -> Verdict:
     """One check's settled answer with the hints of its manual page."""
+    return judged(check, judge(check, run), run)
+
+
+def judged(
+    check: Check, outcome: Outcome, run: Run, *, asked: tuple[Path, int | None] | None = None, source: str | None = None
+) -> Verdict:
+    """An outcome with its address and the hints of the check's manual page."""
     return Verdict(
         check=check.label(),
         use=check.use(),
-        outcome=judge(check, run),
+        outcome=outcome,
         seed=run.seed,
+        asked=asked,
+        source=source,
         causes=usual_causes(type(check)),
     )
 

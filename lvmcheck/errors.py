@@ -21,7 +21,13 @@ class InputError(ValueError):
     """
 
     def __init__(
-        self, where: str | Path, problem: str, *, line: int | None = None, key: str | None = None, fix: str | None = None
+        self,
+        where: str | Path,
+        problem: str,
+        *,
+        line: int | None = None,
+        key: str | None = None,
+        fix: str | None = None,
     ) -> None:
         self.where = str(where)
         self.problem = problem

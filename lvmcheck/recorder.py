@@ -22,6 +22,13 @@ from lvmcheck.errors import InputError
 from lvmcheck.run import read_json
 from lvmcheck.window import StepRow, summarise
 
+TAINTING = (
+    "KMP_DUPLICATE_LIB_OK",  # OpenMP: "may cause crashes or silently produce incorrect results"
+    "PYTORCH_ENABLE_MPS_FALLBACK",  # operators silently run on another device
+    "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD",  # checkpoints may execute code
+)
+"""Environment variables that cast doubt on what a run says; their values are recorded."""
+
 
 class Recorder:
     """Reports one run. Make it with :func:`record`; a launched trainer receives one.
@@ -55,6 +62,7 @@ class Recorder:
         self._judge = judge
         self._rows: list[StepRow] = []
         self._stop_file = str(path / rundir.STOP)
+        self._asked: str | None = None
         self._stop: str | None = None
         self._closed = False
         self._digest = hashlib.sha256()
@@ -98,16 +106,19 @@ class Recorder:
     @property
     def stop(self) -> bool:
         """Whether the loop must end now; costs one look at the file system."""
-        if self._stop is None and os.path.exists(self._stop_file):  # noqa: PTH110 - pathlib is 5 times slower here
-            self.request_stop(str((read_json(Path(self._stop_file)) or {}).get("reason", "a request to stop")))
+        if self._stop is None:
+            if os.path.exists(self._stop_file):  # noqa: PTH110 - pathlib is 5 times slower here
+                self._asked = str((read_json(Path(self._stop_file)) or {}).get("reason", "a request to stop"))
+            if self._asked is not None:
+                self._stop = self._asked
+                self._finish_window()
+                self._write(ev.Stop(t=self._now(), epoch=self.epochs, step=self.steps, reason=self._stop))
         return self._stop is not None
 
-    def request_stop(self, reason: str) -> None:
-        """Make :attr:`stop` true from inside the process (a signal, a loop's own reason)."""
-        if self._stop is None:
-            self._stop = reason
-            self._finish_window()
-            self._write(ev.Stop(t=self._now(), epoch=self.epochs, step=self.steps, reason=reason))
+    def ask_to_stop(self, reason: str) -> None:
+        """Make :attr:`stop` true at the loop's next look; safe in a signal handler, because nothing is written here."""
+        if self._asked is None:
+            self._asked = reason
 
     @property
     def written(self) -> int:
@@ -314,6 +325,7 @@ def make_run(folder: Path, info: Mapping[str, Any]) -> None:
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "versions": versions(),
         "platform": platform.platform(),
+        "environment": {name: os.environ[name] for name in TAINTING if os.environ.get(name, "0") not in ("", "0")},
         **info,
     }
     rundir.write_json(folder / rundir.INFO, body)

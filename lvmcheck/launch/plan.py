@@ -52,8 +52,10 @@ class Plan:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """What the trainer receives."""
-        return {**self.suite.config, "seed": self.seed}
+        """What the trainer receives, with its defaults written out where its schema knows them."""
+        asked = {**self.suite.config, "seed": self.seed}
+        resolve = getattr(find_trainer(self.suite.trainer).schema(), "resolve", None)
+        return dict(resolve(asked)) if resolve is not None else asked
 
     @property
     def threads(self) -> int:
@@ -78,8 +80,8 @@ class Plan:
             InputError: an input file cannot be read.
         """
         found = find_trainer(self.suite.trainer)
-        schema = found.schema()
-        inputs: Iterable[Path] = schema.input_files(self.config) if hasattr(schema, "input_files") else ()  # type: ignore[union-attr]
+        input_files = getattr(found.schema(), "input_files", None)
+        inputs: Iterable[Path] = input_files(self.config) if input_files is not None else ()
         cache = self.settings.home / "cache" / "digests"
         return run_key(found.module, self.config, self.seed, device=self.device, inputs=inputs, cache=cache)
 
@@ -152,8 +154,8 @@ def as_expected(entry: CheckEntry, outcome: Outcome, message: str) -> Outcome:
     unsaid = [word for word in expect.says if word.lower() not in message.lower()]
     if unsaid:
         return _unexpected(outcome, f"it failed, but its message does not say {unsaid[0]!r}")
-    epoch = outcome.finding.epoch
-    if expect.within_epoch is not None and (epoch is None or epoch > expect.within_epoch):
+    epoch = outcome.finding.epoch or 0  # what is found before training belongs to no epoch
+    if expect.within_epoch is not None and epoch > expect.within_epoch:
         return _unexpected(outcome, f"it failed at epoch {epoch}, expected within epoch {expect.within_epoch}")
     return passed(outcome.finding, evaluated=max(1, outcome.evaluated))
 

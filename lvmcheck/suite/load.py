@@ -16,7 +16,8 @@ from lvmcheck.suite.trainer import find_trainer
 from lvmcheck.suite.values import MismatchError, convert, expected
 
 _TOP = ("suite", "run", "profile", "check", "end")
-_SUITE = {"about": str, "checks": int, "default_profile": str}
+_SUITE = {"about": str, "checks": int, "default_profile": str, "end": bool}
+_OPTIONAL = ("default_profile", "end")
 
 
 def load_suite(
@@ -88,7 +89,7 @@ def _check_frame(source: Source) -> str:
     source.only(suite, ("suite",), _SUITE)
     for key, hint in _SUITE.items():
         if key not in suite:
-            if key == "default_profile":
+            if key in _OPTIONAL:
                 continue
             raise source.error(("suite", key), f"missing, expected {expected(hint)}")
         try:
@@ -111,7 +112,9 @@ def _check_frame(source: Source) -> str:
 
 
 def _check_end(source: Source) -> None:
-    """``[end]`` is the last thing in the file: without it, a file cut in its last table is a smaller, valid suite."""
+    """``[end]`` comes last in a file that promises it: cut in its last table, a file is a smaller, valid suite."""
+    if "end" not in source.table and not source.table["suite"].get("end"):
+        return
     if source.table.get("end") != {}:
         problem = (
             "expected an empty table" if "end" in source.table else "the file does not end with [end] (truncated?)"

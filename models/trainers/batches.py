@@ -37,8 +37,8 @@ class Loader:
 
     def gather(self, chosen: NDArray[np.int64] | slice) -> tuple[Tensor, Tensor]:
         """Context [B, T, D] and target [B, D], float32 on the device."""
-        context, target = self.windows.batch(chosen, out=self.block)
-        return torch.from_numpy(context).to(self.device), torch.from_numpy(target).to(self.device)
+        context, target = (torch.from_numpy(part) for part in self.windows.batch(chosen, out=self.block))
+        return context.to(self.device), target.to(self.device)
 
     def shuffled(self, seed: int, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of that epoch from batch ``first`` on."""

@@ -122,6 +122,15 @@ def validate(config: Mapping[str, object]) -> None:
     parse(config)
 
 
+def resolve(config: Mapping[str, object]) -> dict[str, Any]:
+    """The config with every default written out: what is recorded, compared and digested.
+
+    Raises:
+        InputError: as :func:`parse`.
+    """
+    return parse(config).model_dump(mode="json")
+
+
 def input_files(config: Mapping[str, object]) -> list[Path]:
     """The files whose content decides the data of this config: part of what a cached run depends on."""
     return cast(list[Path], _data_config().input_files(cast(Mapping[str, object], config["data"])))

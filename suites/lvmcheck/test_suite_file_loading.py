@@ -165,7 +165,7 @@ def test_where_names_the_line_that_decides(good: Path) -> None:
     assert full.where("run.loss.mse") == (good, 16)
     assert full.where("run.batch_size") == (good, 6), "a key that is not there stands where its table does"
     assert (smoke.where("run.data.path")[1], full.where("run.data.path")[1]) == (9, 23)
-    assert full.where("suite.checks") == (good, 4)
+    assert full.where("suite.checks") == (good, 3)
 
 
 def test_every_check_knows_its_lines(good: Path) -> None:
@@ -197,6 +197,14 @@ def test_a_trainer_without_a_schema_gets_its_keys_unread(good: Path) -> None:
     )
     assert load_suite(good).config["whatever"] == 1
     assert find_trainer("suite_file_kit.plain:train").schema() is None
+
+
+def test_a_file_that_promises_no_end_needs_none(good: Path) -> None:
+    text = good.read_text()
+    good.write_text(text.replace("end = true\n", "").replace("[end]\n", ""))
+    assert len(load_suite(good).checks) == 2
+    good.write_text(text.replace("end = true\n", "end = false\n"))
+    assert len(load_suite(good).checks) == 2
 
 
 def test_crlf_and_no_final_newline_are_fine(good: Path) -> None:

@@ -162,8 +162,10 @@ def _sustained(values: NDArray[np.float64], factor: float) -> int | None:
     """
     import numpy as np
 
+    if not len(values):
+        return None
     lowest = np.minimum.accumulate(values)
-    bound = lowest + (factor - 1) * np.maximum(np.abs(lowest), 1e-3 * abs(values[0]) if len(values) else 0.0)
+    bound = lowest + (factor - 1) * np.maximum(np.abs(lowest), 1e-3 * abs(values[0]))
     high = np.convolve(values > bound, np.ones(SUSTAIN, dtype=np.int64))[: len(values)]
     hits = np.flatnonzero(high >= SUSTAIN)
     return int(hits[0]) if len(hits) else None

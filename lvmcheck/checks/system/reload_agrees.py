@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from lvmcheck.check import Case, Check
 from lvmcheck.checks import _cases as made
-from lvmcheck.checks._epochs import awaiting, check_number
+from lvmcheck.checks._epochs import awaiting, check_number, complete
 from lvmcheck.events import Evaluation
 from lvmcheck.finding import Finding, Outcome, error, failed, passed
 from lvmcheck.run import Run
@@ -71,7 +71,7 @@ class ReloadAgrees(Check):
             if misses:
                 others = tuple(finding.evidence[0] for finding in misses[1:])
                 return failed(replace(misses[0], evidence=misses[0].evidence + others), evaluated=len(findings))
-        if not run.finished:  # best and last checkpoint are reloaded one after the other
+        if not run.finished or not complete(run):  # best and last checkpoint are reloaded one after the other
             return awaiting(run, f"every evaluation {self.evaluation!r}", evaluated=len(findings))
         if not said:
             return error(f"no evaluation {self.evaluation!r} is recorded: the checkpoint was never loaded afresh")

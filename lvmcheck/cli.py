@@ -1,0 +1,153 @@
+"""``lvmcheck``: judge, diagnose and explain from the command line.
+
+Exit codes: 0 all passed, 1 something failed, 2 bad input, 3 internal error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from lvmcheck import __version__
+from lvmcheck.check import check_names, evaluate, load_check, manual, usual_causes
+from lvmcheck.errors import InputError, nearest
+from lvmcheck.finding import Status, Verdict, outcome_json
+
+PASSED, FAILED, BAD_INPUT, INTERNAL = 0, 1, 2, 3
+MARKS = {Status.PASSED: "✓", Status.FAILED: "✗", Status.ERROR: "!", Status.NOT_APPLICABLE: "–", Status.PENDING: "…"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    options = parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except InputError as problem:
+        print(problem, file=sys.stderr)
+        return BAD_INPUT
+    except BrokenPipeError:
+        return PASSED
+    except Exception as problem:
+        print(f"internal error: {type(problem).__name__}: {problem}", file=sys.stderr)
+        return INTERNAL
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="lvmcheck", description="pytest for training runs")
+    top.add_argument("--version", action="version", version=f"lvmcheck {__version__}")
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    check = commands.add_parser("check", help="judge a recorded run")
+    check.add_argument("path", type=Path, help="a run directory")
+    check.add_argument("--suite", type=Path, help="suite.toml whose checks to use (default: the universal checks)")
+    check.add_argument("--profile", help="profile of the suite")
+    check.add_argument("--json", action="store_true", help="verdicts as JSON")
+    check.set_defaults(command=run_check)
+    diagnose = commands.add_parser("diagnose", help="name the likeliest causes of a bad run")
+    diagnose.add_argument("path", type=Path, help="a run directory")
+    diagnose.add_argument("--json", action="store_true", help="causes as JSON")
+    diagnose.set_defaults(command=run_diagnose)
+    listing = commands.add_parser("list", help="what exists")
+    listing.add_argument("what", choices=("checks", "causes"))
+    listing.set_defaults(command=run_list)
+    explain = commands.add_parser("explain", help="the manual page of a check")
+    explain.add_argument("check", help="name of a check, such as cosine_floor")
+    explain.set_defaults(command=run_explain)
+    return top
+
+
+def verdicts_of(options: argparse.Namespace) -> list[Verdict]:
+    """Verdicts on the run at ``options.path`` by the suite's checks, or the universal ones."""
+    from lvmcheck.rundir import load
+
+    run = load(options.path)
+    if options.suite is None:
+        return evaluate(run)
+    from lvmcheck.check import judged
+    from lvmcheck.launch.plan import judge_entry
+    from lvmcheck.suite import load_suite
+
+    suite = load_suite(options.suite, profile=options.profile or run.info.get("profile"))
+    return [
+        judged(entry.check, judge_entry(entry, run), run, asked=(suite.path, entry.line), source=entry.source)
+        for entry in suite.checks
+    ]
+
+
+def run_check(options: argparse.Namespace) -> int:
+    found = verdicts_of(options)
+    if options.json:
+        print(json.dumps([verdict_json(verdict) for verdict in found], indent=1))
+    else:
+        for verdict in found:
+            print(f"{MARKS[verdict.status]} {verdict.check}  {verdict.outcome.sentence()}")
+            asked = verdict.asked_for()
+            if asked and verdict.status in (Status.FAILED, Status.ERROR):
+                print(f"    asked for in {asked}")
+    bad = {Status.FAILED, Status.ERROR, Status.PENDING}
+    if not any(verdict.status is Status.PASSED for verdict in found):
+        print("nothing passed: no check could be evaluated on this run", file=sys.stderr)
+        return FAILED
+    return FAILED if any(verdict.status in bad for verdict in found) else PASSED
+
+
+def verdict_json(verdict: Verdict) -> dict[str, object]:
+    body = outcome_json(verdict.outcome)
+    return {"check": verdict.check, "use": verdict.use, "seed": verdict.seed, "asked": verdict.asked_for(), **body}
+
+
+def run_diagnose(options: argparse.Namespace) -> int:
+    from lvmcheck.cause import diagnose
+    from lvmcheck.rundir import load
+
+    run = load(options.path)
+    verdicts = evaluate(run)
+    found = diagnose(run, verdicts)
+    if options.json:
+        print(json.dumps([item.to_json() for item in found], indent=1))
+        return FAILED if found else PASSED
+    failed = [verdict for verdict in verdicts if verdict.status in (Status.FAILED, Status.ERROR)]
+    if not found:
+        print("no known cause" + (" for:" if failed else ": every universal check passed"))
+        for verdict in failed:
+            print(f"  {verdict.check}: {verdict.outcome.sentence()}")
+    for number, item in enumerate(found, start=1):
+        print(f"{number} " + "\n  ".join(item.lines()))
+    return FAILED if found or failed else PASSED
+
+
+def run_list(options: argparse.Namespace) -> int:
+    if options.what == "checks":
+        for name in check_names():
+            print(f"{name:24} {manual(load_check(name))['what'].splitlines()[0]}")
+        return PASSED
+    from lvmcheck.cause import cause_names, load_cause
+
+    for name in cause_names():
+        print(f"{name:24} {manual_line(load_cause(name))}")
+    return PASSED
+
+
+def manual_line(thing: object) -> str:
+    return (getattr(thing, "__doc__", None) or "").strip().splitlines()[0]
+
+
+def run_explain(options: argparse.Namespace) -> int:
+    if options.check not in check_names() and ":" not in options.check:
+        raise InputError(f"check {options.check!r}", "no such check", fix=nearest(options.check, check_names()))
+    kind = load_check(options.check)
+    for heading, text in manual(kind).items():
+        if heading == "what":
+            print(f"{kind.use()}\n\n{text}")
+        elif heading == "usual causes":
+            print("\nUsual causes\n" + "\n".join(f"  - {cause}" for cause in usual_causes(kind)))
+        else:
+            print(f"\n{heading.capitalize()}\n" + "\n".join(f"  {line}" for line in text.splitlines()))
+    return PASSED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

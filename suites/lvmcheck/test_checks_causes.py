@@ -1,0 +1,72 @@
+"""Every cause against its own cases: not named where it is not shown, first where it is."""
+
+from __future__ import annotations
+
+import importlib
+import json
+
+import pytest
+
+from lvmcheck.cause import CauseCase, cause_names, diagnose, load_cause
+from lvmcheck.check import verdict
+from lvmcheck.checks._cases import val_run
+from lvmcheck.checks.curves.cosine_floor import CosineFloor
+from lvmcheck.checks.losses.loss_balance import LossBalance
+from lvmcheck.errors import InputError
+from lvmcheck.run import Run
+
+NAMES = cause_names()
+
+
+def of(kind: str) -> list[tuple[str, CauseCase]]:
+    modules = {name: importlib.import_module(f"lvmcheck.causes.{name}") for name in NAMES}
+    return [(name, case) for name, module in modules.items() for case in getattr(module, kind)]
+
+
+@pytest.mark.parametrize(("name", "case"), of("PASSES"), ids=lambda x: getattr(x, "name", x))
+def test_is_not_named(name: str, case: CauseCase) -> None:
+    assert name not in [found.name for found in diagnose(case.run)]
+
+
+@pytest.mark.parametrize(("name", "case"), of("FAILS"), ids=lambda x: getattr(x, "name", x))
+def test_comes_first(name: str, case: CauseCase) -> None:
+    found = diagnose(case.run)
+    assert found
+    assert found[0].name == name
+    said = "\n".join(found[0].lines())
+    assert not [words for words in case.says if words not in said], said
+    assert 0 < found[0].score <= 1
+    assert any(character.isdigit() for character in "".join(found[0].evidence)), "evidence has no figure"
+    assert found[0].fix
+    assert found[0].next.startswith("lvmcheck ")
+    assert json.loads(json.dumps(found[0].to_json()))["name"] == name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_is_proved_and_documented(name: str) -> None:
+    assert len([case for use, case in of("PASSES") if use == name]) >= 2
+    assert len([case for use, case in of("FAILS") if use == name]) >= 2
+    assert (load_cause(name).__doc__ or "").strip()
+
+
+@pytest.mark.parametrize("run", [Run(), Run(done={"status": "finished"}), Run(death="killed")], ids=str)
+def test_nothing_is_named_without_data(run: Run) -> None:
+    assert diagnose(run) == []
+
+
+def test_verdicts_that_are_known_count_before_defaults() -> None:
+    """A suite that names the dominant term as the main one has no dominant term."""
+    run = next(case.run for name, case in of("FAILS") if name == "dominant_term" and "gradients" in case.name)
+    named = verdict(LossBalance(main="info_nce"), run)
+    assert [found.name for found in diagnose(run, [named])] == []
+    assert [found.name for found in diagnose(run, [verdict(LossBalance(), run)])] == ["dominant_term"]
+
+
+def test_a_failed_floor_alone_names_no_cause() -> None:
+    run = val_run([0.45, 0.46])
+    assert diagnose(run, [verdict(CosineFloor(metric="val_cosine", epoch=1, floor=0.48), run)]) == []
+
+
+def test_unknown_cause_offers_the_nearest() -> None:
+    with pytest.raises(InputError, match="Did you mean 'hidden_term'"):
+        load_cause("hiden_term")
