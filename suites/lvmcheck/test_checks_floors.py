@@ -78,12 +78,12 @@ def test_anything_else_is_one_clear_error(text: str) -> None:
     "text", ["", " ", "+", "0.5 +", "* 2", "2 ** 3", "best_linear best_linear", "0.5 0.1", "1/2", "(1)"]
 )
 def test_what_is_no_expression(text: str) -> None:
-    with pytest.raises(ValueError, match="floor: expected a number or an expression such as 'best_linear"):
+    with pytest.raises(ValueError, match=r"floor: expected a number or an expression such as 'best_linear"):
         parse_floor("floor", text)
 
 
 def test_unknown_baseline_offers_the_nearest() -> None:
-    with pytest.raises(ValueError, match="no such baseline 'mean_of_contex'.*Did you mean 'mean_of_context'"):
+    with pytest.raises(ValueError, match=r"no such baseline 'mean_of_contex'.*Did you mean 'mean_of_context'"):
         parse_floor("floor", "mean_of_contex - 0.02")
 
 

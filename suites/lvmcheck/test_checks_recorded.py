@@ -29,9 +29,10 @@ FAILS: dict[str, set[str]] = {
     "val_loss_moves": set(),
     "val_identity": set(),
     "not_diverging": set(),
-    "improves": {"lstm_oct13", "mamba2_oct13"},
+    "improves": {"mamba2_oct13"},
     "val_loss_descends": {"attempt_2", "lstm_oct13"},
-    "loss_ledger": {"attempt_1", "attempt_2", "attempt_3"},
+    # mamba2: its remainder follows 0.05 times 2 (1 - train cosine) / 768, an MSE of weight 0.05 that nothing mentions.
+    "loss_ledger": {"attempt_1", "attempt_2", "attempt_3", "mamba2_oct13"},
     "loss_balance": {"attempt_2"},
     "generalisation_gap": {"lstm_oct13", "mamba2_oct13"},
 }
