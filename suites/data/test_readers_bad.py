@@ -161,6 +161,24 @@ def test_wrong_arrays_in_an_npz(tmp_path: Path, changes: dict[str, Any], said: s
     assert error(npz(tmp_path, **changes)).startswith(said)
 
 
+@pytest.mark.parametrize("kind", ["windows", "store", "folder", "parquet"])
+def test_a_float64_too_large_for_float32_is_infinite_in_every_reader(tmp_path: Path, kind: str) -> None:
+    big = put(unit(N, D, dtype=np.float64), (3, 1), 1e300)
+    path = tmp_path / kind
+    if kind == "windows":
+        np.savez(path.with_suffix(".npz"), contexts=unit(N, T, D), targets=big)
+    elif kind == "store":
+        np.savez(path.with_suffix(".npz"), vectors=big, article=np.zeros(N, int))
+    elif kind == "folder":
+        np.save(path.with_suffix(".npy"), big)
+    else:
+        pa = pytest.importorskip("pyarrow")
+        table = pa.table({"vector": big.tolist(), "article": [0] * N})
+        pytest.importorskip("pyarrow.parquet").write_table(table, path.with_suffix(".parquet"))
+    (path,) = tmp_path.iterdir()
+    assert "1 NaN or infinite values, first at [row 3, dim 1]; expected finite vectors" in error(path)
+
+
 def test_norms_within_tolerance_are_accepted(tmp_path: Path) -> None:
     assert len(read(npz(tmp_path, target_vectors=1.009 * unit(N, D)), T).windows) == N
 

@@ -13,7 +13,7 @@ from models.data.config import FOLDER_FILES
 from models.data.readers.archive import Archive
 from models.data.readers.header import Header, read_header
 from models.data.readers.kind import expect, folder_names, regular_file
-from models.data.readers.loaded import Loaded, check_memory, check_shape, codes, scan_rows, whole_articles
+from models.data.readers.loaded import Loaded, check_memory, check_shape, codes, narrow, scan_rows, whole_articles
 from models.data.readers.starts import chosen_windows
 from models.data.store import Corpus, FloatArray
 
@@ -55,7 +55,7 @@ def read_vectors(path: Path) -> tuple[FloatArray, tuple[str, ...]]:
     if header.dtype == np.float64:
         check_memory(path, 4 * header.shape[0] * header.shape[1])
         notes = (f"{path.name}: float64 read as float32",)
-        mapped = mapped.astype(np.float32)
+        mapped = narrow(mapped)
     scan_rows(mapped, path, "vectors")
     return mapped, notes
 

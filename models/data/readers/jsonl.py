@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lvmcheck.errors import InputError, nearest
-from models.data.readers.loaded import DIM_LIMIT, Loaded
+from models.data.readers.loaded import DIM_LIMIT, Loaded, narrow
 from models.data.readers.table import Table
 
 LINE_LIMIT = 2**20  # bytes; 16,384 dimensions with 24 characters each stay well below
@@ -71,8 +71,7 @@ def parse_line(raw: bytes, path: Path, number: int) -> tuple[NDArray[np.float32]
     if type(article) not in (int, str) or (isinstance(article, int) and abs(article) >= 2**63):
         raise InputError(path, f"expected an integer or a string, got {article!r:.40}", line=number, key="article")
     try:
-        with np.errstate(over="ignore"):
-            return np.array(values, dtype=np.float64).astype(np.float32), article
+        return narrow(np.array(values, dtype=np.float64)), article
     except OverflowError:
         raise InputError(path, "a number too large for a float", line=number, key="vector") from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +58,7 @@ class Scan:
 
     def add(self, block: NDArray[np.floating], at: int) -> None:
         """Look at ``block`` [n, ..., D], whose first row is row ``at`` of the file."""
-        wide = block.astype(np.float32, copy=False)
+        wide = narrow(block)
         with np.errstate(over="ignore", invalid="ignore"):
             squares = np.einsum("...d,...d->...", wide, wide, dtype=np.float64)
         finite = np.isfinite(squares)
@@ -108,6 +109,12 @@ class Scan:
 
     def _error(self, problem: str, fix: str) -> InputError:
         return InputError(self.where, problem, key=self.key, fix=fix)
+
+
+def narrow(values: NDArray[np.generic], kind: type[np.floating] = np.float32) -> NDArray[Any]:
+    """``values`` as ``kind``; a number too large for it becomes infinite, which the scan then reports."""
+    with np.errstate(over="ignore"):
+        return values.astype(kind, copy=False)
 
 
 def scan_rows(vectors: FloatArray, where: Path, key: str) -> None:

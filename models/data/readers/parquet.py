@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lvmcheck.errors import InputError, nearest
-from models.data.readers.loaded import DIM_LIMIT, ROW_LIMIT, Loaded, check_memory
+from models.data.readers.loaded import DIM_LIMIT, ROW_LIMIT, Loaded, check_memory, narrow
 from models.data.readers.table import Table
 
 BLOCK = 4096
@@ -85,5 +85,5 @@ def _add(table: Table, batch: Any) -> None:
     values = column.flatten()
     if values.null_count:
         raise InputError(table.path, f"missing numbers in rows {len(table)} and on", key="vector")
-    vectors = np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float32).reshape(len(column), -1)
+    vectors = narrow(values.to_numpy(zero_copy_only=False)).reshape(len(column), -1)
     table.add(vectors, batch.column("article").to_pylist())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from models.data.readers.archive import Archive
-from models.data.readers.loaded import Loaded, check_memory, check_shape, codes, scan_rows, whole_articles
+from models.data.readers.loaded import Loaded, check_memory, check_shape, codes, narrow, scan_rows, whole_articles
 from models.data.readers.starts import chosen_windows
 from models.data.store import Corpus, empty
 
@@ -24,7 +24,7 @@ def read_store(archive: Archive, context: int) -> Loaded:
     vectors = empty(rows, dim, half=half)
     at = 0
     for block in archive.blocks("vectors", BLOCK):
-        vectors[at : at + len(block)] = block
+        vectors[at : at + len(block)] = narrow(block, np.float16 if half else np.float32)
         at += len(block)
     scan_rows(vectors, path, "vectors")
     key = archive.find(("article",), "the article of each row; without it windows would cross articles")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from lvmcheck.errors import InputError
 from models.data.hashing import hash_block
 from models.data.readers.archive import Archive
-from models.data.readers.loaded import Loaded, Scan, check_memory, check_shape, codes
+from models.data.readers.loaded import Loaded, Scan, check_memory, check_shape, codes, narrow
 from models.data.store import Corpus, FloatArray, Rows, Windows, empty
 
 CONTEXTS = ("context_sequences", "contexts")
@@ -105,7 +105,7 @@ def _first_pass(archive: Archive, pair: Pair, stored: type[np.floating]) -> NDAr
         scan = Scan(archive.path, key, axes)
         at = 0
         for raw in archive.blocks(key, BLOCK):
-            block = raw.astype(stored, copy=False)
+            block = narrow(raw, stored)
             scan.add(block, at)
             rows = hash_block(block.reshape(-1, pair.dim))
             hashes[at : at + len(block), columns] = rows.reshape(len(block), -1)
@@ -127,7 +127,7 @@ def _second_pass(
         for key, columns in ((pair.contexts, slice(0, -1)), (pair.targets, slice(-1, None))):
             start = at
             for raw in archive.blocks(key, BLOCK):
-                block = raw.astype(stored, copy=False).reshape(-1, dim)
+                block = narrow(raw, stored).reshape(-1, dim)
                 rows = index[start : start + len(raw), columns].ravel()
                 new = ~filled[rows]
                 vectors[rows[new]] = block[new]
