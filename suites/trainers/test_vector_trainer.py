@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from lvmcheck.errors import InputError
 from lvmcheck.recorder import Recorder, make_run
 from lvmcheck.run import Run
 from lvmcheck.rundir import cut_to_checkpoint, load
-from models.checkpoint import published
+from models.checkpoint import publish, published
 from models.reload import load_model, read
+from models.state import TrainingState
 from models.trainers.vector import train
 from models.trainers.vector_config import METRICS
 
@@ -283,6 +285,19 @@ def test_a_checkpoint_of_another_run_is_refused(mixed: Run, tmp_path: Path) -> N
     last = published(folder / "checkpoints", "last")[-1]
     (last / "state.json").write_bytes(b"{}")
     assert "bytes, got 2: changed or cut off" in refusal(MIXED)
+
+
+@pytest.mark.parametrize("part", ["progress", "optimizer", "schedule", "random", "environment"])
+def test_a_checkpoint_that_lacks_a_part_is_never_continued(mixed: Run, tmp_path: Path, part: str) -> None:
+    assert mixed.path is not None
+    whole = read(published(mixed.path / "checkpoints", "last")[-1])
+    assert whole.state is not None
+    kept = {name: value for name, value in whole.state.values.items() if name != part}
+    path = publish(tmp_path / "less", replace(whole, state=TrainingState(whole.state.tensors, kept)))
+    shutil.copytree(mixed.path, tmp_path / "run")
+    cut_to_checkpoint(tmp_path / "run")
+    with pytest.raises(InputError, match=f"expected the training state '{part}', got none"):
+        run(tmp_path / "run", MIXED, resume=path)
 
 
 def test_data_that_changed_since_are_refused(tmp_path: Path) -> None:
