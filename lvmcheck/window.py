@@ -50,13 +50,12 @@ def summarise(rows: Sequence[StepRow], *, epoch: int, last_step: int, seconds: f
 
 def floats(values: Sequence[Any]) -> list[float]:
     """Numbers and 0-d tensors as floats; tensors cross from their device in one copy."""
-    if len(values) > 1 and all(hasattr(value, "detach") for value in values):
+    tensors = [value.detach() for value in values if hasattr(value, "detach")]
+    if len(tensors) == len(values) > 1 and len({(tensor.device, tensor.dtype) for tensor in tensors}) == 1:
         import torch
 
-        detached = [value.detach() for value in values]
-        if len({(tensor.device, tensor.dtype) for tensor in detached}) == 1:
-            return [float(value) for value in torch.stack(detached).double().tolist()]
-    return [float(value) for value in values]
+        return [float(value) for value in torch.stack(tensors).double().tolist()]
+    return [float(value.detach() if hasattr(value, "detach") else value) for value in values]
 
 
 def _terms(rows: Sequence[StepRow]) -> tuple[dict[str, Term], dict[str, list[float]]]:
@@ -100,7 +99,10 @@ def _first_non_finite(columns: Mapping[str, list[float]], first_step: int) -> di
 
 
 def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values) if all(map(math.isfinite, values)) else _not_finite(values)
+    if not all(map(math.isfinite, values)):
+        return _not_finite(values)
+    # Divided first: the sum of finite losses may be too large for a float, their mean is not.
+    return math.fsum(value / len(values) for value in values)
 
 
 def _extreme(values: Sequence[float], pick: Any) -> float:
