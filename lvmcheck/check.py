@@ -31,6 +31,9 @@ class Check:
     universal: ClassVar[bool] = False
     """Judged on any run without being asked for."""
 
+    told: ClassVar[bool] = False
+    """Its evidence is shown in the summary even when it passed (distance from baselines and optimum)."""
+
     metric_fields: ClassVar[tuple[str, ...]] = ("metric",)
     """Fields that name a metric of the run."""
 

@@ -77,13 +77,13 @@ class CheckItem(pytest.Item):
         if trial.raised is not None:
             raise trial.raised
         outcome = trial.outcomes[self.entry.node]
-        text = failure_text(self.entry, outcome, trial)
-        outcome = as_expected(self.entry, outcome, str(text))
+        if self.entry.expect is not None:
+            outcome = as_expected(self.entry, outcome, str(failure_text(self.entry, outcome, trial)))
         self._report(outcome, trial)
         if outcome.status is Status.NOT_APPLICABLE:
             pytest.skip(outcome.reason)
         if outcome.status is not Status.PASSED:
-            raise CheckFailed(failure_text(self.entry, outcome, trial) if self.entry.expect else text)
+            raise CheckFailed(failure_text(self.entry, outcome, trial, brief=True))
 
     def _report(self, outcome: Outcome, trial: Trial) -> None:
         """Numbers for JUnit, the terminal's table and other processes (xdist): plain values only."""
@@ -98,6 +98,7 @@ class CheckItem(pytest.Item):
             "run": os.path.relpath(trial.folder, self.config.invocation_params.dir) if trial.problem is None else None,
             "ended": trial.run.stopped_where() if trial.run.over else None,
             "reused": trial.reused,
+            "told": self.entry.check.told,
             **outcome_json(outcome),
         }
         self.user_properties.append(("lvm", body))

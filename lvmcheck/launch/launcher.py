@@ -69,7 +69,8 @@ class Launcher:
         if trial.over:
             return True
         outcome = trial.outcomes.get(node) if node is not None else None
-        return outcome is not None and outcome.decided
+        # An abort is reported once the trainer has stopped, so that the message can say what was saved.
+        return outcome is not None and outcome.decided and not outcome.abort
 
     def _activate(self, trial: Trial) -> None:
         """Start the trial and, as slots allow, the other seeds of its suite."""

@@ -57,6 +57,7 @@ class Trial:
         self.not_started: str | None = None
         self.process: TrainerProcess | None = None
         self.doomed_by: str | None = None
+        self.explained_by: str | None = None  # the check whose message told the cause of this run's failure
         self._lock: FileLock | None = None
         self._slot: FileLock | None = None
         self._follower: rundir.Follower | None = None

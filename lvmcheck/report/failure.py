@@ -13,6 +13,7 @@ from lvmcheck.finding import Outcome, Status, Verdict
 from lvmcheck.report.progress import duration
 
 if TYPE_CHECKING:
+    from lvmcheck.cause import Diagnosis
     from lvmcheck.launch.trial import Trial
     from lvmcheck.suite import CheckEntry
 
@@ -34,8 +35,8 @@ class FailureText(TerminalRepr):
         return "\n".join([self.headline, *self.lines])
 
 
-def failure_text(entry: CheckEntry, outcome: Outcome, trial: Trial) -> FailureText:
-    """Everything to say about a check that did not pass."""
+def failure_text(entry: CheckEntry, outcome: Outcome, trial: Trial, *, brief: bool = False) -> FailureText:
+    """Everything to say about a check that did not pass; ``brief`` leaves out a cause that was told with another."""
     path = trial.plan.suite.path
     if trial.problem is not None:
         return FailureText(str(trial.problem), ["Nothing was judged."], path, entry.line)
@@ -49,8 +50,8 @@ def failure_text(entry: CheckEntry, outcome: Outcome, trial: Trial) -> FailureTe
         return FailureText(headline, lines, path, entry.line)  # not reached: the check that stopped the run says why
     lines += _stopped(trial)
     lines += _output(trial)
-    if trial.not_started is None and trial.run.death is None:
-        lines += _cause(entry, outcome, trial)
+    if trial.not_started is None and trial.run.death is None and outcome.status is Status.FAILED:
+        lines += _told(entry, trial) if brief else _cause(entry, trial)
     lines.append(f"run   {_short(trial.folder)}")
     return FailureText(headline, lines, path, entry.line)
 
@@ -72,22 +73,33 @@ def _output(trial: Trial) -> list[str]:
     return ["", "last output of the trainer:", *(f"  {line}" for line in last)] if last else []
 
 
-def _cause(entry: CheckEntry, outcome: Outcome, trial: Trial) -> list[str]:
+def _cause(entry: CheckEntry, trial: Trial) -> list[str]:
     """The likeliest cause from the whole run; else what usually causes this failure."""
-    if outcome.status is not Status.FAILED:
-        return []
-    from lvmcheck.cause import diagnose
-
-    verdicts = [
-        Verdict(check=e.node, use=e.use, outcome=trial.outcomes[e.node], seed=trial.plan.seed)
-        for e in trial.entries
-        if e.node in trial.outcomes
-    ]
-    found = diagnose(trial.run, verdicts)
+    found = _diagnoses(trial)
     if found:
         return ["", *found[0].lines()]
     causes = usual_causes(type(entry.check))
     return ["", "usual causes", *(f"  - {cause}" for cause in causes)] if causes else []
+
+
+def _told(entry: CheckEntry, trial: Trial) -> list[str]:
+    """One line for a cause that an earlier failure of the same run has explained on its screen."""
+    found = _diagnoses(trial)
+    if not found or trial.explained_by in (None, entry.node):
+        trial.explained_by = entry.node if found else trial.explained_by
+        return _cause(entry, trial)
+    return [f"likely cause: {found[0].sentence} (see {trial.explained_by})"]
+
+
+def _diagnoses(trial: Trial) -> list[Diagnosis]:
+    from lvmcheck.cause import diagnose
+
+    verdicts = [
+        Verdict(check=entry.node, use=entry.use, outcome=trial.outcomes[entry.node], seed=trial.plan.seed)
+        for entry in trial.entries
+        if entry.node in trial.outcomes
+    ]
+    return diagnose(trial.run, verdicts)
 
 
 def _short(path: Path) -> str:

@@ -35,6 +35,7 @@ class Teller:
         self._reporter: Any = config.pluginmanager.getplugin("terminalreporter")
         self._capture: Any = config.pluginmanager.getplugin("capturemanager")
         self.mode = progress_mode(config, self._reporter)
+        self._verbose = config.get_verbosity() > 0
         self._told: dict[int, int] = {}  # id of a trial -> events already told
         self._introduced: set[str] = set()
 
@@ -67,7 +68,7 @@ class Teller:
         for i, event in enumerate(run.events[seen:], start=seen):
             if isinstance(event, Epoch):
                 lines.append(f"  seed{trial.plan.seed}  {live_line(type(run)(run.events[: i + 1], run.info))}")
-            elif isinstance(event, Note):
+            elif isinstance(event, Note) and self._verbose:
                 lines.append(f"  seed{trial.plan.seed}  note: {event.text}")
         self._told[id(trial)] = len(run.events)
         return lines

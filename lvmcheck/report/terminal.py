@@ -48,7 +48,7 @@ def summary(reporter: Any) -> None:
         reporter.write_sep("-", f"verdicts of {suite[0]} ({suite[1]})")
         for line in table(chosen):
             reporter.write_line(line)
-        for line in runs(chosen):
+        for line in (*told(chosen), *runs(chosen)):
             reporter.write_line(line)
 
 
@@ -88,6 +88,15 @@ def cell(body: dict[str, Any]) -> str:
 
 def short_text(measured: str | None) -> str:
     return "" if measured is None else measured if len(measured) <= 14 else measured[:13] + "…"
+
+
+def told(bodies: list[dict[str, Any]]) -> list[str]:
+    """Distances from baselines and optimum, which a pass alone does not say; the last sentence of the evidence."""
+    return [
+        f"seed{body['seed']}  {body['what']} {body['evidence'][-1]}"
+        for body in sorted(bodies, key=lambda body: body["seed"])
+        if body["told"] and body["evidence"]
+    ]
 
 
 def runs(bodies: list[dict[str, Any]]) -> list[str]:

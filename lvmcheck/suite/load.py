@@ -113,7 +113,7 @@ def _check_frame(source: Source) -> str:
 
 def _check_end(source: Source) -> None:
     """``[end]`` comes last in a file that promises it: cut in its last table, a file is a smaller, valid suite."""
-    if "end" not in source.table and not source.table["suite"].get("end"):
+    if "end" not in source.table and not cast(Table, source.table["suite"]).get("end"):
         return
     if source.table.get("end") != {}:
         problem = (

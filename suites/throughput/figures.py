@@ -68,3 +68,8 @@ def percent(share: float) -> str:
     """``0.0123`` as ``1.2 %``; shares below a tenth of a percent keep two significant digits."""
     number = 100.0 * share
     return f"{number:.1f} %" if abs(number) >= 0.1 or number == 0 else f"{number:.2g} %"
+
+
+def signed(share: float) -> str:
+    """The same with its sign: what something adds."""
+    return percent(share) if share < 0 else f"+{percent(share)}"

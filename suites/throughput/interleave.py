@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
 from typing import Any
 
-from torch.utils.benchmark import timer
-
 Lane = Callable[[], object]
+
+clock = time.process_time
+"""CPU time of this process: on one thread it is the time of an idle machine, whoever else uses the cores."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,14 @@ class Spread:
     def shifted(self, by: float) -> Spread:
         """The same plus a constant."""
         return Spread(self.median + by, self.low + by, self.high + by)
+
+    def times(self, factor: float) -> Spread:
+        """The same times a positive constant."""
+        return Spread(self.median * factor, self.low * factor, self.high * factor)
+
+    def inverse(self) -> Spread:
+        """Of the reciprocals of a positive sample."""
+        return Spread(1 / self.median, 1 / self.high, 1 / self.low)
 
     def words(self, show: Callable[[float], str]) -> str:
         """``1.2 % (0.8 to 1.9 %)``: the median and the middle half."""
@@ -71,17 +81,16 @@ class Turns:
 
 
 def take_turns(benchmark: Any, subject: Lane, references: Mapping[str, Lane], *, rounds: int) -> Turns:
-    """``r1 r2 S r1 r2 S ... r1 r2``: pytest-benchmark times the subject, its setup times the references.
-
-    One round of everything goes before and is not counted.
+    """``r1 r2 S r1 r2 S ... r1 r2``: pytest-benchmark times the subject (give its mark ``timer=clock``), its setup times
+    the references. One round of everything goes before and is not counted.
     """
     times: dict[str, list[float]] = {name: [] for name in references}
 
     def run_references() -> None:
         for name, lane in references.items():
-            began = timer()
+            began = clock()
             lane()
-            times[name].append(timer() - began)
+            times[name].append(clock() - began)
 
     benchmark.pedantic(subject, setup=run_references, rounds=rounds, warmup_rounds=1, iterations=1)
     run_references()

@@ -1,0 +1,159 @@
+"""What lvmcheck costs before anything trains: its import, the plugin that nobody uses, the collection of suites."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+
+from suites.throughput import commands
+from suites.throughput.commands import ROOT
+from suites.throughput.figures import Figures, percent
+from suites.throughput.interleave import Spread
+
+HEAVY = {"torch", "numpy", "pydantic", "rich", "tree_sitter", "hypothesis"}
+IMPORT = """
+import json, sys, time
+known, began = set(sys.modules), time.process_time()
+import lvmcheck
+plain = time.process_time() - began
+for name in {names}:
+    getattr(lvmcheck, name)
+print(json.dumps([plain, time.process_time() - began, sorted(set(sys.modules) - known)]))
+"""
+
+
+def imported(*names: str, cwd: Path) -> tuple[float, float, set[str]]:
+    """Seconds of ``import lvmcheck`` in a fresh interpreter, those up to the public ``names``, and modules loaded."""
+    spent = commands.python("-c", IMPORT.replace("{names}", repr(names)), cwd=cwd)
+    alone, named, modules = json.loads(spent.output)
+    return alone, named, {str(module).partition(".")[0] for module in modules}
+
+
+def test_the_import_brings_nothing_heavy(tmp_path: Path) -> None:
+    _, _, modules = imported(cwd=tmp_path)
+    assert not modules & (HEAVY | {"pytest", "filelock"})
+
+
+def test_the_whole_public_surface_brings_neither_torch_nor_numpy(tmp_path: Path) -> None:
+    import lvmcheck
+
+    _, _, modules = imported(*lvmcheck.__all__, cwd=tmp_path)
+    assert "lvmcheck" in modules
+    assert not modules & HEAVY
+
+
+def test_the_unused_plugin_brings_nothing_heavy(tmp_path: Path) -> None:
+    (tmp_path / "test_nothing.py").write_text(
+        f"import sys\ndef test_modules():\n"
+        f"    assert 'lvmcheck.plugin' in sys.modules\n"
+        f"    assert not set(sys.modules) & {HEAVY - {'rich', 'hypothesis'}!r}\n"
+    )
+    commands.pytest("-p", "lvmcheck.plugin", "-p", "no:benchmark", cwd=alone(tmp_path))
+
+
+def alone(folder: Path) -> Path:
+    """The folder as a project of its own, in which pytest finds no settings of ours."""
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    return folder
+
+
+@pytest.mark.usefixtures("timing")
+def test_import_cost(benchmark: Any, figures: Figures, full: bool, tmp_path: Path) -> None:
+    import lvmcheck
+
+    starts: list[float] = []
+    taken: list[tuple[float, float]] = []
+
+    def start_bare() -> None:
+        starts.append(commands.python("-c", "pass", cwd=tmp_path).cpu)
+
+    def start() -> None:
+        taken.append(imported(*lvmcheck.__all__, cwd=tmp_path)[:2])
+
+    benchmark.pedantic(start, setup=start_bare, rounds=25 if full else 7, warmup_rounds=1)
+    for what, times in (
+        ("import lvmcheck", [plain for plain, _ in taken[1:]]),
+        ("import lvmcheck and its whole public surface", [whole for _, whole in taken[1:]]),
+    ):
+        figures.add(
+            what,
+            f"{median(times) * 1e3:.1f} ms",
+            target="< 50 ms, without torch",
+            met=median(times) < 0.050,
+            ratio=f"{percent(median(times) / median(starts[1:]))} of an interpreter's start",
+            note=f"median of {len(times)} fresh interpreters, CPU time",
+        )
+
+
+@pytest.mark.usefixtures("timing")
+def test_unused_plugin_cost(benchmark: Any, figures: Figures, full: bool, tmp_path: Path) -> None:
+    folder = alone(tmp_path)
+    without: list[float] = []
+    loaded: list[float] = []
+
+    def start_without() -> None:
+        without.append(commands.pytest("-p", "no:lvmcheck", cwd=folder, expect=(5,)).cpu)
+
+    def start_with() -> None:
+        loaded.append(commands.pytest(cwd=folder, expect=(5,)).cpu)
+
+    benchmark.pedantic(start_with, setup=start_without, rounds=20 if full else 4, warmup_rounds=1)
+    start_without()
+    pairs = zip(loaded[1:], without[1:], without[2:], strict=False)
+    added = Spread.of([one - (before + after) / 2 for one, before, after in pairs])
+    figures.add(
+        "plugin installed and unused",
+        added.words(lambda seconds: f"{seconds * 1e3:.0f} ms"),
+        target="< 30 ms",
+        met=added.median < 0.030,
+        ratio=f"{percent(added.median / median(without))} of a pytest start of {median(without) * 1e3:.0f} ms",
+        note=f"{len(loaded) - 1} pairs in an empty folder, with and without -p no:lvmcheck, CPU time",
+    )
+
+
+@pytest.mark.usefixtures("timing")
+def test_collection_cost(benchmark: Any, figures: Figures, full: bool, tmp_path: Path) -> None:
+    suites = sorted(os.path.relpath(path, ROOT) for path in (ROOT / "suites").rglob("suite.toml"))
+    if not suites:
+        pytest.skip("this checkout has no suite.toml")
+    without: list[float] = []
+    collected: list[commands.Spent] = []
+
+    def start_without() -> None:
+        without.append(commands.pytest("--collect-only", "-q", cwd=alone(tmp_path), expect=(5,)).cpu)
+
+    def collect() -> None:
+        collected.append(commands.pytest("--collect-only", "-q", *suites, cwd=ROOT))
+
+    benchmark.pedantic(collect, setup=start_without, rounds=5 if full else 2, warmup_rounds=0)
+    added = Spread.of([spent.cpu - start for spent, start in zip(collected, without, strict=True)])
+    items = sum("::" in line for line in collected[-1].output.splitlines())
+    assert items >= len(suites)
+    figures.add(
+        "collecting the suite files",
+        f"{added.median:.2f} s",
+        target="< 1 s",
+        met=added.median < 1.0,
+        ratio=f"{added.median / median(without):.1f} pytest starts",
+        note=f"{items} items of {len(suites)} suite.toml, less a pytest start in an empty folder, CPU time",
+    )
+
+
+@pytest.mark.usefixtures("timing")
+def test_collection_cost_with_the_tests_in_python(figures: Figures, full: bool, tmp_path: Path) -> None:
+    if not full:
+        pytest.skip("only with LVM_THROUGHPUT=full: it imports torch")
+    start = commands.pytest("--collect-only", "-q", cwd=alone(tmp_path), expect=(5,)).cpu
+    torch = commands.python("-c", "import torch", cwd=tmp_path).cpu
+    whole = commands.pytest("--collect-only", "-q", "suites", cwd=ROOT).cpu - start
+    figures.add(
+        "collecting all of suites/, tests in Python included",
+        f"{whole:.2f} s",
+        ratio=f"{whole / torch:.1f} imports of torch",
+        note=f"less a pytest start; {torch:.2f} s of it are import torch, which the tests of models need",
+    )
