@@ -60,9 +60,9 @@ def reports(reporter: Any) -> Iterable[Any]:
 
 
 def table(bodies: list[dict[str, Any]]) -> list[str]:
-    """Rows of equal width, in the order of the first seed's items."""
+    """Rows of equal width, in the order of the suite file."""
     seeds = sorted({body["seed"] for body in bodies})
-    checks = list(dict.fromkeys(body["check"] for body in sorted(bodies, key=lambda b: b["seed"])))
+    checks = list(dict.fromkeys(body["check"] for body in sorted(bodies, key=lambda b: b["line"])))
     cells = {(body["check"], body["seed"]): cell(body) for body in bodies}
     name_width = max(len(check) for check in checks)
     widths = {seed: max(len(cells.get((check, seed), "")) for check in checks) for seed in seeds}

@@ -90,9 +90,7 @@ class Loops:
             loss, norm = self._step()
             began = clock()
             detached = loss.detach()
-            self.recorder.step(
-                loss=detached, terms={"mse": (1.0, detached)}, grad_norm=norm, lr=lr, samples=self.size
-            )
+            self.recorder.step(loss=detached, terms={"mse": (1.0, detached)}, grad_norm=norm, lr=lr, samples=self.size)
             if self.recorder.stop:
                 raise RuntimeError("nobody asked this run to stop")
             spent += clock() - began

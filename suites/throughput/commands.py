@@ -21,21 +21,21 @@ class Spent:
     cpu: float
 
 
-def environment() -> dict[str, str]:
+def environment(**more: str) -> dict[str, str]:
     """This one, without what would make a child pytest behave as a part of this session."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_", "LVM_"))}
-    return {**kept, "OMP_NUM_THREADS": "1"}
+    return {**kept, "OMP_NUM_THREADS": "1", **more}
 
 
-def python(*arguments: str, cwd: Path, expect: Sequence[int] = (0,)) -> Spent:
-    """Runs this Python with ``arguments``.
+def python(*arguments: str, cwd: Path, expect: Sequence[int] = (0,), **more: str) -> Spent:
+    """Runs this Python with ``arguments`` and further environment variables.
 
     Raises:
         AssertionError: it ended with another code than expected; the message holds its output.
     """
     with tempfile.TemporaryFile() as out:
         process = subprocess.Popen(
-            [sys.executable, *arguments], cwd=cwd, env=environment(), stdout=out, stderr=subprocess.STDOUT
+            [sys.executable, *arguments], cwd=cwd, env=environment(**more), stdout=out, stderr=subprocess.STDOUT
         )
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -46,5 +46,6 @@ def python(*arguments: str, cwd: Path, expect: Sequence[int] = (0,)) -> Spent:
 
 
 def pytest(*arguments: str, cwd: Path, expect: Sequence[int] = (0,)) -> Spent:
-    """``python -m pytest`` that leaves no cache behind."""
-    return python("-m", "pytest", "-p", "no:cacheprovider", *arguments, cwd=cwd, expect=expect)
+    """``python -m pytest`` with no plugin but those named: a start that others slow down hides what ours costs."""
+    named = ("-m", "pytest", "-p", "no:cacheprovider", *arguments)
+    return python(*named, cwd=cwd, expect=expect, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")

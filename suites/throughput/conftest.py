@@ -15,6 +15,8 @@ import torch
 from suites.throughput.figures import FIGURES, Figures, markdown, plain
 
 FULL = os.environ.get("LVM_THROUGHPUT") == "full"
+"""Whether time does not matter; otherwise few rounds, and nothing that takes long."""
+
 DOCUMENT = "LVM_THROUGHPUT_WRITE"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
@@ -27,12 +29,6 @@ def pytest_configure(config: pytest.Config) -> None:
 def figures(pytestconfig: pytest.Config) -> Figures:
     """Where measurements go."""
     return pytestconfig.stash[FIGURES]
-
-
-@pytest.fixture
-def full() -> bool:
-    """Whether time does not matter: ``LVM_THROUGHPUT=full``."""
-    return FULL
 
 
 @pytest.fixture

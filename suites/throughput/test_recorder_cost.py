@@ -12,6 +12,7 @@ from lvmcheck.events import Window
 from lvmcheck.rundir import load
 from models.trainers.session import reproducible
 from suites.throughput.amn_loop import Loops
+from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures, percent, signed
 from suites.throughput.interleave import clock, take_turns
 
@@ -22,11 +23,11 @@ GOAL = 0.02
 @pytest.mark.usefixtures("timing", "one_thread")
 @pytest.mark.benchmark(timer=clock)
 @pytest.mark.parametrize("batch", sorted(STEPS))
-def test_recorder_cost(benchmark: Any, batch: int, figures: Figures, full: bool, tmp_path: Path) -> None:
+def test_recorder_cost(benchmark: Any, batch: int, figures: Figures, tmp_path: Path) -> None:
     steps = STEPS[batch]
     with reproducible(0, threads=1):
         loops = Loops.make(batch, tmp_path, steps)
-        turns = take_turns(benchmark, loops.recorded, {"bare": loops.bare}, rounds=60 if full else 10)
+        turns = take_turns(benchmark, loops.recorded, {"bare": loops.bare}, rounds=60 if FULL else 10)
     loops.recorder.close("finished")
     said = load(tmp_path / "run").of(Window)
     assert sum(window.last_step - window.first_step + 1 for window in said) == loops.recorder.steps > 0

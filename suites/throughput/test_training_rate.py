@@ -14,6 +14,7 @@ from models.losses import mse
 from models.lvm.amn import AMN
 from models.trainers.session import reproducible
 from suites.throughput.amn_loop import Loops, attention_flops, linear_flops
+from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures, percent, signed
 from suites.throughput.interleave import Spread, Turns, clock, take_turns
 
@@ -48,12 +49,12 @@ def test_a_training_sample_costs_the_operations_of_the_seeds_model_less_what_one
 @pytest.mark.usefixtures("timing", "one_thread")
 @pytest.mark.benchmark(timer=clock)
 @pytest.mark.parametrize("batch", sorted(STEPS))
-def test_training_rate(benchmark: Any, batch: int, figures: Figures, full: bool, tmp_path: Path) -> None:
+def test_training_rate(benchmark: Any, batch: int, figures: Figures, tmp_path: Path) -> None:
     steps = STEPS[batch]
     with reproducible(0, threads=1):
         loops = Loops.make(batch, tmp_path, steps)
         lanes = {"square": square(), "products": loops.products(), "bare": loops.bare}
-        turns = take_turns(benchmark, loops.trainer, lanes, rounds=40 if full else 6)
+        turns = take_turns(benchmark, loops.trainer, lanes, rounds=40 if FULL else 6)
     work = linear_flops(cast(AMN, loops.learner.model), batch, loops.windows.context) * steps
     per_sample = work / (steps * batch)
     scale = work / SQUARE_FLOPS
