@@ -19,9 +19,10 @@ FULL_PRECISION = 7
 class ValLossMoves(Check):
     """The validation loss is not the same number, to the last bit, in `epochs` consecutive epochs of real training.
 
-    Epochs count as real training when the train loss moved between them (or is not recorded), and the logged
-    learning rate was not 0. Where the record is rounded to fewer than 7 digits, equal neighbours are expected on a
-    plateau, and only a run that never had another value fails.
+    Epochs count as real training when the train loss moved between them (or is not recorded), and a learning rate
+    above 0 was used (in any window of the epoch; without windows, at the end of either epoch). Where the record is
+    rounded to fewer than 7 digits, equal neighbours are expected on a plateau, and only a run that never had another
+    value fails.
 
     Why:
     A validation loss that never moves is not a validation loss. One trainer of the ancestors returned the literal 2.5
@@ -80,13 +81,13 @@ class ValLossMoves(Check):
     def _first_constant(self, run: Run, series: Series) -> tuple[int | None, int]:
         """Index of the epoch that completes a constant stretch, and the number of pairs compared."""
         values, epochs = series.values.tolist(), series.epochs.tolist()
-        train, rates = by_epoch(run, "train_loss"), by_epoch(run, "lr")
+        train, idle = by_epoch(run, "train_loss"), _idle(run)
         seen: set[float] = set()
         digits, same, compared = 0, 1, 0
         for i, value in enumerate(values):
             seen.add(value)
             digits = max(digits, len(f"{value!r}".partition("e")[0].replace(".", "").lstrip("-0")))
-            if i == 0 or not _trained(train, rates, epochs[i - 1], epochs[i]):
+            if i == 0 or not _trained(train, idle, epochs[i - 1], epochs[i]):
                 continue
             compared += 1
             same = same + 1 if value == values[i - 1] else 1
@@ -109,9 +110,18 @@ class ValLossMoves(Check):
         )
 
 
-def _trained(train: Mapping[int, float], rates: Mapping[int, float], before: int, after: int) -> bool:
+def _idle(run: Run) -> set[int]:
+    """Epochs in which every recorded learning rate was 0, so that no weight can have moved."""
+    seen = [(window.epoch, window.lr) for window in run.windows if window.lr is not None]
+    if seen:
+        return {epoch for epoch, _ in seen} - {epoch for epoch, lr in seen if lr != 0}
+    ends = by_epoch(run, "lr")  # a schedule may end an epoch at 0 after it has trained: both neighbours must be 0
+    return {epoch for epoch, lr in ends.items() if lr == 0 and ends.get(epoch - 1) == 0}
+
+
+def _trained(train: Mapping[int, float], idle: set[int], before: int, after: int) -> bool:
     """Whether weights can have changed between the validations of two epochs, as far as the record tells."""
-    if rates.get(after) == 0.0:
+    if idle.issuperset(range(before + 1, after + 1)):
         return False
     first, second = train.get(before), train.get(after)
     return first is None or second is None or first != second
@@ -156,6 +166,12 @@ FAILS: Sequence[Case] = (
         _CHECK,
         run_from({"val_loss": [0.91234567, 0.81234567, 0.81234567, 0.7], "train_loss": _FALLING[:4]}),
         ("epoch 3",),
+    ),
+    made.case(
+        "stuck_under_a_schedule_that_ends_at_0",
+        _CHECK,
+        run_from({"val_loss": [0.7312345, 0.7312345], "train_loss": [0.7, 0.6], "lr": [5e-4, 0.0]}),
+        ("epoch 2",),
     ),
     made.case("nothing_else_recorded", _CHECK, run_from({"val_loss": [2.5] * 3})),
     made.case("nan", _CHECK, run_from({"val_loss": [0.5, float("nan")]}), ("NaN",)),

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lvmcheck.check import Case, Check
 from lvmcheck.checks import _cases as made
-from lvmcheck.checks._epochs import awaiting, check_number, complete
+from lvmcheck.checks._epochs import awaiting, by_epoch, check_number, complete
+from lvmcheck.checks._remainder import Entry, describe, entry
 from lvmcheck.events import Epoch, Window
-from lvmcheck.finding import Finding, Outcome, error, failed, figure, not_applicable, passed
+from lvmcheck.finding import Finding, Outcome, error, failed, not_applicable, passed
 from lvmcheck.run import Run, run_from
 
 PREFIX = "train_loss_"
@@ -60,21 +59,22 @@ class LossLedger(Check):
     def judge(self, run: Run) -> Outcome:
         weights = _weights(run)
         entries = _of_windows(run.windows) + _of_epochs(run.of(Epoch), weights or {})
-        wrong = next((entry for entry in entries if not entry.apart <= self.tolerance), None)
+        wrong = next((item for item in entries if not item.apart <= self.tolerance), None)
         if wrong is not None:
-            return failed(self._finding(entries, wrong, _unlogged(run, weights)), evaluated=len(entries))
+            return failed(self._finding(run, entries, wrong), evaluated=len(entries))
         if entries:
             bare = next((window for window in run.windows if not window.terms), None)
             if bare is not None and any(window.terms for window in run.windows):
                 return error(f"steps {bare.first_step:,} to {bare.last_step:,} state no loss terms, other steps do")
             if not complete(run):
                 return awaiting(run, "the remaining steps", evaluated=len(entries))
-            return passed(self._finding(entries, max(entries, key=lambda e: e.apart)), evaluated=len(entries))
+            return passed(self._finding(run, entries, max(entries, key=lambda e: e.apart)), evaluated=len(entries))
         if not run.over or not (run.metric_names or run.windows):
             return awaiting(run, "the loss and its terms")
         return _why_nothing(run, weights)
 
-    def _finding(self, entries: Sequence[_Entry], worst: _Entry, unlogged: Sequence[str] = ()) -> Finding:
+    def _finding(self, run: Run, entries: Sequence[Entry], worst: Entry) -> Finding:
+        dim = run.facts.get("dim")
         return Finding(
             what="relative difference of the loss from the sum of its terms",
             measured=worst.apart,
@@ -82,19 +82,13 @@ class LossLedger(Check):
             epoch=worst.epoch,
             step=worst.step,
             margin=self.tolerance - worst.apart,
-            evidence=() if worst.apart <= self.tolerance else (*_remainder(entries, worst), *unlogged),
+            evidence=()
+            if worst.apart <= self.tolerance
+            else (
+                describe(entries, by_epoch(run, "train_cosine"), dim if isinstance(dim, int) else None),
+                *_unlogged(run, _weights(run)),
+            ),
         )
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """A window or an epoch in the ledger: relative difference, loss, and the sum of its weighted terms."""
-
-    epoch: int
-    step: int | None
-    apart: float
-    loss: float
-    total: float
 
 
 def _weights(run: Run) -> dict[str, float] | None:
@@ -104,36 +98,31 @@ def _weights(run: Run) -> dict[str, float] | None:
     return {str(k): float(w) for k, w in loss.items() if isinstance(w, int | float) and not isinstance(w, bool)}
 
 
-def _of_windows(windows: Sequence[Window]) -> list[_Entry]:
-    entries = []
-    for window in windows:
-        if window.terms:
-            parts = [term.weight * term.mean for term in window.terms.values() if term.weight]
-            total = math.fsum(parts) if all(map(math.isfinite, parts)) else math.nan
-            # Weights may change inside a window, so the per-step difference is taken where the recorder measured it.
-            apart = _apart(window.loss_mean, parts) if window.ledger_error is None else window.ledger_error
-            entries.append(_Entry(window.epoch, window.last_step, apart, window.loss_mean, total))
-    return entries
+def _of_windows(windows: Sequence[Window]) -> list[Entry]:
+    # Weights may change inside a window, so the per-step difference is taken where the recorder measured it.
+    return [
+        entry(
+            window.epoch,
+            window.last_step,
+            window.loss_mean,
+            [term.weight * term.mean for term in window.terms.values() if term.weight],
+            window.ledger_error,
+        )
+        for window in windows
+        if window.terms
+    ]
 
 
-def _of_epochs(epochs: Sequence[Epoch], weights: Mapping[str, float]) -> list[_Entry]:
+def _of_epochs(epochs: Sequence[Epoch], weights: Mapping[str, float]) -> list[Entry]:
     entries = []
     for event in epochs:
-        logged = {name: event.metrics.get(PREFIX + name) for name, weight in weights.items() if weight}
-        values = [(weights[name], value) for name, value in logged.items() if value is not None]
-        if values and "train_loss" in event.metrics:
-            loss, parts = event.metrics["train_loss"], [weight * value for weight, value in values]
-            total = math.fsum(parts) if all(map(math.isfinite, parts)) else math.nan
-            entries.append(_Entry(event.epoch, None, _apart(loss, parts), loss, total))
+        logged = [
+            (w, event.metrics[PREFIX + name]) for name, w in weights.items() if w and PREFIX + name in event.metrics
+        ]
+        if logged and "train_loss" in event.metrics:
+            parts = [weight * value for weight, value in logged]
+            entries.append(entry(event.epoch, None, event.metrics["train_loss"], parts))
     return entries
-
-
-def _apart(loss: float, parts: Sequence[float]) -> float:
-    """|loss - sum| over the larger of |loss| and the sum of magnitudes; NaN when a number is not finite."""
-    if not all(map(math.isfinite, (loss, *parts))):
-        return math.nan
-    scale = max(abs(loss), math.fsum(map(abs, parts)))
-    return abs(loss - math.fsum(parts)) / scale if scale > 0 else 0.0
 
 
 def _unlogged(run: Run, weights: Mapping[str, float] | None) -> tuple[str, ...]:
@@ -142,33 +131,6 @@ def _unlogged(run: Run, weights: Mapping[str, float] | None) -> tuple[str, ...]:
         return ()
     silent = [f"{name} (weight {w:g})" for name, w in weights.items() if w and PREFIX + name not in run.metric_names]
     return (f"in the config and never logged: {', '.join(silent)}",) if silent else ()
-
-
-def _remainder(entries: Sequence[_Entry], worst: _Entry) -> tuple[str, ...]:
-    """What is in the loss and in no term."""
-    found = [(entry, entry.loss - entry.total) for entry in entries if math.isfinite(entry.loss - entry.total)]
-    if not found or math.isnan(worst.apart):
-        return ("a NaN or an infinity in the loss or in a term: nothing can be balanced",)
-    rest = [value for _, value in found]
-    mean, spread = statistics.fmean(rest), statistics.pstdev(rest)
-    first = found[0][0]
-    where = "window" if first.step is not None else "epoch"
-    steady = len(rest) >= 2 and spread <= 0.02 * abs(mean)
-    shape = f"in every {where}" if steady else f"on average (standard deviation {figure(spread)})"
-    if len(rest) == 1:
-        shape = f"at epoch {first.epoch}"
-    share = abs(rest[0]) / abs(first.loss) if first.loss else math.nan
-    text = f"hidden remainder {mean:.3g} {shape}, {100 * share:.2g} % of the loss at epoch {first.epoch}"
-    weight = float(f"{mean:.0e}") if mean > 0 else 0.0
-    if steady and weight and 0.95 * weight <= mean <= weight * 0.9999:
-        hinge = mean / weight
-        text += (
-            f"; fits a variance hinge of weight {weight:g} (the hinge stays within 4 % of 1 for unit vectors; "
-            f"here {hinge:.3f})"
-        )
-    elif steady:
-        text += "; a constant: it has no gradient, or it is a term at its bound"
-    return (text,)
 
 
 def _why_nothing(run: Run, weights: Mapping[str, float] | None) -> Outcome:
@@ -188,6 +150,8 @@ _MSE_790K = (0.0011822, 0.0010459, 0.00104, 0.0010374, 0.0010357, 0.0010227)
 _LOSS_790K = (0.0021568, 0.0020218, 0.0020162, 0.0020137, 0.0020121, 0.0019993)
 _MSE_584K = (0.0010727, 0.0009116, 0.0009036, 0.0009011)
 _PURE = {"loss": made.PURE}
+_COSINES = made.MAMBA2_TRAIN[-4:]
+_NCE = (0.0501195, 0.0356761, 0.0238678, 0.0204801)
 
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, made.window_run([0.0] * 10, terms={"mse": (1.0, [0.0] * 10)})),
@@ -227,6 +191,22 @@ FAILS: Sequence[Case] = (
         _CHECK,
         made.window_run([1.04, 0.54], terms={"ce": (1.0, [1.0, 0.5])}, ledger_error=0.038, over=False),
         ("0.04 in every window",),
+    ),
+    made.case(
+        "hidden_mse_as_on_october_13",
+        _CHECK,
+        made.with_facts(
+            run_from(
+                {
+                    "train_loss": [n + 0.05 * m for n, m in zip(_NCE, made.mse_of(_COSINES), strict=True)],
+                    "train_loss_info": _NCE,
+                    "train_cosine": _COSINES,
+                },
+                config={"loss": {"info": 1.0}},
+            ),
+            {"dim": made.D},
+        ),
+        ("an MSE of weight 0.05",),
     ),
     made.case("nan_term", _CHECK, made.window_run([1.0], terms={"ce": (1.0, [float("nan")])}, ledger_error=None)),
     made.case("nan_ledger", _CHECK, made.window_run([1.0], terms={"ce": (1.0, [1.0])}, ledger_error=float("nan"))),
