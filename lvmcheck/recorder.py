@@ -148,6 +148,11 @@ class Recorder:
             self._judge(self, True)
         self._epoch_began = self._window_began = time.monotonic()
 
+    def _still_setting_up(self) -> None:
+        """What is said before the first step belongs to no epoch: loading data is not the pace of training."""
+        if self.steps == 0:
+            self._epoch_began = self._window_began = time.monotonic()
+
     def data(
         self, *, name: str, fingerprint: str, facts: Mapping[str, Any] | None = None, notes: Sequence[str] = ()
     ) -> None:
@@ -155,14 +160,17 @@ class Recorder:
         self._write(
             ev.Data(t=self._now(), name=name, fingerprint=fingerprint, facts=dict(facts or {}), notes=tuple(notes))
         )
+        self._still_setting_up()
 
     def model(self, *, kind: str, parameters: int, digest: str = "") -> None:
         """What is trained; ``parameters`` counts the trainable ones."""
         self._write(ev.Model(t=self._now(), kind=kind, parameters=parameters, digest=digest))
+        self._still_setting_up()
 
     def declare(self, metrics: Sequence[str]) -> None:
         """Promise the metrics of every epoch, so that a check on another name fails at once."""
         self._write(ev.Declare(t=self._now(), metrics=tuple(metrics)))
+        self._still_setting_up()
 
     def probe(self, name: str, values: Mapping[str, Any]) -> None:
         """A measurement at the current step, such as the gradient norm of each term."""
