@@ -42,13 +42,14 @@ class Loops:
     Args:
         learner: data, model and optimizer as the trainer makes them.
         folder: a directory for the recorder.
-        steps: optimizer steps of one call of a loop, and of one window of the recorder: the suites' windows are 50
-            steps, so the recorder's cost is overstated, never understated.
+        steps: optimizer steps of one call of a loop.
+        window: steps of one window of the recorder; suites have 50.
     """
 
     learner: Learner
     folder: Path
     steps: int
+    window: int
     in_recorder: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -57,16 +58,16 @@ class Loops:
         self.loader = Loader(self.windows, self.size, self.learner.device)
         self.parameters = list(self.learner.model.parameters())
         self.progress = self.learner.start()
-        self.recorder: Recorder = record(self.folder / "run", window=self.steps)
+        self.recorder: Recorder = record(self.folder / "run", window=self.window)
         self.context, self.target = (tensor.clone() for tensor in self.loader.gather(slice(0, self.size)))
         whole = len(self.windows) // self.size
         order = epoch_order(0, 1, len(self.windows))[: whole * self.size]
         self.batches = cycle(np.split(order, whole))
 
     @classmethod
-    def make(cls, batch: int, folder: Path, steps: int) -> Loops:
+    def make(cls, batch: int, folder: Path, *, steps: int, window: int = 50) -> Loops:
         """Everything new."""
-        return cls(Learner.make(parse(amn_config(batch))), folder, steps)
+        return cls(Learner.make(parse(amn_config(batch))), folder, steps, window)
 
     def _step(self) -> tuple[Tensor, Tensor]:
         """What any loop must do, and nothing else: no number is read."""

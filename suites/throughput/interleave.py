@@ -81,8 +81,9 @@ class Turns:
 
 
 def take_turns(benchmark: Any, subject: Lane, references: Mapping[str, Lane], *, rounds: int) -> Turns:
-    """``r1 r2 S r1 r2 S ... r1 r2``: pytest-benchmark times the subject (give its mark ``timer=clock``), its setup times
-    the references. One round of everything goes before and is not counted.
+    """``r1 r2 S r1 r2 S ... r1 r2``: pytest-benchmark times the subject, its setup times the references.
+
+    Its mark must say ``timer=clock``. One round of everything goes before and is not counted.
     """
     times: dict[str, list[float]] = {name: [] for name in references}
 

@@ -52,15 +52,15 @@ def test_a_training_sample_costs_the_operations_of_the_seeds_model_less_what_one
 def test_training_rate(benchmark: Any, batch: int, figures: Figures, tmp_path: Path) -> None:
     steps = STEPS[batch]
     with reproducible(0, threads=1):
-        loops = Loops.make(batch, tmp_path, steps)
+        loops = Loops.make(batch, tmp_path, steps=steps)
         lanes = {"square": square(), "products": loops.products(), "bare": loops.bare}
-        turns = take_turns(benchmark, loops.trainer, lanes, rounds=40 if FULL else 6)
+        turns = take_turns(benchmark, loops.trainer, lanes, rounds=40 if FULL else 5)
     work = linear_flops(cast(AMN, loops.learner.model), batch, loops.windows.context) * steps
     per_sample = work / (steps * batch)
     scale = work / SQUARE_FLOPS
     bare = turns.between("square", "bare").times(scale), turns.between("products", "bare")
     trainer = turns.over("square").inverse().times(scale), turns.over("products").inverse()
-    own = work / turns.seconds("products") / 1e9
+    own_rate = work / turns.seconds("products") / 1e9
     for what, seconds, (of_best, of_own) in (
         ("bare loop", turns.seconds("bare"), bare),
         ("vector trainer", turns.seconds(), trainer),
@@ -69,7 +69,7 @@ def test_training_rate(benchmark: Any, batch: int, figures: Figures, tmp_path: P
             f"AMN training, batch {batch}, {what}",
             f"{steps * batch / seconds:,.0f} samples/s",
             ratio=f"{of_best.words(percent)} of {SQUARE_FLOPS / turns.seconds('square') / 1e9:.0f} GFLOP/s",
-            note=f"1 thread; {per_sample / 1e6:.2f} MFLOP a sample; {of_own.median:.0%} of the {own:.0f} GFLOP/s of its shapes",
+            note=f"{per_sample / 1e6:.2f} MFLOP a sample; {percent(of_own.median)} of its shapes' {own_rate:.0f}",
             **(goal(of_best) if batch == GOAL_BATCH else {}),
         )
     added = report_overhead(figures, turns, batch, steps)
@@ -91,6 +91,6 @@ def report_overhead(figures: Figures, turns: Turns, batch: int, steps: int) -> S
         f"vector trainer over the bare loop, batch {batch}",
         f"{turns.seconds() / steps * 1e3:.2f} ms a step",
         ratio=added.words(signed),
-        note=f"draws batches, metrics, recorder (windows of {steps} steps); bare: one batch held, nothing read",
+        note="draws batches, metrics, recorder; bare: one batch held, nothing read",
     )
     return added
