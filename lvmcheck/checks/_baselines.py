@@ -66,7 +66,7 @@ def evidence(run: Run, metric: str, value: float | None = None) -> tuple[str, ..
     if not known:
         return ()
     data = "this OOD data" if metric.startswith(OOD) else "this data"
-    listed = ", ".join(f"{name.replace('_', ' ')} {value_:.3f}" for name, value_ in known.items())
+    listed = ", ".join(f"{name.replace('_', ' ')} {mean:.3f}" for name, mean in known.items())
     sentences = [f"{data}: {listed}"]
     if value is not None and math.isfinite(value):
         apart = ", ".join(f"{value - known[name]:+.3f} from the {name.replace('_', ' ')}" for name in known)

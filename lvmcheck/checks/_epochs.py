@@ -68,6 +68,14 @@ def not_at_end(run: Run, series: Series) -> Outcome | None:
     return error(f"{series.name} is not recorded at epoch {run.last_epoch}, the last one ({seen})")
 
 
+def windows_not_at_end(run: Run) -> Outcome | None:
+    """An error when a complete run stopped reporting windows of steps before its last epoch."""
+    if not run.windows or run.windows[-1].epoch >= run.last_epoch:
+        return None
+    last = run.windows[-1]
+    return error(f"no step is recorded after step {last.last_step:,} of epoch {last.epoch}, of {run.last_epoch} epochs")
+
+
 def at_epoch(run: Run, metric: str, epoch: int) -> float | Outcome:
     """The metric at that epoch, or why it cannot be had (an error), or not yet (pending)."""
     absent = missing_metric(run, metric)

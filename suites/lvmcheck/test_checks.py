@@ -178,6 +178,47 @@ def test_nan_is_never_better_than_any_number(name: str) -> None:
     assert judged or name in ("finite", "loss_balance") or all(case.check.due(20) == 0 for case in by_check(GOOD)[name])
 
 
+OPTIONAL = {
+    ("generalisation_gap", "train_eval_cosine"),  # the running metric stands in
+    ("improves", "val_cosine"),  # decided by the first epochs
+    ("val_loss_moves", "train_loss"),  # without it every epoch counts as training
+    ("val_loss_moves", "lr"),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_missing_at_the_end_has_not_passed(name: str) -> None:
+    """Where some number in the last epoch fails the check, the lack of that number does not pass it."""
+    for case in by_check(GOOD)[name]:
+        epochs = [i for i, event in enumerate(case.run.events) if isinstance(event, ev.Epoch)]
+        if not epochs or not case.run.over:
+            continue
+        fatal = {
+            what
+            for number in (-1e6, 1e6)
+            for i, what, run in poisoned(case.run, number)
+            if i == epochs[-1] and judge(case.check, run).status is Status.FAILED
+        }
+        for what in fatal:
+            if (name, what) in OPTIONAL:
+                continue
+            last = case.run.events[epochs[-1]]
+            assert isinstance(last, ev.Epoch)
+            kept = replace(last, metrics={key: value for key, value in last.metrics.items() if key != what})
+            events = (*case.run.events[: epochs[-1]], kept, *case.run.events[epochs[-1] + 1 :])
+            outcome = judge(case.check, replace(case.run, events=events))
+            assert outcome.status is not Status.PASSED, f"{case.name} without {what}: {text(outcome)}"
+
+
+def test_windows_that_stop_before_the_last_epoch_have_not_passed() -> None:
+    for name in ("not_diverging", "grad_norm_bounded", "loss_ledger"):
+        run = next(case.run for case in by_check(GOOD)[name] if case.run.windows and case.run.last_epoch)
+        later = run.extended([ev.Epoch(epoch=run.last_epoch + 1, step=run.step, metrics={"train_loss": 0.0})])
+        outcome = judge(load_check(name)(), later)
+        assert outcome.status is Status.ERROR, f"{name}: {text(outcome)}"
+        assert "no step is recorded after step" in text(outcome)
+
+
 def test_finite_fails_on_a_nan_in_any_place() -> None:
     for case in by_check(GOOD)["finite"]:
         for number in (math.nan, math.inf, -math.inf):

@@ -10,7 +10,7 @@ from lvmcheck.check import Case, Check, missing_metric
 from lvmcheck.checks import _cases as made
 from lvmcheck.checks._baselines import baselines, evidence
 from lvmcheck.checks._epochs import awaiting, by_epoch, check_count, check_number, complete, not_at_end, words
-from lvmcheck.finding import Finding, Outcome, error, failed, passed
+from lvmcheck.finding import Finding, Outcome, error, failed, figure, passed
 from lvmcheck.run import Run, run_from
 
 EVAL_METRIC = "train_eval_cosine"
@@ -108,7 +108,7 @@ class GeneralisationGap(Check):
         if val is None or train is None:
             return None
         gap = train - val
-        sentences = [f"{words(name)} {train:.4f}, {words(self.val_metric)} {val:.4f}"]
+        sentences = [f"{words(name)} {figure(train)}, {words(self.val_metric)} {figure(val)}"]
         trivial = baselines(run, self.val_metric).get("constant_mean", 0.1)
         if gap > self.max_gap and val <= trivial:
             sentences.append(

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 
 from lvmcheck.check import Case, Check
 from lvmcheck.checks import _cases as made
-from lvmcheck.checks._epochs import awaiting, check_number, complete, not_finite, words
+from lvmcheck.checks._epochs import (
+    awaiting,
+    check_number,
+    complete,
+    not_at_end,
+    not_finite,
+    windows_not_at_end,
+    words,
+)
 from lvmcheck.finding import Finding, Outcome, failed, figure, not_applicable, passed
 from lvmcheck.run import Run, Series, run_from
 
@@ -81,6 +89,9 @@ class NotDiverging(Check):
             return outcome
         if not complete(run) or not (run.windows or run.metric_names):
             return awaiting(run, "the remaining steps", evaluated=compared + groups)
+        cut = next((cut for series in cosines if (cut := not_at_end(run, series))), windows_not_at_end(run))
+        if cut is not None:
+            return cut
         if not compared + groups:
             return not_applicable("one epoch without enough windows of steps: there is nothing to compare")
         return passed(

@@ -9,7 +9,7 @@ from lvmcheck.check import Case, Check, missing_metric
 from lvmcheck.checks import _cases as made
 from lvmcheck.checks._baselines import baselines, evidence
 from lvmcheck.checks._epochs import awaiting, check_number, complete, not_at_end, words
-from lvmcheck.finding import Finding, Outcome, error, failed, passed
+from lvmcheck.finding import Finding, Outcome, error, failed, figure, passed
 from lvmcheck.run import Run
 
 NEAR_ZERO = 0.05
@@ -78,8 +78,8 @@ class OodHolds(Check):
     def _compare(self, run: Run, val: tuple[float, float], ood: tuple[float, float]) -> Outcome:
         drop = (val[0] - val[1]) - (ood[0] - ood[1])
         sentences = [
-            f"{words(self.metric)} {ood[0]:.4f} ({ood[0] - ood[1]:+.4f} from the mean of context {ood[1]:.3f}), "
-            f"{words(self.val_metric)} {val[0]:.4f} ({val[0] - val[1]:+.4f} from {val[1]:.3f})"
+            f"{words(self.metric)} {figure(ood[0])}, {figure(ood[0] - ood[1])} above the mean of context {ood[1]:.3f}; "
+            f"{words(self.val_metric)} {figure(val[0])}, {figure(val[0] - val[1])} above {val[1]:.3f}"
         ]
         if ood[0] < NEAR_ZERO <= ood[1]:
             sentences.append(

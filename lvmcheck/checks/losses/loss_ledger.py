@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lvmcheck.check import Case, Check
 from lvmcheck.checks import _cases as made
-from lvmcheck.checks._epochs import awaiting, by_epoch, check_number, complete
+from lvmcheck.checks._epochs import awaiting, by_epoch, check_number, complete, windows_not_at_end
 from lvmcheck.checks._remainder import Entry, describe, entry
 from lvmcheck.events import Epoch, Window
 from lvmcheck.finding import Finding, Outcome, error, failed, not_applicable, passed
@@ -68,6 +68,11 @@ class LossLedger(Check):
                 return error(f"steps {bare.first_step:,} to {bare.last_step:,} state no loss terms, other steps do")
             if not complete(run):
                 return awaiting(run, "the remaining steps", evaluated=len(entries))
+            cut = windows_not_at_end(run)
+            if cut is not None:
+                return cut
+            if entries[-1].epoch < run.last_epoch:
+                return error(f"the loss and its terms are not recorded at epoch {run.last_epoch}, the last one")
             return passed(self._finding(run, entries, max(entries, key=lambda e: e.apart)), evaluated=len(entries))
         if not run.over or not (run.metric_names or run.windows):
             return awaiting(run, "the loss and its terms")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lvmcheck.check import Case, Check
 from lvmcheck.checks import _cases as made
-from lvmcheck.checks._epochs import awaiting, check_number, complete
+from lvmcheck.checks._epochs import awaiting, check_number, complete, windows_not_at_end
 from lvmcheck.finding import Finding, Outcome, error, failed, figure, not_applicable, passed
 from lvmcheck.run import Run
 
@@ -80,6 +80,9 @@ class GradNormBounded(Check):
             return failed(self._finding(run, norms, places, worst), evaluated=len(norms))
         if not complete(run):
             return awaiting(run, "the remaining steps", evaluated=len(norms))
+        cut = windows_not_at_end(run)
+        if cut is not None:
+            return cut
         silent = np.flatnonzero(~stated)
         if len(silent):
             window = run.windows[int(silent[0])]
