@@ -226,6 +226,8 @@ def _build(kind: type[Event], body: dict[str, Any], name: str) -> Event:
     if unknown:
         raise EventError(f"event '{name}': unknown field {sorted(unknown)[0]!r}")
     values = {key: _typed(fields[key], value, name) for key, value in body.items()}
+    if values.get("format", FORMAT) > FORMAT:
+        raise EventError(f"format {values['format']} is newer than this lvmcheck reads ({FORMAT}): update it")
     try:
         return kind(**values)
     except TypeError:

@@ -143,7 +143,7 @@ class Recorder:
             )
         )
         self.epochs = epoch
-        os.fsync(self._fd)
+        self._sync()
         if self._judge is not None:
             self._judge(self, True)
         self._epoch_began = self._window_began = time.monotonic()
@@ -215,7 +215,7 @@ class Recorder:
             return
         self._finish_window()
         self._closed = True
-        os.fsync(self._fd)
+        self._sync()
         os.close(self._fd)
         body = {
             "status": status,
@@ -258,6 +258,12 @@ class Recorder:
         self._write(window)
         if self._judge is not None:
             self._judge(self, False)
+
+    def _sync(self) -> None:
+        try:
+            os.fsync(self._fd)  # a disk may say only now that it is full
+        except OSError as problem:
+            raise rundir.cannot_write(self.path / rundir.EVENTS, problem) from None
 
     def _write(self, event: ev.Event) -> None:
         if self._closed:

@@ -101,7 +101,7 @@ class Follower:
         info = self._run.info or read_json(self.path / INFO) or {}
         if fresh or done != self._run.done or death != self._run.death or info is not self._run.info:
             if done is not None:
-                self._check(done)
+                self._check(done, torn)
             self._run = Run(
                 events=(*self._run.events, *fresh), info=info, done=done, death=death, path=self.path, torn=torn
             )
@@ -136,12 +136,12 @@ class Follower:
         except EventError as problem:
             raise InputError(self.path / EVENTS, str(problem), line=self.lines) from None
 
-    def _check(self, done: Mapping[str, Any]) -> None:
-        if done.get("bytes") != self.offset or done.get("sha256") != self._digest.hexdigest():
+    def _check(self, done: Mapping[str, Any], torn: int) -> None:
+        if done.get("bytes") != self.offset + torn or done.get("sha256") != self._digest.hexdigest():
             raise InputError(
                 self.path / EVENTS,
                 f"does not match its completion record: expected {done.get('bytes')} bytes with sha256 "
-                f"{str(done.get('sha256'))[:12]}, got {self.offset} with {self._digest.hexdigest()[:12]}; "
+                f"{str(done.get('sha256'))[:12]}, got {self.offset + torn} with {self._digest.hexdigest()[:12]}; "
                 "it was changed after the run had ended",
                 fix="Train again: --lvm-fresh.",
             )

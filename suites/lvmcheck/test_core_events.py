@@ -143,6 +143,7 @@ BAD: list[tuple[str, str]] = [
         '"terms":{"mse":{"weight":1}}}',
         "expected weight and mean",
     ),
+    ('{"event":"begin","format":99}', "format 99 is newer than this lvmcheck reads (1): update it"),
     ("[" * 100_000, "expected one JSON object"),
     ('{"event":"note","text":"' + "\\u12", "expected one JSON object"),
 ]

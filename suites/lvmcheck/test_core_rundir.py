@@ -105,9 +105,6 @@ def test_events_that_changed_after_the_end_are_refused(tmp_path: Path, change: s
     after = CHANGES[change](before)
     assert after != before
     (folder / rundir.EVENTS).write_bytes(after)
-    if change == "torn tail":
-        assert lvmcheck.load(folder).torn == 15, "whole lines still match; the rest is not read"
-        return
     with pytest.raises(InputError, match="does not match its completion record"):
         lvmcheck.load(folder)
 
