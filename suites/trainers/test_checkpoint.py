@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from lvmcheck.errors import InputError
+from models.atomic import publish_file
 from models.checkpoint import Checkpoint, Description, architecture, canonical, publish, published, sha256, snapshot
 from models.lvm.amn import AMN
 from models.reload import load_model, newest, read, restore
@@ -158,7 +159,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 KILLED = """
-import os, signal, sys
+import builtins, io, os, signal, sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 import torch
@@ -180,6 +181,7 @@ def doomed(calls):
         return wrapped
     for name in ("open", "fsync", "mkdir", "rename", "rmdir", "unlink"):
         setattr(os, name, dying(getattr(os, name)))
+    builtins.open = io.open = dying(open)
     while True:
         c.publish(folder, taken)
 for calls in range(40):
@@ -201,6 +203,17 @@ def test_a_kill_at_any_system_call_leaves_a_whole_checkpoint(saved: Path) -> Non
     assert done.stdout == "whole\n", done.stderr
     publish(saved.parent, taken(model()))
     assert not list(saved.parent.glob(".tmp-*")), "what the kills left behind is swept away"
+
+
+def test_a_published_file_is_exchanged_never_rewritten(tmp_path: Path) -> None:
+    path, old = tmp_path / "history.json", tmp_path / "old"
+    publish_file(path, b"one")
+    os.link(path, old)  # a reader that holds the old file open
+    publish_file(path, b"two")
+    assert (path.read_bytes(), old.read_bytes()) == (b"two", b"one")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["history.json", "old"]
+    with pytest.raises(InputError, match="cannot be written"):
+        publish_file(tmp_path / "nowhere" / "history.json", b"three")
 
 
 # -- changed on disk ---------------------------------------------------------------------------------------------------
@@ -229,6 +242,14 @@ def test_any_changed_byte_is_refused(
     with pytest.raises(InputError) as caught:
         load_model(copy)
     assert victim.name in str(caught.value)
+
+
+@pytest.mark.parametrize("change", [(b",", b", "), (b"{", b'{"format":1,')])
+def test_a_manifest_that_only_means_the_same_is_refused(saved: Path, change: tuple[bytes, bytes]) -> None:
+    manifest = saved / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes().replace(*change, 1))
+    with pytest.raises(InputError, match=r"manifest\.json: does not match its own sha256"):
+        read(saved)
 
 
 def rewrite(path: Path, **changes: Any) -> None:

@@ -22,8 +22,9 @@ from lvmcheck.rundir import cut_to_checkpoint, load
 from models.checkpoint import publish, published
 from models.reload import load_model, read
 from models.state import TrainingState
-from models.trainers.vector import train
-from models.trainers.vector_config import METRICS
+from models.trainers.learner import Learner
+from models.trainers.vector import train, train_epoch
+from models.trainers.vector_config import METRICS, parse
 
 torch.set_num_threads(1)
 TINY: dict[str, Any] = {
@@ -235,6 +236,7 @@ def test_a_stopped_run_continues_to_the_bit(mixed: Run, tmp_path: Path, config: 
     assert [event.step for event in of(stopped, ev.Stop)] == [step], "the step is the one after which it was asked"
     assert stopped.done is not None
     assert stopped.done["status"] == "stopped"
+    assert stopped.done["steps"] == step, "not one step more"
     assert of(stopped, ev.Evaluation) == []
     checkpoint = cut_to_checkpoint(folder)
     assert checkpoint is not None
@@ -310,6 +312,27 @@ def test_data_that_changed_since_are_refused(tmp_path: Path) -> None:
     np.save(place, vectors[::-1].copy())
     with pytest.raises(InputError, match=r"data: was trained on other data: [0-9a-f]{12} there, [0-9a-f]{12} here"):
         run(tmp_path / "run", config, resume=cut_to_checkpoint(tmp_path / "run"))
+
+
+def test_training_is_in_train_mode_whatever_was_done_before(tmp_path: Path) -> None:
+    learner = Learner.make(parse(TINY))
+    learner.model.eval()
+    make_run(tmp_path / "run", {})
+    with Recorder(tmp_path / "run") as rec:
+        rec.begin()
+        train_epoch(learner, learner.start(), rec)
+    assert all(module.training for module in learner.model.modules())
+
+
+def test_gradients_are_clipped_to_the_config_and_reported_before(tmp_path: Path) -> None:
+    """Adam undoes any scale down to its epsilon, 1e-8: only below it does clipping hold the weights still."""
+    still = run(tmp_path / "still", {**TINY, "clip_norm": 1e-14, "weight_decay": 0.0, "epochs": 2})
+    first, second = (event.metrics["val_loss"] for event in of(still, ev.Epoch))
+    assert second == pytest.approx(first, rel=1e-4)
+    assert all(window.grad_norm_mean > 0.01 for window in of(still, ev.Window))
+    moving = run(tmp_path / "moving", {**TINY, "clip_norm": 0.0, "weight_decay": 0.0, "epochs": 2})
+    first, second = (event.metrics["val_loss"] for event in of(moving, ev.Epoch))
+    assert second < 0.99 * first
 
 
 # -- what goes wrong is seen -------------------------------------------------------------------------------------------
