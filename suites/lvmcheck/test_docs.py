@@ -1,0 +1,53 @@
+"""Every Python example of the documents runs, and every path and command they name exists."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lvmcheck.check import check_names
+from lvmcheck.plugin import OPTIONS
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
+    (ROOT / "docs").glob("*.md")
+)
+EXAMPLES = [
+    pytest.param(code, id=f"{page.name}-{number}")
+    for page in PAGES
+    for number, code in enumerate(re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL), 1)
+]
+
+
+@pytest.mark.parametrize("code", EXAMPLES)
+def test_python_examples_run(code: str, tmp_path: Path) -> None:
+    ran = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_names_exists(page: Path) -> None:
+    text = page.read_text()
+    named = re.findall(r"`((?:docs|suites|models|lvmcheck|fixtures|ci)/[\w./-]*)`", text)
+    missing = [name for name in named if not (ROOT / name).exists()]
+    assert not missing
+    unknown = {flag for flag in re.findall(r"--lvm-[a-z-]+[a-z]", text) if flag not in OPTIONS}
+    assert not unknown
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`make ([a-z]+)`|^make ([a-z]+)$", text, re.MULTILINE)) <= {
+        pair for target in targets for pair in ((target, ""), ("", target))
+    }
+
+
+def test_the_readme_gives_a_command_and_its_output_early() -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert any(line.startswith("make ") for line in lines[:15])
+    assert any("PASSED" in line for line in lines[:30])
+
+
+def test_the_changelog_counts_the_checks() -> None:
+    assert f"- {len(check_names())} checks" in (ROOT / "CHANGELOG.md").read_text()
