@@ -44,6 +44,7 @@ def test_passes(name: str, case: Case) -> None:
     assert outcome.status is Status.PASSED, text(outcome)
     assert outcome.evaluated >= 1
     assert outcome.finding is not None
+    assert outcome.finding.margin is None or outcome.finding.margin >= 0
     assert not [words for words in case.says if words not in text(outcome)], text(outcome)
     assert case.check.use() == name
 
@@ -53,6 +54,7 @@ def test_fails(name: str, case: Case) -> None:
     outcome = case.check.judge(case.run)  # unsettled: a fail must be measured, not the lack of an end
     assert outcome.status is Status.FAILED, text(outcome)
     assert outcome.finding is not None
+    assert outcome.finding.margin is None or not outcome.finding.margin >= 0, "a miss is a negative distance, or NaN"
     assert outcome.evaluated >= 1
     assert not [words for words in case.says if words not in text(outcome)], text(outcome)
     assert case.check.use() == name

@@ -79,26 +79,26 @@ class Improves(Check):
         if broken is not None:
             return broken
         if hit < len(asked):
-            return passed(self._finding(run, asked, hit), evaluated=hit)
+            return passed(self._finding(run, asked, hit, bound), evaluated=hit)
         if run.last_epoch < self.by_epoch:
             return awaiting(run, f"a gain of {self.min_gain:g} by epoch {self.by_epoch}", evaluated=len(asked) - 1)
         if len(asked) < 2:
             return error(f"{self.metric} is recorded once in the first {self.by_epoch} epochs: no gain can be measured")
         best = max(range(1, len(asked)), key=lambda i: asked[i][1])
-        return failed(self._finding(run, asked, best), evaluated=len(asked) - 1)
+        return failed(self._finding(run, asked, best, bound), evaluated=len(asked) - 1)
 
     def _ceiling(self, run: Run) -> float:
         known = baselines(run, self.metric)
         return known.get("optimum", known.get("best_linear", 1.0))
 
-    def _finding(self, run: Run, asked: list[tuple[int, float]], index: int) -> Finding:
+    def _finding(self, run: Run, asked: list[tuple[int, float]], index: int, bound: float) -> Finding:
         (start, first), (epoch, value) = asked[0], asked[index]
         return Finding(
             what=f"gain in {words(self.metric)} over epoch {start}",
             measured=value - first,
             wanted=f"at least {self.min_gain:g} by epoch {self.by_epoch}, or the ceiling of the data",
             epoch=epoch,
-            margin=value - first - self.min_gain,
+            margin=value - bound,
             evidence=(
                 f"{words(self.metric)} {first:.4f} at epoch {start}, {value:.4f} at epoch {epoch}",
                 *evidence(run, self.metric),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -77,7 +78,7 @@ class ValIdentity(Check):
         if "val_loss" in run.facts:
             return not_applicable(f"the run validates another loss: {run.facts['val_loss']}")
         pairs = [(int(e), float(x), cosine.get(int(e))) for e, x in zip(loss.epochs, loss.values, strict=True)]
-        if all(c is not None and abs(x - (1 - c)) <= self.tolerance for _, x, c in pairs) and dim != 2:
+        if all(c is not None and math.isclose(x, 1 - c, rel_tol=1e-6, abs_tol=1e-9) for _, x, c in pairs) and dim != 2:
             return not_applicable(f"{self.loss} is 1 - {self.cosine}, another validation loss")
         return self._compare(run, pairs, dim)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -84,20 +85,21 @@ class ValLossDescends(Check):
         fall, rise = values[0] - lowest, end - lowest
         slack = self.tolerance * abs(lowest)
         share = rise / fall if fall > 0 else float("inf") if rise > 0 else 0.0
+        fell = fall > self.tolerance * abs(values[0]) or self._at_optimum(run, lowest)
+        kept = rise <= slack or share <= self.give_back
+        margin = self.give_back - share if fell else fall - self.tolerance * abs(values[0])
         rises = sum(after > before for before, after in pairwise(values))
         finding = Finding(
             what=f"share of its fall that {words(self.metric)} gave back",
             measured=share if fall > 0 else "undefined (it never fell)",
             wanted=f"at most {self.give_back:g}, and a fall of more than {self.tolerance:.2g} of its first value",
             epoch=epochs[-1],
-            margin=self.give_back - share if fall > 0 else None,
+            margin=margin if math.isfinite(margin) and (margin >= 0) is (fell and kept) else None,
             evidence=(
                 f"{words(self.metric)} {figure(values[0])} at epoch {epochs[0]}, lowest {figure(lowest)} at epoch "
                 f"{epochs[values.index(lowest)]}, {figure(end)} at the end; {rises} of {len(values) - 1} steps rise",
             ),
         )
-        fell = fall > self.tolerance * abs(values[0]) or self._at_optimum(run, lowest)
-        kept = rise <= slack or share <= self.give_back
         return (passed if fell and kept else failed)(finding, evaluated=len(values) - 1)
 
     def _at_optimum(self, run: Run, lowest: float) -> bool:
