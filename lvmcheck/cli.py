@@ -1,12 +1,14 @@
 """``lvmcheck``: judge, diagnose and explain from the command line.
 
-Exit codes: 0 all passed, 1 something failed, 2 bad input, 3 internal error.
+Exit codes: 0 all passed, 1 something failed, 2 bad input, 3 internal error (141 when nobody reads what is printed).
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,21 +18,27 @@ from lvmcheck.check import check_names, evaluate, load_check, manual, usual_caus
 from lvmcheck.errors import InputError, nearest
 from lvmcheck.finding import Status, Verdict, outcome_json
 
-PASSED, FAILED, BAD_INPUT, INTERNAL = 0, 1, 2, 3
+PASSED, FAILED, BAD_INPUT, INTERNAL, NO_READER = 0, 1, 2, 3, 141
 MARKS = {Status.PASSED: "✓", Status.FAILED: "✗", Status.ERROR: "!", Status.NOT_APPLICABLE: "–", Status.PENDING: "…"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without ✓ is no internal error
     options = parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
-        return command(options)
+        code = command(options)
+        sys.stdout.flush()
+        return code
     except InputError as problem:
         print(problem, file=sys.stderr)
         return BAD_INPUT
     except BrokenPipeError:
-        return PASSED
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
+        return NO_READER
     except Exception as problem:
         print(f"internal error: {type(problem).__name__}: {problem}", file=sys.stderr)
         return INTERNAL
@@ -70,7 +78,8 @@ def verdicts_of(options: argparse.Namespace) -> list[Verdict]:
     from lvmcheck.launch.plan import judge_entry
     from lvmcheck.suite import load_suite
 
-    suite = load_suite(options.suite, profile=options.profile or run.info.get("profile"))
+    recorded = run.info.get("profile")
+    suite = load_suite(options.suite, profile=options.profile or (recorded if isinstance(recorded, str) else None))
     return [
         judged(entry.check, judge_entry(entry, run), run, asked=(suite.path, entry.line), source=entry.source)
         for entry in suite.checks
@@ -106,12 +115,13 @@ def run_diagnose(options: argparse.Namespace) -> int:
     run = load(options.path)
     verdicts = evaluate(run)
     found = diagnose(run, verdicts)
+    failed = [verdict for verdict in verdicts if verdict.status in (Status.FAILED, Status.ERROR)]
     if options.json:
         print(json.dumps([item.to_json() for item in found], indent=1))
-        return FAILED if found else PASSED
-    failed = [verdict for verdict in verdicts if verdict.status in (Status.FAILED, Status.ERROR)]
+        return FAILED if found or failed else PASSED
     if not found:
-        print("no known cause" + (" for:" if failed else ": every universal check passed"))
+        passed = sum(verdict.status is Status.PASSED for verdict in verdicts)
+        print("no known cause" + (" for:" if failed else f": {passed} of {len(verdicts)} universal checks passed"))
         for verdict in failed:
             print(f"  {verdict.check}: {verdict.outcome.sentence()}")
     for number, item in enumerate(found, start=1):

@@ -58,9 +58,10 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "run" in metafunc.fixturenames and (metafunc.definition.path.parent / "suite.toml").is_file():
-        from lvmcheck.pytest_session import parametrize_run
+        from lvmcheck.pytest_session import asks_ours, parametrize_run
 
-        parametrize_run(metafunc)
+        if asks_ours(metafunc.definition):
+            parametrize_run(metafunc)
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    if SESSION in item.config.stash:
+    if SESSION in item.config.stash and not item.config.getoption("setuponly", False):
         item.config.stash[SESSION].wait_for(item)
     return (yield)
 
@@ -106,7 +107,8 @@ def pytest_report_teststatus(report: pytest.TestReport | pytest.CollectReport, c
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    if SESSION in terminalreporter.config.stash:
+    config = terminalreporter.config
+    if SESSION in config.stash or config.pluginmanager.hasplugin("dsession"):  # with xdist, workers hold the sessions
         from lvmcheck.report.terminal import summary
 
         summary(terminalreporter)

@@ -25,9 +25,15 @@ if TYPE_CHECKING:
 
 
 def option(config: pytest.Config, flag: str) -> Any:
-    """Command line, then the ini setting of the same name, then None."""
+    """Command line, then the ini setting of the same name, then None.
+
+    Raises:
+        InputError: the command line gives nothing, as ``--lvm-data "$UNSET"`` does.
+    """
     name = flag[2:].replace("-", "_")
     value = config.getoption(name)
+    if value is not None and (value == "" or (isinstance(value, list) and "" in value)):
+        raise InputError(flag, "expected a value, got nothing")
     return value if value is not None or flag not in INI else (config.getini(name) or None)
 
 
@@ -35,13 +41,20 @@ def whole_number(value: Any, flag: str) -> int:
     """An option that counts; an ini file gives it as text.
 
     Raises:
-        pytest.UsageError: not an integer >= 0.
+        InputError: not an integer >= 0.
     """
     if value is None:
         return 0
-    if not str(value).isdigit():
-        raise pytest.UsageError(f"{flag}: expected an integer >= 0, got {value!r}")
+    if not (str(value).isascii() and str(value).isdigit()):
+        raise InputError(flag, f"expected an integer >= 0, got {value}")
     return int(value)
+
+
+def home_folder(config: pytest.Config) -> Path:
+    """Where runs are kept: the command line counts from where it is typed, an ini setting from the root."""
+    home = Path(option(config, "--lvm-dir") or ".lvmcheck")
+    typed = config.getoption("lvm_dir") is not None
+    return (config.invocation_params.dir if typed else config.rootpath) / home
 
 
 class LvmSession:
@@ -50,11 +63,10 @@ class LvmSession:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.suites: dict[Path, Suite] = {}
-        home = Path(option(config, "--lvm-dir") or ".lvmcheck")
         worker = getattr(config, "workerinput", None)
         self.launcher = Launcher(
             Settings(
-                home=home if home.is_absolute() else config.rootpath / home,
+                home=home_folder(config),
                 root=config.rootpath,
                 session=str(worker["testrunuid"]) if worker else uuid.uuid4().hex,
                 jobs=whole_number(option(config, "--lvm-jobs"), "--lvm-jobs"),
@@ -94,11 +106,14 @@ class LvmSession:
         device = option(self.config, "--lvm-device")
         if device:
             changes["device"] = check_device(device, "--lvm-device")
-        data = self.config.getoption("lvm_data")
-        if data:
+        data = option(self.config, "--lvm-data")
+        about_data = [flag for flag in ("--lvm-data-name", "--lvm-ood") if option(self.config, flag)]
+        if data is not None:
             changes["data"] = self._data(str(data), suite)
-        seeds = self.config.getoption("lvm_seeds")
-        if seeds:
+        if about_data and "path" not in changes.get("data", {}):  # type: ignore[operator]
+            raise InputError(about_data[0], "expected --lvm-data PATH beside it", fix="It says more about that path.")
+        seeds = option(self.config, "--lvm-seeds")
+        if seeds is not None:
             changes["seeds"] = parse_seeds(str(seeds))
         return changes
 
@@ -109,8 +124,8 @@ class LvmSession:
         if path == "text" and not (base / path).exists():
             return {"source": "text", **kept}
         changes = {"source": "path", "path": str((base / path).resolve()), **kept}
-        name = self.config.getoption("lvm_data_name")
-        ood = [str((base / other).resolve()) for other in self.config.getoption("lvm_ood") or ()]
+        name = option(self.config, "--lvm-data-name")
+        ood = [str((base / other).resolve()) for other in option(self.config, "--lvm-ood") or ()]
         return {**changes, **({"name": name} if name else {}), **({"ood": ood} if ood else {})}
 
     # -- items -------------------------------------------------------------------------------------------------------
@@ -189,9 +204,10 @@ def parse_seeds(text: str) -> list[int]:
         InputError: not a list of distinct integers >= 0.
     """
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdigit() for part in parts) or len(set(parts)) != len(parts):
+    seeds = [int(part) for part in parts if part.isascii() and part.isdigit() and len(part) < 20]
+    if len(seeds) != len(parts) or len(set(seeds)) != len(seeds):
         raise InputError("--lvm-seeds", f"expected distinct integers such as 0,1,2, got {text!r}")
-    return [int(part) for part in parts]
+    return seeds
 
 
 # -- the `run` fixture -------------------------------------------------------------------------------------------------
@@ -205,11 +221,21 @@ def parametrize_run(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("run", suite.seeds, indirect=True, ids=[f"seed{seed}" for seed in suite.seeds])
 
 
+def asks_ours(item: pytest.Item) -> bool:
+    """Whether ``run`` is our fixture for this test, neither a fixture nor a parameter of its author."""
+    for mark in item.iter_markers("parametrize"):
+        names = mark.args[0] if mark.args else mark.kwargs.get("argnames", "")
+        if "run" in (names.replace(",", " ").split() if isinstance(names, str) else names):
+            return False
+    known = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {}).get("run", ())
+    return bool(known) and getattr(known[-1].func, "__module__", "") == "lvmcheck.plugin"
+
+
 def asks_run(item: pytest.Item) -> tuple[Path, int] | None:
     """Suite file and seed of a Python test that uses the ``run`` fixture."""
     callspec = getattr(item, "callspec", None)
     path = item.path.parent / "suite.toml"
-    if callspec is None or "run" not in callspec.params or "run" not in getattr(item, "fixturenames", ()):
+    if callspec is None or "run" not in callspec.params or not asks_ours(item):
         return None
     seed = callspec.params["run"]
     return (path, seed) if isinstance(seed, int) and path.is_file() else None

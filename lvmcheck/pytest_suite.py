@@ -14,7 +14,7 @@ from lvmcheck.finding import Outcome, Status, outcome_json
 from lvmcheck.launch.plan import as_expected
 from lvmcheck.launch.trial import Trial
 from lvmcheck.pytest_session import LvmSession
-from lvmcheck.report.failure import FailureText, failure_text
+from lvmcheck.report.failure import FailureText, failure_text, found_words
 from lvmcheck.suite import CheckEntry, Suite
 
 
@@ -24,6 +24,18 @@ class CheckFailed(Exception):  # noqa: N818 - named for what the person reads
     def __init__(self, text: FailureText) -> None:
         super().__init__(text.headline)
         self.text = text
+
+
+class Word(str):
+    """A keyword that ``-k`` matches whole: ``epoch_1`` must not select ``epoch_10``, which takes ten times as long."""
+
+    __slots__ = ()
+
+    def lower(self) -> Word:
+        return self
+
+    def __contains__(self, asked: object, /) -> bool:
+        return self == asked
 
 
 class SuiteFile(pytest.File):
@@ -36,6 +48,11 @@ class SuiteFile(pytest.File):
             raise self.CollectError(str(problem)) from None
         for seed in suite.seeds:
             yield SeedNode.from_parent(self, name=f"seed{seed}", suite=suite, seed=seed)
+
+
+def plain(value: Any) -> Any:
+    """A number of numpy as Python's own: other processes (xdist) are sent nothing else."""
+    return value.item() if hasattr(value, "item") else value
 
 
 class SeedNode(pytest.Collector):
@@ -62,7 +79,7 @@ class CheckItem(pytest.Item):
         self.trial: Trial | None = None
         epochs = suite.config.get("epochs")
         self.due = entry.check.due(epochs if isinstance(epochs, int) else 1)
-        self.extra_keyword_matches.add(f"epoch_{self.due}")
+        self.extra_keyword_matches.add(Word(f"epoch_{self.due}"))
         self.add_marker(pytest.mark.lvm(seed=seed))
         if self.config.pluginmanager.hasplugin("xdist"):
             self.add_marker(pytest.mark.xdist_group(f"{suite.name}-seed{seed}"))
@@ -74,16 +91,16 @@ class CheckItem(pytest.Item):
     def runtest(self) -> None:
         trial = self.trial
         assert trial is not None
-        if trial.raised is not None:
-            raise trial.raised
         outcome = trial.outcomes[self.entry.node]
+        if trial.raised is not None and outcome.status is Status.ERROR:
+            raise trial.raised  # in this process: the debugger wants the trainer's own frames
         if self.entry.expect is not None:
-            outcome = as_expected(self.entry, outcome, str(failure_text(self.entry, outcome, trial)))
+            outcome = as_expected(self.entry, outcome, found_words(outcome, trial))
         self._report(outcome, trial)
         if outcome.status is Status.NOT_APPLICABLE:
             pytest.skip(outcome.reason)
         if outcome.status is not Status.PASSED:
-            raise CheckFailed(failure_text(self.entry, outcome, trial, brief=True))
+            raise CheckFailed(failure_text(self.entry, outcome, trial))
 
     def _report(self, outcome: Outcome, trial: Trial) -> None:
         """Numbers for JUnit, the terminal's table and other processes (xdist): plain values only."""
@@ -95,11 +112,11 @@ class CheckItem(pytest.Item):
             "seed": self.seed,
             "check": self.entry.node,
             "expected_failure": self.entry.expect is not None,
-            "run": os.path.relpath(trial.folder, self.config.invocation_params.dir) if trial.problem is None else None,
+            "run": os.path.relpath(trial.run.path, self.config.invocation_params.dir) if trial.run.path else None,
             "ended": trial.run.stopped_where() if trial.run.over else None,
             "reused": trial.reused,
             "told": self.entry.check.told,
-            **outcome_json(outcome),
+            **{key: plain(value) for key, value in outcome_json(outcome).items()},
         }
         self.user_properties.append(("lvm", body))
         self.user_properties.extend(

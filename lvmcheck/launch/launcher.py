@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from filelock import FileLock, Timeout
 
-from lvmcheck.launch.device import cores
+from lvmcheck.launch.device import DEVICES, cores
 from lvmcheck.launch.plan import Plan, Settings
 from lvmcheck.launch.trial import State, Trial
 from lvmcheck.suite import CheckEntry, Suite
@@ -100,6 +100,14 @@ class Launcher:
             if trial.state is State.WAITING and (reason := self._pointless(trial)):
                 trial.cancel(reason)
 
+    def _pointless_now(self, plan: Plan) -> bool:
+        """Whether a seed that another process trains was doomed since it was last looked at."""
+        trial = self.trials[str(plan.suite.path), plan.seed]
+        for sibling in self.siblings(trial):
+            if sibling.state is State.FOLLOWING:
+                sibling.poll(self._take_slot)
+        return self._pointless(trial) is not None
+
     def _pointless(self, trial: Trial) -> str | None:
         """Why another seed need not start: one is doomed already and every seed must pass."""
         for other in self.siblings(trial):
@@ -112,17 +120,20 @@ class Launcher:
 
     def _take_slot(self, plan: Plan) -> FileLock | None:
         """A place to train: as many as cores allow on a CPU, one on an accelerator, over all processes of this home."""
-        places = 1
-        if plan.device == "cpu":
+        places, kind = 1, plan.device if plan.device in DEVICES else "other"
+        if kind == "cpu":
             places = self.settings.jobs or max(1, cores() // plan.threads)
         folder = self.settings.home / "slots"
         folder.mkdir(parents=True, exist_ok=True)
         for number in range(places):
-            lock = FileLock(folder / f"{plan.device}-{number}.lock", thread_local=False)
+            lock = FileLock(folder / f"{kind}-{number}.lock", thread_local=False)
             try:
                 lock.acquire(timeout=0)
             except Timeout:
                 continue
+            if self._pointless_now(plan):
+                lock.release()
+                return None
             return lock
         return None
 

@@ -59,8 +59,15 @@ class Plan:
 
     @property
     def threads(self) -> int:
+        """Threads of the trainer.
+
+        Raises:
+            InputError: not an integer >= 1.
+        """
         threads = self.config.get("threads", 1)
-        return threads if isinstance(threads, int) else 1
+        if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+            raise InputError("config", f"expected an integer >= 1, got {threads!r}", key="threads")
+        return threads
 
     @cached_property
     def device(self) -> str:

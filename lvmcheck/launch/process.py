@@ -23,7 +23,9 @@ class TrainerProcess:
 
     def __init__(self, folder: Path, *, threads: int, seed: int, cwd: Path, resume: Path | None = None) -> None:
         self.folder = folder
-        command = [sys.executable, "-m", "lvmcheck.launch.worker", str(folder), *([str(resume)] if resume else [])]
+        # -P: the trainer imports what this process can and nothing else, or the digest of its source would lie.
+        command = [sys.executable, "-P", "-m", "lvmcheck.launch.worker", str(folder), str(os.getpid())]
+        command += [str(resume)] if resume else []
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -104,7 +106,7 @@ def environment(*, threads: int, seed: int) -> dict[str, str]:
     """The trainer's environment: what the parent can import it can, and as little as possible is left to chance."""
     return {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join(path for path in (os.getcwd(), *sys.path) if path),  # noqa: PTH109
+        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),  # noqa: PTH109
         "PYTHONUNBUFFERED": "1",
         "PYTHONHASHSEED": str(seed % 4294967296),
         "OMP_NUM_THREADS": str(threads),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
@@ -13,13 +14,15 @@ from filelock import FileLock, Timeout
 from lvmcheck import rundir
 from lvmcheck.errors import InputError
 from lvmcheck.events import Epoch
-from lvmcheck.finding import Outcome, Status, error, outcome_json
+from lvmcheck.finding import Outcome, error, outcome_json
 from lvmcheck.launch.plan import Plan, judge_entry
 from lvmcheck.launch.process import TrainerProcess, last_lines
 from lvmcheck.recorder import Recorder, make_run, move_aside
 from lvmcheck.run import Run, read_json
 from lvmcheck.suite import CheckEntry
 
+LINGER = 3.0
+"""Seconds that a trainer may take to end after its completion record; then it is ended."""
 ALL_DECIDED = "every check that was asked for is decided"
 
 
@@ -63,6 +66,7 @@ class Trial:
         self._follower: rundir.Follower | None = None
         self._stopping = False
         self._judged = -1
+        self._done_at: float | None = None
         self._resume: Path | None = None
 
     @property
@@ -88,7 +92,9 @@ class Trial:
             elif self.state is State.FOLLOWING:
                 self._follow()
         except InputError as problem:
-            self._give_up(problem)
+            self._give_up(self.plan.locate(problem))
+        except OSError as problem:
+            self._give_up(rundir.cannot_write(Path(problem.filename or self.plan.settings.home), problem))
 
     def _arrive(self) -> None:
         """Decide between reuse, training here and following another process."""
@@ -102,6 +108,9 @@ class Trial:
             return
         except OSError as problem:
             raise rundir.cannot_write(self.folder, problem) from None
+        if _being_written(self.folder):  # by the trainer of a process that was killed: it ends by itself, soon
+            lock.release()
+            return
         self._lock = lock
         if self._reusable():
             self._settle()
@@ -116,7 +125,7 @@ class Trial:
                 move_aside(self.folder)
             return False
         ours = info.get("session") == self.plan.settings.session
-        if self.plan.settings.fresh and not ours:
+        if info.get("key") != self.plan.key["key"] or (self.plan.settings.fresh and not ours):
             move_aside(self.folder)
             return False
         self._follower = rundir.Follower(self.folder)
@@ -169,7 +178,7 @@ class Trial:
     def _watch(self, process: TrainerProcess) -> None:
         code = process.exit_code()  # asked before reading, so that the last events are not missed
         self._read()
-        if code is None:
+        if code is None and not self._lingers():
             self._judge_live()
             return
         process.wait_output()
@@ -178,6 +187,13 @@ class Trial:
             self._take_failure(self._record_death(process.ended()))
         self._settle()
 
+    def _lingers(self) -> bool:
+        """Whether the trainer has written its completion record and still does not end (a thread it never joined)."""
+        if self.run.done is None:
+            return False
+        self._done_at = self._done_at or time.monotonic()
+        return time.monotonic() > self._done_at + LINGER
+
     def _follow(self) -> None:
         assert self._follower is not None
         try:
@@ -185,8 +201,11 @@ class Trial:
         except InputError:
             self._follower = rundir.Follower(self.folder)  # it was being replaced
             return
-        if not self.run.over:  # how it ended is judged by whoever holds the lock, perhaps after training on
-            self._judge_open()
+        if self._follower.offset != self._judged:
+            self._judged = self._follower.offset
+            # How it ended is judged by whoever holds the lock, perhaps after training on.
+            self._judge_open(replace(self.run, done=None, death=None))
+            self.doomed_by = self._aborting()
         lock = FileLock(f"{self.folder}.lock", thread_local=False)
         try:
             lock.acquire(timeout=0)
@@ -200,11 +219,15 @@ class Trial:
         assert self._follower is not None
         self.run = self._follower.read()
 
-    def _judge_open(self) -> None:
+    def _judge_open(self, run: Run) -> None:
         for entry in self.entries:
             known = self.outcomes.get(entry.node)
             if known is None or not known.decided:
-                self.outcomes[entry.node] = judge_entry(entry, self.run)
+                self.outcomes[entry.node] = judge_entry(entry, run)
+
+    def _aborting(self) -> str | None:
+        """The first check whose fail stops the run."""
+        return next((entry.node for entry in self.entries if self.outcomes[entry.node].abort), None)
 
     def _judge_live(self) -> None:
         """Judge what has arrived, ask the trainer to stop if that is the answer, and tell it how far was judged."""
@@ -212,7 +235,7 @@ class Trial:
         if self._follower.offset == self._judged:
             return
         if not self.run.over:
-            self._judge_open()
+            self._judge_open(self.run)
             reason = self._stop_reason()
             if reason is not None and not self._stopping:
                 self._stopping = True
@@ -221,21 +244,17 @@ class Trial:
         (self.folder / rundir.JUDGED).write_text(str(self._judged))
 
     def _stop_reason(self) -> str | None:
-        for entry in self.entries:
-            outcome = self.outcomes[entry.node]
-            if outcome.status is Status.FAILED and outcome.abort:
-                self.doomed_by = entry.node
-                return entry.node
+        self.doomed_by = self._aborting()
+        if self.doomed_by is not None:
+            return self.doomed_by
         if not self.whole and all(outcome.decided for outcome in self.outcomes.values()):
             return ALL_DECIDED
         return None
 
     def _settle(self) -> None:
         """The run is over: settle what is open, write the verdicts, let others in."""
-        self._judge_open()
-        self.doomed_by = self.doomed_by or next(
-            (entry.node for entry in self.entries if self.outcomes[entry.node].abort), None
-        )
+        self._judge_open(self.run)
+        self.doomed_by = self.doomed_by or self._aborting()
         self._write_verdicts()
         self.state = State.OVER
         self._release()
@@ -257,18 +276,18 @@ class Trial:
     # -- ends --------------------------------------------------------------------------------------------------------
     def train_here(self) -> None:
         """Train in this process (``--lvm-inprocess``); what the trainer raises is kept in :attr:`raised`."""
-        from lvmcheck.launch.worker import run_trainer, write_failure
+        from lvmcheck.launch.worker import run_trainer, window_of, write_failure
 
         def judge_now(recorder: Recorder, epoch_ended: bool) -> None:
             del recorder, epoch_ended
             self._read()
             self._judge_live()
 
-        window = int(self.plan.config.get("window", 50))
-        recorder = Recorder(self.folder, window=window, judge=judge_now, resume=self._resume)
         try:
+            window = window_of(self.plan.config)
+            recorder = Recorder(self.folder, window=window, judge=judge_now, resume=self._resume)
             run_trainer(self.plan.trainer, dict(self.plan.config), recorder)
-        except Exception as problem:
+        except (Exception, SystemExit) as problem:
             self.raised = problem
             write_failure(self.folder, problem)
         self._read()
@@ -334,6 +353,18 @@ class Trial:
         left = planned - run.last_epoch
         known = [event.seconds for event in run.of(Epoch) if event.seconds]
         return (left, left * sum(known) / len(known)) if known and left > 0 else None
+
+
+def _being_written(folder: Path) -> bool:
+    from lvmcheck.launch.worker import trainer_lock
+
+    lock = trainer_lock(folder)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
 
 
 def _make_room(folder: Path) -> None:

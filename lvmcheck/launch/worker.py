@@ -1,4 +1,4 @@
-"""The trainer's process: ``python -m lvmcheck.launch.worker RUN_DIRECTORY [CHECKPOINT]``.
+"""The trainer's process: ``python -m lvmcheck.launch.worker RUN_DIRECTORY PARENT_PID [CHECKPOINT]``.
 
 Imports the trainer, hands it its config and a recorder, and writes the completion record last. Whatever happens here,
 the parent believes only that record.
@@ -6,6 +6,7 @@ the parent believes only that record.
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import importlib
 import os
@@ -14,10 +15,12 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+from filelock import FileLock
 
 from lvmcheck import rundir
 from lvmcheck.errors import InputError, nearest
@@ -27,25 +30,47 @@ from lvmcheck.run import read_json
 JUDGE_WAIT = 5.0
 """Seconds the end of an epoch waits for the live judge before training goes on without its answer."""
 
+MESSAGE = 2000
+"""Characters of an exception's own words that are passed on; the log has all of them."""
+
 Trainer = Callable[[dict[str, Any], Recorder], None]
 
 
 def main(arguments: list[str]) -> int:
     """Run one trainer; returns the exit code (0 only after the completion record was written)."""
     folder = Path(arguments[0])
-    resume = Path(arguments[1]) if len(arguments) > 1 else None
+    resume = Path(arguments[2]) if len(arguments) > 2 else None
     faulthandler.enable()
-    _die_with_parent()
-    info = read_json(folder / rundir.INFO) or {}
-    recorder = Recorder(folder, window=int(info["config"].get("window", 50)), judge=wait_for_judge, resume=resume)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _stopper(recorder))
+    _die_with_parent(int(arguments[1]))
+    lock = trainer_lock(folder)  # held until this process ends, however the parent has ended
     try:
+        lock.acquire(timeout=10.0)
+        info = read_json(folder / rundir.INFO) or {}
+        recorder = Recorder(folder, window=window_of(info["config"]), judge=wait_for_judge, resume=resume)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _stopper(recorder))
         run_trainer(str(info["trainer"]), dict(info["config"]), recorder)
     except BaseException as problem:
         write_failure(folder, problem)
         raise SystemExit(1) from None
     return 0
+
+
+def trainer_lock(folder: Path) -> FileLock:
+    """Held by the process that writes this run directory: nobody continues a run that is still being written."""
+    return FileLock(f"{folder}.trainer.lock")
+
+
+def window_of(config: Mapping[str, Any]) -> int:
+    """Steps summarised in one event.
+
+    Raises:
+        InputError: not an integer >= 1.
+    """
+    window = config.get("window", 50)
+    if isinstance(window, bool) or not isinstance(window, int) or window < 1:
+        raise InputError("config", f"expected an integer >= 1, got {window!r}", key="window")
+    return window
 
 
 def run_trainer(trainer: str, config: dict[str, Any], recorder: Recorder) -> None:
@@ -80,17 +105,18 @@ def load_trainer(trainer: str) -> Trainer:
 
 def write_failure(folder: Path, problem: BaseException) -> None:
     """Tell the parent in a file what the log would only say in prose."""
-    body: dict[str, Any] = {"type": type(problem).__name__, "message": str(problem)}
+    body: dict[str, Any] = {"type": type(problem).__name__, "message": str(problem)[:MESSAGE]}
+    said = str(problem)
     if isinstance(problem, InputError):
         body["input"] = problem.to_json()
-        print(problem, file=sys.stderr)
     else:
-        body["trace"] = "".join(traceback.format_exception(problem))
-        print(body["trace"], file=sys.stderr)
+        body["trace"] = said = "".join(traceback.format_exception(problem))
     try:
         rundir.write_json(folder / rundir.FAILURE, body)
     except InputError as full:
-        print(full, file=sys.stderr)
+        said += f"\n{full}"
+    with contextlib.suppress(OSError, ValueError):  # a trainer may have closed its own output
+        print(said, file=sys.stderr)
 
 
 def wait_for_judge(recorder: Recorder, epoch_ended: bool) -> None:
@@ -115,15 +141,16 @@ def _stopper(recorder: Recorder) -> Callable[[int, FrameType | None], None]:
     return stop
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(parent: int) -> None:
     """End soon after the parent has gone, however it went: first ask, then insist."""
-    parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(0.5)
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(8.0)
+        if os.getpgrp() == os.getpid():
+            os.killpg(os.getpid(), signal.SIGKILL)  # with whatever it started
         os._exit(70)
 
     threading.Thread(target=watch, name="lvmcheck-parent-watch", daemon=True).start()

@@ -35,11 +35,12 @@ class FailureText(TerminalRepr):
         return "\n".join([self.headline, *self.lines])
 
 
-def failure_text(entry: CheckEntry, outcome: Outcome, trial: Trial, *, brief: bool = False) -> FailureText:
-    """Everything to say about a check that did not pass; ``brief`` leaves out a cause that was told with another."""
+def failure_text(entry: CheckEntry, outcome: Outcome, trial: Trial) -> FailureText:
+    """Everything to say about a check that did not pass; a cause that was told with another is only named."""
     path = trial.plan.suite.path
-    if trial.problem is not None:
-        return FailureText(str(trial.problem), ["Nothing was judged."], path, entry.line)
+    if trial.problem is not None and outcome.status is Status.ERROR:
+        kept = [f"run   {_short(trial.run.path)}"] if trial.run.path and trial.run.events else ["Nothing was trained."]
+        return FailureText(str(trial.problem), kept, path, entry.line)
     headline = outcome.sentence()
     if outcome.status is Status.ERROR:
         headline = f"could not be judged: {headline.removeprefix('could not be judged: ')}"
@@ -51,9 +52,20 @@ def failure_text(entry: CheckEntry, outcome: Outcome, trial: Trial, *, brief: bo
     lines += _stopped(trial)
     lines += _output(trial)
     if trial.not_started is None and trial.run.death is None and outcome.status is Status.FAILED:
-        lines += _told(entry, trial) if brief else _cause(entry, trial)
-    lines.append(f"run   {_short(trial.folder)}")
+        lines += _told(entry, trial)
+    lines += [f"run   {_short(trial.run.path)}"] if trial.run.path else []
     return FailureText(headline, lines, path, entry.line)
+
+
+def found_words(outcome: Outcome, trial: Trial) -> str:
+    """What was found, in words: sentence, evidence and the diagnosed cause.
+
+    Neither the suite's own words nor the usual causes of the manual page: those stand in every message of a check.
+    """
+    lines = [outcome.sentence(), *(outcome.finding.evidence if outcome.finding else ())]
+    if outcome.status is Status.FAILED:
+        lines += [line for found in _diagnoses(trial)[:1] for line in found.lines()]
+    return "\n".join(lines)
 
 
 def _stopped(trial: Trial) -> list[str]:

@@ -43,8 +43,8 @@ def said(body: dict[str, Any]) -> str:
 def summary(reporter: Any) -> None:
     """One table per suite: a row per check, a column per seed; then where the runs are."""
     bodies = [body for report in reports(reporter) if (body := lvm_of(report)) is not None]
-    for suite in dict.fromkeys((body["suite"], body["profile"]) for body in bodies):
-        chosen = [body for body in bodies if (body["suite"], body["profile"]) == suite]
+    for suite in dict.fromkeys((body["suite"], body["profile"], body["file"]) for body in bodies):
+        chosen = [body for body in bodies if (body["suite"], body["profile"], body["file"]) == suite]
         reporter.write_sep("-", f"verdicts of {suite[0]} ({suite[1]})")
         for line in table(chosen):
             reporter.write_line(line)
