@@ -204,6 +204,20 @@ def test_a_drop_is_measured_from_the_best() -> None:
     assert "at most 0.1 at once" in finding.wanted
 
 
+def test_a_gain_is_measured_from_the_first_epoch() -> None:
+    finding = answer("improves", made.val_run([0.25, 0.5])).finding
+    assert finding is not None
+    assert (finding.measured, finding.epoch) == (0.25, 2)
+    assert finding.margin == pytest.approx(0.245)
+
+
+def test_no_optimum_excuses_a_loss_above_it() -> None:
+    """Flat at the optimum of the data passes; flat well above it fails."""
+    facts = {"optimum": 0.6, "dim": 768}
+    assert answer("val_loss_descends", made.val_run([0.6, 0.6], facts=facts)).status is PASSED
+    assert answer("val_loss_descends", made.val_run([0.5, 0.5], facts=facts)).status is FAILED
+
+
 # -- when it is decided ----------------------------------------------------------------------------------------------
 def test_balance_is_decided_one_window_after_the_stretch() -> None:
     assert load_check("loss_balance")().judge(ratio(388.0, windows=10)).status is PENDING
