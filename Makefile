@@ -37,7 +37,7 @@ throughput: $(STAMP)
 	$(BIN)/python -m pytest suites/throughput
 
 docs: $(STAMP)
-	$(BIN)/python -m lvmcheck.manual --write
+	$(BIN)/python -m lvmcheck.manual docs/checks.md
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

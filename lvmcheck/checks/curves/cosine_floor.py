@@ -10,7 +10,8 @@ from lvmcheck.check import Case, Check, at_least, missing_metric
 from lvmcheck.checks import _cases as made
 from lvmcheck.checks._baselines import Floor, baselines, evidence, parse_floor
 from lvmcheck.checks._epochs import at_epoch, awaiting, check_count, complete, not_finite, words
-from lvmcheck.finding import Finding, Outcome, error
+from lvmcheck.events import Epoch
+from lvmcheck.finding import Finding, Outcome, error, not_applicable
 from lvmcheck.run import Run, run_from
 
 
@@ -21,7 +22,8 @@ class CosineFloor(Check):
     `epoch` is a number, "final" (the last planned epoch) or "best" (the first epoch that reaches the floor decides).
     `floor` and `abort_below` are numbers in [-1, 1], or expressions of what the data alone allows: "best_linear +
     0.01", "mean_of_context - 0.02", "0.9 * optimum". A value below `abort_below` stops the run. For a metric that
-    begins with "ood" the baselines of the OOD set are meant.
+    begins with "ood" the baselines of the OOD set are meant. With `min_steps` a numbered epoch is judged at the first
+    epoch end, from that epoch on, that has so many optimizer steps behind it: an epoch of small data is no training.
 
     Why:
     A run that will fail is visible in its first epoch: attempt 2 on the 790k corpus had a train cosine of 0.253 after
@@ -52,10 +54,15 @@ class CosineFloor(Check):
     epoch: int | Literal["final", "best"]
     floor: float | str
     abort_below: float | str | None = None
+    min_steps: int = 0
 
     def __post_init__(self) -> None:
         if self.epoch not in ("final", "best"):
             check_count("epoch", self.epoch)
+        if self.min_steps < 0:
+            raise ValueError(f"min_steps: expected at least 0, got {self.min_steps}")
+        if self.min_steps and not isinstance(self.epoch, int):
+            raise ValueError(f"min_steps: expected with a numbered epoch, got epoch {self.epoch!r}")
         floor = parse_floor("floor", self.floor)
         if self.abort_below is not None:
             abort = parse_floor("abort_below", self.abort_below)
@@ -79,8 +86,18 @@ class CosineFloor(Check):
             if not complete(run):
                 return awaiting(run, f"{self.metric} at the final epoch")
         epoch = self.epoch if isinstance(self.epoch, int) else run.last_epoch
+        if self.min_steps:
+            trained = next((e.epoch for e in run.of(Epoch) if e.epoch >= epoch and e.step >= self.min_steps), None)
+            if trained is None:
+                return self._too_few_steps(run)
+            epoch = trained
         value = at_epoch(run, self.metric, epoch)
         return value if isinstance(value, Outcome) else self._compare(run, value, epoch)
+
+    def _too_few_steps(self, run: Run) -> Outcome:
+        if not complete(run):
+            return awaiting(run, f"{self.metric} after {self.min_steps:,} optimizer steps")
+        return not_applicable(f"asks for {self.min_steps:,} optimizer steps, and the whole run has {run.step:,}")
 
     def _judge_best(self, run: Run) -> Outcome:
         absent = missing_metric(run, self.metric)
@@ -135,6 +152,14 @@ class CosineFloor(Check):
         return at_least(finding, floor, abort_below=abort)
 
 
+_STEPS = CosineFloor(metric="v", epoch=1, floor=0.5, min_steps=40)
+
+
+def _small_epochs(*values: float) -> Run:
+    """Epochs of 20 steps."""
+    return Run(events=tuple(Epoch(epoch=i, step=20 * i, metrics={"v": value}) for i, value in enumerate(values, 1)))
+
+
 _SEED = CosineFloor(metric="train_cosine", epoch=1, floor=0.48, abort_below=0.45)
 _FINAL = CosineFloor(metric="val_cosine", epoch="final", floor=0.55)
 _LINEAR = CosineFloor(metric="val_cosine", epoch="final", floor="mean_of_context + 0.01")
@@ -158,6 +183,7 @@ PASSES: Sequence[Case] = (
         made.val_run(made.AMN_790K_1_VAL, facts={"best_linear": 0.433, "mean_of_context": 0.426}),
         ("best linear 0.433",),
     ),
+    made.case("first_epoch_of_small_data_is_no_training", _STEPS, _small_epochs(0.01, 0.52), ("epoch 2",)),
     made.case(
         "ood_against_the_baselines_of_its_own_set",
         CosineFloor(metric="ood_cosine", epoch="final", floor="mean_of_context"),
@@ -175,6 +201,7 @@ FAILS: Sequence[Case] = (
     made.case("attempt_1_epoch_1", _SEED, run_from({"train_cosine": [0.4236]}, over=False), ("epoch 1",)),
     made.case("attempt_3_final", _FINAL, made.val_run(made.AMN_790K_3_VAL), ("0.4621", "epoch 20")),
     made.case("nan", _SEED, run_from({"train_cosine": [float("nan")]}), ("NaN",)),
+    made.case("enough_steps_and_still_below", _STEPS, _small_epochs(0.01, 0.2, 0.9), ("0.2", "epoch 2")),
     made.case(
         "passes_0.55_but_worse_than_an_average",
         _LINEAR,

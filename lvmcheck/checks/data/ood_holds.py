@@ -9,7 +9,8 @@ from lvmcheck.check import Case, Check, missing_metric
 from lvmcheck.checks import _cases as made
 from lvmcheck.checks._baselines import baselines, evidence
 from lvmcheck.checks._epochs import awaiting, check_number, complete, not_at_end, words
-from lvmcheck.finding import Finding, Outcome, error, failed, figure, passed
+from lvmcheck.events import Data
+from lvmcheck.finding import Finding, Outcome, error, failed, figure, not_applicable, passed
 from lvmcheck.run import Run
 
 NEAR_ZERO = 0.05
@@ -59,6 +60,8 @@ class OodHolds(Check):
         return self.metric
 
     def judge(self, run: Run) -> Outcome:
+        if run.of(Data) and self.metric not in run.metric_names and not any(f.startswith("ood.") for f in run.facts):
+            return not_applicable("the data have no OOD set; give one with --lvm-ood PATH")
         for metric in (self.metric, self.val_metric):
             absent = missing_metric(run, metric)
             if absent is not None:
