@@ -49,14 +49,16 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:
     rows = config.stash[FIGURES].rows
     if not rows:
         return
     terminalreporter.section("throughput" if FULL else "throughput, quick form (LVM_THROUGHPUT=full for more rounds)")
     for line in plain(rows):
         terminalreporter.write_line(line)
-    if os.environ.get(DOCUMENT):
+    if os.environ.get(DOCUMENT) and exitstatus:
+        terminalreporter.write_line(f"{os.environ[DOCUMENT]} stays as it is: a measurement is missing")
+    elif os.environ.get(DOCUMENT):
         write(Path(os.environ[DOCUMENT]), markdown(rows))
 
 

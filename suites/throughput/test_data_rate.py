@@ -29,7 +29,7 @@ def test_drawing_batches(benchmark: Any, batch: int, figures: Figures, tmp_path:
             for _ in range(steps):
                 np.copyto(loops.loader.block, block)
 
-        turns = take_turns(benchmark, loops.gather, {"copy": copy, "bare": loops.bare}, rounds=20 if FULL else 3)
+        turns = take_turns(benchmark, loops.gather, {"copy": copy, "bare": loops.bare}, rounds=12 if FULL else 3)
     share, over = turns.over("bare"), turns.over("copy")
     rate = steps * batch / turns.seconds()
     figures.add(

@@ -78,7 +78,7 @@ def test_import_cost(benchmark: Any, figures: Figures, tmp_path: Path) -> None:
     def start() -> None:
         taken.append(imported(*lvmcheck.__all__, cwd=tmp_path)[:2])
 
-    benchmark.pedantic(start, setup=start_bare, rounds=25 if FULL else 7, warmup_rounds=1)
+    benchmark.pedantic(start, setup=start_bare, rounds=25 if FULL else 5, warmup_rounds=1)
     alone, whole = (list(times) for times in zip(*taken[1:], strict=True))
     for what, times, goal in (
         ("import lvmcheck", alone, {"target": "< 50 ms, without torch", "met": median(alone) < 0.050}),
@@ -105,7 +105,7 @@ def test_unused_plugin_cost(benchmark: Any, figures: Figures, tmp_path: Path) ->
     def start_with() -> None:
         loaded.append(commands.pytest(*PLUGIN, cwd=folder, expect=(5,)).cpu)
 
-    benchmark.pedantic(start_with, setup=start_without, rounds=24 if FULL else 6, warmup_rounds=1)
+    benchmark.pedantic(start_with, setup=start_without, rounds=16 if FULL else 4, warmup_rounds=1)
     start_without()
     pairs = zip(loaded[1:], without[1:], without[2:], strict=False)
     added = Spread.of([one - (before + after) / 2 for one, before, after in pairs])

@@ -50,11 +50,13 @@ def test_a_training_sample_costs_the_operations_of_the_seeds_model_less_what_one
 @pytest.mark.benchmark(timer=clock)
 @pytest.mark.parametrize("batch", sorted(STEPS))
 def test_training_rate(benchmark: Any, batch: int, figures: Figures, tmp_path: Path) -> None:
+    if batch == 128 and not FULL:
+        pytest.skip("only with LVM_THROUGHPUT=full: it lies between the others")
     steps = STEPS[batch]
     with reproducible(0, threads=1):
         loops = Loops.make(batch, tmp_path, steps=steps)
         lanes = {"square": square(), "products": loops.products(), "bare": loops.bare}
-        turns = take_turns(benchmark, loops.trainer, lanes, rounds=40 if FULL else 5)
+        turns = take_turns(benchmark, loops.trainer, lanes, rounds=24 if FULL else 3)
     work = linear_flops(cast(AMN, loops.learner.model), batch, loops.windows.context) * steps
     per_sample = work / (steps * batch)
     scale = work / SQUARE_FLOPS
