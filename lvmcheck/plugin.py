@@ -85,7 +85,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
-    return config.stash[SESSION].header() if SESSION in config.stash else []
+    shown = SESSION in config.stash and config.get_verbosity() >= 0
+    return config.stash[SESSION].header() if shown else []
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -23,7 +23,7 @@ from lvmcheck.suite import CheckEntry
 
 LINGER = 3.0
 """Seconds that a trainer may take to end after its completion record; then it is ended."""
-ALL_DECIDED = "every check that was asked for is decided"
+ALL_DECIDED = "the decision of every check that was asked for"
 
 
 class State(Enum):
@@ -181,8 +181,9 @@ class Trial:
         if code is None and not self._lingers():
             self._judge_live()
             return
-        process.wait_output()
-        process.stop()
+        if code is not None:
+            process.wait_output()
+        process.stop(grace=0.5)
         if self.run.done is None:
             self._take_failure(self._record_death(process.ended()))
         self._settle()

@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
     """Run one trainer; returns the exit code (0 only after the completion record was written)."""
     folder = Path(arguments[0])
     resume = Path(arguments[2]) if len(arguments) > 2 else None
-    faulthandler.enable()
+    faulthandler.enable(all_threads=False)  # the last lines of the output are shown: those of the thread that fell
     _die_with_parent(int(arguments[1]))
     lock = trainer_lock(folder)  # held until this process ends, however the parent has ended
     try:

@@ -42,6 +42,8 @@ def said(body: dict[str, Any]) -> str:
 
 def summary(reporter: Any) -> None:
     """One table per suite: a row per check, a column per seed; then where the runs are."""
+    if reporter.config.get_verbosity() < -1:
+        return
     bodies = [body for report in reports(reporter) if (body := lvm_of(report)) is not None]
     for suite in dict.fromkeys((body["suite"], body["profile"], body["file"]) for body in bodies):
         chosen = [body for body in bodies if (body["suite"], body["profile"], body["file"]) == suite]
@@ -104,7 +106,7 @@ def runs(bodies: list[dict[str, Any]]) -> list[str]:
     ordered = sorted(bodies, key=lambda body: (body["seed"], body["ended"] is not None))
     found = {body["seed"]: body for body in ordered if body["run"]}
     return [
-        f"run seed{seed}  {body['run']}  {body['ended'] or ''}"
+        f"run seed{seed}  {body['run']}  {body['ended'] or 'ended once its checks were decided'}"
         + (f"  (reused run of {body['reused']} UTC)" if body["reused"] else "")
         for seed, body in found.items()
     ]

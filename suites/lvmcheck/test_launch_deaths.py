@@ -1,0 +1,155 @@
+"""Ways to die: whatever ends a trainer early, nothing that needed more passes, nothing hangs, the message says how."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from suites.lvmcheck.plugin_kit.project import (
+    EPOCHS,
+    NODE_1,
+    NODE_3,
+    NODE_END,
+    Project,
+    alive,
+    events,
+    floor,
+    verdicts,
+    wait_for,
+)
+
+SAYS = {
+    "os_exit_0": "exited 0 before its completion record",
+    "os_exit_1": "exited 1 before its completion record",
+    "sys_exit_0": "SystemExit: 0",
+    "exit_inside_atexit": "exited 0 before its completion record was written: SystemExit: 0",
+    "sigkill": "killed by SIGKILL (out of memory?)",
+    "sigabrt": "killed by SIGABRT",
+    "sigsegv": "killed by SIGSEGV",
+    "raise_in_step": "ValueError: the loss has no gradient",
+    "out_of_memory": "MemoryError",
+    "recursion": "RecursionError",
+    "exit_from_a_thread": "exited 0 before its completion record",
+    "close_every_file": "before its completion record",
+    "flood_the_output": "exited 3 before its completion record",
+    "print_bytes": "exited 4 before its completion record",
+    "leave_a_child": "exited 0 before its completion record",
+}
+OUTPUT = {
+    "sigsegv": "in read_null",
+    "raise_in_step": 'raise ValueError("the loss has no gradient")',
+    "recursion": "RecursionError",
+    "flood_the_output": "the last words",
+    "print_bytes": "[31mred",
+    "leave_a_child": "child ",
+}
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> Project:
+    return Project(pytester)
+
+
+@pytest.mark.parametrize("way", SAYS)
+def test_a_dead_trainer_passes_nothing_later(project: Project, way: str) -> None:
+    project.suite(die=way)
+    result = project.pytest("-v")
+    found = verdicts(result)
+    assert found == {
+        f"seed0::{NODE_1}": "PASSED",  # epoch 1 did end
+        f"seed0::{NODE_3}": "FAILED",
+        f"seed0::{NODE_END}": "FAILED",
+        "seed0::finite": "FAILED",
+    }
+    text = result.stdout.str()
+    assert f"run died after epoch 1 of {EPOCHS}: the trainer" in text
+    assert SAYS[way] in text
+    if way in OUTPUT:
+        assert "last output of the trainer:" in text
+        assert OUTPUT[way] in text
+    assert "\x1b" not in text
+    assert "INTERNALERROR" not in text + result.stderr.str()
+
+
+@pytest.mark.parametrize("way", ["os_exit_0", "sigkill", "raise_in_step"])
+def test_the_same_under_xdist(project: Project, way: str) -> None:
+    project.suite(die=way)
+    result = project.pytest("-v", "-n", "2")
+    result.assert_outcomes(passed=1, failed=3)
+    assert project.trainings() == 1
+    assert SAYS[way] in result.stdout.str()
+
+
+def test_a_death_while_importing_names_the_missing_module(project: Project) -> None:
+    source = (project.path / "toy.py").read_text()
+    (project.path / "toy.py").write_text(source.replace("import time\n", "import time\nimport no_such_library\n"))
+    result = project.pytest()
+    result.assert_outcomes(failed=4)
+    result.stdout.fnmatch_lines(
+        ["*suites/toy/suite.toml:6: trainer: cannot be imported (no_such_library): No module named 'no_such_library'.*"]
+    )
+
+
+def test_an_exception_while_importing_is_shown(project: Project) -> None:
+    (project.path / "toy.py").write_text("raise RuntimeError('not today')\n")
+    result = project.pytest()
+    result.assert_outcomes(failed=4)
+    assert "RuntimeError: not today" in result.stdout.str()
+
+
+def test_a_trainer_without_the_function_offers_the_nearest(project: Project) -> None:
+    project.suite(trainer="toy:trian")
+    result = project.pytest()
+    result.assert_outcomes(failed=4)
+    result.stdout.fnmatch_lines(["*toy has no function 'trian'. Did you mean 'train'?*"])
+
+
+@pytest.mark.parametrize("epochs", [0, 3])
+def test_returning_early_is_not_finishing(project: Project, epochs: int) -> None:
+    """A trainer that says goodbye with a smile has not shown what later epochs were asked for."""
+    project.suite(returns_after=epochs)
+    found = verdicts(project.pytest("-v"))
+    passed = [node for node, word in found.items() if word == "PASSED"]
+    assert passed == ([] if epochs == 0 else [f"seed0::{NODE_1}", f"seed0::{NODE_3}"])
+    assert found[f"seed0::{NODE_END}"] == found["seed0::finite"] == "FAILED"
+
+
+def test_a_child_left_behind_goes_with_the_group(project: Project) -> None:
+    project.suite(die="leave_a_child")
+    project.pytest().assert_outcomes(passed=1, failed=3)
+    (pid,) = re.findall(r"child (\d+)", (project.run() / "output.log").read_text())
+    wait_for(lambda: not alive(int(pid)))
+
+
+def test_a_trainer_that_does_not_end_after_its_record_is_ended(project: Project) -> None:
+    """A thread that was never joined keeps the process; the run is complete all the same, and judged."""
+    project.suite(die="linger")
+    result = project.pytest()
+    result.assert_outcomes(passed=4)
+    assert "run finished at epoch 4 of 4" in result.stdout.str()
+
+
+def test_output_is_kept_within_bounds(project: Project) -> None:
+    project.suite(die="flood_the_output")
+    project.pytest()
+    size = (project.run() / "output.log").stat().st_size
+    assert (1 << 20) <= size <= (1 << 20) + (1 << 19)
+    assert b"bytes not kept" in (project.run() / "output.log").read_bytes()
+
+
+def test_the_next_call_continues_after_a_death(project: Project) -> None:
+    """It dies again, because the key is the same and so is the trainer; no epoch is trained twice."""
+    project.suite(die="sigkill")
+    project.pytest().assert_outcomes(passed=1, failed=3)
+    project.pytest().assert_outcomes(passed=1, failed=3)
+    assert [event.get("resumed_at_step") for event in events(project.run(), "begin")] == [None, 20]
+    assert [event["epoch"] for event in events(project.run(), "epoch")] == [1]
+
+
+def test_a_full_disk_is_named_and_what_passed_before_stays(project: Project) -> None:
+    project.suite(floor(1, 0.45), floor("final", 0.55), die="full_disk")
+    result = project.pytest("-v")
+    assert verdicts(result) == {f"seed0::{NODE_1}": "PASSED", f"seed0::{NODE_END}": "FAILED"}
+    result.stdout.fnmatch_lines(["*events.jsonl: cannot be written: File too large*"])
+    assert "INTERNALERROR" not in result.stdout.str()

@@ -1,0 +1,106 @@
+"""Ctrl-C, and a pytest that is killed: the run stays readable, no trainer is left, and a later call continues."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+import lvmcheck
+from suites.lvmcheck.plugin_kit.project import Project, done, events, floor, metrics, trainers_of, wait_for
+
+CHECKS = (floor(1, 0.45), floor("final", 0.55), '[[check]]\nuse = "finite"\n')
+SLOW = {"steps": 10, "pause": 0.03}
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> Project:
+    made = Project(pytester)
+    made.suite(*CHECKS, **SLOW)
+    return made
+
+
+def began_epoch_2(project: Project) -> bool:
+    return any(metrics(folder) for folder in project.runs().values())
+
+
+def reference(project: Project) -> list[dict[str, float]]:
+    """The metrics of the same run without an interruption and without pauses, kept elsewhere."""
+    project.suite(*CHECKS, **{**SLOW, "pause": 0.0})
+    project.pytest("--lvm-dir", "undisturbed").assert_outcomes(passed=3)
+    (folder,) = (path.parent for path in (project.path / "undisturbed").rglob("events.jsonl"))
+    return metrics(folder)
+
+
+def in_epoch_2(project: Project, *args: str) -> tuple[subprocess.Popen[bytes], list[int]]:
+    """pytest in the background while its trainer is in epoch 2, and the trainers that run."""
+    process = project.start(*args)
+    wait_for(lambda: began_epoch_2(project))
+    return process, trainers_of(project.home)
+
+
+def continued(project: Project, folder: Path) -> None:
+    """A later call continues from the checkpoint and ends with the very same numbers."""
+    project.pytest().assert_outcomes(passed=3)
+    begins = [event.get("resumed_at_step") for event in events(folder, "begin")]
+    assert begins[0] is None
+    assert begins[1] >= 10
+    assert metrics(folder) == reference(project)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_pytest_leaves_a_readable_run_and_no_orphan(project: Project, number: signal.Signals) -> None:
+    process, trainers = in_epoch_2(project)
+    assert len(trainers) == 1
+    process.send_signal(number)
+    began = time.monotonic()
+    assert process.wait(timeout=30) in (pytest.ExitCode.INTERRUPTED, -number)
+    wait_for(lambda: not trainers_of(project.home))
+    assert time.monotonic() - began < 10
+    run = lvmcheck.load(project.run())
+    assert run.last_epoch >= 1
+    assert not run.finished
+    continued(project, project.run())
+
+
+def test_ctrl_c_says_so_in_the_completion_record(project: Project) -> None:
+    process, _ = in_epoch_2(project)
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=30)
+    end = done(project.run())
+    assert (end["status"], end["reason"]) == ("stopped", "an interrupt")
+    assert "INTERNALERROR" not in (project.path / "pytest.log").read_text()
+
+
+def test_a_killed_pytest_takes_its_trainer_along(project: Project) -> None:
+    process, trainers = in_epoch_2(project)
+    assert len(trainers) == 1
+    process.kill()
+    process.wait(timeout=30)
+    began = time.monotonic()
+    wait_for(lambda: not trainers_of(project.home))
+    assert time.monotonic() - began < 10
+    continued(project, project.run())
+
+
+def test_a_run_that_an_orphan_still_writes_is_not_continued_before_it_ends(project: Project) -> None:
+    """The lock of a killed pytest is free at once; its trainer may write for seconds yet."""
+    process, (orphan,) = in_epoch_2(project)
+    process.kill()
+    process.wait(timeout=30)
+    assert trainers_of(project.home) == [orphan]
+    project.pytest().assert_outcomes(passed=3)
+    assert metrics(project.run()) == reference(project)
+    assert lvmcheck.load(project.run()).finished
+
+
+def test_ctrl_c_under_xdist_leaves_no_orphan(project: Project) -> None:
+    process, trainers = in_epoch_2(project, "-n", "2")
+    assert len(trainers) == 1
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=30)
+    wait_for(lambda: not trainers_of(project.home))
+    assert lvmcheck.load(project.run()).last_epoch >= 1

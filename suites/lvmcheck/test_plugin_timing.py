@@ -1,0 +1,129 @@
+"""Items are decided while training goes on, and a doomed run is stopped at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from suites.lvmcheck.plugin_kit.project import CHECKS, NODE_1, NODE_3, NODE_END, Project, done, events, floor, verdicts
+
+ABORT = "abort_below = 0.55"
+WATCHER = """
+import json, os, time
+from pathlib import Path
+
+import pytest
+
+
+@pytest.hookimpl
+def pytest_runtest_logreport(report):
+    if report.when == "call":
+        ended = [str(p.parent) for p in Path(".lvmcheck").rglob("done.json")]
+        epochs = [p.read_bytes().count(b'"event":"epoch"') for p in Path(".lvmcheck").rglob("events.jsonl")]
+        line = {"node": report.nodeid, "ended": ended, "epochs": epochs, "time": time.time()}
+        with open("reported.jsonl", "a") as log:
+            log.write(json.dumps(line) + "\\n")
+"""
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> Project:
+    return Project(pytester)
+
+
+def test_the_item_of_epoch_1_is_reported_before_the_run_ends(project: Project) -> None:
+    (project.path / "conftest.py").write_text(WATCHER)
+    project.suite(steps=10, pause=0.02)
+    project.pytest().assert_outcomes(passed=4)
+    reported = [json.loads(line) for line in (project.path / "reported.jsonl").read_text().splitlines()]
+    by_node = {line["node"].rpartition("seed0::")[2]: line for line in reported}
+    assert reported[0]["node"].endswith(NODE_1)
+    assert by_node[NODE_1]["ended"] == []
+    assert by_node[NODE_1]["epochs"] == [1]
+    assert by_node[NODE_3]["ended"] == []
+    assert by_node[NODE_END]["epochs"] == [4]
+
+
+def test_an_abort_stops_at_the_step_after_the_epoch(project: Project) -> None:
+    project.suite(floor(1, 0.60, ABORT), floor(3, 0.55), floor("final", 0.55), pause=0.001)
+    result = project.pytest("-v")
+    result.assert_outcomes(failed=3)
+    end = done(project.run())
+    assert (end["status"], end["reason"], end["epochs"], end["steps"]) == ("stopped", NODE_1, 1, 20)
+    result.stdout.fnmatch_lines(
+        [
+            "*stopped at epoch 1 of 4 (step 20) by cosine_floor*; 3 epochs not trained, about * s of compute not spent",
+            "*not reached: run stopped at epoch 1 of 4 by cosine_floor[[]val_cosine@1[]]*",
+        ]
+    )
+
+
+def test_a_trainer_that_looks_at_stop_only_in_its_loop_takes_one_more_step(project: Project) -> None:
+    source = (project.path / "toy.py").read_text().replace("        if rec.stop:\n            return\n\n\n", "\n\n")
+    (project.path / "toy.py").write_text(source)
+    project.suite(floor(1, 0.60, ABORT), floor(3, 0.55))
+    project.pytest().assert_outcomes(failed=2)
+    assert done(project.run())["steps"] == 21
+
+
+def test_an_abort_from_a_window_stops_within_the_epoch(
+    project: Project, record_property: Callable[[str, object], None]
+) -> None:
+    """The judge polls every 10 ms while steps go on; the number is recorded, the bound is half an epoch."""
+    project.suite('[[check]]\nuse = "finite"\nabort = true\n', floor(1, 0.4), steps=2000, pause=0.001, nan_at=[1, 7])
+    result = project.pytest("-v")
+    result.assert_outcomes(failed=2)
+    end = done(project.run())
+    record_property("steps_after_window", end["steps"] - 10)
+    assert end["status"] == "stopped"
+    assert end["epochs"] == 0
+    assert 10 <= end["steps"] < 1000
+    result.stdout.fnmatch_lines(["*loss NaN at epoch 1, step 8; wanted finite numbers*"])
+
+
+def test_other_seeds_do_not_start_once_one_is_doomed(project: Project) -> None:
+    project.suite(floor(1, 0.60, ABORT), seeds=[0, 1, 2])
+    result = project.pytest("--lvm-jobs", "1")
+    result.assert_outcomes(failed=3)
+    assert project.trainings() == 1
+    text = result.stdout.str()
+    assert f"not started: seed0 was stopped by {NODE_1}, and every seed must pass" in text
+    assert "run seed1" not in text  # there is no such directory
+    assert text.count("usual causes") + text.count("likely") <= 2
+
+
+def test_a_doomed_run_is_reused_as_doomed(project: Project) -> None:
+    project.suite(floor(1, 0.60, ABORT), floor("final", 0.5))
+    project.pytest().assert_outcomes(failed=2)
+    result = project.pytest()
+    result.assert_outcomes(failed=2)
+    assert project.trainings() == 1
+    result.stdout.fnmatch_lines(["*reused run of*", "*3 epochs not trained*"])
+
+
+def test_a_plain_fail_does_not_stop_the_run(project: Project) -> None:
+    project.suite(floor(1, 0.60), floor("final", 0.55))
+    result = project.pytest("-v")
+    assert verdicts(result) == {f"seed0::{NODE_1}": "FAILED", f"seed0::{NODE_END}": "PASSED"}
+    assert done(project.run())["epochs"] == 4
+
+
+def test_selected_checks_stop_the_run_when_they_are_decided(project: Project) -> None:
+    project.suite(*CHECKS, pause=0.001)
+    project.pytest("-k", "epoch_1").assert_outcomes(passed=1, deselected=3)
+    assert done(project.run())["steps"] == 20
+    assert not events(project.run(), "begin")[1:]
+
+
+def test_the_full_call_continues_what_a_part_has_trained(project: Project) -> None:
+    project.pytest("-k", "epoch_1").assert_outcomes(passed=1, deselected=3)
+    project.pytest().assert_outcomes(passed=4)
+    begins = events(project.run(), "begin")
+    assert [event.get("resumed_at_step") for event in begins] == [None, 20]
+    continued = [event["metrics"] for event in events(project.run(), "epoch")]
+    project.pytest("--lvm-fresh").assert_outcomes(passed=4)
+    assert [event.get("resumed_at_step") for event in events(project.run(), "begin")] == [None]
+    assert [event["metrics"] for event in events(project.run(), "epoch")] == continued
+    assert len(project.runs()) == 2  # the old run was moved aside
