@@ -11,11 +11,11 @@ import math
 import torch
 from torch import Tensor, nn
 
-from lvmcheck.errors import InputError
 from models.losses import unit
+from models.vector_model import Variant, VectorModel
 
 
-class AMN(nn.Module):
+class AMN(VectorModel):
     """Predicts the next unit vector from ``T`` context vectors of the same width.
 
     With x [B, T, D]: baseline ``b = mean_t x_t``; ``a = softmax_t(W_q b . W_k x_t / sqrt(d_model))``; mixture
@@ -28,9 +28,12 @@ class AMN(nn.Module):
         hidden_dim: width of the MLP's first layer.
     """
 
+    order_matters = False
+    silent = ("key.bias",)  # it adds the same to the score of every position, which the softmax ignores
+    variants = (Variant("all generations"),)
+
     def __init__(self, input_dim: int = 768, d_model: int = 256, hidden_dim: int = 512) -> None:
-        super().__init__()
-        self.input_dim = input_dim
+        super().__init__(input_dim)
         self.scale = 1.0 / math.sqrt(d_model)
         self.key = nn.Linear(input_dim, d_model)
         self.query = nn.Linear(input_dim, d_model)
@@ -55,16 +58,21 @@ class AMN(nn.Module):
         Raises:
             InputError: ``x`` is not [B, T >= 1, input_dim].
         """
-        if x.ndim != 3 or x.shape[1] < 1 or x.shape[2] != self.input_dim:
-            raise InputError("model amn", f"expected a context [B, T, {self.input_dim}], got {list(x.shape)}")
+        if not return_attention:
+            return super().forward(x, return_raw)
+        self.check_context(x)
+        raw, attention = self._mixed(x)
+        return unit(raw), attention
+
+    def raw(self, x: Tensor) -> Tensor:
+        return self._mixed(x)[0]
+
+    def _mixed(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Raw prediction [B, D] and attention [B, T]."""
         baseline = x.mean(dim=1)
         query = self.query(baseline) * self.scale
         # q.(W x_t + b) as (q W).x_t + q.b: one D-wide vector a sample in place of T keys, a tenth to a fifth faster
         scores = torch.bmm(x, (query @ self.key.weight).unsqueeze(2)).squeeze(2) + (query @ self.key.bias).unsqueeze(1)
         attention = torch.softmax(scores, dim=1)
         mixture = torch.bmm(attention.unsqueeze(1), x).squeeze(1)
-        raw = baseline + self.residual(torch.cat((baseline, mixture), dim=1))
-        prediction = unit(raw)
-        if return_attention:
-            return prediction, attention
-        return (raw, prediction) if return_raw else prediction
+        return baseline + self.residual(torch.cat((baseline, mixture), dim=1)), attention
