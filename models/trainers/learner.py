@@ -96,7 +96,7 @@ class Learner:
         data = open_data(cfg.data, seed=cfg.seed)
         first = data.train_epoch(1)
         check_sizes(first, cfg.batch_size, cfg.loss)
-        params = model_params(cfg.model, data.dim)
+        params = model_params(cfg.model, data.dim, first.context)
         model = registry.build(cfg.model["kind"], **params).to(device)
         fused = device.type in ("cpu", "cuda")  # 1.9 times the speed at batch 32 on a CPU
         optimizer = AdamW(model.parameters(), lr=cfg.lr, weight_decay=cfg.weight_decay, fused=fused)
@@ -185,16 +185,16 @@ class Learner:
             raise InputError(path, f"was trained on other data: {got}", key="data")
 
 
-def model_params(model: Mapping[str, Any], dim: int) -> dict[str, Any]:
-    """The model's parameters with the width of the data as ``input_dim``.
+def model_params(model: Mapping[str, Any], dim: int, context: int) -> dict[str, Any]:
+    """The model's parameters with the width of the data as ``input_dim``, and their context length where it has one.
 
     Raises:
-        InputError: the config names another width.
+        InputError: the config names another width or length.
     """
     params = {key: value for key, value in model.items() if key != "kind"}
-    wanted = params.setdefault("input_dim", dim)
-    if wanted != dim:
-        raise InputError(
-            "trainer vector", f"expected the width of the data, {dim}, got {wanted}", key="run.model.input_dim"
-        )
+    known = registry.source(model["kind"]).parameters
+    for name, found, what in (("input_dim", dim, "width"), ("context", context, "context length")):
+        if name in known and params.setdefault(name, found) != found:
+            problem = f"expected the {what} of the data, {found}, got {params[name]}"
+            raise InputError("trainer vector", problem, key=f"run.model.{name}")
     return params

@@ -72,6 +72,8 @@ def introduce(learner: Learner, rec: Recorder) -> None:
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     rec.model(kind=cfg.model["kind"], parameters=trainable, digest=architecture(model))
     rec.declare(metrics=declared(learner))
+    for text in getattr(model, "notes", ()):
+        rec.note(text)
     rec.note(f"device {learner.device.type}, {cfg.threads} thread(s), torch {torch.__version__}, deterministic")
     rec.note("val_loss and val_cosine are of predictions at unit length; train_loss_mse is of raw predictions")
     if os.environ.get("KMP_DUPLICATE_LIB_OK"):
