@@ -82,6 +82,7 @@ class Follower:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._events = str(path / EVENTS)
         self._restart()
 
     def _restart(self) -> None:
@@ -89,6 +90,13 @@ class Follower:
         self.lines = 0
         self._digest = hashlib.sha256()
         self._run = Run(path=self.path)
+
+    def grown(self) -> bool:
+        """Whether the events are longer or shorter than what was read."""
+        try:
+            return os.stat(self._events).st_size != self.offset  # noqa: PTH116 - pathlib is slower here
+        except OSError:
+            return False
 
     def read(self, *, death: str | None = None) -> Run:
         """The run so far; ``death`` is what the caller knows about a trainer that is gone.

@@ -13,8 +13,10 @@ from lvmcheck.launch.plan import Plan, Settings
 from lvmcheck.launch.trial import State, Trial
 from lvmcheck.suite import CheckEntry, Suite
 
-POLL = 0.01
+POLL = 0.02
 """Seconds between two looks at the running trials."""
+TELL = 1.0
+"""Seconds between two redrawings of the live line; drawing it is what costs most while others train."""
 
 
 class Launcher:
@@ -50,17 +52,20 @@ class Launcher:
         """Return when the check ``node`` of the trial is decided, or with None when the trial is over.
 
         Args:
-            tell: called a few times a second in the caller's thread, for the live line.
+            tell: called about once a second in the caller's thread, for the live line.
         """
         self._activate(trial)
         if self.settings.inprocess:
             self._run_here(trial)
             tell()
             return
+        told = 0.0
         with self._changed:
             while not self._decided(trial, node):
-                self._changed.wait(0.1)
-                tell()
+                self._changed.wait(0.25)
+                if time.monotonic() - told >= TELL:
+                    tell()
+                    told = time.monotonic()
                 if self._crash is not None:
                     raise self._crash
         tell()
@@ -86,19 +91,23 @@ class Launcher:
         try:
             while not self._closing:
                 with self._changed:
-                    self._poll_all()
-                    self._changed.notify_all()
+                    if self._poll_all():
+                        self._changed.notify_all()
                 time.sleep(POLL)
         except BaseException as problem:
             self._crash = problem
 
-    def _poll_all(self) -> None:
+    def _poll_all(self) -> bool:
+        """Whether any trial was looked at in full."""
+        looked = False
         for trial in self._active:
-            if trial.over:
+            if trial.over or not trial.due():
                 continue
+            looked = True
             trial.poll(self._take_slot)
             if trial.state is State.WAITING and (reason := self._pointless(trial)):
                 trial.cancel(reason)
+        return looked
 
     def _pointless_now(self, plan: Plan) -> bool:
         """Whether a seed that another process trains was doomed since it was last looked at."""

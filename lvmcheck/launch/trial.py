@@ -26,6 +26,12 @@ LINGER = 3.0
 ALL_DECIDED = "the decision of every check that was asked for"
 
 
+LOOK = 0.25
+"""Seconds after which a trial is looked at although its events have not grown: it may have ended, or a slot is free."""
+JUDGE_SHARE, JUDGE_WAIT = 0.01, 2.0
+"""Share of the time that judging windows may take, and the longest that a window waits for it; epochs never wait."""
+
+
 class State(Enum):
     """Where a trial stands."""
 
@@ -67,6 +73,9 @@ class Trial:
         self._stopping = False
         self._judged = -1
         self._done_at: float | None = None
+        self._judged_epoch = -1
+        self._judge_after = 0.0
+        self._polled = 0.0
         self._resume: Path | None = None
 
     @property
@@ -76,6 +85,14 @@ class Trial:
     @property
     def folder(self) -> Path:
         return self.plan.folder
+
+    def due(self) -> bool:
+        """Whether a full look may find something: the size of the events costs a fiftieth of one."""
+        now = time.monotonic()
+        if now - self._polled < LOOK and not (self._follower is not None and self._follower.grown()):
+            return False
+        self._polled = now
+        return True
 
     # -- one step of whatever is going on ----------------------------------------------------------------------------
     def poll(self, take_slot: Callable[[Plan], FileLock | None]) -> None:
@@ -233,7 +250,9 @@ class Trial:
     def _judge_live(self) -> None:
         """Judge what has arrived, ask the trainer to stop if that is the answer, and tell it how far was judged."""
         assert self._follower is not None
-        if self._follower.offset == self._judged:
+        began = time.monotonic()
+        waits = began < self._judge_after and self.run.last_epoch == self._judged_epoch
+        if self._follower.offset == self._judged or (waits and not self.run.over):
             return
         if not self.run.over:
             self._judge_open(self.run)
@@ -241,7 +260,8 @@ class Trial:
             if reason is not None and not self._stopping:
                 self._stopping = True
                 rundir.write_json(self.folder / rundir.STOP, {"reason": reason})
-        self._judged = self._follower.offset
+        self._judged, self._judged_epoch = self._follower.offset, self.run.last_epoch
+        self._judge_after = began + min(JUDGE_WAIT, (time.monotonic() - began) / JUDGE_SHARE)
         (self.folder / rundir.JUDGED).write_text(str(self._judged))
 
     def _stop_reason(self) -> str | None:
