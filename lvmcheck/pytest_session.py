@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from lvmcheck import __version__
-from lvmcheck.errors import InputError
+from lvmcheck.errors import InputError, nearest
 from lvmcheck.launch.device import check_device, guess_device
 from lvmcheck.launch.launcher import Launcher
 from lvmcheck.launch.plan import Settings
-from lvmcheck.plugin import INI, SESSION
+from lvmcheck.plugin import INI, OPTIONS, SESSION
 from lvmcheck.suite import Suite, load_suite
 
 if TYPE_CHECKING:
@@ -50,6 +50,17 @@ def whole_number(value: Any, flag: str) -> int:
     return int(value)
 
 
+def check_progress(asked: str) -> None:
+    """Refuse what the choices of the command line would, for an ini file has none.
+
+    Raises:
+        InputError: there is no such way to show progress.
+    """
+    known = OPTIONS["--lvm-progress"]["choices"]
+    if asked not in known:
+        raise InputError("lvm_progress", f"no way to show progress {asked!r}", fix=nearest(asked, known))
+
+
 def home_folder(config: pytest.Config) -> Path:
     """Where runs are kept: the command line counts from where it is typed, an ini setting from the root."""
     home = Path(option(config, "--lvm-dir") or ".lvmcheck")
@@ -63,6 +74,7 @@ class LvmSession:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.suites: dict[Path, Suite] = {}
+        check_progress(option(config, "--lvm-progress") or "auto")
         worker = getattr(config, "workerinput", None)
         self.launcher = Launcher(
             Settings(
@@ -144,6 +156,8 @@ class LvmSession:
         from lvmcheck.pytest_suite import CheckItem
 
         for item in items:
+            if item.get_closest_marker("skip") is not None:
+                continue  # what is not run needs no training
             if isinstance(item, CheckItem):
                 item.trial = self.launcher.want(item.suite, item.seed, [item.entry])
             elif (asked := asks_run(item)) is not None:
@@ -153,9 +167,10 @@ class LvmSession:
         """Block until the item can be decided, showing progress meanwhile (before pytest prints the item's line)."""
         from lvmcheck.pytest_suite import CheckItem
 
-        if isinstance(item, CheckItem) and item.trial is not None:
-            self._wait(item.trial, item.entry.node)
-        elif (asked := asks_run(item)) is not None:
+        if isinstance(item, CheckItem):
+            if item.trial is not None:
+                self._wait(item.trial, item.entry.node)
+        elif item.get_closest_marker("skip") is None and (asked := asks_run(item)):
             self._wait(self.launcher.want(self.suite(asked[0]), asked[1], whole=True), None)
 
     def _wait(self, trial: Trial, node: str | None) -> None:

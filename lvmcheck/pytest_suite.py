@@ -65,7 +65,11 @@ class SeedNode(pytest.Collector):
 
     def collect(self) -> Iterator[pytest.Item]:
         for entry in self.suite.checks:
-            yield CheckItem.from_parent(self, name=entry.node, suite=self.suite, seed=self.seed, entry=entry)
+            # From text, as pytest reads it back from its cache (--lf): a name in brackets would be another identity.
+            nodeid = f"{self.nodeid}::{entry.node}"
+            yield CheckItem.from_parent(
+                self, name=entry.node, nodeid=nodeid, suite=self.suite, seed=self.seed, entry=entry
+            )
 
 
 class CheckItem(pytest.Item):

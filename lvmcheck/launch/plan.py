@@ -10,7 +10,7 @@ from typing import Any
 
 from lvmcheck.check import judge
 from lvmcheck.errors import InputError
-from lvmcheck.finding import Outcome, Status, failed, not_applicable, passed, pending
+from lvmcheck.finding import Outcome, Status, error, failed, not_applicable, passed, pending
 from lvmcheck.launch.device import guess_device
 from lvmcheck.launch.key import run_key
 from lvmcheck.run import Run
@@ -114,10 +114,12 @@ class Plan:
         }
 
     def locate(self, error: InputError) -> InputError:
-        """An error of the trainer about its config, with file and line of the suite."""
-        if error.key is None or error.line is not None:
+        """An error of the trainer about its config, with file and line of the suite; one about a file stays itself."""
+        key = (error.key or "").removeprefix("run.")
+        known = {*self.suite.config, "trainer", "threads", "window"}
+        if error.line is not None or key.partition(".")[0] not in known or Path(error.where).is_file():
             return error
-        path, line = self.suite.where(f"run.{error.key}")
+        path, line = self.suite.where(f"run.{key}")
         return InputError(path, f"{error.key}: {error.problem}", line=line, fix=error.fix)
 
 
@@ -125,7 +127,7 @@ def judge_entry(entry: CheckEntry, run: Run) -> Outcome:
     """The settled outcome of one suite entry on a run so far, before what the entry expects of it."""
     if entry.calibrated_on is not None:
         if run.data_name is None:
-            return pending("the data are not known yet") if not run.over else judge(entry.check, run)
+            return pending("the data are not known yet") if not run.over else _unknown_data(entry, run)
         if run.data_name != entry.calibrated_on:
             return not_applicable(
                 f"its bound was chosen on {entry.calibrated_on!r} and this run uses {run.data_name!r}; "
@@ -141,6 +143,14 @@ def judge_entry(entry: CheckEntry, run: Run) -> Outcome:
             abort=True,
         )
     return outcome
+
+
+def _unknown_data(entry: CheckEntry, run: Run) -> Outcome:
+    """A measurement on data without a name is neither a pass nor a fail of a bound that was chosen on others."""
+    outcome = judge(entry.check, run)
+    if outcome.finding is None:
+        return outcome
+    return error(f"its bound was chosen on {entry.calibrated_on!r} and this run does not say what its data are")
 
 
 def as_expected(entry: CheckEntry, outcome: Outcome, message: str) -> Outcome:

@@ -39,7 +39,8 @@ def failure_text(entry: CheckEntry, outcome: Outcome, trial: Trial) -> FailureTe
     """Everything to say about a check that did not pass; a cause that was told with another is only named."""
     path = trial.plan.suite.path
     if trial.problem is not None and outcome.status is Status.ERROR:
-        kept = [f"run   {_short(trial.run.path)}"] if trial.run.path and trial.run.events else ["Nothing was trained."]
+        kept = [] if trial.run.step else ["Nothing was trained."]
+        kept += [f"run   {_short(trial.run.path)}"] if trial.run.path else []
         return FailureText(str(trial.problem), kept, path, entry.line)
     headline = outcome.sentence()
     if outcome.status is Status.ERROR:
@@ -90,7 +91,7 @@ def _cause(entry: CheckEntry, trial: Trial) -> list[str]:
     found = _diagnoses(trial)
     if found:
         return ["", *found[0].lines()]
-    causes = usual_causes(type(entry.check))
+    causes = usual_causes(type(entry.check)) if entry.expect is None else ()
     return ["", "usual causes", *(f"  - {cause}" for cause in causes)] if causes else []
 
 
