@@ -143,7 +143,7 @@ def _manifest(path: Path) -> dict[str, Any]:
     if not place.is_file():
         kind = "a folder without it" if path.is_dir() else "no such folder"
         raise InputError(path, f"expected a checkpoint with a {MANIFEST}, got {kind}")
-    raw = _bytes(place, MAX_MANIFEST)
+    raw = read_file(place, MAX_MANIFEST)
     try:
         body = json.loads(raw)
         claimed = body.pop("sha256")
@@ -167,14 +167,18 @@ def _verified(path: Path, entry: Mapping[str, Any]) -> bytes:
         raise InputError(path, "expected a file, got none", fix=_CORRUPT)
     if size != entry["bytes"]:
         raise InputError(path, f"expected {entry['bytes']:,} bytes, got {size:,}: changed or cut off", fix=_CORRUPT)
-    data = _bytes(path, MAX_FILE)
+    data = read_file(path, MAX_FILE)
     if sha256(data) != entry["sha256"]:
         raise InputError(path, "does not match the sha256 in its manifest: it was changed", fix=_CORRUPT)
     return data
 
 
-def _bytes(path: Path, limit: int) -> bytes:
-    """The content of a plain file of at most ``limit`` bytes; links are not followed."""
+def read_file(path: Path, limit: int) -> bytes:
+    """The content of a plain file of at most ``limit`` bytes; links are not followed.
+
+    Raises:
+        InputError: it cannot be read or is larger.
+    """
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
         with os.fdopen(handle, "rb") as file:

@@ -1,0 +1,129 @@
+"""Prediction with a trained model: a checkpoint or an exported artefact; numpy or torch in, the same out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lvmcheck.errors import InputError
+from models import artefact
+from models.checkpoint import published
+from models.reload import load_model
+from models.vector_model import VectorModel
+
+Vectors = TypeVar("Vectors", Tensor, NDArray[Any])
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A model that only predicts: in evaluation mode, without gradients, for contexts as long and wide as it was
+    trained on.
+
+    Attributes:
+        kind: of model. width: D. context: T. device: where it computes.
+        run: context [B, T, D] on the device to prediction [B, D] at unit length.
+        source: the file or folder it came from.
+    """
+
+    kind: str
+    width: int
+    context: int
+    device: torch.device
+    run: Callable[[Tensor], Tensor]
+    source: Path
+
+    @classmethod
+    def load(cls, path: Path | str, device: torch.device | str = "cpu") -> Predictor:
+        """From a checkpoint, a run directory (its best checkpoint) or an artefact of :func:`export` (``.pt2``).
+
+        Raises:
+            InputError: none of these, or changed, or of another class, width or format.
+        """
+        where = Path(path)
+        if where.suffix == artefact.SUFFIX:
+            program, about = artefact.read(where)
+            if torch.device(device).type != "cpu":
+                raise InputError(where, f"an artefact runs on the CPU, got device {str(device)!r}", key="device")
+            return cls(about.kind, about.width, about.context, torch.device("cpu"), program, where)
+        chosen = _best(where)
+        model, checkpoint = load_model(chosen, device)
+        _, steps, width = checkpoint.probe["input"].shape
+        return cls(checkpoint.about.kind, width, steps, torch.device(device), model, chosen)
+
+    def __call__(self, context: Vectors) -> Vectors:
+        """Predictions [B, D] at unit length for contexts [B, T, D], or [D] for one context [T, D].
+
+        Computed in float32. A tensor comes back on the device it came from, an array as an array, both as float32.
+
+        Raises:
+            InputError: another shape or type, or numbers that are not finite.
+        """
+        given = self._tensor(context) if isinstance(context, np.ndarray) else context
+        x = self._checked(given)
+        with torch.inference_mode():
+            predicted = self.run(x).to(given.device)
+        prediction = (predicted if given.ndim == 3 else predicted[0]).clone()
+        return prediction.numpy() if isinstance(context, np.ndarray) else prediction
+
+    def _tensor(self, array: NDArray[Any]) -> Tensor:
+        """The array as a tensor, in memory that torch can use: native byte order, contiguous, writable."""
+        if array.dtype.kind != "f" or array.dtype.itemsize > 8:
+            raise self._not_floating(str(array.dtype))
+        native = array.dtype.newbyteorder("=")
+        return torch.from_numpy(np.require(array, dtype=native, requirements=["C", "W"]))
+
+    def _not_floating(self, got: str) -> InputError:
+        return InputError(f"model {self.kind}", f"expected a context of float16, float32 or float64, got {got}")
+
+    def _checked(self, given: Tensor) -> Tensor:
+        """[B, T, D] in float32 on the device."""
+        wanted = [self.context, self.width]
+        if given.ndim not in (2, 3) or list(given.shape[-2:]) != wanted:
+            problem = f"expected a context [B, {self.context}, {self.width}], got {list(given.shape)}"
+            raise InputError(f"model {self.kind}", problem)
+        if not given.is_floating_point():
+            raise self._not_floating(str(given.dtype).removeprefix("torch."))
+        x = given.detach().reshape(-1, *wanted).to(self.device, torch.float32)
+        finite = x.isfinite().flatten(1).all(dim=1)
+        if not finite.all():
+            row = int((~finite).nonzero()[0])
+            raise InputError(f"model {self.kind}", "expected finite numbers, got NaN or infinity", key=f"context {row}")
+        return x
+
+
+def export(source: Path | str | VectorModel, to: Path | str, *, context: int | None = None) -> Predictor:
+    """Writes a ``torch.export`` artefact (``name.pt2``) and JSON beside it, and loads it back.
+
+    Args:
+        source: a checkpoint or run directory, or a model.
+        to: where the artefact goes.
+        context: T; known from a checkpoint, needed for a model.
+
+    Raises:
+        InputError: as :meth:`Predictor.load` and :func:`models.artefact.write`, or a model without ``context``.
+    """
+    target = Path(to)
+    if isinstance(source, VectorModel):
+        if context is None:
+            raise InputError("export", "expected the context length of a model that is no checkpoint, got none")
+        kind, width, steps, model = source.kind, source.input_dim, context, cast(nn.Module, source)
+    else:
+        loaded = Predictor.load(source)
+        if loaded.source.suffix == artefact.SUFFIX:
+            raise InputError(loaded.source, "expected a checkpoint, got an artefact")
+        kind, width, steps, model = loaded.kind, loaded.width, loaded.context, cast(nn.Module, loaded.run)
+    artefact.write(model, target, kind=kind, width=width, context=steps)
+    return Predictor.load(target)
+
+
+def _best(path: Path) -> Path:
+    """The newest best checkpoint of a run directory; any other path as it is."""
+    found = published(path / "checkpoints", "best") or published(path, "best")
+    return found[-1] if found else path
