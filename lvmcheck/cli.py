@@ -1,4 +1,4 @@
-"""``lvmcheck``: judge, diagnose and explain from the command line.
+"""``lvmcheck``: judge runs and data, diagnose and explain from the command line.
 
 Exit codes: 0 all passed, 1 something failed, 2 bad input, 3 internal error (141 when nobody reads what is printed).
 """
@@ -58,6 +58,17 @@ def parser() -> argparse.ArgumentParser:
     diagnose.add_argument("path", type=Path, help="a run directory")
     diagnose.add_argument("--json", action="store_true", help="causes as JSON")
     diagnose.set_defaults(command=run_diagnose)
+    gate = commands.add_parser("gate", help="judge data before training on them")
+    gate.add_argument("path", help="vectors: a folder, .npz, .npy, .parquet or .jsonl")
+    gate.add_argument("--reference", default="", metavar="PATH", help="a corpus that the data should contain")
+    gate.add_argument("--ood", action="append", default=[], metavar="PATH", help="an OOD set (may be repeated)")
+    gate.add_argument("--expected-articles", type=int, metavar="N", help="how many articles there should be")
+    gate.add_argument("--texts", default="", metavar="PATH", help="texts of the rows: .jsonl or .txt, gzipped or not")
+    gate.add_argument("--golden", default="", metavar="PATH", help="golden vectors: a folder or .npz")
+    gate.add_argument("--encoder", default="", metavar="NAME", help="what made the vectors, to encode texts again")
+    gate.add_argument("--context", type=int, default=5, metavar="N", help="chunks before the target (default: 5)")
+    gate.add_argument("--json", action="store_true", help="verdicts as JSON")
+    gate.set_defaults(command=run_gate)
     listing = commands.add_parser("list", help="what exists")
     listing.add_argument("what", choices=("checks", "causes"))
     listing.set_defaults(command=run_list)
@@ -87,18 +98,37 @@ def verdicts_of(options: argparse.Namespace) -> list[Verdict]:
 
 
 def run_check(options: argparse.Namespace) -> int:
-    found = verdicts_of(options)
-    if options.json:
+    return report(verdicts_of(options), as_json=options.json)
+
+
+def run_gate(options: argparse.Namespace) -> int:
+    from lvmcheck.gate import gate_data
+
+    keys = ("path", "ood", "reference", "texts", "golden", "encoder", "context")
+    config = {key: getattr(options, key) for key in keys}
+    run, found = gate_data(config, expected=options.expected_articles)
+    if not options.json:
+        print(f"{run.data_name}: {run.facts['train_windows']:,} windows to train on, split {run.facts['split']}")
+    return report(found, as_json=options.json, evidence=True)
+
+
+def report(found: list[Verdict], *, as_json: bool, evidence: bool = False) -> int:
+    """Print verdicts, one a line with the figures of the failed ones (or of all), and return the exit code."""
+    if as_json:
         print(json.dumps([verdict_json(verdict) for verdict in found], indent=1))
     else:
         for verdict in found:
             print(f"{MARKS[verdict.status]} {verdict.check}  {verdict.outcome.sentence()}")
+            finding = verdict.outcome.finding
+            if evidence and finding is not None:
+                shown = finding.evidence if verdict.status is Status.FAILED else finding.evidence[:1]
+                print("".join(f"    {line}\n" for line in shown), end="")
             asked = verdict.asked_for()
             if asked and verdict.status in (Status.FAILED, Status.ERROR):
                 print(f"    asked for in {asked}")
     bad = {Status.FAILED, Status.ERROR, Status.PENDING}
     if not any(verdict.status is Status.PASSED for verdict in found):
-        print("nothing passed: no check could be evaluated on this run", file=sys.stderr)
+        print("nothing passed: no check could be evaluated", file=sys.stderr)
         return FAILED
     return FAILED if any(verdict.status in bad for verdict in found) else PASSED
 

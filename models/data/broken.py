@@ -6,19 +6,30 @@ from dataclasses import replace
 
 import numpy as np
 
-from models.data.store import Corpus, Windows
+from models.data.store import NO_ARTICLE, Corpus, FloatArray, Windows
 
 NULL_GROUP = 0.805  # share of the 790k file's rows without an article id
+NOISE = 0.02  # length of the noise that makes a near-duplicate: cosine 0.9998
 
 
 def scrambled(corpus: Corpus, rng: np.random.Generator, share: float = NULL_GROUP) -> Corpus:
-    """The last ``share`` of the rows becomes one article (the null group) in random order."""
-    first = round(len(corpus) * (1.0 - share))
+    """The last ``share`` of the rows loses its article ids and its order."""
     order = np.arange(len(corpus))
-    rng.shuffle(order[first:])
+    rng.shuffle(order[round(len(corpus) * (1.0 - share)) :])
+    return replace(null_group(corpus, share), vectors=corpus.vectors[order])
+
+
+def null_group(corpus: Corpus, share: float = NULL_GROUP) -> Corpus:
+    """The last ``share`` of the rows has no article id, and is otherwise as it was."""
     article = corpus.article.copy()
-    article[first:] = article.max() + 1
-    return replace(corpus, vectors=corpus.vectors[order], article=article)
+    article[round(len(corpus) * (1.0 - share)) :] = NO_ARTICLE
+    return replace(corpus, article=article)
+
+
+def shuffled(corpus: Corpus, rng: np.random.Generator) -> Corpus:
+    """Every article keeps its chunks and loses their order."""
+    order = np.lexsort((rng.random(len(corpus)), corpus.article))
+    return replace(corpus, vectors=corpus.vectors[order], article=corpus.article[order])
 
 
 def articles_joined(corpus: Corpus) -> Corpus:
@@ -29,15 +40,28 @@ def articles_joined(corpus: Corpus) -> Corpus:
 def other_encoder(corpus: Corpus, rng: np.random.Generator) -> Corpus:
     """The same geometry in another vector space: every vector under one random rotation."""
     rotation = np.linalg.qr(rng.standard_normal((corpus.dim, corpus.dim)))[0].astype(np.float32)
-    rotated = corpus.vectors @ rotation
-    half = corpus.vectors.dtype == np.float16
-    return replace(corpus, vectors=rotated.astype(np.float16) if half else rotated.astype(np.float32))
+    return replace(corpus, vectors=like(corpus.vectors, corpus.vectors @ rotation))
 
 
 def zero_vectors(corpus: Corpus, rng: np.random.Generator, share: float = 0.02) -> Corpus:
     """A ``share`` of the rows, at least one, is zero."""
     vectors = corpus.vectors.copy()
     vectors[pick(len(corpus), share, rng)] = 0.0
+    return replace(corpus, vectors=vectors)
+
+
+def wrong_norm(corpus: Corpus, rng: np.random.Generator, mean: float = 3.1) -> Corpus:
+    """Every vector has a length of its own, ``mean`` on average with a deviation of a tenth."""
+    lengths = mean * (1.0 + 0.1 * rng.standard_normal((len(corpus), 1)))
+    return replace(corpus, vectors=like(corpus.vectors, corpus.vectors * lengths))
+
+
+def duplicated(corpus: Corpus, rng: np.random.Generator, share: float = 0.1, *, noise: float = 0.0) -> Corpus:
+    """A ``share`` of the rows becomes a copy of another row, with ``noise`` (its length) added, at unit length."""
+    rows = pick(len(corpus), 2 * share, rng)
+    copies, originals = rows[: len(rows) // 2], rows[len(rows) // 2 :][: len(rows) // 2]
+    vectors = corpus.vectors.copy()
+    vectors[copies] = noisy(corpus.vectors[originals], rng, noise)
     return replace(corpus, vectors=vectors)
 
 
@@ -49,7 +73,7 @@ def not_a_number(corpus: Corpus, rng: np.random.Generator, share: float = 0.002)
     return replace(corpus, vectors=vectors)
 
 
-def split_duplicated(train: Windows, validation: Windows) -> Windows:
+def split_duplicated(train: Windows, validation: Windows, rng: np.random.Generator, *, noise: float = 0.0) -> Windows:
     """Validation whose second half is replaced by the first windows of ``train`` (fewer where train is shorter).
 
     The copies are whole articles' rows put behind the validation rows, so that nothing but their content tells.
@@ -60,11 +84,24 @@ def split_duplicated(train: Windows, validation: Windows) -> Windows:
     corpus = validation.corpus
     joined = replace(
         corpus,
-        vectors=np.concatenate([corpus.vectors, train.corpus.vectors[rows].astype(corpus.vectors.dtype)]),
+        vectors=np.concatenate([corpus.vectors, noisy(train.corpus.vectors[rows], rng, noise)]),
         article=np.concatenate([corpus.article, train.corpus.article[rows] + corpus.article.max() + 1]),
     )
     index = np.concatenate([kept, place.reshape(copied, -1) + len(corpus)]).astype(np.int32)
     return Windows(joined, validation.context, index=index)
+
+
+def noisy(vectors: FloatArray, rng: np.random.Generator, noise: float) -> FloatArray:
+    """Unit vectors [n, D] with a random vector of length ``noise`` added to each, at unit length again."""
+    if not noise:
+        return vectors
+    moved = vectors + rng.standard_normal(vectors.shape) * (noise / np.sqrt(vectors.shape[1]))
+    return like(vectors, moved / np.linalg.norm(moved, axis=1, keepdims=True))
+
+
+def like(vectors: FloatArray, values: np.ndarray[tuple[int, ...], np.dtype[np.floating]]) -> FloatArray:
+    """``values`` in the type that ``vectors`` are stored in."""
+    return values.astype(np.float16) if vectors.dtype == np.float16 else values.astype(np.float32)
 
 
 def pick(rows: int, share: float, rng: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

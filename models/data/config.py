@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, get_type_hints
 
 from lvmcheck.errors import InputError, nearest
+from models.data.gates.beside import ENCODERS, Beside
 from models.data.readers.kind import folder_names, is_folder
 from models.data.recipes import BREAKAGES, RECIPES
 
@@ -53,6 +54,8 @@ class PathConfig:
         val_fraction: share of the windows held out.
         split_seed: which articles (or blocks, or windows) are held out; never the run's seed.
         ood: further paths, each an OOD set evaluated whole.
+        reference, texts, golden, encoder: what gates compare the data with (:class:`models.data.gates.beside.Beside`);
+            paths of a corpus that the data should contain, of the rows' texts and of golden vectors.
     """
 
     path: str
@@ -63,6 +66,14 @@ class PathConfig:
     val_fraction: float = 0.1
     split_seed: int = 0
     ood: tuple[str, ...] = ()
+    reference: str = ""
+    texts: str = ""
+    golden: str = ""
+    encoder: str = ""
+
+    @property
+    def beside(self) -> Beside:
+        return Beside(self.reference, self.texts, self.golden, self.encoder)
 
 
 @dataclass(frozen=True)
@@ -96,6 +107,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "split": SPLITS,
     "dtype": DTYPES,
     "broken": tuple(BREAKAGES),
+    "encoder": ("", *ENCODERS),
 }
 
 
@@ -133,7 +145,7 @@ def validate_data_config(config: Mapping[str, object], *, where: str | Path = "s
 def input_files(config: Mapping[str, object], *, where: str | Path = "suite") -> list[Path]:
     """The files whose content decides the data, sorted; for a run's cache key. The twin has none.
 
-    Files inside a folder are those that are read (vectors.npy, article.npy, sequences.npz); a path that does not
+    Files inside a folder are those that may be read (FOLDER_FILES, BESIDE_FILES); a path that does not
     exist is listed all the same, so that its appearance changes the key.
     """
     parsed = parse_data_config(config, where=where)
@@ -144,15 +156,22 @@ def input_files(config: Mapping[str, object], *, where: str | Path = "suite") ->
 
         return [Path(pydoc_data.__file__ or "").with_name("topics.py")]
     found: list[Path] = []
-    for place in (parsed.path, *parsed.ood):
+    beside = (parsed.reference, parsed.texts, parsed.golden)
+    for place in (parsed.path, *parsed.ood, *filter(None, beside)):
         path = Path(place)
-        inside = [path / name for name in FOLDER_FILES if name in folder_names(path)] if is_folder(path) else []
+        inside = (
+            [path / name for name in (*FOLDER_FILES, *BESIDE_FILES) if name in folder_names(path)]
+            if is_folder(path)
+            else []
+        )
         found += inside or [path]
     return sorted(set(found))
 
 
 FOLDER_FILES = ("vectors.npy", "article.npy", "sequences.npz")
 """What a folder of vectors may hold; only the first is required."""
+BESIDE_FILES = ("texts.jsonl.gz", "texts.jsonl", "texts.txt.gz", "texts.txt", "row.npy")
+"""What a folder of texts or golden vectors may hold besides."""
 
 
 def _value(where: str | Path, key: str, hint: object, value: object) -> object:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from models.data.config import PathConfig, TwinConfig, parse_data_config
 from models.data.figures import Fact, measure
+from models.data.gates.beside import Beside
+from models.data.gates.measure import gate_facts
 from models.data.hashing import digest
 from models.data.parts import Parts
 from models.data.store import Windows
@@ -19,7 +21,7 @@ DEFAULT_CACHE = Path(".lvmcheck") / "cache"
 class Dataset:
     """Training epochs, validation and OOD sets of one source, with the figures they are judged against."""
 
-    def __init__(self, source: str, parts: Parts) -> None:
+    def __init__(self, source: str, parts: Parts, beside: Beside | None = None) -> None:
         self.source = source
         self.name = parts.name
         self.split = parts.split
@@ -29,6 +31,7 @@ class Dataset:
         self.dim = parts.validation.dim
         self.context = parts.validation.context
         self._parts = parts
+        self._beside = beside or Beside()
         self._held: tuple[int, Windows] | None = None
 
     def train_epoch(self, epoch: int) -> Windows:
@@ -46,13 +49,15 @@ class Dataset:
         return digest(self.validation, self.train_epoch(1), *(self.ood[name] for name in sorted(self.ood)))
 
     def facts(self) -> dict[str, Fact]:
-        """Sizes and baselines (:func:`models.data.figures.measure`), measured once."""
+        """Sizes and baselines (:func:`models.data.figures.measure`) and gates, measured once."""
         return dict(self._facts)
 
     @cached_property
     def _facts(self) -> dict[str, Fact]:
         named: dict[str, Fact] = {"name": self.name, "source": self.source, "split": self.split}
-        return named | measure(self.train_epoch(1), self.validation, self.ood, self._parts.optimal)
+        train = self.train_epoch(1)
+        named |= measure(train, self.validation, self.ood, self._parts.optimal)
+        return named | gate_facts(train, self._parts, self._beside)
 
 
 def open_data(config: Mapping[str, object], *, seed: int, cache: Path | None = None) -> Dataset:
@@ -73,5 +78,5 @@ def open_data(config: Mapping[str, object], *, seed: int, cache: Path | None = N
     from models.data.stored import open_path, open_text
 
     if isinstance(parsed, PathConfig):
-        return Dataset("path", open_path(parsed))
+        return Dataset("path", open_path(parsed), parsed.beside)
     return Dataset("text", open_text(parsed, cache or DEFAULT_CACHE))

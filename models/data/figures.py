@@ -12,7 +12,7 @@ from models.data.baselines import SCORE_CAP, LinearMixture, Predict, sample
 from models.data.split import leak
 from models.data.store import Corpus, Rows, Windows
 
-Fact = float | int | str | list[float]
+Fact = float | int | str | list[float] | list[int] | list[str]
 
 
 def sizes(prefix: str, windows: Windows) -> dict[str, Fact]:

@@ -20,6 +20,9 @@ class Parts:
         validation, ood: evaluated as they are.
         notes: what a reader of the result has to know.
         optimal: the best possible predictor of "validation" or of an OOD set's name, where it is known.
+        grouped: what the articles of the rows are (:class:`models.data.readers.loaded.Loaded`).
+        whole: all windows of the source, where train and validation were parted from them here.
+        left_article: windows that the source lists although they leave their article; they are not used.
     """
 
     name: str
@@ -29,3 +32,6 @@ class Parts:
     ood: Mapping[str, Windows] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     optimal: Mapping[str, Predict] = field(default_factory=dict)
+    grouped: str = "article"
+    whole: Windows | None = None
+    left_article: int = 0

@@ -90,10 +90,19 @@ class Breakage:
 
 BREAKAGES: dict[str, Breakage] = {
     "scrambled": Breakage("80.5 % of the rows lose their article id and their order (the 790k file)"),
+    "null_group": Breakage("80.5 % of the rows lose their article id and keep their order"),
+    "shuffled": Breakage("the chunks of every article are in random order (a sort key with ties)"),
     "articles_joined": Breakage("windows cross article boundaries (every 'N - 5' file)"),
     "split_duplicated": Breakage("half of the validation windows are training windows", "validation"),
+    "split_near_duplicated": Breakage(
+        "half of the validation windows are training windows with a little noise", "validation"
+    ),
+    "easier_validation": Breakage("validation articles keep to their subject more than training ones", "validation"),
     "other_encoder": Breakage("OOD vectors come from another encoder: a random rotation", "ood"),
     "zero_vectors": Breakage("one row in fifty is zero (failed encodes)"),
+    "wrong_norm": Breakage("vectors were stored before they were divided by their length: 3.1 on average"),
+    "duplicated": Breakage("one row in ten is a copy of another row"),
+    "near_duplicated": Breakage("one row in ten is another row with a little noise"),
     "nan": Breakage("one row in five hundred holds a NaN"),
 }
 """What data.broken may name."""

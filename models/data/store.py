@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float32] | NDArray[np.float16]
 """What a corpus may be stored in; batches always come out in float32."""
 Rows = NDArray[np.int32]
+NO_ARTICLE = -1
+"""Article of a row whose source has no id for it; such rows count as one article where windows are made."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Corpus:
     Attributes:
         name: what the corpus is called in reports.
         vectors: [M, D] float32 or float16, in memory or memory-mapped; unit rows.
-        article: [M] int32; the rows of one article are one contiguous run.
+        article: [M] int32; the rows of one article are one contiguous run; ``NO_ARTICLE`` where there is no id.
     """
 
     name: str

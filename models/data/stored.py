@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from lvmcheck.errors import InputError
 from models.data.config import PathConfig, TextConfig
 from models.data.parts import Parts
@@ -20,14 +22,14 @@ from models.data.split import Split, at_random, by_article, in_blocks, leak
 from models.data.store import Windows
 
 
-def open_path(config: PathConfig) -> Parts:
-    """The vectors at ``config.path`` as parts of a dataset, with every OOD path beside them."""
+def open_path(config: PathConfig, *, strict: bool = True) -> Parts:
+    """The vectors at ``config.path`` as parts of a dataset, with every OOD path beside them; ``strict`` as in read."""
     path = Path(config.path)
-    loaded = read(path, config.context)
+    loaded = read(path, config.context, strict=strict)
     ood: dict[str, Windows] = {}
     notes: list[str] = []
     for other in map(Path, config.ood):
-        read_ood = read(other, config.context)
+        read_ood = read(other, config.context, strict=strict)
         if read_ood.windows.dim != loaded.windows.dim:
             raise InputError(
                 other, f"vectors have {read_ood.windows.dim} dimensions; expected {loaded.windows.dim}, as in {path}"
@@ -35,7 +37,7 @@ def open_path(config: PathConfig) -> Parts:
         name = _unique(_name(other), ood)
         ood[name] = read_ood.windows
         notes += [f"OOD {name}: {note}" for note in read_ood.notes]
-    return divide(config.name or _name(path), path, loaded, config, ood=ood, notes=tuple(notes))
+    return divide(config.name or _name(path), path, loaded, config, ood=ood, notes=tuple(notes), strict=strict)
 
 
 def open_text(config: TextConfig, cache: Path) -> Parts:
@@ -44,20 +46,24 @@ def open_text(config: TextConfig, cache: Path) -> Parts:
     return divide("pydoc_topics", cache / "text", loaded, config, ood={})
 
 
-def read(path: Path, context: int) -> Loaded:
-    """Read whatever lies at ``path``: a folder, or a file of the kind its first bytes tell."""
+def read(path: Path, context: int, *, strict: bool = True) -> Loaded:
+    """Read whatever lies at ``path``: a folder, or a file of the kind its first bytes tell.
+
+    Faulty vectors (non-finite, zero, off unit length) are refused where ``strict``, else left for gates to measure.
+    """
     if is_folder(path):
-        return read_folder(path, context)
+        return read_folder(path, context, strict=strict)
     kind = kind_of(path)
     if kind == "npy":
-        return read_single(path, context)
+        return read_single(path, context, strict=strict)
     if kind == "parquet":
-        return read_parquet(path, context)
+        return read_parquet(path, context, strict=strict)
     if kind == "json":
-        return read_jsonl(path, context)
+        return read_jsonl(path, context, strict=strict)
     expect(path, "zip")
     with Archive(path) as archive:
-        return read_windows(archive, context) if is_windows(archive) else read_store(archive, context)
+        reader = read_windows if is_windows(archive) else read_store
+        return reader(archive, context, strict=strict)
 
 
 def divide(
@@ -68,15 +74,19 @@ def divide(
     *,
     ood: dict[str, Windows],
     notes: tuple[str, ...] = (),
+    strict: bool = True,
 ) -> Parts:
-    """Split as configured, as far as the data allow; the name of the split says what was really done."""
+    """Split as configured, as far as the data allow; the name of the split says what was really done.
+
+    One article alone is refused where ``strict``, else split in blocks.
+    """
     if loaded.validation is not None:
         train, validation, kind = loaded.windows, loaded.validation, "recorded"
         said: tuple[str, ...] = (
             f"split as recorded in the file: {leak(train, validation):.1%} of the validation targets are in train",
         )
     else:
-        kind, split = _split(place, loaded, config)
+        kind, split = _split(place, loaded, config, strict)
         train, validation, said = split.train, split.validation, split.notes
     if not len(train) or not len(validation):
         raise InputError(
@@ -92,16 +102,20 @@ def divide(
         validation=validation,
         ood=ood,
         notes=(*loaded.notes, *said, *notes),
+        grouped=loaded.grouped,
+        whole=loaded.windows if loaded.validation is None else None,
+        left_article=loaded.left_article,
     )
 
 
-def _split(place: Path, loaded: Loaded, config: PathConfig | TextConfig) -> tuple[str, Split]:
+def _split(place: Path, loaded: Loaded, config: PathConfig | TextConfig, strict: bool) -> tuple[str, Split]:
     windows, fraction, seed = loaded.windows, config.val_fraction, config.split_seed
     if len(windows) < 2:
         raise InputError(place, f"{len(windows)} window; expected at least 2, one to train on and one to validate")
     if config.split == "random":
         return "random", at_random(windows, fraction, seed)
-    if config.split == "blocks" or not loaded.grouped:
+    alone = not strict and len(np.unique(windows.articles())) < 2
+    if config.split == "blocks" or not loaded.grouped or alone:
         return "blocks", in_blocks(windows, fraction, seed)
     try:
         split = by_article(windows, fraction, seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,7 +18,21 @@ from models.data.twin import OptimalPredictor, Space, draw_corpus, stream
 
 OOD_NAME = "coherent"
 """The twin's OOD set: articles that keep to their subject more than the training ones."""
-_CHANGES_THE_PROCESS = {"scrambled", "articles_joined", "zero_vectors", "nan"}
+_KEEPS_VALIDATION = {"other_encoder", "wrong_norm", "split_duplicated", "split_near_duplicated"}
+
+
+FAULTS: dict[str, Callable[[Corpus, np.random.Generator], Corpus]] = {
+    "scrambled": broken.scrambled,
+    "null_group": lambda corpus, _: broken.null_group(corpus),
+    "shuffled": broken.shuffled,
+    "articles_joined": lambda corpus, _: broken.articles_joined(corpus),
+    "duplicated": broken.duplicated,
+    "near_duplicated": lambda corpus, rng: broken.duplicated(corpus, rng, noise=broken.NOISE),
+    "wrong_norm": broken.wrong_norm,
+    "zero_vectors": broken.zero_vectors,
+    "nan": broken.not_a_number,
+}
+"""Faults of train and validation corpora, in the order in which they are put in."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +57,14 @@ class Twin:
 
     @cached_property
     def validation(self) -> Windows:
-        windows = self._windows(self.recipe.shares, self.config.val_sequences, "validation")
-        return broken.split_duplicated(self.train(1), windows) if self._has("split_duplicated") else windows
+        shares = self.recipe.ood if self._has("easier_validation") else self.recipe.shares
+        windows = self._windows(shares, self.config.val_sequences, "validation")
+        rng = stream(self.config.recipe, "broken", "split")
+        if self._has("split_duplicated"):
+            windows = broken.split_duplicated(self.train(1), windows, rng)
+        if self._has("split_near_duplicated"):
+            windows = broken.split_duplicated(self.train(1), windows, rng, noise=broken.NOISE)
+        return windows
 
     @cached_property
     def ood(self) -> dict[str, Windows]:
@@ -57,7 +78,7 @@ class Twin:
     def optimal(self) -> dict[str, Predict]:
         """The conditional means, for the sets whose process is the recipe's own."""
         known: dict[str, Predict] = {}
-        if not _CHANGES_THE_PROCESS & set(self.config.broken):
+        if set(self.config.broken) <= _KEEPS_VALIDATION:
             known["validation"] = OptimalPredictor(self.space, self.recipe.shares, self.config.context).predict
         if self.ood and not self._has("other_encoder"):
             known[OOD_NAME] = OptimalPredictor(self.space, self.recipe.ood, self.config.context).predict
@@ -75,14 +96,9 @@ class Twin:
     def _windows(self, shares: Shares, count: int, *purpose: int | str) -> Windows:
         corpus = self._draw(shares, count, *purpose)
         rng = stream(self.config.recipe, "broken", *purpose)
-        if self._has("scrambled"):
-            corpus = broken.scrambled(corpus, rng)
-        if self._has("articles_joined"):
-            corpus = broken.articles_joined(corpus)
-        if self._has("zero_vectors"):
-            corpus = broken.zero_vectors(corpus, rng)
-        if self._has("nan"):
-            corpus = broken.not_a_number(corpus, rng)
+        for name, fault in FAULTS.items():
+            if self._has(name):
+                corpus = fault(corpus, rng)
         # Joined articles hold more windows than were asked for.
         return sample(corpus.windows(self.config.context), count)
 

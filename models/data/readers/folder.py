@@ -20,32 +20,33 @@ from models.data.store import Corpus, FloatArray
 VECTORS, ARTICLE, SEQUENCES = FOLDER_FILES
 
 
-def read_folder(folder: Path, context: int) -> Loaded:
+def read_folder(folder: Path, context: int, *, strict: bool = True) -> Loaded:
     """The folder's windows: those that sequences.npz lists, else every window inside an article."""
     names = folder_names(folder)
     if VECTORS not in names:
         held = ", ".join(names[:8]) or "nothing"
         raise InputError(folder, f"folder without {VECTORS}; it holds {held}", fix=nearest(VECTORS, names))
-    vectors, notes = read_vectors(folder / VECTORS)
+    vectors, notes = read_vectors(folder / VECTORS, strict=strict)
     if ARTICLE not in names:
         return _without_articles(folder, vectors, context, notes)
     article = read_integers(folder / ARTICLE, len(vectors))
     corpus = Corpus(folder.name, vectors, codes(article))
     windows = whole_articles(corpus, context, folder)
+    left = 0
     if SEQUENCES in names:
         with Archive(folder / SEQUENCES) as archive:
-            windows, more = chosen_windows(archive, windows)
+            windows, left, more = chosen_windows(archive, windows)
         notes += more
-    return Loaded(windows, "article", notes=notes)
+    return Loaded(windows, "article", notes=notes, left_article=left)
 
 
-def read_single(path: Path, context: int) -> Loaded:
+def read_single(path: Path, context: int, *, strict: bool = True) -> Loaded:
     """One .npy of vectors without article ids."""
-    vectors, notes = read_vectors(path)
+    vectors, notes = read_vectors(path, strict=strict)
     return _without_articles(path, vectors, context, notes)
 
 
-def read_vectors(path: Path) -> tuple[FloatArray, tuple[str, ...]]:
+def read_vectors(path: Path, *, strict: bool = True) -> tuple[FloatArray, tuple[str, ...]]:
     """[M, D] vectors, memory-mapped in float16 and float32; float64 is loaded as float32."""
     header = open_npy(path)
     header.require(path, "vectors", "f", (None, None), "[M, D] float32 or float16")
@@ -56,7 +57,8 @@ def read_vectors(path: Path) -> tuple[FloatArray, tuple[str, ...]]:
         check_memory(path, 4 * header.shape[0] * header.shape[1])
         notes = (f"{path.name}: float64 read as float32",)
         mapped = narrow(mapped)
-    scan_rows(mapped, path, "vectors")
+    if strict:
+        scan_rows(mapped, path, "vectors")
     return mapped, notes
 
 

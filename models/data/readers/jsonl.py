@@ -17,13 +17,13 @@ LINE_LIMIT = 2**20  # bytes; 16,384 dimensions with 24 characters each stay well
 BLOCK = 1024
 
 
-def read_jsonl(path: Path, context: int) -> Loaded:
+def read_jsonl(path: Path, context: int, *, strict: bool = True) -> Loaded:
     """The windows of a JSONL file; article ids are integers or strings, other keys are ignored.
 
     Raises:
         InputError: with the line number, for anything but such a line.
     """
-    table = Table(path)
+    table = Table(path, strict=strict)
     vectors: list[NDArray[np.float32]] = []
     articles: list[int | str] = []
     with path.open("rb") as file:

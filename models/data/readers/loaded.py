@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lvmcheck.errors import InputError
-from models.data.store import Corpus, FloatArray, Rows, Windows
+from models.data.store import NO_ARTICLE, Corpus, FloatArray, Rows, Windows
 
 NORM_TOLERANCE = 1e-2
 DIM_LIMIT = 16_384
@@ -29,24 +29,28 @@ class Loaded:
         validation: the file's own validation windows.
         grouped: what ``corpus.article`` means: "article", "shared_chunks" (windows with a chunk in common have the
             same number) or "" (nothing is known).
+        left_article: windows that the file lists although they leave their article; they are not among ``windows``.
     """
 
     windows: Windows
     grouped: str
     validation: Windows | None = None
     notes: tuple[str, ...] = ()
+    left_article: int = 0
 
 
 @dataclass
 class Scan:
     """Running check of vector blocks: non-finite values, zero vectors and lengths off 1, with the first place of each.
 
-    ``axes`` names the indices of a vector in the file, e.g. ("row",) or ("row", "ctx").
+    ``axes`` names the indices of a vector in the file, e.g. ("row",) or ("row", "ctx"). One that is not ``strict``
+    lets faulty vectors through: gates measure them instead.
     """
 
     where: Path
     key: str
     axes: tuple[str, ...] = ("row",)
+    strict: bool = True
     vectors: int = 0
     nonfinite: int = 0
     zero: int = 0
@@ -58,6 +62,8 @@ class Scan:
 
     def add(self, block: NDArray[np.floating], at: int) -> None:
         """Look at ``block`` [n, ..., D], whose first row is row ``at`` of the file."""
+        if not self.strict:
+            return
         wide = narrow(block)
         with np.errstate(over="ignore", invalid="ignore"):
             squares = np.einsum("...d,...d->...", wide, wide, dtype=np.float64)
@@ -157,9 +163,28 @@ def available_memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+NULL_NAMES = ("", "null", "none", "nan", "n/a", "unknown")
+"""What exporters write for a missing article id, in any case."""
+
+
 def codes(ids: NDArray[np.generic] | list[str]) -> Rows:
-    """Article ids of any kind as numbers 0, 1, 2, ... in sorted order of the ids: [M] int32."""
-    return np.unique(np.asarray(ids), return_inverse=True)[1].reshape(-1).astype(np.int32)
+    """Article ids of any kind as numbers 0, 1, 2, ... in sorted order of the ids, ``NO_ARTICLE`` for none: [M] int32.
+
+    No article is a negative number, the largest number of an integer type, or one of ``NULL_NAMES``.
+    """
+    values = np.asarray(ids)
+    known = ~no_article(values)
+    found = np.full(len(values), NO_ARTICLE, dtype=np.int32)
+    found[known] = np.unique(values[known], return_inverse=True)[1].reshape(-1)
+    return found
+
+
+def no_article(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which ids stand for a missing one, [M]."""
+    if values.dtype.kind in "iu":
+        missing: NDArray[np.bool_] = values == np.iinfo(values.dtype).max
+        return missing | (values < 0) if values.dtype.kind == "i" else missing
+    return np.isin(np.char.lower(np.char.strip(values.astype(str))), NULL_NAMES)
 
 
 def whole_articles(corpus: Corpus, context: int, where: Path) -> Windows:

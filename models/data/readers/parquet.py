@@ -14,7 +14,7 @@ from models.data.readers.table import Table
 BLOCK = 4096
 
 
-def read_parquet(path: Path, context: int) -> Loaded:
+def read_parquet(path: Path, context: int, *, strict: bool = True) -> Loaded:
     """The windows of a parquet file; article ids are integers or strings.
 
     Raises:
@@ -26,7 +26,7 @@ def read_parquet(path: Path, context: int) -> Loaded:
     except ImportError:
         problem = "is a parquet file, and pyarrow is not installed"
         raise InputError(path, problem, fix='Run pip install "lvmcheck[parquet]".') from None
-    table = Table(path)
+    table = Table(path, strict=strict)
     try:
         with pq.ParquetFile(path) as file:
             _check_columns(path, file.schema_arrow, pa)

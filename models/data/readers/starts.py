@@ -9,10 +9,10 @@ from models.data.readers.archive import Archive
 from models.data.store import Windows
 
 
-def chosen_windows(archive: Archive, windows: Windows) -> tuple[Windows, tuple[str, ...]]:
+def chosen_windows(archive: Archive, windows: Windows) -> tuple[Windows, int, tuple[str, ...]]:
     """Those of ``windows`` whose first row the archive lists under ``start`` or ``starts`` [N], in the listed order.
 
-    A listed window that would leave its article or the file is dropped, and the note says how many were.
+    A listed window that would leave its article or the file is dropped; their number is returned, and the note says it.
     """
     key = archive.find(("start", "starts"), "the first row of each window")
     archive.header(key).require(archive.path, key, "iu", (None,), "[N] integers, the first row of each window")
@@ -23,6 +23,6 @@ def chosen_windows(archive: Archive, windows: Windows) -> tuple[Windows, tuple[s
         raise InputError(archive.path, f"none of its {len(kept)} windows lies inside an article", key=key)
     chosen = Windows(windows.corpus, windows.context, starts=starts[kept].astype(np.int32))
     if kept.all():
-        return chosen, ()
+        return chosen, 0, ()
     dropped = int((~kept).sum())
-    return chosen, (f"{archive.path.name}: {dropped} of {len(kept)} windows leave their article: dropped",)
+    return chosen, dropped, (f"{archive.path.name}: {dropped} of {len(kept)} windows leave their article: dropped",)

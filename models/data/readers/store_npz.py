@@ -12,7 +12,7 @@ from models.data.store import Corpus, empty
 BLOCK = 4096
 
 
-def read_store(archive: Archive, context: int) -> Loaded:
+def read_store(archive: Archive, context: int, *, strict: bool = True) -> Loaded:
     """The windows over the stored vectors; vectors are loaded as float32, or float16 where they are stored so."""
     path = archive.path
     header = archive.header("vectors")
@@ -26,13 +26,15 @@ def read_store(archive: Archive, context: int) -> Loaded:
     for block in archive.blocks("vectors", BLOCK):
         vectors[at : at + len(block)] = narrow(block, np.float16 if half else np.float32)
         at += len(block)
-    scan_rows(vectors, path, "vectors")
+    if strict:
+        scan_rows(vectors, path, "vectors")
     key = archive.find(("article",), "the article of each row; without it windows would cross articles")
     archive.header(key).require(path, key, "iu", (rows,), f"[{rows}] integers, one for each row of vectors")
     corpus = Corpus(path.stem, vectors, codes(archive.load(key)))
     windows = whole_articles(corpus, context, path)
     notes: tuple[str, ...] = ("vectors: float64 read as float32",) if header.dtype == np.float64 else ()
+    left = 0
     if "starts" in archive.keys or "start" in archive.keys:
-        windows, more = chosen_windows(archive, windows)
+        windows, left, more = chosen_windows(archive, windows)
         notes += more
-    return Loaded(windows, "article", notes=notes)
+    return Loaded(windows, "article", notes=notes, left_article=left)

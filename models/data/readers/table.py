@@ -15,9 +15,9 @@ from models.data.store import Corpus
 class Table:
     """Gathers blocks of one width; checks every vector as it comes and the memory before each block is kept."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, strict: bool = True) -> None:
         self.path = path
-        self._scan = Scan(path, "vector")
+        self._scan = Scan(path, "vector", strict=strict)
         self._blocks: list[NDArray[np.float32]] = []
         self._articles: list[int | str] = []
         self.dim = 0

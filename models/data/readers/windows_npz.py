@@ -55,7 +55,7 @@ class Pair:
         return cls(context_key, target_key, count, length, dim)
 
 
-def read_windows(archive: Archive, context: int) -> Loaded:
+def read_windows(archive: Archive, context: int, *, strict: bool = True) -> Loaded:
     """All windows of the file over one store of its distinct vectors.
 
     Args:
@@ -73,7 +73,7 @@ def read_windows(archive: Archive, context: int) -> Loaded:
         names = tuple("val_" + name for name in CONTEXTS), tuple("val_" + name for name in TARGETS)
         pairs.append(Pair.of(archive, *names, main))
     stored = stored_type(archive, pairs)
-    hashes = np.concatenate([_first_pass(archive, pair, stored) for pair in pairs])
+    hashes = np.concatenate([_first_pass(archive, pair, stored, strict) for pair in pairs])
     _, first, inverse = np.unique(hashes.ravel(), return_index=True, return_inverse=True)
     order = np.argsort(first, kind="stable")  # rows in the order in which the file first shows them
     place = np.empty(len(order), dtype=np.int32)
@@ -95,14 +95,14 @@ def stored_type(archive: Archive, pairs: list[Pair]) -> type[np.float16] | type[
     return np.float16 if kinds == {np.dtype(np.float16)} else np.float32
 
 
-def _first_pass(archive: Archive, pair: Pair, stored: type[np.floating]) -> NDArray[np.uint64]:
+def _first_pass(archive: Archive, pair: Pair, stored: type[np.floating], strict: bool) -> NDArray[np.uint64]:
     """Hash of every vector, [N, T+1], after checking all of them."""
     hashes = np.empty((pair.count, pair.length + 1), dtype=np.uint64)
     for key, columns, axes in (
         (pair.contexts, slice(0, -1), ("row", "ctx")),
         (pair.targets, slice(-1, None), ("row",)),
     ):
-        scan = Scan(archive.path, key, axes)
+        scan = Scan(archive.path, key, axes, strict)
         at = 0
         for raw in archive.blocks(key, BLOCK):
             block = narrow(raw, stored)
@@ -132,7 +132,9 @@ def _second_pass(
                 new = ~filled[rows]
                 vectors[rows[new]] = block[new]
                 filled[rows] = True
-                if not np.array_equal(vectors[rows], block):
+                if not np.array_equal(
+                    vectors[rows].view(np.uint8), block.view(np.uint8)
+                ):  # bits: NaN is not equal to itself
                     raise InputError(archive.path, "two different vectors have one 64-bit hash", key=key)
                 start += len(raw)
         at += pair.count

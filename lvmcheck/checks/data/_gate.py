@@ -1,0 +1,131 @@
+"""What all gates share: the facts under ``gate.``, parts of the data, and outcomes over several parts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from lvmcheck import events as ev
+from lvmcheck.check import Check
+from lvmcheck.finding import Finding, Outcome, error, failed, not_applicable, passed, pending
+from lvmcheck.run import Run
+
+Verdict = tuple[bool, Finding]
+
+
+class UnmeasuredError(Exception):
+    """A fact that a gate needs was not measured."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The recorded facts of the data; what is asked for and is not there raises :class:`UnmeasuredError`."""
+
+    known: Mapping[str, object]
+
+    def has(self, key: str) -> bool:
+        return key in self.known
+
+    def number(self, key: str) -> float:
+        """One number; NaN where the data say so."""
+        value = self.known.get(key)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise UnmeasuredError(f"{key!r} was not measured")
+        return float(value)
+
+    def numbers(self, key: str) -> list[float]:
+        """A list of at least one number."""
+        values = self.known.get(key)
+        if not isinstance(values, Sequence) or isinstance(values, str) or not values:
+            raise UnmeasuredError(f"{key!r} was not measured")
+        if any(isinstance(value, bool) or not isinstance(value, int | float) for value in values):
+            raise UnmeasuredError(f"{key!r} is not a list of numbers")
+        return [float(value) for value in values]
+
+    def text(self, key: str) -> str | None:
+        value = self.known.get(key)
+        return value if isinstance(value, str) else None
+
+    def parts(self, *, ood: bool = True) -> list[str]:
+        """The corpora measured: ``data``, or ``train`` and ``validation``; and ``ood.<name>``."""
+        values = self.known.get("gate.parts")
+        if not isinstance(values, Sequence) or isinstance(values, str):
+            raise UnmeasuredError("the gates were not measured: 'gate.parts' is missing")
+        found = [str(value) for value in values if ood or not str(value).startswith("ood.")]
+        if not found:
+            raise UnmeasuredError("the gates were measured on nothing: 'gate.parts' is empty")
+        return found
+
+    def share(self, part: str, count: str) -> float:
+        """A count of rows over all rows of the part."""
+        rows = self.number(f"gate.{part}.rows")
+        if not rows > 0:
+            raise UnmeasuredError(f"{said(part)} has no rows")
+        return self.number(f"gate.{part}.{count}") / rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate(Check):
+    """A check of the data, decided before the first step. Subclasses say what they judge in :meth:`gate`."""
+
+    metric_fields: ClassVar[tuple[str, ...]] = ()
+    optional: ClassVar[str] = ""
+    """What must be given besides the data; its reason for not being there is the fact ``gate.<optional>.skipped``."""
+
+    def due(self, epochs: int) -> int:  # noqa: ARG002 - decided before the first epoch
+        return 0
+
+    def gate(self, facts: Facts) -> Outcome:
+        """The answer; an unmeasured fact is an error."""
+        raise NotImplementedError
+
+    def judge(self, run: Run) -> Outcome:
+        if not run.of(ev.Data):
+            return error("the run records no facts about its data") if run.last_epoch else pending("awaits the data")
+        facts = Facts(run.facts)
+        skipped = facts.text(f"gate.{self.optional}.skipped") if self.optional else None
+        if skipped is not None:
+            return not_applicable(skipped)
+        try:
+            return self.gate(facts)
+        except UnmeasuredError as problem:
+            return error(str(problem))
+
+
+def said(part: str) -> str:
+    """A part in words."""
+    return f"OOD {part.removeprefix('ood.')}" if part.startswith("ood.") else "the data" if part == "data" else part
+
+
+def at_most(what: str, value: float, limit: float, evidence: Sequence[str] = ()) -> Verdict:
+    """Whether a number is at most ``limit``, with its finding; a NaN is not."""
+    finding = Finding(
+        what=what, measured=value, wanted=f"at most {limit:g}", margin=limit - value, evidence=tuple(evidence)
+    )
+    return value <= limit, finding
+
+
+def at_least(what: str, value: float, limit: float, evidence: Sequence[str] = ()) -> Verdict:
+    """Whether a number is at least ``limit``, with its finding; a NaN is not."""
+    finding = Finding(
+        what=what, measured=value, wanted=f"at least {limit:g}", margin=value - limit, evidence=tuple(evidence)
+    )
+    return value >= limit, finding
+
+
+def settle(verdicts: Sequence[Verdict]) -> Outcome:
+    """One outcome of several comparisons: the failed one that misses most, else the passed one that is nearest.
+
+    A failed comparison comes first however small its miss; NaN comes before all others.
+    """
+    if not verdicts:
+        return error("nothing was compared")
+    ok, finding = min(verdicts, key=lambda verdict: (verdict[0], _margin(verdict[1])))
+    return (passed if ok else failed)(finding, evaluated=len(verdicts))
+
+
+def _margin(finding: Finding) -> float:
+    margin = finding.margin
+    return -math.inf if margin is None or math.isnan(margin) else margin

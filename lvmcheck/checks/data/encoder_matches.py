@@ -1,0 +1,95 @@
+"""encoder_matches: stored golden vectors are what the corpus holds, and what the encoder gives today."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from lvmcheck.check import Case
+from lvmcheck.checks import _cases as made
+from lvmcheck.checks._epochs import check_number
+from lvmcheck.checks.data import _gate_cases as cases
+from lvmcheck.checks.data._gate import Facts, Gate, at_least, settle
+from lvmcheck.finding import Outcome, figure, not_applicable
+
+_COMPARED = {
+    "stored": "golden vectors against the rows of the corpus they are copies of",
+    "encoded": "golden vectors against their texts encoded again",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderMatches(Gate):
+    """Golden vectors have a cosine of at least `min_cosine` with their corpus rows and with their texts encoded again.
+
+    Golden vectors are a few vectors kept beside the encoder, with the rows of the corpus they are copies of, with their
+    texts, or both. Rows are compared where the rows are given; texts are encoded again (at most 48) where the encoder
+    is named (`data.encoder`, `--encoder`) and installed. Where neither can be done, the check is not applicable.
+
+    Why:
+    The same model behind two services (another pooling, another library) gave vectors with a cosine of 0.08 to each
+    other, and a whole data set was made with the wrong one. The ancestors' own fingerprint used Python's hash(), which
+    is salted in every process, so it could never be compared with a stored one.
+
+    Usual causes:
+    - Another build of the encoder, another pooling, or a missing normalisation.
+    - The corpus was encoded again and the golden vectors were not, or the other way round.
+    - The rows of the corpus have moved since the golden vectors were taken.
+
+    Fix:
+    Encode with the build that made the corpus, or encode everything again and take new golden vectors.
+
+    Healthy runs that must pass:
+    float16 storage and another processor, which move a cosine by less than 1e-5.
+
+    Source:
+    The ancestors' round-trip test: 0.076 with the wrong build, 0.63 to 0.85 with the right one.
+    """
+
+    optional: ClassVar[str] = "golden"
+
+    min_cosine: float = 0.999
+
+    def __post_init__(self) -> None:
+        check_number("min_cosine", self.min_cosine, -1, 1)
+
+    def gate(self, facts: Facts) -> Outcome:
+        count = facts.number("gate.golden.rows")
+        found = []
+        for name, what in _COMPARED.items():
+            key = f"gate.golden.{name}"
+            if facts.has(f"{key}_rows"):
+                least, mean = facts.number(f"{key}_least"), facts.number(f"{key}_mean")
+                shown = f"{figure(facts.number(f'{key}_rows'))} compared, mean cosine {figure(mean)}"
+                found.append(at_least(f"least cosine of {what}", least, self.min_cosine, [shown]))
+        if not found:
+            return not_applicable(
+                f"the {figure(count)} golden vectors name no rows of the corpus, and no encoder is named to encode "
+                "their texts again"
+            )
+        return settle(found)
+
+
+_CHECK = EncoderMatches()
+PASSES: Sequence[Case] = (
+    made.case("copies_of_rows", _CHECK, cases.run()),
+    made.case(
+        "encoded_again",
+        _CHECK,
+        cases.run({"gate.golden.encoded_rows": 48, "gate.golden.encoded_mean": 1.0, "gate.golden.encoded_least": 1.0}),
+    ),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "another_build",
+        _CHECK,
+        cases.run(
+            {"gate.golden.encoded_rows": 48, "gate.golden.encoded_mean": 0.076, "gate.golden.encoded_least": -0.02}
+        ),
+        ("encoded again", "0.076"),
+    ),
+    made.case("rows_have_moved", _CHECK, cases.run({"gate.golden.stored_least": 0.3}), ("rows of the corpus",)),
+    made.case("not_a_number", _CHECK, cases.run({"gate.golden.stored_least": math.nan}), ("NaN",)),
+)

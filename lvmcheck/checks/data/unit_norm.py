@@ -1,0 +1,75 @@
+"""unit_norm: stored vectors have length 1."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.check import Case
+from lvmcheck.checks import _cases as made
+from lvmcheck.checks._epochs import check_number
+from lvmcheck.checks.data import _gate_cases as cases
+from lvmcheck.checks.data._gate import Facts, Gate, at_most, said, settle
+from lvmcheck.finding import Outcome, figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitNorm(Gate):
+    """At most `max_share` of the rows of any corpus are longer or shorter than 1 by more than 0.01.
+
+    Every row is read; zero and non-finite rows have gates of their own.
+
+    Why:
+    Losses, baselines and the identity of validation loss and cosine hold for unit vectors. Vectors of length 3 weigh
+    nine times as much in the MSE as vectors of length 1, and a mean of context is drawn to the longest chunk. The
+    ancestors compared sets whose lengths they had measured only on average: a mean of 1 says nothing about one row.
+
+    Usual causes:
+    - The encoder's raw output was stored, before it was divided by its length.
+    - Vectors were averaged or interpolated and not normalised again.
+    - Another encoder, which does not normalise, made some of the rows.
+
+    Fix:
+    Divide every vector by its length before saving.
+
+    Healthy runs that must pass:
+    float16 storage, whose rounding moves lengths by up to 3e-4.
+
+    Source:
+    The ancestors' vectors (norm 1.000000, deviation below 1e-6); the model whose outputs had norm 27 on October 12.
+    """
+
+    max_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_number("max_share", self.max_share, 0, 1)
+
+    def gate(self, facts: Facts) -> Outcome:
+        found = []
+        for part in facts.parts():
+            low, mean, high = (figure(facts.number(f"gate.{part}.norm_{name}")) for name in ("low", "mean", "high"))
+            worst = figure(facts.number(f"gate.{part}.norm_deviation"))
+            evidence = [f"lengths {low} to {high}, mean {mean}; largest deviation {worst}"]
+            if facts.has(f"gate.{part}.first_off_norm_row"):
+                evidence.append(f"first: row {figure(facts.number(f'gate.{part}.first_off_norm_row'))}")
+            share = facts.share(part, "off_norm_rows")
+            found.append(at_most(f"share of rows off unit length in {said(part)}", share, self.max_share, evidence))
+        return settle(found)
+
+
+_CHECK = UnitNorm()
+PASSES: Sequence[Case] = (
+    made.case("wikitext", _CHECK, cases.run()),
+    made.case("twin", _CHECK, cases.run(facts=cases.TWIN)),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "raw_output",
+        _CHECK,
+        cases.run({"gate.data.off_norm_rows": 43_387, "gate.data.norm_mean": 3.1}),
+        ("mean 3.1", "at most 0"),
+    ),
+    made.case("one_row", _CHECK, cases.run({"gate.data.off_norm_rows": 1, "gate.data.first_off_norm_row": 9})),
+    made.case("not_a_number", _CHECK, cases.run({"gate.data.off_norm_rows": math.nan}), ("NaN",)),
+)

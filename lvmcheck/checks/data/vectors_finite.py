@@ -1,0 +1,73 @@
+"""vectors_finite: no stored vector holds a NaN or an infinity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.check import Case
+from lvmcheck.checks import _cases as made
+from lvmcheck.checks._epochs import check_number
+from lvmcheck.checks.data import _gate_cases as cases
+from lvmcheck.checks.data._gate import Facts, Gate, at_most, said, settle
+from lvmcheck.finding import Outcome, figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorsFinite(Gate):
+    """At most `max_share` of the rows of any corpus (train, validation, OOD) hold a NaN or an infinity.
+
+    Every row is read.
+
+    Why:
+    One NaN in a batch makes the loss NaN, every gradient NaN and the weights NaN for ever, at a step that depends on
+    the shuffle. Found beforehand it is one row to encode again.
+
+    Usual causes:
+    - The encoder overflowed in float16.
+    - A division by the length of a zero vector.
+    - A damaged or half-written file.
+
+    Fix:
+    Encode the rows again, or leave the windows that touch them out; the first such row is named.
+
+    Healthy runs that must pass:
+    Values near the limits of float32 whose squares overflow: they are finite (unit_norm refuses them).
+
+    Source:
+    Fault list of the ancestors: NaN/Inf among the vectors of an OOD set.
+    """
+
+    max_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_number("max_share", self.max_share, 0, 1)
+
+    def gate(self, facts: Facts) -> Outcome:
+        found = []
+        for part in facts.parts():
+            share = facts.share(part, "nonfinite_rows")
+            evidence = [f"{figure(facts.number(f'gate.{part}.nonfinite_rows'))} rows"]
+            if facts.has(f"gate.{part}.first_nonfinite_row"):
+                evidence.append(f"first: row {figure(facts.number(f'gate.{part}.first_nonfinite_row'))}")
+            found.append(at_most(f"share of non-finite rows in {said(part)}", share, self.max_share, evidence))
+        return settle(found)
+
+
+_CHECK = VectorsFinite()
+PASSES: Sequence[Case] = (
+    made.case("wikitext", _CHECK, cases.run()),
+    made.case("twin", _CHECK, cases.run(facts=cases.TWIN)),
+    made.case("exactly_at_the_bound", VectorsFinite(max_share=0.5), cases.run({"gate.data.nonfinite_rows": 21_693})),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "nan_in_one_row",
+        _CHECK,
+        cases.run({"gate.data.nonfinite_rows": 1, "gate.data.first_nonfinite_row": 731}),
+        ("the data", "row 731"),
+    ),
+    made.case("nan_in_ood_only", _CHECK, cases.run({"gate.ood.pydoc.nonfinite_rows": 3}), ("OOD pydoc",)),
+    made.case("not_a_number", _CHECK, cases.run({"gate.data.nonfinite_rows": math.nan}), ("NaN",)),
+)

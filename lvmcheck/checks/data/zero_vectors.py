@@ -1,0 +1,72 @@
+"""zero_vectors: no stored vector is all zero."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.check import Case
+from lvmcheck.checks import _cases as made
+from lvmcheck.checks._epochs import check_number
+from lvmcheck.checks.data import _gate_cases as cases
+from lvmcheck.checks.data._gate import Facts, Gate, at_most, said, settle
+from lvmcheck.finding import Outcome, figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZeroVectors(Gate):
+    """At most `max_share` of the rows of any corpus (train, validation, OOD) are all zero.
+
+    Every row is read.
+
+    Why:
+    A zero vector has no direction: its cosine with anything counts as 0, which lowers every metric by its share, and
+    the mean of a context that holds one is of the wrong length. The ancestors' OOD exporter wrote zeros wherever the
+    encoder had failed, and the model was blamed.
+
+    Usual causes:
+    - Failed requests to the encoder, written as zeros instead of being left out.
+    - An array that was allocated larger than it was filled.
+
+    Fix:
+    Encode the rows again, or leave them out; the first such row is named.
+
+    Healthy runs that must pass:
+    Vectors with many zero dimensions that are not zero as a whole.
+
+    Source:
+    The ancestors' OOD set of October 23: failed encodes become zero vectors.
+    """
+
+    max_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_number("max_share", self.max_share, 0, 1)
+
+    def gate(self, facts: Facts) -> Outcome:
+        found = []
+        for part in facts.parts():
+            share = facts.share(part, "zero_rows")
+            evidence = [f"{figure(facts.number(f'gate.{part}.zero_rows'))} rows"]
+            if facts.has(f"gate.{part}.first_zero_row"):
+                evidence.append(f"first: row {figure(facts.number(f'gate.{part}.first_zero_row'))}")
+            found.append(at_most(f"share of zero rows in {said(part)}", share, self.max_share, evidence))
+        return settle(found)
+
+
+_CHECK = ZeroVectors()
+PASSES: Sequence[Case] = (
+    made.case("wikitext", _CHECK, cases.run()),
+    made.case("twin", _CHECK, cases.run(facts=cases.TWIN)),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "failed_encodes",
+        _CHECK,
+        cases.run({"gate.ood.enwiki.zero_rows": 208, "gate.ood.enwiki.first_zero_row": 17}),
+        ("OOD enwiki", "row 17"),
+    ),
+    made.case("one_row", _CHECK, cases.run({"gate.data.zero_rows": 1}), ("the data",)),
+    made.case("not_a_number", _CHECK, cases.run({"gate.data.zero_rows": math.nan}), ("NaN",)),
+)
