@@ -50,15 +50,16 @@ def whole_number(value: Any, flag: str) -> int:
     return int(value)
 
 
-def check_progress(asked: str) -> None:
-    """Refuse what the choices of the command line would, for an ini file has none.
+def check_progress(asked: str) -> str:
+    """The way to show progress; refuses what the choices of the command line would, for an ini file has none.
 
     Raises:
-        InputError: there is no such way to show progress.
+        InputError: there is no such way.
     """
     known = OPTIONS["--lvm-progress"]["choices"]
     if asked not in known:
         raise InputError("lvm_progress", f"no way to show progress {asked!r}", fix=nearest(asked, known))
+    return asked
 
 
 def home_folder(config: pytest.Config) -> Path:
@@ -74,7 +75,7 @@ class LvmSession:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.suites: dict[Path, Suite] = {}
-        check_progress(option(config, "--lvm-progress") or "auto")
+        self._progress = check_progress(option(config, "--lvm-progress") or "auto")
         worker = getattr(config, "workerinput", None)
         self.launcher = Launcher(
             Settings(
@@ -177,7 +178,7 @@ class LvmSession:
         if self._teller is None:
             from lvmcheck.report.live import Teller
 
-            self._teller = Teller(self.config, self.launcher)
+            self._teller = Teller(self.config, self.launcher, self._progress)
         with self._teller.showing(trial) as tell:
             self.launcher.wait(trial, node, tell)
 

@@ -6,9 +6,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from lvmcheck.launch.device import DEVICES, cores
+from lvmcheck.launch.locks import try_lock
 from lvmcheck.launch.plan import Plan, Settings
 from lvmcheck.launch.trial import State, Trial
 from lvmcheck.suite import CheckEntry, Suite
@@ -135,10 +136,8 @@ class Launcher:
         folder = self.settings.home / "slots"
         folder.mkdir(parents=True, exist_ok=True)
         for number in range(places):
-            lock = FileLock(folder / f"{kind}-{number}.lock", thread_local=False)
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
+            lock = try_lock(folder / f"{kind}-{number}.lock")
+            if lock is None:
                 continue
             if self._pointless_now(plan):
                 lock.release()

@@ -9,20 +9,22 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from lvmcheck import rundir
 from lvmcheck.errors import InputError
-from lvmcheck.events import Epoch
-from lvmcheck.finding import Outcome, error, outcome_json
+from lvmcheck.finding import Outcome, error
+from lvmcheck.launch.inprocess import train_in_process
+from lvmcheck.launch.locks import is_free, run_lock, trainer_lock, try_lock
 from lvmcheck.launch.plan import Plan, judge_entry
-from lvmcheck.launch.process import TrainerProcess, last_lines
-from lvmcheck.recorder import Recorder, make_run, move_aside
+from lvmcheck.launch.process import TrainerProcess
+from lvmcheck.launch.remains import examine, make_room, record_death
+from lvmcheck.launch.verdicts import write_verdicts
+from lvmcheck.recorder import make_run, move_aside
 from lvmcheck.run import Run, read_json
 from lvmcheck.suite import CheckEntry
 
-LINGER = 3.0
-"""Seconds that a trainer may take to end after its completion record; then it is ended."""
+LINGER = 3.0  # seconds that a trainer may take to end after its completion record; then it is ended
 ALL_DECIDED = "the decision of every check that was asked for"
 
 
@@ -71,8 +73,7 @@ class Trial:
         self._slot: FileLock | None = None
         self._follower: rundir.Follower | None = None
         self._stopping = False
-        self._judged = -1
-        self._done_at: float | None = None
+        self._judged, self._done_at = -1, 0.0
         self._judged_epoch = -1
         self._judge_after = 0.0
         self._polled = 0.0
@@ -115,17 +116,13 @@ class Trial:
 
     def _arrive(self) -> None:
         """Decide between reuse, training here and following another process."""
-        _make_room(self.folder)
-        lock = FileLock(f"{self.folder}.lock", thread_local=False)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
+        make_room(self.folder)
+        lock = try_lock(run_lock(self.folder))
+        if lock is None:
             self._follower = rundir.Follower(self.folder)
             self.state = State.FOLLOWING
             return
-        except OSError as problem:
-            raise rundir.cannot_write(self.folder, problem) from None
-        if _being_written(self.folder):  # by the trainer of a process that was killed: it ends by itself, soon
+        if not is_free(trainer_lock(self.folder)):  # by the trainer of a killed process, which ends by itself, soon
             lock.release()
             return
         self._lock = lock
@@ -135,40 +132,19 @@ class Trial:
             self.state = State.WAITING
 
     def _reusable(self) -> bool:
-        """Whether what is on disk answers everything; if not, make way for training (a fresh run, or a longer one)."""
-        info = read_json(self.folder / rundir.INFO)
-        if info is None:
-            if self.folder.exists():
-                move_aside(self.folder)
+        """Whether what is on disk answers everything; a shorter run stays there, to be continued."""
+        left = examine(self.plan)
+        if left is None:
             return False
-        ours = info.get("session") == self.plan.settings.session
-        if info.get("key") != self.plan.key["key"] or (self.plan.settings.fresh and not ours):
-            move_aside(self.folder)
-            return False
-        self._follower = rundir.Follower(self.folder)
-        failure = read_json(self.folder / rundir.FAILURE) or {}
-        if failure and ours:  # it failed in this session already, perhaps in another xdist worker
-            self._take_failure(failure)
+        if left.failure and left.ours:  # it failed in this session already, perhaps in another xdist worker
+            self._follower = left.follower
+            self._take_failure(left.failure)
             return True
-        try:
-            run = self._follower.read()
-        except InputError:
-            move_aside(self.folder)
+        if not left.answers(self.entries, whole=self.whole):
             return False
-        if run.done is None or not (run.finished or self._answers(run)):
-            self._follower = None
-            return False
-        self.run = run
-        if not ours:
-            self.reused = str(info.get("created", ""))[:16].replace("T", " ")
+        self.run, self._follower = left.run, left.follower
+        self.reused = None if left.ours else left.created
         return True
-
-    def _answers(self, run: Run) -> bool:
-        """Whether a run that was stopped early decides all that is asked for now, or dooms the run again."""
-        going = replace(run, done=None, death=None)
-        outcomes = [judge_entry(entry, going) for entry in self.entries]
-        doomed = any(outcome.abort for outcome in outcomes)
-        return doomed or (not self.whole and all(outcome.decided for outcome in outcomes))
 
     def _start(self) -> None:
         if (self.folder / rundir.INFO).exists():
@@ -202,7 +178,7 @@ class Trial:
             process.wait_output()
         process.stop(grace=0.5)
         if self.run.done is None:
-            self._take_failure(self._record_death(process.ended()))
+            self._take_failure(record_death(self.folder, process.ended(), self.plan.settings.session))
         self._settle()
 
     def _lingers(self) -> bool:
@@ -224,13 +200,8 @@ class Trial:
             # How it ended is judged by whoever holds the lock, perhaps after training on.
             self._judge_open(replace(self.run, done=None, death=None))
             self.doomed_by = self._aborting()
-        lock = FileLock(f"{self.folder}.lock", thread_local=False)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            return
-        lock.release()
-        self.state = State.NEW  # the other process has let go: look again at what it left
+        if is_free(run_lock(self.folder)):
+            self.state = State.NEW  # the other process has let go: look again at what it left
 
     # -- judging -----------------------------------------------------------------------------------------------------
     def _read(self) -> None:
@@ -266,63 +237,29 @@ class Trial:
 
     def _stop_reason(self) -> str | None:
         self.doomed_by = self._aborting()
-        if self.doomed_by is not None:
-            return self.doomed_by
-        if not self.whole and all(outcome.decided for outcome in self.outcomes.values()):
-            return ALL_DECIDED
-        return None
+        everything = not self.whole and all(outcome.decided for outcome in self.outcomes.values())
+        return self.doomed_by or (ALL_DECIDED if everything else None)
 
     def _settle(self) -> None:
         """The run is over: settle what is open, write the verdicts, let others in."""
         self._judge_open(self.run)
         self.doomed_by = self.doomed_by or self._aborting()
-        self._write_verdicts()
+        write_verdicts(self.plan.suite, self.entries, self.outcomes, self.folder)
         self.state = State.OVER
         self._release()
-
-    def _write_verdicts(self) -> None:
-        body = [
-            {
-                "check": entry.node,
-                "use": entry.use,
-                "asked": f"{self.plan.suite.path}:{entry.line}",
-                "source": entry.source,
-                "expected_failure": entry.expect is not None,
-                **outcome_json(self.outcomes[entry.node]),
-            }
-            for entry in self.entries
-        ]
-        rundir.write_json(self.folder / rundir.VERDICTS, {"profile": self.plan.suite.profile, "verdicts": body})
 
     # -- ends --------------------------------------------------------------------------------------------------------
     def train_here(self) -> None:
         """Train in this process (``--lvm-inprocess``); what the trainer raises is kept in :attr:`raised`."""
-        from lvmcheck.launch.worker import run_trainer, window_of, write_failure
-
-        def judge_now(recorder: Recorder, epoch_ended: bool) -> None:
-            del recorder, epoch_ended
-            self._read()
-            self._judge_live()
-
-        try:
-            window = window_of(self.plan.config)
-            recorder = Recorder(self.folder, window=window, judge=judge_now, resume=self._resume)
-            run_trainer(self.plan.trainer, dict(self.plan.config), recorder)
-        except (Exception, SystemExit) as problem:
-            self.raised = problem
-            write_failure(self.folder, problem)
+        self.raised = train_in_process(self.plan, self._resume, self._read_and_judge)
         self._read()
         if self.run.done is None:
-            self._take_failure(self._record_death("raised"))
+            self._take_failure(record_death(self.folder, "raised", self.plan.settings.session))
         self._settle()
 
-    def _record_death(self, how: str) -> dict[str, Any]:
-        failure = read_json(self.folder / rundir.FAILURE) or {}
-        said = f": {failure['type']}: {failure['message']}" if "type" in failure else ""
-        death = f"the trainer {how} before its completion record was written{said}"
-        body = {**failure, "death": death, "session": self.plan.settings.session}
-        rundir.write_json(self.folder / rundir.FAILURE, body)
-        return body
+    def _read_and_judge(self) -> None:
+        self._read()
+        self._judge_live()
 
     def _take_failure(self, failure: dict[str, Any]) -> None:
         if isinstance(failure.get("input"), dict):
@@ -361,35 +298,3 @@ class Trial:
             if lock is not None:
                 lock.release()
         self._slot = self._lock = None
-
-    def last_output(self) -> list[str]:
-        """The last lines that the trainer printed, for the message of its failure."""
-        return last_lines(self.folder) if self.run.death is not None and self.problem is None else []
-
-    def saved_epochs(self) -> tuple[int, float] | None:
-        """Epochs that were not trained because the run was stopped, and about how many seconds they would have cost."""
-        planned, run = self.plan.config.get("epochs"), self.run
-        if not isinstance(planned, int) or run.done is None or run.done.get("status") != "stopped":
-            return None
-        left = planned - run.last_epoch
-        known = [event.seconds for event in run.of(Epoch) if event.seconds]
-        return (left, left * sum(known) / len(known)) if known and left > 0 else None
-
-
-def _being_written(folder: Path) -> bool:
-    from lvmcheck.launch.worker import trainer_lock
-
-    lock = trainer_lock(folder)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    lock.release()
-    return False
-
-
-def _make_room(folder: Path) -> None:
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise rundir.cannot_write(folder.parent, problem) from None

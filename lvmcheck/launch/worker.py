@@ -24,6 +24,7 @@ from filelock import FileLock
 
 from lvmcheck import rundir
 from lvmcheck.errors import InputError, nearest
+from lvmcheck.launch.locks import trainer_lock
 from lvmcheck.recorder import Recorder, versions
 from lvmcheck.run import read_json
 
@@ -42,7 +43,7 @@ def main(arguments: list[str]) -> int:
     resume = Path(arguments[2]) if len(arguments) > 2 else None
     faulthandler.enable(all_threads=False)  # the last lines of the output are shown: those of the thread that fell
     _die_with_parent(int(arguments[1]))
-    lock = trainer_lock(folder)  # held until this process ends, however the parent has ended
+    lock = FileLock(trainer_lock(folder))  # held until this process ends, however the parent has ended
     try:
         lock.acquire(timeout=10.0)
         info = read_json(folder / rundir.INFO) or {}
@@ -54,11 +55,6 @@ def main(arguments: list[str]) -> int:
         write_failure(folder, problem)
         raise SystemExit(1) from None
     return 0
-
-
-def trainer_lock(folder: Path) -> FileLock:
-    """Held by the process that writes this run directory: nobody continues a run that is still being written."""
-    return FileLock(f"{folder}.trainer.lock")
 
 
 def window_of(config: Mapping[str, Any]) -> int:

@@ -9,7 +9,9 @@ from _pytest._code.code import ReprFileLocation, TerminalRepr
 from _pytest._io import TerminalWriter
 
 from lvmcheck.check import usual_causes
+from lvmcheck.events import Epoch
 from lvmcheck.finding import Outcome, Status, Verdict
+from lvmcheck.launch.process import last_lines
 from lvmcheck.report.progress import duration
 
 if TYPE_CHECKING:
@@ -70,19 +72,23 @@ def found_words(outcome: Outcome, trial: Trial) -> str:
 
 
 def _stopped(trial: Trial) -> list[str]:
-    saved = trial.saved_epochs()
-    if saved is None or trial.run.done is None:
+    """What a stop has saved: epochs that were not trained, and about how long they would have taken."""
+    planned, run = trial.plan.config.get("epochs"), trial.run
+    if not isinstance(planned, int) or run.done is None or run.done.get("status") != "stopped":
         return []
-    epochs, seconds = saved
-    planned = trial.plan.config.get("epochs")
+    left = planned - run.last_epoch
+    known = [event.seconds for event in run.of(Epoch) if event.seconds]
+    if not known or left <= 0:
+        return []
     return [
-        f"stopped at epoch {trial.run.last_epoch} of {planned} (step {trial.run.done.get('steps', 0):,}) by "
-        f"{trial.run.done.get('reason')}; {epochs} epochs not trained, about {duration(seconds)} of compute not spent"
+        f"stopped at epoch {run.last_epoch} of {planned} (step {run.done.get('steps', 0):,}) by "
+        f"{run.done.get('reason')}; {left} epoch{'s' if left > 1 else ''} not trained, "
+        f"about {duration(left * sum(known) / len(known))} of compute not spent"
     ]
 
 
 def _output(trial: Trial) -> list[str]:
-    last = trial.last_output()
+    last = last_lines(trial.folder) if trial.run.death is not None and trial.problem is None else []
     return ["", "last output of the trainer:", *(f"  {line}" for line in last)] if last else []
 
 

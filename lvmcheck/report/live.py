@@ -30,11 +30,11 @@ BASELINES = (
 class Teller:
     """Shows the trials that run. One per session."""
 
-    def __init__(self, config: pytest.Config, launcher: Launcher) -> None:
+    def __init__(self, config: pytest.Config, launcher: Launcher, asked: str) -> None:
         self.launcher = launcher
         self._reporter: Any = config.pluginmanager.getplugin("terminalreporter")
         self._capture: Any = config.pluginmanager.getplugin("capturemanager")
-        self.mode = progress_mode(config, self._reporter)
+        self.mode = progress_mode(config, self._reporter, asked)
         self._verbose = config.get_verbosity() > 0
         self._told: dict[int, int] = {}  # id of a trial -> events already told
         self._introduced: set[str] = set()
@@ -111,15 +111,12 @@ class Teller:
                 yield tell
 
 
-def progress_mode(config: pytest.Config, reporter: Any) -> str:
-    """``live`` only where somebody looks at a terminal that can redraw."""
-    from lvmcheck.pytest_session import option
-
-    asked = option(config, "--lvm-progress") or "auto"
+def progress_mode(config: pytest.Config, reporter: Any, asked: str) -> str:
+    """What ``asked`` means here: ``auto`` is ``live`` only where somebody looks at a terminal that can redraw."""
     if hasattr(config, "workerinput") or reporter is None:
         return "off"
     if asked != "auto":
-        return str(asked)
+        return asked
     if config.get_verbosity() < 0:
         return "off"
     dumb = os.environ.get("TERM", "dumb") == "dumb" or "CI" in os.environ

@@ -1,0 +1,85 @@
+"""What is in a run directory before a trial begins: a run to reuse or to continue, or something to make way for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lvmcheck import rundir
+from lvmcheck.errors import InputError
+from lvmcheck.launch.plan import Plan, judge_entry
+from lvmcheck.recorder import move_aside
+from lvmcheck.run import Run, read_json
+from lvmcheck.suite import CheckEntry
+
+
+@dataclass(frozen=True)
+class Remains:
+    """A readable run of the same key.
+
+    Args:
+        ours: this pytest session trained it, perhaps in another xdist worker.
+        failure: how its trainer failed, when it did.
+    """
+
+    run: Run
+    follower: rundir.Follower
+    ours: bool
+    failure: dict[str, Any]
+
+    @property
+    def created(self) -> str:
+        return str(self.run.info.get("created", ""))[:16].replace("T", " ")
+
+    def answers(self, entries: tuple[CheckEntry, ...], *, whole: bool) -> bool:
+        """Whether nothing need be trained: it finished, decides all that is asked for now, or dooms the run again."""
+        if self.run.done is None:
+            return False
+        going = replace(self.run, done=None, death=None)
+        outcomes = [judge_entry(entry, going) for entry in entries]
+        doomed = any(outcome.abort for outcome in outcomes)
+        return self.run.finished or doomed or (not whole and all(outcome.decided for outcome in outcomes))
+
+
+def examine(plan: Plan) -> Remains | None:
+    """The run in the plan's folder; what cannot be used, or must not be, is moved aside and nothing is deleted."""
+    folder = plan.folder
+    info = read_json(folder / rundir.INFO)
+    if info is None:
+        if folder.exists():
+            move_aside(folder)
+        return None
+    ours = info.get("session") == plan.settings.session
+    if info.get("key") != plan.key["key"] or (plan.settings.fresh and not ours):
+        move_aside(folder)
+        return None
+    follower = rundir.Follower(folder)
+    try:
+        run = follower.read()
+    except InputError:  # changed after it had ended, or not events
+        move_aside(folder)
+        return None
+    return Remains(run, follower, ours, read_json(folder / rundir.FAILURE) or {})
+
+
+def make_room(folder: Path) -> None:
+    """Make the parent of a run directory.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise rundir.cannot_write(folder.parent, problem) from None
+
+
+def record_death(folder: Path, how: str, session: str) -> dict[str, Any]:
+    """Keep how a trainer ended without its completion record, with its own last words, and return it."""
+    failure = read_json(folder / rundir.FAILURE) or {}
+    said = f": {failure['type']}: {failure['message']}" if "type" in failure else ""
+    death = f"the trainer {how} before its completion record was written{said}"
+    body = {**failure, "death": death, "session": session}
+    rundir.write_json(folder / rundir.FAILURE, body)
+    return body

@@ -1,0 +1,207 @@
+"""The house rules: what may import what, the frozen surface, and what never stands in a tracked file."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import lvmcheck
+from lvmcheck.events import KINDS
+from lvmcheck.plugin import INI, OPTIONS
+
+ROOT = Path(__file__).parents[2]
+SURFACE = Path(__file__).with_name("surface.txt")
+
+LAYERS = (
+    {"errors"},
+    {"events"},
+    {"window", "run", "finding"},
+    {"rundir"},
+    {"recorder", "check"},
+    {"checks", "cause"},
+    {"causes"},
+    {"suite"},
+    {"manual", "gate", "reference", "readers", "watch"},
+    {"launch"},
+    {"report"},
+    {"plugin", "pytest_session", "pytest_suite", "cli"},
+)
+"""Rooms of lvmcheck from the ground up: each imports only itself and what is below it."""
+
+FOR_MODELS = {"lvmcheck.events", "lvmcheck.recorder", "lvmcheck.errors"}
+LONGEST = 300
+LONGER = {"lvmcheck/events.py": 310, "lvmcheck/recorder.py": 370}
+"""Lines of a file, and those that were longer when the rule came; a test may have 400."""
+
+
+# -- imports -----------------------------------------------------------------------------------------------------------
+def modules(package: str) -> dict[str, Path]:
+    """Dotted name -> file of every module below a top-level folder."""
+    found = {}
+    for path in sorted((ROOT / package).rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Dotted names of all imports in a file, wherever they stand; ``from a import b`` is both a and a.b."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def imported_modules(path: Path, known: dict[str, Path]) -> set[str]:
+    """Imports of a file as modules of the repository."""
+    found = set()
+    for name in imports(path):
+        while name and name not in known:
+            name = name.rpartition(".")[0]
+        if name:
+            found.add(name)
+    return found
+
+
+KNOWN = modules("lvmcheck") | modules("models")
+RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
+
+
+def room(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def test_every_room_has_a_layer() -> None:
+    assert {room(name) for name in modules("lvmcheck")} - {""} <= set(RANK)
+
+
+@pytest.mark.parametrize("module", modules("lvmcheck"))
+def test_imports_point_one_way(module: str) -> None:
+    if module == "lvmcheck":
+        return  # its names are found when they are asked for
+    for name in imported_modules(KNOWN[module], KNOWN):
+        assert not name.startswith("models"), f"{module} imports {name}"
+        if room(name):
+            assert RANK[room(name)] <= RANK[room(module)], f"{module} imports {name}, which is above it"
+
+
+def test_checks_and_causes_never_import_each_other() -> None:
+    for module, path in KNOWN.items():
+        if room(module) not in ("checks", "causes") or path.stem == "__init__":
+            continue
+        for name in imported_modules(path, KNOWN):
+            inside = room(name) in ("checks", "causes") and KNOWN[name].stem != "__init__"
+            assert not inside or KNOWN[name].stem.startswith("_"), f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", modules("models"))
+def test_models_see_only_events_recorder_and_errors(module: str) -> None:
+    seen = {name for name in imported_modules(KNOWN[module], KNOWN) if name.startswith("lvmcheck")}
+    assert seen <= FOR_MODELS
+
+
+def test_torch_is_imported_by_models_alone() -> None:
+    for module in modules("lvmcheck"):
+        if room(module) in ("launch", "watch"):
+            continue
+        tree = ast.parse(KNOWN[module].read_text())
+        names = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
+        names |= {str(node.module) for node in tree.body if isinstance(node, ast.ImportFrom)}
+        assert not {name for name in names if name.partition(".")[0] == "torch"}, module
+
+
+def fresh(code: str) -> list[str]:
+    """Top-level names in sys.modules of a new interpreter after ``code``."""
+    tail = "\nimport sys, json; print(json.dumps(sorted({m.partition('.')[0] for m in sys.modules})))"
+    done = subprocess.run([sys.executable, "-c", code + tail], cwd=ROOT, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert isinstance(found, list)
+    return found
+
+
+def test_importing_lvmcheck_imports_neither_torch_nor_numpy() -> None:
+    assert not {"torch", "numpy", "pytest"} & set(fresh("import lvmcheck"))
+
+
+def test_collecting_the_suites_imports_no_torch() -> None:
+    suites = [str(path) for path in sorted((ROOT / "suites").rglob("suite.toml"))]
+    assert suites
+    code = f"import pytest\nassert pytest.main(['--co', '-q', '-p', 'no:cacheprovider', *{suites!r}]) == 0"
+    assert "torch" not in fresh(code)
+
+
+# -- the frozen surface ------------------------------------------------------------------------------------------------
+def surface() -> str:
+    """What others rely on, one name a line."""
+    lines = ["# Options, events, names and checks that others rely on. Change this file on purpose, never by the way."]
+    lines += [f"option {flag}" + (" (also in an ini file)" if flag in INI else "") for flag in OPTIONS]
+    for name, kind in KINDS.items():
+        lines.append(f"event {name}: {', '.join(field.name for field in dataclasses.fields(kind))}")
+    lines += [f"name lvmcheck.{name}" for name in sorted(lvmcheck.__all__)]
+    return "\n".join(lines) + "\n"
+
+
+def test_the_surface_is_as_it_was_agreed() -> None:
+    assert surface() == SURFACE.read_text()
+
+
+def test_every_public_name_is_there() -> None:
+    for name in lvmcheck.__all__:
+        assert getattr(lvmcheck, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = lvmcheck.nothing
+
+
+# -- what never stands in a tracked file -------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def tracked() -> list[Path]:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a checkout: nothing is tracked")
+    done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [ROOT / name for name in done.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def hits(tracked: list[Path], pattern: str, *, suffixes: tuple[str, ...] = ()) -> list[str]:
+    """``file:line: text`` of every match; this file, which spells the patterns, is left out."""
+    wanted = re.compile(pattern)
+    return [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in tracked
+        if path != Path(__file__) and (not suffixes or path.suffix in suffixes)
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), start=1)
+        if wanted.search(line)
+    ]
+
+
+def test_no_path_of_a_machine(tracked: list[Path]) -> None:
+    assert hits(tracked, r"(?<![\w./-])/(work|tmp/|home/|root/|Users/|mnt/|data/[a-z])") == []
+
+
+def test_no_host_of_a_package_registry(tracked: list[Path]) -> None:
+    assert hits(tracked, r"pypi\.org|pythonhosted\.org|conda\.anaconda|download\.pytorch|index-url|artifactory") == []
+
+
+def test_nothing_that_executes_what_it_reads(tracked: list[Path]) -> None:
+    unsafe = r"^\s*(import|from) c?[pP]ickle|weights_only=False|allow_pickle=True|(?<![\w.])(eval|exec)\(|yaml\.load\("
+    unsafe += r"|pickle\.loads?\(|marshal\.loads?\(|shell=True|os\.system\("
+    found = hits(tracked, unsafe, suffixes=(".py",))
+    allowed = [line for line in found if line.startswith("suites/")]  # tests make the very files that are refused
+    assert [line for line in found if line not in allowed] == []
+
+
+def test_files_fit_in_the_head(tracked: list[Path]) -> None:
+    sizes = {path: len(path.read_text().splitlines()) for path in tracked if path.suffix == ".py"}
+    for path, size in sizes.items():
+        name = path.relative_to(ROOT).as_posix()
+        limit = 400 if name.startswith("suites/") else LONGER.get(name, LONGEST)
+        assert size <= limit, f"{name} has {size} lines, more than {limit}"
