@@ -45,7 +45,7 @@ def lstm(weights: Weights, name: str, x: Tensor, layer: int = 0) -> Tensor:
     state, cell, states = x.new_zeros(len(x), width), x.new_zeros(len(x), width), []
     for step in x.unbind(dim=1):
         given, kept = gates(weights, name, layer, step, state)
-        i, f, g, o = (given + kept).split(width, dim=1)
+        i, f, g, o = torch.split(given + kept, width, dim=1)
         cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
         state = o.sigmoid() * cell.tanh()
         states.append(state)
@@ -58,7 +58,7 @@ def gru(weights: Weights, name: str, x: Tensor) -> Tensor:
     state, states = x.new_zeros(len(x), width), []
     for step in x.unbind(dim=1):
         given, kept = gates(weights, name, 0, step, state)
-        (r, z, n), (r_kept, z_kept, n_kept) = given.split(width, dim=1), kept.split(width, dim=1)
+        (r, z, n), (r_kept, z_kept, n_kept) = (torch.split(each, width, dim=1) for each in (given, kept))
         update = (z + z_kept).sigmoid()
         state = (1 - update) * torch.tanh(n + (r + r_kept).sigmoid() * n_kept) + update * state
         states.append(state)
@@ -151,10 +151,8 @@ def test_positions_are_sines_and_cosines_in_turn(width: int) -> None:
 
 
 def test_layers_of_the_transformer_start_with_weights_of_their_own() -> None:
-    first, second = (
-        layer.linear1.weight for layer in Transformer(input_dim=12, hidden_dim=8, layers=2, heads=2).layers
-    )
-    assert not torch.equal(first, second)
+    weights = Transformer(input_dim=12, hidden_dim=8, layers=2, heads=2).state_dict()
+    assert not torch.equal(weights["layers.0.linear1.weight"], weights["layers.1.linear1.weight"])
 
 
 # -- weights of another model ------------------------------------------------------------------------------------------
