@@ -16,6 +16,7 @@ from pathlib import Path
 from lvmcheck import __version__
 from lvmcheck.check import check_names, evaluate, load_check, manual, usual_causes
 from lvmcheck.errors import InputError, nearest
+from lvmcheck.events import spell
 from lvmcheck.finding import Status, Verdict, outcome_json
 
 PASSED, FAILED, BAD_INPUT, INTERNAL, NO_READER = 0, 1, 2, 3, 141
@@ -115,7 +116,7 @@ def run_gate(options: argparse.Namespace) -> int:
 def report(found: list[Verdict], *, as_json: bool, evidence: bool = False) -> int:
     """Print verdicts, one a line with the figures of the failed ones (or of all), and return the exit code."""
     if as_json:
-        print(json.dumps([verdict_json(verdict) for verdict in found], indent=1))
+        print(json.dumps(spell([verdict_json(verdict) for verdict in found]), indent=1, allow_nan=False))
     else:
         for verdict in found:
             print(f"{MARKS[verdict.status]} {verdict.check}  {verdict.outcome.sentence()}")
@@ -147,7 +148,7 @@ def run_diagnose(options: argparse.Namespace) -> int:
     found = diagnose(run, verdicts)
     failed = [verdict for verdict in verdicts if verdict.status in (Status.FAILED, Status.ERROR)]
     if options.json:
-        print(json.dumps([item.to_json() for item in found], indent=1))
+        print(json.dumps(spell([item.to_json() for item in found]), indent=1, allow_nan=False))
         return FAILED if found or failed else PASSED
     if not found:
         passed = sum(verdict.status is Status.PASSED for verdict in verdicts)

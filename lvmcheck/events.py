@@ -188,16 +188,17 @@ def to_line(event: Event) -> str:
     try:
         return json.dumps(body, allow_nan=False, separators=(",", ":"))
     except ValueError:
-        return json.dumps(_spell(body), allow_nan=False, separators=(",", ":"))
+        return json.dumps(spell(body), allow_nan=False, separators=(",", ":"))
 
 
-def _spell(value: Any) -> Any:
+def spell(value: Any) -> Any:
+    """The value with numbers that are not finite spelled out, because JSON has none."""
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, Mapping):
-        return {key: _spell(item) for key, item in value.items()}
+        return {key: spell(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_spell(item) for item in value]
+        return [spell(item) for item in value]
     return value
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lvmcheck import rundir
+from lvmcheck.events import spell
 from lvmcheck.finding import Outcome, outcome_json
 from lvmcheck.suite import CheckEntry, Suite
 
@@ -27,4 +28,4 @@ def write_verdicts(suite: Suite, entries: Sequence[CheckEntry], outcomes: Mappin
         }
         for entry in entries
     ]
-    rundir.write_json(folder / rundir.VERDICTS, {"profile": suite.profile, "verdicts": body})
+    rundir.write_json(folder / rundir.VERDICTS, spell({"profile": suite.profile, "verdicts": body}))

@@ -1,0 +1,272 @@
+"""``lvmcheck check``, ``diagnose``, ``list`` and ``explain``: what they print and their exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lvmcheck
+from lvmcheck.check import check_names
+from lvmcheck.cli import BAD_INPUT, FAILED, NO_READER, PASSED, main
+
+SUITE = """[suite]
+about = "a"
+checks = 2
+
+[run]
+trainer = "json:loads"
+epochs = 2
+seeds = [0]
+
+[[check]]
+use = "cosine_floor"
+metric = "val_cosine"
+epoch = 1
+floor = 0.4
+source = "the paper"
+
+[[check]]
+use = "cosine_floor"
+metric = "val_cosine"
+epoch = "final"
+floor = {final}
+"""
+
+
+def record(folder: Path, *cosines: float, config: dict[str, object] | None = None, finish: bool = True) -> Path:
+    """A real run directory with two steps an epoch."""
+    rec = lvmcheck.record(folder, config={"epochs": len(cosines)} if config is None else config, seed=0, window=1)
+    for epoch, cosine in enumerate(cosines, start=1):
+        for step in range(2):
+            rec.step(loss=1.0 / (epoch + step), samples=4)
+        rec.epoch(epoch, val_cosine=cosine)
+    if finish:
+        rec.close("finished")
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return record(tmp_path / "run", 0.5, 0.6)
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Path:
+    path = tmp_path / "suite.toml"
+    path.write_text(SUITE.replace("{final}", "0.55"))
+    return path
+
+
+def call(capsys: pytest.CaptureFixture[str], *args: str | Path) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error; never a traceback."""
+    try:
+        code = main([str(arg) for arg in args])
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else 1
+    out, err = capsys.readouterr()
+    assert "Traceback" not in out + err
+    assert "internal error" not in err
+    return code, out, err
+
+
+# -- check -------------------------------------------------------------------------------------------------------------
+def test_a_good_run_passes_the_checks_of_a_suite(capsys: pytest.CaptureFixture[str], run: Path, suite: Path) -> None:
+    code, out, _ = call(capsys, "check", run, "--suite", suite)
+    assert code == PASSED
+    assert out.splitlines()[0].startswith("✓ cosine_floor[val_cosine@1]  val cosine 0.5000 at epoch 1; wanted at")
+
+
+def test_a_bad_run_fails_and_says_where_it_was_asked(
+    capsys: pytest.CaptureFixture[str], run: Path, suite: Path
+) -> None:
+    suite.write_text(SUITE.replace("{final}", "0.9"))
+    code, out, _ = call(capsys, "check", run, "--suite", suite)
+    assert code == FAILED
+    assert "✗ cosine_floor[val_cosine@final]  val cosine 0.6000 at epoch 2; wanted at least 0.9" in out
+    assert f"asked for in {suite}:17" in out
+
+
+def test_without_a_suite_the_universal_checks_judge(capsys: pytest.CaptureFixture[str], run: Path) -> None:
+    code, out, _ = call(capsys, "check", run)
+    assert code == PASSED
+    assert "✓ finite" in out
+
+
+def test_a_nan_fails(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, out, _ = call(capsys, "check", record(tmp_path / "bad", 0.5, float("nan")))
+    assert code == FAILED
+    assert "✗ finite  val cosine NaN at epoch 2" in out
+
+
+def test_verdicts_as_json(capsys: pytest.CaptureFixture[str], run: Path, suite: Path) -> None:
+    code, out, _ = call(capsys, "check", run, "--suite", suite, "--json")
+    body = json.loads(out)
+    assert code == PASSED
+    assert [item["status"] for item in body] == ["passed", "passed"]
+    assert body[0]["measured"] == 0.5
+    assert body[0]["asked"] == f"{suite}:10 (the paper)"
+
+
+def test_json_of_a_nan_is_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, out, _ = call(capsys, "check", record(tmp_path / "bad", float("nan")), "--json")
+    assert code == FAILED
+    json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+
+
+def test_a_run_that_goes_on_has_not_passed(capsys: pytest.CaptureFixture[str], tmp_path: Path, suite: Path) -> None:
+    going = record(tmp_path / "going", 0.5, config={"epochs": 2}, finish=False)
+    code, out, _ = call(capsys, "check", going, "--suite", suite)
+    assert code == FAILED
+    assert "… cosine_floor[val_cosine@final]" in out
+
+
+def test_a_run_that_says_nothing_has_not_passed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    lvmcheck.record(tmp_path / "silent", config={"epochs": 1}).close("finished")
+    code, _, err = call(capsys, "check", tmp_path / "silent")
+    assert code == FAILED
+    assert err == "nothing passed: no check could be evaluated\n"
+
+
+@pytest.mark.parametrize("profile", [5, None, "nonsense", {"a": 1}])
+def test_a_hostile_profile_in_run_json(
+    capsys: pytest.CaptureFixture[str], run: Path, suite: Path, profile: object
+) -> None:
+    info = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**info, "profile": profile}))
+    code, _, err = call(capsys, "check", run, "--suite", suite)
+    assert code == (BAD_INPUT if profile == "nonsense" else PASSED)
+    assert profile != "nonsense" or "no profile 'nonsense'" in err
+
+
+# -- bad input ---------------------------------------------------------------------------------------------------------
+def test_a_path_that_is_no_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, out, err = call(capsys, "check", tmp_path / "nowhere")
+    assert (code, out) == (BAD_INPUT, "")
+    assert err == f"{tmp_path / 'nowhere'}: expected a run directory, got no such directory.\n"
+    code, _, err = call(capsys, "diagnose", tmp_path)
+    assert code == BAD_INPUT
+    assert err == f"{tmp_path}: expected a run directory, got a directory without events.jsonl.\n"
+
+
+def test_a_run_that_was_changed_afterwards(capsys: pytest.CaptureFixture[str], run: Path) -> None:
+    events = run / "events.jsonl"
+    events.write_text(events.read_text().replace("0.6", "0.9"))
+    code, _, err = call(capsys, "check", run)
+    assert code == BAD_INPUT
+    assert "does not match its completion record" in err
+
+
+def test_a_line_that_is_no_event(capsys: pytest.CaptureFixture[str], run: Path) -> None:
+    (run / "done.json").unlink()
+    lines = (run / "events.jsonl").read_text().splitlines()
+    (run / "events.jsonl").write_text("\n".join([lines[0], "rubbish", *lines[1:]]) + "\n")
+    code, _, err = call(capsys, "check", run)
+    assert code == BAD_INPUT
+    assert err.startswith(f"{run / 'events.jsonl'}:2: expected one JSON object, got 'rubbish'")
+    assert len(err.splitlines()) == 1
+
+
+def test_a_suite_with_a_mistake(capsys: pytest.CaptureFixture[str], run: Path, suite: Path) -> None:
+    suite.write_text(SUITE.replace("{final}", "0.5").replace("cosine_floor", "cosine_flor", 1))
+    code, _, err = call(capsys, "check", run, "--suite", suite)
+    assert code == BAD_INPUT
+    assert err.startswith(f"{suite}:")
+    assert "Did you mean 'cosine_floor'?" in err
+
+
+@pytest.mark.parametrize("args", [(), ("chek", "x"), ("list",), ("list", "chekcs"), ("check",)], ids=" ".join)
+def test_a_command_that_makes_no_sense(capsys: pytest.CaptureFixture[str], args: tuple[str, ...]) -> None:
+    code, _, err = call(capsys, *args)
+    assert code == BAD_INPUT
+    assert "usage: lvmcheck" in err
+
+
+# -- diagnose, list, explain -------------------------------------------------------------------------------------------
+def test_a_good_run_has_no_cause(capsys: pytest.CaptureFixture[str], run: Path) -> None:
+    code, out, _ = call(capsys, "diagnose", run)
+    assert code == PASSED
+    assert "no known cause: " in out
+    assert " universal checks passed" in out
+    assert call(capsys, "diagnose", run, "--json")[:2] == (PASSED, "[]\n")
+
+
+def test_a_bad_run_without_a_known_cause_is_bad_in_words_and_json(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    bad = record(tmp_path / "bad", 0.5, float("nan"))
+    code, out, _ = call(capsys, "diagnose", bad)
+    assert code == FAILED
+    assert "finite: val cosine NaN at epoch 2" in out
+    code, out, _ = call(capsys, "diagnose", bad, "--json")
+    assert code == FAILED
+    json.loads(out)
+
+
+def test_a_dominating_term_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    rec = lvmcheck.record(tmp_path / "run", config={"epochs": 1}, window=10)
+    for step in range(300):
+        mse, nce = 0.0026 + 1e-6 * (step % 3), 2.4 - 1e-4 * step
+        rec.step(loss=0.5 * mse + 0.5 * nce, terms={"mse": (0.5, mse), "info_nce": (0.5, nce)}, samples=32)
+        if step % 100 == 99:
+            rec.probe("term_grad_norm", {"mse": 0.001, "info_nce": 0.4})
+    rec.epoch(1, train_cosine=0.25, val_cosine=0.25)
+    rec.close("finished")
+    code, out, _ = call(capsys, "diagnose", tmp_path / "run")
+    assert code == FAILED
+    assert out.startswith("1 likely cause: InfoNCE dominates the loss")
+    code, out, _ = call(capsys, "diagnose", tmp_path / "run", "--json")
+    assert code == FAILED
+    assert json.loads(out)[0]
+
+
+def test_all_checks_and_causes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call(capsys, "list", "checks")
+    assert code == PASSED
+    assert [line.split()[0] for line in out.splitlines()] == check_names()
+    code, out, _ = call(capsys, "list", "causes")
+    assert code == PASSED
+    assert any(line.startswith("dominant_term ") for line in out.splitlines())
+
+
+@pytest.mark.parametrize("name", check_names())
+def test_every_check_is_explained(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    code, out, _ = call(capsys, "explain", name)
+    assert code == PASSED
+    assert out.startswith(f"{name}\n")
+    assert "\nWhy\n" in out
+
+
+def test_an_unknown_check_offers_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = call(capsys, "explain", "cosine_flor")
+    assert (code, out) == (BAD_INPUT, "")
+    assert err == "check 'cosine_flor': no such check. Did you mean 'cosine_floor'?\n"
+
+
+# -- as a command ------------------------------------------------------------------------------------------------------
+def command(*args: str | Path, stdout: int = subprocess.PIPE, **env: str) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "lvmcheck.cli", *map(str, args)]
+    return subprocess.run(
+        words, stdout=stdout, stderr=subprocess.PIPE, text=True, env={**os.environ, **env}, check=False
+    )
+
+
+def test_a_terminal_without_our_signs(run: Path) -> None:
+    done = command("check", run, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (PASSED, "")
+    assert "? finite" in done.stdout
+
+
+def test_nobody_reads_the_answer(run: Path) -> None:
+    """``lvmcheck check ... | head -0``: no complaint, and not the exit code of a pass."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = command("check", run, stdout=writer)
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (NO_READER, "")
