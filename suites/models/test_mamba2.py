@@ -133,6 +133,38 @@ def mixer(chunk: int = 3) -> _Mixer:
     return _Mixer(8, heads=4, head_dim=4, groups=2, state_dim=5, conv_width=4, chunk=chunk)
 
 
+def slow_mixer(w: dict[str, Tensor], u: Tensor, *, heads: int, groups: int, state: int) -> Tensor:
+    """The layer of Dao and Gu 2024 (figure 6, sequential projections left out), step by step; u [B, T, width]."""
+    batch, steps, _ = u.shape
+    inner, taps = len(w["norm"]), w["conv.weight"].shape[2]
+    projected = u @ w["in_proj.weight"].T
+    z, mixed, dt = projected[..., :inner], projected[..., inner:-heads], projected[..., -heads:]
+    seen = torch.zeros_like(mixed)
+    for t in range(steps):
+        for back in range(min(taps, t + 1)):
+            seen[:, t] += w["conv.weight"][:, 0, taps - 1 - back] * mixed[:, t - back]
+    seen += w["conv.bias"]
+    seen = seen * seen.sigmoid()
+    x, b, c = seen[..., :inner], seen[..., inner : inner + groups * state], seen[..., inner + groups * state :]
+    x = x.reshape(batch, steps, heads, -1)
+    b, c = (each.reshape(batch, steps, groups, state) for each in (b, c))
+    y = recurrence(x, torch.log1p((dt + w["dt_bias"]).exp()), -w["log_decay"].exp(), b, c)
+    gated = (y + w["skip"][:, None] * x).reshape(batch, steps, inner) * z * z.sigmoid()
+    parts = gated.reshape(batch, steps, groups, -1)
+    normed = parts / torch.sqrt(parts.square().mean(dim=3, keepdim=True) + 1e-5)
+    return (normed.reshape(batch, steps, inner) * w["norm"]) @ w["out_proj.weight"].T
+
+
+def test_the_layer_computes_the_formula() -> None:
+    layer, u = mixer(), torch.randn(2, 7, 8, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))  # away from ones and from near-zero step sizes
+    weights = {name: tensor.double() for name, tensor in layer.state_dict().items()}
+    wanted = slow_mixer(weights, u.double(), heads=4, groups=2, state=5)
+    torch.testing.assert_close(layer(u).double(), wanted, rtol=1e-4, atol=1e-5)
+
+
 def test_no_step_sees_a_later_one() -> None:
     layer, u = mixer(), torch.randn(2, 11, 8, requires_grad=True)
     for t in (0, 4, 10):
