@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,12 +30,29 @@ class FailureText(TerminalRepr):
         self.reprcrash = ReprFileLocation(str(path), line, headline)
 
     def toterminal(self, tw: TerminalWriter) -> None:
-        tw.line(f"  {self.headline}", red=True, bold=True)
+        for line in wrapped(f"  {self.headline}", tw):
+            tw.line(line, red=True, bold=True)
         for line in self.lines:
-            tw.line(f"  {line}" if line else "")
+            for part in wrapped(f"  {line}" if line else "", tw):
+                tw.line(part)
 
     def __str__(self) -> str:
         return "\n".join([self.headline, *self.lines])
+
+
+def wrapped(line: str, tw: TerminalWriter) -> list[str]:
+    """The line cut between words where a person's terminal ends; elsewhere it stays whole, for those who search."""
+    if not tw.hasmarkup or len(line) <= tw.fullwidth:
+        return [line]
+    indent = " " * (len(line) - len(line.lstrip(" -")))
+    return textwrap.wrap(
+        line,
+        tw.fullwidth,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=True,
+    )
 
 
 def failure_text(entry: CheckEntry, outcome: Outcome, trial: Trial) -> FailureText:
