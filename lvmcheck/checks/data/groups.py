@@ -19,9 +19,10 @@ class Groups(Gate):
     """Rows without an article id, oversized articles, one huge article, torn articles and the number of articles.
 
     At most `max_null` of the rows have no id (negative, the largest number of the type, or a text such as "null"); at
-    most `max_oversized` of them lie in articles of more than 20 times the median size (and more than 200 chunks); the
-    largest article holds at most `max_largest`; no article is in several pieces; and with `expected`, the number of
-    articles is within `tolerance` of it. Data without article ids cannot be gated: that is an error, never a pass.
+    most `max_oversized` of them lie in articles of more than 200 chunks and more than 20 times the median (of articles
+    long enough for a window); the largest article holds at most `max_largest`; no article is in several pieces; and
+    with `expected`, the number of articles is within `tolerance` of it. Data without article ids cannot be gated: that
+    is an error, never a pass.
 
     Why:
     80.5 % of the rows of the 790k file had a null id and were "ordered" inside that group by an insert time with ties:
@@ -36,7 +37,7 @@ class Groups(Gate):
     Rebuild the file with the id and the position of every chunk in its article as the sort key.
 
     Healthy runs that must pass:
-    Articles of one chunk; a few long articles (WikiText: median 47 chunks, longest 378).
+    Any number of articles of one chunk; a few long articles (WikiText: median 47 chunks, longest 378).
 
     Source:
     The metadata of the ancestors' 726,019-row file.

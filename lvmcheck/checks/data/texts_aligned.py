@@ -22,10 +22,10 @@ class TextsAligned(Gate):
     Without an encoder: over at most 4,000 pairs of chunks of one article, drawn at random, the similarity of their
     words (weighted by rarity) is correlated with the cosine of their vectors; in each eighth of the file this
     correlation is at least `min_margin` above the best one with the texts moved by 1 to 3 rows. At least `min_equal`
-    of the pairs of equal texts have equal vectors (cosine above 0.999). With an encoder (`data.encoder`,
-    `--encoder`): 48 texts encoded again have a cosine of at least `min_encoded` with their vectors. Where there is too
-    little text for any of these, the check is not applicable. A slip within the last few percent of a file, or
-    shorter, may be missed.
+    of the pairs of equal texts have equal vectors (cosine above 0.999). With an encoder (`data.encoder`, `--encoder`):
+    of 48 texts encoded again, at least `min_own` are nearer to their own vector than to those of the 3 rows before and
+    after. Where there is too little text for any of these, the check is not applicable. A slip of less than about a
+    tenth of the file may be missed.
 
     Why:
     Texts show what a retrieval returned and are what a decoder is judged on. The ancestors' exporter took the texts by
@@ -40,7 +40,9 @@ class TextsAligned(Gate):
     Write text and vector of a row together, and filter them together.
 
     Healthy runs that must pass:
-    Prose with repeated sentences; languages and tokenisations where words carry less (the margin shrinks: lower it).
+    Texts that are not letter by letter what was encoded (WikiText with its <unk> marks: mean cosine .97, all nearest
+    to their own vector); prose with repeated sentences; languages and tokenisations where words carry less (the
+    margin shrinks: lower it).
 
     Source:
     The ancestors' create_training_sequences_with_articles; margins measured on WikiText, enwiki and pydoc.
@@ -50,12 +52,12 @@ class TextsAligned(Gate):
 
     min_margin: float = 0.1
     min_equal: float = 0.95
-    min_encoded: float = 0.99
+    min_own: float = 0.95
 
     def __post_init__(self) -> None:
         check_number("min_margin", self.min_margin, 0, 2)
         check_number("min_equal", self.min_equal, 0, 1)
-        check_number("min_encoded", self.min_encoded, -1, 1)
+        check_number("min_own", self.min_own, 0, 1)
 
     def gate(self, facts: Facts) -> Outcome:
         texts, vectors = facts.number("gate.texts.rows"), facts.number("gate.texts.vectors")
@@ -75,8 +77,10 @@ class TextsAligned(Gate):
             return []
         shown = f"{figure(facts.number('gate.texts.encoded_rows'))} texts encoded again, mean cosine "
         shown += figure(facts.number("gate.texts.encoded_mean"))
-        least = facts.number("gate.texts.encoded_least")
-        return [at_least("least cosine of a text encoded again with its vector", least, self.min_encoded, [shown])]
+        own = facts.number("gate.texts.encoded_own")
+        return [
+            at_least("share of texts that, encoded again, are nearest to their own vector", own, self.min_own, [shown])
+        ]
 
     def _words(self, facts: Facts, counts: Sequence[str]) -> list[Verdict]:
         if not facts.has("gate.texts.pairs"):
@@ -121,7 +125,7 @@ FAILS: Sequence[Case] = (
             {
                 "gate.texts.encoded_rows": 48,
                 "gate.texts.encoded_mean": 0.41,
-                "gate.texts.encoded_least": 0.02,
+                "gate.texts.encoded_own": 0.15,
             }
         ),
         ("48 texts encoded again",),

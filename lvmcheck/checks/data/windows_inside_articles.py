@@ -74,19 +74,19 @@ class WindowsInsideArticles(Gate):
         share = bad / (count["windows"] + left) if count["windows"] + left > 0 else math.nan
         where = said(part)
         joined = count["windows_inside"] == count["rows"] - context and count["windows_inside"] > LONG * context
-        return [
+        lost = f"{figure(count['rows'])} rows - context {figure(context)} = {figure(count['windows_inside'])}"
+        found = [
             at_most(f"share of windows outside one article in {where}", share, self.max_crossing, shown),
-            at_most(f"windows in {where}", count["windows"], count["windows_inside"], shown),
             at_most(
                 f"corpora in which all rows are one article (windows = rows - context) in {where}",
                 float(joined),
                 0,
-                [
-                    f"{figure(count['rows'])} rows - context {figure(context)} = {figure(count['windows_inside'])}",
-                    *shown,
-                ],
+                [lost, *shown],
             ),
         ]
+        if facts.text("gate.grouped") == "article":
+            found.append(at_most(f"windows in {where}", count["windows"], count["windows_inside"], shown))
+        return found
 
 
 _CHECK = WindowsInsideArticles()

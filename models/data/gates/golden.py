@@ -6,7 +6,7 @@ texts; or one .npz with ``vectors``, ``row`` and ``texts`` (a unicode array).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,12 +76,26 @@ def golden_facts(golden: Golden, corpus: Corpus, encoder: str) -> dict[str, floa
     return facts
 
 
-def encoded_facts(encoder: str, corpus: Corpus, texts: Mapping[int, str]) -> dict[str, float | int | str]:
-    """Cosine of stored vectors with their texts encoded again, for at most ENCODED of the rows given."""
+def encoded_facts(
+    encoder: str, corpus: Corpus, texts: Mapping[int, str], offsets: Sequence[int]
+) -> dict[str, float | int | str]:
+    """Of at most ENCODED texts encoded again: cosine with their vectors, and share nearest to their own row.
+
+    Args:
+        texts: row to text.
+        offsets: the rows that compete, 0 for the own one; all must exist.
+    """
     rows = np.array(sorted(texts))
     rows = np.sort(np.random.default_rng(0).choice(rows, min(ENCODED, len(rows)), replace=False))
     again = encode(encoder, tuple(texts[int(row)] for row in rows), corpus.dim)
-    return _agreement("encoded", corpus.vectors[rows].astype(np.float32), again)
+    cosines = np.array([np.einsum("nd,nd->n", again, directed(corpus.vectors[rows + k])[0]) for k in offsets])
+    own = cosines[list(offsets).index(0)]
+    best = np.fmax.reduce(cosines)  # a neighbour without direction does not compete
+    return {
+        "encoded_rows": len(rows),
+        "encoded_mean": float(own.mean()),
+        "encoded_own": float((own >= best).mean()),
+    }
 
 
 def encode(encoder: str, texts: tuple[str, ...], dim: int) -> NDArray[np.float32]:

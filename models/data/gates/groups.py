@@ -6,7 +6,7 @@ import numpy as np
 
 from models.data.store import NO_ARTICLE, Windows
 
-OVERSIZED = 20  # times the median article
+OVERSIZED = 20  # times the median of the articles that have windows: stubs of one chunk say nothing about the others
 AT_LEAST = 200  # chunks; below this an article is never oversized, however short the others are
 
 
@@ -20,7 +20,8 @@ def group_facts(windows: Windows) -> dict[str, float | int | str]:
     names, sizes = np.unique(ids, return_counts=True)
     first, _ = corpus.runs()
     pieces = corpus.article[first]
-    median = float(np.median(sizes)) if len(sizes) else 0.0
+    long = sizes[sizes > windows.context]
+    median = float(np.median(long)) if len(long) else 0.0
     oversized = sizes[sizes > max(OVERSIZED * median, AT_LEAST)]
     return {
         "articles": len(names),

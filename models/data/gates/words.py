@@ -22,7 +22,7 @@ from models.data.gates.texts import read_texts
 from models.data.store import Corpus
 
 PAIRS = 4_000
-LEAST = 400  # pairs; with fewer a correlation of a segment says nothing
+LEAST = 800  # pairs; with fewer, the correlation within a segment says nothing
 LAGS = (1, 8)  # distance of the two chunks of a pair
 OFFSETS = (0, -3, -2, -1, 1, 2, 3)  # rows that the texts are moved by
 SEGMENTS = 8  # parts of the file looked at one by one: texts may slip from some row on
@@ -46,8 +46,9 @@ def text_facts(corpus: Corpus, found: Scan, place: Path, encoder: str) -> dict[s
         facts |= {"equal_pairs": len(equal), "equal_agree": float((_cosines(corpus, equal) > NEAR).mean())}
     if len(pairs) >= LEAST:
         facts |= word_facts(corpus, pairs, texts.kept)
-    if encoder:
-        facts |= encoded_facts(encoder, corpus, {row: texts.kept[row] for row in map(int, pairs[:, 0])})
+    if encoder and len(pairs):
+        known = {row: texts.kept[row] for row in map(int, pairs[:, 0])}
+        facts |= encoded_facts(encoder, corpus, known, OFFSETS)
     return facts
 
 
@@ -69,10 +70,8 @@ def pair_rows(corpus: Corpus, usable: Mask, seed: int = 0) -> Pairs:
     first = np.sort(rng.integers(reach, last, 2 * PAIRS))
     second = first + rng.integers(LAGS[0], LAGS[1] + 1, len(first))
     keep = (corpus.article[first] == corpus.article[second]) & usable[first] & usable[second]
-    kept = np.flatnonzero(keep)
-    if len(kept) > PAIRS:
-        kept = np.sort(rng.choice(kept, PAIRS, replace=False))
-    return np.stack([first, second], axis=1)[kept]
+    drawn = np.unique(np.stack([first, second], axis=1)[keep], axis=0)
+    return drawn[np.sort(rng.permutation(len(drawn))[:PAIRS])]
 
 
 def rows_of(pairs: Pairs) -> set[int]:
@@ -81,11 +80,16 @@ def rows_of(pairs: Pairs) -> set[int]:
 
 
 def word_facts(corpus: Corpus, pairs: Pairs, texts: Mapping[int, str]) -> dict[str, float | int | list[float]]:
-    """Correlation of word overlap and cosine, unmoved and moved, over all pairs and in the worst segment."""
+    """Correlation of word overlap and cosine, unmoved and moved, over all pairs and in each segment.
+
+    Nothing where no two chunks share a word: such texts cannot be told from one another this way.
+    """
     bags = {row: frozenset(_WORD.findall(text.lower())) for row, text in texts.items()}
     rarity = rarities(bags.values())
     cosines = np.concatenate([_cosines(corpus, part) for part in np.array_split(pairs, max(len(pairs) // 1024, 1))])
     overlaps = np.array([[similarity(bags[int(i) + k], bags[int(j) + k], rarity) for i, j in pairs] for k in OFFSETS])
+    if not overlaps.any():
+        return {}
     segments = [
         [correlation(overlap[part], cosines[part]) for overlap in overlaps]
         for part in np.array_split(np.arange(len(pairs)), SEGMENTS)
