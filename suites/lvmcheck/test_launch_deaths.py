@@ -72,7 +72,7 @@ def test_a_dead_trainer_passes_nothing_later(project: Project, way: str) -> None
     assert "INTERNALERROR" not in text + result.stderr.str()
 
 
-@pytest.mark.parametrize("way", ["os_exit_0", "sigkill", "raise_in_step"])
+@pytest.mark.parametrize("way", ["os_exit_0", "sigkill"])
 def test_the_same_under_xdist(project: Project, way: str) -> None:
     project.suite(die=way)
     result = project.pytest("-v", "-n", "2")
@@ -153,3 +153,23 @@ def test_a_full_disk_is_named_and_what_passed_before_stays(project: Project) -> 
     assert verdicts(result) == {f"seed0::{NODE_1}": "PASSED", f"seed0::{NODE_END}": "FAILED"}
     result.stdout.fnmatch_lines(["*events.jsonl: cannot be written: File too large*"])
     assert "INTERNALERROR" not in result.stdout.str()
+
+
+FORGED = {
+    "delete_the_run": "No such file or directory",
+    "write_rubbish": "expected one JSON object, got 'rubbish'",
+    "forge_the_completion_record": "does not match its completion record",
+}
+
+
+@pytest.mark.parametrize("way", FORGED)
+def test_a_trainer_that_spoils_its_own_record_passes_nothing_later(project: Project, way: str) -> None:
+    project.suite(die=way, pause=0.005)
+    result = project.pytest("-v")
+    found = verdicts(result)
+    assert found.pop(f"seed0::{NODE_1}") == "PASSED"
+    assert list(found.values()) == ["FAILED"] * 3
+    text = result.stdout.str() + result.stderr.str()
+    assert FORGED[way] in text
+    assert "INTERNALERROR" not in text
+    assert "Traceback" not in result.stdout.str().split("last output")[0]

@@ -267,14 +267,6 @@ def test_data_that_cannot_be_trained_on(real: Project, count: int, bad: float | 
     assert "Nothing was trained." in text
 
 
-def test_data_cut_short(real: Project) -> None:
-    path = windows(real.path / "mine.npz", 200)
-    path.write_bytes(path.read_bytes()[:-100])
-    result = real.pytest("--lvm-data", "mine.npz")
-    assert result.ret != 0
-    assert "mine.npz: " in said(result)
-
-
 def test_the_real_trainer_passes_on_a_small_twin(real: Project) -> None:
     real.suite(floor(1, -1), extra=f"{TABLES}dim = 64\nsequences = 200\nval_sequences = 64\nood_sequences = 0\n", **AMN)
     result = real.pytest("-v")

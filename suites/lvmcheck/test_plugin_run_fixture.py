@@ -61,6 +61,15 @@ def test_without_a_suite_file_the_message_says_what_is_missing(project: Project)
     result.stdout.fnmatch_lines(["*the 'run' fixture needs a suite.toml beside the test"])
 
 
+def test_beside_a_broken_suite_file_the_message_is_the_suites(project: Project) -> None:
+    beside(project, BESIDE)
+    project.suite(floor(1, 3))
+    result = project.pytest("suites/toy/test_beside.py")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert "suites/toy/suite.toml:17: cosine_floor.floor: expected -1 to 1, got 3.0." in result.stdout.str()
+    assert "Traceback" not in result.stdout.str()
+
+
 OWN = (
     "import pytest\n\n@pytest.fixture\ndef run():\n    return 'mine'\n\ndef test_mine(run):\n    assert run == 'mine'\n"
 )

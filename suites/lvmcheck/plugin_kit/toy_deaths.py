@@ -7,12 +7,14 @@ import ctypes
 import faulthandler
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 
 def raise_in_step() -> None:
@@ -60,6 +62,23 @@ def leave_a_child() -> None:
     os._exit(0)
 
 
+def delete_the_run() -> None:
+    for path in Path(".lvmcheck/runs").rglob("events.jsonl"):
+        shutil.rmtree(path.parent)
+
+
+def write_rubbish() -> None:
+    for path in Path(".lvmcheck/runs").rglob("events.jsonl"):
+        with path.open("a") as file:
+            file.write("rubbish\n")
+
+
+def forge_the_completion_record() -> None:
+    for path in Path(".lvmcheck/runs").rglob("events.jsonl"):
+        path.with_name("done.json").write_text('{"status": "finished", "epochs": 4}')
+    os._exit(0)
+
+
 def kill_by(number: signal.Signals) -> Callable[[], None]:
     return lambda: os.kill(os.getpid(), number)
 
@@ -85,6 +104,9 @@ WAYS: dict[str, Callable[[], object]] = {
     "flood_the_output": flood_the_output,
     "print_bytes": print_bytes,
     "leave_a_child": leave_a_child,
+    "delete_the_run": delete_the_run,
+    "write_rubbish": write_rubbish,
+    "forge_the_completion_record": forge_the_completion_record,
     "linger": lambda: threading.Thread(target=time.sleep, args=(600,)).start(),
     "full_disk": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1, 1)),
 }
