@@ -16,6 +16,7 @@ from lvmcheck.errors import InputError
 from models import artefact
 from models.checkpoint import published
 from models.reload import load_model
+from models.trainers.session import pick_device
 from models.vector_model import VectorModel
 
 Vectors = TypeVar("Vectors", Tensor, NDArray[Any])
@@ -40,22 +41,30 @@ class Predictor:
     source: Path
 
     @classmethod
-    def load(cls, path: Path | str, device: torch.device | str = "cpu") -> Predictor:
+    def load(cls, path: Path | str, device: str = "cpu") -> Predictor:
         """From a checkpoint, a run directory (its best checkpoint) or an artefact of :func:`export` (``.pt2``).
 
+        Args:
+            path: where it is.
+            device: "cpu", "cuda", "mps", or "auto" for the first of cuda, mps and cpu that is here.
+
         Raises:
-            InputError: none of these, or changed, or of another class, width or format.
+            InputError: none of these, or changed, or of another class, width or format, or no such device.
         """
         where = Path(path)
         if where.suffix == artefact.SUFFIX:
             program, about = artefact.read(where)
-            if torch.device(device).type != "cpu":
-                raise InputError(where, f"an artefact runs on the CPU, got device {str(device)!r}", key="device")
+            if device not in ("cpu", "auto"):
+                raise InputError(where, f"an artefact runs on the CPU, got device {device!r}", key="device")
             return cls(about.kind, about.width, about.context, torch.device("cpu"), program, where)
         chosen = _best(where)
-        model, checkpoint = load_model(chosen, device)
+        try:
+            place = pick_device(device)
+        except InputError as error:
+            raise InputError(chosen, error.problem, key="device") from None
+        model, checkpoint = load_model(chosen, place)
         _, steps, width = checkpoint.probe["input"].shape
-        return cls(checkpoint.about.kind, width, steps, torch.device(device), model, chosen)
+        return cls(checkpoint.about.kind, width, steps, place, model, chosen)
 
     def __call__(self, context: Vectors) -> Vectors:
         """Predictions [B, D] at unit length for contexts [B, T, D], or [D] for one context [T, D].

@@ -329,3 +329,9 @@ def test_a_wrong_description_is_named(copied: Path, change: dict[str, Any], prob
 def test_no_device_but_the_cpu_for_artefacts(program: Path) -> None:
     with pytest.raises(InputError, match="device: an artefact runs on the CPU, got device 'cuda'"):
         Predictor.load(program, device="cuda")
+    assert Predictor.load(program, device="auto").device.type == "cpu"
+
+
+def test_a_device_that_is_not_here_is_named(checkpoint: Path) -> None:
+    with pytest.raises(InputError, match="best-000001: device: no device 'cdua' here; there is: "):
+        Predictor.load(checkpoint, device="cdua")
