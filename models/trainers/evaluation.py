@@ -64,7 +64,7 @@ def evaluate(
         wanted += target.sum(dim=0, dtype=dtype)
     n = means.count
     mean = means.means()
-    pairs = float((predicted @ predicted - n) / (n * (n - 1))) if n > 1 else None
+    pairs = mean_of_pairs(predicted, predicted, n, n) if n > 1 else None
     along, length = float(predicted @ unit(wanted)) / n, float(wanted.norm()) / n
     return Evaluation(n, mean["loss"], mean["cosine"], along, length, pairs)
 
@@ -73,6 +73,11 @@ def evaluate_model(model: nn.Module, windows: Windows, *, batch_size: int, devic
     """:func:`evaluate` of a model in evaluation mode."""
     with evaluating(model):
         return evaluate(model, windows, batch_size=batch_size, device=device)
+
+
+def mean_of_pairs(first: Tensor, second: Tensor, own: float, n: int) -> float:
+    """Mean of ``a_i . b_j`` over all i != j, from the sums [D] of n >= 2 rows each and ``own``, sum a_i . b_i."""
+    return (float(first @ second) - own) / (n * (n - 1))
 
 
 def mean_of_context(context: Tensor) -> Tensor:

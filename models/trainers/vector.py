@@ -14,7 +14,7 @@ from lvmcheck.recorder import Recorder
 from models.checkpoint import architecture
 from models.losses import Batch, compute_terms, weighted_total
 from models.metrics import cosine
-from models.trainers import history
+from models.trainers import history, sweep
 from models.trainers.batches import Loader, check_sizes
 from models.trainers.learner import Learner, Progress
 from models.trainers.measurement import CHECKPOINTS, declared, measure, reload, trivial_cosines
@@ -61,8 +61,9 @@ def train(config: dict[str, Any], rec: Recorder) -> None:
             if rec.stop:
                 return
 
-        # ---- what was saved is what was trained --------------------------------------------------------------------
+        # ---- what was saved is what was trained, and what was trained resembles what was asked for -----------------
         reload(learner, rec)
+        sweep.report(learner, rec)
 
 
 def introduce(learner: Learner, rec: Recorder) -> None:

@@ -1,0 +1,107 @@
+"""prediction_diversity: predictions differ from each other about as targets do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from lvmcheck.check import Case, Check
+from lvmcheck.checks import _cases as made
+from lvmcheck.checks._epochs import at_epoch, awaiting, check_count, check_number, complete, words
+from lvmcheck.finding import Finding, Outcome, failed, figure, passed
+from lvmcheck.run import Run, run_from
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionDiversity(Check):
+    """At the end (or at `epoch`) predictions are at most `max_collapse` of the way from their targets to a constant.
+
+    collapse = (s - t) / (1 - t), with s the mean cosine of two predictions (`metric`) and t that of two targets, the
+    square of the targets' cosine with their own mean (`target_direction`). 0 is as diverse as the targets, 1 a
+    constant.
+
+    Why:
+    A model that answers the mean whatever it is asked reaches the constant-mean cosine (.42 to .49 on the ancestors'
+    corpora), which many a floor lets through. Among unit vectors nothing in the loss curve shows it.
+
+    Usual causes:
+    - The order of the rows is destroyed, so that the mean is all there is to learn.
+    - The learning rate or a regulariser is far too high; dead activations before the output.
+    - One epoch of too few steps: the mean is what is learned first.
+
+    Fix:
+    Compare the mean of context with the constant mean on the same data: if they are close, the data are at fault; if
+    not, train longer or at another learning rate.
+
+    Healthy runs that must pass:
+    A regression predictor is less diverse than its targets by nature: AMN on the twin 0.29, the best linear predictor
+    0.50 to 0.53.
+
+    Source:
+    The ancestors' diversity figures (predictions .393, targets .864, from the wrong class); measured on the twin.
+    """
+
+    metric: str = "val_self_similarity"
+    target_direction: str = "val_target_mean_direction"
+    max_collapse: float = 0.9
+    epoch: int | Literal["final"] = "final"
+
+    metric_fields = ("metric", "target_direction")
+
+    def __post_init__(self) -> None:
+        check_number("max_collapse", self.max_collapse, 0.0, 1.0)
+        if self.epoch != "final":
+            check_count("epoch", self.epoch)
+
+    def detail(self) -> str:
+        return "" if self.epoch == "final" else f"@{self.epoch}"
+
+    def due(self, epochs: int) -> int:
+        return self.epoch if isinstance(self.epoch, int) else epochs
+
+    def judge(self, run: Run) -> Outcome:
+        if self.epoch == "final" and not complete(run):
+            return awaiting(run, "the final epoch")
+        epoch = self.epoch if isinstance(self.epoch, int) else run.last_epoch
+        alike, direction = (at_epoch(run, metric, epoch) for metric in (self.metric, self.target_direction))
+        if isinstance(alike, Outcome):
+            return alike
+        if isinstance(direction, Outcome):
+            return direction
+        targets = direction * direction
+        collapse = (alike - targets) / (1.0 - targets) if targets < 1.0 else math.nan
+        finding = Finding(
+            what="collapse of the predictions towards a constant",
+            measured=collapse,
+            wanted=f"at most {self.max_collapse:g}",
+            epoch=epoch,
+            margin=self.max_collapse - collapse,
+            evidence=(
+                f"{words(self.metric)} of predictions {figure(alike)}, of targets {figure(targets)}; 1 is a constant",
+            ),
+        )
+        return (passed if collapse <= self.max_collapse else failed)(finding)
+
+
+def _run(alike: Sequence[float], direction: float = 0.491) -> Run:
+    return run_from({"val_self_similarity": alike, "val_target_mean_direction": [direction] * len(alike)})
+
+
+_CHECK = PredictionDiversity()
+
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, _run([0.241])),
+    made.case("amn_on_the_twin", _CHECK, _run([0.456, 0.474, 0.469, 0.458])),
+    made.case("linear_mixture_on_the_twin", _CHECK, _run([0.643, 0.625, 0.618, 0.618])),
+    made.case("constant_at_first", _CHECK, _run([0.99, 0.70])),
+    made.case("no_common_direction", _CHECK, _run([0.10], direction=0.20)),
+)
+FAILS: Sequence[Case] = (
+    made.case("constant", _CHECK, _run([0.5, 1.0]), ("1", "of targets 0.2411")),
+    made.case("nearly_constant", _CHECK, _run([0.97]), ("0.96",)),
+    made.case("at_epoch_1", PredictionDiversity(epoch=1), _run([0.99, 0.70]), ("at epoch 1",)),
+    made.case("nan", _CHECK, _run([float("nan")]), ("NaN",)),
+    made.case("targets_all_alike", _CHECK, _run([0.5], direction=1.0), ("NaN",)),
+)
