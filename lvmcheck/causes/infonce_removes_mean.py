@@ -1,0 +1,94 @@
+"""infonce_removes_mean: a contrastive loss alone loses the direction that all targets share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lvmcheck import events as ev
+from lvmcheck.cause import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.checks import _cases as made
+from lvmcheck.checks._shares import active_terms
+from lvmcheck.run import Run, run_from
+
+CONTRASTIVE = ("info_nce", "info")
+REGRESSION = ("mse",)
+LOST = 0.8
+"""Share of the targets' cosine with their mean direction below which predictions have lost it."""
+
+
+class InfonceRemovesMean(Cause):
+    """InfoNCE is the only loss that asks for a direction, and it cannot see the one that all targets share."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        terms = active_terms(evidence.run)
+        # Beside a regression term the question is which of both wins: dominant_term.
+        if not any(name in terms for name in CONTRASTIVE) or any(name in terms for name in REGRESSION):
+            return None
+        said = [*_direction(evidence), *_below(evidence)]
+        if not said:
+            return None
+        return Diagnosis(
+            name=self.name(),
+            sentence="InfoNCE is the only main loss (mse weight 0), and it removes the common mean direction",
+            evidence=tuple(said),
+            ruled_out=evidence.ruled_out(
+                {
+                    "finite": "numerical trouble",
+                    "generalisation_gap": "memorisation",
+                    "lag_profile": "a scrambled order",
+                }
+            ),
+            fix="train MSE (or 1 - cosine) as the main loss: loss = { mse = 1.0 }; a default weight of 0 is no choice",
+            next="lvmcheck explain beats_baselines",
+            score=0.55,
+        )
+
+
+def _direction(evidence: Evidence) -> list[str]:
+    got, wanted = evidence.last("val_mean_direction"), evidence.last("val_target_mean_direction")
+    if got is None or wanted is None or not got < LOST * wanted:
+        return []
+    return [
+        f"cosine of predictions with the targets' mean direction {got:.3f}, of the targets {wanted:.3f}: adding any "
+        "vector to all targets leaves InfoNCE as it is"
+    ]
+
+
+def _below(evidence: Evidence) -> list[str]:
+    constant, val = evidence.run.facts.get("constant_mean"), evidence.last("val_cosine")
+    if not isinstance(constant, float) or val is None or not val < constant:
+        return []
+    return [f"val cosine {val:.3f} is below a constant prediction ({constant:.3f})"]
+
+
+def _run(loss: dict[str, float], val: float, direction: float) -> Run:
+    said = {
+        "train_loss": [1.4],
+        **{f"train_loss_{name}": [1.4] for name in loss},
+        "val_cosine": [val],
+        "val_mean_direction": [direction],
+        "val_target_mean_direction": [0.48],
+    }
+    return made.with_facts(run_from(said, config={"loss": loss}), {"constant_mean": 0.48})
+
+
+_FACTS: dict[str, ev.Value] = {"constant_mean": 0.4218}
+
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="mse", run=_run({"mse": 1.0}, 0.56, 0.70)),
+    CauseCase(name="infonce_on_data_without_a_mean", run=_run({"info_nce": 1.0}, 0.55, 0.50)),
+)
+FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="infonce_alone",
+        run=_run({"info_nce": 1.0}, 0.30, 0.11),
+        says=("InfoNCE is the only main loss", "mean direction 0.110", "below a constant prediction"),
+    ),
+    CauseCase(
+        name="october_16_history",
+        run=made.with_facts(
+            run_from({"train_loss_info": [1.8], "val_cosine": [0.3539]}, config={"loss": {"info": 1.0}}), _FACTS
+        ),
+        says=("0.354 is below a constant prediction (0.422)",),
+    ),
+)

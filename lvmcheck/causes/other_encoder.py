@@ -1,0 +1,50 @@
+"""other_encoder: the vectors of an OOD set live in another space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lvmcheck.cause import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.checks.data import _gate_cases as gates
+
+
+class OtherEncoder(Cause):
+    """An OOD set was encoded by another encoder, or another build of it."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        finding = evidence.failed("ood_same_space")
+        if finding is None:
+            return None
+        own, abroad = evidence.last("val_cosine"), evidence.last("ood_cosine")
+        trained = f"ood cosine {abroad:.3f}, val cosine {own:.3f}" if own is not None and abroad is not None else None
+        return Diagnosis(
+            name=self.name(),
+            sentence="the OOD vectors come from another encoder: they do not share the space of the training vectors",
+            evidence=(finding.sentence(), *finding.evidence, *([trained] if trained else [])),
+            ruled_out=evidence.ruled_out(
+                {"reload_agrees": "the wrong class", "generalisation_gap": "memorisation", "lag_profile": "their order"}
+            ),
+            fix="encode the OOD texts with the encoder of the training set, and compare stored golden vectors",
+            next="lvmcheck explain ood_same_space",
+            score=0.85,
+        )
+
+
+_ROTATED = {
+    "gate.ood.enwiki.space_alignment": -0.0198,
+    "gate.ood.enwiki.space_overlap": 0.0203,
+    "gate.ood.enwiki.space_mean_cosine": -0.0093,
+}
+
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="other_subject", run=gates.run()),
+    CauseCase(name="twin", run=gates.run(facts=gates.TWIN)),
+)
+FAILS: Sequence[CauseCase] = (
+    CauseCase(name="rotated", run=gates.run(_ROTATED), says=("another encoder", "-0.0198")),
+    CauseCase(
+        name="worse_than_its_own_mean",
+        run=gates.run({"ood.pydoc.best_linear": 0.21}),
+        says=("another encoder", "mean of context 0.5146"),
+    ),
+)
