@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from models.data import baselines
+from models.data.baselines import sample
+from models.data.recipes import RECIPES
 from models.data.store import Corpus, Windows
+from models.data.twin import Space, draw_corpus, stream
 
 WIKITEXT = Path(__file__).resolve().parents[3] / "shared" / "data" / "vectors" / "wikitext2"
 
@@ -72,8 +75,23 @@ def test_ridge_solves_its_own_normal_equations() -> None:
     best = objective(matrix)
     rng = np.random.default_rng(0)
     assert all(objective(matrix + 0.01 * rng.standard_normal(matrix.shape)) > best for _ in range(20))
-    error = ((r - u @ matrix) ** 2).sum() - (r**2).sum()
-    assert moments.loss(moments, matrix) == pytest.approx(float(error), rel=1e-3)
+
+
+def test_the_best_strength_is_the_one_that_a_plain_search_finds() -> None:
+    recipe = RECIPES["wiki_584k"]
+    twin = draw_corpus(Space(recipe, 64), recipe.shares, 900, 3, stream("wiki_584k", "strength"), name="t").windows(3)
+    chosen = set()
+    for windows in (linear_world(400), twin, sample(twin, 300)):
+        weights = baselines.mixing_weights(windows)
+        last = baselines.held_out(windows)
+        inner, outer = (baselines.Moments.of(windows.select(mask), weights) for mask in (~last, last))
+        context, target = windows.select(last).batch(slice(None))
+        u = np.einsum("btd,t->bd", context, weights) - inner.centre
+        r = target - u - inner.centre - inner.sum_r / inner.count
+        errors = [((r - u @ inner.ridge(strength)) ** 2).sum() for strength in baselines.STRENGTHS]
+        assert baselines.best_strength(inner, outer) == baselines.STRENGTHS[int(np.argmin(errors))]
+        chosen.add(baselines.best_strength(inner, outer))
+    assert len(chosen) > 1  # the worlds differ in what is best for them
 
 
 def test_linear_mixture_learns_nothing_where_nothing_is() -> None:
