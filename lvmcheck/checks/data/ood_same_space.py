@@ -20,9 +20,11 @@ class OodSameSpace(Gate):
     """Every OOD set spreads its variance over the directions of the training set as the training set does.
 
     The alignment, the correlation of the logarithms of both variances over all principal directions of the training
-    vectors (4,000 targets of each, drawn at random), is at least `min_alignment`; and the linear predictor fitted on
-    training data is at most `max_loss` below the mean of context on the OOD set. Also shown, and not judged: overlap of
-    the 16 strongest directions and cosine of the mean vectors, which depend on what the text is about.
+    vectors (4,000 targets of each, drawn at random), is at least `min_alignment`. Shown and not judged, because they
+    depend on what the text is about: overlap of the 16 strongest directions and cosine of the mean vectors. Shown, and
+    judged only with `max_loss`: how far the linear predictor fitted on training data is below the mean of context on
+    the OOD set. It misses a rotation where that predictor is close to a mean (real text: .520 against .514 even after
+    one), and it blames the OOD set for training data in the wrong order.
 
     Why:
     Vectors of another encoder have sound geometry of their own: the same lengths, lags and baselines. Only together
@@ -48,11 +50,12 @@ class OodSameSpace(Gate):
     optional: ClassVar[str] = "ood"
 
     min_alignment: float = 0.5
-    max_loss: float = 0.02
+    max_loss: float | None = None
 
     def __post_init__(self) -> None:
         check_number("min_alignment", self.min_alignment, -1, 1)
-        check_number("max_loss", self.max_loss, 0, 2)
+        if self.max_loss is not None:
+            check_number("max_loss", self.max_loss, 0, 2)
 
     def gate(self, facts: Facts) -> Outcome:
         sets = [part for part in facts.parts() if part.startswith("ood.")]
@@ -71,10 +74,13 @@ class OodSameSpace(Gate):
             f"linear predictor of the training set {figure(linear)}, mean of context {figure(mean)}",
         ]
         where = said(part)
-        return [
-            at_least(f"alignment of {where} with the training set", number("alignment"), self.min_alignment, shown),
-            at_least(f"linear predictor minus mean of context on {where}", linear - mean, -self.max_loss, shown),
+        found = [
+            at_least(f"alignment of {where} with the training set", number("alignment"), self.min_alignment, shown)
         ]
+        if self.max_loss is not None:
+            what = f"linear predictor minus mean of context on {where}"
+            found.append(at_least(what, linear - mean, -self.max_loss, shown))
+        return found
 
 
 _CHECK = OodSameSpace()
@@ -97,7 +103,7 @@ FAILS: Sequence[Case] = (
     ),
     made.case(
         "not_predictable",
-        _CHECK,
+        OodSameSpace(max_loss=0.02),
         cases.run({"ood.enwiki.best_linear": 0.45}),
         ("linear predictor minus mean of context on OOD enwiki",),
     ),
