@@ -145,8 +145,8 @@ def validate_data_config(config: Mapping[str, object], *, where: str | Path = "s
 def input_files(config: Mapping[str, object], *, where: str | Path = "suite") -> list[Path]:
     """The files whose content decides the data, sorted; for a run's cache key. The twin has none.
 
-    Files inside a folder are those that may be read (FOLDER_FILES, BESIDE_FILES); a path that does not
-    exist is listed all the same, so that its appearance changes the key.
+    Files inside a folder are those that may be read: FOLDER_FILES, and BESIDE_FILES too where gates compare with it. A
+    path that does not exist is listed all the same, so that its appearance changes the key.
     """
     parsed = parse_data_config(config, where=where)
     if isinstance(parsed, TwinConfig):
@@ -156,14 +156,11 @@ def input_files(config: Mapping[str, object], *, where: str | Path = "suite") ->
 
         return [Path(pydoc_data.__file__ or "").with_name("topics.py")]
     found: list[Path] = []
-    beside = (parsed.reference, parsed.texts, parsed.golden)
-    for place in (parsed.path, *parsed.ood, *filter(None, beside)):
+    compared = [place for place in (parsed.reference, parsed.texts, parsed.golden) if place]
+    for place in (parsed.path, *parsed.ood, *compared):
         path = Path(place)
-        inside = (
-            [path / name for name in (*FOLDER_FILES, *BESIDE_FILES) if name in folder_names(path)]
-            if is_folder(path)
-            else []
-        )
+        names = (*FOLDER_FILES, *BESIDE_FILES) if place in compared else FOLDER_FILES
+        inside = [path / name for name in names if name in folder_names(path)] if is_folder(path) else []
         found += inside or [path]
     return sorted(set(found))
 

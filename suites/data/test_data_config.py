@@ -70,6 +70,8 @@ def test_input_files_are_what_decides_the_data(tmp_path: Path) -> None:
     missing = tmp_path / "missing.npz"
     found = input_files({"path": str(folder), "ood": [str(missing)]})
     assert found == sorted([folder / "article.npy", folder / "vectors.npy", missing])
+    beside = input_files({"path": str(missing), "texts": str(folder), "reference": "", "golden": str(tmp_path / "g")})
+    assert {path.name for path in beside} == {"missing.npz", "vectors.npy", "article.npy", "texts.jsonl.gz", "g"}
 
 
 def test_checking_a_configuration_imports_neither_numpy_nor_torch() -> None:

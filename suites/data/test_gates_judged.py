@@ -167,6 +167,15 @@ def test_pairs_are_kept_by_a_superset_and_lost_by_a_scrambled_one(sound: Path, t
     assert verdict_of(verdicts, "pairs_kept").status is not Status.PASSED
 
 
+def test_a_suite_names_the_reference_in_its_data(sound: Path, tmp_path: Path) -> None:
+    """The trainer's way in: the same facts, from a dataset that refuses faulty vectors."""
+    facts = open_data({"path": str(sound), "reference": str(sound)}, seed=0).facts()
+    assert judge(load_check("pairs_kept")(), run_of(facts)).status is Status.PASSED
+    place = write_twin(tmp_path, broken=["scrambled"], sequences=3000, dim=96)
+    facts = open_data({"path": str(place), "reference": str(sound)}, seed=0).facts()
+    assert judge(load_check("pairs_kept")(), run_of(facts)).status is Status.FAILED
+
+
 def test_without_article_ids_nothing_about_articles_passes(sound: Path) -> None:
     _, verdicts = gate_data({"path": str(sound / "vectors.npy")})
     by_use = {verdict.use: verdict for verdict in verdicts}
