@@ -63,6 +63,30 @@ def test_broken_data_exit_1_and_name_the_gate(name: str, tmp_path: Path, capsys:
     assert f"✗ {expected}" in said
 
 
+def test_faulty_vectors_of_every_format_are_measured(sound: Path, tmp_path: Path, capsys: Capture) -> None:
+    vectors, article = np.load(sound / "vectors.npy")[:600].copy(), np.load(sound / "article.npy")[:600]
+    vectors[40], vectors[77] = 0.0, 2.0
+    starts = np.flatnonzero(article[:-5] == article[5:])
+    rows = starts[:, None] + np.arange(6)
+    holed = vectors.copy()
+    holed[90, 3] = np.nan
+    windows = {"contexts": holed[rows[:, :5]], "targets": holed[rows[:, 5]], "article_ids": article[starts]}
+    np.savez(tmp_path / "windows.npz", **windows)  # type: ignore[arg-type]
+    np.savez(tmp_path / "store.npz", vectors=holed, article=article)
+    table = [{"vector": row.tolist(), "article": int(name)} for row, name in zip(vectors, article, strict=True)]
+    (tmp_path / "table.jsonl").write_text("".join(json.dumps(row) + "\n" for row in table), encoding="utf-8")
+    for name, failed in (
+        ("windows.npz", {"vectors_finite", "zero_vectors", "unit_norm"}),
+        ("store.npz", {"vectors_finite", "zero_vectors", "unit_norm"}),
+        ("table.jsonl", {"zero_vectors", "unit_norm"}),
+    ):
+        code, found = judged(capsys, tmp_path / name)
+        assert code == 1
+        assert {
+            use for use in ("vectors_finite", "zero_vectors", "unit_norm") if found[use]["status"] == "failed"
+        } == failed
+
+
 def test_the_expected_number_of_articles(sound: Path, capsys: Capture) -> None:
     count = len(np.unique(np.load(sound / "article.npy")))
     assert judged(capsys, sound, "--expected-articles", count)[0] == 0
