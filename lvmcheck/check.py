@@ -215,13 +215,15 @@ def missing_metric(run: Run, metric: str) -> Outcome | None:
     if metric in known:
         return None
     if run.declared is not None:
+        if metric in run.declared and (not run.over or not run.last_epoch):
+            return None  # it was promised; a run that ended before its first epoch is told as such
         known = tuple(dict.fromkeys((*known, *run.declared)))
-        if metric in known and not run.over:
-            return None
     elif not run.over:
         return None
     if not known:
         return None  # nothing was logged at all: what ended the run is the better message
+    if metric in known:
+        return error(f"metric {metric!r} was declared and is recorded in none of {run.last_epoch} epochs")
     return error(f"metric {metric!r} is not recorded; recorded: {', '.join(known)}. {nearest(metric, known)}")
 
 

@@ -120,6 +120,7 @@ class CheckItem(pytest.Item):
             "ended": trial.run.stopped_where() if trial.run.over else None,
             "reused": trial.reused,
             "told": self.entry.check.told,
+            "unreached": self.entry.expect is None and left_open(outcome, trial),
             **{key: plain(value) for key, value in outcome_json(outcome).items()},
         }
         self.user_properties.append(("lvm", body))
@@ -135,3 +136,10 @@ class CheckItem(pytest.Item):
 
     def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:
         return Path(self.path), self.entry.line - 1, f"seed{self.seed}::{self.name}"
+
+
+def left_open(outcome: Outcome, trial: Trial) -> bool:
+    """Whether the outcome only says that another check ended the run, or kept it from starting."""
+    if trial.not_started is not None:
+        return True
+    return trial.doomed_by is not None and outcome.status is Status.FAILED and outcome.finding is None

@@ -10,6 +10,8 @@ import pytest
 from lvmcheck.finding import figure
 
 MARKS = {"passed": "✓", "failed": "✗", "not applicable": "–", "error": "!"}
+UNREACHED = "not reached"
+"""Category of items that a stopped run left open: still failures to pytest, without a section each."""
 COLOURS = {"passed": {"green": True}, "failed": {"red": True}, "skipped": {"yellow": True}}
 
 
@@ -22,6 +24,8 @@ def status_word(report: pytest.TestReport, config: pytest.Config) -> tuple[str, 
     """Category, letter, and in verbose mode the word with measured value, bound and margin."""
     body = lvm_of(report) or {}
     letter = {"passed": ".", "failed": "F", "skipped": "s"}[report.outcome]
+    if report.outcome == "failed" and body.get("unreached"):
+        return UNREACHED, "n", (UNREACHED.upper(), {"yellow": True})  # its own section would only repeat the reason
     word = report.outcome.upper()
     if config.get_verbosity() > 0 and report.outcome == "passed":
         word += f"  {said(body)}"
@@ -50,12 +54,12 @@ def summary(reporter: Any) -> None:
         reporter.write_sep("-", f"verdicts of {suite[0]} ({suite[1]})")
         for line in table(chosen):
             reporter.write_line(line)
-        for line in (*told(chosen), *runs(chosen)):
+        for line in (*told(chosen), *unreached(chosen), *runs(chosen)):
             reporter.write_line(line)
 
 
 def reports(reporter: Any) -> Iterable[Any]:
-    for category in ("passed", "failed", "skipped", "error"):
+    for category in ("passed", "failed", "skipped", "error", UNREACHED):
         for report in reporter.stats.get(category, ()):
             if getattr(report, "when", "") == "call":
                 yield report
@@ -81,6 +85,8 @@ def cell(body: dict[str, Any]) -> str:
     """``✓ .5631``; text measurements are left to the failure's own message."""
     mark = MARKS[body["status"]]
     measured = body["measured"]
+    if body.get("unreached"):
+        return "· not reached"
     if body["status"] == "not applicable":
         return f"{mark} n/a"
     return (
@@ -99,6 +105,21 @@ def told(bodies: list[dict[str, Any]]) -> list[str]:
         for body in sorted(bodies, key=lambda body: body["seed"])
         if body["told"] and body["evidence"]
     ]
+
+
+def unreached(bodies: list[dict[str, Any]]) -> list[str]:
+    """``seed0  9 checks not reached: run stopped at epoch 1 of 20 by ...``: why, once per seed."""
+    reasons = [
+        (body["seed"], body["reason"].partition(" (awaits")[0].removeprefix("not reached: "))
+        for body in sorted(bodies, key=lambda body: body["seed"])
+        if body["unreached"]
+    ]
+    counts = {key: reasons.count(key) for key in reasons}
+    return [f"seed{seed}  {plural(count)} not reached: {reason}" for (seed, reason), count in counts.items()]
+
+
+def plural(count: int) -> str:
+    return "1 check" if count == 1 else f"{count} checks"
 
 
 def runs(bodies: list[dict[str, Any]]) -> list[str]:

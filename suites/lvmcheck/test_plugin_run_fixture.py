@@ -108,5 +108,5 @@ def test_in_process_an_exit_of_the_trainer_does_not_end_pytest(project: Project)
 
 def test_in_process_an_abort_stops_at_once(project: Project) -> None:
     project.suite(floor(1, 0.60, "abort_below = 0.55"), floor(3, 0.55))
-    project.pytest("--lvm-inprocess").assert_outcomes(failed=2)
+    project.pytest("--lvm-inprocess").assert_outcomes(failed=1)
     assert done(project.run())["steps"] == 20
