@@ -1,5 +1,6 @@
 # `make suite` and `make test` set up everything they need below this folder and change nothing outside it.
 PYTHON ?= python3
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -30,14 +31,16 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Two workers: while one waits for training runs, the other tests. Throughput is measured by `make throughput` alone.
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 throughput: $(STAMP)
 	$(BIN)/python -m pytest suites/throughput
 
 docs: $(STAMP)
 	$(BIN)/python -m lvmcheck.manual docs/checks.md
+	$(BIN)/python -m models.manual docs/models.md
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
