@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from lvmcheck.cause import Cause, CauseCase, Diagnosis, Evidence
@@ -13,7 +14,8 @@ class LeakedSplit(Cause):
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         finding = evidence.failed("split_disjoint")
-        if finding is None:
+        measured = None if finding is None else finding.measured
+        if finding is None or not isinstance(measured, float) or not math.isfinite(measured):
             return None
         drawn = evidence.run.facts.get("split") == "random"
         said = ["windows were drawn at random: nearly every target stands in a training window"] if drawn else []
@@ -32,6 +34,7 @@ class LeakedSplit(Cause):
 PASSES: Sequence[CauseCase] = (
     CauseCase(name="wikitext", run=gates.run()),
     CauseCase(name="twin", run=gates.run(facts=gates.TWIN)),
+    CauseCase(name="not_a_number", run=gates.run({"leak": math.nan})),
 )
 FAILS: Sequence[CauseCase] = (
     CauseCase(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from lvmcheck.cause import Cause, CauseCase, Diagnosis, Evidence
@@ -13,7 +14,10 @@ class OtherEncoder(Cause):
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         finding = evidence.failed("ood_same_space")
-        if finding is None:
+        measured = None if finding is None else finding.measured
+        if finding is None or not isinstance(measured, float) or not math.isfinite(measured):
+            return None
+        if not finding.what.startswith("alignment"):  # a set may be hard to predict in the same space, too
             return None
         own, abroad = evidence.last("val_cosine"), evidence.last("ood_cosine")
         trained = f"ood cosine {abroad:.3f}, val cosine {own:.3f}" if own is not None and abroad is not None else None
@@ -39,12 +43,14 @@ _ROTATED = {
 PASSES: Sequence[CauseCase] = (
     CauseCase(name="other_subject", run=gates.run()),
     CauseCase(name="twin", run=gates.run(facts=gates.TWIN)),
+    CauseCase(name="not_predictable", run=gates.run({"ood.pydoc.best_linear": 0.21})),
+    CauseCase(name="not_a_number", run=gates.run({"gate.ood.pydoc.space_alignment": math.nan})),
 )
 FAILS: Sequence[CauseCase] = (
     CauseCase(name="rotated", run=gates.run(_ROTATED), says=("another encoder", "-0.0198")),
     CauseCase(
-        name="worse_than_its_own_mean",
-        run=gates.run({"ood.pydoc.best_linear": 0.21}),
-        says=("another encoder", "mean of context 0.5146"),
+        name="rotated_real_text",
+        run=gates.run({"gate.ood.pydoc.space_alignment": -0.059, "ood.pydoc.best_linear": 0.5199}),
+        says=("another encoder", "alignment of OOD pydoc"),
     ),
 )

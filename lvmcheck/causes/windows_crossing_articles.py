@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from lvmcheck.cause import Cause, CauseCase, Diagnosis, Evidence
@@ -13,7 +14,8 @@ class WindowsCrossingArticles(Cause):
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         finding = evidence.failed("windows_inside_articles")
-        if finding is None:
+        measured = None if finding is None else finding.measured
+        if finding is None or not isinstance(measured, float) or not math.isfinite(measured):
             return None
         return Diagnosis(
             name=self.name(),
@@ -37,6 +39,7 @@ _JOINED = {
 PASSES: Sequence[CauseCase] = (
     CauseCase(name="wikitext", run=gates.run()),
     CauseCase(name="twin", run=gates.run(facts=gates.TWIN)),
+    CauseCase(name="not_a_number", run=gates.run({"gate.data.windows_crossing": math.nan})),
 )
 FAILS: Sequence[CauseCase] = (
     CauseCase(name="every_N_minus_5_file", run=gates.run(_JOINED), says=("cross article", "rows - context 5 = 43,382")),
