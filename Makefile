@@ -40,7 +40,6 @@ throughput: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python -m lvmcheck.manual docs/checks.md
-	$(BIN)/python -m models.manual docs/models.md
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

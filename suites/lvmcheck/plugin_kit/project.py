@@ -118,7 +118,7 @@ def verdicts(result: pytest.RunResult) -> dict[str, str]:
         words = line.split("suite.toml::", 1)
         marks = [mark for mark in ("PASSED", "FAILED", "SKIPPED", "NOT REACHED") if mark in line]
         if len(words) == 2 and marks and not line.startswith(("FAILED suites", "SKIPPED [")):
-            found[words[1].split("  ")[0].replace(marks[0], "").strip()] = marks[0]
+            found[words[1].split(marks[0])[0].strip()] = marks[0]
     return found
 
 
