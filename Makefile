@@ -1,6 +1,5 @@
 # `make suite` and `make test` set up everything they need below this folder and change nothing outside it.
 PYTHON ?= python3
-JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -31,9 +30,9 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Two workers: while one waits for training runs, the other tests. Throughput is measured by `make throughput` alone.
+# Training runs go on in the background while the tests that need none run first.
 test: lint
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+	$(BIN)/python -m pytest
 
 throughput: $(STAMP)
 	$(BIN)/python -m pytest suites/throughput

@@ -84,6 +84,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         session.config.stash[SESSION].register(session.items)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    if SESSION in session.config.stash:
+        session.config.stash[SESSION].begin(session.config.option)
+
+
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     shown = SESSION in config.stash and config.get_verbosity() >= 0
     return config.stash[SESSION].header() if shown else []

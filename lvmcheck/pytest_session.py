@@ -143,7 +143,10 @@ class LvmSession:
 
     # -- items -------------------------------------------------------------------------------------------------------
     def order(self, items: list[pytest.Item]) -> None:
-        """Within a seed, put the checks that are decided first first; nothing else moves."""
+        """Within a seed, put the checks that are decided first first; tests that need no training come before all.
+
+        While those run, the training runs go on in the background (:meth:`begin`).
+        """
         from lvmcheck.pytest_suite import CheckItem
 
         places = [i for i, item in enumerate(items) if isinstance(item, CheckItem)]
@@ -151,6 +154,13 @@ class LvmSession:
         first = {item.group: n for n, item in reversed(list(enumerate(ours)))}
         for place, item in zip(places, sorted(ours, key=lambda it: (first[it.group], it.due)), strict=True):
             items[place] = item
+        items.sort(key=lambda item: isinstance(item, CheckItem) or asks_run(item) is not None)  # a stable sort
+
+    def begin(self, option: Any) -> None:
+        """Start training now, as far as places allow, if this session is to run everything it collected."""
+        lazy = option.collectonly or getattr(option, "setuponly", False) or option.maxfail
+        if not lazy and not hasattr(self.config, "workerinput") and not self.launcher.settings.inprocess:
+            self.launcher.activate_all()
 
     def register(self, items: Sequence[pytest.Item]) -> None:
         """Tell the launcher what was asked for, now that deselection is over."""

@@ -88,6 +88,11 @@ class Launcher:
                 self._thread = threading.Thread(target=self._loop, name="lvmcheck-launcher", daemon=True)
                 self._thread.start()
 
+    def activate_all(self) -> None:
+        """Start every trial that was asked for, in order, as slots allow."""
+        for trial in self.trials.values():
+            self._activate(trial)
+
     def _loop(self) -> None:
         try:
             while not self._closing:
