@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable
 
 from filelock import FileLock
 
+from lvmcheck.errors import InputError
 from lvmcheck.launch.device import DEVICES, cores
 from lvmcheck.launch.locks import try_lock
 from lvmcheck.launch.plan import Plan, Settings
@@ -83,6 +85,10 @@ class Launcher:
         with self._guard:
             for sibling in [trial] if self.settings.inprocess else self.siblings(trial):
                 if sibling not in self._active:
+                    # Schemas are the user's code and may not be safe in threads: ask them here. What is wrong with
+                    # the input is found again, and kept, when the trial is looked at.
+                    with contextlib.suppress(InputError):
+                        _ = sibling.plan.key
                     self._active.append(sibling)
             if self._thread is None and not self.settings.inprocess:
                 self._thread = threading.Thread(target=self._loop, name="lvmcheck-launcher", daemon=True)
