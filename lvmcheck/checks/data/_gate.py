@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from lvmcheck import events as ev
 from lvmcheck.check import Check
-from lvmcheck.finding import Finding, Outcome, error, failed, not_applicable, passed, pending
+from lvmcheck.finding import Finding, Outcome, error, failed, figure, not_applicable, passed, pending
 from lvmcheck.run import Run
 
 Verdict = tuple[bool, Finding]
@@ -113,6 +113,20 @@ def at_least(what: str, value: float, limit: float, evidence: Sequence[str] = ()
         what=what, measured=value, wanted=f"at least {limit:g}", margin=value - limit, evidence=tuple(evidence)
     )
     return value >= limit, finding
+
+
+def few_rows(facts: Facts, kind: str, words: str, limit: float) -> Outcome:
+    """Whether, in every part, at most ``limit`` of the rows are of a faulty ``kind``; the first such row is named."""
+    found = []
+    for part in facts.parts():
+        evidence = [f"{figure(facts.number(f'gate.{part}.{kind}_rows'))} rows"]
+        first = f"gate.{part}.first_{kind}_row"
+        if facts.has(first):
+            evidence.append(f"first: row {figure(facts.number(first))}")
+        found.append(
+            at_most(f"share of {words} rows in {said(part)}", facts.share(part, f"{kind}_rows"), limit, evidence)
+        )
+    return settle(found)
 
 
 def settle(verdicts: Sequence[Verdict]) -> Outcome:

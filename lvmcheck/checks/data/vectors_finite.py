@@ -10,8 +10,8 @@ from lvmcheck.check import Case
 from lvmcheck.checks import _cases as made
 from lvmcheck.checks._epochs import check_number
 from lvmcheck.checks.data import _gate_cases as cases
-from lvmcheck.checks.data._gate import Facts, Gate, at_most, said, settle
-from lvmcheck.finding import Outcome, figure
+from lvmcheck.checks.data._gate import Facts, Gate, few_rows
+from lvmcheck.finding import Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,14 +45,7 @@ class VectorsFinite(Gate):
         check_number("max_share", self.max_share, 0, 1)
 
     def gate(self, facts: Facts) -> Outcome:
-        found = []
-        for part in facts.parts():
-            share = facts.share(part, "nonfinite_rows")
-            evidence = [f"{figure(facts.number(f'gate.{part}.nonfinite_rows'))} rows"]
-            if facts.has(f"gate.{part}.first_nonfinite_row"):
-                evidence.append(f"first: row {figure(facts.number(f'gate.{part}.first_nonfinite_row'))}")
-            found.append(at_most(f"share of non-finite rows in {said(part)}", share, self.max_share, evidence))
-        return settle(found)
+        return few_rows(facts, "nonfinite", "non-finite", self.max_share)
 
 
 _CHECK = VectorsFinite()
