@@ -57,12 +57,30 @@ class Data(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model(Event):
-    """What is trained: kind, number of trainable parameters, digest of class and architecture."""
+    """What is trained: kind, number of trainable parameters (in all and by component), digest of the architecture."""
 
     event: ClassVar[str] = "model"
     kind: str
     parameters: int
     digest: str = ""
+    components: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage(Event):
+    """A stage of a curriculum begins: ``step`` optimizer steps are done, ``epoch`` is its first (1-based).
+
+    ``records`` counts its training records by data set; ``fingerprint`` is that of exactly those records.
+    """
+
+    event: ClassVar[str] = "stage"
+    index: int
+    name: str
+    epoch: int
+    step: int
+    fingerprint: str
+    records: Mapping[str, Value] = field(default_factory=dict)
+    facts: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +140,23 @@ class Epoch(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sample(Event):
+    """What the model generated for one prompt. ``name`` is how: "greedy" or "sampled"; ``answer`` is the right one.
+
+    ``text`` is the continuation alone; ``dataset`` is where the prompt comes from.
+    """
+
+    event: ClassVar[str] = "sample"
+    name: str
+    epoch: int
+    step: int
+    prompt: str
+    text: str
+    answer: str | None = None
+    dataset: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint(Event):
     """A checkpoint was published: ``name`` is "best" or "last", ``path`` is relative to the run directory."""
 
@@ -162,7 +197,8 @@ class Stop(Event):
 
 
 KINDS: dict[str, type[Event]] = {
-    kind.event: kind for kind in (Begin, Declare, Data, Model, Window, Probe, Epoch, Checkpoint, Evaluation, Note, Stop)
+    kind.event: kind
+    for kind in (Begin, Declare, Data, Model, Stage, Window, Probe, Epoch, Sample, Checkpoint, Evaluation, Note, Stop)
 }
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _NUMBERS = ("metrics", "values", "terms")  # mappings whose strings are spelled-out floats

@@ -29,6 +29,8 @@ TAINTING = (
 )
 """Environment variables that cast doubt on what a run says; their values are recorded."""
 
+SAMPLE = 4000  # signs of a prompt or a generated text that are kept
+
 
 class Recorder:
     """Reports one run. Make it with :func:`record`; a launched trainer receives one.
@@ -162,10 +164,53 @@ class Recorder:
         )
         self._still_setting_up()
 
-    def model(self, *, kind: str, parameters: int, digest: str = "") -> None:
-        """What is trained; ``parameters`` counts the trainable ones."""
-        self._write(ev.Model(t=self._now(), kind=kind, parameters=parameters, digest=digest))
+    def model(
+        self, *, kind: str, parameters: int, digest: str = "", components: Mapping[str, int] | None = None
+    ) -> None:
+        """What is trained; ``parameters`` counts the trainable ones, ``components`` splits them."""
+        parts = dict(components or {})
+        self._write(ev.Model(t=self._now(), kind=kind, parameters=parameters, digest=digest, components=parts))
         self._still_setting_up()
+
+    def stage(
+        self,
+        *,
+        index: int,
+        name: str,
+        fingerprint: str,
+        records: Mapping[str, int] | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        """A stage of a curriculum begins; ``records`` counts its training records by data set."""
+        self._finish_window()
+        event = ev.Stage(
+            t=self._now(),
+            index=index,
+            name=name,
+            epoch=self.epochs + 1,
+            step=self.steps,
+            fingerprint=fingerprint,
+            records=dict(records or {}),
+            facts=dict(facts or {}),
+        )
+        self._write(event)
+        self._still_setting_up()
+
+    def sample(
+        self, name: str, *, prompt: str, text: str, answer: str | None = None, dataset: str | None = None
+    ) -> None:
+        """What the model continued ``prompt`` with, generated "greedy" or "sampled"; cut to a few thousand signs."""
+        event = ev.Sample(
+            t=self._now(),
+            name=name,
+            epoch=self.epochs + 1,
+            step=self.steps,
+            prompt=prompt[:SAMPLE],
+            text=text[:SAMPLE],
+            answer=answer,
+            dataset=dataset,
+        )
+        self._write(event)
 
     def declare(self, metrics: Sequence[str]) -> None:
         """Promise the metrics of every epoch, so that a check on another name fails at once."""

@@ -178,7 +178,7 @@ class Run:
 def _step_of(event: ev.Event) -> int:
     if isinstance(event, ev.Window):
         return event.last_step
-    return event.step if isinstance(event, ev.Epoch | ev.Probe | ev.Checkpoint | ev.Stop) else 0
+    return event.step if isinstance(event, ev.Epoch | ev.Probe | ev.Stage | ev.Sample | ev.Checkpoint | ev.Stop) else 0
 
 
 def run_from(

@@ -66,6 +66,28 @@ def test_three_lines_make_a_run(tmp_path: Path) -> None:
     assert info["versions"]["lvmcheck"] == lvmcheck.__version__
 
 
+def test_a_curriculum_and_its_samples_are_recorded_where_they_happen(tmp_path: Path) -> None:
+    with lvmcheck.record(tmp_path / "run", window=5) as rec:
+        rec.model(kind="cognate", parameters=7, components={"embedding": 4, "memory": 3})
+        for index in (0, 1):
+            rec.stage(index=index, name=f"stage {index}", fingerprint=str(index), records={"arithmetic": 10})
+            for _ in range(3):
+                rec.step(loss=1.0)
+            rec.sample("greedy", prompt="Q: 1 + 1\nA:", text=" 2" * 9000, answer="2", dataset="arithmetic")
+            rec.epoch(index + 1)
+    run = lvmcheck.load(tmp_path / "run")
+    assert run.of(ev.Model)[0].components == {"embedding": 4, "memory": 3}
+    assert [(s.index, s.epoch, s.step, s.records) for s in run.of(ev.Stage)] == [
+        (0, 1, 0, {"arithmetic": 10}),
+        (1, 2, 3, {"arithmetic": 10}),
+    ]
+    assert [(s.epoch, s.step, len(s.text), s.answer) for s in run.of(ev.Sample)] == [
+        (1, 3, 4000, "2"),
+        (2, 6, 4000, "2"),
+    ]
+    assert run.step == 6
+
+
 def test_steps_are_gathered_and_each_line_is_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[bytes] = []
     real = os.write
