@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from lvmcheck.errors import InputError, nearest
 from models.registry import check_parameters
 from models.terms import TERMS
+from models.trainers.schema import checked
 
 WHERE = "trainer vector"
 
@@ -109,12 +109,7 @@ def parse(config: Mapping[str, object]) -> Config:
     Raises:
         InputError: the first thing wrong; ``key`` is its dotted path below [run].
     """
-    try:
-        return Config.model_validate(dict(config))
-    except InputError as error:
-        raise _below_run(error) from None
-    except ValidationError as error:
-        raise _plain(error.errors(include_url=False)[0]) from None
+    return checked(Config, config, WHERE)
 
 
 def validate(config: Mapping[str, object]) -> None:
@@ -138,46 +133,3 @@ def input_files(config: Mapping[str, object]) -> list[Path]:
 
 def _data_config() -> Any:
     return importlib.import_module("models.data.config")
-
-
-def _below_run(error: InputError) -> InputError:
-    key = None if error.key is None else error.key.removeprefix("run.")
-    return InputError(error.where, error.problem, line=error.line, key=key, fix=error.fix)
-
-
-def _plain(error: ErrorDetails) -> InputError:
-    """Pydantic's first error in our words."""
-    cause = error.get("ctx", {}).get("error")
-    if isinstance(cause, InputError):
-        return _below_run(cause)
-    fix = None
-    key, got = ".".join(str(part) for part in error["loc"]), error["input"]
-    kind = error["type"]
-    if kind == "extra_forbidden":
-        problem, fix = "no such key", nearest(key, Config.model_fields)
-    elif kind == "missing":
-        problem = "expected a value, got none"
-    elif kind == "literal_error":
-        known = Config.model_fields[key].annotation.__args__  # type: ignore[union-attr]
-        problem, fix = f"no such {key} {got!r}", nearest(str(got), known)
-    else:
-        problem = f"expected {_wanted(error)}, got {_shown(got)}"
-    return InputError(WHERE, problem, key=key, fix=fix)
-
-
-_TYPES = {"int": "an integer", "float": "a number", "string": "a string", "dict": "a table"}
-
-
-def _wanted(error: ErrorDetails) -> str:
-    for kind, words in _TYPES.items():
-        if error["type"].startswith(kind):
-            return words
-    limits = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
-    for limit, words in limits.items():
-        if limit in error.get("ctx", {}):
-            return f"{words} {error['ctx'][limit]:g}"
-    return "a finite number" if error["type"] == "finite_number" else error["msg"]
-
-
-def _shown(value: object) -> str:
-    return f"string {value!r}" if isinstance(value, str) else repr(value)[:60]
