@@ -32,7 +32,7 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 MAX_MANIFEST = 4 << 20  # bytes
 MAX_FILE = 16 << 30  # bytes
-PROBE_TOLERANCE = 1e-3  # outputs are unit vectors; another class differs by about 1, another device by 1e-6
+PROBE_TOLERANCE = 1e-3  # of the largest output, at least 1; another class differs by about 1, another device by 1e-6
 _FOLDER = re.compile(r"(?P<name>[a-z]+)-(?P<number>\d{6,})")
 
 
@@ -63,7 +63,7 @@ class Description:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint in memory; ``probe`` holds ``input`` [P, T, D] and ``output`` [P, D]."""
+    """A checkpoint in memory; ``probe`` holds ``input`` ([P, T, D], or tokens [P, T]) and ``output`` [P, D]."""
 
     about: Description
     weights: Mapping[str, Tensor]
@@ -89,20 +89,25 @@ def first_non_finite(weights: Mapping[str, Tensor]) -> str | None:
 
 
 def snapshot(model: nn.Module, probe: Tensor, about: Description, state: TrainingState | None = None) -> Checkpoint:
-    """The model as it is now, copied to the CPU. ``probe`` [P, T, D] are inputs whose outputs are kept with it."""
+    """The model as it is now, copied to the CPU. ``probe`` is what :func:`outputs` takes; both are kept."""
     weights = {name: t.detach().cpu().clone().contiguous() for name, t in model.state_dict().items()}
     pair = {"input": probe.detach().cpu().clone().contiguous(), "output": outputs(model, probe).contiguous()}
     return Checkpoint(about, weights, pair, state)
 
 
 def outputs(model: nn.Module, probe: Tensor) -> Tensor:
-    """The model's predictions [P, D] in evaluation mode, on the CPU; its mode is left as it was."""
+    """The model's predictions [P, D] in evaluation mode, on the CPU; its mode is left as it was.
+
+    A vector model predicts from contexts [P, T, D]; of a language model, tokens [P, T], it is the logits that follow.
+    """
     training = model.training
     model.eval()
     with torch.no_grad():
-        predictions: Tensor = model(probe.to(next(model.parameters()).device))
+        predictions = model(probe.to(next(model.parameters()).device))
     model.train(training)
-    return predictions.cpu().clone()
+    if not isinstance(predictions, Tensor):
+        predictions = predictions.logits[:, -1]
+    return torch.as_tensor(predictions).cpu().clone()
 
 
 # -- writing -----------------------------------------------------------------------------------------------------------

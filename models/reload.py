@@ -103,7 +103,7 @@ def restore(model: nn.Module, checkpoint: Checkpoint) -> None:
     wanted = checkpoint.probe["output"]
     got = outputs(model, checkpoint.probe["input"])
     difference = float((got - wanted).abs().max()) if got.shape == wanted.shape else float("inf")
-    if not difference <= PROBE_TOLERANCE:
+    if not difference <= PROBE_TOLERANCE * max(1.0, float(wanted.abs().max())):
         raise InputError(
             where,
             f"expected the outputs that the saved model gave, got others: they differ by {difference:.3g}",

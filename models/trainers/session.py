@@ -14,8 +14,8 @@ import torch
 from lvmcheck.errors import InputError
 
 
-def pick_device(name: str) -> torch.device:
-    """The device of that name; "auto" takes cuda, then mps, then the CPU.
+def pick_device(name: str, where: str = "trainer vector") -> torch.device:
+    """The device of that name; "auto" takes cuda, then mps, then the CPU. ``where`` is who asks, for the error.
 
     Raises:
         InputError: this machine does not have it.
@@ -25,7 +25,7 @@ def pick_device(name: str) -> torch.device:
         name = next(kind for kind, here in present.items() if here)
     if not present.get(name, False):
         here = ", ".join(sorted(kind for kind, found in present.items() if found))
-        raise InputError("trainer vector", f"no device {name!r} here; there is: {here}", key="run.device")
+        raise InputError(where, f"no device {name!r} here; there is: {here}", key="run.device")
     return torch.device(name)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from lvmcheck.errors import InputError, nearest
-from models.registry import check_parameters
+from models.registry import check_parameters, model_kinds
 from models.terms import TERMS
 from models.trainers.schema import checked
 
@@ -73,7 +73,7 @@ class Config(BaseModel):
         kind = params.pop("kind", None)
         if not isinstance(kind, str):
             raise InputError(WHERE, "expected the name of a model", key="model.kind")
-        check_parameters(kind, params)
+        check_parameters(kind, params, model_kinds())
         return value
 
     @field_validator("data")
