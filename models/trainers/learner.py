@@ -13,11 +13,11 @@ from torch.optim import AdamW
 
 from lvmcheck.errors import InputError
 from models import registry
-from models.checkpoint import Checkpoint, Description, architecture, first_non_finite, publish, snapshot
+from models.checkpoint import Description, architecture, first_non_finite, publish, snapshot
 from models.data.dataset import Dataset, open_data
 from models.data.store import Windows
 from models.metrics import SampleMean
-from models.reload import read, restore
+from models.reload import restore
 from models.state import (
     TrainingState,
     capture_optimizer,
@@ -28,6 +28,7 @@ from models.state import (
     unpack,
 )
 from models.trainers.batches import Loader, check_sizes, sample
+from models.trainers.continuing import environment, inexact, read_own
 from models.trainers.schedule import Schedule
 from models.trainers.session import pick_device
 from models.trainers.vector_config import Config
@@ -138,13 +139,12 @@ class Learner:
         return publish(folder, taken, keep=KEEP[name]), ""
 
     def _state(self, progress: Progress) -> TrainingState:
-        here = {"torch": torch.__version__, "device": self.device.type}
         return pack(
             progress=progress.state(),
             optimizer=capture_optimizer(self.optimizer, self.model),
             schedule=TrainingState(values=self.schedule.state()),
             random=capture_random(self.device),
-            environment=TrainingState(values=here),
+            environment=environment(self.device),
         )
 
     def resume(self, path: Path) -> tuple[Progress, list[str]]:
@@ -153,36 +153,15 @@ class Learner:
         Raises:
             InputError: not this run's checkpoint, changed on disk, or without training state.
         """
-        checkpoint = read(path)
-        self._check_origin(path, checkpoint)
-        if checkpoint.state is None:
-            raise InputError(path, "expected a checkpoint with training state, got weights alone", key="state")
+        mine = self.cfg.model_dump(mode="json")
+        checkpoint, state = read_own(path, config=mine, data=self.data.fingerprint)
         restore(self.model, checkpoint)
-        restore_optimizer(unpack(checkpoint.state, "optimizer"), self.optimizer, self.model)
-        self.schedule.load(unpack(checkpoint.state, "schedule").values)
+        restore_optimizer(unpack(state, "optimizer"), self.optimizer, self.model)
+        self.schedule.load(unpack(state, "schedule").values)
         progress = self.start()
-        progress.load(unpack(checkpoint.state, "progress"))
-        restore_random(unpack(checkpoint.state, "random"), self.device)
-        there = unpack(checkpoint.state, "environment").values
-        here = {"torch": torch.__version__, "device": self.device.type}
-        return progress, [
-            f"continued inexactly: {key} {there.get(key)} there, {here[key]} here"
-            for key in here
-            if there.get(key) != here[key]
-        ]
-
-    def _check_origin(self, path: Path, checkpoint: Checkpoint) -> None:
-        mine, theirs = self.cfg.model_dump(mode="json"), checkpoint.about.config
-        differing = [
-            f"{key} {theirs.get(key)!r} there, {mine.get(key)!r} here"
-            for key in sorted({*mine, *theirs})
-            if mine.get(key) != theirs.get(key)
-        ]
-        if differing:
-            raise InputError(path, f"belongs to another run: {'; '.join(differing[:3])}", key="config")
-        if checkpoint.about.data != self.data.fingerprint:
-            got = f"{checkpoint.about.data[:12]} there, {self.data.fingerprint[:12]} here"
-            raise InputError(path, f"was trained on other data: {got}", key="data")
+        progress.load(unpack(state, "progress"))
+        restore_random(unpack(state, "random"), self.device)
+        return progress, inexact(unpack(state, "environment"), self.device)
 
 
 def model_params(model: Mapping[str, Any], dim: int, context: int) -> dict[str, Any]:
