@@ -42,8 +42,8 @@ class Recorder:
         written: bytes of events written so far.
 
     Args:
-        judge: called after each line that can decide a check, with True at the end of an epoch: lets a live judge
-            answer before the next step, so that an abort costs no training.
+        judge: called after each line that can decide a check, with True where training waits for its answer (the data
+            are known, an epoch has ended), so that an abort costs no training.
     """
 
     def __init__(
@@ -158,10 +158,12 @@ class Recorder:
     def data(
         self, *, name: str, fingerprint: str, facts: Mapping[str, Any] | None = None, notes: Sequence[str] = ()
     ) -> None:
-        """What the run is trained on."""
+        """What the run is trained on; afterwards :attr:`stop` holds the live judge's answer, before the first step."""
         self._write(
             ev.Data(t=self._now(), name=name, fingerprint=fingerprint, facts=dict(facts or {}), notes=tuple(notes))
         )
+        if self._judge is not None:
+            self._judge(self, True)
         self._still_setting_up()
 
     def model(

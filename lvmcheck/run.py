@@ -117,7 +117,15 @@ class Run:
     @cached_property
     def step(self) -> int:
         """Optimizer steps known so far."""
-        return max((_step_of(event) for event in reversed(self.events[-400:])), default=0)
+        others: list[ev.Epoch | ev.Probe | ev.Stage | ev.Sample | ev.Checkpoint | ev.Stop] = [
+            *self.of(ev.Epoch),
+            *self.of(ev.Probe),
+            *self.of(ev.Stage),
+            *self.of(ev.Sample),
+            *self.of(ev.Checkpoint),
+            *self.of(ev.Stop),
+        ]
+        return max([window.last_step for window in self.windows] + [event.step for event in others], default=0)
 
     # -- what it said ------------------------------------------------------------------------------------------------
     def of(self, kind: type[E]) -> tuple[E, ...]:
@@ -172,13 +180,8 @@ class Run:
             return f"run died after epoch {self.last_epoch}{planned}: {self.death}"
         status = (self.done or {}).get("status", "ended")
         reason = (self.done or {}).get("reason")
-        return f"run {status} at epoch {self.last_epoch}{planned}" + (f" by {reason}" if reason else "")
-
-
-def _step_of(event: ev.Event) -> int:
-    if isinstance(event, ev.Window):
-        return event.last_step
-    return event.step if isinstance(event, ev.Epoch | ev.Probe | ev.Stage | ev.Sample | ev.Checkpoint | ev.Stop) else 0
+        where = f"at epoch {self.last_epoch}{planned}" if self.last_epoch or self.step else "before its first step"
+        return f"run {status} {where}" + (f" by {reason}" if reason else "")
 
 
 def run_from(

@@ -18,8 +18,8 @@ def train_in_process(plan: Plan, resume: Path | None, judge: Callable[[], None])
         judge: called after every event that can decide a check.
     """
 
-    def judge_now(recorder: Recorder, epoch_ended: bool) -> None:
-        del recorder, epoch_ended
+    def judge_now(recorder: Recorder, waits: bool) -> None:
+        del recorder, waits
         judge()
 
     try:

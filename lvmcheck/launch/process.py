@@ -13,6 +13,8 @@ from pathlib import Path
 
 from lvmcheck import rundir
 
+WHERE = signal.SIGUSR2
+"""Makes a trainer print the line it is at."""
 HEAD_BYTES = 1 << 20
 TAIL_BYTES = 256 << 10
 """Of everything the trainer prints, the first megabyte and the last quarter are kept."""
@@ -58,6 +60,12 @@ class TrainerProcess:
         except ValueError:
             name = f"signal {-code}"
         return f"killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+
+    def ask_again(self) -> None:
+        """Ask the whole process group to end, and have the trainer print where it is; does not wait."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(self._process.pid, WHERE)
+        self._signal(signal.SIGTERM)
 
     def stop(self, *, grace: float = 8.0) -> None:
         """Ask the trainer to end, then insist; its whole process group goes."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from lvmcheck import events as ev
 from lvmcheck import rundir
 from lvmcheck.errors import InputError
 from lvmcheck.finding import Outcome, error
@@ -25,13 +26,18 @@ from lvmcheck.run import Run, read_json
 from lvmcheck.suite import CheckEntry
 
 LINGER = 3.0  # seconds that a trainer may take to end after its completion record; then it is ended
+GRACE = 120.0
+"""Seconds from the request to stop after which a trainer is told again (SIGTERM). A step, an evaluation and a
+checkpoint end well before; a trainer that never looks at ``rec.stop``, or hangs, does not."""
+INSIST = 10.0
+"""Seconds from there after which its whole process group is killed."""
 ALL_DECIDED = "the decision of every check that was asked for"
 
 
 LOOK = 0.25
 """Seconds after which a trial is looked at although its events have not grown: it may have ended, or a slot is free."""
 JUDGE_SHARE, JUDGE_WAIT = 0.01, 2.0
-"""Share of the time that judging windows may take, and the longest that a window waits for it; epochs never wait."""
+"""Share of the time that judging windows may take, and the longest that one waits; data and epochs never wait."""
 
 
 class State(Enum):
@@ -72,9 +78,11 @@ class Trial:
         self._lock: FileLock | None = None
         self._slot: FileLock | None = None
         self._follower: rundir.Follower | None = None
-        self._stopping = False
+        self.killed: str | None = None  # why a trainer that was asked to stop had to be killed
+        self._asked_at: float | None = None
+        self._told_again = False
         self._judged, self._done_at = -1, 0.0
-        self._judged_epoch = -1
+        self._judged_mark = (-1, -1)
         self._judge_after = 0.0
         self._polled = 0.0
         self._resume: Path | None = None
@@ -173,13 +181,30 @@ class Trial:
         self._read()
         if code is None and not self._lingers():
             self._judge_live()
+            self._insist(process)
             return
         if code is not None:
             process.wait_output()
         process.stop(grace=0.5)
         if self.run.done is None:
-            self._take_failure(record_death(self.folder, process.ended(), self.plan.settings.session))
+            how = self.killed or process.ended()
+            self._take_failure(record_death(self.folder, how, self.plan.settings.session))
         self._settle()
+
+    def _insist(self, process: TrainerProcess) -> None:
+        """Ask again, then kill, where a trainer that was asked to stop goes on; nothing waits here."""
+        if self._asked_at is None or self.run.done is not None:
+            return
+        waited = time.monotonic() - self._asked_at
+        if waited > GRACE and not self._told_again:
+            self._told_again = True
+            process.ask_again()
+        elif waited > GRACE + INSIST:
+            self.killed = (
+                f"went on for {waited:.0f} s after it was asked to stop by {self._stop_reason()} (it never looks at "
+                "rec.stop, or hangs) and was killed"
+            )
+            process.stop(grace=0.0)
 
     def _lingers(self) -> bool:
         """Whether the trainer has written its completion record and still does not end (a thread it never joined)."""
@@ -222,16 +247,17 @@ class Trial:
         """Judge what has arrived, ask the trainer to stop if that is the answer, and tell it how far was judged."""
         assert self._follower is not None
         began = time.monotonic()
-        waits = began < self._judge_after and self.run.last_epoch == self._judged_epoch
+        mark = len(self.run.of(ev.Data)), self.run.last_epoch  # the trainer waits for the answer to these
+        waits = began < self._judge_after and mark == self._judged_mark
         if self._follower.offset == self._judged or (waits and not self.run.over):
             return
         if not self.run.over:
             self._judge_open(self.run)
             reason = self._stop_reason()
-            if reason is not None and not self._stopping:
-                self._stopping = True
+            if reason is not None and self._asked_at is None:
+                self._asked_at = time.monotonic()
                 rundir.write_json(self.folder / rundir.STOP, {"reason": reason})
-        self._judged, self._judged_epoch = self._follower.offset, self.run.last_epoch
+        self._judged, self._judged_mark = self._follower.offset, mark
         self._judge_after = began + min(JUDGE_WAIT, (time.monotonic() - began) / JUDGE_SHARE)
         (self.folder / rundir.JUDGED).write_text(str(self._judged))
 

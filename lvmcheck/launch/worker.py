@@ -25,11 +25,12 @@ from filelock import FileLock
 from lvmcheck import rundir
 from lvmcheck.errors import InputError, nearest
 from lvmcheck.launch.locks import trainer_lock
+from lvmcheck.launch.process import WHERE
 from lvmcheck.recorder import Recorder, versions
 from lvmcheck.run import read_json
 
 JUDGE_WAIT = 5.0
-"""Seconds the end of an epoch waits for the live judge before training goes on without its answer."""
+"""Seconds that training waits for the live judge before it goes on without an answer."""
 
 MESSAGE = 2000
 """Characters of an exception's own words that are passed on; the log has all of them."""
@@ -42,6 +43,7 @@ def main(arguments: list[str]) -> int:
     folder = Path(arguments[0])
     resume = Path(arguments[2]) if len(arguments) > 2 else None
     faulthandler.enable(all_threads=False)  # the last lines of the output are shown: those of the thread that fell
+    faulthandler.register(WHERE, all_threads=False)
     _die_with_parent(int(arguments[1]))
     lock = FileLock(trainer_lock(folder))  # held until this process ends, however the parent has ended
     try:
@@ -115,9 +117,9 @@ def write_failure(folder: Path, problem: BaseException) -> None:
         print(said, file=sys.stderr)
 
 
-def wait_for_judge(recorder: Recorder, epoch_ended: bool) -> None:
-    """At the end of an epoch, let the parent judge before the next step is taken."""
-    if not epoch_ended:
+def wait_for_judge(recorder: Recorder, waits: bool) -> None:
+    """Where training ``waits`` (data known, epoch ended), let the parent judge before the next step is taken."""
+    if not waits:
         return
     judged = recorder.path / rundir.JUDGED
     limit = time.monotonic() + JUDGE_WAIT

@@ -70,9 +70,9 @@ def failure_text(entry: CheckEntry, outcome: Outcome, trial: Trial) -> FailureTe
     lines.append(f"asked for in {path}:{entry.line}{source}")
     if outcome.finding is None and outcome.status is Status.FAILED:
         return FailureText(headline, lines, path, entry.line)  # not reached: the check that stopped the run says why
-    lines += _stopped(trial)
+    lines += _stopped(outcome, trial)
     lines += _output(trial)
-    if trial.not_started is None and trial.run.death is None and outcome.status is Status.FAILED:
+    if trial.not_started is None and (trial.run.death is None or trial.killed) and outcome.status is Status.FAILED:
         lines += _told(entry, trial)
     lines += [f"run   {_short(trial.run.path)}"] if trial.run.path else []
     return FailureText(headline, lines, path, entry.line)
@@ -89,20 +89,21 @@ def found_words(outcome: Outcome, trial: Trial) -> str:
     return "\n".join(lines)
 
 
-def _stopped(trial: Trial) -> list[str]:
+def _stopped(outcome: Outcome, trial: Trial) -> list[str]:
     """What a stop has saved: epochs that were not trained, and about how long they would have taken."""
     planned, run = trial.plan.config.get("epochs"), trial.run
+    if trial.killed and outcome.finding is not None:  # else the headline says it
+        return [run.stopped_where()]
     if not isinstance(planned, int) or run.done is None or run.done.get("status") != "stopped":
         return []
     left = planned - run.last_epoch
     known = [event.seconds for event in run.of(Epoch) if event.seconds]
-    if not known or left <= 0:
+    if left <= 0:
         return []
-    return [
-        f"stopped at epoch {run.last_epoch} of {planned} (step {run.done.get('steps', 0):,}) by "
-        f"{run.done.get('reason')}; {left} epoch{'s' if left > 1 else ''} not trained, "
-        f"about {duration(left * sum(known) / len(known))} of compute not spent"
-    ]
+    where = f"at epoch {run.last_epoch} of {planned} (step {run.step:,})" if run.step else "before the first step"
+    spared = f", about {duration(left * sum(known) / len(known))} of compute not spent" if known else ""
+    reason = run.done.get("reason")
+    return [f"stopped {where} by {reason}; {left} epoch{'s' if left > 1 else ''} not trained{spared}"]
 
 
 def _output(trial: Trial) -> list[str]:

@@ -39,6 +39,8 @@ def train(config: dict[str, Any], rec: Recorder) -> None:
         learner = Learner.make(cfg)
         if rec.resume is None:
             introduce(learner, rec)
+            if rec.stop:  # data on which no step is worth taking
+                return
             progress = learner.start()
         else:
             progress, inexact = learner.resume(rec.resume)

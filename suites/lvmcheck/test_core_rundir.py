@@ -16,7 +16,7 @@ from lvmcheck import events as ev
 from lvmcheck import rundir
 from lvmcheck.errors import InputError
 from lvmcheck.recorder import record
-from lvmcheck.run import read_json
+from lvmcheck.run import Run, read_json
 
 
 def made(folder: Path, *, close: bool = True) -> Path:
@@ -250,3 +250,11 @@ def test_only_a_checkpoint_that_is_there_counts(tmp_path: Path) -> None:
     assert not (folder / rundir.DONE).exists()
     assert not (folder / rundir.STOP).exists()
     assert json.loads((folder / rundir.INFO).read_text())["format"] == ev.FORMAT
+
+
+def test_the_step_of_a_run_is_exact_however_much_was_said_since() -> None:
+    said: list[ev.Event] = [ev.Epoch(epoch=1, step=700, metrics={})]
+    said += [ev.Note(text=f"note {number}") for number in range(1000)]
+    assert Run(events=tuple(said)).step == 700
+    assert Run(events=(*said, ev.Probe(name="p", epoch=2, step=701, values={}), *said[1:])).step == 701
+    assert Run().step == 0

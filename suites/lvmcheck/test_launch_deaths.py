@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
+from lvmcheck.launch import trial
 from suites.lvmcheck.plugin_kit.project import (
     EPOCHS,
     NODE_1,
@@ -15,6 +17,7 @@ from suites.lvmcheck.plugin_kit.project import (
     alive,
     events,
     floor,
+    trainers_of,
     verdicts,
     wait_for,
 )
@@ -128,6 +131,23 @@ def test_a_trainer_that_does_not_end_after_its_record_is_ended(project: Project)
     result = project.pytest()
     result.assert_outcomes(passed=4)
     assert "run finished at epoch 4 of 4" in result.stdout.str()
+
+
+@pytest.mark.parametrize(("how", "settings"), [("deaf", {"pause": 0.08}), ("hanging", {"die": "hang"})])
+def test_a_trainer_that_does_not_stop_is_killed(
+    project: Project, monkeypatch: pytest.MonkeyPatch, how: str, settings: dict[str, Any]
+) -> None:
+    """It was doomed at epoch 1 and never looks at ``rec.stop``: told again, killed, and both are said."""
+    monkeypatch.setattr(trial, "GRACE", 0.5)
+    monkeypatch.setattr(trial, "INSIST", 0.5)
+    project.suite(floor(1, 0.9, "abort_below = 0.8"), floor("final", 0.55), deaf=True, **settings)
+    result = project.pytest("-v")
+    assert verdicts(result) == {f"seed0::{NODE_1}": "FAILED", f"seed0::{NODE_END}": "FAILED"}, how
+    text = result.stdout.str()
+    assert f"went on for 1 s after it was asked to stop by {NODE_1} (it never looks at rec.stop, or hangs)" in text
+    assert "usual causes" in text  # a run that we ended is explained as one that ended by itself
+    assert re.search(r'File ".*/toy(_deaths)?.py", line \d+ in (train|hang)', text)  # where it was when told again
+    assert not trainers_of(project.run())
 
 
 def test_output_is_kept_within_bounds(project: Project) -> None:

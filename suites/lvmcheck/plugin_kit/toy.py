@@ -21,6 +21,8 @@ def train(config: dict[str, Any], rec: Recorder) -> None:
         rec.data(name=config.get("data_name", "toy"), fingerprint="toy", facts=FACTS)
         rec.model(kind="toy", parameters=1)
         rec.declare(["train_cosine", "val_cosine"])
+        if rec.stop:
+            return
     for epoch in range(begin, config.get("returns_after", config["epochs"]) + 1):
         for step in range(first, config["steps"]):
             state = (state * 6364136223846793005 + 1442695040888963407 + config["seed"]) % 2**64
@@ -28,7 +30,7 @@ def train(config: dict[str, Any], rec: Recorder) -> None:
             if (epoch, step) == (config.get("die_epoch", 2), config["steps"] // 2) and "die" in config:
                 WAYS[config["die"]]()
             rec.step(loss=_loss(config, epoch, step), samples=8)
-            if rec.stop:
+            if rec.stop and not config.get("deaf"):
                 _save(rec, state, epoch, step + 1)
                 return
         noise = state / 2**64 * 1e-3
@@ -36,7 +38,7 @@ def train(config: dict[str, Any], rec: Recorder) -> None:
         rec.epoch(epoch, train_cosine=cosine + 0.01, val_cosine=cosine)
         first = 0
         _save(rec, state, epoch + 1, 0)
-        if rec.stop:
+        if rec.stop and not config.get("deaf"):
             return
 
 

@@ -56,6 +56,11 @@ def print_bytes() -> None:
     os._exit(4)
 
 
+def hang() -> None:
+    while True:
+        time.sleep(0.1)
+
+
 def leave_a_child() -> None:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     print(f"child {child.pid}", flush=True)
@@ -103,6 +108,7 @@ WAYS: dict[str, Callable[[], object]] = {
     "close_every_file": close_every_file,
     "flood_the_output": flood_the_output,
     "print_bytes": print_bytes,
+    "hang": hang,
     "leave_a_child": leave_a_child,
     "delete_the_run": delete_the_run,
     "write_rubbish": write_rubbish,
