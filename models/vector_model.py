@@ -75,8 +75,9 @@ class VectorModel(nn.Module):
 
 
 def kind_of(model: type[nn.Module]) -> str:
-    """The name in suites of a model class: that of its module."""
-    return model.__module__.rpartition(".")[2]
+    """The name in suites of a model class: that of its module, or of the package that holds it in a file model.py."""
+    *above, last = model.__module__.split(".")
+    return above[-1] if last == "model" and above else last
 
 
 def output_head(hidden_dim: int, output_dim: int) -> nn.Sequential:
