@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from lvmcheck import events as ev
 from lvmcheck.check import Check
-from lvmcheck.finding import Finding, Outcome, error, failed, figure, not_applicable, passed, pending
+from lvmcheck.checks._compare import Numbers, UnmeasuredError, at_most, settle
+from lvmcheck.finding import Outcome, error, figure, not_applicable, pending
 from lvmcheck.run import Run
-
-Verdict = tuple[bool, Finding]
-
-
-class UnmeasuredError(Exception):
-    """A fact that a gate needs was not measured."""
 
 
 @dataclass(frozen=True)
-class Facts:
-    """The recorded facts of the data; what is asked for and is not there raises :class:`UnmeasuredError`."""
-
-    known: Mapping[str, object]
-
-    def has(self, key: str) -> bool:
-        return key in self.known
-
-    def number(self, key: str) -> float:
-        """One number; NaN where the data say so."""
-        value = self.known.get(key)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise UnmeasuredError(f"{key!r} was not measured")
-        return float(value)
+class Facts(Numbers):
+    """The recorded facts of the data."""
 
     def numbers(self, key: str) -> list[float]:
         """A list of at least one number."""
@@ -99,22 +81,6 @@ def said(part: str) -> str:
     return f"OOD {part.removeprefix('ood.')}" if part.startswith("ood.") else "the data" if part == "data" else part
 
 
-def at_most(what: str, value: float, limit: float, evidence: Sequence[str] = ()) -> Verdict:
-    """Whether a number is at most ``limit``, with its finding; a NaN is not."""
-    finding = Finding(
-        what=what, measured=value, wanted=f"at most {limit:g}", margin=limit - value, evidence=tuple(evidence)
-    )
-    return value <= limit, finding
-
-
-def at_least(what: str, value: float, limit: float, evidence: Sequence[str] = ()) -> Verdict:
-    """Whether a number is at least ``limit``, with its finding; a NaN is not."""
-    finding = Finding(
-        what=what, measured=value, wanted=f"at least {limit:g}", margin=value - limit, evidence=tuple(evidence)
-    )
-    return value >= limit, finding
-
-
 def few_rows(facts: Facts, kind: str, words: str, limit: float) -> Outcome:
     """Whether, in every part, at most ``limit`` of the rows are of a faulty ``kind``; the first such row is named."""
     found = []
@@ -127,19 +93,3 @@ def few_rows(facts: Facts, kind: str, words: str, limit: float) -> Outcome:
             at_most(f"share of {words} rows in {said(part)}", facts.share(part, f"{kind}_rows"), limit, evidence)
         )
     return settle(found)
-
-
-def settle(verdicts: Sequence[Verdict]) -> Outcome:
-    """One outcome of several comparisons: the failed one that misses most, else the passed one that is nearest.
-
-    A failed comparison comes first however small its miss; NaN comes before all others.
-    """
-    if not verdicts:
-        return error("nothing was compared")
-    ok, finding = min(verdicts, key=lambda verdict: (verdict[0], _margin(verdict[1])))
-    return (passed if ok else failed)(finding, evaluated=len(verdicts))
-
-
-def _margin(finding: Finding) -> float:
-    margin = finding.margin
-    return -math.inf if margin is None or math.isnan(margin) else margin

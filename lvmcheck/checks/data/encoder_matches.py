@@ -9,9 +9,10 @@ from typing import ClassVar
 
 from lvmcheck.check import Case
 from lvmcheck.checks import _cases as made
+from lvmcheck.checks._compare import at_least, settle
 from lvmcheck.checks._epochs import check_number
 from lvmcheck.checks.data import _gate_cases as cases
-from lvmcheck.checks.data._gate import Facts, Gate, at_least, settle
+from lvmcheck.checks.data._gate import Facts, Gate
 from lvmcheck.finding import Outcome, figure, not_applicable
 
 _COMPARED = {

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from lvmcheck.check import Case
 from lvmcheck.checks import _cases as made
+from lvmcheck.checks._compare import Comparison, at_least, at_most, settle
 from lvmcheck.checks._epochs import check_count, check_number
 from lvmcheck.checks.data import _gate_cases as cases
-from lvmcheck.checks.data._gate import Facts, Gate, Verdict, at_least, at_most, said, settle
+from lvmcheck.checks.data._gate import Facts, Gate, said
 from lvmcheck.finding import Outcome, error, figure
 
 
@@ -66,7 +67,7 @@ class Groups(Gate):
             found.append(at_most(what, abs(count - self.expected) / self.expected, self.tolerance))
         return settle(found)
 
-    def _part(self, facts: Facts, part: str) -> list[Verdict]:
+    def _part(self, facts: Facts, part: str) -> list[Comparison]:
         shown = [
             f"{figure(facts.number(f'gate.{part}.articles'))} articles with an id, median "
             f"{figure(facts.number(f'gate.{part}.median_article'))} chunks, largest "

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from lvmcheck.check import Case
 from lvmcheck.checks import _cases as made
+from lvmcheck.checks._compare import Comparison, at_least, at_most, settle
 from lvmcheck.checks._epochs import check_number
 from lvmcheck.checks.data import _gate_cases as cases
-from lvmcheck.checks.data._gate import Facts, Gate, Verdict, at_least, at_most, settle
+from lvmcheck.checks.data._gate import Facts, Gate
 from lvmcheck.finding import Outcome, figure
 
 
@@ -61,7 +62,7 @@ class LagProfile(Gate):
         facts.parts()
         return settle([verdict for part in ("train", "validation") for verdict in self._part(facts, part)])
 
-    def _part(self, facts: Facts, part: str) -> list[Verdict]:
+    def _part(self, facts: Facts, part: str) -> list[Comparison]:
         profile = facts.numbers(f"gate.{part}.lag_profile")
         random = facts.number(f"gate.{part}.random_cosine")
         count = figure(facts.number(f"gate.{part}.lag_windows"))

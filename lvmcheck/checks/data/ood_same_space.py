@@ -9,10 +9,11 @@ from typing import ClassVar
 
 from lvmcheck.check import Case
 from lvmcheck.checks import _cases as made
+from lvmcheck.checks._compare import Comparison, at_least, settle
 from lvmcheck.checks._epochs import check_number
 from lvmcheck.checks.data import _gate_cases as cases
-from lvmcheck.checks.data._gate import Facts, Gate, Verdict, at_least, said, settle
-from lvmcheck.finding import Outcome, error, figure
+from lvmcheck.checks.data._gate import Facts, Gate, said
+from lvmcheck.finding import Outcome, figure, not_applicable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,10 +61,10 @@ class OodSameSpace(Gate):
     def gate(self, facts: Facts) -> Outcome:
         sets = [part for part in facts.parts() if part.startswith("ood.")]
         if not sets:
-            return error("the data have no OOD set")
+            return not_applicable("the data have no OOD set; give one with --lvm-ood PATH")
         return settle([verdict for part in sets for verdict in self._part(facts, part)])
 
-    def _part(self, facts: Facts, part: str) -> list[Verdict]:
+    def _part(self, facts: Facts, part: str) -> list[Comparison]:
         def number(name: str) -> float:
             return facts.number(f"gate.{part}.space_{name}")
 

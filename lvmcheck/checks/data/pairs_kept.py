@@ -9,9 +9,10 @@ from typing import ClassVar
 
 from lvmcheck.check import Case
 from lvmcheck.checks import _cases as made
+from lvmcheck.checks._compare import Comparison, at_most, settle
 from lvmcheck.checks._epochs import check_count, check_number
 from lvmcheck.checks.data import _gate_cases as cases
-from lvmcheck.checks.data._gate import Facts, Gate, Verdict, at_most, settle
+from lvmcheck.checks.data._gate import Facts, Gate
 from lvmcheck.finding import Outcome, Status, error, figure
 
 LEVELS = (0.9, 0.8, 0.7, 0.6, 0.5)
@@ -71,7 +72,7 @@ class PairsKept(Gate):
             return outcome
         return error(f"{shown}: it is not a superset, so what it lost cannot be said")
 
-    def _counts(self, facts: Facts, shown: str) -> list[Verdict]:
+    def _counts(self, facts: Facts, shown: str) -> list[Comparison]:
         theirs, ours = facts.numbers("gate.reference.pairs"), facts.numbers("gate.reference.corpus_pairs")
         for level, before, after in zip(LEVELS, theirs, ours, strict=False):
             if before >= self.min_pairs or math.isnan(before):
@@ -81,7 +82,7 @@ class PairsKept(Gate):
                 return [at_most(what, lost, self.max_lost, [counts, shown])]
         return []
 
-    def _apart(self, facts: Facts, shown: str) -> Verdict:
+    def _apart(self, facts: Facts, shown: str) -> Comparison:
         pairs, kept = facts.number("gate.reference.adjacent"), facts.number("gate.reference.adjacent_kept")
         apart = 1.0 - kept / pairs if pairs > 0 else math.nan
         evidence = [f"{figure(kept)} of {figure(pairs)} adjacent pairs of the reference are still adjacent", shown]

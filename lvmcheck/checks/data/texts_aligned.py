@@ -9,9 +9,10 @@ from typing import ClassVar
 
 from lvmcheck.check import Case
 from lvmcheck.checks import _cases as made
+from lvmcheck.checks._compare import Comparison, at_least, at_most, settle
 from lvmcheck.checks._epochs import check_number
 from lvmcheck.checks.data import _gate_cases as cases
-from lvmcheck.checks.data._gate import Facts, Gate, Verdict, at_least, at_most, settle
+from lvmcheck.checks.data._gate import Facts, Gate
 from lvmcheck.finding import Outcome, figure, not_applicable
 
 
@@ -72,7 +73,7 @@ class TextsAligned(Gate):
             )
         return settle(found)
 
-    def _encoded(self, facts: Facts) -> list[Verdict]:
+    def _encoded(self, facts: Facts) -> list[Comparison]:
         if not facts.has("gate.texts.encoded_rows"):
             return []
         shown = f"{figure(facts.number('gate.texts.encoded_rows'))} texts encoded again, mean cosine "
@@ -82,7 +83,7 @@ class TextsAligned(Gate):
             at_least("share of texts that, encoded again, are nearest to their own vector", own, self.min_own, [shown])
         ]
 
-    def _words(self, facts: Facts, counts: Sequence[str]) -> list[Verdict]:
+    def _words(self, facts: Facts, counts: Sequence[str]) -> list[Comparison]:
         if not facts.has("gate.texts.pairs"):
             return []
         margins = facts.numbers("gate.texts.margins")
@@ -95,7 +96,7 @@ class TextsAligned(Gate):
         ]
         return [at_least("least margin of the texts in place over moved texts", worst, self.min_margin, shown)]
 
-    def _equal(self, facts: Facts, counts: Sequence[str]) -> list[Verdict]:
+    def _equal(self, facts: Facts, counts: Sequence[str]) -> list[Comparison]:
         if not facts.has("gate.texts.equal_pairs"):
             return []
         shown = f"{figure(facts.number('gate.texts.equal_pairs'))} pairs of equal texts"

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from lvmcheck.check import Case
 from lvmcheck.checks import _cases as made
+from lvmcheck.checks._compare import at_most, settle
 from lvmcheck.checks._epochs import check_number
 from lvmcheck.checks.data import _gate_cases as cases
-from lvmcheck.checks.data._gate import Facts, Gate, at_most, said, settle
+from lvmcheck.checks.data._gate import Facts, Gate, said
 from lvmcheck.finding import Outcome, figure
 
 

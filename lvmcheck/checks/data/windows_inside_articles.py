@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from lvmcheck.check import Case
 from lvmcheck.checks import _cases as made
+from lvmcheck.checks._compare import Comparison, at_most, settle
 from lvmcheck.checks._epochs import check_number
 from lvmcheck.checks.data import _gate_cases as cases
-from lvmcheck.checks.data._gate import Facts, Gate, Verdict, at_most, said, settle
+from lvmcheck.checks.data._gate import Facts, Gate, said
 from lvmcheck.finding import Outcome, error, figure
 
 LONG = 50
@@ -57,7 +58,7 @@ class WindowsInsideArticles(Gate):
             return error("the data have no article ids: whether windows cross articles cannot be gated")
         return outcome
 
-    def _part(self, facts: Facts, part: str, parts: Sequence[str]) -> list[Verdict]:
+    def _part(self, facts: Facts, part: str, parts: Sequence[str]) -> list[Comparison]:
         count = {
             name: facts.number(f"gate.{part}.{name}")
             for name in ("windows", "windows_inside", "windows_crossing", "windows_unplaced", "rows", "articles")

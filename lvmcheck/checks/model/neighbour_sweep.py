@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from lvmcheck.check import Case, Check
 from lvmcheck.checks import _cases as made
-from lvmcheck.checks._epochs import awaiting, check_number, complete
+from lvmcheck.checks._compare import Comparison, Numbers, at_least, each_evaluation
+from lvmcheck.checks._epochs import check_number
 from lvmcheck.events import Evaluation
-from lvmcheck.finding import Finding, Outcome, error, failed, figure, passed
+from lvmcheck.finding import Outcome, figure
 from lvmcheck.run import Run
 
 OFFSET = "offset_"
@@ -66,53 +67,22 @@ class NeighbourSweep(Check):
         return "" if self.evaluation == "sweep" else self.evaluation
 
     def judge(self, run: Run) -> Outcome:
-        findings: list[Finding] = []
-        for event in run.of(Evaluation):
-            if event.name != self.evaluation:
-                continue
-            found = self._compare(event)
-            if isinstance(found, Outcome):
-                return found
-            findings += found
-            missed = [finding for finding in found if not _margin(finding) >= 0.0]
-            if missed:
-                return failed(missed[0], evaluated=len(findings))
-        if not run.finished or not complete(run):  # one sweep a set, one after the other
-            return awaiting(run, f"every evaluation {self.evaluation!r}", evaluated=len(findings))
-        if not findings:
-            return error(f"no evaluation {self.evaluation!r} is recorded: no target was compared with its neighbours")
-        return passed(min(findings, key=_margin), evaluated=len(findings))
+        lacks = "no target was compared with its neighbours"
+        return each_evaluation(run, self.evaluation, self._compare, lacks)
 
-    def _compare(self, event: Evaluation) -> list[Finding] | Outcome:
-        """One finding against unrelated targets and one against the chunks after the target, where there are any."""
-        known = event.metrics
-        lacking = [name for name in (f"{OFFSET}0", "unrelated") if name not in known]
-        if lacking:
-            return error(f"evaluation {self.evaluation!r} of {event.about or 'a set'} does not record {lacking[0]!r}")
-        own, other = known[f"{OFFSET}0"], known["unrelated"]
+    def _compare(self, event: Evaluation) -> list[Comparison]:
+        """The target against unrelated targets, and against the chunks after it where there are any."""
+        known = Numbers(event.metrics)
+        own, other = known.number(f"{OFFSET}0"), known.number("unrelated")
         shown = _evidence(event, own - other, self.margin)
         where = f" on {event.about}" if event.about else ""
-        found = [
-            Finding(
-                what=f"cosine with the target above that with unrelated targets{where}",
-                measured=own - other,
-                wanted=f"at least {self.margin:g}",
-                margin=own - other - self.margin,
-                evidence=shown,
-            )
-        ]
+        what = f"cosine with the target above that with unrelated targets{where}"
+        found = [at_least(what, own - other, self.margin, shown)]
         after = {offset: value for offset, value in offsets(event).items() if offset > 0}
         if after:
             highest = math.nan if any(map(math.isnan, after.values())) else max(after.values())
-            found.append(
-                Finding(
-                    what=f"cosine with the target above that with any chunk after it{where}",
-                    measured=own - highest,
-                    wanted="at least 0",
-                    margin=own - highest,
-                    evidence=shown,
-                )
-            )
+            what = f"cosine with the target above that with any chunk after it{where}"
+            found.append(at_least(what, own - highest, 0.0, shown))
         return found
 
 
@@ -147,10 +117,6 @@ def _evidence(event: Evaluation, lead: float, margin: float) -> tuple[str, ...]:
             f"that the targets do not share (cosine {figure(event.metrics['mean_direction'])} with their mean)"
         )
     return tuple(said)
-
-
-def _margin(finding: Finding) -> float:
-    return math.nan if finding.margin is None else finding.margin
 
 
 def _swept(*sets: tuple[str, Sequence[float], float], over: bool = True, **more: float) -> Run:
