@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lvmcheck.recorder import Recorder
 from models.checkpoint import architecture
@@ -16,6 +16,7 @@ from models.losses import Batch, compute_terms, weighted_total
 from models.metrics import cosine
 from models.trainers import history, sweep
 from models.trainers.batches import Loader, check_sizes
+from models.trainers.gradients import clip
 from models.trainers.learner import Learner, Progress
 from models.trainers.measurement import CHECKPOINTS, declared, measure, reload, trivial_cosines
 from models.trainers.probes import due, term_gradient_norms
@@ -130,16 +131,6 @@ def step(learner: Learner, progress: Progress, rec: Recorder, context: Tensor, t
     rec.step(loss=loss, terms=values, grad_norm=norm, lr=lr, samples=len(target))
     if term_norms:
         rec.probe("term_grad_norm", term_norms)
-
-
-def clip(parameters: list[nn.Parameter], limit: float) -> Tensor:
-    """Scales gradients to a global norm of at most ``limit`` (0 is off) and returns the norm before.
-
-    A norm that is not finite is returned as it is and makes every gradient NaN: the run shows it, nothing hides it.
-    """
-    if limit > 0:
-        return torch.nn.utils.clip_grad_norm_(parameters, limit)
-    return torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
 
 
 # -- saving ------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,209 @@
+"""The [run] table of the language trainer, checked before torch is imported."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from lvmcheck.errors import InputError, nearest
+from models.registry import check_parameters, language_kinds
+from models.terms import LANGUAGE_TERMS
+from models.trainers.schema import checked
+
+WHERE = "trainer language"
+
+METRICS: tuple[str, ...] = (
+    "train_loss",  # the term ce as optimised: nats per scored token, mean over the scored tokens of the epoch
+    *(f"train_{name}" for name in LANGUAGE_TERMS if name != "ce"),  # the other terms, unweighted
+    "train_bits_per_byte",
+    "val_loss",  # final logits with the weights that are saved: nats per scored token of the validation set
+    "val_perplexity",
+    "val_bits_per_byte",
+    "exact_match",  # share of the questions whose greedy continuation is the right answer
+    "exact_match_questions",
+    "halting_mean",  # steps over scored validation tokens
+    "halting_variance",
+    "memory_norm",
+    "gate_mean",
+    "tokens_per_second",  # scored tokens of the training loop alone
+    "lr",  # largest of all groups, at the last step of the epoch
+)
+"""Every metric that the trainer can log at the end of an epoch."""
+
+Positive = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[int, Field(ge=0)]
+Weight = Annotated[float, Field(ge=0)]
+_STRICT = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Stage(BaseModel):
+    """A stage of the curriculum: which records, and for how many epochs (``docs/text-data.md``)."""
+
+    model_config = _STRICT
+
+    name: Annotated[str, Field(min_length=1)]
+    epochs: Positive
+    sets: list[str] | None = None
+    max_difficulty: Annotated[float, Field(gt=0)] | None = None
+    limit: Positive | None = None
+
+
+class EarlyStop(BaseModel):
+    """Training ends after ``patience`` epochs without a validation loss ``min_delta`` nats below the best before."""
+
+    model_config = _STRICT
+
+    patience: Positive
+    min_delta: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Generation(BaseModel):
+    """What is generated after each epoch: greedily and sampled, for ``questions`` of the validation set.
+
+    ``max_new`` counts tokens; ``samples`` continuations of each kind are kept as they are, with the seed prompts'.
+    """
+
+    model_config = _STRICT
+
+    questions: Positive = 64
+    max_new: Positive = 24
+    temperature: Annotated[float, Field(gt=0)] = 0.8
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    samples: NotNegative = 3
+
+
+class Config(BaseModel):
+    """How one run is trained. Strict and frozen: unknown keys, and values of another type, are refused.
+
+    ``batch_size`` counts rows of a micro-batch, ``accumulation`` micro-batches of an optimizer step; ``window`` counts
+    optimizer steps; ``clip_norm`` 0 and ``ema`` 0 are off. ``lr`` is AdamW's and ``muon_lr`` Muon's, None the preset's.
+    """
+
+    model_config = _STRICT
+
+    model: dict[str, Any]
+    data: dict[str, Any]
+    loss: dict[str, Weight]
+    epochs: Positive
+    curriculum: list[Stage] = []
+    batch_size: Positive = 16
+    accumulation: Positive = 1
+    optimizer: dict[str, Any] = {}
+    lr: Annotated[float, Field(gt=0)] | None = None
+    muon_lr: Annotated[float, Field(gt=0)] | None = None
+    schedule: Literal["constant", "cosine"] = "cosine"
+    warmup_steps: NotNegative = 0
+    clip_norm: Annotated[float, Field(ge=0)] = 1.0
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    early_stop: EarlyStop | None = None
+    precision: Literal["float32", "bf16"] = "float32"
+    activation_checkpointing: bool = False
+    generation: Generation = Generation()
+    seed: NotNegative = 0
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    threads: Positive = 1
+    window: Positive = 50
+    eval_batch_size: Positive = 32
+
+    @field_validator("model")
+    @classmethod
+    def _model(cls, value: dict[str, Any]) -> dict[str, Any]:
+        params = dict(value)
+        kind = params.pop("kind", None)
+        if not isinstance(kind, str):
+            raise InputError(WHERE, "expected the name of a model", key="model.kind")
+        check_parameters(kind, {"vocab_size": 1, **params}, language_kinds())
+        return value
+
+    @field_validator("data")
+    @classmethod
+    def _data(cls, value: dict[str, Any]) -> dict[str, Any]:
+        _text_config().validate_text_config(value)
+        return value
+
+    @field_validator("loss", mode="before")
+    @classmethod
+    def _loss(cls, value: object) -> object:
+        for name in value if isinstance(value, Mapping) else ():
+            if name not in LANGUAGE_TERMS:
+                fix = nearest(str(name), LANGUAGE_TERMS)
+                raise InputError(WHERE, "no such loss term", key=f"loss.{name}", fix=fix)
+        return value
+
+    @model_validator(mode="after")
+    def _together(self) -> Config:
+        if not self.loss.get("ce", 0.0) > 0:
+            raise InputError(WHERE, "expected a weight above 0: nothing else says what to predict", key="loss.ce")
+        planned = sum(stage.epochs for stage in self.curriculum)
+        if self.curriculum and planned != self.epochs:
+            problem = f"expected {planned}, the sum of the stages of the curriculum, got {self.epochs}"
+            raise InputError(WHERE, problem, key="epochs")
+        names = [stage.name for stage in self.curriculum]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise InputError(WHERE, f"two stages are called {twice[0]!r}", key="curriculum")
+        self._check_sets()
+        return self
+
+    def _check_sets(self) -> None:
+        data = _text_config().parse_text_config(self.data)
+        known = tuple(data.sets) or _text_config().known_sets(data.source)
+        for stage in self.curriculum if known else ():
+            for name in stage.sets or ():
+                if name not in known:
+                    problem = f"stage {stage.name!r}: no such data set {name!r} here"
+                    raise InputError(WHERE, problem, key="curriculum", fix=nearest(name, known))
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The curriculum; without one, a single stage of everything."""
+        return tuple(self.curriculum) or (Stage(name="all", epochs=self.epochs),)
+
+
+def parse(config: Mapping[str, object]) -> Config:
+    """The config, checked.
+
+    Raises:
+        InputError: the first thing wrong; ``key`` is its dotted path below [run].
+    """
+    return checked(Config, config, WHERE)
+
+
+def validate(config: Mapping[str, object]) -> None:
+    """Raises InputError when the trainer cannot use ``config``; imports neither torch nor numpy."""
+    parse(config)
+
+
+def resolve(config: Mapping[str, object]) -> dict[str, Any]:
+    """The config with every default written out: what is recorded, compared and digested.
+
+    Raises:
+        InputError: as :func:`parse`.
+    """
+    return parse(config).model_dump(mode="json")
+
+
+def input_files(config: Mapping[str, object]) -> list[Path]:
+    """The files whose content decides the data of this config: part of what a cached run depends on."""
+    return cast(list[Path], _text_config().text_inputs(cast(Mapping[str, object], config["data"])))
+
+
+def data_at(path: Path, own: Mapping[str, object]) -> dict[str, object]:
+    """What changes in [run] when the person brings data of their own: a folder of question sets, or a file.
+
+    Stages that name sets are the suite's own and give way to one stage of everything.
+
+    Args:
+        own: the suite's ``run.data``; the length of rows and the size of the vocabulary stay.
+    """
+    kept = {key: value for key, value in own.items() if key in ("length", "packing", "vocabulary", "mix", "limit")}
+    sets = any((path / f"{name}{end}").is_file() for name in _text_config().QA for end in _text_config().SUFFIXES)
+    return {"data": {"source": "qa" if sets else "jsonl", "path": str(path), **kept}, "curriculum": []}
+
+
+def _text_config() -> Any:
+    return importlib.import_module("models.data.text.config")
