@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
 import safetensors.torch
 import torch
@@ -34,8 +34,10 @@ from models.checkpoint import (
 from models.state import TrainingState
 
 REQUIRED = ("weights.safetensors", "probe.safetensors")
+PAIR = ("input", "output")  # tensors of the probe
 STATE = ("state.safetensors", "state.json")
 _CORRUPT = "Delete it and use an older one, or train again."
+_KINDS: Mapping[type, str] = {str: "a string", int: "an integer", Mapping: "an object"}
 
 
 def read(path: Path) -> Checkpoint:
@@ -52,8 +54,12 @@ def read(path: Path) -> Checkpoint:
     blobs = {name: _verified(path / name, files[name]) for name in (*REQUIRED, *STATE) if name in files}
     state = None
     if all(name in blobs for name in STATE):
-        state = TrainingState(_tensors(path / STATE[0], blobs[STATE[0]]), json.loads(blobs[STATE[1]]))
+        state = TrainingState(_tensors(path / STATE[0], blobs[STATE[0]]), _object(path / STATE[1], blobs[STATE[1]]))
     weights, probe = (_tensors(path / name, blobs[name]) for name in REQUIRED)
+    for name in PAIR:
+        if name not in probe or not probe[name].numel():
+            got = "an empty one" if name in probe else f"{sorted(probe)}"
+            raise InputError(path / REQUIRED[1], f"expected a tensor with rows, got {got}", key=name)
     about = Description(**{f.name: manifest[f.name] for f in fields(Description)})
     return Checkpoint(about, weights, probe, state, path)
 
@@ -96,12 +102,17 @@ def restore(model: nn.Module, checkpoint: Checkpoint) -> None:
     """
     where = checkpoint.path or f"checkpoint {checkpoint.about.name}"
     _compare(where, model, checkpoint)
-    bad = first_non_finite(checkpoint.weights)
-    if bad:
-        raise InputError(where, f"expected finite weights, got {bad}", key="weights")
+    for what, tensors in (("weights", checkpoint.weights), ("probe", checkpoint.probe)):
+        bad = first_non_finite(tensors)
+        if bad:
+            raise InputError(where, f"expected finite {what}, got {bad}", key=what)
     model.load_state_dict(dict(checkpoint.weights))
     wanted = checkpoint.probe["output"]
-    got = outputs(model, checkpoint.probe["input"])
+    try:
+        got = outputs(model, checkpoint.probe["input"])
+    except (InputError, RuntimeError, IndexError, TypeError) as error:
+        said = error.problem if isinstance(error, InputError) else str(error).partition("\n")[0]
+        raise InputError(where, f"the model cannot take the probe's input: {said}", key="probe.input") from None
     difference = float((got - wanted).abs().max()) if got.shape == wanted.shape else float("inf")
     if not difference <= PROBE_TOLERANCE * max(1.0, float(wanted.abs().max())):
         raise InputError(
@@ -155,10 +166,21 @@ def _manifest(path: Path) -> dict[str, Any]:
         raise InputError(place, "does not match its own sha256: it was changed or cut off", fix=_CORRUPT)
     if version != FORMAT:
         raise InputError(place, f"expected format {FORMAT}, got {version!r}", key="format")
-    lacking = [f.name for f in fields(Description) if f.name not in body]
-    if lacking or not isinstance(files, Mapping):
-        raise InputError(place, "expected a value, got none", key=lacking[0] if lacking else "files")
+    hints: dict[str, Any] = {**get_type_hints(Description), "files": Mapping[str, Any]}
+    for key, hint in hints.items():
+        _need(place, key, body.get(key), get_origin(hint) or hint)
+    for name, entry in files.items():
+        _need(place, f"files.{name}", entry, Mapping)
+        _need(place, f"files.{name}.bytes", entry.get("bytes"), int)
+        _need(place, f"files.{name}.sha256", entry.get("sha256"), str)
     return dict(body)
+
+
+def _need(place: Path, key: str, value: object, kind: type) -> None:
+    """Raises InputError when a value of a JSON file is missing or not of that kind; truth values are no integers."""
+    if not isinstance(value, kind) or isinstance(value, bool):
+        got = "none" if value is None else f"{value!r:.60}"
+        raise InputError(place, f"expected {_KINDS[kind]}, got {got}", key=key)
 
 
 def _verified(path: Path, entry: Mapping[str, Any]) -> bytes:
@@ -188,6 +210,16 @@ def read_file(path: Path, limit: int) -> bytes:
             return file.read(limit)
     except OSError as error:
         raise InputError(path, f"cannot be read: {error.strerror or error}") from None
+
+
+def _object(path: Path, data: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise InputError(path, "expected a JSON object, got something else", fix=_CORRUPT)
+    return value
 
 
 def _tensors(path: Path, data: bytes) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -264,6 +265,12 @@ def rewrite(path: Path, **changes: Any) -> None:
             "tensors of another model: key.weight expected [10000000, 8] float32",
         ),
         ({"params": {**PARAMS, "widht": 1}}, "no such parameter"),
+        ({"params": [1]}, "params: expected an object, got [1]"),
+        ({"epoch": True}, "epoch: expected an integer, got True"),
+        ({"step": None}, "step: expected an integer, got none"),
+        ({"files": []}, "files: expected an object, got []"),
+        ({"files": {"weights.safetensors": 3}}, "files.weights.safetensors: expected an object, got 3"),
+        ({"files": {"weights.safetensors": {}}}, "files.weights.safetensors.bytes: expected an integer, got none"),
         ({"architecture": "0" * 64}, "expected weights of AMN, got those of another class saved as kind 'amn'"),
     ],
 )
@@ -274,6 +281,40 @@ def test_a_manifest_that_claims_something_else(saved: Path, changes: dict[str, A
         load_model(saved)
     assert says in str(caught.value)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000, "refused before allocating (KiB)"
+
+
+def replace_file(path: Path, name: str, data: bytes) -> None:
+    """Another content under a manifest that agrees with it."""
+    (path / name).write_bytes(data)
+    files = json.loads((path / "manifest.json").read_bytes())["files"]
+    rewrite(path, files={**files, name: {"bytes": len(data), "sha256": sha256(data)}})
+
+
+@pytest.mark.parametrize(
+    ("probe", "says"),
+    [
+        ({"output": torch.zeros(4, 8)}, "input: expected a tensor with rows, got ['output']"),
+        ({"input": torch.zeros(4, 5, 8)}, "output: expected a tensor with rows, got ['input']"),
+        ({"input": torch.zeros(0, 5, 8), "output": torch.zeros(0, 8)}, "input: expected a tensor with rows, got an em"),
+        ({"input": torch.zeros(4, 8), "output": torch.zeros(4, 8)}, "probe.input: the model cannot take the probe's"),
+        ({"input": torch.zeros(4, 5, 8).long(), "output": torch.zeros(4, 8)}, "probe.input: the model cannot take"),
+        ({"input": torch.zeros(4, 5, 8), "output": torch.full((4, 8), torch.inf)}, "probe: expected finite probe, got"),
+        ({"input": torch.zeros(4, 5, 8), "output": torch.zeros(4, 9)}, "they differ by inf"),
+    ],
+    ids=["no input", "no output", "no rows", "two axes", "integers", "infinite", "another width"],
+)
+def test_a_probe_that_cannot_prove_anything_is_refused(saved: Path, probe: dict[str, Tensor], says: str) -> None:
+    replace_file(saved, "probe.safetensors", safetensors.torch.save(probe))
+    with pytest.raises(InputError) as caught:
+        load_model(saved)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"[1]", b"{", b"\xff", b"[" * 100_000], ids=["list", "cut", "bytes", "deep"])
+def test_training_state_that_is_no_json_object_is_refused(saved: Path, content: bytes) -> None:
+    replace_file(saved, "state.json", content)
+    with pytest.raises(InputError, match=r"state\.json: expected a JSON object, got something else"):
+        read(saved)
 
 
 def test_not_a_checkpoint(tmp_path: Path, saved: Path) -> None:
@@ -301,9 +342,7 @@ def test_pickle_is_refused_unread(saved: Path) -> None:
             return (os.system, (f"touch {saved.parent / 'canary'}",))
 
     torch.save({"x": Bomb()}, saved / "weights.safetensors")
-    data = (saved / "weights.safetensors").read_bytes()
-    files = json.loads((saved / "manifest.json").read_bytes())["files"]
-    rewrite(saved, files={**files, "weights.safetensors": {"bytes": len(data), "sha256": sha256(data)}})
+    replace_file(saved, "weights.safetensors", (saved / "weights.safetensors").read_bytes())
     with pytest.raises(InputError, match="expected safetensors, got something else"):
         load_model(saved)
     assert not (saved.parent / "canary").exists()
