@@ -1,0 +1,1 @@
+"""Checks of what the model generates, and of how long it thinks."""

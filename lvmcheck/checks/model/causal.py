@@ -1,0 +1,88 @@
+"""causal: no position of a language model sees what comes after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.check import Case, Check
+from lvmcheck.checks import _cases as made
+from lvmcheck.checks import _language_cases as language
+from lvmcheck.checks._compare import Comparison, Numbers, above, at_least, at_most, each_evaluation
+from lvmcheck.checks._epochs import check_number
+from lvmcheck.events import Evaluation
+from lvmcheck.finding import Outcome, figure
+from lvmcheck.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Causal(Check):
+    """When token j is replaced, logits before j change by at most `tolerance`, and logits from j on do change.
+
+    The trainer replaces tokens at several positions and reports the evaluation "causality": max_change_before,
+    change_after and positions, before the first step and again at the end; every one must hold. The change after is
+    the control: where nothing changes anywhere, the perturbation never reached the model.
+
+    Why:
+    A model that sees its label learns to copy it. The loss falls far below what text allows, validation falls with
+    it, and generation, where nothing is there to copy, is gibberish. The ancestors' language model had no causal mask
+    in any attention; its loss was 0.115 nats, its output a row of colons, and no document mentions the mask.
+
+    Usual causes:
+    - No causal mask: a window |i - j| <= w looks both ways.
+    - One attention of several is not masked, such as the cross attention of a recursion over its features.
+    - A normalisation, a pooled summary or a memory is computed over the whole sequence.
+    - Packed records see each other, or a cache is filled before it is read.
+
+    Fix:
+    Mask every attention with j <= i, and test each block by itself with the same perturbation: the first block whose
+    output changes before j is at fault. Labels that are not shifted are another fault with the same curve.
+
+    Healthy runs that must pass:
+    Rounding of float32 kernels (1e-6) in logits before j; a window shorter than the sequence.
+
+    Source:
+    facts B1 and C 44 of the ancestors (full score matrix, no mask supplied by the trainer).
+    """
+
+    metric_fields = ()
+
+    tolerance: float = 1e-5
+
+    def __post_init__(self) -> None:
+        check_number("tolerance", self.tolerance, 0.0, 1.0)
+
+    def judge(self, run: Run) -> Outcome:
+        return each_evaluation(run, "causality", self._compare, "no token was perturbed")
+
+    def _compare(self, event: Evaluation) -> list[Comparison]:
+        known = Numbers(event.metrics)
+        before, after, positions = (known.number(key) for key in ("max_change_before", "change_after", "positions"))
+        shown = (
+            f"{figure(positions)} positions perturbed: logits before them change by at most {figure(before)}, "
+            f"from them on by {figure(after)}",
+        )
+        return [
+            at_most("change of logits before a replaced token", before, self.tolerance, shown),
+            above("change of logits from a replaced token on", after, 0.0, shown),
+            at_least("perturbed positions", positions, 1, shown),
+        ]
+
+
+def _run(before: float, after: float = 0.8, positions: float = 4) -> Run:
+    said = {"max_change_before": before, "change_after": after, "positions": positions}
+    return language.evaluated("causality", {**said, "max_change_before": 0.0}, said)
+
+
+_CHECK = Causal()
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, _run(0.0)),
+    made.case("rounding_of_float32", _CHECK, _run(2.4e-7)),
+)
+FAILS: Sequence[Case] = (
+    made.case("no_causal_mask", _CHECK, _run(0.93), ("change by at most 0.93",)),
+    made.case("one_unmasked_attention", _CHECK, _run(3e-4)),
+    made.case("nothing_reaches_the_model", _CHECK, _run(0.0, after=0.0), ("from a replaced token on",)),
+    made.case("no_position", _CHECK, _run(0.0, positions=0)),
+    made.case("nan", _CHECK, _run(float("nan")), ("NaN",)),
+)

@@ -1,0 +1,87 @@
+"""eval_is_pure: evaluating a model changes nothing, and gives the same again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.check import Case, Check
+from lvmcheck.checks import _cases as made
+from lvmcheck.checks import _language_cases as language
+from lvmcheck.checks._compare import Comparison, Numbers, at_most, each_evaluation
+from lvmcheck.checks._epochs import check_number
+from lvmcheck.events import Evaluation
+from lvmcheck.finding import Outcome, figure
+from lvmcheck.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalIsPure(Check):
+    """Evaluated twice, or in another order of batches, a model gives the same to `tolerance` and keeps its state.
+
+    The trainer reports the evaluation "purity": repeat_difference and order_difference (largest absolute difference
+    of a logit), state_changed (tensors of parameters and buffers that differ afterwards, bit for bit), before the
+    first step and again at the end; every one must hold.
+
+    Why:
+    A validation that depends on what was evaluated before it measures the order of the rows. The ancestors' memory was
+    a buffer that every forward pass overwrote with the mean over its batch, in training, evaluation and generation; it
+    was saved in checkpoints and never reset, so the same input twice gave different logits.
+
+    Usual causes:
+    - A recurrent memory or cache kept on the module between calls.
+    - Train mode left on: dropout draws anew, batch normalisation moves its statistics.
+    - Statistics such as an EMA calibration that are updated in evaluation, too.
+    - Sampling from the global random generator.
+
+    Fix:
+    Call model.eval(), pass state in and out explicitly, and update statistics only in training. The buffer that
+    changed is found by comparing state_dict() before and after one forward pass.
+
+    Healthy runs that must pass:
+    Rounding (1e-6) where another batch order chooses another kernel.
+
+    Source:
+    facts B1 and C 52 of the ancestors (memory_state overwritten in evaluation, "difference is expected").
+    """
+
+    metric_fields = ()
+
+    tolerance: float = 1e-5
+
+    def __post_init__(self) -> None:
+        check_number("tolerance", self.tolerance, 0.0, 1.0)
+
+    def judge(self, run: Run) -> Outcome:
+        return each_evaluation(run, "purity", self._compare, "nothing was evaluated twice")
+
+    def _compare(self, event: Evaluation) -> list[Comparison]:
+        known = Numbers(event.metrics)
+        repeat, order, state = (known.number(key) for key in ("repeat_difference", "order_difference", "state_changed"))
+        shown = (
+            f"logits differ by {figure(repeat)} when evaluated again, by {figure(order)} in another batch order; "
+            f"state changed by evaluation: {figure(state)}",
+        )
+        return [
+            at_most("difference of logits between two evaluations", repeat, self.tolerance, shown),
+            at_most("difference of logits between two orders of the batches", order, self.tolerance, shown),
+            at_most("tensors of state that evaluation changed", state, 0, shown),
+        ]
+
+
+def _run(repeat: float = 0.0, order: float = 0.0, state: float = 0.0) -> Run:
+    said = {"repeat_difference": repeat, "order_difference": order, "state_changed": state}
+    return language.evaluated("purity", dict.fromkeys(said, 0.0), said)
+
+
+_CHECK = EvalIsPure()
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, _run()),
+    made.case("rounding_in_another_order", _CHECK, _run(order=9.5e-7)),
+)
+FAILS: Sequence[Case] = (
+    made.case("memory_kept_between_batches", _CHECK, _run(0.031, 0.12, 1), ("0.12", "state changed by evaluation: 1")),
+    made.case("dropout_left_on", _CHECK, _run(repeat=0.4, order=0.4)),
+    made.case("a_buffer_counts_calls", _CHECK, _run(state=1)),
+    made.case("nan", _CHECK, _run(repeat=float("nan")), ("NaN",)),
+)

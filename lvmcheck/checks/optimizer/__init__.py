@@ -1,0 +1,1 @@
+"""Checks of the optimizer: its rates, its updates and its filter."""
