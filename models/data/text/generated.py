@@ -1,0 +1,65 @@
+"""The default corpus, which needs no file: arithmetic, recall from context and short code, with exact answers."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from lvmcheck.errors import InputError
+from models.data.text import arithmetic, code, recall
+from models.data.text.config import GENERATED, TextConfig
+from models.data.text.records import SEED_PROMPTS, Record
+from models.data.text.split import held_out
+
+HELD = 0.1
+"""Share of the groups whose questions are never trained on."""
+_SEED_GROUPS = {arithmetic.numbers_group([15, 7]), arithmetic.numbers_group([25, 17])}
+_SEED_TEXTS = {prompt.prompt for prompt in SEED_PROMPTS}
+
+
+def generate(config: TextConfig, *, seed: int, validation: bool, count: int) -> list[Record]:
+    """``count`` records of every set, drawn independently until enough fall on the wanted side of the split.
+
+    The side is a function of the numbers or words in the question, never of the seed; questions about the numbers of
+    the ancestors' test prompts are on the side of validation.
+
+    Raises:
+        InputError: the settings allow so few questions that one side has none.
+    """
+    return [
+        record
+        for name in config.sets or GENERATED
+        for record in _fill(name, drawer(name, config), seed=seed, validation=validation, count=count)
+    ]
+
+
+def drawer(name: str, config: TextConfig) -> Callable[[random.Random, int], Record]:
+    """The function (rng, number) -> Record that draws a question of that set."""
+    if name == "arithmetic":
+        digits, operations, operators = config.digits, config.operations, config.operators
+        return lambda rng, number: arithmetic.draw(
+            rng, number, digits=digits, operations=operations, operators=operators
+        )
+    if name == "recall":
+        return lambda rng, number: recall.draw(rng, number, facts=config.facts)
+    return lambda rng, number: code.draw(rng, number, digits=config.digits)
+
+
+def _fill(
+    name: str, draw: Callable[[random.Random, int], Record], *, seed: int, validation: bool, count: int
+) -> list[Record]:
+    rng = random.Random(f"{name} {seed} {validation}")
+    found: list[Record] = []
+    for number in range(200 * count + 10_000):
+        record = draw(rng, number)
+        if _held(record) == validation:
+            found.append(record)
+            if len(found) == count:
+                return found
+    side = "validation" if validation else "training"
+    problem = f"only {len(found)} of {count} {side} questions could be drawn: the settings allow too few"
+    raise InputError(f"generated set {name!r}", problem, fix="Allow more digits, operations or facts.")
+
+
+def _held(record: Record) -> bool:
+    return record.group in _SEED_GROUPS or record.prompt in _SEED_TEXTS or held_out(record, HELD)
