@@ -1,0 +1,98 @@
+"""answers_correct: the share of questions that are answered exactly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from lvmcheck.check import Case, Check
+from lvmcheck.checks import _cases as made
+from lvmcheck.checks import _language_cases as language
+from lvmcheck.checks._compare import at_least, at_most, settle
+from lvmcheck.checks._epochs import at_epoch, awaiting, check_count, check_number, complete, words
+from lvmcheck.finding import Outcome, error, figure
+from lvmcheck.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswersCorrect(Check):
+    """At the end (or at `epoch`) at least `floor` of the questions are answered exactly, of at least `min_questions`.
+
+    The metric is a share in [0, 1]; the number of questions is the metric of the same name with "_questions".
+
+    Why:
+    A falling loss can be bought with the form of an answer ("A: the answer is"). Exact match on questions that were
+    held out asks for the content, and means something only beside the share that guessing reaches and the number of
+    questions: 1 of 3 is not 33 %.
+
+    Usual causes:
+    - Too little training, or a model too small for the operations asked.
+    - Generation stops too early, or an end token is missing, so that right answers are followed by noise.
+    - Prompts at evaluation are formatted otherwise than in training.
+    - The tokenizer joins digits that the answer needs one by one.
+
+    Fix:
+    Read the sample events: right content in the wrong form is a matter of format, wrong content of training.
+
+    Healthy runs that must pass:
+    A share exactly at the floor.
+
+    Source:
+    facts B6 and C 59 of the ancestors (exact match and "test epoch 2-3" among their wishes; never measured).
+    """
+
+    floor: float
+    metric: str = "exact_match"
+    min_questions: int = 20
+    epoch: int | Literal["final"] = "final"
+
+    def __post_init__(self) -> None:
+        check_number("floor", self.floor, 0.0, 1.0)
+        check_count("min_questions", self.min_questions)
+        if self.epoch != "final":
+            check_count("epoch", self.epoch)
+
+    def detail(self) -> str:
+        return self.metric if self.epoch == "final" else f"{self.metric}@{self.epoch}"
+
+    def due(self, epochs: int) -> int:
+        return self.epoch if isinstance(self.epoch, int) else epochs
+
+    def judge(self, run: Run) -> Outcome:
+        if self.epoch == "final" and not complete(run):
+            return awaiting(run, f"{self.metric} of the final epoch")
+        epoch = self.epoch if isinstance(self.epoch, int) else run.last_epoch
+        share, questions = (at_epoch(run, name, epoch) for name in (self.metric, f"{self.metric}_questions"))
+        if isinstance(share, Outcome):
+            return share
+        if isinstance(questions, Outcome):
+            return questions
+        if not questions >= self.min_questions:
+            return error(f"{figure(questions)} questions were asked; at least {self.min_questions} are needed")
+        said = (
+            f"of {figure(questions)} questions at epoch {epoch}; one standard error is "
+            f"{math.sqrt(max(share * (1 - share), 0.0) / questions):.3f}",
+        )
+        whole = at_most(f"{words(self.metric)}, which is a share,", share, 1.0, said)  # no percentage, no count
+        return settle([whole, at_least(words(self.metric), share, self.floor, said)])
+
+
+def _run(*shares: float, questions: float = 64) -> Run:
+    metrics = {"exact_match": list(shares), "exact_match_questions": [questions] * len(shares)}
+    return language.epochs(*([] for _ in shares), metrics=metrics)
+
+
+_CHECK = AnswersCorrect(floor=0.5)
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, _run(1.0)),
+    made.case("learns_in_the_end", _CHECK, _run(0.0, 0.02, 0.73), ("one standard error is 0.055",)),
+    made.case("exactly_at_the_floor", _CHECK, _run(0.5)),
+)
+FAILS: Sequence[Case] = (
+    made.case("form_without_content", _CHECK, _run(0.0, 0.05), ("0.0500", "of 64 questions")),
+    made.case("at_epoch_1", AnswersCorrect(floor=0.5, epoch=1), _run(0.3, 0.9)),
+    made.case("a_percentage", _CHECK, _run(73.0), ("73", "at most 1")),
+    made.case("nan", _CHECK, _run(float("nan")), ("NaN",)),
+)

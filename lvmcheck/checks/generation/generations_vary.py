@@ -1,0 +1,180 @@
+"""generations_vary: what a language model writes has not collapsed to one token, one phrase or one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.check import Case, Check
+from lvmcheck.checks import _cases as made
+from lvmcheck.checks import _language_cases as language
+from lvmcheck.checks._compare import Comparison, Numbers, UnmeasuredError, at_least, at_most, last_probe, settle
+from lvmcheck.checks._epochs import check_count, check_number
+from lvmcheck.events import Probe, Sample
+from lvmcheck.finding import Outcome, error, figure
+from lvmcheck.run import Run
+
+PROBE = "generations"
+SLACK = {"greedy": 0.5, "sampled": 0.25}
+"""How far the share of the commonest token may lie above the corpus': greedy decoding repeats itself by nature."""
+STRICT = {"greedy": 0.5, "sampled": 1.0}
+"""Part of ``share`` that is asked of a mode."""
+MODES = ("greedy", "sampled")
+RUN = 10
+"""Tokens up to which a repetition is never judged."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationsVary(Check):
+    """Generated text, greedy and sampled, is about as varied as the corpus' own answers to the same prompts.
+
+    The probe "generations" of the final epoch gives these numbers for greedy/, sampled/ and reference/ (the right
+    answers): distinct_2 (distinct pairs of tokens over all pairs) and entropy (nats over tokens) are at least `share`
+    of the reference, half of that for greedy; top_token_share is at most 0.25 above it, 0.5 for greedy; identical_share
+    (prompts whose continuation equals that of a prompt with another answer) is at most `max_identical` above it;
+    sampled text repeats no token for more than half of a continuation and more than 10 tokens. At least `min_prompts`
+    prompts.
+
+    Why:
+    A language model that always writes the same has learned nothing, and no loss curve shows it. The ancestors' model
+    reached a train loss of 0.115 and answered every prompt with a row of colons; it was judged by eye, on three
+    prompts.
+
+    Usual causes:
+    - Labels that are not shifted, or no causal mask: the model learned to copy, and repeats the end of the prompt.
+    - Padding counted in the loss: the commonest token wins.
+    - Too little training: the likeliest token of the corpus is written for ever ("the the the").
+    - A sampler that ignores the temperature, or logits of the wrong position.
+
+    Fix:
+    If the loss is far below what a compressor needs, look for a leak of labels (too_good_to_be_true, causal); if it is
+    high, train longer. Read the samples beside the right answers: they are in the run as sample events.
+
+    Healthy runs that must pass:
+    A small model that greedily repeats a common word while its samples vary; short answers of one or two tokens, of
+    which many are equal in the corpus, too.
+
+    Source:
+    facts B6, C 59 and E 3 of the ancestors (the output "::::::::"); Li et al. 2016, distinct-n.
+    """
+
+    metric_fields = ()
+
+    share: float = 0.5
+    max_identical: float = 0.5
+    min_prompts: int = 3
+
+    def __post_init__(self) -> None:
+        check_number("share", self.share, 0.0, 1.0)
+        check_number("max_identical", self.max_identical, 0.0, 1.0)
+        check_count("min_prompts", self.min_prompts, low=2)
+
+    def judge(self, run: Run) -> Outcome:
+        probe = last_probe(run, PROBE)
+        if isinstance(probe, Outcome):
+            return probe
+        known = Numbers(probe.values)
+        try:
+            few = next((mode for mode in MODES if not known.number(f"{mode}/prompts") >= self.min_prompts), None)
+            if few is not None:
+                prompts = figure(known.number(f"{few}/prompts"))
+                return error(
+                    f"{prompts} {few} continuations; at least {self.min_prompts} prompts are needed to compare"
+                )
+            said = _samples(run, probe)
+            return settle([found for mode in MODES for found in self._compare(known, mode, said)])
+        except UnmeasuredError as problem:
+            return error(f"probe {PROBE!r}: {problem}")
+
+    def _compare(self, known: Numbers, mode: str, samples: Sequence[str]) -> list[Comparison]:
+        mine = {
+            key: known.number(f"{mode}/{key}")
+            for key in ("distinct_2", "entropy", "top_token_share", "identical_share", "longest_run", "tokens")
+        }
+        own = {
+            key: known.number(f"reference/{key}")
+            for key in ("distinct_2", "entropy", "top_token_share", "identical_share")
+        }
+        shown = (
+            *(f"{mode} {_said(key)} {figure(mine[key])}, of the right answers {figure(own[key])}" for key in own),
+            *samples,
+        )
+        part = self.share * STRICT[mode]
+        found = [
+            at_least(f"{mode} {_said(key)}", mine[key], part * own[key], shown) for key in ("distinct_2", "entropy")
+        ]
+        top = min(own["top_token_share"] + SLACK[mode], 0.95)
+        found.append(at_most(f"{mode} {_said('top_token_share')}", mine["top_token_share"], top, shown))
+        same = min(own["identical_share"] + self.max_identical, 0.99)
+        found.append(at_most(f"{mode} {_said('identical_share')}", mine["identical_share"], same, shown))
+        if mode == "sampled":
+            longest = max(RUN, 0.5 * mine["tokens"] / known.number(f"{mode}/prompts"))
+            found.append(at_most("longest run of one token in sampled text", mine["longest_run"], longest, shown))
+        return found
+
+
+def _said(key: str) -> str:
+    return {
+        "distinct_2": "share of distinct pairs of tokens",
+        "entropy": "entropy over tokens in nats",
+        "top_token_share": "share of the commonest token",
+        "identical_share": "share of prompts with the answer of another one",
+    }[key]
+
+
+def _samples(run: Run, probe: Probe) -> list[str]:
+    """Two generated texts of the final epoch, beside their prompts."""
+    final = [event for event in run.of(Sample) if event.epoch == probe.epoch][:2]
+    return [f"{event.name}: {event.prompt[-40:]!r} continued with {event.text[:60]!r}" for event in final]
+
+
+_REFERENCE = {"distinct_2": 0.6, "entropy": 2.8, "top_token_share": 0.15, "identical_share": 0.05}
+_HEALTHY = {
+    "distinct_2": 0.55,
+    "entropy": 2.6,
+    "top_token_share": 0.2,
+    "identical_share": 0.06,
+    "longest_run": 3.0,
+    "prompts": 32.0,
+    "tokens": 512.0,
+}
+_REPEATS = {**_HEALTHY, "distinct_2": 0.2, "entropy": 1.2, "top_token_share": 0.5, "longest_run": 14.0}
+_COLONS = {
+    **_HEALTHY,
+    "distinct_2": 0.002,
+    "entropy": 0.0,
+    "top_token_share": 1.0,
+    "identical_share": 1.0,
+    "longest_run": 16.0,
+}
+
+
+def _run(greedy: dict[str, float], sampled: dict[str, float], reference: dict[str, float] = _REFERENCE) -> Run:
+    sets = {"greedy": greedy, "sampled": sampled, "reference": reference}
+    return language.probed(
+        PROBE, {f"{mode}/{key}": value for mode, each in sets.items() for key, value in each.items()}
+    )
+
+
+_CHECK = GenerationsVary()
+_SHORT = {"distinct_2": 0.9, "entropy": 2.2, "top_token_share": 0.3, "identical_share": 0.45}
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, _run({**_HEALTHY, **_REFERENCE}, {**_HEALTHY, **_REFERENCE})),
+    made.case("greedily_repeats_a_common_word", _CHECK, _run(_REPEATS, _HEALTHY)),
+    made.case(
+        "short_answers_that_are_often_equal",
+        _CHECK,
+        _run({**_HEALTHY, "identical_share": 0.6}, {**_HEALTHY, "identical_share": 0.5}, _SHORT),
+    ),
+)
+FAILS: Sequence[Case] = (
+    made.case("colons", _CHECK, _run(_COLONS, _COLONS), ("commonest token", "of the right answers")),
+    made.case("samples_repeat_one_word", _CHECK, _run(_REPEATS, _REPEATS), ("sampled",)),
+    made.case(
+        "one_answer_to_all",
+        _CHECK,
+        _run({**_HEALTHY, "identical_share": 1.0}, _HEALTHY),
+        ("greedy share of prompts with the answer of another one 1",),
+    ),
+    made.case("nan", _CHECK, _run(_HEALTHY, {**_HEALTHY, "entropy": float("nan")}), ("NaN",)),
+)

@@ -1,0 +1,93 @@
+"""halting_adapts: a halting model thinks longer about tokens that are harder for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.check import Case, Check
+from lvmcheck.checks import _cases as made
+from lvmcheck.checks import _language_cases as language
+from lvmcheck.checks._compare import Numbers, UnmeasuredError, at_least, last_probe, settle
+from lvmcheck.checks._epochs import check_count, check_number
+from lvmcheck.finding import Outcome, error, figure
+from lvmcheck.run import Run
+
+PROBE = "halting"
+SIGMAS = 3.0
+"""Standard errors by which a rank correlation must exceed 0, whatever was asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HaltingAdapts(Check):
+    """At the end, expected steps and loss of a token are rank-correlated by at least `min_correlation`.
+
+    The probe "halting" of the final epoch gives loss_correlation (Spearman, over `tokens` scored validation tokens);
+    it must also be 3 standard errors, 3 / sqrt(tokens), above 0, so that few tokens cannot show it by chance.
+
+    Why:
+    Adaptive computation is worth its cost only where it adapts. Variance alone is met by a head that halts at random.
+
+    Usual causes:
+    - The head learned the position or the frequency of a token instead of its difficulty.
+    - Ponder cost and cross-entropy do not balance: depth follows the cost alone.
+    - The steps do not help: where every step predicts equally well, there is nothing to adapt.
+
+    Fix:
+    Compare the loss of each recursion step. If later steps are no better, supervise them (deep supervision) before
+    asking when to stop; if they are, lower the ponder cost.
+
+    Healthy runs that must pass:
+    A weak correlation over many tokens (0.1 over 4,096 tokens is 6 standard errors).
+
+    Source:
+    Issue of the ancestors' halting head (facts B2); the standard error of a rank correlation is 1 / sqrt(n - 1).
+    """
+
+    metric_fields = ()
+
+    min_correlation: float = 0.05
+    min_tokens: int = 100
+
+    def __post_init__(self) -> None:
+        check_number("min_correlation", self.min_correlation, -1.0, 1.0)
+        check_count("min_tokens", self.min_tokens, low=2)
+
+    def judge(self, run: Run) -> Outcome:
+        probe = last_probe(run, PROBE)
+        if isinstance(probe, Outcome):
+            return probe
+        known = Numbers(probe.values)
+        try:
+            tokens, correlation = known.number("tokens"), known.number("loss_correlation")
+        except UnmeasuredError as problem:
+            return error(f"probe {PROBE!r}: {problem}")
+        if not tokens >= self.min_tokens:
+            return error(f"measured on {figure(tokens)} tokens; at least {self.min_tokens} are needed")
+        floor = max(self.min_correlation, SIGMAS / math.sqrt(tokens))
+        said = [
+            f"over {figure(tokens)} tokens at epoch {probe.epoch}; 3 standard errors are {SIGMAS / tokens**0.5:.3f}"
+        ]
+        if math.isnan(correlation):
+            said.append("NaN: one of both is constant, so that there is no correlation")
+        elif correlation < 0:
+            said.append("negative: the model thinks longer about tokens that are easy for it")
+        return settle([at_least("rank correlation of expected steps with token loss", correlation, floor, said)])
+
+
+def _run(correlation: float, tokens: float = 4096) -> Run:
+    return language.probed(PROBE, {"loss_correlation": correlation, "tokens": tokens})
+
+
+_CHECK = HaltingAdapts()
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, _run(1.0)),
+    made.case("weak_over_many_tokens", _CHECK, _run(0.1)),
+)
+FAILS: Sequence[Case] = (
+    made.case("halts_at_random", _CHECK, _run(0.004)),
+    made.case("by_chance_over_few_tokens", _CHECK, _run(0.2, tokens=120), ("0.274",)),
+    made.case("longer_on_easy_tokens", _CHECK, _run(-0.3), ("negative",)),
+    made.case("constant_steps", _CHECK, _run(float("nan")), ("one of both is constant",)),
+)

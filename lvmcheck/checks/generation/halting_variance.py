@@ -1,0 +1,133 @@
+"""halting_variance: how long a halting model thinks differs from token to token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.check import Case, Check
+from lvmcheck.checks import _cases as made
+from lvmcheck.checks import _language_cases as language
+from lvmcheck.checks._compare import Comparison, Numbers, UnmeasuredError, at_least, last_probe, settle
+from lvmcheck.checks._epochs import check_count, check_number
+from lvmcheck.events import Probe
+from lvmcheck.finding import Outcome, error, figure
+from lvmcheck.run import Run
+
+PROBE = "halting"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HaltingVariance(Check):
+    """At the end, halting is not the same for all tokens: neither its probability nor the steps that follow from it.
+
+    The probe "halting" of the final epoch gives, over at least `min_tokens` scored validation tokens, the variance of
+    the steps (at least `min_variance`) and p_variance, that of the halting probability (at least `min_p_variance`).
+    Where the threshold is out of reach, all tokens take the same number of steps although the probability varies: with
+    `saturation` that passes, without it fails.
+
+    Why:
+    A model that halts at the same step for every token pays for a halting head and has none. The ancestors looked at
+    the variance of the steps over a batch, which is not a number for a batch of one and 0 for integers that never
+    move; their head had no gradient, and the cause was sought in its settings.
+
+    Usual causes:
+    - No gradient reaches the halting head: gradients_reach_every_parameter names it.
+    - The ponder cost is so high that every token halts at once, or so low that none does.
+    - The threshold is out of reach of the probabilities (all tokens at the last step).
+    - The probability is a mean over the sequence or the batch, not one for each token.
+
+    Fix:
+    Look at p_variance first: 0 is structure (no gradient, a pooled probability), not a setting. Where p varies and the
+    steps do not, move the threshold into the range of the probabilities, or lower the ponder cost.
+
+    Healthy runs that must pass:
+    Steps that are constant because the threshold is out of reach while the probability varies; an epoch whose probe
+    saw too few tokens, as long as the final one did not.
+
+    Source:
+    facts B2, C 49 and C 54 of the ancestors (variance 0 and "degrees of freedom <= 0"); seeds: variance above 0.05.
+    """
+
+    metric_fields = ()
+
+    min_variance: float = 0.05
+    min_p_variance: float = 1e-4
+    min_tokens: int = 100
+    saturation: bool = True
+
+    def __post_init__(self) -> None:
+        check_number("min_variance", self.min_variance, 0.0)
+        check_number("min_p_variance", self.min_p_variance, 0.0, 1.0)
+        check_count("min_tokens", self.min_tokens, low=2)
+
+    def judge(self, run: Run) -> Outcome:
+        probe = last_probe(run, PROBE)
+        if isinstance(probe, Outcome):
+            return probe
+        try:
+            return self._compare(Numbers(probe.values), probe)
+        except UnmeasuredError as problem:
+            return error(f"probe {PROBE!r}: {problem}")
+
+    def _compare(self, known: Numbers, probe: Probe) -> Outcome:
+        tokens = known.number("tokens")
+        if not tokens >= self.min_tokens:
+            return error(
+                f"halting was measured on {figure(tokens)} tokens, of which a variance says nothing; "
+                f"at least {self.min_tokens} are needed"
+            )
+        steps, p, mean, most = (known.number(key) for key in ("variance", "p_variance", "mean", "max"))
+        shown = (
+            f"{figure(mean)} of {figure(most)} steps on average over {figure(tokens)} tokens at epoch {probe.epoch}, "
+            f"variance {figure(steps)}; variance of the halting probability {figure(p)}",
+            *_shares(probe),
+        )
+        found: list[Comparison] = [at_least("variance of the halting probability", p, self.min_p_variance, shown)]
+        one_step = 0.0 <= steps < self.min_variance
+        if not (self.saturation and one_step and found[0][0]):
+            found.append(at_least("variance of the halting steps", steps, self.min_variance, shown))
+        return settle(found)
+
+
+def _shares(probe: Probe) -> list[str]:
+    shares = {name.removeprefix("share_"): value for name, value in probe.values.items() if name.startswith("share_")}
+    if not shares:
+        return []
+    return ["tokens by step: " + ", ".join(f"{name}: {100 * value:.1f} %" for name, value in shares.items())]
+
+
+def _probe(variance: float, p: float, *, mean: float = 1.9, tokens: float = 4096) -> dict[str, float]:
+    shares = {"share_1": 0.4, "share_2": 0.3, "share_3": 0.3}
+    return {"mean": mean, "variance": variance, "p_variance": p, "tokens": tokens, "max": 3.0, **shares}
+
+
+_CHECK = HaltingVariance()
+_GOOD = _probe(0.69, 0.02)
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, language.probed(PROBE, _GOOD), ("tokens by step: 1: 40.0 %",)),
+    made.case(
+        "batch_of_one_in_an_early_epoch",
+        _CHECK,
+        language.probed(PROBE, _probe(float("nan"), float("nan"), tokens=1), _GOOD),
+    ),
+    made.case("threshold_out_of_reach", _CHECK, language.probed(PROBE, _probe(0.0, 0.004, mean=3.0))),
+    made.case("dead_at_first", _CHECK, language.probed(PROBE, _probe(0.0, 0.0, mean=3.0), _GOOD)),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "dead_halting_head",
+        _CHECK,
+        language.probed(PROBE, _probe(0.0, 0.0, mean=3.0)),
+        ("3 of 3 steps on average", "variance of the halting probability 0"),
+    ),
+    made.case("one_probability_for_all", _CHECK, language.probed(PROBE, _probe(0.4, 1e-7))),
+    made.case(
+        "constant_steps_where_they_must_vary",
+        HaltingVariance(saturation=False),
+        language.probed(PROBE, _probe(0.003, 0.004)),
+        ("at least 0.05",),
+    ),
+    made.case("nan", _CHECK, language.probed(PROBE, _probe(float("nan"), 0.02)), ("NaN",)),
+    made.case("nan_probability", _CHECK, language.probed(PROBE, _probe(0.7, float("nan"))), ("NaN",)),
+)

@@ -1,0 +1,144 @@
+"""specialisations_differ: models that are called specialised behave differently."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from lvmcheck.check import Case, Check
+from lvmcheck.checks import _cases as made
+from lvmcheck.checks import _language_cases as language
+from lvmcheck.checks._compare import Comparison, at_least, each_evaluation
+from lvmcheck.checks._epochs import check_number
+from lvmcheck.events import Evaluation
+from lvmcheck.finding import Outcome, error, figure
+from lvmcheck.run import Run
+
+MEASURES = {"halting_mean": "halting steps", "memory_use": "memory use"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpecialisationsDiffer(Check):
+    """Every two specialisations differ in measured halting depth or memory use, and all together in both.
+
+    The evaluation "specialisations" gives NAME/halting_mean and NAME/memory_use for every name, measured on the same
+    tokens. Two differ when their halting means are `min_steps` steps apart, or their memory use `min_memory` of the
+    larger one.
+
+    Why:
+    Settings that nothing reads make no specialist. The ancestors trained a reasoning, a memory and a speed model whose
+    memory capacity and surprise threshold no line of the model read, and whose halting threshold only changed an
+    integer in the log: they differed by their random initialisation.
+
+    Usual causes:
+    - A configuration field that the model never reads.
+    - Thresholds beyond what the probabilities reach: all halt at the last step.
+    - The same checkpoint was evaluated under several names.
+
+    Fix:
+    Change one setting by a large factor on the same weights and compare outputs bit for bit: no difference means that
+    nothing reads it.
+
+    Healthy runs that must pass:
+    Two that share their memory use and differ in depth.
+
+    Source:
+    facts B1 and C 65 of the ancestors (capacity and surprise threshold never read).
+    """
+
+    metric_fields = ()
+
+    min_steps: float = 0.05
+    min_memory: float = 0.05
+
+    def __post_init__(self) -> None:
+        check_number("min_steps", self.min_steps, 0.0)
+        check_number("min_memory", self.min_memory, 0.0, 1.0)
+
+    def judge(self, run: Run) -> Outcome:
+        lacks = "no two specialisations were compared"
+        return each_evaluation(run, "specialisations", self._compare, lacks)
+
+    def _compare(self, event: Evaluation) -> list[Comparison] | Outcome:
+        table = {key: _column(event.metrics, key) for key in MEASURES}
+        names = list(dict.fromkeys(name for column in table.values() for name in column))
+        lacking = [f"{name}/{key}" for key, column in table.items() for name in names if name not in column]
+        if len(names) < 2 or lacking:
+            missing = f": {lacking[0]!r} is missing" if lacking else ""
+            return error(f"evaluation 'specialisations' compares {len(names)} models{missing}")
+        shown = [
+            f"{words}: " + ", ".join(f"{name} {figure(table[key][name])}" for name in names)
+            for key, words in MEASURES.items()
+        ]
+        steps, memory = table["halting_mean"], table["memory_use"]
+        found = [
+            at_least("fewest halting steps of a specialisation", _least(steps), 1.0, shown),
+            at_least("range of halting steps over specialisations", _spread(steps), self.min_steps, shown),
+            at_least("relative range of memory use over specialisations", _relative(memory), self.min_memory, shown),
+        ]
+        for one, other in combinations(names, 2):
+            apart = max(
+                _part(abs(steps[one] - steps[other]), self.min_steps),
+                _part(_relative({one: memory[one], other: memory[other]}), self.min_memory),
+            )
+            found.append(at_least(f"difference of {one} and {other} over the least that counts", apart, 1.0, shown))
+        return found
+
+
+def _column(metrics: Mapping[str, float], key: str) -> dict[str, float]:
+    return {name.removesuffix(f"/{key}"): value for name, value in metrics.items() if name.endswith(f"/{key}")}
+
+
+def _least(values: Mapping[str, float]) -> float:
+    numbers = list(values.values())
+    return min(numbers) if all(map(math.isfinite, numbers)) else math.nan
+
+
+def _spread(values: Mapping[str, float]) -> float:
+    numbers = list(values.values())
+    return max(numbers) - min(numbers) if all(map(math.isfinite, numbers)) else math.nan
+
+
+def _relative(values: Mapping[str, float]) -> float:
+    largest = max(map(abs, values.values()))
+    return _spread(values) / largest if largest > 0 else _spread(values)
+
+
+def _part(difference: float, least: float) -> float:
+    return difference / least if least > 0 else math.inf if difference > 0 else 1.0
+
+
+def _run(*models: tuple[str, float, float]) -> Run:
+    said: dict[str, float] = {}
+    for name, steps, memory in models:
+        said |= {f"{name}/halting_mean": steps, f"{name}/memory_use": memory}
+    return language.evaluated("specialisations", said)
+
+
+_CHECK = SpecialisationsDiffer()
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, _run(("reasoning", 2.4, 0.5), ("memory", 2.0, 0.8), ("speed", 1.3, 0.3))),
+    made.case(
+        "two_with_the_same_memory", _CHECK, _run(("reasoning", 2.4, 0.5), ("memory", 2.0, 0.8), ("speed", 1.3, 0.5))
+    ),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "settings_that_nothing_reads",
+        _CHECK,
+        _run(("reasoning", 3.0, 0.5), ("memory", 3.0, 0.5), ("speed", 3.0, 0.5)),
+        ("reasoning 3, memory 3, speed 3",),
+    ),
+    made.case(
+        "memory_is_never_read", _CHECK, _run(("reasoning", 2.4, 0.5), ("memory", 2.0, 0.5)), ("range of memory use",)
+    ),
+    made.case(
+        "one_under_two_names",
+        _CHECK,
+        _run(("reasoning", 2.4, 0.5), ("memory", 2.4, 0.5), ("speed", 1.3, 0.3)),
+        ("difference of reasoning and memory",),
+    ),
+    made.case("nan", _CHECK, _run(("reasoning", float("nan"), 0.5), ("speed", 1.3, 0.3)), ("NaN",)),
+)
