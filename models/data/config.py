@@ -208,7 +208,7 @@ def _check_dim(where: str | Path, values: Mapping[str, object]) -> None:
 def _check_choice(where: str | Path, key: str, value: str) -> None:
     choices = _CHOICES.get(key)
     if choices is not None and value not in choices:
-        raise _error(where, key, f"unknown name {value!r}", nearest(value, choices))
+        raise _error(where, key, f"unknown name {value!r}", nearest(value, [name for name in choices if name]))
 
 
 def _error(where: str | Path, key: str, problem: str, fix: str | None) -> InputError:

@@ -71,7 +71,7 @@ GOOD = '{"vector": [0.6, 0.8], "article": 1}\n'
         ('{"vector": [0, 0], "article": 1}\n', "vector: 1 of 2 vectors are zero, first at [row 1]; "),
         ('{"vector": [0.6, 0.8], "article": "a"}\n', "article: article ids of types int, str; expected one."),
         ('{"vector": [0.6, 0.8], "article": 1}' + " " * 2**20, ":2: line of more than 1048576 bytes."),
-        ("\n", "no article is long enough: the longest has 1 chunks, context 5 and its target need 6."),
+        ("\n", "no article is long enough: the longest has 1 chunk, context 5 and its target need 6."),
     ],
 )
 def test_jsonl_mistakes_name_the_line(tmp_path: Path, line: str, said: str) -> None:
@@ -147,7 +147,7 @@ def test_parquet_round_trip_of_lists_and_fixed_lists(tmp_path: Path, table: tupl
         ({"vector": [[1.0, 0.0], None], "article": [1, 1]}, "vector: missing values in rows 0 and on; expected none."),
         (
             {"vector": [[1.0, 0.0]], "article": [None]},
-            "no article is long enough: the longest has 1 chunks, context 5 ",
+            "no article is long enough: the longest has 1 chunk, context 5 ",
         ),
         ({"vector": [[1.0, None]], "article": [1]}, "vector: missing numbers in rows 0 and on."),
         (

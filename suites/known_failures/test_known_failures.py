@@ -124,7 +124,10 @@ def test_recorded_runs_have_their_true_cause_first(name: str) -> None:
 
 def test_no_cause_is_named_of_healthy_runs() -> None:
     folders = [path.parent for path in sorted((ROOT / ".lvmcheck" / "runs" / "amn_790k").glob("*/done.json"))]
-    if not folders:
-        pytest.skip("no finished run of amn_790k here: pytest suites/amn_790k makes three")
-    named = {folder.name: [found.name for found in diagnose(load(folder))] for folder in folders}
-    assert named == {folder.name: [] for folder in folders}
+    runs = {folder.name: load(folder) for folder in folders}
+    # Somebody's own data may be broken; the twin of the correctly ordered corpus is not.
+    sound = {name: run for name, run in runs.items() if run.data_name == "wiki_584k" and run.finished}
+    if not sound:
+        pytest.skip("no finished run of amn_790k on the twin here: pytest suites/amn_790k makes three")
+    named = {name: [found.name for found in diagnose(run)] for name, run in sound.items()}
+    assert named == {name: [] for name in sound}

@@ -194,8 +194,10 @@ def whole_articles(corpus: Corpus, context: int, where: Path) -> Windows:
         longest = int(corpus.runs()[1].max(initial=0))
         raise InputError(
             where,
-            f"no article is long enough: the longest has {longest} chunks, context {context} and its target need "
-            f"{context + 1}",
-            fix=f"Set data.context to at most {max(longest - 1, 1)}.",
+            f"no article is long enough: the longest has {longest} chunk{'s' if longest != 1 else ''}, "
+            f"context {context} and its target need {context + 1}",
+            fix=f"Set data.context to at most {longest - 1}."
+            if longest > 1
+            else "An article of one chunk has nothing to predict: keep the chunks of an article under one id.",
         )
     return windows
