@@ -60,14 +60,18 @@ def restore_random(state: TrainingState, device: torch.device) -> None:
 
 
 def capture_optimizer(optimizer: Optimizer, model: nn.Module) -> TrainingState:
-    """Per-parameter state under ``<parameter>/<field>`` and the learning rate of each group."""
+    """Per-parameter state under ``<parameter>/<field>``, which fields each parameter has, and each group's rate."""
     names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
     tensors = {
         f"{names[parameter]}/{key}": value.detach().cpu().clone()
         for parameter, fields in optimizer.state.items()
         for key, value in fields.items()
     }
-    values = {"class": type(optimizer).__name__, "lr": [float(group["lr"]) for group in optimizer.param_groups]}
+    values = {
+        "class": type(optimizer).__name__,
+        "lr": [float(group["lr"]) for group in optimizer.param_groups],
+        "fields": {names[parameter]: sorted(fields) for parameter, fields in optimizer.state.items() if fields},
+    }
     return TrainingState(tensors, values)
 
 
@@ -75,27 +79,31 @@ def restore_optimizer(state: TrainingState, optimizer: Optimizer, model: nn.Modu
     """Puts per-parameter state and learning rates back; the other settings stay those of ``optimizer``.
 
     Raises:
-        InputError: another optimizer class, or state that is missing, left over or of another shape.
+        InputError: another class or number of groups, or state that is missing, left over or of another shape.
     """
     if state.values.get("class") != type(optimizer).__name__:
         raise _refused(f"expected state of {type(optimizer).__name__}, got {state.values.get('class')!r}")
     names = {parameter: name for name, parameter in model.named_parameters()}
     order = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    found: dict[int, dict[str, Tensor]] = {}
+    places = {names[parameter]: index for index, parameter in enumerate(order)}
+    found: dict[str, dict[str, Tensor]] = {}
     for key, tensor in state.tensors.items():
         name, _, entry = key.rpartition("/")
-        index = next((i for i, parameter in enumerate(order) if names[parameter] == name), None)
-        if index is None:
+        if name not in places:
             raise _refused(f"state of an unknown parameter {name!r}")
-        if tensor.ndim and tensor.shape != order[index].shape:
-            raise _refused(f"{key}: expected {list(order[index].shape)}, got {list(tensor.shape)}")
-        found.setdefault(index, {})[entry] = tensor
-    if found and (len(found) != len(order) or len({frozenset(entries) for entries in found.values()}) > 1):
-        raise _refused(f"expected the same state of {len(order)} parameters, got a part of it")
-    groups = optimizer.state_dict()["param_groups"]
-    for group, lr in zip(groups, state.values["lr"], strict=True):
+        if tensor.ndim and tensor.shape != order[places[name]].shape:
+            raise _refused(f"{key}: expected {list(order[places[name]].shape)}, got {list(tensor.shape)}")
+        found.setdefault(name, {})[entry] = tensor
+    if {name: sorted(entries) for name, entries in found.items()} != state.values.get("fields"):
+        raise _refused(f"expected all that was saved of {len(order)} parameters, got a part of it")
+    groups, rates = optimizer.state_dict()["param_groups"], state.values.get("lr")
+    if not isinstance(rates, list) or len(rates) != len(groups):
+        raise _refused(f"expected the rates of {len(groups)} parameter groups, got {rates!r}")
+    for group, lr in zip(groups, rates, strict=True):
         group["lr"] = lr
-    optimizer.load_state_dict({"state": found, "param_groups": groups})
+    optimizer.load_state_dict(
+        {"state": {places[name]: entries for name, entries in found.items()}, "param_groups": groups}
+    )
 
 
 def _refused(problem: str) -> InputError:
