@@ -31,6 +31,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--lvm-fresh": {"action": "store_true", "help": "train again even where a finished run could be reused"},
     "--lvm-inprocess": {"action": "store_true", "help": "train inside the pytest process, for debuggers"},
     "--lvm-jobs": {"metavar": "N", "type": int, "help": "trainers at a time on the CPU (default: cores / threads)"},
+    "--lvm-update-reference": {
+        "metavar": "REASON",
+        "help": "write the reference band of each suite whose every seed passes, with the reason for it",
+    },
     "--lvm-progress": {"metavar": "HOW", "choices": ("auto", "live", "plain", "off"), "help": "progress of the runs"},
 }
 INI: tuple[str, ...] = ("--lvm-profile", "--lvm-device", "--lvm-dir", "--lvm-jobs", "--lvm-progress")
@@ -119,6 +123,9 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         from lvmcheck.report.terminal import summary
 
         summary(terminalreporter)
+    if SESSION in config.stash:
+        for line in config.stash[SESSION].references():
+            terminalreporter.write_line(line)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -16,6 +16,7 @@ from lvmcheck.launch.device import check_device, guess_device
 from lvmcheck.launch.launcher import Launcher
 from lvmcheck.launch.plan import Settings
 from lvmcheck.plugin import INI, OPTIONS, SESSION
+from lvmcheck.pytest_reference import reason, write_references
 from lvmcheck.suite import Suite, load_suite
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class LvmSession:
             )
         )
         self._teller: Teller | None = None
+        self.update = reason(config)
 
     @classmethod
     def of(cls, config: pytest.Config) -> LvmSession:
@@ -170,7 +172,8 @@ class LvmSession:
             if item.get_closest_marker("skip") is not None:
                 continue  # what is not run needs no training
             if isinstance(item, CheckItem):
-                item.trial = self.launcher.want(item.suite, item.seed, [item.entry])
+                whole = self.update is not None  # a reference is made of finished runs
+                item.trial = self.launcher.want(item.suite, item.seed, [item.entry], whole=whole)
             elif (asked := asks_run(item)) is not None:
                 self.launcher.want(self.suite(asked[0]), asked[1], whole=True)
 
@@ -206,6 +209,11 @@ class LvmSession:
             )
             lines.append(f"  data {data_words(suite)}      use your own: --lvm-data PATH      profiles: {others}")
         return lines
+
+    def references(self) -> list[str]:
+        """Write the references that were asked for; what was written or refused, line by line."""
+        trials = list(self.launcher.trials.values())
+        return [] if self.update is None else write_references(trials, self.config.rootpath, self.update)
 
     def close(self, *, interrupted: bool) -> None:
         """Leave no trainer behind; an xdist worker first finishes what other workers may be waiting for."""

@@ -21,18 +21,19 @@ ROOT = Path(__file__).parents[2]
 SURFACE = Path(__file__).with_name("surface.txt")
 
 LAYERS = (
-    {"errors"},
+    {"errors", "statistics", "differences"},
     {"events"},
     {"window", "run", "finding"},
     {"rundir"},
+    {"reference"},
     {"recorder", "check"},
     {"checks", "cause"},
     {"causes"},
     {"suite"},
-    {"manual", "gate", "reference", "readers", "watch"},
+    {"manual", "gate", "readers", "watch"},
     {"launch"},
     {"report"},
-    {"plugin", "pytest_session", "pytest_suite", "cli"},
+    {"plugin", "pytest_session", "pytest_suite", "pytest_reference", "cli"},
 )
 """Rooms of lvmcheck from the ground up: each imports only itself and what is below it."""
 

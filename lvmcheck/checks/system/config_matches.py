@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lvmcheck.check import Case, Check
 from lvmcheck.checks import _cases as made
+from lvmcheck.differences import ABSENT, flat, same, shown
 from lvmcheck.errors import nearest
 from lvmcheck.finding import Finding, Outcome, error, failed, passed, pending
 from lvmcheck.run import Run
 
 FOLDER = Path("fixtures") / "configs"
 MAX_BYTES = 1 << 20
-ABSENT = "absent"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +79,7 @@ class ConfigMatches(Check):
 
     def _wanted(self) -> dict[str, Any]:
         known: Mapping[str, Any] = self._known  # type: ignore[attr-defined]
-        return {key: value for key, value in _flat(known) if not self._ignored(key)}
+        return {key: value for key, value in flat(known) if not self._ignored(key)}
 
     def _ignored(self, key: str) -> bool:
         return any(key == name or key.startswith(f"{name}.") for name in self.ignore)
@@ -88,11 +87,11 @@ class ConfigMatches(Check):
     def judge(self, run: Run) -> Outcome:
         if not run.config:
             return error("the run records no configuration") if run.events or run.over else pending("awaits run.json")
-        wanted, got = self._wanted(), dict(_flat(run.config))
+        wanted, got = self._wanted(), dict(flat(run.config))
         differing = [
-            f"{key}: {_shown(got.get(key, ABSENT))} instead of {_shown(value)}"
+            f"{key}: {shown(got.get(key, ABSENT))} instead of {shown(value)}"
             for key, value in wanted.items()
-            if key not in got or not _same(got[key], value)
+            if key not in got or not same(got[key], value)
         ]
         tables = [table for table in self.exact if any(key.startswith(f"{table}.") for key in wanted)]
         further = [
@@ -100,7 +99,7 @@ class ConfigMatches(Check):
             for key in got
             if key not in wanted and not self._ignored(key) and any(key.startswith(f"{t}.") for t in tables)
         ]
-        differing += [f"{key}: {_shown(got[key])} instead of {ABSENT}" for key in further]
+        differing += [f"{key}: {shown(got[key])} instead of {ABSENT}" for key in further]
         compared = len(wanted) + len(further)
         finding = Finding(
             what="factors that differ from " + (self.reference or "the expected configuration"),
@@ -131,31 +130,6 @@ def read_config(name: str) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as problem:
         raise ValueError(f"reference: {path.name} cannot be read ({problem})") from None
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted key and value of every leaf; lists are leaves."""
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
-def _same(got: object, wanted: object) -> bool:
-    if isinstance(got, bool) or isinstance(wanted, bool):
-        return got is wanted
-    if isinstance(got, int | float) and isinstance(wanted, int | float):
-        return math.isclose(got, wanted, rel_tol=1e-9)
-    if isinstance(got, list | tuple) and isinstance(wanted, list | tuple):
-        return len(got) == len(wanted) and all(map(_same, got, wanted))
-    return got == wanted
-
-
-def _shown(value: object) -> str:
-    if value is ABSENT:
-        return ABSENT
-    return f"{value:g}" if isinstance(value, float) else repr(value) if isinstance(value, str) else str(value)
 
 
 def _factors(count: int) -> str:

@@ -1,0 +1,1 @@
+"""What several seeds say: distributions, prediction bands, intervals, decisions. Pure functions of numbers."""
