@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from lvmcheck.errors import InputError
-from lvmcheck.events import Checkpoint, Event, EventError, parse_line
+from lvmcheck.events import Checkpoint, Event, EventError, Note, parse_line, to_line
 from lvmcheck.run import Run, read_json
 
 INFO = "run.json"
@@ -37,7 +37,10 @@ VERDICTS = "verdicts.json"
 DONE = "done.json"
 FAILURE = "failure.json"
 
+MANIFEST = "manifest.json"  # of a checkpoint: sizes and sha256 of its files, and of itself
+
 MAX_LINE = 4 << 20  # bytes; a longer line is not an event
+MAX_MANIFEST = 4 << 20  # bytes
 MAX_EVENTS = 2 << 30  # bytes of events.jsonl that are read at all
 
 
@@ -155,28 +158,117 @@ class Follower:
             )
 
 
+# -- continuing --------------------------------------------------------------------------------------------------------
 def cut_to_checkpoint(folder: Path) -> Path | None:
-    """Make an ended run ready to be continued: cut its events back to the last checkpoint that is still there.
+    """Make an ended run ready to be continued: cut its events back to the last checkpoint that is there and whole.
+
+    Newer ones that are damaged are renamed to ``<name>.broken``, and a note says so. Where none is whole, the newest is
+    returned as it is: the trainer's reader refuses it in its own words.
 
     Returns:
         The checkpoint's directory, or None when there is nothing to continue from (and nothing was changed).
+
+    Raises:
+        InputError: a damaged checkpoint cannot be renamed, or the events not cut.
     """
     raw = (folder / EVENTS).read_bytes() if (folder / EVENTS).exists() else b""
-    end, found = 0, None
+    known = _checkpoints(folder, raw)
+    if not known:
+        return None
+    (begin, end, event), broken = _newest_whole(folder, known)
+    for name in (DONE, STOP, JUDGED, FAILURE, VERDICTS):
+        (folder / name).unlink(missing_ok=True)
+    chosen = folder / event.path
+    try:
+        os.truncate(folder / EVENTS, begin if broken else end)
+        if broken:  # the checkpoint's line stays the last: what comes next continues from it
+            lines = [to_line(Note(t=event.t, text=f"{why}; continued from {chosen.name}")) for why in broken.values()]
+            with (folder / EVENTS).open("ab") as file:
+                file.write("".join(f"{line}\n" for line in lines).encode() + raw[begin:end])
+        for path in broken:
+            if path.resolve().is_relative_to(folder.resolve()):
+                _set_aside(path)
+    except OSError as problem:
+        raise cannot_write(folder, problem) from None
+    return chosen
+
+
+_Place = tuple[int, int, Checkpoint]
+"""Where the line of a checkpoint begins and ends in the events, and what it says."""
+
+
+def _newest_whole(folder: Path, known: list[_Place]) -> tuple[_Place, dict[Path, str]]:
+    """The newest checkpoint that is whole, and what is wrong with the newer ones; the newest where none is whole."""
+    required = any((folder / event.path / MANIFEST).exists() for _, _, event in known)
+    broken: dict[Path, str] = {}
+    for place in reversed(known):
+        path = folder / place[2].path
+        reason = damage(path, manifest=required)
+        if reason is None:
+            return place, broken
+        broken[path] = f"checkpoint {path.name} cannot be used: {reason}"
+    return known[-1], {}
+
+
+def _checkpoints(folder: Path, raw: bytes) -> list[_Place]:
+    """The checkpoints to continue from that are still there, oldest first."""
+    end, found = 0, []
     for line in raw.splitlines(keepends=True):
-        end += len(line)
+        begin, end = end, end + len(line)
         if b'"event":"checkpoint"' not in line or not line.endswith(b"\n"):
             continue
         with contextlib.suppress(EventError):
             event = parse_line(line)
             if isinstance(event, Checkpoint) and event.name == "last" and (folder / event.path).exists():
-                found = (end, folder / event.path)
-    if found is None:
-        return None
-    for name in (DONE, STOP, JUDGED, FAILURE, VERDICTS):
-        (folder / name).unlink(missing_ok=True)
-    os.truncate(folder / EVENTS, found[0])
-    return found[1]
+                found.append((begin, end, event))
+    return found
+
+
+def damage(checkpoint: Path, *, manifest: bool = False) -> str | None:
+    """What was changed or lost since a checkpoint was published, by the sizes and digests in its ``manifest.json``.
+
+    Args:
+        manifest: whether it must have one; a checkpoint without, as other trainers write them, is taken as it is.
+    """
+    place = checkpoint / MANIFEST
+    if not place.is_file():
+        return f"it has no {MANIFEST}" if manifest else None
+    try:
+        with place.open("rb") as file:
+            raw = file.read(MAX_MANIFEST)
+        whole = json.loads(raw)
+        said = {name: value for name, value in whole.items() if name != "sha256"}
+        files, digest = said["files"], hashlib.sha256(_canonical(said)).hexdigest()
+        if _canonical(whole) != raw or digest != whole["sha256"]:
+            return f"{MANIFEST} does not match its own sha256"
+        changed = (_changed(checkpoint / Path(name).name, entry) for name, entry in files.items())
+        return next(filter(None, changed), None)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return f"{MANIFEST} cannot be read"
+
+
+def _canonical(value: object) -> bytes:
+    """The only spelling of a manifest."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+
+
+def _changed(path: Path, entry: Mapping[str, Any]) -> str | None:
+    """How a file differs from what the manifest says of it."""
+    size = path.stat().st_size if path.is_file() else None
+    if size != entry["bytes"]:
+        return f"{path.name}: expected {entry['bytes']:,} bytes, got {'none' if size is None else f'{size:,}'}"
+    with path.open("rb") as content:
+        same = hashlib.file_digest(content, "sha256").hexdigest() == entry["sha256"]
+    return None if same else f"{path.name} does not match the sha256 in its manifest"
+
+
+def _set_aside(path: Path) -> None:
+    """Keep a damaged checkpoint under a name that nothing takes for one."""
+    import shutil
+
+    aside = path.with_name(f"{path.name}.broken")
+    shutil.rmtree(aside, ignore_errors=True)
+    path.rename(aside)
 
 
 def load(path: str | os.PathLike[str]) -> Run:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,72 +22,16 @@ from models.checkpoint import publish, published
 from models.reload import load_model, read
 from models.state import TrainingState
 from models.trainers.learner import Learner
-from models.trainers.vector import train, train_epoch
+from models.trainers.vector import train_epoch
 from models.trainers.vector_config import METRICS, parse
+from suites.trainers.vector_kit import MIXED, STEPS, TINY, curves, final_tensors, of, run, stop_after
 
 torch.set_num_threads(1)
-TINY: dict[str, Any] = {
-    "model": {"kind": "amn", "d_model": 16, "hidden_dim": 32},
-    "data": {"source": "twin", "dim": 64, "sequences": 300, "val_sequences": 80, "ood_sequences": 40},
-    "loss": {"mse": 1.0},
-    "epochs": 3,
-    "batch_size": 32,
-    "lr": 2e-3,
-    "device": "cpu",
-    "window": 4,
-}
-STEPS = 10  # of an epoch: 9 batches of 32 and one of 12
-Judge = Callable[[Recorder, bool], None]
-
-
-def run(folder: Path, config: dict[str, Any], *, judge: Judge | None = None, resume: Path | None = None) -> Run:
-    if resume is None:
-        make_run(folder, {"config": config, "seed": config.get("seed", 0)})
-    with Recorder(folder, window=int(config["window"]), judge=judge, resume=resume) as rec:
-        rec.begin()
-        train(config, rec)
-    return load(folder)
-
-
-def stop_after(step: int) -> Judge:
-    """A judge that asks to stop when the window that ends with ``step`` has arrived."""
-
-    def judge(rec: Recorder, epoch_ended: bool) -> None:  # noqa: ARG001 - the signature a judge has
-        if rec.steps >= step:
-            rec.ask_to_stop(f"test, at step {step}")
-
-    return judge
-
-
-def of(done: Run, kind: type[ev.Event]) -> list[Any]:
-    return [event for event in done.events if isinstance(event, kind)]
-
-
-def curves(done: Run) -> list[dict[str, str]]:
-    """Every metric of every epoch, to the bit."""
-    return [{name: value.hex() for name, value in event.metrics.items()} for event in of(done, ev.Epoch)]
-
-
-def final_tensors(folder: Path) -> dict[str, torch.Tensor]:
-    """Weights and training state of the last checkpoint."""
-    checkpoint = read(published(folder / "checkpoints", "last")[-1])
-    assert checkpoint.state is not None
-    return {**checkpoint.weights, **checkpoint.state.tensors}
 
 
 @pytest.fixture(scope="module")
 def healthy(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run(tmp_path_factory.mktemp("healthy") / "run", {**TINY, "epochs": 12})
-
-
-MIXED: dict[str, Any] = {
-    **TINY,
-    "loss": {"mse": 0.5, "info_nce": 0.25, "moment": 0.0, "variance": 0.001},
-    "schedule": "cosine",
-    "warmup_steps": 3,
-    "lr_min": 1e-5,
-    "term_grads_every": 7,
-}
 
 
 @pytest.fixture(scope="module")
@@ -284,8 +227,8 @@ def test_a_checkpoint_of_another_run_is_refused(mixed: Run, tmp_path: Path) -> N
     assert "config: belongs to another run: lr 0.002 there, 0.001 here" in refusal({**MIXED, "lr": 1e-3})
     best = published(folder / "checkpoints", "best")[-1]
     assert "expected a checkpoint with training state, got weights alone" in refusal(MIXED, best)
-    last = published(folder / "checkpoints", "last")[-1]
-    (last / "state.json").write_bytes(b"{}")
+    for path in published(folder / "checkpoints", "last"):
+        (path / "state.json").write_bytes(b"{}")
     assert "bytes, got 2: changed or cut off" in refusal(MIXED)
 
 
