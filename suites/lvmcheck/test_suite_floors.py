@@ -16,9 +16,12 @@ def project(pytester: pytest.Pytester) -> Project:
     return Project(pytester)
 
 
+def named(floor: str) -> str:
+    return "".join(sign for sign in floor if sign not in " .")
+
+
 def asking(floor: str) -> str:
-    name = floor.replace(" ", "")
-    asked = f'use = "cosine_floor"\nmetric = "val_cosine"\nepoch = "final"\nfloor = "{floor}"\nname = "{name}"'
+    asked = f'use = "cosine_floor"\nmetric = "val_cosine"\nepoch = "final"\nfloor = "{floor}"\nname = "{named(floor)}"'
     return f"[[check]]\n{asked}\n"
 
 
@@ -27,8 +30,8 @@ def test_every_baseline_may_be_a_floor_in_a_suite(project: Project) -> None:
     missed = ["best_linear + 0.11", "mean_of_context + 0.2", "2 * constant_mean"]
     project.suite(*map(asking, [*reached, *missed]))
     result = project.pytest("-v")
-    words = {floor: "PASSED" for floor in reached} | {floor: "FAILED" for floor in missed}
-    assert verdicts(result) == {f"seed0::{floor.replace(' ', '')}": word for floor, word in words.items()}
+    words = dict.fromkeys(reached, "PASSED") | dict.fromkeys(missed, "FAILED")
+    assert verdicts(result) == {f"seed0::{named(floor)}": word for floor, word in words.items()}
     text = result.stdout.str()
     assert f"val cosine {FINAL:.1f}" in text
     assert "wanted at least 0.61 (best_linear + 0.11)" in text
