@@ -104,9 +104,9 @@ def outputs(model: nn.Module, probe: Tensor) -> Tensor:
     model.eval()
     with torch.no_grad():
         predictions = model(probe.to(next(model.parameters()).device))
+        if not isinstance(predictions, Tensor):
+            predictions = predictions.logits[:, -1]
     model.train(training)
-    if not isinstance(predictions, Tensor):
-        predictions = predictions.logits[:, -1]
     return torch.as_tensor(predictions).cpu().clone()
 
 

@@ -37,6 +37,8 @@ METRICS: tuple[str, ...] = (
 Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
 Weight = Annotated[float, Field(ge=0)]
+RATES = ("lr", "muon_lr")
+"""Rates that may be written in [run] itself."""
 _STRICT = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
@@ -80,7 +82,8 @@ class Config(BaseModel):
     """How one run is trained. Strict and frozen: unknown keys, and values of another type, are refused.
 
     ``batch_size`` counts rows of a micro-batch, ``accumulation`` micro-batches of an optimizer step; ``window`` counts
-    optimizer steps; ``clip_norm`` 0 and ``ema`` 0 are off. ``lr`` is AdamW's and ``muon_lr`` Muon's, None the preset's.
+    optimizer steps; ``clip_norm`` 0 and ``ema`` 0 are off. ``lr`` is AdamW's and ``muon_lr`` Muon's; both, and what
+    ``optimizer`` does not say, come from its preset (:class:`models.optim.config.OptimizerConfig`).
     """
 
     model_config = _STRICT
@@ -93,8 +96,8 @@ class Config(BaseModel):
     batch_size: Positive = 16
     accumulation: Positive = 1
     optimizer: dict[str, Any] = {}
-    lr: Annotated[float, Field(gt=0)] | None = None
-    muon_lr: Annotated[float, Field(gt=0)] | None = None
+    lr: Annotated[float, Field(ge=0)] = 0.0
+    muon_lr: Annotated[float, Field(ge=0)] | None = None
     schedule: Literal["constant", "cosine"] = "cosine"
     warmup_steps: NotNegative = 0
     clip_norm: Annotated[float, Field(ge=0)] = 1.0
@@ -108,6 +111,21 @@ class Config(BaseModel):
     threads: Positive = 1
     window: Positive = 50
     eval_batch_size: Positive = 32
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled(cls, table: Any) -> Any:
+        """Rates and optimizer as they will be used: what is recorded is what runs."""
+        optimizer = table.get("optimizer", {}) if isinstance(table, Mapping) else None
+        if not isinstance(optimizer, Mapping):
+            return table
+        above = {name: table[name] for name in RATES if table.get(name) is not None}
+        for name in above:
+            if optimizer.get(name) not in (None, above[name]):
+                problem = f"expected {name} once, got {above[name]!r} in [run] and {optimizer[name]!r} here"
+                raise InputError(WHERE, problem, key=f"optimizer.{name}")
+        whole = _optimizer_config().parse({**optimizer, **above}).model_dump(mode="json")
+        return {**table, "optimizer": whole, **{name: whole[name] for name in RATES}}
 
     @field_validator("model")
     @classmethod
@@ -203,6 +221,10 @@ def data_at(path: Path, own: Mapping[str, object]) -> dict[str, object]:
     kept = {key: value for key, value in own.items() if key in ("length", "packing", "vocabulary", "mix", "limit")}
     sets = any((path / f"{name}{end}").is_file() for name in _text_config().QA for end in _text_config().SUFFIXES)
     return {"data": {"source": "qa" if sets else "jsonl", "path": str(path), **kept}, "curriculum": []}
+
+
+def _optimizer_config() -> Any:
+    return importlib.import_module("models.optim.config")
 
 
 def _text_config() -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from models.state import (
 )
 from models.trainers.batches import Loader, check_sizes, sample
 from models.trainers.continuing import environment, inexact, read_own
+from models.trainers.progress import Progress
 from models.trainers.schedule import Schedule
 from models.trainers.session import pick_device
 from models.trainers.vector_config import Config
@@ -36,40 +37,6 @@ from models.trainers.vector_config import Config
 EVAL_SAMPLE = 2048  # training windows that are scored in evaluation mode beside validation
 PROBE_ROWS = 4  # validation windows whose predictions are kept in a checkpoint
 KEEP = {"best": 1, "last": 2}
-
-
-@dataclass
-class Progress:
-    """Where a run stands, and all it has summed up so far.
-
-    Attributes:
-        epoch: the current one, 1-based. batch: batches of it that are done. step: optimizer steps since the beginning.
-        best: lowest validation loss so far. rows: the exported history. sums: running means of the current epoch.
-    """
-
-    sums: SampleMean
-    epoch: int = 1
-    batch: int = 0
-    step: int = 0
-    best: float | None = None
-    rows: list[dict[str, float]] = field(default_factory=list)
-
-    def next_epoch(self) -> None:
-        """Moves to the start of the next epoch."""
-        self.epoch, self.batch = self.epoch + 1, 0
-        self.sums = SampleMean(self.sums.names, self.sums.sums.device)
-
-    def state(self) -> TrainingState:
-        """All of it, for :meth:`load`."""
-        values = {name: getattr(self, name) for name in ("epoch", "batch", "step", "best", "rows")}
-        return TrainingState({"sums": self.sums.sums.cpu().clone()}, {**values, "count": self.sums.count})
-
-    def load(self, state: TrainingState) -> None:
-        """Continues from what :meth:`state` gave."""
-        for name in ("epoch", "batch", "step", "best", "rows"):
-            setattr(self, name, state.values[name])
-        self.sums.sums.copy_(state.tensors["sums"])
-        self.sums.count = state.values["count"]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from models.data.store import Windows
 from models.reload import load_model
 from models.terms import TERMS
 from models.trainers.evaluation import Evaluation, evaluate, evaluate_model, mean_of_context
-from models.trainers.learner import Learner, Progress
+from models.trainers.learner import Learner
+from models.trainers.progress import Progress
 from models.trainers.vector_config import METRICS
 
 CHECKPOINTS = "checkpoints"

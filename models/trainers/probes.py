@@ -11,9 +11,15 @@ from models.losses import Terms
 
 
 def term_gradient_norms(terms: Terms, parameters: Sequence[nn.Parameter]) -> dict[str, float]:
-    """Global gradient norm of each **weighted** term over the parameters; ``.grad`` and the graph stay as they were."""
+    """Global gradient norm of each **weighted** term over the parameters; ``.grad`` and the graph stay as they were.
+
+    A term that no parameter can change, such as a mean of integers, has the norm 0.
+    """
     norms = {}
     for name, (weight, value) in terms.items():
+        if not value.requires_grad:
+            norms[name] = 0.0
+            continue
         gradients = torch.autograd.grad(weight * value, parameters, retain_graph=True, allow_unused=True)
         present = [gradient for gradient in gradients if gradient is not None]
         norms[name] = float(torch.nn.utils.get_total_norm(present))

@@ -17,9 +17,10 @@ from models.metrics import cosine
 from models.trainers import history, sweep
 from models.trainers.batches import Loader, check_sizes
 from models.trainers.gradients import clip
-from models.trainers.learner import Learner, Progress
+from models.trainers.learner import Learner
 from models.trainers.measurement import CHECKPOINTS, declared, measure, reload, trivial_cosines
 from models.trainers.probes import due, term_gradient_norms
+from models.trainers.progress import Progress
 from models.trainers.session import reproducible
 from models.trainers.vector_config import parse
 

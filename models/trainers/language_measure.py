@@ -1,0 +1,144 @@
+"""What a language run measures after each epoch, and once more from its checkpoints at the end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from lvmcheck.recorder import Recorder
+from models.checkpoint import published
+from models.cognate.objective import token_losses
+from models.data.text.batches import TokenBatch
+from models.reload import load_model
+from models.trainers.evaluation import evaluating
+from models.trainers.language_config import METRICS, Config
+from models.trainers.language_generate import generations
+from models.trainers.language_learner import Learner
+from models.trainers.progress import Progress
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The N scored tokens of a data set, and what the model did at them.
+
+    Attributes:
+        losses: [N] cross-entropy in nats. steps: [N] where each halted, 1..S. ponder: [N] expected steps.
+        probability: [N], mean over the steps of the probability to halt there. most: S.
+        memory_norm: mean length of the memory after a row. gate: mean share of the backbone.
+    """
+
+    losses: Tensor
+    steps: Tensor
+    ponder: Tensor
+    probability: Tensor
+    most: int
+    memory_norm: float
+    gate: float
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy in nats per scored token."""
+        return float(self.losses.double().mean())
+
+
+@torch.no_grad()
+def score(learner: Learner, model: nn.Module, batches: Iterable[TokenBatch]) -> Scored:
+    """The model in evaluation mode on all batches."""
+    columns: list[Tensor] = []
+    norms, gates, most = [], [], 0
+    with evaluating(model):
+        for each in batches:
+            batch = each.to(learner.device)
+            with learner.precision():
+                output = model(batch.tokens, segments=batch.segments)
+                losses = token_losses(model, output, batch.targets)  # type: ignore[arg-type]
+            counted = batch.targets >= 0
+            probability = output.halt_probability.mean(dim=0)
+            rows = (losses, output.halting_steps, output.ponder, probability, output.gate.mean(dim=2))
+            columns.append(torch.stack([row[counted].float() for row in rows]).cpu())
+            norms.append(output.memory.float().norm(dim=1).cpu())
+            most = len(output.halt_weight)
+    losses, steps, ponder, probability, gates = torch.cat(columns, dim=1)
+    return Scored(losses, steps, ponder, probability, most, float(torch.cat(norms).mean()), float(gates.mean()))
+
+
+def declared(cfg: Config) -> tuple[str, ...]:
+    """The metrics that every epoch of this run will have: those of terms that are not computed are left out."""
+    absent = {f"train_{name}" for name in cfg.loss if not cfg.loss[name] > 0}
+    silent = {name for name in METRICS if name.startswith("train_") and name.removeprefix("train_") not in cfg.loss}
+    kept = {"train_loss", "train_bits_per_byte"}
+    return tuple(name for name in METRICS if name in kept or name not in absent | silent)
+
+
+def measure(learner: Learner, progress: Progress, rec: Recorder) -> dict[str, float]:
+    """The metrics of the epoch that has just been trained; probes and samples of it are reported on the way."""
+    with learner.validated() as model:
+        val = score(learner, model, learner.data.validation(learner.cfg.eval_batch_size))
+        rec.probe("halting", halting(val))
+        right, asked = generations(learner, model, progress, rec)
+    trained = progress.sums.means()
+    return {
+        **trained,
+        "train_bits_per_byte": bits_per_byte(learner, trained["train_loss"]),
+        "val_loss": val.loss,
+        "val_perplexity": math.exp(val.loss) if val.loss < 700 else math.inf,
+        "val_bits_per_byte": bits_per_byte(learner, val.loss),
+        **({"exact_match": right / asked} if asked else {}),
+        "exact_match_questions": float(asked),
+        "halting_mean": float(val.steps.mean()),
+        "halting_variance": float(val.steps.var()),
+        "memory_norm": val.memory_norm,
+        "gate_mean": val.gate,
+        "lr": max(float(group["lr"]) for group in learner.optimizer.param_groups),
+    }
+
+
+def bits_per_byte(learner: Learner, nats: float) -> float:
+    """Of a loss in nats per scored token, by the bytes a token of the validation set stands for."""
+    return nats / math.log(2) / learner.data.bytes_per_token
+
+
+def halting(val: Scored) -> dict[str, float]:
+    """How long the model thinks about the scored validation tokens, and whether longer where it is harder."""
+    shares = {f"share_{k}": float((val.steps == k).float().mean()) for k in range(1, val.most + 1)}
+    correlation = spearman(val.ponder, val.losses)
+    return {
+        "mean": float(val.steps.mean()),
+        "variance": float(val.steps.var()),
+        "p_variance": float(val.probability.var()),
+        "tokens": float(len(val.steps)),
+        "max": float(val.most),
+        **shares,
+        **({} if correlation is None else {"loss_correlation": correlation}),
+    }
+
+
+def spearman(one: Tensor, other: Tensor) -> float | None:
+    """Rank correlation of two columns [N], ties at their mean rank; None where a column is constant."""
+    a, b = (ranks(column) for column in (one, other))
+    a, b = a - a.mean(), b - b.mean()
+    scale = float(a.norm() * b.norm())
+    return float(a @ b) / scale if scale > 0 else None
+
+
+def ranks(column: Tensor) -> Tensor:
+    """Rank of each value [N] in float64, equal values at the mean of their ranks."""
+    _, place, count = torch.unique(column, return_inverse=True, return_counts=True)
+    mean = count.cumsum(0).double() - (count.double() - 1) / 2
+    return torch.take(mean, place)
+
+
+def reload(learner: Learner, rec: Recorder, folder: Path) -> None:
+    """Loads each checkpoint afresh, validates it again and reports it beside what was recorded with it."""
+    for name in ("best", "last"):
+        for path in published(folder, name)[-1:]:
+            model, checkpoint = load_model(path, learner.device)
+            again = score(learner, model, learner.data.validation(learner.cfg.eval_batch_size))
+            recorded = {f"recorded_{key}": value for key, value in checkpoint.about.metrics.items()}
+            fresh = {"val_loss": again.loss, "epoch": float(checkpoint.about.epoch)}
+            rec.evaluation("reload", {**fresh, **recorded}, about=f"checkpoint {name}, loaded afresh")

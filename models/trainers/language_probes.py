@@ -1,0 +1,128 @@
+"""Whether the model is what a language model must be: causal, pure in evaluation, rows apart, all of it learning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from lvmcheck.recorder import Recorder
+from models.cognate.objective import language_terms
+from models.losses import weighted_total
+from models.trainers.evaluation import evaluating
+from models.trainers.language_learner import Learner
+from models.trainers.probes import term_gradient_norms
+
+POSITIONS = 8  # where a token is exchanged
+LENGTH = 64  # positions of a row that are looked at
+
+
+def before_training(learner: Learner, rec: Recorder) -> None:
+    """Everything that can be known before the first step; weights, buffers and random states stay as they are."""
+    with untouched(learner):
+        structure(learner, rec)
+        gradients, terms = first_gradients(learner)
+    rec.evaluation("gradients", gradients, about="root mean square by parameter, first batch")
+    rec.evaluation("term_gradients", terms, about="norm of each weighted term's gradient, first batch")
+
+
+def after_training(learner: Learner, rec: Recorder) -> None:
+    """The structure once more, of the weights that were validated."""
+    with learner.validated(), untouched(learner):
+        structure(learner, rec)
+
+
+def structure(learner: Learner, rec: Recorder) -> None:
+    """Reports causality, purity and independence of rows in evaluation mode, on validation text."""
+    one, other = sample_rows(learner)
+    with torch.no_grad(), evaluating(learner.model) as model:
+        rec.evaluation("causality", causality(model, one[:1], learner.params["vocab_size"]))
+        rec.evaluation("purity", purity(model, one, other))
+        rec.evaluation("batch_invariance", batch_invariance(model, one))
+
+
+def sample_rows(learner: Learner) -> tuple[Tensor, Tensor]:
+    """Two different batches of tokens [R, T], without padding's end where the data allow."""
+    batch = next(learner.data.validation(8))
+    tokens = batch.tokens[:, :LENGTH].to(learner.device)
+    half = max(1, len(tokens) // 2)
+    return tokens[:half], (tokens[half:] if len(tokens) > half else tokens.flip(1))
+
+
+def causality(model: nn.Module, tokens: Tensor, vocabulary: int) -> dict[str, float]:
+    """Exchanges single tokens of one row [1, T]: logits before them must not change, those from there on must.
+
+    All variants are rows of one call, so that a state kept between calls is no part of the answer.
+    """
+    length = tokens.shape[1]
+    places = sorted(
+        {max(1, round((k + 1) * (length - 1) / POSITIONS)) for k in range(POSITIONS)} & set(range(1, length))
+    )
+    rows = tokens.repeat(1 + len(places), 1)
+    for row, place in enumerate(places, 1):
+        rows[row, place] = (rows[row, place] + 1) % vocabulary
+    logits = model(rows).logits.float()
+    change = (logits[1:] - logits[:1]).abs().amax(dim=2)
+    before = max(float(change[row, :place].max()) for row, place in enumerate(places))
+    after = min(float(change[row, place:].max()) for row, place in enumerate(places))
+    return {"max_change_before": before, "change_after": after, "positions": float(len(places))}
+
+
+def purity(model: nn.Module, one: Tensor, other: Tensor) -> dict[str, float]:
+    """Whether evaluating leaves anything behind: the same batch twice, two batches in both orders, all tensors."""
+    kept = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    first, again = model(one).logits.float(), model(one).logits.float()
+    model(other)
+    after_other = model(one).logits.float()
+    changed = sum(not torch.equal(kept[name], tensor) for name, tensor in model.state_dict().items())
+    return {
+        "repeat_difference": float((first - again).abs().max()),
+        "order_difference": float((again - after_other).abs().max()),
+        "state_changed": float(changed),
+    }
+
+
+def batch_invariance(model: nn.Module, tokens: Tensor) -> dict[str, float]:
+    """Largest difference of a row's logits alone and beside the others [R, T]."""
+    together = model(tokens).logits.float()
+    alone = torch.cat([model(row).logits.float() for row in torch.split(tokens, 1)])
+    return {"max_difference": float((together - alone).abs().max())}
+
+
+def first_gradients(learner: Learner) -> tuple[dict[str, float], dict[str, float]]:
+    """Of the first training batch: root mean square gradient of each parameter, and norm of each term's gradient."""
+    cfg, model = learner.cfg, learner.model
+    batches = learner.stages[0].batches(cfg.batch_size, seed=cfg.seed, epoch=1)
+    batch = next(batches).to(learner.device)
+    named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    model.train()
+    with learner.precision():
+        output = model(batch.tokens, segments=batch.segments)
+        terms = language_terms(model, output, batch.targets, cfg.loss)  # type: ignore[arg-type]
+        total = weighted_total(terms)
+    found = torch.autograd.grad(total, list(named.values()), retain_graph=True, allow_unused=True)
+    gradients = {
+        name: 0.0 if gradient is None else float(gradient.square().mean().sqrt())
+        for name, gradient in zip(named, found, strict=True)
+    }
+    return gradients, term_gradient_norms(terms, list(named.values()))
+
+
+@contextmanager
+def untouched(learner: Learner) -> Iterator[None]:
+    """Puts buffers, modes and random states back afterwards: a probe changes nothing about the run it looks at."""
+    model = learner.model
+    modes = [(module, module.training) for module in model.modules()]
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    devices = [learner.device] if learner.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for name, buffer in model.named_buffers():
+                    buffer.copy_(buffers[name])
+            for module, training in modes:
+                module.training = training
