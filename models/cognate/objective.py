@@ -20,6 +20,7 @@ from models.cognate.output import CognateOutput
 TERMS = ("ce", "ponder", "halting_entropy", "halting_diversity", "halting_calibration", "gate_entropy")
 IGNORED = -100  # a target that is not scored
 SUPERVISION = 0.3  # share of ce spread evenly over the steps, so that a step where nobody halts still learns
+EASY, HARD = 0.8, 0.2  # what halting is calibrated to: never certain, so that a threshold can choose the depth
 DIVERSITY = 0.1  # variance of expected steps over the tokens of a batch below which halting_diversity is above zero
 MOST_LOGITS = 1 << 26  # made at once; more are made in parts and again backwards
 
@@ -37,9 +38,9 @@ def language_terms(
     * ``ponder``: expected steps, 1..S.
     * ``halting_entropy``: what the halting distribution lacks to the entropy ln S, in nats.
     * ``halting_diversity``: what the variance of expected steps over tokens lacks to :data:`DIVERSITY`.
-    * ``halting_calibration``: cross-entropy of halting at a step with whether the token's loss there is below what is
-      usual there, so that tokens which are easy for their step halt. The usual loss is a moving average of the batches'
-      means and moves while the model trains. The ancestors compared correctness with its average (facts B2).
+    * ``halting_calibration``: divergence, in nats, of halting at a step from :data:`EASY` where the token's loss there
+      is below what is usual there and :data:`HARD` elsewhere. The usual loss is a moving average of the batches' means
+      and moves while the model trains. The ancestors compared correctness with its average (facts B2).
     * ``gate_entropy``: what the gate's binary entropy lacks to ln 2, in nats.
 
     Args:
@@ -116,12 +117,17 @@ def lacking_variance(ponder: Tensor) -> Tensor:
 
 
 def _calibration(model: Cognate, losses: Tensor, probability: Tensor) -> Tensor:
-    """Cross-entropy of halting [S - 1 of S, N] with being easier than usual at that step."""
-    easy = (losses < model.halting.usual_loss.unsqueeze(1)).to(probability.dtype)
+    """Divergence of halting [S, N] before the last step from whether the token is easier than usual at that step."""
+    easy = losses < model.halting.usual_loss.unsqueeze(1)
     if model.training:
         model.halting.calibrate(losses.mean(dim=1))
-    halted = probability[:-1].clamp(1e-6, 1.0 - 1e-6)
-    return -(easy[:-1] * halted.log() + (1.0 - easy[:-1]) * (1.0 - halted).log()).mean()
+    return divergence(torch.where(easy, EASY, HARD)[:-1], probability[:-1]).mean()
+
+
+def divergence(wanted: Tensor, p: Tensor) -> Tensor:
+    """Kullback-Leibler divergence in nats of yes-or-no with probability p from that with ``wanted``, elementwise."""
+    p = p.clamp(1e-6, 1.0 - 1e-6)
+    return wanted * (wanted / p).log() + (1.0 - wanted) * ((1.0 - wanted) / (1.0 - p)).log()
 
 
 # -- what is asked -----------------------------------------------------------------------------------------------------

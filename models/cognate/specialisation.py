@@ -30,7 +30,7 @@ class Specialisation:
 SPECIALISATIONS = {
     "reasoning": Specialisation(halting_threshold=0.9, memory_capacity=100, surprise_threshold=0.4),
     "memory": Specialisation(halting_threshold=0.7, memory_capacity=400, surprise_threshold=0.3),
-    "speed": Specialisation(halting_threshold=0.5, memory_capacity=25, surprise_threshold=0.5),
+    "speed": Specialisation(halting_threshold=0.3, memory_capacity=25, surprise_threshold=0.5),
 }
 """By name; "reasoning" keeps 0.99 a written token, as the ancestors' memory did."""
 
