@@ -51,10 +51,19 @@ def _from_json(path: Path) -> BpeTokenizer:
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             raise
         raise InputError(path, f"not a tokenizer.json: {str(error)[:120]}") from None
-    end = next((number for name in ENDS if (number := inner.token_to_id(name)) is not None), None)
     inner.no_padding()
     inner.no_truncation()
-    return checked(BpeTokenizer(inner, name=path.name, end=end), path)
+    return checked(BpeTokenizer(inner, name=path.name, end=_end(inner)), path)
+
+
+def _end(inner: Tokenizer) -> int | None:
+    """The tokenizer's own end of text, unless a text that spells it encodes to it."""
+    inner.encode_special_tokens = True
+    for name in ENDS:
+        number = inner.token_to_id(name)
+        if number is not None and number not in inner.encode(name, add_special_tokens=False).ids:
+            return int(number)
+    return None
 
 
 def _gpt2(folder: Path) -> BpeTokenizer:
