@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import ClassVar
 
 from lvmcheck.check import judge as judge_check
 from lvmcheck.check import load_check
 from lvmcheck.errors import InputError, nearest
 from lvmcheck.finding import Finding, Outcome, Status, Verdict
 from lvmcheck.run import Run
+from lvmcheck.weights import with_weights
 
 CAUSES = Path(__file__).parent / "causes"
 
@@ -69,9 +71,11 @@ class Evidence:
     """A run and what checks say of it: verdicts that were asked for first, else the check with its defaults."""
 
     def __init__(self, run: Run, verdicts: Iterable[Verdict] = ()) -> None:
-        self.run = run
+        self.run, self.weights = with_weights(run)
         self._known: dict[str, Outcome] = {}
         for verdict in verdicts:
+            if verdict.status is Status.ERROR and self.weights is not None:
+                continue  # what could not be judged for want of weights is judged with the recovered ones
             known = self._known.get(verdict.use)
             # Of several uses of one check the failed one is evidence; a pass elsewhere does not undo it.
             if known is None or known.status is not Status.FAILED:
@@ -82,6 +86,10 @@ class Evidence:
         if use not in self._known:
             self._known[use] = judge_check(load_check(use)(), self.run)
         return self._known[use]
+
+    def asked(self, use: str) -> Outcome | None:
+        """What a check said that was asked for; None where it was not, for checks that have no defaults."""
+        return self._known.get(use)
 
     def failed(self, use: str) -> Finding | None:
         """The finding of a check that failed on a measurement."""
@@ -105,6 +113,9 @@ class Evidence:
 
 class Cause:
     """Base of all causes; the docstring's first line says what it is."""
+
+    reads_loss: ClassVar[bool] = False
+    """It rests on the weights of the loss terms: where they were recovered from a history, the evidence says so."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         """The cause with its evidence, or None where the run does not show it."""
@@ -157,5 +168,12 @@ def diagnose(run: Run, verdicts: Sequence[Verdict] = ()) -> list[Diagnosis]:
         verdicts: answers that are known already; checks that are not among them are judged with their defaults.
     """
     evidence = Evidence(run, verdicts)
-    found = [diagnosis for name in cause_names() if (diagnosis := load_cause(name)().diagnose(evidence)) is not None]
+    found = []
+    for name in cause_names():
+        cause = load_cause(name)
+        diagnosis = cause().diagnose(evidence)
+        if diagnosis is not None and cause.reads_loss and evidence.weights is not None:
+            diagnosis = replace(diagnosis, evidence=(*diagnosis.evidence, evidence.weights.sentence()))
+        if diagnosis is not None:
+            found.append(diagnosis)
     return sorted(found, key=lambda diagnosis: -diagnosis.score)

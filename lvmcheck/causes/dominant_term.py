@@ -13,6 +13,8 @@ from lvmcheck.run import Run, run_from
 class DominantTerm(Cause):
     """One loss term has so much more gradient than the others that they are not optimised at all."""
 
+    reads_loss = True
+
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         finding = evidence.failed("loss_balance")
         if finding is None or evidence.failed("finite") is not None:

@@ -13,6 +13,8 @@ from lvmcheck.run import run_from
 class HiddenTerm(Cause):
     """The optimised loss is not the sum of its declared terms: something else is optimised too."""
 
+    reads_loss = True
+
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         finding = evidence.failed("loss_ledger")
         measured = None if finding is None else finding.measured

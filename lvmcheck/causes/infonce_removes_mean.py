@@ -19,6 +19,8 @@ LOST = 0.8
 class InfonceRemovesMean(Cause):
     """InfoNCE is the only loss that asks for a direction, and it cannot see the one that all targets share."""
 
+    reads_loss = True
+
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         terms = active_terms(evidence.run)
         # Beside a regression term the question is which of both wins: dominant_term.

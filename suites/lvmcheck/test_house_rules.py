@@ -21,19 +21,20 @@ ROOT = Path(__file__).parents[2]
 SURFACE = Path(__file__).with_name("surface.txt")
 
 LAYERS = (
-    {"errors", "statistics", "differences"},
+    {"errors", "extras", "statistics", "differences"},
     {"events"},
-    {"window", "run", "finding"},
+    {"window", "run", "finding", "weights"},
     {"rundir"},
     {"reference"},
     {"recorder", "check"},
     {"checks", "cause"},
     {"causes"},
+    {"across"},
     {"suite"},
-    {"manual", "gate", "readers", "watch"},
+    {"manual", "gate", "readers", "integrations", "watch"},
     {"launch"},
     {"report"},
-    {"plugin", "pytest_session", "pytest_suite", "pytest_reference", "cli"},
+    {"plugin", "pytest_session", "pytest_suite", "pytest_reference", "pytest_across", "pytest_fixture", "cli"},
 )
 """Rooms of lvmcheck from the ground up: each imports only itself and what is below it."""
 

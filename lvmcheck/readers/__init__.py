@@ -1,0 +1,103 @@
+"""Runs from elsewhere: one file a format, found by presence; the module's name is the kind.
+
+A reader module defines ``WHAT`` (what it reads, in words), ``reads(path) -> bool`` (a cheap look at the content that
+never raises and imports no optional package) and ``read(path, asked) -> Run``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from functools import cache
+from pathlib import Path
+from typing import Protocol, cast
+
+from lvmcheck.errors import InputError, nearest
+from lvmcheck.readers._asked import Asked
+from lvmcheck.readers._columns import parse_columns
+from lvmcheck.run import Run
+
+READERS = Path(__file__).parent
+LAST = "columns"
+"""Reads any table, so it is asked only when no other reader knows the file."""
+
+
+class Reader(Protocol):
+    """What a module below this package offers."""
+
+    WHAT: str
+
+    def reads(self, path: Path) -> bool:
+        """Whether the file or folder is of this kind, from a few bytes of it."""
+        ...
+
+    def read(self, path: Path, asked: Asked) -> Run:
+        """The run; raises InputError for what cannot be used as it is."""
+        ...
+
+
+@cache
+def kinds() -> list[str]:
+    """Kinds of runs that can be read, from the file system alone; the one that reads any table is last."""
+    found = sorted(path.stem for path in READERS.glob("*.py") if not path.stem.startswith("_"))
+    return [kind for kind in found if kind != LAST] + [LAST]
+
+
+def reader(kind: str) -> Reader:
+    """The reader of that kind.
+
+    Raises:
+        InputError: there is none.
+    """
+    if kind not in kinds():
+        raise InputError(f"kind {kind!r}", "no such kind of run", fix=nearest(kind, kinds()))
+    return cast(Reader, importlib.import_module(f"{__name__}.{kind}"))
+
+
+def open_run(
+    path: str | os.PathLike[str], kind: str | None = None, columns: str | None = None, run: str | None = None
+) -> Run:
+    """The run that a file or folder holds, whoever wrote it.
+
+    Args:
+        path: a run directory, a history, a log directory, a database or a table.
+        kind: one of :func:`kinds`; found by a look at the content where it is not given.
+        columns: a column map, such as ``"epoch=step,val_loss=validation/loss"``: our name = the file's name.
+        run: which run, by id or name, where the file holds several.
+
+    Raises:
+        InputError: nothing is there, no reader knows it, several do, or its content cannot be used as it is.
+    """
+    place = Path(path)
+    asked = Asked(columns=parse_columns(columns) if columns is not None else {}, run=run)
+    if not place.exists():
+        raise InputError(place, "expected a recorded run, got nothing: no such file or directory")
+    chosen = kind if kind is not None else detect(place)
+    found = reader(chosen)
+    if run is not None and chosen not in ("mlflow", "tensorboard", "lightning_csv", "wandb"):
+        raise InputError("--run", f"a {chosen} holds one run, so there is none to choose")
+    if asked.columns and chosen == "run_directory":
+        raise InputError("--columns", "a run directory names its metrics itself: no column map applies")
+    return found.read(place, asked)
+
+
+def detect(path: Path) -> str:
+    """The kind of run at ``path``.
+
+    Raises:
+        InputError: none or several.
+    """
+    found = [kind for kind in kinds() if kind != LAST and reader(kind).reads(path)]
+    if len(found) > 1:
+        raise InputError(path, f"could be {' or '.join(found)}", fix="Say which: --kind NAME.")
+    if found:
+        return found[0]
+    if reader(LAST).reads(path):
+        return LAST
+    what = "a folder" if path.is_dir() else "a file"
+    tried = "; ".join(f"{kind} ({reader(kind).WHAT})" for kind in kinds())
+    raise InputError(
+        path,
+        f"expected a recorded run, got {what} of no known kind; tried: {tried}",
+        fix="Say which with --kind NAME, or write a CSV with a column 'epoch'.",
+    )

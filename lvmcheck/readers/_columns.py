@@ -1,0 +1,87 @@
+"""Names of metrics: the column map that a person gives, and the names that other loggers use for the same thing."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from lvmcheck.errors import InputError, nearest
+
+AXES = ("epoch", "step")
+SIDECAR = ".columns.toml"
+_SPLITS = {"validation": "val", "valid": "val", "eval": "val", "dev": "val", "training": "train"}
+_SEPARATORS = re.compile(r"[\s/.:\-]+")
+
+
+def parse_columns(text: str) -> dict[str, str]:
+    """``"epoch=step,val_loss=validation/loss"`` as our name -> the file's name.
+
+    Raises:
+        InputError: a pair without ``=``, an empty name, or a name given twice.
+    """
+    found: dict[str, str] = {}
+    for pair in text.split(","):
+        ours, sign, theirs = (part.strip() for part in pair.partition("="))
+        if not (ours and sign and theirs):
+            raise InputError(
+                "--columns", f"expected NAME=COLUMN pairs, got {pair.strip()!r}", fix='Such as "epoch=step,val_loss=v".'
+            )
+        if ours in found:
+            raise InputError("--columns", f"{ours!r} is given twice ({found[ours]!r} and {theirs!r})")
+        found[ours] = theirs
+    return found
+
+
+def sidecar(path: Path) -> dict[str, str]:
+    """The column map beside a file (``metrics.csv.columns.toml``: lines such as ``val_loss = "v"``), or none.
+
+    Raises:
+        InputError: it is not such a map.
+    """
+    place = path.with_name(path.name + SIDECAR)
+    if not place.is_file():
+        return {}
+    if place.stat().st_size > 1 << 20:
+        raise InputError(place, f"expected a small column map, got {place.stat().st_size:,} bytes")
+    try:
+        body = tomllib.loads(place.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise InputError(place, f"is not TOML ({problem})") from None
+    for ours, theirs in body.items():
+        if not isinstance(theirs, str) or not theirs:
+            raise InputError(place, f"expected the name of a column, got {theirs!r}", key=ours)
+    return body
+
+
+def usual_name(name: str) -> str:
+    """``validation/loss`` and ``eval_loss`` as ``val_loss``, ``Train/Loss`` as ``train_loss``: the names of checks."""
+    words = _SEPARATORS.sub("_", name.strip()).lower().strip("_")
+    head, _, rest = words.partition("_")
+    return f"{_SPLITS.get(head, head)}_{rest}" if rest else words
+
+
+def rename(names: Iterable[str], columns: Mapping[str, str], where: Path) -> dict[str, str]:
+    """The file's name -> our name for every metric; what is left out maps to "".
+
+    A mapped column goes by the map. Any other goes by its usual name, or keeps its own where two would share one.
+
+    Raises:
+        InputError: the map names a column that is not there.
+    """
+    present = list(dict.fromkeys(names))
+    for ours, theirs in columns.items():
+        if theirs not in present:
+            raise InputError(where, f"no column {theirs!r} (asked for as {ours})", fix=nearest(theirs, present))
+    mapped = {theirs: ours for ours, theirs in columns.items()}
+    rest = [name for name in present if name not in mapped]
+    usual = [usual_name(_whole_epoch(name, present)) for name in rest]
+    plain = {name: name if usual.count(new) > 1 else new for name, new in zip(rest, usual, strict=True)}
+    return {**{name: "" if new in columns else new for name, new in plain.items()}, **mapped}
+
+
+def _whole_epoch(name: str, present: list[str]) -> str:
+    """Lightning logs ``x`` twice, as ``x_step`` and as ``x_epoch``: the latter is x."""
+    base = name.removesuffix("_epoch")
+    return base if base != name and f"{base}_step" in present and base not in present else name

@@ -1,0 +1,174 @@
+"""Rows of any log, and the epoch that each belongs to: nothing is reordered, and every guess is said in a note."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lvmcheck.errors import InputError
+from lvmcheck.readers._columns import AXES, rename
+from lvmcheck.readers._numbers import axis, whole
+
+MAX_ROWS = 2_000_000
+MAX_METRICS = 10_000
+MAX_GUESSED = 1000
+"""Steps in a row up to which they may be taken for epochs; more are optimizer steps."""
+VAL = "val_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What was logged at one moment: metrics by name, and where it stands.
+
+    Args:
+        values: metric -> value; what was not logged is absent.
+        epoch: as the file says it, perhaps with a fraction.
+        step: optimizer step, or whatever the logger counts.
+        line: 1-based row in the file, where it has rows.
+        t: seconds since the run began.
+    """
+
+    values: Mapping[str, float]
+    epoch: float | None = None
+    step: int | None = None
+    line: int | None = None
+    t: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """Rows with the 1-based epoch of each; ``ends`` holds the rows that end an epoch, None where epochs are stated."""
+
+    rows: Sequence[Row]
+    epochs: Sequence[int]
+    ends: frozenset[int] | None
+    notes: tuple[str, ...] = ()
+
+
+def named(rows: Sequence[Row], columns: Mapping[str, str], path: Path) -> list[Row]:
+    """Rows with our names for metrics, and the axes that the column map names.
+
+    Raises:
+        InputError: a mapped column is missing, there are too many rows or metrics, an axis is no whole number.
+    """
+    if len(rows) > MAX_ROWS:
+        raise InputError(path, f"expected at most {MAX_ROWS:,} rows, got {len(rows):,}")
+    seen = dict.fromkeys(name for row in rows for name in row.values)
+    for name in AXES:
+        if name in columns.values() and any(getattr(row, name) is not None for row in rows):
+            seen.setdefault(name)
+    if len(seen) > MAX_METRICS:
+        raise InputError(path, f"expected at most {MAX_METRICS:,} metrics, got {len(seen):,}")
+    names = rename(seen, columns, path)
+    return [_named(row, names, columns, path) for row in rows]
+
+
+def _named(row: Row, names: Mapping[str, str], columns: Mapping[str, str], path: Path) -> Row:
+    values = {names[name]: value for name, value in row.values.items() if names[name] not in ("", *AXES)}
+    found: dict[str, float | None] = {"epoch": row.epoch, "step": row.step}
+    for ours in AXES:
+        theirs = columns.get(ours)
+        if theirs is not None:
+            stated = {"epoch": row.epoch, "step": row.step}.get(theirs)
+            found[ours] = row.values.get(theirs, stated)
+    step = axis(found["step"], "step", path, row.line)
+    return replace(row, values=values, epoch=found["epoch"], step=step)
+
+
+def epochs_filled(rows: Sequence[Row]) -> list[Row]:
+    """Rows of callbacks (a learning rate monitor) state no epoch: they belong to that of the next row that does."""
+    filled: list[Row] = []
+    epoch = next((row.epoch for row in reversed(rows) if row.epoch is not None), None)
+    for row in reversed(rows):
+        epoch = row.epoch if row.epoch is not None else epoch
+        filled.append(row if row.epoch is not None else replace(row, epoch=epoch))
+    return filled[::-1]
+
+
+def numbered(rows: Sequence[Row], path: Path) -> Numbered:
+    """The epoch of every row.
+
+    Where all rows state whole epochs these count (from 0 is shifted to from 1), and they never go back. Otherwise
+    evaluations (rows with a ``val_`` metric) end epochs; without any, steps 1, 2, 3, ... are taken for epochs.
+
+    Raises:
+        InputError: epochs or steps that go back, or an epoch that is no number.
+    """
+    bad = next((row for row in rows if row.epoch is not None and not math.isfinite(row.epoch)), None)
+    if bad is not None:
+        raise InputError(path, f"expected a number, got {bad.epoch}", line=bad.line, key="epoch")
+    stated = [whole(row.epoch) for row in rows]
+    if rows and all(epoch is not None for epoch in stated):
+        return _stated(rows, [epoch for epoch in stated if epoch is not None], path)
+    _steps_ascend(rows, path)
+    ends = [i for i, row in enumerate(rows) if any(name.startswith(VAL) for name in row.values)]
+    if ends:
+        return _by_evaluation(rows, ends)
+    steps = sorted({row.step for row in rows if row.step is not None})
+    if not steps:
+        note = "the rows state neither epoch nor step: the n-th row counts as epoch n"
+        return Numbered(rows, range(1, len(rows) + 1), None, (note,))
+    if 1 < len(steps) <= MAX_GUESSED and steps[0] in (0, 1) and steps[-1] - steps[0] + 1 == len(steps):
+        numbers = [max(0, (row.step or 0) - steps[0]) + 1 for row in rows]
+        if numbers == sorted(numbers):
+            note = f"no epoch is recorded: the steps {steps[0]} to {steps[-1]} count as epochs"
+            return Numbered(rows, numbers, None, (note,))
+    note = "no epoch and no validation metric is recorded: judged by optimizer steps alone"
+    return Numbered(rows, [1] * len(rows), frozenset(), (note,))
+
+
+def _stated(rows: Sequence[Row], epochs: Sequence[int], path: Path) -> Numbered:
+    for i in range(1, len(rows)):
+        if epochs[i] < epochs[i - 1]:
+            raise InputError(
+                path,
+                f"epoch {epochs[i]} stands after epoch {epochs[i - 1]}: epochs must not go back",
+                line=rows[i].line,
+                key="epoch",
+                fix="A run that was continued must be cut at the point of its checkpoint; rows are never reordered.",
+            )
+    if min(epochs) < 0:
+        raise InputError(path, f"expected an epoch of at least 0, got {min(epochs)}", line=rows[0].line, key="epoch")
+    notes = []
+    shift = 1 if epochs[0] == 0 else 0
+    if shift:
+        notes.append("epochs are counted from 0 in the file, from 1 here")
+    missing = sorted(set(range(epochs[0], epochs[-1] + 1)) - set(epochs))
+    if missing and len(missing) <= MAX_ROWS:
+        said = ", ".join(str(epoch + shift) for epoch in missing[:5]) + (", ..." if len(missing) > 5 else "")
+        notes.append(f"{len(missing)} of {epochs[-1] - epochs[0] + 1} epochs are not recorded: {said}")
+    return Numbered(rows, [epoch + shift for epoch in epochs], None, tuple(notes))
+
+
+def _steps_ascend(rows: Sequence[Row], path: Path) -> None:
+    """Steps of each metric go forward; loggers may interleave metrics that count different things."""
+    last: dict[str, int] = {}
+    for row in rows:
+        for name in row.values:
+            if row.step is not None and row.step < last.get(name, row.step):
+                raise InputError(
+                    path,
+                    f"step {row.step:,} stands after step {last[name]:,}: steps must not go back",
+                    line=row.line,
+                    key=name,
+                )
+            if row.step is not None:
+                last[name] = row.step
+
+
+def _by_evaluation(rows: Sequence[Row], ends: Sequence[int]) -> Numbered:
+    """Epochs end with evaluations; those are numbered by the epochs they state, where these are whole and distinct."""
+    stated = [whole(rows[i].epoch) for i in ends]
+    usable = [epoch for epoch in stated if epoch is not None and epoch >= 1]
+    numbers, notes = list(range(1, len(ends) + 1)), []
+    if len(usable) == len(ends) and usable == sorted(set(usable)):
+        numbers = usable
+    else:
+        notes.append(f"whole epochs are not recorded: the n-th of {len(ends)} evaluations counts as epoch n")
+    epochs: list[int] = []
+    for number, i in zip(numbers, ends, strict=True):
+        epochs += [number] * (i + 1 - len(epochs))
+    epochs += [numbers[-1] + 1] * (len(rows) - len(epochs))
+    return Numbered(rows, epochs, frozenset(ends), tuple(notes))

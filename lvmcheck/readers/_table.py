@@ -1,0 +1,121 @@
+"""A CSV, TSV or JSON-lines file as rows of cells, each column either numbers or not."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lvmcheck.errors import InputError
+from lvmcheck.readers._files import lines, parse_json, shown, text
+from lvmcheck.readers._numbers import NotANumberError, number
+
+MAX_COLUMNS = 10_000
+MAX_DEPTH = 4
+DELIMITERS = (",", ";", "\t")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row: its 1-based line in the file, and its cells by column."""
+
+    line: int
+    cells: Mapping[str, object]
+
+
+def delimiter(header: str) -> str:
+    """The one that splits the header into most columns; a comma where none does."""
+    return max(DELIMITERS, key=header.count)
+
+
+def read_csv(path: Path) -> list[Line]:
+    """Rows of a delimited table with a header.
+
+    Raises:
+        InputError: no header, a column without a name or twice, a row with another number of cells.
+    """
+    said = text(path)
+    if not said.strip():
+        raise InputError(path, "expected a header and rows, got an empty file")
+    reader = csv.reader(io.StringIO(said, newline=""), delimiter=delimiter(said.splitlines()[0]), strict=True)
+    found: list[Line] = []
+    try:
+        header = [name.strip() for name in next(reader)]
+        _check_header(header, path)
+        for row in reader:
+            if not row:
+                continue
+            if len(row) != len(header):
+                raise InputError(path, f"expected {len(header)} cells, got {len(row)}", line=reader.line_num)
+            found.append(Line(reader.line_num, dict(zip(header, row, strict=True))))
+    except csv.Error as problem:
+        raise InputError(path, f"is not a table ({problem})", line=reader.line_num) from None
+    return found
+
+
+def _check_header(header: list[str], path: Path) -> None:
+    if len(header) > MAX_COLUMNS:
+        raise InputError(path, f"expected at most {MAX_COLUMNS:,} columns, got {len(header):,}", line=1)
+    for place, name in enumerate(header, start=1):
+        if not name:
+            raise InputError(path, f"column {place} has no name", line=1)
+        if name in header[: place - 1]:
+            raise InputError(path, f"column {name!r} stands twice", line=1, key=name)
+
+
+def read_jsonl(path: Path) -> list[Line]:
+    """Objects, one a line; an object inside an object is flattened: ``{"val": {"loss": 1}}`` is ``val/loss``.
+
+    Raises:
+        InputError: a line that is no object, or a key that stands twice.
+    """
+    found = []
+    for line, said in lines(text(path)):
+        body = parse_json(said, path, line)
+        if not isinstance(body, dict):
+            raise InputError(path, f"expected an object, got {shown(body)}", line=line)
+        cells = dict(_flat(body, path, line))
+        if len(cells) > MAX_COLUMNS:
+            raise InputError(path, f"expected at most {MAX_COLUMNS:,} columns, got {len(cells):,}", line=line)
+        found.append(Line(line, cells))
+    return found
+
+
+def _flat(body: Mapping[str, Any], path: Path, line: int, above: str = "", depth: int = 1) -> Iterator[tuple[str, Any]]:
+    for key, value in body.items():
+        if isinstance(value, dict):
+            if depth >= MAX_DEPTH:
+                raise InputError(path, f"expected at most {MAX_DEPTH} levels of objects", line=line, key=above + key)
+            yield from _flat(value, path, line, f"{above}{key}/", depth + 1)
+        else:
+            yield above + key, value
+
+
+def numbers(rows: list[Line], path: Path, wanted: frozenset[str]) -> tuple[list[dict[str, float]], list[str]]:
+    """Cells as numbers, and the names of columns that hold none.
+
+    A column of text is left out; one that mixes text and numbers is an error, and so is text in a ``wanted`` column.
+
+    Raises:
+        InputError: with the row and the column.
+    """
+    values: list[dict[str, float]] = [{} for _ in rows]
+    texts: dict[str, tuple[int, str]] = {}
+    numeric: set[str] = set()
+    for row, found in zip(rows, values, strict=True):
+        for name, cell in row.cells.items():
+            try:
+                value = number(cell)
+            except NotANumberError as problem:
+                texts.setdefault(name, (row.line, str(problem)))
+                continue
+            if value is not None:
+                found[name] = value
+                numeric.add(name)
+    for name, (line, what) in texts.items():
+        if name in numeric or name in wanted or "decimal comma" in what:
+            raise InputError(path, f"expected a number, got {what}", line=line, key=name)
+    return values, list(texts)

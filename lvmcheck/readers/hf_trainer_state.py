@@ -1,0 +1,121 @@
+"""hf_trainer_state: ``trainer_state.json`` of the Hugging Face Trainer, from an output folder or a checkpoint."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lvmcheck import events as ev
+from lvmcheck.errors import InputError
+from lvmcheck.readers._asked import Asked
+from lvmcheck.readers._assemble import run_of
+from lvmcheck.readers._files import head, inside, json_object, shown
+from lvmcheck.readers._numbers import NotANumberError, axis, number
+from lvmcheck.readers._rows import Row
+from lvmcheck.run import Run
+
+WHAT = "trainer_state.json of the Hugging Face Trainer"
+NAME = "trainer_state.json"
+SUMMARY = "train_runtime"
+"""Only the one row at the end of training has it."""
+OURS = {"loss": "train_loss", "learning_rate": "lr"}
+TIMINGS = ("_runtime", "_per_second")
+_NUMBER = re.compile(r"checkpoint-(\d+)")
+
+
+def reads(path: Path) -> bool:
+    found = _file(path)
+    if found is None:
+        return False
+    start = head(found, 1 << 16).lstrip()
+    return start.startswith(b"{") and b'"log_history"' in start
+
+
+def _file(path: Path) -> Path | None:
+    """The state in a folder: its own, else that of its checkpoint with the most steps."""
+    if not path.is_dir():
+        return path if path.is_file() else None
+    if (path / NAME).is_file():
+        return path / NAME
+    found = [(int(hit[1]), entry / NAME) for entry in inside(path, "checkpoint-*") if (hit := _step(entry))]
+    return max((item for item in found if item[1].is_file()), default=(0, None))[1]
+
+
+def _step(entry: Path) -> re.Match[str] | None:
+    return _NUMBER.fullmatch(entry.name)
+
+
+def read(path: Path, asked: Asked | None = None) -> Run:
+    """The log history as a run: training rows are windows (means since the row before), evaluations end epochs.
+
+    ``loss`` is called train_loss, ``learning_rate`` lr, ``eval_*`` val_*. A gradient norm is that of the last step of
+    its window. How long evaluations took is left out. An evaluation repeated after training at the same step is told
+    as an evaluation of its own.
+
+    Raises:
+        InputError: not such a file, a row that is no object, a value that is no number, steps that go back.
+    """
+    place = _file(path)
+    if place is None:
+        raise InputError(path, f"expected {NAME} in it or in its checkpoint folders, got none")
+    body = json_object(place)
+    history = body.get("log_history")
+    if not isinstance(history, list) or not history:
+        raise InputError(place, f"expected a list of log rows, got {shown(history)}", key="log_history")
+    rows, after, notes = _rows(history, place)
+    steps, planned = body.get("global_step"), body.get("max_steps")
+    done: dict[str, Any] = {"status": "finished"}
+    if isinstance(steps, int) and isinstance(planned, int) and 0 < steps < planned:
+        done = {"status": "stopped", "reason": f"its state at step {steps:,} of {planned:,}"}
+    columns = asked.columns if asked else {}
+    return run_of(place, rows, columns=columns, done=done, after=after, notes=notes, means=True)
+
+
+def _rows(history: list[Any], place: Path) -> tuple[list[Row], list[ev.Event], list[str]]:
+    rows: list[Row] = []
+    after: list[ev.Event] = []
+    evaluated: int | None = None
+    normed = False
+    for index, entry in enumerate(history):
+        values, epoch, step = _values(entry, index, place)
+        if SUMMARY in values:
+            after.append(ev.Evaluation(name="train_summary", metrics=values, about="the whole training"))
+            continue
+        is_eval = any(name.startswith("eval_") for name in values)
+        if is_eval and step is not None and step == evaluated:
+            about = f"again at step {step:,}, after training"
+            after.append(ev.Evaluation(name="after_training", metrics=values, about=about))
+            continue
+        evaluated = step if is_eval else evaluated
+        normed = normed or "grad_norm" in values
+        rows.append(
+            Row(
+                values={OURS.get(name, name): value for name, value in values.items() if not name.endswith(TIMINGS)},
+                epoch=epoch,
+                step=step,
+                line=index + 1,
+            )
+        )
+    return rows, after, ["grad_norm is that of the last step of each logging interval"] if normed else []
+
+
+def _values(entry: object, index: int, place: Path) -> tuple[dict[str, float], float | None, int | None]:
+    where = f"log_history[{index}]"
+    if not isinstance(entry, Mapping):
+        raise InputError(place, f"expected an object, got {shown(entry)}", key=where)
+    values: dict[str, float] = {}
+    for name, value in entry.items():
+        if isinstance(value, Mapping | list):
+            continue  # such as a confusion matrix: no metric by epoch
+        try:
+            found = number(value)
+        except NotANumberError as problem:
+            if isinstance(value, str | bool):
+                continue
+            raise InputError(place, f"expected a number, got {problem}", key=f"{where}.{name}") from None
+        if found is not None:
+            values[str(name)] = found
+    epoch = values.pop("epoch", None)
+    return values, epoch, axis(values.pop("step", None), "step", f"{place}: {where}", None)
