@@ -1,0 +1,72 @@
+"""val_disjoint_from_train: no question of validation was trained on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.check import Case
+from lvmcheck.checks import _cases as made
+from lvmcheck.checks import _language_cases as language
+from lvmcheck.checks._compare import at_least, at_most, settle
+from lvmcheck.checks._epochs import check_number
+from lvmcheck.checks.data._gate import Facts, Gate
+from lvmcheck.finding import Outcome, figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValDisjointFromTrain(Gate):
+    """At most `max_overlap` of the validation records are also training records, and there are validation records.
+
+    The data state val_overlap (compared by normalised question), train_records and val_records. For windows of vectors
+    split_disjoint asks the same.
+
+    Why:
+    Validation on the training set says how well the model remembers, and always looks better than the truth. Two of the
+    ancestors' three training scripts set `val_datasets = datasets`; a third had no validation set and logged the train
+    loss under the name of the validation loss.
+
+    Usual causes:
+    - The training set is passed as the validation set.
+    - The split is drawn after questions were repeated, augmented or rephrased.
+    - Two data sets share questions, and the split is made by set.
+
+    Fix:
+    Split by normalised question before anything else is done, and test the split by hashing both sides.
+
+    Healthy runs that must pass:
+    Records of the same template with other operands.
+
+    Source:
+    facts B5 and C 47 of the ancestors (train_phase1.py, train_phase1_cached.py).
+    """
+
+    max_overlap: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_number("max_overlap", self.max_overlap, 0.0, 1.0)
+
+    def gate(self, facts: Facts) -> Outcome:
+        overlap, train, val = (facts.number(key) for key in ("val_overlap", "train_records", "val_records"))
+        said = (f"{figure(val)} validation records, {figure(train)} training records",)
+        return settle(
+            [
+                at_most("share of validation records that are training records, too", overlap, self.max_overlap, said),
+                at_least("validation records", val, 1, said),
+            ]
+        )
+
+
+_CHECK = ValDisjointFromTrain()
+_FACTS = {"val_overlap": 0.0, "train_records": 9_000, "val_records": 1_000}
+PASSES: Sequence[Case] = (
+    made.case("held_out", _CHECK, language.data(_FACTS)),
+    made.case("a_few_allowed", ValDisjointFromTrain(max_overlap=0.01), language.data({**_FACTS, "val_overlap": 0.004})),
+)
+FAILS: Sequence[Case] = (
+    made.case("validation_is_training", _CHECK, language.data({**_FACTS, "val_overlap": 1.0}), ("9,000 training",)),
+    made.case("one_question_in_common", _CHECK, language.data({**_FACTS, "val_overlap": 0.001})),
+    made.case("no_validation", _CHECK, language.data({**_FACTS, "val_records": 0}), ("validation records 0",)),
+    made.case("nan", _CHECK, language.data({**_FACTS, "val_overlap": math.nan}), ("NaN",)),
+)
