@@ -18,6 +18,7 @@ from lvmcheck.check import check_names, evaluate, load_check, manual, usual_caus
 from lvmcheck.errors import InputError, nearest
 from lvmcheck.events import spell
 from lvmcheck.finding import Status, Verdict, outcome_json
+from lvmcheck.run import Run
 
 PASSED, FAILED, BAD_INPUT, INTERNAL, NO_READER = 0, 1, 2, 3, 141
 MARKS = {Status.PASSED: "✓", Status.FAILED: "✗", Status.ERROR: "!", Status.NOT_APPLICABLE: "–", Status.PENDING: "…"}
@@ -50,13 +51,13 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"lvmcheck {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     check = commands.add_parser("check", help="judge a recorded run")
-    check.add_argument("path", type=Path, help="a run directory")
+    add_run(check)
     check.add_argument("--suite", type=Path, help="suite.toml whose checks to use (default: the universal checks)")
     check.add_argument("--profile", help="profile of the suite")
     check.add_argument("--json", action="store_true", help="verdicts as JSON")
     check.set_defaults(command=run_check)
     diagnose = commands.add_parser("diagnose", help="name the likeliest causes of a bad run")
-    diagnose.add_argument("path", type=Path, help="a run directory")
+    add_run(diagnose)
     diagnose.add_argument("--json", action="store_true", help="causes as JSON")
     diagnose.set_defaults(command=run_diagnose)
     gate = commands.add_parser("gate", help="judge data before training on them")
@@ -79,11 +80,24 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def add_run(command: argparse.ArgumentParser) -> None:
+    """Arguments that say which run is meant, for every command that reads one."""
+    command.add_argument("path", type=Path, help="a run directory, or a run of another logger (docs/readers.md)")
+    command.add_argument("--kind", metavar="NAME", help="what wrote it (default: found by its content)")
+    command.add_argument("--columns", metavar="MAP", help='such as "epoch=step,val_loss=validation/loss"')
+    command.add_argument("--run", metavar="ID", help="which run, where the file holds several")
+
+
+def run_of(options: argparse.Namespace) -> Run:
+    """The run that :func:`add_run`'s arguments name."""
+    from lvmcheck.readers import open_run
+
+    return open_run(options.path, kind=options.kind, columns=options.columns, run=options.run)
+
+
 def verdicts_of(options: argparse.Namespace) -> list[Verdict]:
     """Verdicts on the run at ``options.path`` by the suite's checks, or the universal ones."""
-    from lvmcheck.rundir import load
-
-    run = load(options.path)
+    run = run_of(options)
     if options.suite is None:
         return evaluate(run)
     from lvmcheck.check import judged
@@ -141,22 +155,17 @@ def verdict_json(verdict: Verdict) -> dict[str, object]:
 
 def run_diagnose(options: argparse.Namespace) -> int:
     from lvmcheck.cause import diagnose
-    from lvmcheck.rundir import load
+    from lvmcheck.report.diagnosis import diagnosis_json, screen
+    from lvmcheck.weights import with_weights
 
-    run = load(options.path)
-    verdicts = evaluate(run)
+    run = run_of(options)
+    verdicts = evaluate(with_weights(run)[0])
     found = diagnose(run, verdicts)
-    failed = [verdict for verdict in verdicts if verdict.status in (Status.FAILED, Status.ERROR)]
     if options.json:
-        print(json.dumps(spell([item.to_json() for item in found]), indent=1, allow_nan=False))
-        return FAILED if found or failed else PASSED
-    if not found:
-        passed = sum(verdict.status is Status.PASSED for verdict in verdicts)
-        print("no known cause" + (" for:" if failed else f": {passed} of {len(verdicts)} universal checks passed"))
-        for verdict in failed:
-            print(f"  {verdict.check}: {verdict.outcome.sentence()}")
-    for number, item in enumerate(found, start=1):
-        print(f"{number} " + "\n  ".join(item.lines()))
+        print(json.dumps(spell(diagnosis_json(run, found, verdicts)), indent=1, allow_nan=False))
+    else:
+        print("\n".join(screen(run, found, verdicts)))
+    failed = any(verdict.status in (Status.FAILED, Status.ERROR) for verdict in verdicts)
     return FAILED if found or failed else PASSED
 
 

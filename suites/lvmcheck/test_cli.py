@@ -147,10 +147,11 @@ def test_a_hostile_profile_in_run_json(
 def test_a_path_that_is_no_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     code, out, err = call(capsys, "check", tmp_path / "nowhere")
     assert (code, out) == (BAD_INPUT, "")
-    assert err == f"{tmp_path / 'nowhere'}: expected a run directory, got no such directory.\n"
+    assert err == f"{tmp_path / 'nowhere'}: expected a recorded run, got nothing: no such file or directory.\n"
     code, _, err = call(capsys, "diagnose", tmp_path)
     assert code == BAD_INPUT
-    assert err == f"{tmp_path}: expected a run directory, got a directory without events.jsonl.\n"
+    assert err.startswith(f"{tmp_path}: expected a recorded run, got a folder of no known kind; tried: ")
+    assert len(err.splitlines()) == 1
 
 
 def test_a_run_that_was_changed_afterwards(capsys: pytest.CaptureFixture[str], run: Path) -> None:
@@ -192,7 +193,9 @@ def test_a_good_run_has_no_cause(capsys: pytest.CaptureFixture[str], run: Path) 
     assert code == PASSED
     assert "no known cause: " in out
     assert " universal checks passed" in out
-    assert call(capsys, "diagnose", run, "--json")[:2] == (PASSED, "[]\n")
+    code, out, _ = call(capsys, "diagnose", run, "--json")
+    body = json.loads(out)
+    assert (code, body["causes"], body["failed"]) == (PASSED, [], [])
 
 
 def test_a_bad_run_without_a_known_cause_is_bad_in_words_and_json(
@@ -218,7 +221,7 @@ def test_a_dominating_term_is_named(capsys: pytest.CaptureFixture[str], tmp_path
     rec.close("finished")
     code, out, _ = call(capsys, "diagnose", tmp_path / "run")
     assert code == FAILED
-    assert out.startswith("1 likely cause: InfoNCE dominates the loss")
+    assert "\n1 likely cause: InfoNCE dominates the loss" in out
     code, out, _ = call(capsys, "diagnose", tmp_path / "run", "--json")
     assert code == FAILED
     assert json.loads(out)[0]
