@@ -184,6 +184,8 @@ def test_nan_is_never_better_than_any_number(name: str) -> None:
 
 OPTIONAL = {
     ("generalisation_gap", "train_eval_cosine"),  # the running metric stands in
+    ("too_good_to_be_true", "train_loss"),  # validation is judged; the first epoch of training where it is logged
+    ("too_good_to_be_true", "train_bits_per_byte"),
     ("improves", "val_cosine"),  # decided by the first epochs
     ("val_loss_moves", "train_loss"),  # without it every epoch counts as training
     ("val_loss_moves", "lr"),

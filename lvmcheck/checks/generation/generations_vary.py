@@ -20,8 +20,17 @@ SLACK = {"greedy": 0.5, "sampled": 0.25}
 STRICT = {"greedy": 0.5, "sampled": 1.0}
 """Part of ``share`` that is asked of a mode."""
 MODES = ("greedy", "sampled")
+MOST = 0.95
+"""A share of one token or one answer that is a collapse whatever the corpus looks like."""
 RUN = 10
 """Tokens up to which a repetition is never judged."""
+LONGEST = "sampled/longest_run"
+SAID = {
+    "distinct_2": "share of distinct pairs of tokens",
+    "entropy": "entropy over tokens in nats",
+    "top_token_share": "share of the commonest token",
+    "identical_share": "share of prompts with the answer of another one",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,39 +96,32 @@ class GenerationsVary(Check):
             return error(f"probe {PROBE!r}: {problem}")
 
     def _compare(self, known: Numbers, mode: str, samples: Sequence[str]) -> list[Comparison]:
-        mine = {
-            key: known.number(f"{mode}/{key}")
-            for key in ("distinct_2", "entropy", "top_token_share", "identical_share", "longest_run", "tokens")
-        }
-        own = {
-            key: known.number(f"reference/{key}")
-            for key in ("distinct_2", "entropy", "top_token_share", "identical_share")
-        }
+        prompts, tokens = known.number(f"{mode}/prompts"), known.number(f"{mode}/tokens")
+        if not tokens >= 1:
+            return [at_least(f"{mode} tokens generated for {figure(prompts)} prompts", tokens, 1, samples)]
+        keys = ["entropy", "top_token_share", "identical_share"]
+        # Without two tokens in any answer there is no pair of tokens.
+        if known.has(f"{mode}/distinct_2") or (known.has("reference/distinct_2") and tokens > prompts):
+            keys.insert(0, "distinct_2")
+        mine = {key: known.number(f"{mode}/{key}") for key in keys}
+        own = {key: known.number(f"reference/{key}") for key in keys}
         shown = (
-            *(f"{mode} {_said(key)} {figure(mine[key])}, of the right answers {figure(own[key])}" for key in own),
+            *(f"{mode} {SAID[key]} {figure(mine[key])}, of the right answers {figure(own[key])}" for key in keys),
             *samples,
         )
         part = self.share * STRICT[mode]
         found = [
-            at_least(f"{mode} {_said(key)}", mine[key], part * own[key], shown) for key in ("distinct_2", "entropy")
+            at_least(f"{mode} {SAID[key]}", mine[key], part * own[key], shown)
+            for key in ("distinct_2", "entropy")
+            if key in mine
         ]
-        top = min(own["top_token_share"] + SLACK[mode], 0.95)
-        found.append(at_most(f"{mode} {_said('top_token_share')}", mine["top_token_share"], top, shown))
-        same = min(own["identical_share"] + self.max_identical, 0.99)
-        found.append(at_most(f"{mode} {_said('identical_share')}", mine["identical_share"], same, shown))
+        above = {"top_token_share": SLACK[mode], "identical_share": self.max_identical}
+        for key, slack in above.items():
+            found.append(at_most(f"{mode} {SAID[key]}", mine[key], min(own[key] + slack, MOST), shown))
         if mode == "sampled":
-            longest = max(RUN, 0.5 * mine["tokens"] / known.number(f"{mode}/prompts"))
-            found.append(at_most("longest run of one token in sampled text", mine["longest_run"], longest, shown))
+            longest = max(RUN, 0.5 * tokens / prompts)
+            found.append(at_most("longest run of one token in sampled text", known.number(LONGEST), longest, shown))
         return found
-
-
-def _said(key: str) -> str:
-    return {
-        "distinct_2": "share of distinct pairs of tokens",
-        "entropy": "entropy over tokens in nats",
-        "top_token_share": "share of the commonest token",
-        "identical_share": "share of prompts with the answer of another one",
-    }[key]
 
 
 def _samples(run: Run, probe: Probe) -> list[str]:
@@ -157,10 +159,12 @@ def _run(greedy: dict[str, float], sampled: dict[str, float], reference: dict[st
 
 
 _CHECK = GenerationsVary()
+_ONE = {key: value for key, value in _HEALTHY.items() if key != "distinct_2"} | {"tokens": 32.0}
 _SHORT = {"distinct_2": 0.9, "entropy": 2.2, "top_token_share": 0.3, "identical_share": 0.45}
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, _run({**_HEALTHY, **_REFERENCE}, {**_HEALTHY, **_REFERENCE})),
     made.case("greedily_repeats_a_common_word", _CHECK, _run(_REPEATS, _HEALTHY)),
+    made.case("answers_of_one_token", _CHECK, _run(_ONE, _ONE, {k: _ONE[k] for k in _REFERENCE if k in _ONE})),
     made.case(
         "short_answers_that_are_often_equal",
         _CHECK,
@@ -176,5 +180,6 @@ FAILS: Sequence[Case] = (
         _run({**_HEALTHY, "identical_share": 1.0}, _HEALTHY),
         ("greedy share of prompts with the answer of another one 1",),
     ),
+    made.case("nothing_generated", _CHECK, _run(_HEALTHY, {"prompts": 32.0, "tokens": 0.0}), ("sampled tokens",)),
     made.case("nan", _CHECK, _run(_HEALTHY, {**_HEALTHY, "entropy": float("nan")}), ("NaN",)),
 )

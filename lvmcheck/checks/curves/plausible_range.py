@@ -1,0 +1,162 @@
+"""plausible_range: no metric has a value that it cannot have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lvmcheck import events as ev
+from lvmcheck.check import Case, Check, missing_metric
+from lvmcheck.checks import _cases as made
+from lvmcheck.checks import _language_cases as language
+from lvmcheck.checks._epochs import awaiting, check_number, complete, not_at_end, words
+from lvmcheck.finding import Finding, Outcome, failed, figure, not_applicable, passed
+from lvmcheck.run import Run, run_from
+
+SLACK = 1e-5
+"""Rounding beyond a bound that is no violation, relative to the bound."""
+SHARES = ("exact_match", "accuracy", "_share", "_rate_of_success")
+COSINES = ("train_cosine", "val_cosine", "ood_cosine", "train_eval_cosine")
+NOT_NEGATIVE = ("bits_per_byte", "per_second", "_norm", "variance", "self_similarity_spread")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlausibleRange(Check):
+    """Every epoch's value of `metric` is within `at_least` and `at_most`; without a metric, what its definition allows.
+
+    Known by definition: cosines lie in [-1, 1]; exact match, accuracies and shares in [0, 1]; perplexity is at least
+    1; norms, variances, rates per second and bits per byte are not negative; the mean of halting steps lies between 1
+    and the number of steps that the model has, and their variance below a quarter of that range squared.
+
+    Why:
+    A number that cannot be was not measured. The ancestors' final log gave an average of 7.5 halting steps for a model
+    that has at most 4, a memory use of .45 and an inference time of 85 ms: literals in the trainer, which reports then
+    analysed as measurements.
+
+    Usual causes:
+    - A placeholder or an example value in the logging code.
+    - A sum where a mean is meant, a percentage where a share is meant.
+    - A metric computed over no items, with a default for that case.
+    - Units that differ between two parts of the code (steps counted from 0 and from 1).
+
+    Fix:
+    Search the code for the literal; log nothing where nothing was measured.
+
+    Healthy runs that must pass:
+    Rounding beyond a bound (a cosine of 1.0000001); metrics of which nothing is known.
+
+    Source:
+    facts B5 and C 64 of the ancestors (halting 7.5 with a maximum of 4).
+    """
+
+    universal = True
+
+    metric: str | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.metric is None and (self.at_least is not None or self.at_most is not None):
+            raise ValueError("metric: expected the name of the metric that is bounded, got none")
+        if self.metric is not None and self.at_least is None and self.at_most is None:
+            raise ValueError("at_least: expected at_least, at_most or both, got neither")
+        for key, bound in (("at_least", self.at_least), ("at_most", self.at_most)):
+            if bound is not None:
+                check_number(key, bound, -math.inf)
+
+    def detail(self) -> str:
+        return self.metric or ""
+
+    def judge(self, run: Run) -> Outcome:
+        if self.metric is not None and (absent := missing_metric(run, self.metric)) is not None:
+            return absent
+        bounds = self._bounds(run)
+        nearest: Finding | None = None
+        looked = 0
+        for event in run.of(ev.Epoch):
+            for name, (low, high) in bounds.items():
+                if name not in event.metrics:
+                    continue
+                looked += 1
+                finding = _finding(name, event.metrics[name], low, high, event.epoch)
+                if not (finding.margin or 0.0) >= 0.0:
+                    return failed(finding, evaluated=looked)
+                if nearest is None or (finding.margin or 0.0) < (nearest.margin or 0.0):
+                    nearest = finding
+        if not complete(run):
+            return awaiting(run, "the metrics of every epoch", evaluated=looked)
+        cut = next((cut for name in bounds if (cut := not_at_end(run, run.series(name)))), None)
+        if cut is not None:
+            return cut
+        if nearest is None:
+            return not_applicable("nothing is known about the range of any recorded metric")
+        return passed(nearest, evaluated=looked)
+
+    def _bounds(self, run: Run) -> dict[str, tuple[float, float]]:
+        """Metric -> lowest and highest value, of the metrics that are judged."""
+        if self.metric is not None:
+            low = -math.inf if self.at_least is None else self.at_least
+            return {self.metric: (low, math.inf if self.at_most is None else self.at_most)}
+        known = {name: by_definition(name, run) for name in run.metric_names}
+        return {name: bounds for name, bounds in known.items() if bounds is not None}
+
+
+def by_definition(name: str, run: Run) -> tuple[float, float] | None:
+    """The values that a metric of this name can have, or None where nothing is known."""
+    if name in COSINES or name.startswith("ood_cosine_"):
+        return -1.0, 1.0
+    if name == "halting_mean":
+        return 1.0, _steps(run)
+    if name == "halting_variance":
+        return 0.0, max(0.25, (_steps(run) - 1) ** 2 / 2)  # a quarter in the limit, a half over two tokens
+    if name.endswith("perplexity"):
+        return 1.0, math.inf
+    if name.endswith(SHARES):
+        return 0.0, 1.0
+    if name.endswith(NOT_NEGATIVE):
+        return 0.0, math.inf
+    return None
+
+
+def _steps(run: Run) -> float:
+    """The most steps that the model can take, where it is known."""
+    model = run.config.get("model")
+    said = model.get("recursion_steps") if isinstance(model, Mapping) else None
+    if isinstance(said, int) and not isinstance(said, bool):
+        return float(said)
+    probes = run.probes("halting")
+    return probes[0].values.get("max", math.inf) if probes else math.inf
+
+
+def _finding(name: str, value: float, low: float, high: float, epoch: int) -> Finding:
+    sides = [f"at least {figure(low)}"] if low > -math.inf else []
+    sides += [f"at most {figure(high)}"] if high < math.inf else []
+    slack = SLACK * max((abs(bound) for bound in (low, high) if math.isfinite(bound)), default=0.0)
+    margin = math.nan if math.isnan(value) else min(value - low, high - value) + slack
+    return Finding(what=words(name), measured=value, wanted=" and ".join(sides), epoch=epoch, margin=margin)
+
+
+def _halting(mean: float, **config: object) -> Run:
+    metrics = {"halting_mean": [2.1, mean], "halting_variance": [0.4, 0.3]}
+    probe = [ev.Probe(name="halting", epoch=1, step=100, values={"max": 4.0})]
+    return language.epochs(probe, [], metrics=metrics, config=config)
+
+
+_CHECK = PlausibleRange()
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, run_from({"val_cosine": [0.9, 1.0000001], "exact_match": [0.5, 1.0]})),
+    made.case("amn_584k", _CHECK, made.val_run(made.AMN_584K_VAL)),
+    made.case("all_steps", _CHECK, _halting(4.0)),
+    made.case(
+        "own_bounds", PlausibleRange(metric="loss", at_least=0.0, at_most=11.0), run_from({"loss": [10.8, 3.0, 0.0]})
+    ),
+)
+FAILS: Sequence[Case] = (
+    made.case("halting_7.5_of_4", _CHECK, _halting(7.5), ("halting mean 7.5 at epoch 2", "at most 4")),
+    made.case("halting_beyond_the_configured_steps", _CHECK, _halting(3.5, model={"recursion_steps": 3})),
+    made.case("a_percentage", _CHECK, run_from({"exact_match": [0.0, 73.0]}), ("73",)),
+    made.case("perplexity_below_1", _CHECK, run_from({"val_perplexity": [0.4]})),
+    made.case("nan", _CHECK, run_from({"val_cosine": [0.3, math.nan]}), ("NaN",)),
+    made.case("own_bound", PlausibleRange(metric="loss", at_least=0.5), run_from({"loss": [10.8, 0.1]}), ("0.1",)),
+)

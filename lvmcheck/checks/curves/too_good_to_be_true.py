@@ -1,0 +1,135 @@
+"""too_good_to_be_true: a language model's loss is not below what its text allows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lvmcheck import events as ev
+from lvmcheck.check import Case, Check
+from lvmcheck.checks import _cases as made
+from lvmcheck.checks import _language_cases as language
+from lvmcheck.checks._compare import Comparison, at_least, settle
+from lvmcheck.checks._epochs import awaiting, check_number, complete, not_at_end
+from lvmcheck.finding import Outcome, error, figure
+from lvmcheck.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class TooGoodToBeTrue(Check):
+    """The validation loss never falls below the entropy of the text, nor that of the first training epoch.
+
+    Where the data know their entropy (loss_floor, nats per scored token: generated text), val_loss is at least
+    1 - `tolerance` times it in every epoch, and train_loss in the first one. Else val_bits_per_byte (and
+    train_bits_per_byte of the first epoch) is at least `share` of what a general compressor needs
+    (compressor_bits_per_byte). Later training losses are not judged: a training set can be learned by heart.
+
+    Why:
+    Text has information in it, and nobody can predict it away. A loss below that means that the answer was in the
+    input: labels that are not shifted, no causal mask, padding that is scored, validation that was trained on. The
+    ancestors' 0.12 nats a token stood against 1.36 nats a byte for xz, and was reported as "exceptional convergence".
+    Labels that are not shifted give 0.002 nats on gsm8k, with a true next-byte loss of 10.6.
+
+    Usual causes:
+    - Labels are not shifted: the model copies the token it sees.
+    - No causal mask, or one attention without it.
+    - Padding is scored: most tokens of a batch are the same one.
+    - The validation set, or most of it, was trained on.
+    - The loss is divided by the wrong count, such as all tokens instead of the scored ones.
+
+    Fix:
+    Compute the loss by hand for one record from logits[:, :-1] and tokens[:, 1:]. Run `causal`. Generate: a model that
+    has copied its labels writes gibberish.
+
+    Healthy runs that must pass:
+    A model that has reached the entropy of generated text; a training set learned by heart; good language models, at
+    a third of what a compressor needs.
+
+    Source:
+    facts E 3 of the ancestors, measured on gsm8k.
+    """
+
+    metric_fields = ()
+
+    share: float = 0.25
+    tolerance: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_number("share", self.share, 0.0, 1.0)
+        check_number("tolerance", self.tolerance, 0.0, 1.0)
+
+    def judge(self, run: Run) -> Outcome:
+        data = run.of(ev.Data)
+        if not data:
+            ended = run.over or run.last_epoch
+            return error("the run records no facts about its data") if ended else awaiting(run, "the data")
+        floors = self._floors(run.facts)
+        if not floors:
+            return error("neither loss_floor nor compressor_bits_per_byte of the data was measured")
+        kept: list[Comparison] = []
+        for event in run.of(ev.Epoch):
+            found = [
+                at_least(f"{metric} at epoch {event.epoch}", event.metrics[metric], floor, _said(event, run.facts))
+                for metric, floor in floors.items()
+                if metric in event.metrics and (metric.startswith("val") or event.epoch == 1)
+            ]
+            kept += found
+            if not all(ok for ok, _ in found):
+                return settle(found, evaluated=len(kept))
+        if not complete(run):
+            return awaiting(run, "the validation loss of every epoch", evaluated=len(kept))
+        validation = next(metric for metric in floors if metric.startswith("val"))
+        return not_at_end(run, run.series(validation)) or settle(kept)
+
+    def _floors(self, facts: Mapping[str, object]) -> dict[str, float]:
+        """Metric -> the lowest value that can be believed."""
+        entropy, compressor = (facts.get(name) for name in ("loss_floor", "compressor_bits_per_byte"))
+        if isinstance(entropy, int | float) and not isinstance(entropy, bool):
+            return dict.fromkeys(("val_loss", "train_loss"), (1 - self.tolerance) * entropy)
+        if isinstance(compressor, int | float) and not isinstance(compressor, bool):
+            return dict.fromkeys(("val_bits_per_byte", "train_bits_per_byte"), self.share * compressor)
+        return {}
+
+
+def _said(event: ev.Epoch, facts: Mapping[str, object]) -> list[str]:
+    known = {
+        "entropy of the text in nats per scored token": facts.get("loss_floor"),
+        "bits per byte of a compressor": facts.get("compressor_bits_per_byte"),
+    }
+    shown = [f"{name} {figure(value)}" for name, value in known.items() if isinstance(value, int | float)]
+    names = ("train_loss", "val_loss", "train_bits_per_byte", "val_bits_per_byte")
+    shown.append(", ".join(f"{name} {figure(event.metrics[name])}" for name in names if name in event.metrics))
+    return shown
+
+
+def _run(facts: Mapping[str, ev.Value], **columns: Sequence[float]) -> Run:
+    count = len(next(iter(columns.values())))
+    return made.with_facts(language.epochs(*([] for _ in range(count)), metrics=columns), facts, "text")
+
+
+_CHECK = TooGoodToBeTrue()
+_ENTROPY: dict[str, ev.Value] = {"loss_floor": 0.62, "compressor_bits_per_byte": 1.3}
+_REAL: dict[str, ev.Value] = {"compressor_bits_per_byte": 1.96}
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, _run(_ENTROPY, val_loss=[0.62], train_loss=[0.62])),
+    made.case("learned_by_heart", _CHECK, _run(_ENTROPY, val_loss=[1.1, 0.9, 1.3], train_loss=[2.0, 0.5, 0.05])),
+    made.case(
+        "a_good_language_model",
+        _CHECK,
+        _run(_REAL, val_bits_per_byte=[1.6, 0.9, 0.7], train_bits_per_byte=[2.0, 0.8, 0.3]),
+    ),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "labels_not_shifted",
+        _CHECK,
+        _run(_REAL, val_bits_per_byte=[0.12, 0.004], train_bits_per_byte=[1.1, 0.01]),
+        ("bits per byte of a compressor 1.96", "epoch 1"),
+    ),
+    made.case("below_the_entropy", _CHECK, _run(_ENTROPY, val_loss=[1.4, 0.2], train_loss=[2.0, 0.3]), ("epoch 2",)),
+    made.case(
+        "only_training_is_logged", _CHECK, _run(_REAL, train_bits_per_byte=[0.17], val_bits_per_byte=[3.6]), ("0.17",)
+    ),
+    made.case("nan", _CHECK, _run(_REAL, val_bits_per_byte=[1.6, math.nan]), ("NaN",)),
+)

@@ -1,0 +1,196 @@
+"""effective_lr_matches_config: the optimizer steps with the learning rates that the configuration and schedule give."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lvmcheck.check import Case, Check
+from lvmcheck.checks import _cases as made
+from lvmcheck.checks import _language_cases as language
+from lvmcheck.checks._compare import Comparison, above, at_least, at_most, settle
+from lvmcheck.checks._epochs import awaiting, check_number, complete
+from lvmcheck.events import Probe
+from lvmcheck.finding import Outcome, error, figure
+from lvmcheck.run import Run
+
+PROBE = "learning_rates"
+SPREAD, PROBES = 3.0, 4
+"""Factor over which a rate must have moved, and probes that must have seen it, before updates are compared with it."""
+FOLLOWS = 0.5
+"""Slope of log update over log rate; 1 when the rate is used, 0 when it is not."""
+REACHED = 0.5
+"""Share of its configured rate that a group must reach at its highest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EffectiveLrMatchesConfig(Check):
+    """Each group's learning rate is the planned one to `tolerance`, reaches the configured one, and its updates follow.
+
+    Probes "learning_rates" give by group lr, planned_lr (what the schedule wants at that step) and update_rms, the
+    measured change of the parameters. The highest rate of a group lies within half and 1 + `tolerance` of the rate in
+    the configuration (muon_lr for hidden matrices, lr for all others, optimizer.group_lr before both). Where a rate
+    moved by a factor of 3 over at least 4 probes, log update over log rate has a slope of at least 0.5.
+
+    Why:
+    A rate that is printed is not a rate that is used. The ancestors' optimizer read its rates from its constructor,
+    their scheduler wrote into param_groups, and their configuration was ignored because the trainer called a preset:
+    console, dashboard and update showed three different rates, and "reduced 50 %" never happened.
+
+    Usual causes:
+    - The optimizer keeps the rate it was built with and never reads group["lr"].
+    - The configured rate is not passed on: a preset or a default wins.
+    - The scheduler is never stepped, stepped per epoch where it counts steps, or belongs to another optimizer.
+    - Updates are normalised by something that undoes the rate.
+
+    Fix:
+    Set the rate of one group to 0 and take a step: its parameters must not change. Then halve it: the update must be
+    half as large.
+
+    Healthy runs that must pass:
+    A warm-up from 0; a constant rate; the last step of a cosine, with a rate near 0; updates of Adam that shrink as
+    gradients become noise.
+
+    Source:
+    facts B3, B5 and C 55 of the ancestors (learning rates and scheduler not wired).
+    """
+
+    metric_fields = ()
+
+    tolerance: float = 0.02
+
+    def __post_init__(self) -> None:
+        check_number("tolerance", self.tolerance, 0.0, 1.0)
+
+    def judge(self, run: Run) -> Outcome:
+        probes = run.probes(PROBE)
+        seen = 0
+        for probe in probes:
+            found = self._planned(run, probe)
+            seen += len(found)
+            if not all(ok for ok, _ in found):
+                return settle(found, evaluated=seen)
+        if not complete(run):
+            return awaiting(run, f"every probe {PROBE!r}", evaluated=seen)
+        if not seen:
+            return error(f"no probe {PROBE!r} states lr and planned_lr of a group: not measured")
+        groups = list(dict.fromkeys(group for probe in probes for group in _groups(probe)))
+        lacking = [group for group in groups if group not in _groups(probes[-1])]
+        if lacking:
+            return error(f"the last probe {PROBE!r} states no lr and planned_lr of group {lacking[0]!r}")
+        whole = [item for group in groups for item in (*self._reached(run, group), *_follows(run, group))]
+        return settle([*whole, *self._planned(run, probes[-1])], evaluated=seen + len(whole))
+
+    def _planned(self, run: Run, probe: Probe) -> list[Comparison]:
+        """Each group's rate beside the planned one, at one probe; relative to the configured rate, so that 0 is one."""
+        found = []
+        for group in _groups(probe):
+            rate, planned = probe.values[f"{group}/lr"], probe.values[f"{group}/planned_lr"]
+            scale = _configured(run, group) or abs(planned) or 1.0
+            said = (f"{group} used {rate:.4g}, the schedule wants {planned:.4g}, at step {probe.step:,}",)
+            what = f"relative difference of the learning rate of {group} from the planned one"
+            found.append(at_most(what, abs(rate - planned) / scale, self.tolerance, said))
+        return found
+
+    def _reached(self, run: Run, group: str) -> list[Comparison]:
+        """The highest rate of a group beside the configured one."""
+        configured = _configured(run, group)
+        if not configured:
+            return []
+        rates = [probe.values[f"{group}/lr"] for probe in run.probes(PROBE) if f"{group}/lr" in probe.values]
+        said = (f"{group}: highest rate {max(rates):.4g}, configured {configured:.4g}",)
+        what = f"highest learning rate of {group} over the configured one"
+        ratio = max(rates) / configured
+        return [at_least(what, ratio, REACHED, said), at_most(what, ratio, 1 + self.tolerance, said)]
+
+
+def _groups(probe: Probe) -> list[str]:
+    names = [name.removesuffix("/lr") for name in probe.values if name.endswith("/lr")]
+    return [name for name in names if f"{name}/planned_lr" in probe.values]
+
+
+def _configured(run: Run, group: str) -> float | None:
+    """The base rate that the configuration gives a group."""
+    table = run.config.get("optimizer")
+    own = table.get("group_lr") if isinstance(table, Mapping) else None
+    rates = [own.get(group) if isinstance(own, Mapping) else None]
+    rates += [run.config.get("muon_lr")] if group == "hidden" else []
+    for rate in (*rates, run.config.get("lr")):
+        if isinstance(rate, int | float) and not isinstance(rate, bool):
+            return float(rate)
+    return None
+
+
+def _follows(run: Run, group: str) -> list[Comparison]:
+    """Whether the group's measured updates move with its rate."""
+    keys = (f"{group}/lr", f"{group}/update_rms")
+    pairs = [tuple(p.values[key] for key in keys) for p in run.probes(PROBE) if all(key in p.values for key in keys)]
+    moved = [(rate, update) for rate, update in pairs if rate != 0.0]
+    if not moved:
+        return []
+    smallest = math.nan if any(math.isnan(update) for _, update in moved) else min(update for _, update in moved)
+    rates = [rate for rate, _ in moved]
+    said = [
+        f"{group}: updates {figure(moved[0][1])} at first and {figure(moved[-1][1])} at last, rates {rates[0]:.3g} "
+        f"and {rates[-1]:.3g}"
+    ]
+    if not smallest > 0:
+        return [above(f"smallest update of {group} at a rate that is not 0", smallest, 0.0, said)]
+    if len(moved) < PROBES or not max(rates) >= SPREAD * min(rates):
+        return []
+    return [at_least(f"slope of log update over log rate of {group}", _slope(moved), FOLLOWS, said)]
+
+
+def _slope(pairs: Sequence[tuple[float, ...]]) -> float:
+    """Least-squares slope of the logarithms."""
+    if any(not value > 0 for pair in pairs for value in pair):
+        return math.nan
+    x, y = ([math.log(pair[i]) for pair in pairs] for i in (0, 1))
+    mx, my = sum(x) / len(x), sum(y) / len(y)
+    square = sum((a - mx) ** 2 for a in x)
+    return sum((a - mx) * (b - my) for a, b in zip(x, y, strict=True)) / square if square > 0 else math.nan
+
+
+_CONFIG = {"lr": 1e-3, "muon_lr": 0.02, "schedule": "cosine"}
+_SHAPE = (0.25, 0.75, 1.0, 0.9, 0.6, 0.3, 0.1, 0.01)
+_FLAT = (1.0,) * 8
+
+
+def _run(
+    planned: Sequence[float] = _SHAPE,
+    used: Sequence[float] | None = None,
+    updates: Sequence[float] | None = None,
+    base: float = 0.02,
+    noise: Sequence[float] = (1.0, 0.7, 0.5, 0.45, 0.4, 0.35, 0.3, 0.3),
+) -> Run:
+    """Rates and updates as shares of the configured rate, by probe."""
+    used = used or planned
+    values = [
+        {
+            "hidden/lr": base * used[i],
+            "hidden/planned_lr": base * planned[i],
+            "hidden/update_rms": 0.1 * base * (updates or used)[i],
+            "embedding/lr": 1e-3 * used[i],
+            "embedding/planned_lr": 1e-3 * planned[i],
+            "embedding/update_rms": 1e-3 * (updates or used)[i] * noise[i],
+        }
+        for i in range(len(planned))
+    ]
+    return language.probed(PROBE, *values, config=_CONFIG)
+
+
+_CHECK = EffectiveLrMatchesConfig()
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, _run(noise=_FLAT)),
+    made.case("updates_of_adam_shrink", _CHECK, _run()),
+    made.case("constant_rate", _CHECK, _run(_FLAT)),
+    made.case("from_0_to_0", _CHECK, _run((0.0, 0.5, 1.0, 0.9, 0.6, 0.3, 0.1, 0.0))),
+)
+FAILS: Sequence[Case] = (
+    made.case("not_read_by_the_optimizer", _CHECK, _run(updates=_FLAT), ("slope of log update over log rate",)),
+    made.case("scheduler_never_stepped", _CHECK, _run(used=_FLAT), ("the schedule wants",)),
+    made.case("a_preset_wins", _CHECK, _run(base=1e-3), ("highest learning rate of hidden", "configured 0.02")),
+    made.case("no_update", _CHECK, _run(_FLAT, updates=(0.0,) * 8), ("smallest update",)),
+    made.case("nan", _CHECK, _run(_FLAT, updates=(math.nan,) * 8), ("NaN",)),
+)

@@ -1,0 +1,127 @@
+"""evaluated_weights_are_saved: the best checkpoint is that of the best epoch, with the weights it was chosen by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck import events as ev
+from lvmcheck.check import Case, Check, missing_metric
+from lvmcheck.checks import _cases as made
+from lvmcheck.checks import _language_cases as language
+from lvmcheck.checks._compare import Comparison, at_most, settle
+from lvmcheck.checks._epochs import awaiting, check_number, complete, not_at_end, not_finite, words
+from lvmcheck.finding import Outcome, error, figure
+from lvmcheck.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatedWeightsAreSaved(Check):
+    """The metric that chose the checkpoint `checkpoint`, that of its epoch, and that of the file loaded afresh agree.
+
+    The epoch named by the last checkpoint event of that name has the lowest `metric` of the run, and the evaluation
+    "reload" about that checkpoint repeats the metric of that epoch, to `tolerance` relative. reload_agrees asks whether
+    a file repeats what was written into it; this asks whether what was written is what was validated.
+
+    Why:
+    Averaged weights that are validated and raw weights that are saved make two models: the one that was chosen and the
+    one that is used. The ancestors validated an EMA of the weights from December on and stored the raw ones; before
+    that their validation loss was a constant, and the best checkpoint stayed that of epoch 1.
+
+    Usual causes:
+    - An EMA (or SWA) is validated and not saved.
+    - The checkpoint is written before the last step or after the next one.
+    - The best epoch is chosen by another metric, by a constant, or by its maximum where the minimum is wanted.
+
+    Fix:
+    Save the state that was validated, in the same function that validates it. If both are wanted, save both by name.
+
+    Healthy runs that must pass:
+    Rounding in the last digits; a last epoch that is worse than the best.
+
+    Source:
+    facts B5 and C 67 of the ancestors (EMA .999 used for validation, raw weights stored).
+    """
+
+    metric: str = "val_loss"
+    checkpoint: str = "best"
+    tolerance: float = 1e-5
+
+    def __post_init__(self) -> None:
+        check_number("tolerance", self.tolerance, 0.0, 1.0)
+        if not self.checkpoint:
+            raise ValueError("checkpoint: expected a name, got an empty string")
+
+    def detail(self) -> str:
+        return "" if self.checkpoint == "best" else self.checkpoint
+
+    def judge(self, run: Run) -> Outcome:
+        absent = missing_metric(run, self.metric)
+        if absent is not None:
+            return absent
+        if not run.finished or not complete(run):  # the files are loaded afresh after the last epoch
+            return awaiting(run, "the checkpoints to be loaded afresh")
+        series = run.series(self.metric)
+        broken = not_finite(series) or not_at_end(run, series)
+        if broken is not None:
+            return broken
+        saved = [event for event in run.of(ev.Checkpoint) if event.name == self.checkpoint]
+        if not saved:
+            return error(f"no checkpoint {self.checkpoint!r} was published")
+        value = series.at(saved[-1].epoch)
+        again = self._reloaded(run)
+        if value is None or again is None:
+            place = f"at epoch {saved[-1].epoch}" if value is None else "by an evaluation 'reload' about it"
+            return error(f"{self.metric} of the checkpoint {self.checkpoint!r} is not recorded {place}")
+        return settle(self._compare(saved[-1], value, again, float(series.values.min())))
+
+    def _reloaded(self, run: Run) -> float | None:
+        """The metric of the file loaded afresh; one that does not say which file it is about is not it."""
+        about = [
+            event.metrics[self.metric]
+            for event in run.of(ev.Evaluation)
+            if event.name == "reload" and self.metric in event.metrics and self.checkpoint in event.about.split(",")[0]
+        ]
+        return about[-1] if about else None
+
+    def _compare(self, saved: ev.Checkpoint, value: float, again: float, lowest: float) -> list[Comparison]:
+        scale = max(abs(value), 1e-12)
+        name = words(self.metric)
+        said = (
+            f"{name} {value:.8g} when it was validated at epoch {saved.epoch}, {again:.8g} from the saved file; lowest "
+            f"of the run {figure(lowest)}",
+        )
+        what = f"relative difference of {name} of the saved weights from that of the validated ones"
+        found = [at_most(what, abs(again - value) / scale, self.tolerance, said)]
+        if self.checkpoint == "best":
+            what = f"{name} of the epoch that was kept as best above the lowest"
+            found.append(at_most(what, (value - lowest) / scale, self.tolerance, said))
+        return found
+
+
+def _run(losses: Sequence[float], best: int, again: float) -> Run:
+    """Validation losses by epoch, the epoch of the best checkpoint, and what its file gives when loaded."""
+    run = language.epochs(*([] for _ in losses), metrics={"val_loss": losses})
+    return run.extended(
+        [
+            ev.Checkpoint(name="best", path="best", epoch=best, step=100 * best),
+            ev.Checkpoint(name="last", path="last", epoch=len(losses), step=100 * len(losses)),
+            ev.Evaluation(name="reload", metrics={"val_loss": again}, about="checkpoint best, loaded afresh"),
+            ev.Evaluation(name="reload", metrics={"val_loss": losses[-1]}, about="checkpoint last, loaded afresh"),
+        ]
+    )
+
+
+_CHECK = EvaluatedWeightsAreSaved()
+_LOSSES = (2.1, 1.4, 1.2, 1.25)
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, _run(_LOSSES, 3, 1.2)),
+    made.case("rounding", _CHECK, _run(_LOSSES, 3, 1.2000003)),
+    made.case("the_last_one", EvaluatedWeightsAreSaved(checkpoint="last"), _run(_LOSSES, 3, 1.2)),
+)
+FAILS: Sequence[Case] = (
+    made.case("ema_validated_raw_saved", _CHECK, _run(_LOSSES, 3, 1.31), ("1.31 from the saved file",)),
+    made.case("best_stuck_at_epoch_1", _CHECK, _run(_LOSSES, 1, 2.1), ("validated at epoch 1", "of the run 1.2")),
+    made.case("nan", _CHECK, _run(_LOSSES, 3, math.nan), ("NaN",)),
+)
