@@ -42,7 +42,8 @@ def read_set(folder: Path, name: str) -> list[Record]:
     path = next((folder / f"{name}{suffix}" for suffix in SUFFIXES if f"{name}{suffix}" in names), None)
     if path is None:
         held = ", ".join(_stem(found) for found in names if found.endswith(SUFFIXES)) or "no data set"
-        problem = f"data set {name!r} is missing: no {name}{' or '.join(('', *SUFFIXES))} here; the folder holds {held}"
+        files = ", ".join(f"{name}{suffix}" for suffix in SUFFIXES)
+        problem = f"data set {name!r} is missing: none of {files} is here; the folder holds {held}"
         raise InputError(folder, problem, key="run.data.sets", fix="Add the file, or name the sets that you have.")
     return gather(((name, number, row) for number, row in rows(path)), path)
 
