@@ -34,7 +34,7 @@ class Halting:
     def ponder(self) -> Tensor:
         """Expected number of steps [B, T], in 1..S."""
         number = torch.arange(1, len(self.weight) + 1, dtype=self.weight.dtype, device=self.weight.device)
-        return torch.einsum("s,sbt->bt", number, self.weight)
+        return (number.view(-1, 1, 1) * self.weight).sum(dim=0)
 
     def steps(self, threshold: float) -> Tensor:
         """[B, T] int64 in 1..S: the first step where the probability of having halted reaches ``threshold``."""

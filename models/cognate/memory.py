@@ -25,7 +25,7 @@ from models.cognate.specialisation import Specialisation
 from models.cognate.state import MemoryState
 
 WIDTH = 0.1  # of surprise, from a write strength of one half to 0.73
-_TINY = 1e-12
+_TINY = 1e-18  # its square is still normal in float32
 
 
 @dataclass(frozen=True)

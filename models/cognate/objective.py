@@ -74,7 +74,8 @@ def language_terms(
 def token_losses(model: Cognate, output: CognateOutput, targets: Tensor) -> Tensor:
     """Cross-entropy of the final logits [B, T] in nats; 0 where nothing is scored."""
     scored = _scored(output, targets)
-    losses = cross_entropy(model, output.hidden.flatten(0, 1)[scored], targets.flatten()[scored])
+    with torch.set_grad_enabled(output.differentiable):
+        losses = cross_entropy(model, output.hidden.flatten(0, 1)[scored], targets.flatten()[scored])
     return losses.new_zeros(targets.numel()).index_copy(0, scored, losses).view_as(targets)
 
 

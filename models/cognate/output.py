@@ -49,7 +49,13 @@ class CognateOutput:
         """[B, T, V]: after halting. Made when first asked for, with the weights as they are then: training losses need
         those of scored positions only, and at a vocabulary of 50,000 the head is most of the work.
         """
-        return self.model.head(self.hidden)
+        with torch.set_grad_enabled(self.differentiable):
+            return self.model.head(self.hidden)
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether what is made of it needs a gradient: not when the call was made without."""
+        return torch.is_grad_enabled() and self.hidden.requires_grad
 
 
 def expected(hidden: tuple[Tensor, ...], weight: Tensor) -> Tensor:
