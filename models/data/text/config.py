@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field
 
 from lvmcheck.errors import InputError, nearest
+from models.trainers.schema import checked
 
 GENERATED = ("arithmetic", "recall", "code")
 QA = ("gsm8k", "svamp", "mbpp", "arc_easy", "arc_challenge", "hellaswag")
@@ -71,9 +71,9 @@ def parse_text_config(config: Mapping[str, object], *, where: str | Path = "suit
             read; ``key`` is "run.data.<key>".
     """
     try:
-        parsed = TextConfig.model_validate(dict(config))
-    except ValidationError as error:
-        raise _plain(error.errors(include_url=False)[0], where) from None
+        parsed = checked(TextConfig, config, str(where))
+    except InputError as error:
+        raise _error(where, str(error.key), error.problem, error.fix) from None
     read = _ONLY[parsed.source]
     for key in parsed.model_fields_set:
         owners = [source for source, keys in _ONLY.items() if key in keys]
@@ -126,18 +126,6 @@ def _check_sets(parsed: TextConfig, where: str | Path) -> None:
             raise _error(where, "sets", f"unknown set {name!r} for source {parsed.source!r}", nearest(name, known))
         if parsed.sets.count(name) > 1:
             raise _error(where, "sets", f"set {name!r} is named twice", None)
-
-
-def _plain(error: ErrorDetails, where: str | Path) -> InputError:
-    """Pydantic's first error in our words."""
-    key, got, kind = str(error["loc"][0]), error["input"], error["type"]
-    if kind == "extra_forbidden":
-        return _error(where, key, "no such key", nearest(key, TextConfig.model_fields))
-    if kind == "literal_error":
-        annotation = TextConfig.model_fields[key].annotation
-        return _error(where, key, f"unknown {key} {got!r}", nearest(str(got), annotation.__args__))  # type: ignore[union-attr]
-    words = error["msg"].removeprefix("Input should be ")
-    return _error(where, key, f"expected {words}, got {got!r:.60}", None)
 
 
 def _error(where: str | Path, key: str, problem: str, fix: str | None) -> InputError:
