@@ -12,6 +12,8 @@ from lvmcheck.run import Run, run_from
 
 CONTRASTIVE = ("info_nce", "info")
 REGRESSION = ("mse",)
+SMALL = 0.1
+"""Weight of a regression term, as a share of InfoNCE's, up to which it does not decide (its value is smaller still)."""
 LOST = 0.8
 """Share of the targets' cosine with their mean direction below which predictions have lost it."""
 
@@ -23,15 +25,18 @@ class InfonceRemovesMean(Cause):
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         terms = active_terms(evidence.run)
-        # Beside a regression term the question is which of both wins: dominant_term.
-        if not any(name in terms for name in CONTRASTIVE) or any(name in terms for name in REGRESSION):
+        contrastive = max((abs(terms[name]) for name in CONTRASTIVE if name in terms), default=0.0)
+        regression = max((abs(terms[name]) for name in REGRESSION if name in terms), default=0.0)
+        # Beside a regression term that counts the question is which of both wins: dominant_term.
+        if not contrastive or regression > SMALL * contrastive:
             return None
         said = [*_direction(evidence), *_below(evidence)]
         if not said:
             return None
         return Diagnosis(
             name=self.name(),
-            sentence="InfoNCE is the only main loss (mse weight 0), and it removes the common mean direction",
+            sentence=f"InfoNCE is the only main loss (mse weight {regression:g}), and it removes the common mean "
+            "direction",
             evidence=tuple(said),
             ruled_out=evidence.ruled_out(
                 {
@@ -85,6 +90,11 @@ FAILS: Sequence[CauseCase] = (
         name="infonce_alone",
         run=_run({"info_nce": 1.0}, 0.30, 0.11),
         says=("InfoNCE is the only main loss", "mean direction 0.110", "below a constant prediction"),
+    ),
+    CauseCase(
+        name="mse_of_a_twentieth",
+        run=_run({"info_nce": 1.0, "mse": 0.05}, 0.4051, 0.12),
+        says=("mse weight 0.05", "below a constant prediction (0.480)"),
     ),
     CauseCase(
         name="october_16_history",
