@@ -18,7 +18,7 @@ HOME = "models.data.gates.path"
 
 
 def gates(*, expected: int | None = None) -> list[Check]:
-    """Every gate with its defaults; ``expected`` is the number of articles, where it is known.
+    """Every gate of vectors with its defaults; ``expected`` is the number of articles, where it is known.
 
     Raises:
         InputError: an impossible number of articles.
@@ -26,7 +26,7 @@ def gates(*, expected: int | None = None) -> list[Check]:
     found: list[Check] = []
     for name in check_names():
         kind = load_check(name)
-        if issubclass(kind, Gate):
+        if issubclass(kind, Gate) and kind.data == "vectors":
             keys: dict[str, Any] = {"expected": expected} if name == "groups" and expected is not None else {}
             try:
                 found.append(kind(**keys))

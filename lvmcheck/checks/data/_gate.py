@@ -53,6 +53,8 @@ class Gate(Check):
     """A check of the data, decided before the first step. Subclasses say what they judge in :meth:`gate`."""
 
     metric_fields: ClassVar[tuple[str, ...]] = ()
+    data: ClassVar[str] = "vectors"
+    """What it judges: vectors are what ``lvmcheck gate`` measures."""
     optional: ClassVar[str] = ""
     """What must be given besides the data; its reason for not being there is the fact ``gate.<optional>.skipped``."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from lvmcheck.check import Case
 from lvmcheck.checks import _cases as made
@@ -41,6 +42,8 @@ class ValDisjointFromTrain(Gate):
     Source:
     facts B5 and C 47 of the ancestors (train_phase1.py, train_phase1_cached.py).
     """
+
+    data: ClassVar[str] = "records"
 
     max_overlap: float = 0.0
 
