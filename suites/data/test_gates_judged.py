@@ -218,3 +218,9 @@ def test_ids_that_mean_nothing_are_a_null_group(sound: Path, tmp_path: Path) -> 
         run, verdicts = gate_data({"path": str(tmp_path)})
         assert verdict_of(verdicts, "groups").status is Status.FAILED
         assert run.facts["gate.data.null_rows"] == int((article % 2 == 0).sum())
+
+
+def test_data_without_an_ood_set_are_no_case_for_its_gate() -> None:
+    outcome = judge(load_check("ood_same_space")(), run_of(open_data(SIZE | {"ood_sequences": 0}, seed=0).facts()))
+    assert outcome.status is Status.NOT_APPLICABLE
+    assert "--lvm-ood" in (outcome.reason or "")
