@@ -17,17 +17,17 @@ from models.trainers.progress import Progress
 REFERENCE = ("distinct_1", "distinct_2", "entropy", "top_token_share", "identical_share")
 
 
-def generations(learner: Learner, model: nn.Module, progress: Progress, rec: Recorder) -> tuple[int, int]:
+def generations(learner: Learner, model: nn.Module, progress: Progress, rec: Recorder) -> tuple[float | None, int]:
     """Answers the run's questions greedily and sampled, and reports samples and variety.
 
     Returns:
-        How many greedy answers are right, and of how many questions.
+        Share of greedy answers that are right, and of how many questions; None where there are none.
     """
     rule, data = learner.cfg.generation, learner.data
     asked = [each for each in data.questions(rule.questions) if fits(learner, each.prompt)]
     seeds = [each for each in SEED_PROMPTS if fits(learner, each.prompt)]
     if not asked:
-        return 0, 0
+        return None, 0
     values: dict[str, float] = {}
     right = 0
     for mode, temperature in (("greedy", 0.0), ("sampled", rule.temperature)):
@@ -43,7 +43,7 @@ def generations(learner: Learner, model: nn.Module, progress: Progress, rec: Rec
     reference = of_answers([data.tokenizer.encode(f" {each.answer}") for each in asked], asked)
     values |= {f"reference/{name}": reference[name] for name in REFERENCE if name in reference}
     rec.probe("generations", values)
-    return right, len(asked)
+    return right / len(asked), len(asked)
 
 
 def answer(

@@ -80,7 +80,10 @@ def measure(learner: Learner, progress: Progress, rec: Recorder) -> dict[str, fl
     with learner.validated() as model:
         val = score(learner, model, learner.data.validation(learner.cfg.eval_batch_size))
         rec.probe("halting", halting(val))
-        right, asked = generations(learner, model, progress, rec)
+        if math.isfinite(val.loss):
+            matched, asked = generations(learner, model, progress, rec)
+        else:
+            matched, asked = math.nan, 0  # nothing can be generated from such weights
     trained = progress.sums.means()
     return {
         **trained,
@@ -88,7 +91,7 @@ def measure(learner: Learner, progress: Progress, rec: Recorder) -> dict[str, fl
         "val_loss": val.loss,
         "val_perplexity": math.exp(val.loss) if val.loss < 700 else math.inf,
         "val_bits_per_byte": bits_per_byte(learner, val.loss),
-        **({"exact_match": right / asked} if asked else {}),
+        **({} if matched is None else {"exact_match": matched}),
         "exact_match_questions": float(asked),
         "halting_mean": float(val.steps.mean()),
         "halting_variance": float(val.steps.var()),
