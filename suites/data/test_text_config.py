@@ -59,6 +59,10 @@ def test_input_files_are_what_decides_the_data(tmp_path: Path) -> None:
     assert [path.name for path in text_inputs({"source": "jsonl", "path": folder})] == ["gsm8k.jsonl.gz", "svamp.jsonl"]
     missing = tmp_path / "own.jsonl"
     assert text_inputs({"source": "jsonl", "path": str(missing)}) == [missing]
+    absent = text_inputs({"source": "qa", "path": folder, "sets": ["mbpp", "svamp"]})
+    assert [path.name for path in absent] == ["mbpp.jsonl", "svamp.jsonl"]
+    for name in ("vocab.json", "merges.txt"):
+        (tmp_path / name).touch()
     gpt2 = text_inputs({"tokenizer": folder})
     assert [path.name for path in gpt2] == ["merges.txt", "vocab.json"]
     assert text_inputs({"tokenizer": str(missing)}) == [missing]

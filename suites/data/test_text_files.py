@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -196,3 +198,30 @@ def test_the_hub_needs_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
     said = "data set 'gsm8k': source 'hub' needs the library datasets, which is not installed. Run pip install"
     with pytest.raises(InputError, match=said):
         open_text({"source": "hub"}, seed=0)
+
+
+HUB_CODE = """
+import os
+from models.data.text import hub
+from models.data.text.sources import read_sets
+from models.data.text.config import parse_text_config
+hub.HUB["gsm8k"] = (os.getcwd(), None, ("train", "test"))
+records = read_sets(parse_text_config({"source": "hub", "sets": ["gsm8k"]}))
+print(*(f"{each.split} {each.answer}" for each in records), sep="\\n")
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("datasets") is None, reason='needs pip install "lvmcheck[hf]"')
+def test_the_hubs_library_gives_records_with_their_split(tmp_path: Path) -> None:
+    """The real library on a local repository: files of both splits, as it would have fetched them."""
+    jsonl(tmp_path / "train.jsonl", [{"question": row["question"], "answer": row["answer"]} for row in ROWS])
+    jsonl(tmp_path / "test.jsonl", [{"question": row["question"], "answer": row["answer"]} for row in HELD])
+    env = {
+        **os.environ,
+        "HF_HUB_OFFLINE": "1",
+        "HF_HOME": str(tmp_path / "home"),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    ran = subprocess.run([sys.executable, "-c", HUB_CODE], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines() == [f"{row['split']} {row['answer']}" for row in ROWS + HELD]

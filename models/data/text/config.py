@@ -9,12 +9,14 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from lvmcheck.errors import InputError, nearest
+from models.data.readers.kind import folder_names, is_folder
 from models.trainers.schema import checked
 
 GENERATED = ("arithmetic", "recall", "code")
 QA = ("gsm8k", "svamp", "mbpp", "arc_easy", "arc_challenge", "hellaswag")
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
 OPERATORS = "+-*"
+TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt")
 DEFAULT_VOCABULARY = 512
 _ONLY = {
     "generated": ("records", "digits", "operations", "operators", "facts"),
@@ -104,14 +106,25 @@ def text_inputs(config: Mapping[str, object], *, where: str | Path = "suite") ->
     found: set[Path] = set()
     if parsed.path:
         place = Path(parsed.path)
-        names = parsed.sets or QA
-        qa = {place / f"{name}{suffix}" for name in names for suffix in SUFFIXES}
-        inside = {item for item in place.iterdir() if item.name.endswith(SUFFIXES)} if place.is_dir() else {place}
-        found |= qa & inside or inside if parsed.source == "qa" else inside
+        inside = {place / name for name in _data_files(place)} if is_folder(place) else {place}
+        if parsed.source == "qa":
+            found |= {file for name in parsed.sets or QA for file in _files_of(place, name, inside)}
+        else:
+            found |= inside
     if parsed.tokenizer not in ("bpe", "bytes"):
         place = Path(parsed.tokenizer)
-        found |= {place / "vocab.json", place / "merges.txt"} if place.is_dir() else {place}
+        names = [name for name in TOKENIZER_FILES if is_folder(place) and name in folder_names(place)]
+        found |= {place / name for name in names} or {place}
     return sorted(found)
+
+
+def _data_files(folder: Path) -> list[str]:
+    return [name for name in folder_names(folder) if name.endswith(SUFFIXES)]
+
+
+def _files_of(folder: Path, name: str, inside: set[Path]) -> set[Path]:
+    """The files that may hold the set, or the first name under which it would be looked for."""
+    return {folder / f"{name}{suffix}" for suffix in SUFFIXES} & inside or {folder / f"{name}{SUFFIXES[0]}"}
 
 
 def known_sets(source: str) -> tuple[str, ...]:
