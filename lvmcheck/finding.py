@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 
 class Status(StrEnum):
@@ -83,6 +84,11 @@ def outcome_json(outcome: Outcome) -> dict[str, object]:
         "evaluated": outcome.evaluated,
         "abort": outcome.abort,
     }
+
+
+def plain(value: Any) -> Any:
+    """A number of numpy as Python's own: other processes (xdist) are sent nothing else."""
+    return value.item() if hasattr(value, "item") else value
 
 
 def passed(finding: Finding, *, evaluated: int = 1) -> Outcome:

@@ -62,7 +62,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "run" in metafunc.fixturenames and (metafunc.definition.path.parent / "suite.toml").is_file():
-        from lvmcheck.pytest_session import asks_ours, parametrize_run
+        from lvmcheck.pytest_fixture import asks_ours, parametrize_run
 
         if asks_ours(metafunc.definition):
             parametrize_run(metafunc)
@@ -71,7 +71,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def run(request: pytest.FixtureRequest) -> Any:
     """The finished run of the suite file beside the test, once per seed (an :class:`lvmcheck.Run`)."""
-    from lvmcheck.pytest_session import finished_run
+    from lvmcheck.pytest_fixture import finished_run
 
     return finished_run(request)
 

@@ -16,13 +16,14 @@ from lvmcheck.launch.device import check_device, guess_device
 from lvmcheck.launch.launcher import Launcher
 from lvmcheck.launch.plan import Settings
 from lvmcheck.plugin import INI, OPTIONS, SESSION
+from lvmcheck.pytest_across import AcrossItem, settled_by
+from lvmcheck.pytest_fixture import asks_run
 from lvmcheck.pytest_reference import reason, write_references
-from lvmcheck.suite import Suite, load_suite
+from lvmcheck.suite import Suite, find_trainer, load_suite
 
 if TYPE_CHECKING:
     from lvmcheck.launch.trial import Trial
     from lvmcheck.report.live import Teller
-    from lvmcheck.run import Run
 
 
 def option(config: pytest.Config, flag: str) -> Any:
@@ -124,7 +125,7 @@ class LvmSession:
         data = option(self.config, "--lvm-data")
         about_data = [flag for flag in ("--lvm-data-name", "--lvm-ood") if option(self.config, flag)]
         if data is not None:
-            changes["data"] = self._data(str(data), suite)
+            changes |= self._data(str(data), suite)
         if about_data and "path" not in changes.get("data", {}):  # type: ignore[operator]
             raise InputError(about_data[0], "expected --lvm-data PATH beside it", fix="It says more about that path.")
         seeds = option(self.config, "--lvm-seeds")
@@ -133,7 +134,15 @@ class LvmSession:
         return changes
 
     def _data(self, path: str, suite: Suite) -> dict[str, object]:
+        """What changes in [run] for the person's own data; a trainer's schema may say so itself, with ``data_at``."""
         own = suite.config.get("data")
+        data_at = getattr(find_trainer(suite.trainer).schema(), "data_at", None)
+        if data_at is not None:
+            place = (self.config.invocation_params.dir / path).resolve()
+            return dict(data_at(place, own if isinstance(own, dict) else {}))
+        return {"data": self._vectors(path, own)}
+
+    def _vectors(self, path: str, own: object) -> dict[str, object]:
         kept = {key: value for key, value in own.items() if key == "context"} if isinstance(own, dict) else {}
         base = self.config.invocation_params.dir
         if path == "text" and not (base / path).exists():
@@ -156,7 +165,10 @@ class LvmSession:
         first = {item.group: n for n, item in reversed(list(enumerate(ours)))}
         for place, item in zip(places, sorted(ours, key=lambda it: (first[it.group], it.due)), strict=True):
             items[place] = item
-        items.sort(key=lambda item: isinstance(item, CheckItem) or asks_run(item) is not None)  # a stable sort
+        # A stable sort: what all seeds answer together comes when their own checks are through.
+        items.sort(
+            key=lambda item: 2 * isinstance(item, AcrossItem) or isinstance(item, CheckItem) or bool(asks_run(item))
+        )
 
     def begin(self, option: Any) -> None:
         """Start training now, as far as places allow, if this session is to run everything it collected."""
@@ -174,6 +186,8 @@ class LvmSession:
             if isinstance(item, CheckItem):
                 whole = self.update is not None  # a reference is made of finished runs
                 item.trial = self.launcher.want(item.suite, item.seed, [item.entry], whole=whole)
+            elif isinstance(item, AcrossItem):
+                item.trials = [self.launcher.want(item.suite, seed, [item.entry]) for seed in item.suite.seeds]
             elif (asked := asks_run(item)) is not None:
                 self.launcher.want(self.suite(asked[0]), asked[1], whole=True)
 
@@ -183,9 +197,30 @@ class LvmSession:
 
         if isinstance(item, CheckItem):
             if item.trial is not None:
-                self._wait(item.trial, item.entry.node)
+                item.unneeded = self._unneeded(item.trial)
+                if item.unneeded is None:
+                    self._wait(item.trial, item.entry.node)
+        elif isinstance(item, AcrossItem):
+            for trial in item.trials:
+                if self._unneeded(trial) is not None:
+                    break
+                self._wait(trial, item.entry.node)
         elif item.get_closest_marker("skip") is None and (asked := asks_run(item)):
             self._wait(self.launcher.want(self.suite(asked[0]), asked[1], whole=True), None)
+
+    def _unneeded(self, trial: Trial) -> str | None:
+        """Why a seed of a sequential suite is not trained: those before it have decided the answer."""
+        if not trial.plan.suite.sequential:
+            return None
+        earlier = self.launcher.siblings(trial)
+        earlier = earlier[: earlier.index(trial)]
+        for other in earlier:
+            if (settled := settled_by(trial.plan.suite, earlier[: earlier.index(other)])) is not None:
+                return settled
+            for entry in other.entries:
+                if entry.across is not None:
+                    self._wait(other, entry.node)
+        return settled_by(trial.plan.suite, earlier)
 
     def _wait(self, trial: Trial, node: str | None) -> None:
         if self._teller is None:
@@ -242,46 +277,3 @@ def parse_seeds(text: str) -> list[int]:
     if len(seeds) != len(parts) or len(set(seeds)) != len(seeds):
         raise InputError("--lvm-seeds", f"expected distinct integers such as 0,1,2, got {text!r}")
     return seeds
-
-
-# -- the `run` fixture -------------------------------------------------------------------------------------------------
-def parametrize_run(metafunc: pytest.Metafunc) -> None:
-    """One test per seed of the suite file beside it."""
-    path = metafunc.definition.path.parent / "suite.toml"
-    try:
-        suite = LvmSession.of(metafunc.config).suite(path)
-    except InputError as problem:
-        raise pytest.Collector.CollectError(str(problem)) from None
-    metafunc.parametrize("run", suite.seeds, indirect=True, ids=[f"seed{seed}" for seed in suite.seeds])
-
-
-def asks_ours(item: pytest.Item) -> bool:
-    """Whether ``run`` is our fixture for this test, neither a fixture nor a parameter of its author."""
-    for mark in item.iter_markers("parametrize"):
-        names = mark.args[0] if mark.args else mark.kwargs.get("argnames", "")
-        if "run" in (names.replace(",", " ").split() if isinstance(names, str) else names):
-            return False
-    known = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {}).get("run", ())
-    return bool(known) and getattr(known[-1].func, "__module__", "") == "lvmcheck.plugin"
-
-
-def asks_run(item: pytest.Item) -> tuple[Path, int] | None:
-    """Suite file and seed of a Python test that uses the ``run`` fixture."""
-    callspec = getattr(item, "callspec", None)
-    path = item.path.parent / "suite.toml"
-    if callspec is None or "run" not in callspec.params or not asks_ours(item):
-        return None
-    seed = callspec.params["run"]
-    return (path, seed) if isinstance(seed, int) and path.is_file() else None
-
-
-def finished_run(request: pytest.FixtureRequest) -> Run:
-    """The run beside a test, waited for before the test began."""
-    if not hasattr(request, "param"):
-        pytest.fail("the 'run' fixture needs a suite.toml beside the test", pytrace=False)
-    session = LvmSession.of(request.config)
-    path = request.node.path.parent / "suite.toml"
-    trial = session.launcher.want(session.suite(path), request.param, whole=True)
-    if not trial.run.finished:
-        pytest.fail(f"{trial.plan.title}: {trial.run.stopped_where()}", pytrace=False)
-    return trial.run

@@ -10,21 +10,14 @@ from typing import Any
 import pytest
 
 from lvmcheck.errors import InputError
-from lvmcheck.finding import Outcome, Status, outcome_json
+from lvmcheck.finding import Outcome, Status, not_applicable, outcome_json, plain
 from lvmcheck.launch.plan import as_expected
 from lvmcheck.launch.trial import Trial
+from lvmcheck.pytest_across import SEEDS, AcrossNode
 from lvmcheck.pytest_reference import JUDGE
 from lvmcheck.pytest_session import LvmSession
-from lvmcheck.report.failure import FailureText, failure_text, found_words
+from lvmcheck.report.failure import CheckFailed, failure_text, found_words
 from lvmcheck.suite import CheckEntry, Suite
-
-
-class CheckFailed(Exception):  # noqa: N818 - named for what the person reads
-    """A check that failed or could not be judged; carries the whole message."""
-
-    def __init__(self, text: FailureText) -> None:
-        super().__init__(text.headline)
-        self.text = text
 
 
 class Word(str):
@@ -47,13 +40,14 @@ class SuiteFile(pytest.File):
             suite = LvmSession.of(self.config).suite(self.path)
         except InputError as problem:
             raise self.CollectError(str(problem)) from None
+        if any(entry.across is None for entry in suite.checks):
+            yield from self._seeds(suite)
+        if any(entry.across is not None for entry in suite.checks):
+            yield AcrossNode.from_parent(self, name=SEEDS, suite=suite)
+
+    def _seeds(self, suite: Suite) -> Iterator[pytest.Collector]:
         for seed in suite.seeds:
             yield SeedNode.from_parent(self, name=f"seed{seed}", suite=suite, seed=seed)
-
-
-def plain(value: Any) -> Any:
-    """A number of numpy as Python's own: other processes (xdist) are sent nothing else."""
-    return value.item() if hasattr(value, "item") else value
 
 
 class SeedNode(pytest.Collector):
@@ -66,6 +60,8 @@ class SeedNode(pytest.Collector):
 
     def collect(self) -> Iterator[pytest.Item]:
         for entry in self.suite.checks:
+            if entry.across is not None:
+                continue
             # From text, as pytest reads it back from its cache (--lf): a name in brackets would be another identity.
             nodeid = f"{self.nodeid}::{entry.node}"
             yield CheckItem.from_parent(
@@ -82,12 +78,14 @@ class CheckItem(pytest.Item):
         self.seed = seed
         self.entry = entry
         self.trial: Trial | None = None
+        self.unneeded: str | None = None  # why this seed is not trained, in a sequential suite
         epochs = suite.config.get("epochs")
         self.due = entry.check.due(epochs if isinstance(epochs, int) else 1)
         self.extra_keyword_matches.add(Word(f"epoch_{self.due}"))
         self.add_marker(pytest.mark.lvm(seed=seed))
         if self.config.pluginmanager.hasplugin("xdist"):
-            self.add_marker(pytest.mark.xdist_group(f"{suite.name}-seed{seed}"))
+            group = suite.name if suite.sequential else f"{suite.name}-seed{seed}"
+            self.add_marker(pytest.mark.xdist_group(group))
 
     @property
     def group(self) -> tuple[str, int]:
@@ -96,6 +94,9 @@ class CheckItem(pytest.Item):
     def runtest(self) -> None:
         trial = self.trial
         assert trial is not None
+        if self.unneeded is not None:
+            self._report(not_applicable(self.unneeded), trial)
+            pytest.skip(self.unneeded)
         outcome = trial.outcomes[self.entry.node]
         if self.entry.use == JUDGE and LvmSession.of(self.config).update is not None:
             pytest.skip("its reference is being written")

@@ -83,7 +83,8 @@ class Launcher:
     def _activate(self, trial: Trial) -> None:
         """Start the trial and, as slots allow, the other seeds of its suite."""
         with self._guard:
-            for sibling in [trial] if self.settings.inprocess else self.siblings(trial):
+            alone = self.settings.inprocess or trial.plan.suite.sequential
+            for sibling in [trial] if alone else self.siblings(trial):
                 if sibling not in self._active:
                     # Schemas are the user's code and may not be safe in threads: ask them here. What is wrong with
                     # the input is found again, and kept, when the trial is looked at.
@@ -97,7 +98,8 @@ class Launcher:
     def activate_all(self) -> None:
         """Start every trial that was asked for, in order, as slots allow."""
         for trial in self.trials.values():
-            self._activate(trial)
+            if not trial.plan.suite.sequential or trial is self.siblings(trial)[0]:
+                self._activate(trial)
 
     def _loop(self) -> None:
         try:

@@ -40,6 +40,14 @@ class FailureText(TerminalRepr):
         return "\n".join([self.headline, *self.lines])
 
 
+class CheckFailed(Exception):  # noqa: N818 - named for what the person reads
+    """A check that failed or could not be judged; carries the whole message."""
+
+    def __init__(self, text: FailureText) -> None:
+        super().__init__(text.headline)
+        self.text = text
+
+
 def wrapped(line: str, tw: TerminalWriter) -> list[str]:
     """The line cut between words where a person's terminal ends; elsewhere it stays whole, for those who search."""
     if not tw.hasmarkup or len(line) <= tw.fullwidth:

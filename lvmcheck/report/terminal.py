@@ -67,18 +67,27 @@ def reports(reporter: Any) -> Iterable[Any]:
 
 def table(bodies: list[dict[str, Any]]) -> list[str]:
     """Rows of equal width, in the order of the suite file."""
-    seeds = sorted({body["seed"] for body in bodies})
+    seeds = sorted({body["seed"] for body in bodies}, key=by_seed)
     checks = list(dict.fromkeys(body["check"] for body in sorted(bodies, key=lambda b: b["line"])))
     cells = {(body["check"], body["seed"]): cell(body) for body in bodies}
     name_width = max(len(check) for check in checks)
     widths = {seed: max(len(cells.get((check, seed), "")) for check in checks) for seed in seeds}
-    widths = {seed: max(width, len(f"seed{seed}")) for seed, width in widths.items()}
-    lines = ["  ".join(["check".ljust(name_width), *(f"seed{seed}".ljust(widths[seed]) for seed in seeds), "wanted"])]
+    widths = {seed: max(width, len(column(seed))) for seed, width in widths.items()}
+    lines = ["  ".join(["check".ljust(name_width), *(column(seed).ljust(widths[seed]) for seed in seeds), "wanted"])]
     for check in checks:
         wanted = next((body["wanted"] for body in bodies if body["check"] == check and body["wanted"]), "")
         row = [check.ljust(name_width), *(cells.get((check, seed), "").ljust(widths[seed]) for seed in seeds), wanted]
         lines.append("  ".join(row).rstrip())
     return lines
+
+
+def by_seed(seed: int | str) -> tuple[bool, int]:
+    """Seeds in order, then what all of them answer together."""
+    return (True, 0) if isinstance(seed, str) else (False, seed)
+
+
+def column(seed: int | str) -> str:
+    return seed if isinstance(seed, str) else f"seed{seed}"
 
 
 def cell(body: dict[str, Any]) -> str:
@@ -101,8 +110,8 @@ def short_text(measured: str | None) -> str:
 def told(bodies: list[dict[str, Any]]) -> list[str]:
     """Distances from baselines and optimum, which a pass alone does not say; the last sentence of the evidence."""
     return [
-        f"seed{body['seed']}  {body['what']} {body['evidence'][-1]}"
-        for body in sorted(bodies, key=lambda body: body["seed"])
+        f"{column(body['seed'])}  {body['what']} {body['evidence'][-1]}"
+        for body in sorted(bodies, key=lambda body: by_seed(body["seed"]))
         if body["told"] and body["evidence"]
     ]
 
@@ -111,7 +120,7 @@ def unreached(bodies: list[dict[str, Any]]) -> list[str]:
     """``seed0  9 checks not reached: run stopped at epoch 1 of 20 by ...``: why, once per seed."""
     reasons = [
         (body["seed"], body["reason"].partition(" (awaits")[0].removeprefix("not reached: "))
-        for body in sorted(bodies, key=lambda body: body["seed"])
+        for body in sorted(bodies, key=lambda body: by_seed(body["seed"]))
         if body["unreached"]
     ]
     counts = {key: reasons.count(key) for key in reasons}
@@ -124,7 +133,7 @@ def plural(count: int) -> str:
 
 def runs(bodies: list[dict[str, Any]]) -> list[str]:
     """``run seed0  .lvmcheck/runs/...  finished at epoch 20 of 20``."""
-    ordered = sorted(bodies, key=lambda body: (body["seed"], body["ended"] is not None))
+    ordered = sorted(bodies, key=lambda body: (by_seed(body["seed"]), body["ended"] is not None))
     found = {body["seed"]: body for body in ordered if body["run"]}
     return [
         f"run seed{seed}  {body['run']}  {body['ended'] or 'ended once its checks were decided'}"

@@ -7,6 +7,7 @@ import typing
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from lvmcheck.across import Across, P, parse_across
 from lvmcheck.errors import InputError, nearest
 from lvmcheck.suite.lines import KeyPath
 from lvmcheck.suite.model import CheckEntry, Expect
@@ -24,6 +25,8 @@ _OWN: dict[str, Any] = {
     "profiles": tuple[str, ...],
     "calibrated_on": str,
     "expect": dict[str, object],
+    "across": str,
+    "p": float,
 }
 _EXPECT: dict[str, Any] = {"outcome": str, "says": tuple[str, ...], "within_epoch": int}
 
@@ -49,6 +52,19 @@ def check_metrics(source: Source, entries: Iterable[CheckEntry], metrics: Sequen
                 if isinstance(metric, str) and metric not in metrics:
                     problem = f"the trainer logs no metric {excerpt(metric)!r}"
                     raise _error(source, index, key, problem, nearest(metric, metrics))
+
+
+def check_seeds(source: Source, entries: Sequence[CheckEntry], profile: str, seeds: Sequence[int]) -> None:
+    """Refuse a question to several seeds that the seeds of this suite cannot answer."""
+    for index, entry in enumerate(entries):
+        if entry.across is None or not entry.belongs(profile):
+            continue
+        if entry.across.of is not None and entry.across.of != len(seeds):
+            problem = f"counts {entry.across.of} seeds, and {len(seeds)} will run ({', '.join(map(str, seeds))})"
+            raise _error(source, index, "across", problem)
+        if entry.across.needed is None and len(seeds) < 2:
+            problem = "one seed shows no spread, so nothing can be shown of the mean"
+            raise _error(source, index, "across", problem, "Give at least two: seeds, or --lvm-seeds.")
 
 
 def check_epochs(source: Source, entries: Sequence[CheckEntry], profile: str, epochs: int, line: int | None) -> None:
@@ -93,6 +109,7 @@ def _entry(source: Source, index: int, table: dict[str, object], profiles: Seque
         profiles=cast("tuple[str, ...] | None", own.get("profiles")),
         calibrated_on=cast("str | None", own.get("calibrated_on")),
         expect=_expect(source, index, cast("dict[str, object] | None", own.get("expect"))),
+        across=_across(source, index, own),
         line=source.lines.nearest(at) or 1,
         lines=source.lines.below(at),
     )
@@ -169,6 +186,21 @@ def _expect(source: Source, index: int, table: dict[str, object] | None) -> Expe
     if epoch is not None and epoch < 1:
         raise _error(source, index, "expect.within_epoch", f"expected integer >= 1, got {epoch}")
     return Expect(says=cast("tuple[str, ...]", values.get("says", ())), within_epoch=epoch)
+
+
+def _across(source: Source, index: int, own: dict[str, object]) -> Across | None:
+    """What several seeds must show together, when the entry asks for it."""
+    if "across" not in own:
+        if "p" in own:
+            raise _error(source, index, "p", 'expected across = "mean" beside it')
+        return None
+    for key in ("abort", "expect"):
+        if own.get(key):
+            raise _error(source, index, key, "expected no such key beside across: it belongs to one run")
+    try:
+        return parse_across(str(own["across"]), cast(float, own.get("p", P)))
+    except ValueError as problem:
+        raise _error(source, index, "across", str(problem)) from None
 
 
 def _known_profiles(source: Source, index: int, names: object, known: Sequence[str]) -> None:

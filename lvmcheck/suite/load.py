@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import cast
 
 from lvmcheck.errors import InputError
-from lvmcheck.suite.entries import check_epochs, check_metrics, read_entries
+from lvmcheck.suite.entries import check_epochs, check_metrics, check_seeds, read_entries
 from lvmcheck.suite.model import Suite, covers, run_path
 from lvmcheck.suite.profile import Table, check_run, choose_profile, declared_profiles, merged_run
 from lvmcheck.suite.source import Source, read_source
@@ -16,8 +16,8 @@ from lvmcheck.suite.trainer import find_trainer
 from lvmcheck.suite.values import MismatchError, convert, expected
 
 _TOP = ("suite", "run", "profile", "check", "end")
-_SUITE = {"about": str, "checks": int, "default_profile": str, "end": bool}
-_OPTIONAL = ("default_profile", "end")
+_SUITE = {"about": str, "checks": int, "default_profile": str, "end": bool, "sequential": bool}
+_OPTIONAL = ("default_profile", "end", "sequential")
 
 
 def load_suite(
@@ -61,13 +61,22 @@ def load_suite(
         seeds=tuple(cast(list[int], run["seeds"])),
         checks=tuple(entry for entry in entries if entry.belongs(chosen)),
         declared=len(entries),
+        sequential=bool(cast(Table, source.table["suite"]).get("sequential", False)),
         overridden=tuple(changes),
         origin=source,
     )
+    _check_sequential(source, suite)
+    check_seeds(source, entries, chosen, suite.seeds)
     check_epochs(source, entries, chosen, cast(int, run["epochs"]), suite.where("run.epochs")[1])
     if not suite.checks:
         raise InputError(path, f"none of its {len(entries)} checks belongs to profile {chosen!r}")
     return suite
+
+
+def _check_sequential(source: Source, suite: Suite) -> None:
+    if suite.sequential and not any(entry.across for entry in suite.checks):
+        problem = 'expected a check with across = "mean" or "2 of 3": nothing else can make further seeds needless'
+        raise source.error(("suite", "sequential"), problem)
 
 
 def suite_name(path: Path) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from lvmcheck.across import Across
 from lvmcheck.suite.source import Source
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class CheckEntry:
         profiles: the profiles it belongs to; None means all.
         calibrated_on: the data on which its bounds were chosen.
         expect: how it must fail, in a suite of known failures.
+        across: what all seeds must show together; None asks every seed by itself.
         line: 1-based line of ``[[check]]``.
         lines: 1-based line of each of its keys.
     """
@@ -55,13 +57,15 @@ class CheckEntry:
     profiles: tuple[str, ...] | None = None
     calibrated_on: str | None = None
     expect: Expect | None = None
+    across: Across | None = None
     line: int
     lines: Mapping[str, int]
 
     @property
     def node(self) -> str:
         """The name of its pytest item below the seed: ``cosine_floor[train_cosine@1]``."""
-        return self.name or self.check.label()
+        own = self.name or self.check.label()
+        return own if self.across is None else f"{own} {self.across.words()}"
 
     def belongs(self, profile: str) -> bool:
         return self.profiles is None or profile in self.profiles
@@ -82,6 +86,7 @@ class Suite:
         seeds: distinct, in the order written; each is one run.
         checks: the checks of this profile in the order of the file.
         declared: how many checks the file has over all profiles.
+        sequential: seeds are started one at a time, while what they must show together is open.
         overridden: dotted keys below ``[run]`` that an override has set.
     """
 
@@ -95,6 +100,7 @@ class Suite:
     seeds: tuple[int, ...]
     checks: tuple[CheckEntry, ...]
     declared: int
+    sequential: bool = False
     overridden: tuple[str, ...] = ()
     origin: Source = field(repr=False, compare=False)
 
