@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 CALIBRATION_DECAY = 0.98  # of the moving average per batch (facts B2)
+START = 0.1  # standard deviation of what a new head says of a normed latent, in log-odds
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ class HaltingHead(nn.Module):
         self.register_buffer("usual_loss", torch.full((steps,), first_loss))
 
     def start(self) -> None:
-        """Puts the bias where each step but the last halts with probability 1 / S."""
+        """Small weights, and the bias where each step but the last halts with probability 1 / S."""
+        nn.init.normal_(self.head.weight, std=START * self.head.in_features**-0.5)
         nn.init.constant_(self.head.bias, -math.log(self.steps - 1))
 
     def forward(self, latents: Sequence[Tensor]) -> Halting:
