@@ -212,8 +212,9 @@ print(*(f"{each.split} {each.answer}" for each in records), sep="\\n")
 
 
 @pytest.mark.skipif(importlib.util.find_spec("datasets") is None, reason='needs pip install "lvmcheck[hf]"')
-def test_the_hubs_library_gives_records_with_their_split(tmp_path: Path) -> None:
+def test_the_hubs_library_gives_records_with_their_split(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The real library on a local repository: files of both splits, as it would have fetched them."""
+    tmp_path = tmp_path_factory.mktemp("corpus")  # the library takes splits from paths, and tmp_path begins with test_
     jsonl(tmp_path / "train.jsonl", [{"question": row["question"], "answer": row["answer"]} for row in ROWS])
     jsonl(tmp_path / "test.jsonl", [{"question": row["question"], "answer": row["answer"]} for row in HELD])
     env = {
