@@ -49,3 +49,29 @@ def data(facts: Mapping[str, ev.Value], **config: object) -> Run:
     """A run that has only said what its data are."""
     event = ev.Data(name="generated", fingerprint="0" * 64, facts=dict(facts))
     return Run(events=(ev.Begin(), event), info={"config": config})
+
+
+def window(epoch: int, last: int, *, samples: int = 0, steps: int = 50, loss: float = 2.0) -> ev.Window:
+    """A window of ``steps`` optimizer steps that ends at step ``last``."""
+    return ev.Window(
+        epoch=epoch,
+        first_step=last - steps + 1,
+        last_step=last,
+        samples=samples,
+        loss_mean=loss,
+        loss_min=loss,
+        loss_max=loss,
+    )
+
+
+def staged(scored: int, *samples: Sequence[int]) -> Run:
+    """A finished run of one stage that states its scored tokens, with the tokens of each window by epoch."""
+    begin = ev.Stage(index=0, name="all", epoch=1, step=0, fingerprint="0" * 64, facts={"scored_tokens": scored})
+    spoken: list[list[ev.Event]] = []
+    last = 0
+    for epoch, counts in enumerate(samples, 1):
+        spoken.append([begin] if epoch == 1 else [])
+        for count in counts:
+            last += 50
+            spoken[-1].append(window(epoch, last, samples=count))
+    return epochs(*spoken)
