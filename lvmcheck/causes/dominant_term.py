@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from lvmcheck import events as ev
@@ -17,7 +18,10 @@ class DominantTerm(Cause):
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         finding = evidence.failed("loss_balance")
-        if finding is None or evidence.failed("finite") is not None:
+        measured = None if finding is None else finding.measured
+        if finding is None or not isinstance(measured, float) or math.isnan(measured):
+            return None
+        if evidence.failed("finite") is not None:
             return None
         by_gradient = any("times the gradient norm" in sentence for sentence in finding.evidence)
         return Diagnosis(
