@@ -89,7 +89,7 @@ GATES = [name for name in check_names() if issubclass(load_check(name), Gate)]
 GOOD: list[tuple[str, Case]] = [(name, case) for name in GATES for case in cases(name)[0]]
 
 
-def changed(run: Run, key: str, value: object) -> Run:
+def changed(run: Run, key: str, value: Any) -> Run:
     data = run.of(ev.Data)[0]
     facts = {name: old for name, old in data.facts.items() if name != key}
     if value is not None:
