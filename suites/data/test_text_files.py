@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import json
+import math
 import os
 import subprocess
 import sys
@@ -92,6 +93,28 @@ def test_rows_in_their_published_form(
 ) -> None:
     record = record_of(name, row, "hub", 1)
     assert (record.question, record.answer, record.final, record.difficulty) == (question, answer, final, difficulty)
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "said"),
+    [
+        ("svamp", {"Body": None, "Question": "How many?", "Answer": 1.0}, "question: expected text, got None"),
+        ("svamp", {"Body": "Dan had 3.", "Question": "How many?", "Answer": None}, "answer: expected text, got None"),
+        (
+            "svamp",
+            {"Body": "Dan had 3.", "Question": "How many?", "Answer": math.nan},
+            "answer: expected text, got nan",
+        ),
+        ("hellaswag", {"ctx": None, "endings": ["a"], "label": "0"}, "question: expected text, got None"),
+        ("hellaswag", {"ctx": "A man", "endings": ["a"], "label": ""}, "answer: expected text, got None"),
+        ("hellaswag", {"ctx": "A man", "endings": ["a"], "label": 4}, "answer: expected text, got None"),
+        ("arc_easy", {"question": "Q?", "choices": {}, "answerKey": "A"}, "answer: expected text, got None"),
+        ("own", {"question": "Q?", "answer": math.nan}, "answer: expected text, got nan"),
+    ],
+)
+def test_a_missing_field_is_never_the_word_none(name: str, row: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=f"file:7: {said}"):
+        record_of(name, row, "file", 7)
 
 
 def test_hellaswag_is_a_continuation() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def record_of(name: str, row: Row, where: Path | str, number: int) -> Record:
         str(plain.get("id", f"{name}-{number}"))[:NAME_LIMIT],
         question,
         answer,
-        final=str(final).strip() if isinstance(final, (str, int, float)) else final_of(answer),
+        final=str(final).strip() if isinstance(final, str) or _is_number(final) else final_of(answer),
         split=str(plain.get("split") or ""),
         difficulty=_difficulty(name, question, answer, plain),
     )
@@ -61,7 +62,7 @@ def _text(row: Row, key: str, where: Path | str, number: int) -> str:
         problem = f"missing; the record has {held}"
         raise InputError(where, problem, line=number, key=key, fix=nearest(key, map(str, row)))
     value = row[key]
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and key == "answer":
+    if key == "answer" and _is_number(value):
         value = str(value)
     if not isinstance(value, str) or not value.strip():
         raise InputError(where, f"expected text, got {value!r:.60}", line=number, key=key)
@@ -75,9 +76,8 @@ def _text(row: Row, key: str, where: Path | str, number: int) -> str:
 def _published(name: str, row: Row) -> Row:
     """The plain fields of a row in the form in which its set is published; other rows as they are."""
     if name == "svamp" and {"Body", "Question", "Answer"} <= row.keys():
-        body, asked = str(row["Body"]).strip(), str(row["Question"]).strip()
-        question = f"{body} {asked}" if body.endswith((".", "?", "!")) else f"{body}. {asked}"
         answer = _whole(row["Answer"])
+        question = _joined(row["Body"], row["Question"])
         return {**_own(row, "ID"), "question": question, "answer": answer, "equation": row.get("Equation")}
     if name == "mbpp" and "code" in row and ("text" in row or "prompt" in row):
         return {**_own(row, "task_id"), "question": row.get("text", row.get("prompt")), "answer": row["code"]}
@@ -89,9 +89,10 @@ def _published(name: str, row: Row) -> Row:
     if name == "hellaswag" and "endings" in row and "ctx" in row:
         endings, label = row["endings"], str(row.get("label", ""))
         right = isinstance(endings, list) and label.isascii() and label.isdigit() and int(label) < len(endings)
-        topic = f"{row['activity_label']}: " if row.get("activity_label") else ""
+        topic, start = row.get("activity_label"), row["ctx"]
+        question = f"{topic}: {start}" if isinstance(topic, str) and topic and isinstance(start, str) else start
         answer = endings[int(label)] if right and isinstance(endings, list) else None
-        return {**_own(row, "ind"), "question": f"{topic}{row['ctx']}", "answer": answer}
+        return {**_own(row, "ind"), "question": question, "answer": answer}
     return row
 
 
@@ -100,7 +101,20 @@ def _own(row: Row, key: str) -> Row:
     return {"id": row.get(key, ""), "split": row.get("split", "")}
 
 
+def _joined(body: object, asked: object) -> object:
+    """Story and question as one text; what is not text stays as it is, to be named."""
+    if not isinstance(body, str) or not isinstance(asked, str):
+        return asked if isinstance(body, str) else body
+    body = body.strip()
+    return f"{body} {asked.strip()}" if body.endswith((".", "?", "!")) else f"{body}. {asked.strip()}"
+
+
 def _whole(value: object) -> object:
     """51 for "51.0": SVAMP writes whole numbers as floats."""
-    text = str(value).strip()
-    return text[:-2] if text.endswith(".0") else text
+    text = str(value).strip() if isinstance(value, str) or _is_number(value) else value
+    return text[:-2] if isinstance(text, str) and text.endswith(".0") else text
+
+
+def _is_number(value: object) -> bool:
+    """An int or a finite float: parquet writes a missing number as NaN."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
