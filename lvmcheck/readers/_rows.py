@@ -103,13 +103,13 @@ def numbered(rows: Sequence[Row], path: Path) -> Numbered:
     if rows and all(epoch is not None for epoch in stated):
         return _stated(rows, [epoch for epoch in stated if epoch is not None], path)
     _steps_ascend(rows, path)
+    if all(row.epoch is None and row.step is None for row in rows):
+        note = "the rows state neither epoch nor step: the n-th row counts as epoch n"
+        return Numbered(rows, range(1, len(rows) + 1), None, (note,))
     ends = [i for i, row in enumerate(rows) if any(name.startswith(VAL) for name in row.values)]
     if ends:
         return _by_evaluation(rows, ends)
     steps = sorted({row.step for row in rows if row.step is not None})
-    if not steps:
-        note = "the rows state neither epoch nor step: the n-th row counts as epoch n"
-        return Numbered(rows, range(1, len(rows) + 1), None, (note,))
     if 1 < len(steps) <= MAX_GUESSED and steps[0] in (0, 1) and steps[-1] - steps[0] + 1 == len(steps):
         numbers = [max(0, (row.step or 0) - steps[0]) + 1 for row in rows]
         if numbers == sorted(numbers):
