@@ -47,7 +47,7 @@ def test_squared_error_of_unit_vectors_is_the_cosine(seed: int, width: int) -> N
 def test_the_mean_does_not_depend_on_the_batches(sizes: list[int]) -> None:
     values = torch.arange(sum(sizes), dtype=torch.float32).square()
     mean = SampleMean(("a", "b"))
-    for part in values.split(sizes):
+    for part in torch.split(values, sizes):
         mean.add([part.mean(), -part.mean()], len(part))
     expected = float(values.double().mean())
     assert mean.means() == pytest.approx({"a": expected, "b": -expected}, rel=1e-6)
