@@ -143,6 +143,7 @@ def _die_with_parent(parent: int) -> None:
     """End soon after the parent has gone, however it went: first ask, then insist."""
 
     def watch() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {WHERE})  # the main thread is asked where it is, not this one
         while os.getppid() == parent:
             time.sleep(0.5)
         os.kill(os.getpid(), signal.SIGTERM)
