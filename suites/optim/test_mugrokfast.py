@@ -57,12 +57,14 @@ def test_it_agrees_with_the_slow_twin(dtype: torch.dtype, tolerance: float, gain
     gain=st.sampled_from([0.0, 0.3, 2.0]),
 )
 def test_it_descends_on_a_quadratic_whatever_the_shape(shape: tuple[int, int], kind: str, gain: float) -> None:
-    parameter, optimizer = single(shape, kind, lr=0.1, muon_lr=0.1, weight_decay=0.0, grokfast_lambda=gain)
+    parameter, optimizer = single(
+        shape, kind, lr=0.2, muon_lr=0.2, weight_decay=0.0, grokfast_alpha=0.8, grokfast_lambda=gain
+    )
     stretch = torch.linspace(0.5, 2.0, parameter.numel()).view(shape)
     losses = []
     for step in range(150):
         for group in optimizer.param_groups:
-            group["lr"] = 0.1 * (1 - step / 150)
+            group["lr"] = 0.2 * (1 - step / 150)
         optimizer.zero_grad()
         loss = (stretch * parameter.square()).sum()
         loss.backward()  # type: ignore[no-untyped-call]
