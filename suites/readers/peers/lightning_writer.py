@@ -1,4 +1,7 @@
-"""Trains with Lightning: argument 1 is the folder of the logs, 2 the logger, 3 (optional) a run directory."""
+"""Trains with Lightning: argument 1 is the folder of the logs, 2 the logger.
+
+Arguments 3 and 4 are a run directory and how many batches are accumulated.
+"""
 
 import sys
 import warnings
@@ -36,9 +39,11 @@ callbacks: list[lightning.Callback] = [LearningRateMonitor()]
 if record:
     from lvmcheck.integrations.lightning import LvmcheckCallback
 
+    lightning.seed_everything(3, verbose=False)
     callbacks = [LvmcheckCallback(record[0])]
 lightning.Trainer(
     max_epochs=3,
+    accumulate_grad_batches=int(record[1]) if record[1:] else 1,
     accelerator="cpu",
     logger={"csv": CSVLogger, "tensorboard": TensorBoardLogger}[logger](folder, name="logs") if not record else False,
     callbacks=callbacks,
