@@ -20,9 +20,9 @@ FILTERED = "logging_nan_inf_filter is on: the Trainer leaves a NaN loss out of t
 class LvmcheckCallback(_Base):  # type: ignore[misc]
     """Records training logs as windows of steps and evaluations as ends of epochs, and stops when it is asked to.
 
-    Set ``logging_steps=1`` for a loss of every step. An evaluation strategy by steps makes the n-th evaluation epoch n;
-    without evaluations every epoch ends without metrics. Steps are known when they are logged: an evaluation between two
-    logs counts as at the former.
+    Set ``logging_steps=1`` for a loss of every step. An evaluation strategy by steps makes the n-th evaluation epoch
+    n; without evaluations every epoch ends without metrics. Steps are known when they are logged: an evaluation
+    between two logs counts as at the former.
 
     Args:
         path: the run directory.
