@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from lvmcheck import events as ev
 from lvmcheck.cause import Cause, CauseCase, Diagnosis, Evidence
@@ -12,7 +13,7 @@ from lvmcheck.checks import _language_cases as language
 from lvmcheck.run import Run
 
 NEAR_ZERO = 0.05
-"""Part of what the text allows below which nothing but copying gets."""
+"""Part of what the text allows below which a train loss is when its labels are copied."""
 STATE = 10.0
 """A change before the token that is this many times what evaluation alone changes is no effect of kept state."""
 
@@ -27,14 +28,18 @@ class LabelLeak(Cause):
             return None
         looks = evidence.failed("too_good_to_be_true")
         varied = evidence.failed("generations_vary")
-        what = "no causal mask: positions see the tokens after them" if masked else "labels are not shifted"
+        seen = evidence.outcome("causal").evaluated > 0
+        what = "labels are not shifted" if seen else "labels are not shifted, or there is no causal mask"
+        if masked:
+            what = "no causal mask, so that positions see the tokens after them"
         return Diagnosis(
             name=self.name(),
-            sentence=f"the labels leak into the input: {what}, so that the model copies instead of predicting",
+            sentence=f"the labels leak into the input: {what}; the model copies instead of predicting",
             evidence=(
                 *masked,
                 *copied,
                 *((looks.sentence(), *looks.evidence) if looks and masked else ()),
+                *_repeats(evidence.run),
                 *((f"generation, where nothing is there to copy: {varied.sentence()}",) if varied else ()),
             ),
             ruled_out=evidence.ruled_out(
@@ -49,7 +54,7 @@ class LabelLeak(Cause):
             if masked
             else "compare logits[:, :-1] with tokens[:, 1:], once, and ignore padding",
             next="lvmcheck explain causal" if masked else "lvmcheck explain too_good_to_be_true",
-            score=0.97,
+            score=0.97 if masked else 0.95,
         )
 
 
@@ -65,30 +70,49 @@ def _seen_before(evidence: Evidence) -> list[str]:
 
 
 def _copied(evidence: Evidence) -> list[str]:
-    """A loss near 0 where text allows none, of a model that is not known to have seen its validation set."""
+    """A loss below what text allows, of a model that is not known to have seen its validation set."""
     if any(evidence.failed(use) is not None for use in ("val_disjoint_from_train", "finite")):
         return []
-    run = evidence.run
-    known = (("loss", run.facts.get("loss_floor")), ("bits_per_byte", run.facts.get("compressor_bits_per_byte")))
-    for unit, floor in known:
-        if isinstance(floor, bool) or not isinstance(floor, int | float):
-            continue
-        train, val = evidence.last(f"train_{unit}"), evidence.last(f"val_{unit}")
-        if val is not None and val < NEAR_ZERO * floor:
-            return [_said(unit, "val", val, floor)]
-        vocabulary, nats = run.facts.get("vocabulary"), evidence.last("val_loss")
-        if not isinstance(vocabulary, int) or vocabulary < 2 or nats is None or not nats > math.log(vocabulary):
-            continue
-        if train is not None and train < NEAR_ZERO * floor:
-            uniform = f"val loss {nats:.2f} nats, guessing among {vocabulary:,} tokens {math.log(vocabulary):.2f}"
-            return [_said(unit, "train", train, floor), f"{uniform}: validation is measured with shifted labels"]
+    low = evidence.failed("too_good_to_be_true")
+    if low is not None and isinstance(low.measured, float) and low.margin is not None:
+        # Padding that is scored dilutes the loss; what is left when that is taken out must still be too low.
+        padded = evidence.failed("tokens_scored_once")
+        said = [text for text in padded.evidence if "padding" in text] if padded else []
+        excess = padded.measured if padded and said and isinstance(padded.measured, float) else 0.0
+        if low.measured * (1 + excess) < low.measured - low.margin:
+            return [
+                low.sentence(),
+                *low.evidence,
+                *([f"padding is scored, too: {padded.evidence[0]}"] if padded else []),
+            ]
+    return _shifted_in_validation(evidence)
+
+
+def _shifted_in_validation(evidence: Evidence) -> list[str]:
+    """A train loss near 0 where text allows none, with a validation loss worse than guessing."""
+    vocabulary, nats = evidence.run.facts.get("vocabulary"), evidence.last("val_loss")
+    if not isinstance(vocabulary, int) or vocabulary < 2 or nats is None or not nats > math.log(vocabulary):
+        return []
+    known = {"loss": "loss_floor", "bits_per_byte": "compressor_bits_per_byte"}
+    for unit, fact in known.items():
+        floor, train = evidence.run.facts.get(fact), evidence.last(f"train_{unit}")
+        if isinstance(floor, int | float) and train is not None and train < NEAR_ZERO * floor:
+            allowed = f"entropy of the text {floor:.3f}" if unit == "loss" else f"a compressor needs {floor:.2f}"
+            return [
+                f"train {unit.replace('_', ' ')} {train:.4f}, {allowed}",
+                f"val loss {nats:.2f} nats, guessing among {vocabulary:,} tokens {math.log(vocabulary):.2f}: only "
+                "validation has its labels shifted",
+            ]
     return []
 
 
-def _said(unit: str, split: str, value: float, floor: float) -> str:
-    if unit == "loss":
-        return f"{split} loss {value:.4f} nats, the entropy of the text {floor:.3f}"
-    return f"{split} bits per byte {value:.4f}, a compressor needs {floor:.2f}"
+def _repeats(run: Run) -> list[str]:
+    """Generated texts that say the last sign of their prompt again and again: what copying its input does."""
+    last = [event for event in run.of(ev.Sample) if event.epoch == run.last_epoch and event.text.strip()]
+    same = [event for event in last if set(event.text.strip()) == set(event.prompt.strip()[-1:])]
+    if not same:
+        return []
+    return [f"{len(same)} of {len(last)} samples repeat the last sign of their prompt: {same[0].text[:20]!r}"]
 
 
 _FACTS: dict[str, ev.Value] = {
@@ -114,11 +138,20 @@ def _run(
     return made.with_facts(language.epochs(said, *([] for _ in range(count - 1)), metrics=metrics), facts)
 
 
+def _padded(loss: float) -> Run:
+    """Twice as many targets as the records hold, a loss of this, and samples that repeat the end of their prompt."""
+    run = language.staged(1000, [1000, 1000])
+    sample = ev.Sample(name="greedy", epoch=1, step=100, prompt="Q: 1 + 1\nA:", text="::::::", answer="2")
+    events = [replace(e, metrics={"val_loss": loss}) if isinstance(e, ev.Epoch) else e for e in (*run.events, sample)]
+    return made.with_facts(replace(run, events=tuple(events)), _FACTS)
+
+
 PASSES: Sequence[CauseCase] = (
     CauseCase(name="healthy", run=_run(val_loss=[1.2, 0.7], train_loss=[2.0, 0.7])),
     CauseCase(name="learned_by_heart", run=_run(val_loss=[1.2, 1.9], train_loss=[2.0, 0.01])),
     CauseCase(name="state_that_is_kept", run=_run(0.02, repeat=0.01, val_loss=[1.2, 0.9])),
     CauseCase(name="validation_is_training", run=_run(facts={**_FACTS, "val_overlap": 1.0}, val_loss=[1.2, 0.01])),
+    CauseCase(name="padding_alone", run=_padded(0.4)),
     CauseCase(name="not_a_number", run=_run(math.nan, val_loss=[1.2, math.nan])),
 )
 FAILS: Sequence[CauseCase] = (
@@ -130,7 +163,17 @@ FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="labels_not_shifted",
         run=_run(val_loss=[0.1, 0.002], train_loss=[0.9, 0.003]),
-        says=("labels are not shifted", "val loss 0.0020", "not: a missing causal mask"),
+        says=(
+            "labels are not shifted;",
+            "val_loss at epoch 1 0.1",
+            "entropy of the text",
+            "not: a missing causal mask",
+        ),
+    ),
+    CauseCase(
+        name="colons",
+        run=_padded(0.05),
+        says=("the labels leak", "2,000 targets", "1 of 1 samples repeat the last sign of their prompt: '::::::'"),
     ),
     CauseCase(
         name="validated_with_shifted_labels",

@@ -22,6 +22,8 @@ STRUCTURE = {
     "finite": "numerical trouble",
     "not_diverging": "divergence",
 }
+OTHERS = ("update_orthogonal", "filter_is_low_pass", "stage_changes_data", "datasets_present", "val_loss_moves")
+"""What must not have failed either, and need not be listed."""
 HIGH = 1.5
 """Times the entropy of the text above which a loss has far to go."""
 FALLING = 0.005
@@ -33,7 +35,7 @@ class Undertrained(Cause):
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         soup = evidence.failed("generations_vary") or _few_right(evidence)
-        if soup is None or any(evidence.failed(use) is not None for use in STRUCTURE):
+        if soup is None or any(evidence.failed(use) is not None for use in (*STRUCTURE, *OTHERS)):
             return None
         high = _high(evidence)
         if not high:

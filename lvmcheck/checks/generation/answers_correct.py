@@ -12,7 +12,7 @@ from lvmcheck.checks import _cases as made
 from lvmcheck.checks import _language_cases as language
 from lvmcheck.checks._compare import at_least, at_most, settle
 from lvmcheck.checks._epochs import at_epoch, awaiting, check_count, check_number, complete, words
-from lvmcheck.finding import Outcome, error, figure
+from lvmcheck.finding import Outcome, figure
 from lvmcheck.run import Run
 
 
@@ -69,8 +69,9 @@ class AnswersCorrect(Check):
             return share
         if isinstance(questions, Outcome):
             return questions
-        if not questions >= self.min_questions:
-            return error(f"{figure(questions)} questions were asked; at least {self.min_questions} are needed")
+        enough = at_least("questions that were asked", questions, self.min_questions)
+        if not enough[0]:
+            return settle([enough])
         said = (
             f"of {figure(questions)} questions at epoch {epoch}; one standard error is "
             f"{math.sqrt(max(share * (1 - share), 0.0) / questions):.3f}",

@@ -84,12 +84,10 @@ class GenerationsVary(Check):
             return probe
         known = Numbers(probe.values)
         try:
-            few = next((mode for mode in MODES if not known.number(f"{mode}/prompts") >= self.min_prompts), None)
-            if few is not None:
-                prompts = figure(known.number(f"{few}/prompts"))
-                return error(
-                    f"{prompts} {few} continuations; at least {self.min_prompts} prompts are needed to compare"
-                )
+            asked = {mode: known.number(f"{mode}/prompts") for mode in MODES}
+            enough = [at_least(f"prompts continued {mode}", asked[mode], self.min_prompts) for mode in MODES]
+            if not all(ok for ok, _ in enough):
+                return settle(enough)
             said = _samples(run, probe)
             return settle([found for mode in MODES for found in self._compare(known, mode, said)])
         except UnmeasuredError as problem:

@@ -63,8 +63,9 @@ class HaltingAdapts(Check):
             tokens, correlation = known.number("tokens"), known.number("loss_correlation")
         except UnmeasuredError as problem:
             return error(f"probe {PROBE!r}: {problem}")
-        if not tokens >= self.min_tokens:
-            return error(f"measured on {figure(tokens)} tokens; at least {self.min_tokens} are needed")
+        enough = at_least("tokens over which halting was measured", tokens, self.min_tokens)
+        if not enough[0]:
+            return settle([enough])
         floor = max(self.min_correlation, SIGMAS / math.sqrt(tokens))
         said = [
             f"over {figure(tokens)} tokens at epoch {probe.epoch}; 3 standard errors are {SIGMAS / tokens**0.5:.3f}"

@@ -15,6 +15,7 @@ from lvmcheck.finding import Outcome, error, figure
 from lvmcheck.run import Run
 
 PROBE = "halting"
+_NONE = "over a single item there is no variance, over a few it says nothing"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +73,9 @@ class HaltingVariance(Check):
 
     def _compare(self, known: Numbers, probe: Probe) -> Outcome:
         tokens = known.number("tokens")
-        if not tokens >= self.min_tokens:
-            return error(
-                f"halting was measured on {figure(tokens)} tokens, of which a variance says nothing; "
-                f"at least {self.min_tokens} are needed"
-            )
+        enough = at_least("tokens over which halting was measured", tokens, self.min_tokens, (_NONE,))
+        if not enough[0]:
+            return settle([enough])
         steps, p, mean, most = (known.number(key) for key in ("variance", "p_variance", "mean", "max"))
         shown = (
             f"{figure(mean)} of {figure(most)} steps on average over {figure(tokens)} tokens at epoch {probe.epoch}, "
@@ -120,6 +119,12 @@ FAILS: Sequence[Case] = (
         _CHECK,
         language.probed(PROBE, _probe(0.0, 0.0, mean=3.0)),
         ("3 of 3 steps on average", "variance of the halting probability 0"),
+    ),
+    made.case(
+        "batch_of_one",
+        _CHECK,
+        language.probed(PROBE, _GOOD, _probe(float("nan"), float("nan"), tokens=1)),
+        ("tokens over which halting was measured 1", "no variance"),
     ),
     made.case("one_probability_for_all", _CHECK, language.probed(PROBE, _probe(0.4, 1e-7))),
     made.case(
