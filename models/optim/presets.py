@@ -49,6 +49,6 @@ PRESETS: dict[str, Preset] = {
         1e-2,
         0.98,
         0.3,
-        "ours, for short runs of small models: the best of seven on one of 0.4 million, 160 steps",
+        "ours, for short runs of small models: the best of seven on one of 0.3 million, 160 steps",
     ),
 }
