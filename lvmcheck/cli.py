@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lvmcheck import __version__
+from lvmcheck import __version__, cli_runs
 from lvmcheck.check import check_names, evaluate, load_check, manual, usual_causes
 from lvmcheck.errors import InputError, nearest
 from lvmcheck.events import spell
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="lvmcheck", description="pytest for training runs")
     top.add_argument("--version", action="version", version=f"lvmcheck {__version__}")
-    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    commands = top.add_subparsers(metavar="COMMAND", required=True, prog="lvmcheck")  # given, or shutil is imported
     check = commands.add_parser("check", help="judge a recorded run")
     add_run(check)
     check.add_argument("--suite", type=Path, help="suite.toml whose checks to use (default: the universal checks)")
@@ -77,6 +77,7 @@ def parser() -> argparse.ArgumentParser:
     explain = commands.add_parser("explain", help="the manual page of a check")
     explain.add_argument("check", help="name of a check, such as cosine_floor")
     explain.set_defaults(command=run_explain)
+    cli_runs.add_commands(commands)
     return top
 
 
@@ -104,6 +105,7 @@ def verdicts_of(options: argparse.Namespace) -> list[Verdict]:
     from lvmcheck.launch.plan import judge_entry
     from lvmcheck.suite import load_suite
 
+    cli_runs.importable()
     recorded = run.info.get("profile")
     suite = load_suite(options.suite, profile=options.profile or (recorded if isinstance(recorded, str) else None))
     return [

@@ -32,9 +32,20 @@ LAYERS = (
     {"across"},
     {"suite"},
     {"manual", "gate", "readers", "integrations", "watch"},
+    {"compare"},
     {"launch"},
+    {"calibrate", "prune"},
     {"report"},
-    {"plugin", "pytest_session", "pytest_suite", "pytest_reference", "pytest_across", "pytest_fixture", "cli"},
+    {
+        "plugin",
+        "pytest_session",
+        "pytest_suite",
+        "pytest_reference",
+        "pytest_across",
+        "pytest_fixture",
+        "cli",
+        "cli_runs",
+    },
 )
 """Rooms of lvmcheck from the ground up: each imports only itself and what is below it."""
 
