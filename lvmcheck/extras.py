@@ -27,5 +27,5 @@ def need(module: str, *, extra: str, purpose: str) -> ModuleType:
     except Exception as problem:
         gone = f"cannot be imported ({type(problem).__name__}: {str(problem)[:120]})"
     raise InputError(
-        f"package {package!r}", f"{purpose} needs it and it {gone}", fix=f"pip install 'lvmcheck[{extra}]'"
+        f"package {package!r}", f"{purpose} needs it and it {gone}", fix=f'From a checkout: pip install -e ".[{extra}]"'
     )

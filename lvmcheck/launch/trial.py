@@ -17,6 +17,7 @@ from lvmcheck.errors import InputError
 from lvmcheck.finding import Outcome, error
 from lvmcheck.launch.inprocess import train_in_process
 from lvmcheck.launch.locks import is_free, run_lock, trainer_lock, try_lock
+from lvmcheck.launch.patience import Patience
 from lvmcheck.launch.plan import Plan, judge_entry
 from lvmcheck.launch.process import TrainerProcess
 from lvmcheck.launch.remains import examine, make_room, record_death
@@ -25,12 +26,6 @@ from lvmcheck.recorder import make_run, move_aside
 from lvmcheck.run import Run, read_json
 from lvmcheck.suite import CheckEntry
 
-LINGER = 3.0  # seconds that a trainer may take to end after its completion record; then it is ended
-GRACE = 120.0
-"""Seconds from the request to stop after which a trainer is told again (SIGTERM). A step, an evaluation and a
-checkpoint end well before; a trainer that never looks at ``rec.stop``, or hangs, does not."""
-INSIST = 10.0
-"""Seconds from there after which its whole process group is killed."""
 ALL_DECIDED = "the decision of every check that was asked for"
 
 
@@ -79,9 +74,8 @@ class Trial:
         self._slot: FileLock | None = None
         self._follower: rundir.Follower | None = None
         self.killed: str | None = None  # why a trainer that was asked to stop had to be killed
-        self._asked_at: float | None = None
-        self._told_again = False
-        self._judged, self._done_at = -1, 0.0
+        self._patience = Patience()
+        self._judged = -1
         self._judged_mark = (-1, -1)
         self._judge_after = 0.0
         self._polled = 0.0
@@ -179,9 +173,10 @@ class Trial:
     def _watch(self, process: TrainerProcess) -> None:
         code = process.exit_code()  # asked before reading, so that the last events are not missed
         self._read()
-        if code is None and not self._lingers():
+        if code is None and not (self.run.done is not None and self._patience.lingers()):
             self._judge_live()
-            self._insist(process)
+            if self.run.done is None:
+                self.killed = self._patience.insist(process, self._stop_reason()) or self.killed
             return
         if code is not None:
             process.wait_output()
@@ -190,28 +185,6 @@ class Trial:
             how = self.killed or process.ended()
             self._take_failure(record_death(self.folder, how, self.plan.settings.session))
         self._settle()
-
-    def _insist(self, process: TrainerProcess) -> None:
-        """Ask again, then kill, where a trainer that was asked to stop goes on; nothing waits here."""
-        if self._asked_at is None or self.run.done is not None:
-            return
-        waited = time.monotonic() - self._asked_at
-        if waited > GRACE and not self._told_again:
-            self._told_again = True
-            process.ask_again()
-        elif waited > GRACE + INSIST:
-            self.killed = (
-                f"went on for {waited:.0f} s after it was asked to stop by {self._stop_reason()} (it never looks at "
-                "rec.stop, or hangs) and was killed"
-            )
-            process.stop(grace=0.0)
-
-    def _lingers(self) -> bool:
-        """Whether the trainer has written its completion record and still does not end (a thread it never joined)."""
-        if self.run.done is None:
-            return False
-        self._done_at = self._done_at or time.monotonic()
-        return time.monotonic() > self._done_at + LINGER
 
     def _follow(self) -> None:
         assert self._follower is not None
@@ -254,8 +227,8 @@ class Trial:
         if not self.run.over:
             self._judge_open(self.run)
             reason = self._stop_reason()
-            if reason is not None and self._asked_at is None:
-                self._asked_at = time.monotonic()
+            if reason is not None and not self._patience.asked:
+                self._patience.ask()
                 rundir.write_json(self.folder / rundir.STOP, {"reason": reason})
         self._judged, self._judged_mark = self._follower.offset, mark
         self._judge_after = began + min(JUDGE_WAIT, (time.monotonic() - began) / JUDGE_SHARE)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lvmcheck.launch import trial
+from lvmcheck.launch import patience
 from suites.lvmcheck.plugin_kit.project import (
     EPOCHS,
     NODE_1,
@@ -138,8 +138,8 @@ def test_a_trainer_that_does_not_stop_is_killed(
     project: Project, monkeypatch: pytest.MonkeyPatch, how: str, settings: dict[str, Any]
 ) -> None:
     """It was doomed at epoch 1 and never looks at ``rec.stop``: told again, killed, and both are said."""
-    monkeypatch.setattr(trial, "GRACE", 0.5)
-    monkeypatch.setattr(trial, "INSIST", 0.5)
+    monkeypatch.setattr(patience, "GRACE", 0.5)
+    monkeypatch.setattr(patience, "INSIST", 0.5)
     project.suite(floor(1, 0.9, "abort_below = 0.8"), floor("final", 0.55), deaf=True, **settings)
     result = project.pytest("-v")
     assert verdicts(result) == {f"seed0::{NODE_1}": "FAILED", f"seed0::{NODE_END}": "FAILED"}, how

@@ -49,7 +49,7 @@ def test_a_failure_says_measured_wanted_epoch_place_and_run(project: Project) ->
         [
             "*val cosine 0.55* at epoch 2; wanted at least 0.58",
             "*asked for in suites/toy/suite.toml:* (the paper, table 2)",
-            "*usual causes",
+            "*likely cause: the model trained normally for its data*",
             "  run   .lvmcheck/runs/toy/smoke-seed0-*",
             "FAILED suites/toy/suite.toml::seed0::cosine_floor[[]val_cosine@2[]] - val cosine*",
         ]
