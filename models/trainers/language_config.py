@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -10,6 +9,8 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from lvmcheck.errors import InputError, nearest
+from models.data.text.config import GENERATED, QA, SUFFIXES, known_sets, parse_text_config, text_inputs
+from models.optim import config as optim_config
 from models.registry import check_parameters, language_kinds
 from models.terms import LANGUAGE_TERMS
 from models.trainers.schema import checked
@@ -25,6 +26,7 @@ METRICS: tuple[str, ...] = (
     "val_bits_per_byte",
     "exact_match",  # share of the questions whose greedy continuation is the right answer
     "exact_match_questions",
+    *(f"exact_match_{name}{end}" for name in (*GENERATED, *QA) for end in ("", "_questions")),  # by data set
     "halting_mean",  # steps over scored validation tokens
     "halting_variance",
     "memory_norm",
@@ -124,7 +126,7 @@ class Config(BaseModel):
             if optimizer.get(name) not in (None, above[name]):
                 problem = f"expected {name} once, got {above[name]!r} in [run] and {optimizer[name]!r} here"
                 raise InputError(WHERE, problem, key=f"optimizer.{name}")
-        whole = _optimizer_config().parse({**optimizer, **above}).model_dump(mode="json")
+        whole = optim_config.parse({**optimizer, **above}).model_dump(mode="json")
         return {**table, "optimizer": whole, **{name: whole[name] for name in RATES}}
 
     @field_validator("model")
@@ -140,7 +142,7 @@ class Config(BaseModel):
     @field_validator("data")
     @classmethod
     def _data(cls, value: dict[str, Any]) -> dict[str, Any]:
-        _text_config().validate_text_config(value)
+        parse_text_config(value)
         return value
 
     @field_validator("loss", mode="before")
@@ -168,8 +170,8 @@ class Config(BaseModel):
         return self
 
     def _check_sets(self) -> None:
-        data = _text_config().parse_text_config(self.data)
-        known = tuple(data.sets) or _text_config().known_sets(data.source)
+        data = parse_text_config(self.data)
+        known = tuple(data.sets) or known_sets(data.source)
         for stage in self.curriculum if known else ():
             for name in stage.sets or ():
                 if name not in known:
@@ -207,7 +209,7 @@ def resolve(config: Mapping[str, object]) -> dict[str, Any]:
 
 def input_files(config: Mapping[str, object]) -> list[Path]:
     """The files whose content decides the data of this config: part of what a cached run depends on."""
-    return cast(list[Path], _text_config().text_inputs(cast(Mapping[str, object], config["data"])))
+    return text_inputs(cast(Mapping[str, object], config["data"]))
 
 
 def data_at(path: Path, own: Mapping[str, object]) -> dict[str, object]:
@@ -219,13 +221,5 @@ def data_at(path: Path, own: Mapping[str, object]) -> dict[str, object]:
         own: the suite's ``run.data``; the length of rows and the size of the vocabulary stay.
     """
     kept = {key: value for key, value in own.items() if key in ("length", "packing", "vocabulary", "mix", "limit")}
-    sets = any((path / f"{name}{end}").is_file() for name in _text_config().QA for end in _text_config().SUFFIXES)
+    sets = any((path / f"{name}{end}").is_file() for name in QA for end in SUFFIXES)
     return {"data": {"source": "qa" if sets else "jsonl", "path": str(path), **kept}, "curriculum": []}
-
-
-def _optimizer_config() -> Any:
-    return importlib.import_module("models.optim.config")
-
-
-def _text_config() -> Any:
-    return importlib.import_module("models.data.text.config")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 
 from torch import nn
@@ -9,32 +11,38 @@ from torch import nn
 from lvmcheck.recorder import Recorder
 from models.cognate.generate import generate
 from models.data.text.answers import exact
+from models.data.text.config import GENERATED, QA
 from models.data.text.records import SEED_PROMPTS, Question
 from models.trainers.generations import variety
 from models.trainers.language_learner import Learner
 from models.trainers.progress import Progress
 
+SETS = (*GENERATED, *QA)
+"""Data sets whose exact match is a metric of its own; those of the person's own files count in the whole."""
 REFERENCE = ("distinct_1", "distinct_2", "entropy", "top_token_share", "identical_share")
 
 
-def generations(learner: Learner, model: nn.Module, progress: Progress, rec: Recorder) -> tuple[float | None, int]:
+def questions(learner: Learner) -> list[Question]:
+    """What the run is asked after every epoch: validation questions for which the model has positions."""
+    return [each for each in learner.data.questions(learner.cfg.generation.questions) if fits(learner, each.prompt)]
+
+
+def generations(learner: Learner, model: nn.Module, progress: Progress, rec: Recorder) -> dict[str, float]:
     """Answers the run's questions greedily and sampled, and reports samples and variety.
 
     Returns:
-        Share of greedy answers that are right, and of how many questions; None where there are none.
+        :func:`matches` of the greedy answers.
     """
     rule, data = learner.cfg.generation, learner.data
-    asked = [each for each in data.questions(rule.questions) if fits(learner, each.prompt)]
+    asked = questions(learner)
     seeds = [each for each in SEED_PROMPTS if fits(learner, each.prompt)]
-    if not asked:
-        return None, 0
     values: dict[str, float] = {}
-    right = 0
+    right: list[float] = []
     for mode, temperature in (("greedy", 0.0), ("sampled", rule.temperature)):
         tokens = answer(learner, model, [*asked, *seeds], temperature, seed=learner.cfg.seed + progress.epoch)
         texts = [data.tokenizer.decode(each) for each in tokens]
         if mode == "greedy":
-            right = sum(exact(each.answer, text) for each, text in zip(asked, texts, strict=False))
+            right = [float(exact(each.answer, text)) for each, text in zip(asked, texts, strict=False)]
         values |= {f"{mode}/{name}": value for name, value in of_answers(tokens[: len(asked)], asked).items()}
         shown = [*range(len(asked), len(asked) + len(seeds)), *range(min(rule.samples, len(asked)))]
         for place, each in zip(shown, [*seeds, *asked], strict=False):
@@ -42,8 +50,34 @@ def generations(learner: Learner, model: nn.Module, progress: Progress, rec: Rec
             rec.sample(mode, prompt=each.prompt, text=text, answer=each.answer, dataset=each.dataset)
     reference = of_answers([data.tokenizer.encode(f" {each.answer}") for each in asked], asked)
     values |= {f"reference/{name}": reference[name] for name in REFERENCE if name in reference}
+    if asked:
+        commonest = Counter(each.answer for each in asked).most_common(1)[0][1]
+        values["reference/top_answer_share"] = commonest / len(asked)  # exact match of always saying the same
     rec.probe("generations", values)
-    return right / len(asked), len(asked)
+    return matches(asked, right)
+
+
+def unanswered(learner: Learner) -> dict[str, float]:
+    """:func:`matches` of a model that cannot answer at all: NaN, over no question."""
+    return {name: 0.0 if name.endswith("_questions") else math.nan for name in answer_metrics(questions(learner))}
+
+
+def matches(asked: Sequence[Question], right: Sequence[float]) -> dict[str, float]:
+    """Exact match and its number of questions, of all and by data set; empty without questions."""
+    found: dict[str, float] = {}
+    for name in answer_metrics(asked):
+        if name.endswith("_questions"):
+            continue
+        dataset = name.removeprefix("exact_match").removeprefix("_")
+        own = [score for each, score in zip(asked, right, strict=True) if dataset in ("", each.dataset)]
+        found |= {name: sum(own) / len(own), f"{name}_questions": float(len(own))}
+    return found
+
+
+def answer_metrics(asked: Sequence[Question]) -> tuple[str, ...]:
+    """The metrics that answers to these questions give."""
+    names = ["exact_match", *sorted({f"exact_match_{each.dataset}" for each in asked if each.dataset in SETS})]
+    return tuple(f"{name}{end}" for name in names for end in ("", "_questions")) if asked else ()
 
 
 def answer(

@@ -16,8 +16,8 @@ from models.cognate.objective import token_losses
 from models.data.text.batches import TokenBatch
 from models.reload import load_model
 from models.trainers.evaluation import evaluating
-from models.trainers.language_config import METRICS, Config
-from models.trainers.language_generate import generations
+from models.trainers.language_config import METRICS
+from models.trainers.language_generate import answer_metrics, generations, questions, unanswered
 from models.trainers.language_learner import Learner
 from models.trainers.progress import Progress
 
@@ -67,12 +67,14 @@ def score(learner: Learner, model: nn.Module, batches: Iterable[TokenBatch]) -> 
     return Scored(losses, steps, ponder, probability, most, float(torch.cat(norms).mean()), float(gates.mean()))
 
 
-def declared(cfg: Config) -> tuple[str, ...]:
-    """The metrics that every epoch of this run will have: those of terms that are not computed are left out."""
-    absent = {f"train_{name}" for name in cfg.loss if not cfg.loss[name] > 0}
-    silent = {name for name in METRICS if name.startswith("train_") and name.removeprefix("train_") not in cfg.loss}
-    kept = {"train_loss", "train_bits_per_byte"}
-    return tuple(name for name in METRICS if name in kept or name not in absent | silent)
+def declared(learner: Learner) -> tuple[str, ...]:
+    """The metrics that every epoch of this run will have: terms that are not computed and sets that nobody is asked
+    about are left out.
+    """
+    terms = {f"train_{name}" for name, weight in learner.cfg.loss.items() if weight > 0}
+    optional = {name for name in METRICS if name.startswith(("train_", "exact_match"))}
+    found = {"train_loss", "train_bits_per_byte", *terms, *answer_metrics(questions(learner))}
+    return tuple(name for name in METRICS if name in found or name not in optional)
 
 
 def measure(learner: Learner, progress: Progress, rec: Recorder) -> dict[str, float]:
@@ -80,10 +82,8 @@ def measure(learner: Learner, progress: Progress, rec: Recorder) -> dict[str, fl
     with learner.validated() as model:
         val = score(learner, model, learner.data.validation(learner.cfg.eval_batch_size))
         rec.probe("halting", halting(val))
-        if math.isfinite(val.loss):
-            matched, asked = generations(learner, model, progress, rec)
-        else:
-            matched, asked = math.nan, 0  # nothing can be generated from such weights
+        able = math.isfinite(val.loss)  # from other weights nothing can be generated
+        answered = generations(learner, model, progress, rec) if able else unanswered(learner)
     trained = progress.sums.means()
     return {
         **trained,
@@ -91,8 +91,7 @@ def measure(learner: Learner, progress: Progress, rec: Recorder) -> dict[str, fl
         "val_loss": val.loss,
         "val_perplexity": math.exp(val.loss) if val.loss < 700 else math.inf,
         "val_bits_per_byte": bits_per_byte(learner, val.loss),
-        **({} if matched is None else {"exact_match": matched}),
-        "exact_match_questions": float(asked),
+        **answered,
         "halting_mean": float(val.steps.mean()),
         "halting_variance": float(val.steps.var()),
         "memory_norm": val.memory_norm,

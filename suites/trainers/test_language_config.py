@@ -96,7 +96,7 @@ def test_data_of_the_persons_own_replace_the_suites_stages(tmp_path: Path) -> No
     assert data_at(other, {})["data"] == {"source": "jsonl", "path": str(other)}
     asked = {**GOOD, **changed}
     validate(asked)
-    assert input_files(resolve(asked)) == [tmp_path / "gsm8k.jsonl.gz"]
+    assert tmp_path / "gsm8k.jsonl.gz" in input_files(resolve(asked))
 
 
 def test_checking_needs_no_torch() -> None:
