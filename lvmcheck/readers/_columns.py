@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -43,6 +42,8 @@ def sidecar(path: Path) -> dict[str, str]:
     place = path.with_name(path.name + SIDECAR)
     if not place.is_file():
         return {}
+    import tomllib
+
     if place.stat().st_size > 1 << 20:
         raise InputError(place, f"expected a small column map, got {place.stat().st_size:,} bytes")
     try:
