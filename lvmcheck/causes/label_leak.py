@@ -80,11 +80,7 @@ def _copied(evidence: Evidence) -> list[str]:
         said = [text for text in padded.evidence if "padding" in text] if padded else []
         excess = padded.measured if padded and said and isinstance(padded.measured, float) else 0.0
         if low.measured * (1 + excess) < low.measured - low.margin:
-            return [
-                low.sentence(),
-                *low.evidence,
-                *([f"padding is scored, too: {padded.evidence[0]}"] if padded else []),
-            ]
+            return [low.sentence(), *low.evidence, *said]
     return _shifted_in_validation(evidence)
 
 
