@@ -7,9 +7,10 @@ With contents ``c_t = W_down y_t``, capacity C and ``r_t = w_t / C``::
     w_t = sigmoid((s_t - threshold) / WIDTH) how strongly t is written, of surprise s_t = (1 - cos(c_t, U_{t-1})) / 2
     m_t = W_up (M_t / F_t)                   what is read
 
-Both averages are scans, so nothing loops over time; surprise is judged against U, which does not depend on w, for the
-same reason. A record starts with an empty memory, rows share nothing and no buffer exists: the ancestors overwrote one
-with the batch's mean state in every call, so the same input twice gave different logits (facts B1).
+Both averages are scans (models/cognate/scan.py), so nothing loops over time; surprise is judged against U, which does
+not depend on w, for the same reason. A record starts with an empty memory, rows share nothing and no buffer exists: the
+ancestors overwrote one with the batch's mean state in every call, so the same input twice gave different logits
+(facts B1).
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ import torch
 from torch import Tensor, nn
 
 from models.cognate.layout import Layout
-from models.cognate.scan import scan
+from models.cognate.scan import mean, scan
 from models.cognate.specialisation import Specialisation
 from models.cognate.state import MemoryState
 
 WIDTH = 0.1  # of surprise, from a write strength of one half to 0.73
-_TINY = 1e-18  # its square is still normal in float32
+_TINY = 1e-18
 
 
 @dataclass(frozen=True)
@@ -55,50 +56,32 @@ class LongTermMemory(nn.Module):
         content = self.down(y)
         with torch.autocast(y.device.type, enabled=False):
             content = content.to(torch.promote_types(content.dtype, torch.float32))
-            usual = usual_content(content, layout, habit, past)
-            write = write_strength(content, usual, layout, habit, past)
-            held, fill = held_content(content, write, layout, habit, past)
-            mean = held / fill.clamp(min=_TINY).unsqueeze(2)
-        state = MemoryState(*(at_end(each, layout) for each in (held, fill, usual)))
-        return Reading(self.up(mean.to(y.dtype)), write, state)
+            usual = usual_before(content, layout, habit, past)
+            write = ((surprise(content, usual) - habit.surprise_threshold) / WIDTH).sigmoid()
+            if layout.real is not None:
+                write = write * layout.real
+            held = None if past is None else (past.content, past.fill)
+            known, fill = mean(content, write / habit.memory_capacity, layout.runs, held, layout.before)
+            fill_end, rate = at_end(fill, layout), 1.0 / habit.memory_capacity
+            state = MemoryState(
+                content=at_end(known, layout) * fill_end.unsqueeze(1),
+                fill=fill_end,
+                usual=at_end(usual, layout).lerp(at_end(content, layout), rate),
+            )
+        return Reading(self.up(known.to(y.dtype)), write, state)
 
 
-def usual_content(content: Tensor, layout: Layout, habit: Specialisation, past: MemoryState | None) -> Tensor:
-    """U [B, T, d_mem]: the moving average of all contents, written or not."""
-    rate = 1.0 / habit.memory_capacity
-    decay = content.new_full((1, content.shape[1]), 1.0 - rate).log()
-    return scan(content * rate, decay, layout.runs, None if past is None else past.usual, layout.before)
-
-
-def write_strength(
-    content: Tensor, usual: Tensor, layout: Layout, habit: Specialisation, past: MemoryState | None
-) -> Tensor:
-    """w [B, T]: by surprise, which is one half where nothing came before; 0 at padding."""
-    first = torch.zeros_like(usual[:, :1]) if past is None else past.usual.unsqueeze(1)
-    before = torch.cat((first, usual[:, :-1]), dim=1)
-    if layout.runs is not None:
-        start = layout.runs[:, :1] if layout.before is None else layout.before.unsqueeze(1)
-        carried = layout.runs == torch.cat((start, layout.runs[:, :-1]), dim=1)
-        before = before * carried.unsqueeze(2)
-    write = ((surprise(content, before) - habit.surprise_threshold) / WIDTH).sigmoid()
-    return write if layout.real is None else write * layout.real
+def usual_before(content: Tensor, layout: Layout, habit: Specialisation, past: MemoryState | None) -> Tensor:
+    """U_{t-1} [B, T, d_mem]: the moving average of all earlier contents, written or not; zero where a record begins."""
+    rate = content.new_full((1, content.shape[1]), 1.0 / habit.memory_capacity)
+    return scan(content, rate, layout.runs, None if past is None else past.usual, layout.before, exclusive=True)
 
 
 def surprise(content: Tensor, usual: Tensor) -> Tensor:
     """``(1 - cosine) / 2`` over the last dimension, in 0..1; one half where either is zero."""
-    size = (content.square().sum(-1) + _TINY) * (usual.square().sum(-1) + _TINY)
-    return 0.5 * (1.0 - (content * usual).sum(-1) * size.rsqrt())
-
-
-def held_content(
-    content: Tensor, write: Tensor, layout: Layout, habit: Specialisation, past: MemoryState | None
-) -> tuple[Tensor, Tensor]:
-    """M [B, T, d_mem] and F [B, T], one scan for both."""
-    rate = (write / habit.memory_capacity).unsqueeze(2)
-    added = torch.cat((content * rate, rate), dim=2)
-    initial = None if past is None else torch.cat((past.content, past.fill.unsqueeze(1)), dim=1)
-    states = scan(added, torch.log1p(-rate.squeeze(2)), layout.runs, initial, layout.before)
-    return states[..., :-1], states[..., -1]
+    size = torch.linalg.vector_norm(content, dim=-1) * torch.linalg.vector_norm(usual, dim=-1)
+    cosine: Tensor = torch.linalg.vecdot(content, usual) / size.clamp(min=_TINY)
+    return 0.5 - 0.5 * cosine
 
 
 def at_end(states: Tensor, layout: Layout) -> Tensor:
@@ -111,10 +94,12 @@ def at_end(states: Tensor, layout: Layout) -> Tensor:
 def held_tokens(write: Tensor, habit: Specialisation, runs: Tensor | None = None) -> Tensor:
     """How many tokens the memory holds after each position, [B, T]: Kish's effective number of its weights.
 
-    Of write strengths [B, T] from an empty memory; 0 where nothing was written.
+    Of write strengths [B, T] from an empty memory, in float64; 0 where nothing was written.
     """
-    rate = write / habit.memory_capacity
-    kept = torch.log1p(-rate)
-    total = scan(rate.unsqueeze(2), kept, runs).squeeze(2)
-    squares = scan(rate.square().unsqueeze(2), 2.0 * kept, runs).squeeze(2)
+    rate = (write / habit.memory_capacity).to(torch.float64)
+    total = scan(torch.ones_like(rate).unsqueeze(2), rate, runs).squeeze(2)
+    twice = rate * (
+        2.0 - rate
+    )  # squares of weights decay by the square, and each adds its own: an average of r / (2 - r)
+    squares = scan((rate / (2.0 - rate)).unsqueeze(2), twice, runs).squeeze(2)
     return total.square() / squares.clamp(min=torch.finfo(squares.dtype).tiny)

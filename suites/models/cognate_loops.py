@@ -12,10 +12,12 @@ from models.cognate.state import MemoryState
 
 def scan_loop(
     x: Tensor,
-    log_decay: Tensor,
+    rate: Tensor,
     runs: Tensor | None = None,
     initial: Tensor | None = None,
     before: Tensor | None = None,
+    *,
+    exclusive: bool = False,
 ) -> Tensor:
     """What :func:`models.cognate.scan.scan` stands for."""
     rows = []
@@ -27,8 +29,9 @@ def scan_loop(
             if runs is not None and runs[row, step] != run:
                 run = runs[row, step]
                 state = torch.zeros_like(state)
-            state = log_decay[row % len(log_decay), step].exp() * state + x[row, step]
-            states.append(state)
+            earlier = state
+            state = (1.0 - rate[row, step]) * state + rate[row, step] * x[row, step]
+            states.append(earlier if exclusive else state)
         rows.append(torch.stack(states))
     return torch.stack(rows)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from models.cognate.layout import lay_out
 from models.cognate.memory import LongTermMemory, held_tokens, surprise
-from models.cognate.scan import scan
+from models.cognate.scan import mean, scan
 from models.cognate.specialisation import SPECIALISATIONS, Specialisation, specialisation
 from models.cognate.state import MemoryState, State
 from suites.models.cognate_loops import memory_loop, scan_loop
@@ -27,37 +27,70 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 def gradients(of: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
     """Of a sum with uneven weights."""
     weights = torch.linspace(-1.0, 2.0, of.numel(), dtype=of.dtype).view_as(of)
-    return torch.autograd.grad((of * weights).sum(), inputs, retain_graph=True)
+    return torch.autograd.grad(
+        (of * weights).sum(), inputs, retain_graph=True, allow_unused=True, materialize_grads=True
+    )
 
 
 # -- the scan ----------------------------------------------------------------------------------------------------------
-@given(steps=st.integers(1, 70), chunk=st.integers(1, 40), with_runs=st.booleans(), with_initial=st.booleans())
+@given(
+    steps=st.integers(1, 70),
+    chunk=st.integers(1, 40),
+    with_runs=st.booleans(),
+    with_initial=st.booleans(),
+    exclusive=st.booleans(),
+)
 @few
 def test_the_scan_is_the_loop_and_so_are_its_gradients(
-    steps: int, chunk: int, with_runs: bool, with_initial: bool
+    steps: int, chunk: int, with_runs: bool, with_initial: bool, exclusive: bool
 ) -> None:
     x = normal(3, steps, 4, seed=steps).requires_grad_()
-    log_decay = (-normal(3, steps, seed=1).exp()).requires_grad_()
+    rate = normal(3, steps, seed=1).sigmoid().requires_grad_()
     initial = normal(3, 4, seed=2).requires_grad_() if with_initial else None
     runs = (normal(3, steps, seed=3) > 1.2).cumsum(dim=1) if with_runs else None
     before = torch.tensor([0, 0, -1]) if with_runs and with_initial else None
-    inputs = [each for each in (x, log_decay, initial) if each is not None]
-    fast = scan(x, log_decay, runs, initial, before, chunk=chunk)
-    slow = scan_loop(x, log_decay, runs, initial, before)
+    inputs = [each for each in (x, rate, initial) if each is not None]
+    fast = scan(x, rate, runs, initial, before, exclusive=exclusive, chunk=chunk)
+    slow = scan_loop(x, rate, runs, initial, before, exclusive=exclusive)
     torch.testing.assert_close(fast, slow, rtol=0.0, atol=1e-10)
-    for one, other in zip(gradients(fast, *inputs), gradients(slow, *inputs), strict=True):
-        torch.testing.assert_close(one, other, rtol=0.0, atol=1e-10)
+    if slow.requires_grad:  # the state before the first position alone has none
+        for one, other in zip(gradients(fast, *inputs), gradients(slow, *inputs), strict=True):
+            torch.testing.assert_close(one, other, rtol=0.0, atol=1e-10)
 
 
-def test_one_decay_for_all_rows_is_the_same_decay_in_each() -> None:
-    x, log_decay = normal(3, 150, 4), -normal(1, 150).abs()
-    torch.testing.assert_close(scan(x, log_decay), scan(x, log_decay.expand(3, -1)))
+@given(steps=st.integers(1, 70), chunk=st.integers(1, 40), with_runs=st.booleans(), with_initial=st.booleans())
+@few
+def test_the_mean_is_the_state_over_what_it_is_filled(
+    steps: int, chunk: int, with_runs: bool, with_initial: bool
+) -> None:
+    x = normal(2, steps, 4, seed=steps)
+    rate = 0.9 * normal(2, steps, seed=1).sigmoid()
+    initial = (normal(2, 4, seed=2), normal(2, seed=4).sigmoid()) if with_initial else None
+    runs = (normal(2, steps, seed=3) > 1.2).cumsum(dim=1) if with_runs else None
+    before = torch.tensor([0, -1]) if with_runs and with_initial else None
+    known, fill = mean(x, rate, runs, initial, before, chunk=chunk)
+    first = (None, None) if initial is None else (initial[0], initial[1].unsqueeze(1))
+    ones = torch.ones(2, steps, 1, dtype=torch.float64)
+    torch.testing.assert_close(fill, scan_loop(ones, rate, runs, first[1], before).squeeze(2), rtol=0.0, atol=1e-12)
+    held = scan_loop(x, rate, runs, first[0], before)
+    torch.testing.assert_close(known * fill.unsqueeze(2), held, rtol=0.0, atol=1e-10)
+
+
+def test_one_rate_for_all_rows_is_the_same_rate_in_each() -> None:
+    x, rate = normal(3, 150, 4), normal(1, 150).sigmoid()
+    torch.testing.assert_close(scan(x, rate), scan(x, rate.expand(3, -1)))
+
+
+def test_the_mean_of_nothing_is_zero() -> None:
+    known, fill = mean(normal(1, 4, 3), torch.tensor([[0.0, 0.0, 0.5, 0.0]], dtype=torch.float64))
+    assert float(known[0, :2].abs().max()) == 0.0
+    assert fill.tolist() == [[0.0, 0.0, 0.5, 0.5]]
 
 
 def test_the_scan_stays_exact_over_long_rows_in_float32() -> None:
-    x, log_decay = normal(2, 2048, 3), torch.full((2, 2048), 0.99, dtype=torch.float64).log()
-    fast = scan(x.float(), log_decay.float())
-    torch.testing.assert_close(fast.double(), scan_loop(x, log_decay), rtol=0.0, atol=2e-4)
+    x, rate = normal(2, 2048, 3), torch.full((2, 2048), 0.01, dtype=torch.float64)
+    fast = scan(x.float(), rate.float())
+    torch.testing.assert_close(fast.double(), scan_loop(x, rate), rtol=0.0, atol=2e-6)
 
 
 # -- the memory --------------------------------------------------------------------------------------------------------
