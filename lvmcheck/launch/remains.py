@@ -9,8 +9,8 @@ from typing import Any
 from lvmcheck import rundir
 from lvmcheck.errors import InputError
 from lvmcheck.launch.plan import Plan, judge_entry
-from lvmcheck.recorder import move_aside
 from lvmcheck.run import Run, read_json
+from lvmcheck.run_info import move_aside
 from lvmcheck.suite import CheckEntry
 
 

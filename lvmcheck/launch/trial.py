@@ -22,8 +22,8 @@ from lvmcheck.launch.plan import Plan, judge_entry
 from lvmcheck.launch.process import TrainerProcess
 from lvmcheck.launch.remains import examine, make_room, record_death
 from lvmcheck.launch.verdicts import write_verdicts
-from lvmcheck.recorder import make_run, move_aside
 from lvmcheck.run import Run, read_json
+from lvmcheck.run_info import make_run, move_aside
 from lvmcheck.suite import CheckEntry
 
 ALL_DECIDED = "the decision of every check that was asked for"

@@ -26,8 +26,9 @@ from lvmcheck import rundir
 from lvmcheck.errors import InputError, nearest
 from lvmcheck.launch.locks import trainer_lock
 from lvmcheck.launch.process import WHERE
-from lvmcheck.recorder import Recorder, versions
+from lvmcheck.recorder import Recorder
 from lvmcheck.run import read_json
+from lvmcheck.run_info import versions
 
 JUDGE_WAIT = 5.0
 """Seconds that training waits for the live judge before it goes on without an answer."""

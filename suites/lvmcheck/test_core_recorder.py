@@ -18,7 +18,8 @@ import lvmcheck
 from lvmcheck import events as ev
 from lvmcheck import rundir
 from lvmcheck.errors import InputError
-from lvmcheck.recorder import Recorder, move_aside, record
+from lvmcheck.recorder import Recorder, record
+from lvmcheck.run_info import move_aside
 
 
 def loop(rec: Recorder, *, epochs: int = 2, steps: int = 7) -> None:

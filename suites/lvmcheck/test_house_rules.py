@@ -24,7 +24,7 @@ LAYERS = (
     {"errors", "extras", "statistics", "differences"},
     {"events"},
     {"window", "run", "finding", "weights"},
-    {"rundir"},
+    {"rundir", "run_info"},
     {"reference"},
     {"recorder", "check"},
     {"checks", "cause"},

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from lvmcheck import events as ev
-from lvmcheck.recorder import Recorder, make_run
+from lvmcheck.recorder import Recorder
 from lvmcheck.run import Run
+from lvmcheck.run_info import make_run
 from lvmcheck.rundir import load
 from models.trainers.language import train
 from suites.trainers.vector_kit import Judge, of

@@ -10,8 +10,9 @@ import torch
 
 from lvmcheck import events as ev
 from lvmcheck.errors import InputError
-from lvmcheck.recorder import Recorder, make_run
+from lvmcheck.recorder import Recorder
 from lvmcheck.run import Run
+from lvmcheck.run_info import make_run
 from lvmcheck.rundir import load
 from models import registry
 from models.trainers.learner import model_params

@@ -15,8 +15,9 @@ import torch
 
 from lvmcheck import events as ev
 from lvmcheck.errors import InputError
-from lvmcheck.recorder import Recorder, make_run
+from lvmcheck.recorder import Recorder
 from lvmcheck.run import Run
+from lvmcheck.run_info import make_run
 from lvmcheck.rundir import cut_to_checkpoint, load
 from models.checkpoint import publish, published
 from models.reload import load_model, read

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from lvmcheck import events as ev
-from lvmcheck.recorder import Recorder, make_run
+from lvmcheck.recorder import Recorder
 from lvmcheck.run import Run
+from lvmcheck.run_info import make_run
 from lvmcheck.rundir import load
 from models.checkpoint import published
 from models.reload import read
