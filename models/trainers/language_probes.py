@@ -9,7 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from lvmcheck.recorder import Recorder
+from models.cognate.memory import held_tokens
+from models.cognate.model import Cognate
 from models.cognate.objective import language_terms
+from models.cognate.specialisation import SPECIALISATIONS
 from models.losses import weighted_total
 from models.trainers.evaluation import evaluating
 from models.trainers.language_learner import Learner
@@ -32,6 +35,7 @@ def after_training(learner: Learner, rec: Recorder) -> None:
     """The structure once more, of the weights that were validated."""
     with learner.validated(), untouched(learner):
         structure(learner, rec)
+        rec.evaluation("specialisations", specialisations(learner), about="the same weights under each")
 
 
 def structure(learner: Learner, rec: Recorder) -> None:
@@ -49,6 +53,23 @@ def sample_rows(learner: Learner) -> tuple[Tensor, Tensor]:
     tokens = batch.tokens[:, :LENGTH].to(learner.device)
     half = max(1, len(tokens) // 2)
     return tokens[:half], (tokens[half:] if len(tokens) > half else tokens.flip(1))
+
+
+@torch.no_grad()
+def specialisations(learner: Learner) -> dict[str, float]:
+    """Mean halting step and number of tokens that the memory holds, of the same weights under each specialisation."""
+    found: dict[str, float] = {}
+    tokens = torch.cat(sample_rows(learner))
+    with evaluating(learner.model) as model:
+        assert isinstance(model, Cognate)
+        own = model.habit
+        for name in SPECIALISATIONS:
+            model.specialise(name)
+            output = model(tokens)
+            found[f"{name}/halting_mean"] = float(output.halting_steps.double().mean())
+            found[f"{name}/memory_use"] = float(held_tokens(output.write, model.habit).mean())
+        model.habit = own
+    return found
 
 
 def causality(model: nn.Module, tokens: Tensor, vocabulary: int) -> dict[str, float]:
