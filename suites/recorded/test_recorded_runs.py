@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -93,6 +94,31 @@ def test_a_diagnosis_is_one_screen_and_valid_json(path: Path) -> None:
     assert [cause["name"] for cause in body["causes"]] == [item.name for item in found]
 
 
+SHOWN = re.findall(
+    r"^\$ lvmcheck diagnose fixtures/runs/(\w+)\n(.*?)^```", (ROOT / "docs" / "diagnose.md").read_text(), re.M | re.S
+)
+
+
+@pytest.mark.parametrize(("name", "printed"), SHOWN, ids=[name for name, _ in SHOWN])
+def test_the_document_shows_what_is_printed(name: str, printed: str) -> None:
+    assert "\n".join(screen(*_for_screen(ROOT / "fixtures" / "runs" / name))) + "\n" == printed
+
+
+def test_the_document_shows_each_attempt_and_each_key() -> None:
+    names = {name for name, _ in SHOWN}
+    assert {"amn_790k_attempt_1", "amn_790k_attempt_2", "amn_790k_attempt_3_with_its_data"} <= names
+    run, verdicts, found = judged(ROOT / "fixtures" / "runs" / "amn_790k_attempt_2")
+    body: Any = diagnosis_json(run, found, verdicts)
+    text = (ROOT / "docs" / "diagnose.md").read_text()
+    for key in ("format", "causes", "failed", *body["run"], *body["causes"][0], *body["failed"][0]):
+        assert re.search(rf"`(?:\w+(?:\[\])?)?\.?{key}`", text), key
+
+
+def _for_screen(path: Path) -> tuple[Run, list[Diagnosis], list[Verdict]]:
+    run, verdicts, found = judged(path)
+    return run, found, verdicts
+
+
 @pytest.mark.parametrize("name", FIRST)
 def test_recorded_histories(name: str) -> None:
     path = HISTORIES / f"{name}.json"
@@ -106,6 +132,9 @@ def test_recorded_histories(name: str) -> None:
     weights = recover(run)
     assert weights is not None
     assert (dict(weights.weights), weights.like) == WEIGHTS[name]
+    if weights.like == "1 - train cosine":  # an MSE of unit vectors is 2 (1 - cosine) / 768: here of weight 0.05
+        assert weights.factor == pytest.approx(0.05 * 2 / 768, rel=1e-4)
+        assert weights.residual < 1e-8
 
 
 def test_attempts_1_and_3_are_repeats_of_one_another() -> None:
