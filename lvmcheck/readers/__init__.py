@@ -75,7 +75,7 @@ def open_run(
     chosen = kind if kind is not None else detect(place)
     found = reader(chosen)
     if run is not None and chosen not in ("mlflow", "tensorboard", "lightning_csv", "wandb"):
-        raise InputError("--run", f"a {chosen} holds one run, so there is none to choose")
+        raise InputError("--run", f"{chosen} holds one run, so there is none to choose")
     if asked.columns and chosen == "run_directory":
         raise InputError("--columns", "a run directory names its metrics itself: no column map applies")
     return found.read(place, asked)

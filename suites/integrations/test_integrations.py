@@ -28,7 +28,7 @@ def test_a_missing_trainer_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setitem(sys.modules, name, None)
     for name in ("huggingface", "accelerate"):
         monkeypatch.delitem(sys.modules, f"lvmcheck.integrations.{name}", raising=False)
-        with pytest.raises(lvmcheck.InputError, match=r"pip install 'lvmcheck\[peers\]'"):
+        with pytest.raises(lvmcheck.InputError, match=r"pip install -e .*peers"):
             importlib.import_module(f"lvmcheck.integrations.{name}")
 
 

@@ -224,7 +224,7 @@ def test_a_dominating_term_is_named(capsys: pytest.CaptureFixture[str], tmp_path
     assert "\n1 likely cause: InfoNCE dominates the loss" in out
     code, out, _ = call(capsys, "diagnose", tmp_path / "run", "--json")
     assert code == FAILED
-    assert json.loads(out)[0]
+    assert json.loads(out)["causes"][0]["name"] == "dominant_term"
 
 
 def test_all_checks_and_causes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

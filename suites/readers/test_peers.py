@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings("default")  # what the libraries warn of
 
 def needs(*names: str) -> pytest.MarkDecorator:
     gone = [name for name in names if importlib.util.find_spec(name) is None]
-    return pytest.mark.skipif(bool(gone), reason=f"not installed: {', '.join(gone)}; pip install 'lvmcheck[peers]'")
+    return pytest.mark.skipif(bool(gone), reason=f"not installed: {', '.join(gone)}; pip install -e .[peers]")
 
 
 def write(peer: str, *arguments: object, code: int = 0) -> None:
@@ -204,5 +204,5 @@ def test_a_missing_library_is_one_clear_error() -> None:
         need("lvmcheck_no_such_package.events", extra="readers", purpose="reading event files")
     assert str(caught.value) == (
         "package 'lvmcheck_no_such_package': reading event files needs it and it is not installed. "
-        "pip install 'lvmcheck[readers]'"
+        'From a checkout: pip install -e ".[readers]"'
     )
