@@ -56,19 +56,27 @@ class LongTermMemory(nn.Module):
         content = self.down(y)
         with torch.autocast(y.device.type, enabled=False):
             content = content.to(torch.promote_types(content.dtype, torch.float32))
-            usual = usual_before(content, layout, habit, past)
-            write = ((surprise(content, usual) - habit.surprise_threshold) / WIDTH).sigmoid()
-            if layout.real is not None:
-                write = write * layout.real
-            held = None if past is None else (past.content, past.fill)
-            known, fill = mean(content, write / habit.memory_capacity, layout.runs, held, layout.before)
-            fill_end, rate = at_end(fill, layout), 1.0 / habit.memory_capacity
-            state = MemoryState(
-                content=at_end(known, layout) * fill_end.unsqueeze(1),
-                fill=fill_end,
-                usual=at_end(usual, layout).lerp(at_end(content, layout), rate),
-            )
+            known, write, state = remember(content, layout, habit, past)
         return Reading(self.up(known.to(y.dtype)), write, state)
+
+
+def remember(
+    content: Tensor, layout: Layout, habit: Specialisation, past: MemoryState | None
+) -> tuple[Tensor, Tensor, MemoryState]:
+    """``M / F`` [B, T, d_mem] and w [B, T] of contents c [B, T, d_mem], and the state they leave."""
+    usual = usual_before(content, layout, habit, past)
+    write = ((surprise(content, usual) - habit.surprise_threshold) / WIDTH).sigmoid()
+    if layout.real is not None:
+        write = write * layout.real
+    held = None if past is None else (past.content, past.fill)
+    known, fill = mean(content, write / habit.memory_capacity, layout.runs, held, layout.before)
+    filled = at_end(fill, layout)
+    state = MemoryState(
+        content=at_end(known, layout) * filled.unsqueeze(1),
+        fill=filled,
+        usual=at_end(usual, layout).lerp(at_end(content, layout), 1.0 / habit.memory_capacity),
+    )
+    return known, write, state
 
 
 def usual_before(content: Tensor, layout: Layout, habit: Specialisation, past: MemoryState | None) -> Tensor:
