@@ -50,6 +50,7 @@ def _store(path: Path) -> Iterator[sqlite3.Connection]:
     """The database, opened so that nothing in it can write or run."""
     bounded(path)
     with closing(sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)) as store:
+        store.text_factory = lambda raw: raw.decode(errors="replace")
         store.execute("PRAGMA trusted_schema = OFF")
         store.execute("PRAGMA query_only = ON")
         store.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1 << 20)
@@ -153,7 +154,7 @@ def _params(store: sqlite3.Connection, run_id: str) -> Iterator[tuple[str, Any]]
         try:
             found = number(value)
         except NotANumberError:
-            yield str(key), value
+            yield str(key), str(value)
             continue
         entire = whole(found)
         is_integer = entire is not None and str(value).strip().lstrip("+-").isdigit()
