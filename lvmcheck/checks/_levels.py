@@ -22,7 +22,7 @@ class Course:
     """An epoch that has ended: ``levels`` are medians of consecutive parts of its windows, in order.
 
     ``noise`` is the standard error of a level, from the differences of neighbouring windows; 0 where an epoch has one
-    level. ``peak`` is the highest window of the first part, ``step`` the last step.
+    level. ``peak`` is the highest window of the first part less what noise makes of it, ``step`` the last step.
     """
 
     epoch: int
@@ -77,4 +77,6 @@ def course(epoch: int, step: int | None, values: Sequence[float]) -> Course:
     apart = [abs(b - a) for a, b in pairwise(values)]
     spread = statistics.median(apart) / 0.954  # median of |difference of two normal deviates| is 0.954 sigma
     levels = tuple(map(statistics.median, parts))
-    return Course(epoch, step, levels, 1.2533 * spread / math.sqrt(size), max(parts[0]))
+    # The highest of n windows stands sqrt(2 ln n) deviations above their level by noise alone.
+    peak = max(levels[0], max(parts[0]) - math.sqrt(2 * math.log(len(parts[0]))) * spread)
+    return Course(epoch, step, levels, 1.2533 * spread / math.sqrt(size), peak)

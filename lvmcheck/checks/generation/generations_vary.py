@@ -40,9 +40,8 @@ class GenerationsVary(Check):
     The probe "generations" of the final epoch gives these numbers for greedy/, sampled/ and reference/ (the right
     answers): distinct_2 (distinct pairs of tokens over all pairs) and entropy (nats over tokens) are at least `share`
     of the reference, half of that for greedy; top_token_share is at most 0.25 above it, 0.5 for greedy; identical_share
-    (prompts whose continuation equals that of a prompt with another answer) is at most `max_identical` above it;
-    sampled text repeats no token for more than half of a continuation and more than 10 tokens. At least `min_prompts`
-    prompts.
+    (prompts whose continuation equals that of a prompt with another answer) is at most `max_identical`; sampled text
+    repeats no token for more than half of a continuation and more than 10 tokens. At least `min_prompts` prompts.
 
     Why:
     A language model that always writes the same has learned nothing, and no loss curve shows it. The ancestors' model
@@ -60,8 +59,8 @@ class GenerationsVary(Check):
     high, train longer. Read the samples beside the right answers: they are in the run as sample events.
 
     Healthy runs that must pass:
-    A small model that greedily repeats a common word while its samples vary; short answers of one or two tokens, of
-    which many are equal in the corpus, too.
+    A small model that greedily repeats a common word while its samples vary; a model that answers a quarter of its
+    sums right: among 40 answers of one or two digits three in four equal that of another prompt by chance.
 
     Source:
     facts B6, C 59 and E 3 of the ancestors (the output "::::::::"); Li et al. 2016, distinct-n.
@@ -70,7 +69,7 @@ class GenerationsVary(Check):
     metric_fields = ()
 
     share: float = 0.5
-    max_identical: float = 0.5
+    max_identical: float = 0.95
     min_prompts: int = 3
 
     def __post_init__(self) -> None:
@@ -113,9 +112,11 @@ class GenerationsVary(Check):
             for key in ("distinct_2", "entropy")
             if key in mine
         ]
-        above = {"top_token_share": SLACK[mode], "identical_share": self.max_identical}
-        for key, slack in above.items():
-            found.append(at_most(f"{mode} {SAID[key]}", mine[key], min(own[key] + slack, MOST), shown))
+        limits = {
+            "top_token_share": min(own["top_token_share"] + SLACK[mode], MOST),
+            "identical_share": self.max_identical,
+        }
+        found += [at_most(f"{mode} {SAID[key]}", mine[key], limit, shown) for key, limit in limits.items()]
         if mode == "sampled":
             longest = max(RUN, 0.5 * tokens / prompts)
             found.append(at_most("longest run of one token in sampled text", known.number(LONGEST), longest, shown))
@@ -164,9 +165,9 @@ PASSES: Sequence[Case] = (
     made.case("greedily_repeats_a_common_word", _CHECK, _run(_REPEATS, _HEALTHY)),
     made.case("answers_of_one_token", _CHECK, _run(_ONE, _ONE, {k: _ONE[k] for k in _REFERENCE if k in _ONE})),
     made.case(
-        "short_answers_that_are_often_equal",
+        "a_quarter_of_its_sums_right",
         _CHECK,
-        _run({**_HEALTHY, "identical_share": 0.6}, {**_HEALTHY, "identical_share": 0.5}, _SHORT),
+        _run({**_HEALTHY, "identical_share": 0.725}, {**_HEALTHY, "identical_share": 0.475}, _SHORT),
     ),
 )
 FAILS: Sequence[Case] = (
