@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from lvmcheck.errors import InputError, nearest
-from models.data.text.config import GENERATED, QA, SUFFIXES, known_sets, parse_text_config, text_inputs
+from models.data.text.config import GENERATED, QA, SUFFIXES, TextConfig, known_sets, parse_text_config, text_inputs
 from models.optim import config as optim_config
 from models.registry import check_parameters, language_kinds
 from models.terms import LANGUAGE_TERMS
@@ -41,6 +41,9 @@ NotNegative = Annotated[int, Field(ge=0)]
 Weight = Annotated[float, Field(ge=0)]
 RATES = ("lr", "muon_lr")
 """Rates that may be written in [run] itself."""
+REAL_LENGTH, REAL_VOCABULARY = 256, 2048
+KEPT = ("length", "packing", "vocabulary", "tokenizer", "mix", "max_share", "limit", "val_records")
+"""What of a suite's real data holds for other real data."""
 _STRICT = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
@@ -215,11 +218,18 @@ def input_files(config: Mapping[str, object]) -> list[Path]:
 def data_at(path: Path, own: Mapping[str, object]) -> dict[str, object]:
     """What changes in [run] when the person brings data of their own: a folder of question sets, or a file.
 
-    Stages that name sets are the suite's own and give way to one stage of everything.
+    Stages that name sets are the suite's own and give way to one stage of everything. Where the suite generates its
+    text, real questions are about ten times as long: rows of :data:`REAL_LENGTH` tokens, and at most a tenth as many
+    records of each set, so that an epoch keeps its size.
 
     Args:
-        own: the suite's ``run.data``; the length of rows and the size of the vocabulary stay.
+        own: the suite's ``run.data``.
     """
-    kept = {key: value for key, value in own.items() if key in ("length", "packing", "vocabulary", "mix", "limit")}
+    if own.get("source", "generated") == "generated":
+        records = own.get("records", TextConfig.model_fields["records"].default)
+        limit = max(1, records // 10) if isinstance(records, int) else None
+        kept: dict[str, object] = {"length": REAL_LENGTH, "vocabulary": REAL_VOCABULARY, "limit": limit}
+    else:
+        kept = {key: own[key] for key in KEPT if key in own}
     sets = any((path / f"{name}{end}").is_file() for name in QA for end in SUFFIXES)
     return {"data": {"source": "qa" if sets else "jsonl", "path": str(path), **kept}, "curriculum": []}

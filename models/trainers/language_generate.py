@@ -35,26 +35,28 @@ def generations(learner: Learner, model: nn.Module, progress: Progress, rec: Rec
     """
     rule, data = learner.cfg.generation, learner.data
     asked = questions(learner)
+    answers = [each.answer for each in asked]
     seeds = [each for each in SEED_PROMPTS if fits(learner, each.prompt)]
     values: dict[str, float] = {}
-    right: list[float] = []
+    greedy: list[bool] = []
     for mode, temperature in (("greedy", 0.0), ("sampled", rule.temperature)):
         tokens = answer(learner, model, [*asked, *seeds], temperature, seed=learner.cfg.seed + progress.epoch)
         texts = [data.tokenizer.decode(each) for each in tokens]
-        if mode == "greedy":
-            right = [float(exact(each.answer, text)) for each, text in zip(asked, texts, strict=False)]
-        values |= {f"{mode}/{name}": value for name, value in of_answers(tokens[: len(asked)], asked).items()}
+        right = [exact(each.answer, text) for each, text in zip(asked, texts, strict=False)]
+        greedy = greedy or right
+        found = variety(tokens[: len(asked)], answers, right)
+        values |= {f"{mode}/{name}": value for name, value in found.items()}
         shown = [*range(len(asked), len(asked) + len(seeds)), *range(min(rule.samples, len(asked)))]
         for place, each in zip(shown, [*seeds, *asked], strict=False):
             text = texts[place]
             rec.sample(mode, prompt=each.prompt, text=text, answer=each.answer, dataset=each.dataset)
-    reference = of_answers([data.tokenizer.encode(f" {each.answer}") for each in asked], asked)
+    reference = variety([data.tokenizer.encode(f" {each}") for each in answers], answers, [True] * len(asked))
     values |= {f"reference/{name}": reference[name] for name in REFERENCE if name in reference}
     if asked:
-        commonest = Counter(each.answer for each in asked).most_common(1)[0][1]
+        commonest = Counter(answers).most_common(1)[0][1]
         values["reference/top_answer_share"] = commonest / len(asked)  # exact match of always saying the same
     rec.probe("generations", values)
-    return matches(asked, right)
+    return matches(asked, greedy)
 
 
 def unanswered(learner: Learner) -> dict[str, float]:
@@ -62,7 +64,7 @@ def unanswered(learner: Learner) -> dict[str, float]:
     return {name: 0.0 if name.endswith("_questions") else math.nan for name in answer_metrics(questions(learner))}
 
 
-def matches(asked: Sequence[Question], right: Sequence[float]) -> dict[str, float]:
+def matches(asked: Sequence[Question], right: Sequence[bool]) -> dict[str, float]:
     """Exact match and its number of questions, of all and by data set; empty without questions."""
     found: dict[str, float] = {}
     for name in answer_metrics(asked):
@@ -99,11 +101,6 @@ def answer(
                 stop=learner.data.tokenizer.end,
             )
     return found
-
-
-def of_answers(tokens: Sequence[Sequence[int]], questions: Sequence[Question]) -> dict[str, float]:
-    """:func:`variety` of continuations of these questions."""
-    return variety(tokens, [each.answer for each in questions])
 
 
 def fits(learner: Learner, prompt: str) -> bool:
