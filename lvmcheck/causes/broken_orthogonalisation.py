@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from lvmcheck.cause import Cause, CauseCase, Diagnosis, Evidence
 from lvmcheck.checks import _language_cases as language
+from lvmcheck.checks.optimizer._probed import median, stated
+from lvmcheck.checks.optimizer.update_orthogonal import GRADIENT, KEY
 
 
 class BrokenOrthogonalisation(Cause):
@@ -14,17 +16,15 @@ class BrokenOrthogonalisation(Cause):
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         finding = evidence.failed("update_orthogonal")
-        error = None if finding is None else finding.measured
-        if finding is None or not isinstance(error, float) or not math.isfinite(error):
+        error = median(stated(evidence.run, KEY)) if finding else math.nan
+        if finding is None or not math.isfinite(error):
             return None
-        raw = _raw(evidence)
         return Diagnosis(
             name=self.name(),
             sentence=f"updates of hidden matrices are not orthogonal (error {error:.3f}): Newton-Schulz is wrong",
             evidence=(
                 finding.sentence(),
                 *finding.evidence,
-                *([f"the gradient itself has an error of {raw:.3f}"] if raw is not None else []),
                 "five steps of the quintic leave singular values between 0.7 and 1.2",
             ),
             ruled_out=evidence.ruled_out(
@@ -36,15 +36,8 @@ class BrokenOrthogonalisation(Cause):
         )
 
 
-def _raw(evidence: Evidence) -> float | None:
-    """The same error of the gradient, in the last probe that states it."""
-    key = "hidden/gradient_orthogonality_error"
-    said = [probe.values[key] for probe in evidence.run.probes("learning_rates") if key in probe.values]
-    return said[-1] if said else None
-
-
 def _error(*values: float) -> CauseCase:
-    probes = ({"hidden/orthogonality_error": v, "hidden/gradient_orthogonality_error": 0.8} for v in values)
+    probes = ({KEY: v, GRADIENT: 0.8} for v in values)
     return CauseCase(name=f"error_{values[-1]:g}", run=language.probed("learning_rates", *probes))
 
 

@@ -25,6 +25,9 @@ class LrNotWired(Cause):
             fix = "read group['lr'] in the optimizer's step, not the value of the constructor"
         elif finding.what.startswith("smallest update"):
             return None  # nothing moves at all: no question of rates
+        elif finding.what.startswith("largest update"):
+            sentence = "the learning rate is not wired: parameters move at a rate of 0"
+            fix = "read group['lr'] in the optimizer's step, not the value of the constructor"
         elif "from the planned one" in finding.what:
             sentence = "the schedule is not wired: a group does not have the rate that the schedule wants"
             fix = "step the scheduler that belongs to this optimizer, once for each optimizer step"

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from lvmcheck.cause import Cause, CauseCase, Diagnosis, Evidence
 from lvmcheck.checks import _language_cases as language
+from lvmcheck.checks.optimizer._probed import median, stated
+from lvmcheck.checks.optimizer.filter_is_low_pass import KEY
 
 REVERSED = -0.01
 """A gain below this has the wrong sign; around 0 the filter is not there at all."""
@@ -17,8 +19,8 @@ class ReversedFilter(Cause):
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         finding = evidence.failed("filter_is_low_pass")
-        gain = None if finding is None else finding.measured
-        if finding is None or not isinstance(gain, float) or not gain < REVERSED:
+        gain = median(stated(evidence.run, KEY)) if finding else math.nan
+        if finding is None or not gain < REVERSED:
             return None
         return Diagnosis(
             name=self.name(),
@@ -39,7 +41,7 @@ class ReversedFilter(Cause):
 
 
 def _gain(*values: float) -> CauseCase:
-    run = language.probed("learning_rates", *({"filter/slow_gain": value} for value in values))
+    run = language.probed("learning_rates", *({KEY: value} for value in values))
     return CauseCase(name=f"gain_{values[-1]:g}", run=run)
 
 

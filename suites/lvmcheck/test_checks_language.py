@@ -80,7 +80,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("no_late_divergence", {"factor": 0.5}, "factor: expected at least 1"),
     ("no_late_divergence", {"recover": 2.0}, "recover: expected 0 to 1"),
     ("effective_lr_matches_config", {"tolerance": 2.0}, "tolerance: expected 0 to 1"),
-    ("update_orthogonal", {"max_error": -0.1}, "max_error: expected 0 to 1"),
+    ("update_orthogonal", {"max_error": -0.1}, "max_error: expected at least 0"),
     ("filter_is_low_pass", {"min_gain": -0.1}, "min_gain: expected at least 0"),
     ("val_disjoint_from_train", {"max_overlap": 1.5}, "max_overlap: expected 0 to 1"),
     ("tokens_scored_once", {"tolerance": 3.0}, "tolerance: expected 0 to 1"),

@@ -112,7 +112,7 @@ def by_definition(name: str, run: Run) -> tuple[float, float] | None:
         return 0.0, max(0.25, (_steps(run) - 1) ** 2 / 2)  # a quarter in the limit, a half over two tokens
     if name.endswith("perplexity"):
         return 1.0, math.inf
-    if name.endswith(SHARES):
+    if name.endswith(SHARES) or (name.startswith("exact_match_") and not name.endswith("_questions")):
         return 0.0, 1.0
     if name.endswith(NOT_NEGATIVE):
         return 0.0, math.inf

@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Mapping
 
 from lvmcheck import events as ev
-from lvmcheck.checks._compare import Comparison, settle
 from lvmcheck.checks._epochs import awaiting, complete
 from lvmcheck.finding import Outcome, error, figure
 from lvmcheck.run import Run
 
 
-def every_probe(run: Run, key: str, compare: Callable[[float, tuple[str, ...]], Comparison]) -> Outcome:
-    """``compare`` of the median of ``key`` over all probes and of what to show; one NaN makes the median NaN."""
-    values = [probe.values[key] for probe in run.of(ev.Probe) if key in probe.values]
+def stated(run: Run, key: str) -> list[float]:
+    """The number in every probe that states it, in order."""
+    return [probe.values[key] for probe in run.of(ev.Probe) if key in probe.values]
+
+
+def median(values: list[float]) -> float:
+    """Their median; NaN when one of them is."""
+    return math.nan if any(map(math.isnan, values)) else statistics.median(values)
+
+
+def at_end(run: Run, key: str) -> tuple[list[float], str] | Outcome:
+    """All numbers of a key with a sentence about them; pending before the end, an error where there is none."""
+    values = stated(run, key)
     if not complete(run):
         return awaiting(run, f"probes of {key}", evaluated=len(values))
     if not values:
         return error(f"no probe states {key!r}: not measured")
-    median = statistics.median(values) if not any(map(math.isnan, values)) else math.nan
-    shown = f"{len(values)} probes: first {figure(values[0])}, last {figure(values[-1])}"
-    return settle([compare(median, (shown,))], evaluated=len(values))
+    return values, f"{key} in {len(values)} probes: first {figure(values[0])}, last {figure(values[-1])}"
+
+
+def setting(run: Run, name: str) -> object:
+    """A setting of the optimizer in the run's configuration; None where it has none."""
+    table = run.config.get("optimizer")
+    return table.get(name) if isinstance(table, Mapping) else None

@@ -31,7 +31,8 @@ class EffectiveLrMatchesConfig(Check):
     Probes "learning_rates" give by group lr, planned_lr (what the schedule wants at that step) and update_rms, the
     measured change of the parameters. The highest rate of a group lies within half and 1 + `tolerance` of the rate in
     the configuration (muon_lr for hidden matrices, lr for all others, optimizer.group_lr before both). Where a rate
-    moved by a factor of 3 over at least 4 probes, log update over log rate has a slope of at least 0.5.
+    moved by a factor of 3 over at least 4 probes, log update over log rate has a slope of at least 0.5. At rate 0
+    nothing moves.
 
     Why:
     A rate that is printed is not a rate that is used. The ancestors' optimizer read its rates from its constructor,
@@ -127,8 +128,11 @@ def _follows(run: Run, group: str) -> list[Comparison]:
     keys = (f"{group}/lr", f"{group}/update_rms")
     pairs = [tuple(p.values[key] for key in keys) for p in run.probes(PROBE) if all(key in p.values for key in keys)]
     moved = [(rate, update) for rate, update in pairs if rate != 0.0]
+    rested = [update for rate, update in pairs if rate == 0.0]
+    largest = math.nan if any(map(math.isnan, rested)) else max(rested, default=0.0)
+    still = [at_most(f"largest update of {group} at rate 0", largest, 0.0)] if rested else []
     if not moved:
-        return []
+        return still
     smallest = math.nan if any(math.isnan(update) for _, update in moved) else min(update for _, update in moved)
     rates = [rate for rate, _ in moved]
     said = [
@@ -136,10 +140,10 @@ def _follows(run: Run, group: str) -> list[Comparison]:
         f"and {rates[-1]:.3g}"
     ]
     if not smallest > 0:
-        return [above(f"smallest update of {group} at a rate that is not 0", smallest, 0.0, said)]
+        return [*still, above(f"smallest update of {group} at a rate that is not 0", smallest, 0.0, said)]
     if len(moved) < PROBES or not max(rates) >= SPREAD * min(rates):
-        return []
-    return [at_least(f"slope of log update over log rate of {group}", _slope(moved), FOLLOWS, said)]
+        return still
+    return [*still, at_least(f"slope of log update over log rate of {group}", _slope(moved), FOLLOWS, said)]
 
 
 def _slope(pairs: Sequence[tuple[float, ...]]) -> float:
@@ -189,6 +193,7 @@ PASSES: Sequence[Case] = (
 )
 FAILS: Sequence[Case] = (
     made.case("not_read_by_the_optimizer", _CHECK, _run(updates=_FLAT), ("slope of log update over log rate",)),
+    made.case("moves_at_rate_0", _CHECK, _run((0.0, 0.5), updates=(0.1, 0.5)), ("at rate 0",)),
     made.case("scheduler_never_stepped", _CHECK, _run(used=_FLAT), ("the schedule wants",)),
     made.case("a_preset_wins", _CHECK, _run(base=1e-3), ("highest learning rate of hidden", "configured 0.02")),
     made.case("no_update", _CHECK, _run(_FLAT, updates=(0.0,) * 8), ("smallest update",)),

@@ -8,21 +8,23 @@ from dataclasses import dataclass
 from lvmcheck.check import Case, Check
 from lvmcheck.checks import _cases as made
 from lvmcheck.checks import _language_cases as language
-from lvmcheck.checks._compare import at_least
+from lvmcheck.checks._compare import at_least, at_most, settle
 from lvmcheck.checks._epochs import check_number
-from lvmcheck.checks.optimizer._probed import every_probe
-from lvmcheck.finding import Outcome
+from lvmcheck.checks.optimizer._probed import at_end, median, setting, stated
+from lvmcheck.finding import Outcome, figure, not_applicable
 from lvmcheck.run import Run
 
-KEY = "filter/slow_gain"
+KEY, RAW = "filter/slow_gain", "filter/raw_gain"
 
 
 @dataclass(frozen=True, kw_only=True)
 class FilterIsLowPass(Check):
-    """The filtered gradient contains the running mean of the gradient with a median gain of at least `min_gain`.
+    """The filter adds lambda times the running mean of the gradient, and nothing of the gradient itself.
 
-    The gain is the coefficient of the running mean in the filtered gradient minus the raw one, by least squares:
-    +lambda for the published filter g + lambda * ema. Probes of any name that state "filter/slow_gain" count.
+    Least squares of what the filter added to the gradient, by their medians over the run's probes: the coefficient of
+    the running mean ("filter/slow_gain") is that of the configuration (optimizer.grokfast_lambda) to `tolerance`,
+    relative, and at least `min_gain`; that of the gradient ("filter/raw_gain", where it is stated) is 0 to `tolerance`
+    of it. Not applicable where the configuration turns the filter off.
 
     Why:
     With the sign turned, g + lambda * (g - ema), the filter amplifies noise and damps what is learned slowly, the
@@ -38,7 +40,7 @@ class FilterIsLowPass(Check):
     out nearly unchanged.
 
     Healthy runs that must pass:
-    A gain near 0 in the first steps, while the running mean is young.
+    A filter that is off; one probe of the first steps, in which running mean and gradient can hardly be told apart.
 
     Source:
     Lee et al. 2024 (Grokfast); facts B3 of the ancestors (high-pass at HEAD).
@@ -47,26 +49,51 @@ class FilterIsLowPass(Check):
     metric_fields = ()
 
     min_gain: float = 0.01
+    tolerance: float = 0.1
 
     def __post_init__(self) -> None:
         check_number("min_gain", self.min_gain, 0.0)
+        check_number("tolerance", self.tolerance, 0.0)
 
     def judge(self, run: Run) -> Outcome:
-        what = "median gain of the slow gradient"
-        return every_probe(run, KEY, lambda value, shown: at_least(what, value, self.min_gain, shown))
+        wanted = setting(run, "grokfast_lambda")
+        if wanted == 0 or setting(run, "kind") == "adamw":
+            return not_applicable("the configuration has no gradient filter")
+        found = at_end(run, KEY)
+        if isinstance(found, Outcome):
+            return found
+        values, said = found
+        gain = median(values)
+        compared = [at_least("median gain of the slow gradient", gain, self.min_gain, (said,))]
+        scale = abs(gain)
+        if isinstance(wanted, int | float) and not isinstance(wanted, bool):
+            scale = abs(float(wanted))
+            shown = (said, f"configured lambda {figure(wanted)}")
+            what = "difference of the slow gradient's gain from lambda"
+            compared.append(at_most(what, abs(gain - wanted), self.tolerance * scale, shown))
+        raw = stated(run, RAW)
+        if raw:
+            what = "gain of the gradient itself, in magnitude"
+            compared.append(at_most(what, abs(median(raw)), self.tolerance * scale, (said,)))
+        return settle(compared, evaluated=len(values))
 
 
-def _run(*gains: float) -> Run:
-    return language.probed("learning_rates", *({KEY: value} for value in gains))
+def _run(*gains: float, configured: float | None = 0.3, raw: float | None = None) -> Run:
+    probes = ({KEY: gain, **({} if raw is None else {RAW: raw})} for gain in gains)
+    config = {} if configured is None else {"optimizer": {"grokfast_lambda": configured}}
+    return language.probed("learning_rates", *probes, config=config)
 
 
 _CHECK = FilterIsLowPass()
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run(0.3, 0.3)),
-    made.case("young_mean", _CHECK, _run(0.0, 0.28, 0.3)),
+    made.case("perfect_oracle", _CHECK, _run(0.3, 0.3, raw=0.0)),
+    made.case("first_probe_off", _CHECK, _run(0.1, 0.3, 0.3)),
+    made.case("lambda_not_configured", _CHECK, _run(0.3, 0.3, configured=None)),
 )
 FAILS: Sequence[Case] = (
-    made.case("reversed", _CHECK, _run(-0.3, -0.3, -0.3), ("-0.3",)),
+    made.case("reversed", _CHECK, _run(-0.3, -0.3, -0.3, raw=0.3), ("-0.3",)),
     made.case("never_called", _CHECK, _run(0.0, 0.0)),
+    made.case("another_lambda", _CHECK, _run(2.0, 2.0), ("configured lambda 0.3",)),
+    made.case("amplifies_all", _CHECK, _run(0.3, 0.3, raw=0.3), ("gain of the gradient itself",)),
     made.case("nan", _CHECK, _run(0.3, float("nan")), ("NaN",)),
 )

@@ -1,0 +1,77 @@
+"""optimizer_coverage: the optimizer holds every trainable parameter, and nothing else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.check import Case, Check
+from lvmcheck.checks import _cases as made
+from lvmcheck.checks import _language_cases as language
+from lvmcheck.checks._compare import at_most, settle
+from lvmcheck.checks.optimizer._probed import at_end
+from lvmcheck.finding import Outcome
+from lvmcheck.run import Run
+
+KEYS = {
+    "coverage/outside": "trainable numbers that no group of the optimizer holds",
+    "coverage/foreign": "numbers in the optimizer that are no trainable parameter of the model",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerCoverage(Check):
+    """In every probe, no trainable number of the model is outside the optimizer's groups, and none in them is foreign.
+
+    Probes state "coverage/outside" and "coverage/foreign" as counts of numbers.
+
+    Why:
+    A parameter that no group holds has a gradient and never moves. The curves hardly show it: a classifier whose head
+    was left out of the optimizer reaches the same accuracy, because the layers before it adapt.
+
+    Usual causes:
+    - Groups are made by name or type, and a new module matches none of them.
+    - The optimizer is made before a layer is replaced, and keeps the old one.
+    - Weights are copied instead of tied, so that one of both is foreign.
+    - Parameters are frozen after the optimizer was made.
+
+    Fix:
+    Make groups that partition model.parameters() and test that they do: each parameter in exactly one.
+
+    Healthy runs that must pass:
+    Layers frozen with requires_grad = False, which are not trainable; tied weights, counted once.
+
+    Source:
+    checks.md, optimizer_coverage.
+    """
+
+    metric_fields = ()
+
+    def judge(self, run: Run) -> Outcome:
+        compared = []
+        for key, what in KEYS.items():
+            found = at_end(run, key)
+            if isinstance(found, Outcome):
+                return found
+            values, said = found
+            worst = math.nan if any(map(math.isnan, values)) else max(values, key=abs)
+            compared.append(at_most(what, abs(worst), 0, (said,)))
+        return settle(compared)
+
+
+def _run(outside: Sequence[float], foreign: Sequence[float]) -> Run:
+    pairs = zip(outside, foreign, strict=True)
+    return language.probed("learning_rates", *(dict(zip(KEYS, pair, strict=True)) for pair in pairs))
+
+
+_CHECK = OptimizerCoverage()
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, _run([0, 0], [0, 0])),
+    made.case("one_probe", _CHECK, _run([0], [0])),
+)
+FAILS: Sequence[Case] = (
+    made.case("head_left_out", _CHECK, _run([257, 257], [0, 0]), ("no group of the optimizer holds 257",)),
+    made.case("replaced_layer", _CHECK, _run([0, 4096], [0, 4096]), ("4,096",)),
+    made.case("nan", _CHECK, _run([0, math.nan], [0, 0]), ("NaN",)),
+)
