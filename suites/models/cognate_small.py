@@ -77,6 +77,13 @@ def train(model: Cognate, steps: int, weights: dict[str, float], lr: float = 1e-
     return losses
 
 
+def terms_of(model: Cognate, weights: dict[str, float]) -> dict[str, tuple[float, Tensor]]:
+    """The terms of a small batch, not all of which is scored."""
+    tokens, targets = counting(4, 12)
+    targets[0, 5:] = -100
+    return language_terms(model, model(tokens), targets, weights)
+
+
 @cache
 def trained() -> Cognate:
     """One that has learned :func:`counting`, in evaluation mode; whoever changes it puts it back."""
