@@ -129,7 +129,7 @@ def test_structure_is_proved_before_and_after(whole: Run) -> None:
     for name in ("causality", "purity", "batch_invariance"):
         assert len(evaluations(whole, name)) == 2
     for found in evaluations(whole, "causality"):
-        assert found["max_change_before"] == 0 < found["change_after"]
+        assert found["max_change_before"] < 1e-6 < 1e-3 < found["change_after"]
     for found in evaluations(whole, "purity"):
         assert found == {"repeat_difference": 0, "order_difference": 0, "state_changed": 0}
     for found in evaluations(whole, "batch_invariance"):
@@ -267,7 +267,7 @@ def test_mixed_precision_trains(tmp_path: Path) -> None:
     done = run(tmp_path / "run", changed(precision="bf16", epochs=1, curriculum=[]))
     found = of(done, ev.Epoch)[0].metrics
     assert 0 < found["val_loss"] < math.log(320)
-    assert evaluations(done, "causality")[0]["max_change_before"] == 0
+    assert evaluations(done, "causality")[0]["max_change_before"] < 1e-6
 
 
 def test_early_stopping_counts_epochs_without_improvement(tmp_path: Path) -> None:
