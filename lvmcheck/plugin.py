@@ -5,6 +5,7 @@ Nothing heavy is imported until a suite file is collected, so that an installed 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,8 +36,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "REASON",
         "help": "write the reference band of each suite whose every seed passes, with the reason for it",
     },
+    "--lvm-json": {"metavar": "FILE", "help": "write the report that ci/gate.py reads"},
+    "--lvm-markdown": {"metavar": "FILE", "help": "write a comment for a pull request"},
+    "--lvm-gitlab": {"metavar": "FILE", "help": "write GitLab's code quality report"},
+    "--lvm-openmetrics": {"metavar": "FILE", "help": "write the figures as OpenMetrics text"},
     "--lvm-progress": {"metavar": "HOW", "choices": ("auto", "live", "plain", "off"), "help": "progress of the runs"},
 }
+REPORTS = ("json", "markdown", "gitlab", "openmetrics")
 INI: tuple[str, ...] = ("--lvm-profile", "--lvm-device", "--lvm-dir", "--lvm-jobs", "--lvm-progress")
 
 
@@ -50,6 +56,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "lvm(seed): set by lvmcheck on the items of a suite file")
+    if os.environ.get("GITHUB_ACTIONS") or any(config.getoption(f"lvm_{kind}") is not None for kind in REPORTS):
+        from lvmcheck.pytest_report import start
+
+        start(config)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

@@ -93,7 +93,7 @@ def found_words(outcome: Outcome, trial: Trial) -> str:
     """
     lines = [outcome.sentence(), *(outcome.finding.evidence if outcome.finding else ())]
     if outcome.status is Status.FAILED:
-        lines += [line for found in _diagnoses(trial)[:1] for line in found.lines()]
+        lines += [line for found in diagnoses(trial)[:1] for line in found.lines()]
     return "\n".join(lines)
 
 
@@ -121,7 +121,7 @@ def _output(trial: Trial) -> list[str]:
 
 def _cause(entry: CheckEntry, trial: Trial) -> list[str]:
     """The likeliest cause from the whole run; else what usually causes this failure."""
-    found = _diagnoses(trial)
+    found = diagnoses(trial)
     if found:
         return ["", *found[0].lines()]
     causes = usual_causes(type(entry.check)) if entry.expect is None else ()
@@ -130,14 +130,15 @@ def _cause(entry: CheckEntry, trial: Trial) -> list[str]:
 
 def _told(entry: CheckEntry, trial: Trial) -> list[str]:
     """One line for a cause that an earlier failure of the same run has explained on its screen."""
-    found = _diagnoses(trial)
+    found = diagnoses(trial)
     if not found or trial.explained_by in (None, entry.node):
         trial.explained_by = entry.node if found else trial.explained_by
         return _cause(entry, trial)
     return [f"likely cause: {found[0].sentence} (see {trial.explained_by})"]
 
 
-def _diagnoses(trial: Trial) -> list[Diagnosis]:
+def diagnoses(trial: Trial) -> list[Diagnosis]:
+    """The causes that a run shows, given what its own checks said, likeliest first."""
     from lvmcheck.cause import diagnose
 
     verdicts = [

@@ -1,0 +1,197 @@
+"""What is reported of one pytest session, typed: suites with their runs, checks and causes, and what else happened.
+
+The JSON report is these classes field by field, and its schema is made of them (:mod:`.json_report`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+FORMAT = 1
+"""Version of the JSON report; raised when a field changes its meaning or goes."""
+NOT_FINISHED = "not finished"
+STATUS = {0: "passed", 1: "failed", 2: "interrupted", 3: "internal error", 4: "usage error", 5: "no tests"}
+"""pytest's exit statuses in words."""
+
+Answer = Literal["passed", "failed", "not applicable", "error", "pending", "not run"]
+
+
+class Part:
+    """Base of all parts: when a report is read, unknown keys are refused."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Git(Part):
+    """The checkout: ``changed`` are the first 20 paths that differ from the commit or are not part of it."""
+
+    commit: str
+    dirty: bool
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckReport(Part):
+    """One check of one seed (``seed`` is "seeds" for what all seeds answer together), asked for or left out.
+
+    Attributes:
+        node: its pytest node id.
+        status: the verdict; "not run" where there is none.
+        pytest: what pytest made of it: passed, failed, skipped, deselected or nothing.
+        attempts: how often it was run in this session.
+        measured: a number, words, or a number that is not finite spelled out ("NaN").
+        margin: signed distance to the bound; negative is a miss.
+        unreached: another check ended the run before this one could be decided.
+        expected_failure: passed because it failed as a suite of known failures wants.
+    """
+
+    check: str
+    use: str
+    seed: int | str
+    node: str
+    line: int
+    source: str | None
+    status: Answer
+    pytest: str
+    attempts: int
+    seconds: float
+    what: str | None
+    measured: float | str | None
+    wanted: str | None
+    margin: float | str | None
+    epoch: int | None
+    step: int | None
+    evidence: tuple[str, ...]
+    reason: str
+    evaluated: int
+    abort: bool
+    unreached: bool
+    expected_failure: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunReport(Part):
+    """The run of one seed.
+
+    Attributes:
+        folder: its directory.
+        key: sha256 of what decided its numbers, as its directory says; ``wanted_key`` that of this checkout.
+        config: sha256 of its configuration; ``source`` that of the trainer's files; ``inputs`` those of its data.
+        device: the kind of device that was expected, ``used_device`` the one that the trainer said it used.
+        own: trained, or trained on, by this session; else ``reused`` says when it was trained.
+        ended: how and where it ended, in words; ``status`` in one: finished, stopped, died, not started, open.
+    """
+
+    seed: int
+    folder: str
+    key: str | None
+    wanted_key: str
+    config: str
+    source: str
+    inputs: dict[str, str]
+    versions: dict[str, str]
+    device: str
+    used_device: str | None
+    created: str | None
+    own: bool
+    reused: str | None
+    status: Literal["finished", "stopped", "died", "not started", "open"]
+    ended: str
+    last_epoch: int
+    epochs: int | None
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CauseReport(Part):
+    """A likely root cause of a run's failures; the list is ranked by ``score``."""
+
+    seed: int
+    name: str
+    score: float
+    sentence: str
+    evidence: tuple[str, ...]
+    ruled_out: tuple[str, ...]
+    fix: str
+    next: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteReport(Part):
+    """One suite file at one profile.
+
+    Attributes:
+        file: its path from the root of the checkout.
+        digest: sha256 of the file as it was read.
+        declared: how many checks the file has over all profiles.
+        overridden: keys below ``[run]`` that the command line replaced.
+        checks: every check of this profile at every seed, also those that were left out.
+    """
+
+    name: str
+    about: str
+    file: str
+    digest: str
+    profile: str
+    device: str
+    trainer: str
+    seeds: tuple[int, ...]
+    sequential: bool
+    declared: int
+    overridden: tuple[str, ...]
+    runs: tuple[RunReport, ...]
+    checks: tuple[CheckReport, ...]
+    causes: tuple[CauseReport, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tests(Part):
+    """Counts over all pytest items of the session, those that are no checks included."""
+
+    collected: int = 0
+    deselected: int = 0
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    errors: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trouble(Part):
+    """What failed without being a check: a test, a fixture, or the collection of a file."""
+
+    where: str
+    when: Literal["collection", "setup", "call", "teardown"]
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionReport(Part):
+    """The whole session.
+
+    Attributes:
+        started, ended: UTC, ISO 8601; ``ended`` is None in the report that stands there while the session goes on.
+        status: passed, failed, interrupted, internal error, usage error, no tests or not finished.
+        exit_status: pytest's.
+        arguments: its command line.
+        git: the checkout when the session began, ``git_after`` when it ended; None outside a repository.
+    """
+
+    format: int = FORMAT
+    lvmcheck: str
+    python: str
+    platform: str
+    session: str
+    started: str
+    ended: str | None = None
+    seconds: float = 0.0
+    status: str = NOT_FINISHED
+    exit_status: int | None = None
+    arguments: tuple[str, ...] = ()
+    git: Git | None = None
+    git_after: Git | None = None
+    tests: Tests = Tests()
+    troubles: tuple[Trouble, ...] = ()
+    suites: tuple[SuiteReport, ...] = ()

@@ -1,0 +1,223 @@
+"""Suites and trials of a session as parts of its report; the verdicts are filled in from pytest's own reports."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from lvmcheck.errors import InputError
+from lvmcheck.events import Note
+from lvmcheck.finding import Status
+from lvmcheck.launch.device import guess_device
+from lvmcheck.launch.trial import State, Trial
+from lvmcheck.report.failure import diagnoses
+from lvmcheck.report.machine.session import Answer, CauseReport, CheckReport, RunReport, SuiteReport
+from lvmcheck.run import Run
+from lvmcheck.suite import CheckEntry, Suite
+
+SEEDS = "seeds"
+"""Stands in place of a seed where all seeds answer together."""
+DEVICE = re.compile(r"device (\w+)")
+RUN_STATUS: dict[str, Literal["finished", "stopped"]] = {"finished": "finished", "stopped": "stopped"}
+ANSWERS: dict[str, Answer] = {
+    "passed": "passed",
+    "failed": "failed",
+    "not applicable": "not applicable",
+    "error": "error",
+    "pending": "pending",
+}
+Shown = Callable[[Path], str]
+"""A path as the report shows it."""
+
+
+def suite_report(
+    suite: Suite, trials: Sequence[Trial], selected: Container[tuple[int | str, str]], shown: Shown
+) -> SuiteReport:
+    """A suite before its verdicts: every check of its profile is "not run", and deselected unless it is selected.
+
+    Args:
+        trials: those of this suite that were asked for.
+        selected: seed and check of every item that is to be run.
+        shown: how to show a path.
+    """
+    file = shown(suite.path.absolute())
+    asked: list[tuple[int | str, CheckEntry]] = [
+        (seed, entry) for seed in suite.seeds for entry in suite.checks if entry.across is None
+    ]
+    asked += [(SEEDS, entry) for entry in suite.checks if entry.across is not None]
+    return SuiteReport(
+        name=suite.name,
+        about=suite.about,
+        file=file,
+        digest=hashlib.sha256(suite.origin.text.encode()).hexdigest(),
+        profile=suite.profile,
+        device=guess_device(str(suite.config.get("device", "auto"))),
+        trainer=suite.trainer,
+        seeds=suite.seeds,
+        sequential=suite.sequential,
+        declared=suite.declared,
+        overridden=suite.overridden,
+        runs=tuple(run_report(trial, shown) for trial in trials),
+        checks=tuple(
+            _check(entry, seed, file, "nothing" if (seed, entry.node) in selected else "deselected")
+            for seed, entry in asked
+        ),
+        causes=tuple(cause for trial in trials for cause in _causes(trial)),
+    )
+
+
+def _check(entry: CheckEntry, seed: int | str, file: str, pytest: str) -> CheckReport:
+    return CheckReport(
+        check=entry.node,
+        use=entry.use,
+        seed=seed,
+        node=f"{file}::{seed if isinstance(seed, str) else f'seed{seed}'}::{entry.node}",
+        line=entry.line,
+        source=entry.source,
+        status="not run",
+        pytest=pytest,
+        attempts=0,
+        seconds=0.0,
+        what=None,
+        measured=None,
+        wanted=None,
+        margin=None,
+        epoch=None,
+        step=None,
+        evidence=(),
+        reason="",
+        evaluated=0,
+        abort=False,
+        unreached=False,
+        expected_failure=entry.expect is not None,
+    )
+
+
+def run_report(trial: Trial, shown: Shown) -> RunReport:
+    """The run of a trial as it stands."""
+    run, info = trial.run, trial.run.info
+    key = _key(trial)
+    return RunReport(
+        seed=trial.plan.seed,
+        folder=shown(run.path.absolute()) if run.path else "",
+        key=_text(info.get("key")),
+        wanted_key=str(key.get("key", "")),
+        config=_digest(key.get("config", {})),
+        source=str(key.get("source", "")),
+        inputs={shown(Path(path)): str(digest) for path, digest in key.get("inputs", {}).items()},
+        versions={str(name): str(version) for name, version in info.get("versions", {}).items()},
+        device=trial.plan.device,
+        used_device=used_device(run),
+        created=_text(info.get("created")),
+        own=info.get("session") == trial.plan.settings.session,
+        reused=trial.reused,
+        status=_run_status(trial),
+        ended=trial.not_started or (run.stopped_where() if run.over else ""),
+        last_epoch=run.last_epoch,
+        epochs=run.planned_epochs,
+        step=run.step,
+    )
+
+
+def used_device(run: Run) -> str | None:
+    """The kind of device that the trainer said it used, in a note that begins ``device cuda``."""
+    said = [match.group(1) for note in run.of(Note) if (match := DEVICE.match(note.text))]
+    return said[-1] if said else None
+
+
+def _run_status(trial: Trial) -> Literal["finished", "stopped", "died", "not started", "open"]:
+    if trial.not_started is not None:
+        return "not started"
+    if trial.run.death is not None:
+        return "died"
+    return RUN_STATUS.get(str((trial.run.done or {}).get("status")), "open")
+
+
+def _key(trial: Trial) -> Mapping[str, Any]:
+    """The parts of the key that this checkout wants; nothing for what was never looked at or cannot be read."""
+    if trial.state is State.NEW:
+        return {}
+    try:
+        return trial.plan.key
+    except InputError:
+        return {}
+
+
+def _causes(trial: Trial) -> list[CauseReport]:
+    """Causes of a run with a failure that nobody expected."""
+    failed = {node for node, outcome in trial.outcomes.items() if outcome.status is Status.FAILED}
+    if not any(entry.expect is None and entry.node in failed for entry in trial.entries):
+        return []
+    return [
+        CauseReport(
+            seed=trial.plan.seed,
+            name=found.name,
+            score=found.score,
+            sentence=found.sentence,
+            evidence=found.evidence,
+            ruled_out=found.ruled_out,
+            fix=found.fix,
+            next=found.next,
+        )
+        for found in diagnoses(trial)
+    ]
+
+
+def with_verdict(check: CheckReport, body: Mapping[str, Any], *, pytest: str, seconds: float) -> CheckReport:
+    """The check with what its item said of itself (``body``) and what pytest made of that."""
+    return replace(
+        check,
+        status=ANSWERS.get(str(body["status"]), "error"),
+        pytest=pytest,
+        attempts=check.attempts + 1,
+        seconds=check.seconds + seconds,
+        what=_text(body["what"]),
+        measured=_figure(body["measured"]),
+        wanted=_text(body["wanted"]),
+        margin=_figure(body["margin"]),
+        epoch=body["epoch"],
+        step=body["step"],
+        evidence=tuple(map(str, body["evidence"])),
+        reason=str(body["reason"]),
+        evaluated=int(body["evaluated"]),
+        abort=bool(body["abort"]),
+        unreached=bool(body["unreached"]),
+        expected_failure=bool(body["expected_failure"]),
+    )
+
+
+def merged(first: SuiteReport, other: SuiteReport) -> SuiteReport:
+    """One suite as two workers saw it: of each run the account that went further, every cause once."""
+    runs = {run.seed: run for run in first.runs}
+    for run in other.runs:
+        known = runs.get(run.seed)
+        if known is None or _rank(run) > _rank(known):
+            runs[run.seed] = run
+    told = {cause.seed for cause in first.causes}
+    return replace(
+        first,
+        runs=tuple(runs[seed] for seed in sorted(runs)),
+        causes=(*first.causes, *(cause for cause in other.causes if cause.seed not in told)),
+    )
+
+
+def _rank(run: RunReport) -> tuple[bool, bool, bool]:
+    """An account says more when its run was looked at, has ended, and was trained by whoever gives it."""
+    return bool(run.wanted_key), run.status not in ("open", "not started"), run.own
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _figure(value: Any) -> float | str | None:
+    return float(value) if isinstance(value, bool | int | float) else _text(value)
