@@ -179,6 +179,16 @@ class Evaluation(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Early(Event):
+    """The trainer ends after ``epoch`` by a rule of its config (early stopping): that epoch is the last one planned."""
+
+    event: ClassVar[str] = "early"
+    epoch: int
+    step: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Note(Event):
     """A sentence for the reader of the run."""
 
@@ -198,7 +208,10 @@ class Stop(Event):
 
 KINDS: dict[str, type[Event]] = {
     kind.event: kind
-    for kind in (Begin, Declare, Data, Model, Stage, Window, Probe, Epoch, Sample, Checkpoint, Evaluation, Note, Stop)
+    for kind in (
+        *(Begin, Declare, Data, Model, Stage, Window, Probe),
+        *(Epoch, Sample, Checkpoint, Evaluation, Early, Note, Stop),
+    )
 }
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _NUMBERS = ("metrics", "values", "terms")  # mappings whose strings are spelled-out floats

@@ -229,6 +229,11 @@ class Recorder:
         numbers = {key: float(value) for key, value in metrics.items()}
         self._write(ev.Evaluation(t=self._now(), name=name, metrics=numbers, about=about))
 
+    def early(self, reason: str) -> None:
+        """The run ends here by a rule of its config, ``early_stop``; without that key it counts for nothing."""
+        self._finish_window()
+        self._write(ev.Early(t=self._now(), epoch=self.epochs, step=self.steps, reason=reason))
+
     def note(self, text: str) -> None:
         """A sentence for the reader of the run."""
         self._write(ev.Note(t=self._now(), text=text))

@@ -74,9 +74,16 @@ class Run:
 
     @property
     def planned_epochs(self) -> int | None:
-        """Epochs the config asks for, or None when the run did not say."""
+        """Epochs the config asks for, or None when the run did not say.
+
+        Fewer where the run ended early by a rule that its config holds (``early_stop``): a trainer that returns early
+        without one has not done what was planned.
+        """
         epochs = self.config.get("epochs")
-        return epochs if isinstance(epochs, int) and not isinstance(epochs, bool) else None
+        if not isinstance(epochs, int) or isinstance(epochs, bool):
+            return None
+        early = self.of(ev.Early) if self.config.get("early_stop") else ()
+        return min(epochs, early[-1].epoch) if early else epochs
 
     @cached_property
     def facts(self) -> Mapping[str, Any]:
@@ -117,7 +124,7 @@ class Run:
     @cached_property
     def step(self) -> int:
         """Optimizer steps known so far."""
-        others: list[ev.Epoch | ev.Probe | ev.Stage | ev.Sample | ev.Checkpoint | ev.Stop] = [
+        others: list[ev.Epoch | ev.Probe | ev.Stage | ev.Sample | ev.Checkpoint | ev.Early | ev.Stop] = [
             *self.of(ev.Epoch),
             *self.of(ev.Probe),
             *self.of(ev.Stage),

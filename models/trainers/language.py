@@ -70,7 +70,7 @@ def train(config: dict[str, Any], rec: Recorder) -> None:
 
         # ---- what was saved is what was validated ------------------------------------------------------------------
         if progress.epoch <= cfg.epochs:
-            rec.note(f"stopped early after epoch {progress.epoch - 1} of {cfg.epochs}: validation no longer improves")
+            rec.early(f"stopped early after epoch {progress.epoch - 1} of {cfg.epochs}: validation no longer improves")
         probes.after_training(learner, rec)
         measuring_up.reload(learner, rec, rec.path / CHECKPOINTS)
 

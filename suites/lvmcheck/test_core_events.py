@@ -86,6 +86,7 @@ EVENTS: dict[str, st.SearchStrategy[ev.Event]] = {
     ),
     "checkpoint": st.builds(ev.Checkpoint, name=words, path=words, epoch=counts, step=counts, metrics=numbers),
     "evaluation": st.builds(ev.Evaluation, name=words, metrics=numbers, about=words),
+    "early": st.builds(ev.Early, epoch=counts, step=counts, reason=words),
     "note": st.builds(ev.Note, text=words),
     "stop": st.builds(ev.Stop, epoch=counts, step=counts, reason=words),
 }

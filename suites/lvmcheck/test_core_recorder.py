@@ -89,6 +89,18 @@ def test_a_curriculum_and_its_samples_are_recorded_where_they_happen(tmp_path: P
     assert run.step == 6
 
 
+@pytest.mark.parametrize(("rule", "planned"), [({"patience": 1}, 2), (None, 5)])
+def test_a_run_that_ends_early_by_its_own_rule_planned_no_more(
+    tmp_path: Path, rule: dict[str, int] | None, planned: int
+) -> None:
+    with lvmcheck.record(tmp_path / "run", config={"epochs": 5, "early_stop": rule}) as rec:
+        loop(rec)
+        rec.early("validation no longer improves")
+    run = lvmcheck.load(tmp_path / "run")
+    assert run.planned_epochs == planned
+    assert run.of(ev.Early)[0].epoch == 2
+
+
 def test_steps_are_gathered_and_each_line_is_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[bytes] = []
     real = os.write

@@ -274,7 +274,7 @@ def test_early_stopping_counts_epochs_without_improvement(tmp_path: Path) -> Non
     rule = {"patience": 1, "min_delta": 100.0}
     done = run(tmp_path / "run", changed(epochs=4, curriculum=[], early_stop=rule))
     assert len(of(done, ev.Epoch)) == 2, "the first epoch improves on nothing at all, the second not by 100 nats"
-    assert any("stopped early after epoch 2 of 4" in note.text for note in of(done, ev.Note))
+    assert any("stopped early after epoch 2 of 4" in early.reason for early in of(done, ev.Early))
     assert len(evaluations(done, "reload")) == 2
 
 
