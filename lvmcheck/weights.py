@@ -24,6 +24,10 @@ STEADY = 1e-3
 """The same beside a hidden term; the recorded ones leave up to 9e-4 of the loss."""
 ROUND = 0.03
 """A fitted weight this near to a round number is that number: people write 0.5, not 0.5025."""
+APART = 10.0
+"""The loss must move this many times more than what a fit with a hidden term leaves, or a plateau fits anything."""
+ALIKE = 1e6
+"""Condition number above which terms move together, so that their weights cannot be told apart."""
 HELD = 1e-4
 """Share of the loss below which a fitted term was only logged."""
 
@@ -86,7 +90,9 @@ def _fit(terms: Floats, losses: Floats, cosines: Floats | None, names: list[str]
     if cosines is not None:
         hidden["1 - train cosine"] = 1 - cosines
     found = [_beside(terms, losses, names, like, column) for like, column in hidden.items()]
-    usable = [item for item in found if item is not None and item.residual <= (STEADY if item.like else EXACT)]
+    moved = float((losses.max() - losses.min()) / np.abs(losses).max())
+    allowed = min(STEADY, moved / APART)
+    usable = [item for item in found if item is not None and item.residual <= (allowed if item.like else EXACT)]
     return min(usable, key=lambda item: (item.like != "", item.residual), default=None)
 
 
@@ -96,7 +102,7 @@ def _beside(terms: Floats, losses: Floats, names: list[str], like: str, column: 
 
     columns = (terms if column is None else np.column_stack([terms, column])) / losses[:, None]
     scale = np.abs(columns).max(axis=0)
-    if not scale.all():
+    if not scale.all() or np.linalg.cond(columns / scale) > ALIKE:
         return None
     solution = np.linalg.lstsq(columns / scale, np.ones(len(losses)), rcond=None)[0] / scale
     weights = np.array([_rounded(float(weight)) for weight in solution[: len(names)]])
