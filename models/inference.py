@@ -63,6 +63,9 @@ class Predictor:
         except InputError as error:
             raise InputError(chosen, error.problem, key="device") from None
         model, checkpoint = load_model(chosen, place)
+        if checkpoint.probe["input"].ndim != 3:
+            problem = f"expected a model of vectors, got the language model {checkpoint.about.kind!r}"
+            raise InputError(chosen, problem, fix="models.cognate.generate continues text.")
         _, steps, width = checkpoint.probe["input"].shape
         return cls(checkpoint.about.kind, width, steps, place, model, chosen)
 

@@ -18,6 +18,7 @@ from lvmcheck.recorder import record
 from lvmcheck.run import Run
 from lvmcheck.rundir import cut_to_checkpoint
 from models.data.text.batches import TokenBatch
+from models.inference import Predictor
 from models.reload import load_model
 from models.trainers import language
 from models.trainers.language_config import METRICS, parse
@@ -187,13 +188,18 @@ def test_a_stopped_run_continues_to_the_bit(whole: Run, tmp_path: Path, place: s
     assert [name for name in one if not torch.equal(one[name], other[name])] == []
 
 
-def test_a_checkpoint_of_another_run_is_refused(whole: Run, tmp_path: Path) -> None:
+def test_a_language_model_predicts_no_vectors(whole: Run) -> None:
+    assert whole.path is not None
+    with pytest.raises(InputError, match="expected a model of vectors, got the language model 'cognate'"):
+        Predictor.load(whole.path)
+
+
+def test_a_checkpoint_of_another_run_is_refused(whole: Run) -> None:
     assert whole.path is not None
     last = whole.path / of(whole, ev.Checkpoint)[-1].path
     learner = Learner.make(parse({**FULL, "batch_size": 4}))
     with pytest.raises(InputError, match="config: belongs to another run: batch_size 8 there, 4 here"):
         learner.resume(last)
-    del tmp_path
 
 
 # -- steps -------------------------------------------------------------------------------------------------------------
