@@ -18,6 +18,8 @@ from lvmcheck.readers._columns import parse_columns
 from lvmcheck.run import Run
 
 READERS = Path(__file__).parent
+FIRST = "run_directory"
+"""Knows its own for certain; a trainer's output folder may be one, too."""
 LAST = "columns"
 """Reads any table, so it is asked only when no other reader knows the file."""
 
@@ -87,7 +89,9 @@ def detect(path: Path) -> str:
     Raises:
         InputError: none or several.
     """
-    found = [kind for kind in kinds() if kind != LAST and reader(kind).reads(path)]
+    if reader(FIRST).reads(path):
+        return FIRST
+    found = [kind for kind in kinds() if kind not in (FIRST, LAST) and reader(kind).reads(path)]
     if len(found) > 1:
         raise InputError(path, f"could be {' or '.join(found)}", fix="Say which: --kind NAME.")
     if found:

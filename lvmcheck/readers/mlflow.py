@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any
 
 from lvmcheck.errors import InputError
 from lvmcheck.readers._asked import Asked
@@ -18,6 +16,9 @@ from lvmcheck.readers._numbers import NotANumberError, axis, number, whole
 from lvmcheck.readers._records import bounded
 from lvmcheck.readers._rows import MAX_ROWS, Row, epochs_filled
 from lvmcheck.run import Run
+
+if TYPE_CHECKING:
+    import sqlite3
 
 WHAT = "MLflow's SQLite store (mlflow.db)"
 MAGIC = b"SQLite format 3\0"
@@ -31,6 +32,8 @@ def reads(path: Path) -> bool:
     place = _file(path)
     if place is None or not head(place, 16).startswith(MAGIC):
         return False
+    import sqlite3
+
     try:
         with _store(place) as store:
             return _tables(store) >= TABLES
@@ -48,6 +51,9 @@ def _file(path: Path) -> Path | None:
 @contextmanager
 def _store(path: Path) -> Iterator[sqlite3.Connection]:
     """The database, opened so that nothing in it can write or run."""
+    import sqlite3
+    from urllib.parse import quote
+
     bounded(path)
     with closing(sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)) as store:
         store.text_factory = lambda raw: raw.decode(errors="replace")
@@ -68,6 +74,8 @@ def read(path: Path, asked: Asked | None = None) -> Run:
     Raises:
         InputError: not such a store, several runs and none chosen, a value that is no number.
     """
+    import sqlite3
+
     asked = asked or Asked()
     place = _file(path)
     if place is None:

@@ -256,3 +256,13 @@ def test_any_bytes_give_a_run_or_one_clear_error(
             said = str(problem)
             raise
     assert len(said.splitlines()) <= 1
+
+
+def test_a_run_directory_is_one_whatever_stands_beside_it(tmp_path: Path) -> None:
+    """The callback of a trainer may write into the trainer's own output folder."""
+    (tmp_path / "events.jsonl").write_text('{"event":"epoch","epoch":1,"step":1,"metrics":{"val_loss":1.0}}\n')
+    (tmp_path / "trainer_state.json").write_text('{"log_history": [{"epoch": 1.0, "step": 1, "eval_loss": 2.0}]}')
+    history(tmp_path, {"epoch": 1, "val_loss": 3.0})
+    assert detect(tmp_path) == "run_directory"
+    assert open_run(tmp_path).series("val_loss").at(1) == 1.0
+    assert open_run(tmp_path, kind="hf_trainer_state").series("val_loss").at(1) == 2.0
