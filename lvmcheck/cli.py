@@ -13,8 +13,9 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lvmcheck import __version__, cli_runs
+from lvmcheck import __version__, cli_report, cli_runs, cli_setup
 from lvmcheck.check import check_names, evaluate, load_check, manual, usual_causes
+from lvmcheck.cli_reading import add_reading, read_run
 from lvmcheck.errors import InputError, nearest
 from lvmcheck.events import spell
 from lvmcheck.finding import Status, Verdict, outcome_json
@@ -78,22 +79,20 @@ def parser() -> argparse.ArgumentParser:
     explain.add_argument("check", help="name of a check, such as cosine_floor")
     explain.set_defaults(command=run_explain)
     cli_runs.add_commands(commands)
+    cli_setup.add_commands(commands)
+    cli_report.add_commands(commands)
     return top
 
 
 def add_run(command: argparse.ArgumentParser) -> None:
     """Arguments that say which run is meant, for every command that reads one."""
     command.add_argument("path", type=Path, help="a run directory, or a run of another logger (docs/readers.md)")
-    command.add_argument("--kind", metavar="NAME", help="what wrote it (default: found by its content)")
-    command.add_argument("--columns", metavar="MAP", help='such as "epoch=step,val_loss=validation/loss"')
-    command.add_argument("--run", metavar="ID", help="which run, where the file holds several")
+    add_reading(command)
 
 
 def run_of(options: argparse.Namespace) -> Run:
     """The run that :func:`add_run`'s arguments name."""
-    from lvmcheck.readers import open_run
-
-    return open_run(options.path, kind=options.kind, columns=options.columns, run=options.run)
+    return read_run(options.path, options)
 
 
 def verdicts_of(options: argparse.Namespace) -> list[Verdict]:

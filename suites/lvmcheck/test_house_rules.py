@@ -46,6 +46,7 @@ LAYERS = (
         "pytest_fixture",
         "cli",
         "cli_runs",
+        "cli_report",
         "cli_setup",
         "cli_reading",
     },

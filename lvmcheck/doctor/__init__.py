@@ -1,0 +1,1 @@
+"""``lvmcheck doctor``: the machine in one screen, and what on it would spoil results."""

@@ -1,0 +1,1 @@
+"""``lvmcheck init``: a suite for somebody else's repository, to start from or from a run that they have."""
