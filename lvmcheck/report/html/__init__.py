@@ -1,0 +1,1 @@
+"""Runs and their verdicts as one self-contained HTML file: no network, no account, nothing beside it."""

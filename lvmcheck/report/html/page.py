@@ -1,0 +1,160 @@
+"""The page: everything that a report says, put into one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import colorsys
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lvmcheck import __version__
+from lvmcheck.errors import InputError
+from lvmcheck.report.html import curves, data, generation, settings, steps, verdicts
+from lvmcheck.report.html.figures import Figure, Pool
+from lvmcheck.report.html.rows import MARKS
+from lvmcheck.report.html.subject import Extra, Subject
+from lvmcheck.report.html.text import clean, plural, shown
+from lvmcheck.report.html.thinning import points_a_curve
+
+ASSETS = Path(__file__).parent / "assets"
+OPEN = 6
+"""Metrics whose curves are open from the start; the others are one step away."""
+LIGHT = ("#0b62a8", "#b8420f", "#00735a", "#8a3d8f", "#7a5c00", "#b3246b", "#3a5a8c", "#5b5b5b")
+DARK = ("#6cb8f5", "#ff9d66", "#3fd0a8", "#d79be0", "#e2c044", "#ff86b8", "#9db9ea", "#c2c2c2")
+
+
+def render(
+    subjects: Sequence[Subject],
+    extras: Sequence[Extra] = (),
+    *,
+    folder: Path,
+    problems: Sequence[str] = (),
+    environ: Mapping[str, str] = os.environ,
+) -> str:
+    """The HTML of a report.
+
+    Args:
+        subjects: the runs, with labels that tell them apart.
+        extras: verdicts that belong to no run.
+        folder: where the file will lie, so that links to suite files find them.
+        problems: what could not be shown, and why.
+        environ: of the process; see :func:`lvmcheck.report.html.verdicts.link`.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(ASSETS),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(plural=plural, shown=shown, marks=MARKS)
+    environment.globals["href"] = lambda where: verdicts.link(where, folder, environ)
+    script, styles = _asset("uplot.js") + "\n" + _asset("report.js"), _asset("uplot.css") + "\n" + _asset("report.css")
+    context = _context(subjects, extras, problems)
+    return environment.get_template("page.html.jinja").render(
+        **context, script=script, styles=styles, script_digest=digest(script), version=__version__
+    )
+
+
+def _asset(name: str) -> str:
+    return (ASSETS / name).read_text(encoding="utf-8")
+
+
+def digest(script: str) -> str:
+    """What the page's content security policy allows to run: this script and no other."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
+
+
+def _context(subjects: Sequence[Subject], extras: Sequence[Extra], problems: Sequence[str]) -> dict[str, Any]:
+    references, unread = settings.references_of(subjects)
+    metrics = list(curves.metric_figures(subjects, references))
+    groups: dict[str, list[Figure]] = {
+        "metrics": metrics[:OPEN],
+        "further": metrics[OPEN:],
+        "shares": list(steps.share_figures(subjects)),
+        "steps": list(steps.step_figures(subjects)),
+        "speed": list(steps.speed_figures(subjects)),
+        "lags": list(data.lag_figures(subjects)),
+    }
+    every = [figure for group in groups.values() for figure in group]
+    pool = Pool(points_a_curve(sum(len(figure.curves) for figure in every)))
+    drawn = [pool.figure(figure) for figure in every]
+    palettes = {"light": palette(len(subjects), dark=False), "dark": palette(len(subjects), dark=True)}
+    sets, other_sets = data.data_sets(subjects)
+    counts = verdicts.counts(subjects, extras)
+    chosen, other_settings = settings.settings_of(subjects, references)
+    named = [*(it.suite for it in subjects), *(it.suite for it in extras)]
+    suites = list(dict.fromkeys(clean(name, 60) for name in named if name))
+    return {
+        "title": ", ".join(suites[:3]) + (f" and {len(suites) - 3} others" if len(suites) > 3 else "")
+        if suites
+        else ", ".join(it.label for it in subjects[:3]),
+        "profiles": ", ".join(dict.fromkeys(it.profile for it in subjects if it.profile)),
+        "subjects": subjects,
+        "problems": [*problems, *unread],
+        "counts": counts,
+        "decided": bool(counts.keys() - {"unreached", "pending"}),
+        "causes": verdicts.causes(subjects),
+        "failures": verdicts.failures(subjects, extras),
+        "unreached": verdicts.unreached(subjects),
+        "tables": verdicts.tables(subjects, extras),
+        "figures": groups,
+        "left_out_metrics": curves.metric_names(subjects)[1],
+        "only_term": steps.only_term(subjects),
+        "histograms": generation.histograms(subjects),
+        "samples": generation.samples(subjects),
+        "data_sets": sets,
+        "other_sets": other_sets,
+        "settings": chosen,
+        "other_settings": other_settings,
+        "references": references,
+        "places": settings.places_of(subjects),
+        "thinned": (pool.thinned_from, pool.limit) if pool.thinned_from else None,
+        "palettes": palettes,
+        "drawn": {
+            "runs": [it.label for it in subjects],
+            "axes": pool.axes,
+            "figures": drawn,
+            "palettes": palettes,
+        },
+    }
+
+
+def palette(count: int, *, dark: bool) -> list[str]:
+    """A colour a run, each with a contrast of at least 3 to the ground; beyond eight they go round the hues."""
+    named = list(DARK if dark else LIGHT)
+    for i in range(count - len(named)):
+        # The golden angle sets neighbours apart; yellow and green look lighter than they are.
+        hue = (0.55 + i * 0.618034) % 1
+        light = (0.72 if dark else 0.30) + (0.05 if i % 2 else 0)
+        red, green, blue = colorsys.hls_to_rgb(hue, light, 0.75)
+        named.append(f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}")
+    return named[: max(count, len(DARK))]
+
+
+def write_report(
+    target: Path, subjects: Sequence[Subject], extras: Sequence[Extra] = (), *, problems: Sequence[str] = ()
+) -> int:
+    """Write the report; a reader sees the old file or the new one, never a part.
+
+    Returns:
+        Its size in bytes.
+
+    Raises:
+        InputError: it cannot be written there.
+    """
+    body = render(subjects, extras, folder=target.parent, problems=problems).encode("utf-8", "replace")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(body)
+        temporary.replace(target)
+    except OSError as problem:
+        temporary.unlink(missing_ok=True)
+        raise InputError(target, f"cannot be written: {os.strerror(problem.errno or 0)}") from None
+    return len(body)

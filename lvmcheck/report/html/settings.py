@@ -1,0 +1,114 @@
+"""The configuration of the runs, side by side, and what in it differs from the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lvmcheck import events as ev
+from lvmcheck.differences import ABSENT, flat, same, shown
+from lvmcheck.errors import InputError
+from lvmcheck.reference.store import Reference, find, read
+from lvmcheck.report.html.subject import Subject, text_of
+from lvmcheck.report.html.text import clean, listed
+
+KEYS = 400
+OWN = ("seed", "device", "threads")
+"""Settings in which a run may differ from a reference without being another kind of run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """A key with its values, each with the runs that have it; ``reference`` is set where a run differs from it."""
+
+    key: str
+    values: tuple[tuple[str, str], ...]
+    reference: str | None
+
+    @property
+    def differs(self) -> bool:
+        return len(self.values) > 1 or self.reference is not None
+
+
+def references_of(subjects: Sequence[Subject], start: Path | None = None) -> tuple[dict[str, Reference], list[str]]:
+    """References of the suites by name, and what is wrong with those that cannot be read."""
+    found: dict[str, Reference] = {}
+    problems: list[str] = []
+    for subject in subjects:
+        device = text_of(subject.run, "device")
+        if not subject.suite or not subject.profile or not device or subject.suite in found:
+            continue
+        if any(part in ("", ".", "..") for part in (*subject.suite.split("/"), subject.profile, device)):
+            continue  # names from a file: no way out of the folder of references
+        place = find(subject.suite, subject.profile, device, start)
+        try:
+            if place is not None:
+                found[subject.suite] = read(place)
+        except InputError as problem:
+            problems.append(clean(str(problem)))
+    return found, list(dict.fromkeys(problems))
+
+
+def settings_of(subjects: Sequence[Subject], references: Mapping[str, Reference]) -> tuple[list[Setting], int]:
+    """The settings of all runs, those that differ first, and how many more there are than are shown."""
+    tables = [dict(flat(subject.run.config)) for subject in subjects]
+    keys = list(dict.fromkeys(key for table in tables for key in table))
+    wanted = [dict(flat(references[it.suite].config)) if it.suite in references else {} for it in subjects]
+    found = [_setting(key, subjects, tables, wanted) for key in keys[:KEYS]]
+    return sorted(found, key=lambda setting: not setting.differs), max(0, len(keys) - KEYS)
+
+
+def _setting(
+    key: str, subjects: Sequence[Subject], tables: Sequence[dict[str, object]], wanted: Sequence[dict[str, object]]
+) -> Setting:
+    who: dict[str, list[str]] = {}
+    for subject, table in zip(subjects, tables, strict=True):
+        who.setdefault(clean(shown(table.get(key, ABSENT)), 300), []).append(subject.label)
+    others = {
+        clean(shown(theirs[key]), 300)
+        for table, theirs in zip(tables, wanted, strict=True)
+        if key in theirs and key not in OWN and not same(table.get(key, ABSENT), theirs[key])
+    }
+    values = tuple((value, "" if len(who) == 1 else listed(labels)) for value, labels in who.items())
+    return Setting(key=clean(key, 120), values=values, reference=", ".join(sorted(others)) or None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a run is and how it was made, in words."""
+
+    label: str
+    path: str
+    ended: str
+    model: str
+    made: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+
+
+def places_of(subjects: Sequence[Subject]) -> list[Place]:
+    return [_place(subject) for subject in subjects]
+
+
+def _place(subject: Subject) -> Place:
+    run = subject.run
+    versions = run.info.get("versions")
+    named = versions.items() if isinstance(versions, Mapping) else ()
+    told = (
+        ("profile", subject.profile),
+        ("device", text_of(run, "device")),
+        ("trainer", text_of(run, "trainer")),
+        ("created", text_of(run, "created")),
+        ("versions", ", ".join(f"{clean(k, 40)} {clean(v, 40)}" for k, v in list(named)[:20])),
+        ("platform", text_of(run, "platform")),
+        ("source digest", text_of(run, "source")[:16]),
+    )
+    models = run.of(ev.Model)
+    return Place(
+        label=subject.label,
+        path=clean(run.path, 300) if run.path is not None else "",
+        ended=clean(run.stopped_where()) if run.over else f"still running: {run.last_epoch} epochs so far",
+        model=f"{clean(models[-1].kind, 80)}, {models[-1].parameters:,} parameters" if models else "",
+        made=tuple((key, value) for key, value in told if value),
+        notes=tuple(clean(note.text) for note in run.of(ev.Note)[:20]),
+    )
