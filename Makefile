@@ -38,7 +38,7 @@ throughput: $(STAMP)
 	$(BIN)/python -m pytest suites/throughput
 
 docs: $(STAMP)
-	$(BIN)/python -m lvmcheck.manual docs/checks.md
+	$(BIN)/python -m lvmcheck.manual docs
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

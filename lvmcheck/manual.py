@@ -1,6 +1,7 @@
-"""The manual of all checks and causes as one Markdown page, made from their docstrings.
+"""The manual of all checks as one Markdown page, made from their docstrings, and the command that writes every page.
 
-``python -m lvmcheck.manual`` prints it, ``python -m lvmcheck.manual docs/checks.md`` writes it.
+``python -m lvmcheck.manual`` prints it, ``python -m lvmcheck.manual docs`` writes all generated pages into a folder,
+``python -m lvmcheck.manual docs/checks.md`` one of them.
 """
 
 from __future__ import annotations
@@ -8,13 +9,15 @@ from __future__ import annotations
 import dataclasses
 import sys
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lvmcheck.cause import cause_names, load_cause
 from lvmcheck.check import Check, cases, check_names, load_check, manual, usual_causes
-from lvmcheck.errors import InputError
+from lvmcheck.errors import InputError, nearest
+from lvmcheck.manual_pages import causes_page, events_page, options_page
 from lvmcheck.suite.values import expected
+from lvmcheck.toml_text import value_text
 
 HEAD = """# Checks
 
@@ -57,7 +60,7 @@ def keys(kind: type[Check]) -> list[str]:
     rows = []
     for field in dataclasses.fields(kind):
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        default = "required" if required else f"`{_toml(field.default)}`" if field.default is not None else "none"
+        default = "required" if required else f"`{value_text(field.default)}`" if field.default is not None else "none"
         rows.append(f"| `{field.name}` | {expected(hints[field.name])} | {default} |")
     return rows
 
@@ -82,18 +85,17 @@ def _names(found: Sequence[object]) -> str:
     return ", ".join(getattr(case, "name", "?").replace("_", " ") for case in found)
 
 
-def _toml(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return f'"{value}"'
-    if isinstance(value, tuple | list):
-        return f"[{', '.join(map(_toml, value))}]"
-    return str(value)
+PAGES: dict[str, Callable[[], str]] = {
+    "checks.md": page,
+    "causes.md": causes_page,
+    "events.md": events_page,
+    "options.md": options_page,
+}
+"""Generated pages by the names of their files."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the page, or write it to the path given."""
+    """Print the page of the checks, or write the one of that name, or all of them into a folder."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given:
         print(page(), end="")
@@ -101,14 +103,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if len(given) > 1:
             raise InputError("lvmcheck.manual", f"expected at most one path, got {len(given)}")
-        try:
-            Path(given[0]).write_text(page(), encoding="utf-8")
-        except OSError as problem:
-            raise InputError(given[0], f"cannot be written: {problem.strerror}") from None
+        target = Path(given[0])
+        for path in (target / name for name in PAGES) if target.is_dir() else (target,):
+            write(path)
     except InputError as problem:
         print(problem, file=sys.stderr)
         return 2
     return 0
+
+
+def write(path: Path) -> None:
+    """The page that is called as the file.
+
+    Raises:
+        InputError: no page is, or it cannot be written.
+    """
+    if path.name not in PAGES:
+        raise InputError(path, "no generated page has that name", fix=nearest(path.name, PAGES))
+    try:
+        path.write_text(PAGES[path.name](), encoding="utf-8")
+    except OSError as problem:
+        raise InputError(path, f"cannot be written: {problem.strerror}") from None
 
 
 if __name__ == "__main__":

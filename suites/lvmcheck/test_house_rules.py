@@ -31,7 +31,7 @@ LAYERS = (
     {"causes"},
     {"across"},
     {"suite"},
-    {"manual", "gate", "readers", "integrations", "watch"},
+    {"gate", "readers", "integrations", "watch"},
     {"compare"},
     {"launch"},
     {"calibrate", "prune", "init", "doctor"},
@@ -49,6 +49,8 @@ LAYERS = (
         "cli_report",
         "cli_setup",
         "cli_reading",
+        "manual",
+        "manual_pages",
     },
 )
 """Rooms of lvmcheck from the ground up: each imports only itself and what is below it."""
