@@ -36,6 +36,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "REASON",
         "help": "write the reference band of each suite whose every seed passes, with the reason for it",
     },
+    "--lvm-report": {"metavar": "FILE", "help": "write runs, verdicts and causes as one HTML file"},
     "--lvm-json": {"metavar": "FILE", "help": "write the report that ci/gate.py reads"},
     "--lvm-markdown": {"metavar": "FILE", "help": "write a comment for a pull request"},
     "--lvm-gitlab": {"metavar": "FILE", "help": "write GitLab's code quality report"},
@@ -60,6 +61,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from lvmcheck.pytest_report import start
 
         start(config)
+    if config.getoption("lvm_report") is not None:
+        from lvmcheck import pytest_html
+
+        pytest_html.start(config)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -118,7 +123,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_report_teststatus(report: pytest.TestReport | pytest.CollectReport, config: pytest.Config) -> Any:
-    if not isinstance(report, pytest.TestReport) or report.when != "call":
+    if not isinstance(report, pytest.TestReport) or report.when != "call" or hasattr(report, "wasxfail"):
         return None
     if not any(name == "lvm" for name, _ in report.user_properties):
         return None

@@ -164,7 +164,7 @@ def stop_marks(subjects: Sequence[Subject], *, steps: bool = False) -> tuple[Mar
         key = (clean(reason, 120), "abort" if aborted else "stop", x)
         found.setdefault(key, []).append(subject.label)
     return tuple(
-        Mark(label=f"{listed(who)} stopped: {reason}", kind=kind, x=x) for (reason, kind, x), who in found.items()
+        Mark(label=f"{listed(who)} stopped by {reason}", kind=kind, x=x) for (reason, kind, x), who in found.items()
     )
 
 

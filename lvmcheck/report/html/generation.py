@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck import events as ev
@@ -15,8 +15,8 @@ HALTING = "halting"
 SHARE = "share_"
 TEXT = 400
 """Signs of a prompt or a generated text that are shown."""
-PROMPTS, EPOCHS, DEPTH = 12, 8, 64
-"""Prompts of a run, epochs of a prompt, and steps of the recursion that are shown."""
+PROMPTS, EPOCHS, WAYS, DEPTH = 12, 8, 4, 64
+"""Prompts of a run, epochs of a prompt, ways to generate and steps of the recursion that are shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +32,16 @@ class Histogram:
 
 @dataclass(frozen=True, kw_only=True)
 class Generated:
-    """What one prompt was continued with: ``texts`` are (epoch, how, text, whether it is the right answer)."""
+    """What one prompt was continued with: ``lines`` are an epoch and, for each way of ``ways``, text and whether right.
+
+    A way is how it was generated, such as "greedy"; None stands where it generated nothing at that epoch.
+    """
 
     prompt: str
     answer: str | None
     dataset: str
-    texts: tuple[tuple[int, str, str, bool], ...]
+    ways: tuple[str, ...]
+    lines: tuple[tuple[int, tuple[tuple[str, bool] | None, ...]], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,26 +94,29 @@ def _samples(label: str, run: Run) -> Samples:
     for event in run.of(ev.Sample):
         groups.setdefault((event.prompt, event.answer, event.dataset or ""), []).append(event)
     chosen = dict(list(groups.items())[:PROMPTS])
-    prompts = tuple(
-        Generated(
-            prompt=clean(prompt.strip(), TEXT),
-            answer=None if answer is None else clean(answer, TEXT),
-            dataset=clean(dataset, 60),
-            texts=tuple(_texts(said, answer)),
-        )
-        for (prompt, answer, dataset), said in chosen.items()
-    )
-    return Samples(
-        run=label, prompts=prompts, left_out=len(run.of(ev.Sample)) - sum(len(prompt.texts) for prompt in prompts)
-    )
+    prompts = tuple(_generated(key, said) for key, said in chosen.items())
+    told = sum(cell is not None for prompt in prompts for _, cells in prompt.lines for cell in cells)
+    return Samples(run=label, prompts=prompts, left_out=len(run.of(ev.Sample)) - told)
 
 
-def _texts(said: Sequence[ev.Sample], answer: str | None) -> Iterator[tuple[int, str, str, bool]]:
+def _generated(key: tuple[str, str | None, str], said: Sequence[ev.Sample]) -> Generated:
     """By epoch; of many epochs the first and the latest ones."""
+    prompt, answer, dataset = key
     epochs = sorted({event.epoch for event in said})
     if len(epochs) > EPOCHS:
         epochs = [epochs[0], *epochs[-(EPOCHS - 1) :]]
-    for event in said:
-        if event.epoch in epochs:
-            right = answer is not None and event.text.strip() == answer.strip()
-            yield event.epoch, clean(event.name, 40), clean(event.text.strip(), TEXT), right
+    ways = list(dict.fromkeys(event.name for event in said))[:WAYS]
+    cells = {(event.epoch, event.name): event.text.strip() for event in said}
+    return Generated(
+        prompt=clean(prompt.strip(), TEXT),
+        answer=None if answer is None else clean(answer.strip(), TEXT),
+        dataset=clean(dataset, 60),
+        ways=tuple(clean(way, 40) for way in ways),
+        lines=tuple((epoch, tuple(_cell(cells.get((epoch, way)), answer) for way in ways)) for epoch in epochs),
+    )
+
+
+def _cell(text: str | None, answer: str | None) -> tuple[str, bool] | None:
+    if text is None:
+        return None
+    return clean(text, TEXT), answer is not None and text == answer.strip()

@@ -6,6 +6,7 @@ import base64
 import colorsys
 import hashlib
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,12 +54,21 @@ def render(
         lstrip_blocks=True,
     )
     environment.globals.update(plural=plural, shown=shown, marks=MARKS)
+    environment.filters["breakable"] = _breakable
     environment.globals["href"] = lambda where: verdicts.link(where, folder, environ)
     script, styles = _asset("uplot.js") + "\n" + _asset("report.js"), _asset("uplot.css") + "\n" + _asset("report.css")
     context = _context(subjects, extras, problems)
     return environment.get_template("page.html.jinja").render(
         **context, script=script, styles=styles, script_digest=digest(script), version=__version__
     )
+
+
+def _breakable(text: str) -> Any:
+    """The text, escaped, with places where a narrow screen may break it: after the signs that names are made of."""
+    from markupsafe import Markup, escape
+
+    parts = re.split(r"(?<=[/_\[@])", text)
+    return Markup("<wbr>").join(escape(part) for part in parts)
 
 
 def _asset(name: str) -> str:

@@ -113,26 +113,31 @@
     ctx.stroke();
   }
 
-  // A letter for each level, to the right of the plot, where no curve can run into it; pushed apart where they are close.
+  // A letter for each level, to the right of the plot, where no curve can run into it; those of close levels side by side.
   function letters(u, figure, tint, ratio) {
     const { ctx, bbox } = u;
-    const placed = figure.levels
+    const groups = [];
+    figure.levels
       .map((level, i) => ({ level, letter: LETTERS[i], y: u.valToPos(level.y, "y", true) }))
       .filter(({ y }) => y >= bbox.top - 1 && y <= bbox.top + bbox.height + 1)
-      .sort((a, b) => a.y - b.y);
-    const step = 11 * ratio;
-    placed.forEach((it, i) => { if (i) it.y = Math.max(it.y, placed[i - 1].y + step); });
-    const bottom = bbox.top + bbox.height;
-    for (let i = placed.length - 1, limit = bottom; i >= 0; i--, limit -= step) {
-      placed[i].y = Math.min(placed[i].y, limit);
-    }
+      .sort((a, b) => a.y - b.y)
+      .forEach((it) => {
+        const group = groups.at(-1);
+        if (group && it.y - group[0].y < 11 * ratio) group.push(it);
+        else groups.push([it]);
+      });
     ctx.save();
     ctx.font = `600 ${11 * ratio}px system-ui, sans-serif`;
     ctx.textAlign = "left";
     ctx.textBaseline = "middle";
-    for (const { level, letter, y } of placed) {
-      ctx.fillStyle = tint[level.kind];
-      ctx.fillText(letter, bbox.left + bbox.width + 6 * ratio, y);
+    for (const group of groups) {
+      const y = group.reduce((sum, it) => sum + it.y, 0) / group.length;
+      let x = bbox.left + bbox.width + 5 * ratio;
+      for (const { level, letter } of group) {
+        ctx.fillStyle = tint[level.kind];
+        ctx.fillText(letter, x, y);
+        x += ctx.measureText(letter).width + 1.5 * ratio;
+      }
     }
     ctx.restore();
   }
@@ -158,7 +163,7 @@
       return { series: [low + 1, low], fill: dark() ? "rgba(150,170,190,.22)" : "rgba(70,90,110,.16)" };
     });
     const options = {
-      width: host.clientWidth, height: host.clientHeight, legend: { show: false }, padding: [8, 24, 0, 0],
+      width: host.clientWidth, height: host.clientHeight, legend: { show: false }, padding: [8, figure.levels.length > 4 ? 40 : 24, 0, 0],
       scales: {
         x: { time: false, range: (u, low, high) => (u.zoomed ? [low, high] : across(figure, low, high)) },
         y: { distr: figure.log ? 3 : 1, range: (u, low, high) => reach(figure, low, high) },
@@ -166,7 +171,7 @@
       axes: [
         { ...axis, size: 34, label: figure.x, labelSize: 14, labelFont: "11px system-ui, sans-serif", labelGap: -4,
           incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 1e7, 1e8] },
-        { ...axis, size: 58, values: (u, ticks) => ticks.map((tick) => (tick === null ? "" : number(tick))) },
+        { ...axis, size: 66, values: (u, ticks) => ticks.map((tick) => (tick === null ? "" : number(tick))) },
       ],
       series, bands,
       cursor: { y: false, focus: { prox: 30 }, drag: { x: true, y: false } },
