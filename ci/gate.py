@@ -1,0 +1,266 @@
+"""Decides whether a commit may pass, from JSON reports of lvmcheck alone: python ci/gate.py REPORT.json ...
+
+Standard library only: it runs where nothing is installed, and takes nothing from the code that it judges. Exit codes:
+0 accepted, 1 refused (with the reasons), 2 its own requirements or waivers cannot be used.
+
+The digest of a report protects against accidents and careless edits, not against somebody who can run code on the
+runner: let this file and its requirements come from a branch that a pull request cannot change (ci/README.md).
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from gate_files import Refused, Table, Unusable, read_report, read_rules, read_waivers
+
+SCREEN, WIDTH = 30, 160
+SKEW = datetime.timedelta(minutes=5)
+WORDS = {0: "passed", 1: "failed"}
+
+
+# -- deciding ----------------------------------------------------------------------------------------------------------
+def decide(reports: Sequence[Table], rules: Table, waivers: Sequence[Table], commit: str, now: Any) -> Iterator[str]:
+    """Every reason to refuse; none when the commit may pass."""
+    yield from of_waivers(waivers, rules["max_waiver_days"], now)
+    for report in reports:
+        yield from of_session(report, commit, now, datetime.timedelta(hours=rules["max_age_hours"]))
+        for suite in report["suites"]:
+            required = [rule for rule in rules["suite"] if same(rule, suite)]
+            yield from of_checks(suite, required[0] if required else None, waivers)
+    for rule in rules["suite"]:
+        found = [suite for report in reports for suite in report["suites"] if same(rule, suite)]
+        if not found:
+            others = {s["profile"] for report in reports for s in report["suites"] if s["file"] == rule["file"]}
+            only = f", only {', '.join(sorted(others))}" if others else ""
+            yield f"{rule['file']}: no report has it at profile {rule['profile']}{only}"
+        for suite in found:
+            yield from of_suite(suite, rule)
+
+
+def same(rule: Table, suite: Table) -> bool:
+    return bool((rule["file"], rule["profile"]) == (suite["file"], suite["profile"]))
+
+
+def of_waivers(waivers: Sequence[Table], longest: int, now: Any) -> Iterator[str]:
+    for waiver in waivers:
+        who = f"waiver of {waiver['suite']} {waiver['check']} ({waiver['owner']})"
+        left = (waiver["expires"] - now.date()).days
+        if left < 0:
+            yield f"{who}: expired on {waiver['expires']}"
+        elif left > longest:
+            yield f"{who}: expires in {left} days, at most {longest} are allowed"
+
+
+def of_session(report: Table, commit: str, now: Any, oldest: datetime.timedelta) -> Iterator[str]:
+    """What is wrong with a session as a whole."""
+    tests, status, code = report["tests"], report["status"], report["exit_status"]
+    yield from of_commit(report, commit)
+    if WORDS.get(code) != status:
+        yield f"the session ended as {status!r} (exit status {code})"
+    try:
+        began, ended = (datetime.datetime.fromisoformat(report[key]) for key in ("started", "ended"))
+        if not began <= ended <= now + SKEW:
+            yield f"the session ran from {report['started']} to {report['ended']}, and it is {now:%Y-%m-%dT%H:%MZ}"
+        elif now - ended > oldest:
+            yield f"the report is of {report['ended']}, more than {oldest.total_seconds() / 3600:g} hours old"
+    except (ValueError, TypeError):
+        yield f"the session's times cannot be read: {report['started']!r}, {report['ended']!r}"
+    if tests["collected"] < 1 or tests["passed"] < 1:
+        yield f"{tests['collected']} tests collected, {tests['passed']} passed: nothing was shown"
+    if tests["deselected"]:
+        yield f"{tests['deselected']} tests were deselected"
+    if not report["suites"]:
+        yield "no suite in the report"
+    for trouble in report["troubles"]:
+        told = trouble if isinstance(trouble, dict) else {}
+        yield f"{told.get('where')}: failed in {told.get('when')}"
+    failed = sum(check["pytest"] == "failed" for suite in report["suites"] for check in suite["checks"])
+    if max(tests["failed"], 0) + tests["errors"] > failed + len(report["troubles"]) or (code == 0 and failed):
+        yield f"{tests['failed']} tests failed and {tests['errors']} erred, and the report does not say which"
+    if code == 1 and not failed and not report["troubles"]:
+        yield "the session failed, and the report does not say why"
+    passed = sum(check["pytest"] == "passed" for suite in report["suites"] for check in suite["checks"])
+    if tests["passed"] < passed or min(tests[key] for key in ("collected", "failed", "errors")) < 0:
+        yield f"{passed} checks passed and only {tests['passed']} tests"
+    nodes = [(suite["profile"], check["node"]) for suite in report["suites"] for check in suite["checks"]]
+    if len(set(nodes)) < len(nodes):
+        yield "a check stands in the report twice"
+
+
+def of_commit(report: Table, commit: str) -> Iterator[str]:
+    git, after = (said if isinstance(said := report.get(key), dict) else {} for key in ("git", "git_after"))
+    if not git.get("commit"):
+        yield "the report names no commit"
+    elif git["commit"] != commit:
+        yield f"the report is for commit {str(git['commit'])[:12]}, expected {commit[:12]}"
+    elif after.get("commit") != commit:
+        yield "the checkout changed while the session ran"
+    if git.get("dirty") is not False or after.get("dirty") is not False:
+        changed = [path for said in (git, after) if isinstance(said.get("changed"), list) for path in said["changed"]]
+        yield f"made with changes that are not committed: {', '.join(map(str, changed[:5])) or 'unknown'}"
+
+
+def of_checks(suite: Table, rule: Table | None, waivers: Sequence[Table]) -> Iterator[str]:
+    """Checks that did not pass and are not waived; in a suite that is not required, what was left out may be."""
+    for check in suite["checks"]:
+        wrong = doubt(check) if check["status"] == "passed" else unpassed(check, suite, rule)
+        waived = check["status"] in ("failed", "not applicable") and any(
+            (w["suite"], w["check"]) == (suite["file"], check["check"])
+            and w.get("seed", check["seed"]) == check["seed"]
+            for w in waivers
+        )
+        if wrong and not (waived and check["pytest"] in ("failed", "skipped")):
+            yield f"{check['node']}: {wrong}"
+
+
+def unpassed(check: Table, suite: Table, rule: Table | None) -> str | None:
+    """Why a check without a pass counts against the commit; None when it does not."""
+    said = f"{check['status']}: {check['reason']}" if check["reason"] else str(check["status"])
+    if check["status"] == "failed" and not check["unreached"]:
+        said = f"failed: {check.get('what')} {check.get('measured')}, wanted {check.get('wanted')}"
+    elif check["status"] == "not run" and not check["reason"]:
+        said = f"not run ({check['pytest']})"
+    if rule is None:
+        return None if check["status"] in ("not applicable", "not run") and check["pytest"] != "failed" else said
+    spared = suite["sequential"] and check["reason"].startswith("not needed:")
+    allowed = check["status"] == "not applicable" and (check["check"] in rule.get("may_not_apply", ()) or spared)
+    return None if allowed else said
+
+
+def doubt(check: Table) -> str | None:
+    """Why a check that says "passed" is not believed."""
+    bad = ("NaN", "Infinity", "-Infinity")
+    measured, margin, wanted = check.get("measured"), check.get("margin"), check.get("wanted")
+    if type(measured) not in (int, float, str) or type(margin) not in (int, float, str, type(None)) or not wanted:
+        return "passed without a measurement"
+    if check["pytest"] != "passed":
+        return f"says passed, and pytest says {check['pytest']}"
+    if check["attempts"] != 1:
+        return f"was run {check['attempts']} times"
+    if check["evaluated"] < 1:
+        return "passed without a single comparison"
+    if measured in bad or margin in bad or re.search(r"\b(nan|inf(inity)?)\b", str(wanted).lower()):
+        return f"passed with {measured} (margin {margin}), wanted {wanted}"
+    if isinstance(margin, int | float) and margin < 0 and not check["expected_failure"]:
+        return f"passed although it misses its bound by {-margin:g}"
+    return None
+
+
+def of_suite(suite: Table, rule: Table) -> Iterator[str]:
+    """What a required suite lacks."""
+    runs = {run["seed"]: run for run in suite["runs"]}
+    who = f"{suite['file']} ({suite['profile']})"
+    by_seed: dict[Any, list[Table]] = {seed: [] for seed in suite["seeds"]}
+    for check in suite["checks"]:
+        by_seed.setdefault(check["seed"], []).append(check)
+    across = by_seed.pop("seeds", [])
+    if len(runs) < len(suite["runs"]):
+        yield f"{who}: two runs of one seed"
+    if len(set(suite["seeds"])) < rule["seeds"]:
+        yield f"{who}: {len(suite['seeds'])} seeds, at least {rule['seeds']} are required"
+    if odd := set(by_seed) - set(suite["seeds"]):
+        yield f"{who}: checks of seeds that it does not have: {sorted(map(str, odd))}"
+    if changed := [key for key in suite["overridden"] if key != "device"]:
+        yield f"{who}: the command line replaced {', '.join(map(str, changed))}"
+    if suite["device"] != rule["device"]:
+        yield f"{who}: device {suite['device']}, required is {rule['device']}"
+    for seed, checks in by_seed.items():
+        if len(checks) + len(across) < rule["checks"]:
+            yield f"{who} seed{seed}: {len(checks) + len(across)} checks, at least {rule['checks']} are required"
+        spared = bool(checks) and all(check["reason"].startswith("not needed:") for check in checks)
+        if not (suite["sequential"] and spared):
+            yield from of_run(f"{who} seed{seed}", runs.get(seed), checks, rule)
+        for name in rule.get("asks", ()):
+            asked = [c for c in (*checks, *across) if name in (c["use"], c["check"])]
+            if not any(check["status"] in ("passed", "failed") for check in asked):
+                yield f"{who} seed{seed}: {name} is required and was not decided"
+
+
+def of_run(who: str, run: Table | None, checks: Sequence[Table], rule: Table) -> Iterator[str]:
+    """Why the run of a seed does not stand for this commit."""
+    if run is None:
+        yield f"{who}: no run"
+        return
+    if run["status"] not in ("finished", "stopped"):
+        yield f"{who}: {run['ended'] or run['status']}"
+    if not run["wanted_key"] or run.get("key") != run["wanted_key"]:
+        yield f"{who}: judged on a run of another configuration, source, data or machine"
+    if not run["own"] and (rule.get("fresh") or not run.get("reused")):
+        yield f"{who}: not trained by this session" + (", which is required" if rule.get("fresh") else "")
+    if run.get("used_device") != rule["device"]:
+        said = (
+            f"trained on {run['used_device']}" if run.get("used_device") else "does not say on which device it trained"
+        )
+        yield f"{who}: {said}, required is {rule['device']}"
+    late = [check["node"] for check in checks if (check.get("epoch") or 0) > run["last_epoch"]]
+    if late:
+        yield f"{who}: {late[0]} was judged at an epoch after the last one, {run['last_epoch']}"
+
+
+# -- the command -------------------------------------------------------------------------------------------------------
+def this_commit() -> str | None:
+    """What the CI says is being judged, else the commit of the checkout."""
+    said = os.environ.get("GITHUB_SHA") or os.environ.get("CI_COMMIT_SHA")
+    if said:
+        return said
+    try:
+        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return done.stdout.strip() or None
+
+
+def screen(reasons: Sequence[str]) -> list[str]:
+    """The reasons on one screen, each on one line."""
+    flat = [" ".join(reason.split()) for reason in dict.fromkeys(reasons)]
+    lines = [f"  {reason if len(reason) <= WIDTH else reason[: WIDTH - 1] + '…'}" for reason in flat[: SCREEN - 2]]
+    return lines + ([f"  and {len(flat) - len(lines)} more"] if len(flat) > len(lines) else [])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    here = Path(__file__).parent
+    parser = argparse.ArgumentParser(prog="gate.py", description="may this commit pass?")
+    parser.add_argument("reports", nargs="+", type=Path, metavar="REPORT", help="what pytest --lvm-json has written")
+    parser.add_argument(
+        "--require", type=Path, default=here / "gate.toml", metavar="FILE", help="what must have passed"
+    )
+    parser.add_argument("--waivers", type=Path, metavar="FILE", help="failures that are accepted for a time")
+    parser.add_argument(
+        "--commit", default=this_commit(), help="the commit to judge (default: that of the CI, or HEAD)"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        rules, waivers = read_rules(options.require), read_waivers(options.waivers)
+        if not options.commit:
+            raise Unusable("no commit to judge: give --commit SHA")
+    except Unusable as problem:
+        print(f"gate: {problem}", file=sys.stderr)
+        return 2
+    reports, reasons = [], []
+    for path in options.reports:
+        try:
+            reports.append(read_report(path))
+        except Refused as problem:
+            reasons.append(str(problem))
+    reasons += decide(reports, rules, waivers, options.commit, datetime.datetime.now(datetime.UTC))
+    if reasons:
+        print(f"refused: {options.commit[:12]} may not pass")
+        print("\n".join(screen(reasons)))
+        return 1
+    checks = sum(len(suite["checks"]) for report in reports for suite in report["suites"])
+    print(f"accepted: {options.commit[:12]}, {len(rules['suite'])} required suites, {checks} checks")
+    for waiver in waivers:
+        print(f"  waived: {waiver['suite']} {waiver['check']} by {waiver['owner']} until {waiver['expires']}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

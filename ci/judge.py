@@ -1,0 +1,59 @@
+"""Trains and judges what a requirements file asks for, then decides: one command for any scheduler.
+
+    python ci/judge.py --require ci/gate.toml
+
+It calls pytest once for each profile and device that is asked for, writes the reports of each call, and hands the JSON
+reports to the gate. Exit codes are the gate's. Further arguments go to pytest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import gate
+from gate_files import Unusable, read_rules
+
+HERE = Path(__file__).parent
+
+
+def calls(require: Path, reports: Path) -> dict[Path, list[str]]:
+    """JSON report to be written -> the pytest command that writes it.
+
+    Raises:
+        Unusable: the requirements cannot be used.
+    """
+    groups: dict[tuple[str, str], list[str]] = {}
+    for rule in read_rules(require)["suite"]:
+        groups.setdefault((rule["profile"], rule["device"]), []).append(rule["file"])
+    found = {}
+    for (profile, device), files in groups.items():
+        report = reports / f"{profile}-{device}.json"
+        others = [f"--lvm-markdown={report.with_suffix('.md')}", f"--junitxml={report.with_suffix('.xml')}"]
+        options = [f"--lvm-profile={profile}", f"--lvm-device={device}", f"--lvm-json={report}", *others]
+        found[report] = [sys.executable, "-m", "pytest", *files, *options]
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="judge.py", description="train, judge and decide")
+    parser.add_argument("--require", type=Path, default=HERE / "gate.toml", metavar="FILE", help="what must pass")
+    parser.add_argument("--waivers", type=Path, metavar="FILE", help="failures that are accepted for a time")
+    parser.add_argument("--reports", type=Path, default=Path(".lvmcheck/reports"), metavar="DIR")
+    options, more = parser.parse_known_args(arguments)
+    try:
+        commands = calls(options.require, options.reports)
+    except Unusable as problem:
+        print(f"judge: {problem}", file=sys.stderr)
+        return 2
+    for command in commands.values():
+        subprocess.run([*command, *more], check=False)  # the gate reads how it ended in the report
+    waivers = ["--waivers", str(options.waivers)] if options.waivers else []
+    return gate.main([*map(str, commands), "--require", str(options.require), *waivers])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""A repository of somebody else's with a toy suite under a gate, and ways to ask the gate and to edit a report."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from suites.lvmcheck.plugin_kit.project import CHECKS, Project
+
+ROOT = Path(__file__).parents[2]
+GATE = ROOT / "ci" / "gate.py"
+SUITE = "suites/toy/suite.toml"
+TRAINER = """
+import toy
+
+
+def train(config, rec):
+    rec.note(f"device {config.get('device', 'cpu')}, without torch")
+    toy.train(config, rec)
+"""
+REQUIRE = f"""
+[[suite]]
+file = "{SUITE}"
+profile = "smoke"
+device = "cpu"
+seeds = 2
+checks = 4
+"""
+
+
+class Repository(Project):
+    """The toy project in git, with requirements in ``gate.toml``; the CI's own variables are not seen."""
+
+    def __init__(self, pytester: pytest.Pytester) -> None:
+        super().__init__(pytester)
+        (self.path / "mine.py").write_text(TRAINER)
+        (self.path / ".gitignore").write_text(".lvmcheck/\n__pycache__/\n*.log\n")
+        (self.path / "gate.toml").write_text(REQUIRE)
+        self.report_file = self.path / ".lvmcheck" / "report.json"
+        self.suite()
+        self.git("init", "-q")
+        self.commit()
+
+    def suite(self, *checks: str, **more: Any) -> Path:
+        return super().suite(*(checks or CHECKS), **{"trainer": "mine:train", "seeds": [0, 1], **more})
+
+    def git(self, *words: str) -> str:
+        who = ["-c", "user.name=somebody", "-c", "user.email=somebody@example.invalid", "-c", "commit.gpgsign=false"]
+        done = subprocess.run(["git", *who, *words], cwd=self.path, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    def commit(self) -> str:
+        """Commit everything; the commit."""
+        self.git("add", "-A")
+        self.git("commit", "-q", "--allow-empty", "-m", "a change")
+        return self.git("rev-parse", "HEAD")
+
+    def session(self, *args: str, inside: bool = True, apart: bool = False) -> pytest.RunResult:
+        """pytest with a JSON report; ``apart`` trains in a process of its own, as is usual, which takes longer."""
+        how = () if apart else ("--lvm-inprocess",)
+        return self.pytest("--lvm-json", str(self.report_file), *how, *args, inside=inside)
+
+    def report(self) -> dict[str, Any]:
+        body = json.loads(self.report_file.read_text())
+        assert isinstance(body, dict)
+        return body
+
+    def gate(self, *args: str | Path, reports: Sequence[Path] = ()) -> subprocess.CompletedProcess[str]:
+        """The gate's answer in this repository."""
+        return ask(*(reports or [self.report_file]), "--require", self.path / "gate.toml", *args, cwd=self.path)
+
+    def refuses(self, *words: str) -> None:
+        """The gate refuses the report, and says every one of ``words`` on one screen."""
+        refused(self.gate(), *words)
+
+
+def ask(*args: str | Path, cwd: Path, script: Path = GATE) -> subprocess.CompletedProcess[str]:
+    """A script of ``ci/`` as a command, without what a real CI says in the environment."""
+    hidden = ("GITHUB_", "CI_", "LVM")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
+    command = [sys.executable, str(script), *map(str, args)]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+def refused(answer: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert answer.returncode == 1, answer.stdout + answer.stderr
+    assert answer.stdout.startswith("refused: ")
+    assert len(answer.stdout.splitlines()) <= 30
+    assert "Traceback" not in answer.stderr
+    for word in words:
+        assert word in answer.stdout
+
+
+def seal(body: dict[str, Any]) -> str:
+    """The report with the digest that its content has: what somebody can write who reads the code."""
+    content = {key: value for key, value in body.items() if key != "digest"}
+    raw = json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+    return json.dumps({**content, "digest": hashlib.sha256(raw).hexdigest()})
