@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import colorsys
+import contextlib
 import hashlib
 import os
 import re
@@ -14,6 +14,7 @@ from typing import Any
 from lvmcheck import __version__
 from lvmcheck.errors import InputError
 from lvmcheck.report.html import curves, data, generation, settings, steps, verdicts
+from lvmcheck.report.html.colours import palette
 from lvmcheck.report.html.figures import Figure, Pool
 from lvmcheck.report.html.rows import MARKS
 from lvmcheck.report.html.subject import Extra, Subject
@@ -23,8 +24,6 @@ from lvmcheck.report.html.thinning import points_a_curve
 ASSETS = Path(__file__).parent / "assets"
 OPEN = 6
 """Metrics whose curves are open from the start; the others are one step away."""
-LIGHT = ("#0b62a8", "#b8420f", "#00735a", "#8a3d8f", "#7a5c00", "#b3246b", "#3a5a8c", "#5b5b5b")
-DARK = ("#6cb8f5", "#ff9d66", "#3fd0a8", "#d79be0", "#e2c044", "#ff86b8", "#9db9ea", "#c2c2c2")
 
 
 def render(
@@ -135,18 +134,6 @@ def _context(subjects: Sequence[Subject], extras: Sequence[Extra], problems: Seq
     }
 
 
-def palette(count: int, *, dark: bool) -> list[str]:
-    """A colour a run, each with a contrast of at least 3 to the ground; beyond eight they go round the hues."""
-    named = list(DARK if dark else LIGHT)
-    for i in range(count - len(named)):
-        # The golden angle sets neighbours apart; yellow and green look lighter than they are.
-        hue = (0.55 + i * 0.618034) % 1
-        light = (0.72 if dark else 0.30) + (0.05 if i % 2 else 0)
-        red, green, blue = colorsys.hls_to_rgb(hue, light, 0.75)
-        named.append(f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}")
-    return named[: max(count, len(DARK))]
-
-
 def write_report(
     target: Path, subjects: Sequence[Subject], extras: Sequence[Extra] = (), *, problems: Sequence[str] = ()
 ) -> int:
@@ -165,6 +152,7 @@ def write_report(
         temporary.write_bytes(body)
         temporary.replace(target)
     except OSError as problem:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise InputError(target, f"cannot be written: {os.strerror(problem.errno or 0)}") from None
     return len(body)
