@@ -83,6 +83,8 @@ def introduce(learner: Learner, rec: Recorder) -> None:
     digest = architecture(model)
     rec.model(kind=cfg.model["kind"], parameters=trainable, digest=digest, components=components(model))  # type: ignore[arg-type]
     rec.declare(metrics=measuring_up.declared(learner))
+    for text in learner.notes:
+        rec.note(text)
     where = f"device {learner.device.type}, {cfg.threads} thread(s), {cfg.precision}"
     rec.note(f"{where}, torch {torch.__version__}, deterministic")
     rec.note("train_loss is the mean loss of the recursion's steps; val_loss is of the step where each token halts")

@@ -47,7 +47,7 @@ class Learner:
     """The parts of a run: data, model, optimizer and schedule on one device.
 
     Attributes:
-        stages: the records of each stage. plan: the index in ``stages`` of each epoch.
+        stages: the records of each stage. notes: what must be said of them. plan: the stage of each epoch, its index.
         slow: the gradient's running mean as the probes see it, where the optimizer has a filter.
     """
 
@@ -55,6 +55,7 @@ class Learner:
     device: torch.device
     data: TextData
     stages: tuple[StageData, ...]
+    notes: tuple[str, ...]
     plan: tuple[int, ...]
     model: nn.Module
     params: Mapping[str, Any]
@@ -73,9 +74,9 @@ class Learner:
         """
         device = pick_device(cfg.device, WHERE)
         data = open_text(cfg.data, seed=cfg.seed)
-        stages = tuple(
-            data.stage(StageSpec(s.name, s.epochs, _tuple(s.sets), s.max_difficulty, s.limit)) for s in cfg.stages
-        )
+        specs = [StageSpec(s.name, s.epochs, _tuple(s.sets), s.max_difficulty, s.limit) for s in cfg.stages]
+        stages, notes = data.stages(specs)
+        notes += [f"stage {stage.name!r}: {note}" for stage in stages for note in stage.notes]
         plan = tuple(index for index, stage in enumerate(cfg.stages) for _ in range(stage.epochs))
         params = model_params(cfg.model, data)
         model = registry.build(cfg.model["kind"], **params).to(device)
@@ -87,7 +88,9 @@ class Learner:
         alpha = cfg.optimizer["grokfast_alpha"]
         slow = None if alpha is None else SlowGradient(optimizer, alpha=alpha)
         probe = next(data.validation(PROBE_ROWS)).tokens[:, :PROBE_LENGTH].clone()
-        return cls(cfg, device, data, stages, plan, model, params, optimizer, rates, average, slow, probe)
+        return cls(
+            cfg, device, data, tuple(stages), tuple(notes), plan, model, params, optimizer, rates, average, slow, probe
+        )
 
     def start(self) -> Progress:
         """The beginning of the run."""
