@@ -139,7 +139,7 @@ class LvmSession:
         data_at = getattr(find_trainer(suite.trainer).schema(), "data_at", None)
         if data_at is not None:
             place = (self.config.invocation_params.dir / path).resolve()
-            return dict(data_at(place, own if isinstance(own, dict) else {}))
+            return dict(data_at(place, suite.config))
         return {"data": self._vectors(path, own)}
 
     def _vectors(self, path: str, own: object) -> dict[str, object]:

@@ -215,21 +215,25 @@ def input_files(config: Mapping[str, object]) -> list[Path]:
     return text_inputs(cast(Mapping[str, object], config["data"]))
 
 
-def data_at(path: Path, own: Mapping[str, object]) -> dict[str, object]:
+def data_at(path: Path, run: Mapping[str, Any]) -> dict[str, object]:
     """What changes in [run] when the person brings data of their own: a folder of question sets, or a file.
 
     Stages that name sets are the suite's own and give way to one stage of everything. Where the suite generates its
     text, real questions are about ten times as long: rows of :data:`REAL_LENGTH` tokens, and at most a tenth as many
-    records of each set, so that an epoch keeps its size.
+    records of each set, so that an epoch keeps its size; a step keeps its tokens.
 
     Args:
-        own: the suite's ``run.data``.
+        run: the suite's [run] table.
     """
+    own = run.get("data", {})
+    changes: dict[str, object] = {"curriculum": []}
     if own.get("source", "generated") == "generated":
-        records = own.get("records", TextConfig.model_fields["records"].default)
-        limit = max(1, records // 10) if isinstance(records, int) else None
-        kept: dict[str, object] = {"length": REAL_LENGTH, "vocabulary": REAL_VOCABULARY, "limit": limit}
+        default = TextConfig()
+        kept = {"length": REAL_LENGTH, "vocabulary": REAL_VOCABULARY}
+        kept["limit"] = max(1, own.get("records", default.records) // 10)
+        rows = run.get("batch_size", Config.model_fields["batch_size"].default)
+        changes["batch_size"] = max(1, rows * own.get("length", default.length) // REAL_LENGTH)
     else:
         kept = {key: own[key] for key in KEPT if key in own}
     sets = any((path / f"{name}{end}").is_file() for name in QA for end in SUFFIXES)
-    return {"data": {"source": "qa" if sets else "jsonl", "path": str(path), **kept}, "curriculum": []}
+    return {**changes, "data": {"source": "qa" if sets else "jsonl", "path": str(path), **kept}}

@@ -90,12 +90,13 @@ def test_mistakes(change: dict[str, Any], key: str, says: str) -> None:
 
 def test_data_of_the_persons_own_replace_the_suites_stages(tmp_path: Path) -> None:
     (tmp_path / "gsm8k.jsonl.gz").touch()
-    changed = data_at(tmp_path, {"source": "generated", "sets": ["arithmetic"], "length": 96, "records": 4000})
+    own = {"source": "generated", "sets": ["arithmetic"], "length": 96, "records": 4000}
+    changed = data_at(tmp_path, {"data": own, "batch_size": 16})
     sized = {"length": 256, "vocabulary": 2048, "limit": 400}
-    assert changed == {"data": {"source": "qa", "path": str(tmp_path), **sized}, "curriculum": []}
+    assert changed == {"data": {"source": "qa", "path": str(tmp_path), **sized}, "curriculum": [], "batch_size": 6}
     other = tmp_path / "own.jsonl"
     real = {"source": "qa", "path": "qa", "sets": ["gsm8k"], "length": 96}
-    assert data_at(other, real)["data"] == {"source": "jsonl", "path": str(other), "length": 96}
+    assert data_at(other, {"data": real})["data"] == {"source": "jsonl", "path": str(other), "length": 96}
     asked = {**GOOD, **changed}
     validate(asked)
     assert tmp_path / "gsm8k.jsonl.gz" in input_files(resolve(asked))
