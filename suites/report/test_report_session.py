@@ -41,7 +41,7 @@ def test_only_what_was_asked_for_is_judged(project: Project) -> None:
 
 
 def test_a_suite_that_cannot_be_trained_is_still_in_the_report(project: Project) -> None:
-    project.suite(*CHECKS, raises="out of memory")
+    project.suite(*CHECKS, die="raise_in_step", die_epoch=1)
     project.pytest("--lvm-report", "out/report.html")
     html = report(project)
     assert "4 could not be judged" in html.text("ul", class_="counts")

@@ -71,7 +71,8 @@ def subject_of(run: Run, *, label: str = "", rows: Sequence[Row] | None = None) 
     recorded = recorded_rows(run.path) if run.path is not None and run.path.is_dir() else None
     judged = "decided by its suite" if recorded is not None or rows is not None else "judged now: the universal checks"
     known = recorded if recorded is not None else rows_of(evaluate(with_weights(run)[0]))
-    chosen = known if rows is None else tuple(rows)
+    more = {row.check: row for row in known}
+    chosen = known if rows is None else tuple(_with_source(row, more.get(row.check)) for row in rows)
     asked = chosen if rows is not None and recorded is None else known
     causes = diagnose(run, [row.verdict(run.seed) for row in asked]) if worth_a_diagnosis(run, chosen) else []
     return Subject(
@@ -82,6 +83,11 @@ def subject_of(run: Run, *, label: str = "", rows: Sequence[Row] | None = None) 
         causes=tuple(causes),
         judged=judged,
     )
+
+
+def _with_source(row: Row, recorded: Row | None) -> Row:
+    """A session's verdict with what only the recorded one says."""
+    return row if recorded is None else replace(row, use=recorded.use, source=row.source or recorded.source)
 
 
 def worth_a_diagnosis(run: Run, rows: Iterable[Row]) -> bool:
