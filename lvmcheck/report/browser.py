@@ -41,8 +41,11 @@ FLAGS = (
 SHUFFLE = """
 import os, sys
 reads, writes = (os.dup(int(it)) for it in sys.argv[1:3])
+writes = os.dup(writes) if writes == 3 else writes
 os.dup2(reads, 3)
 os.dup2(writes, 4)
+os.set_inheritable(3, True)
+os.set_inheritable(4, True)
 os.execv(sys.argv[3], sys.argv[3:])
 """
 """Gives the two descriptors their numbers in the child; ``preexec_fn`` would not be safe beside threads."""
@@ -81,10 +84,14 @@ class Browser:
         # A sandbox needs a user of its own; root has none, and what is opened here was written by lvmcheck.
         root = ("--no-sandbox",) if hasattr(os, "geteuid") and os.geteuid() == 0 else ()
         self._process, self._to, self._from = _start([path, *FLAGS, *root, f"--user-data-dir={self._profile.name}"])
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log"):
-            self.call(f"{domain}.enable")
+        try:
+            target = self.call("Target.createTarget", url="about:blank")["targetId"]
+            self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+            for domain in ("Page", "Runtime", "Log"):
+                self.call(f"{domain}.enable")
+        except BaseException:
+            self.close()
+            raise
 
     # -- the protocol ------------------------------------------------------------------------------------------------
     def call(self, method: str, **params: Any) -> dict[str, Any]:
@@ -94,8 +101,11 @@ class Browser:
         if self._session is not None:
             message["sessionId"] = self._session
         body = memoryview(json.dumps(message).encode() + b"\0")
-        while body:
-            body = body[os.write(self._to, body) :]
+        try:
+            while body:
+                body = body[os.write(self._to, body) :]
+        except BrokenPipeError:
+            raise InputError("browser", f"it ended before {method}") from None
         limit = time.monotonic() + PATIENCE
         while True:
             answer = self._next(limit, method)
@@ -140,15 +150,16 @@ class Browser:
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.call("Emulation.setEmulatedMedia", features=features)
 
-    def open(self, path: Path) -> None:
-        """Load a file and wait until it says that it has drawn (or, without scripts, until it is loaded)."""
+    def open(self, path: Path, *, drawn: bool = True) -> None:
+        """Load a file and wait until a report in it has ``drawn`` its figures, or else until it is loaded."""
         answer = self.call("Page.navigate", url=path.resolve().as_uri())
         if answer.get("errorText"):
             raise InputError(path, f"cannot be opened: {answer['errorText']}")
         limit = time.monotonic() + PATIENCE
         # A navigation that began need not have replaced the old document yet.
         ready = f"location.href.startsWith({json.dumps(path.resolve().as_uri())}) && document.readyState === 'complete'"
-        ready += " && (!document.getElementById('drawn') || 'drawn' in document.documentElement.dataset)"
+        if drawn:
+            ready += " && (!document.getElementById('drawn') || 'drawn' in document.documentElement.dataset)"
         while not self.run(ready):
             if time.monotonic() > limit:
                 raise InputError(path, f"was not drawn within {PATIENCE:.0f} s; the page said {self.said}")
