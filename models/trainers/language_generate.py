@@ -16,6 +16,7 @@ from models.data.text.records import SEED_PROMPTS, Question
 from models.trainers.generations import variety
 from models.trainers.language_learner import Learner
 from models.trainers.progress import Progress
+from models.trainers.session import reported_only
 
 SETS = (*GENERATED, *QA)
 """Data sets whose exact match is a metric of its own; those of the person's own files count in the whole."""
@@ -90,7 +91,7 @@ def answer(
     prompts = [learner.data.tokenizer.encode(each.prompt) for each in questions]
     found: list[list[int]] = []
     for start in range(0, len(prompts), size):
-        with learner.precision():
+        with learner.precision(), reported_only():  # sampling sums probabilities in an order of CUDA's own
             found += generate(
                 model,  # type: ignore[arg-type]
                 prompts[start : start + size],

@@ -51,3 +51,14 @@ def reproducible(seed: int, threads: int) -> Iterator[None]:
         torch.set_num_threads(before[0])
         torch.use_deterministic_algorithms(before[1])
         memory.fill_uninitialized_memory = fill
+
+
+@contextmanager
+def reported_only() -> Iterator[None]:
+    """Inside, operations may run that have no deterministic version on CUDA: for what no later step depends on."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(False)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)

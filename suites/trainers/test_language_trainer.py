@@ -23,6 +23,7 @@ from models.reload import load_model
 from models.trainers import language
 from models.trainers.language_config import METRICS, parse
 from models.trainers.language_learner import Learner
+from models.trainers.session import reported_only, reproducible
 from suites.trainers.language_kit import TINY, curves, evaluations, probes, run, said
 from suites.trainers.vector_kit import final_tensors, of, stop_after
 
@@ -267,6 +268,15 @@ def test_gradients_are_clipped_and_reported_before(tmp_path: Path) -> None:
     first, *_, last = (event.metrics["val_loss"] for event in of(still, ev.Epoch))
     assert last == pytest.approx(first, rel=2e-2)
     assert all(window.grad_norm_mean > 0.01 for window in of(still, ev.Window))
+
+
+def test_generating_may_use_what_is_not_deterministic_and_training_may_not() -> None:
+    """CUDA has no deterministic cumulative sum of floats, which sampling needs."""
+    with reproducible(0, threads=1):
+        with reported_only():
+            assert not torch.are_deterministic_algorithms_enabled()
+        assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_mixed_precision_trains(tmp_path: Path) -> None:
