@@ -4,13 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup suite test lint docs throughput clean
+.PHONY: help setup suite test lint docs images browser throughput clean
 
 help:
 	@echo "make suite       train and judge AMN: pytest suites/amn_790k"
 	@echo "make test        linters, types and all tests, training suites included (smoke profile)"
 	@echo "make throughput  measure speed: pytest suites/throughput"
 	@echo "make docs        write the generated pages in docs/"
+	@echo "make browser     install Chromium for the browser tests of the HTML report, where none is there (optional)"
+	@echo "make images      take the screenshots in docs/images"
 	@echo "make clean       remove the environment and all caches; recorded runs in .lvmcheck stay"
 
 $(STAMP): pyproject.toml
@@ -39,6 +41,22 @@ throughput: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python -m lvmcheck.manual docs
+
+# Optional, and the only target that changes anything outside this folder. Bounded: it never waits for a password, nor
+# longer than four minutes; without a browser the tests that need one skip.
+browser:
+	@for name in chromium chromium-browser google-chrome google-chrome-stable chrome; do \
+		if command -v $$name; then exit 0; fi; done; \
+	if ! command -v apt-get > /dev/null; then echo "no apt-get here: install Chrome or Chromium by hand"; exit 1; fi; \
+	become=; if [ "$$(id -u)" != 0 ]; then become="sudo -n"; fi; \
+	get="$$become env DEBIAN_FRONTEND=noninteractive timeout 120 apt-get -qq -o DPkg::Lock::Timeout=30"; \
+	get="$$get -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 -o Acquire::Retries=1"; \
+	$$get update < /dev/null > /dev/null 2>&1; \
+	if $$get install -y --no-install-recommends chromium fonts-dejavu-core < /dev/null > /dev/null 2>&1; \
+	then command -v chromium; else echo "Chromium could not be installed; the browser tests skip"; exit 1; fi
+
+images: $(STAMP)
+	$(BIN)/python -m lvmcheck.report.screenshots $(or $(RUNS),fixtures/runs/amn_790k_attempt_2 fixtures/runs/amn_584k_fresh)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
