@@ -31,6 +31,9 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/zizmor --offline --quiet --persona auditor ci/github/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows ci/github/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.gitlab-ci --data-transform gitlab-ci ci/gitlab/*.yml
 
 # Training runs go on in the background while the tests that need none run first.
 test: lint
@@ -41,6 +44,7 @@ throughput: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python -m lvmcheck.manual docs
+	$(BIN)/python -m lvmcheck.report.machine.json_report docs/report.schema.json
 
 # Optional, and the only target that changes anything outside this folder. Bounded: it never waits for a password, nor
 # longer than four minutes; without a browser the tests that need one skip.
@@ -56,7 +60,7 @@ browser:
 	then command -v chromium; else echo "Chromium could not be installed; the browser tests skip"; exit 1; fi
 
 images: $(STAMP)
-	$(BIN)/python -m lvmcheck.report.screenshots $(or $(RUNS),fixtures/runs/amn_790k_attempt_2 fixtures/runs/amn_584k_fresh)
+	$(BIN)/python -m lvmcheck.report.screenshots $(or $(RUNS),$(addprefix fixtures/runs/,amn_790k_attempt_2 amn_790k_attempt_1_with_its_data amn_584k_pure_mse))
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lvmcheck import events as ev
 from lvmcheck.report.html import page as pages
 from lvmcheck.report.html.colours import palette
 from lvmcheck.report.html.figures import first_lost
@@ -80,6 +81,21 @@ def test_curves_carry_floors_baselines_and_stages(whole: Page) -> None:
     assert "stage hard" in keys
     assert "optimum 0.6360" in keys
     assert not figure(whole, "val loss")["levels"]
+
+
+def test_baselines_of_different_data_are_different_lines() -> None:
+    runs = []
+    for seed, mean in enumerate((0.483, 0.484, 0.3)):
+        data = ev.Data(name="corpus", fingerprint=str(seed), facts={"constant_mean": mean})
+        events = (data, *epochs({"val_cosine": [0.5, 0.6]}))
+        runs.append(subject(Run(events=events, info={"seed": seed}), verdict(FLOOR)))
+    html = Page(page(*runs))
+    assert [round(it["y"], 4) for it in figure(html, "val cosine")["levels"] if it["kind"] == "baseline"] == [
+        0.3,
+        0.4835,
+    ]
+    assert "constant mean 0.3000 (seed2)" in html.text("ul", class_="keys")
+    assert "constant mean 0.4830 to 0.4840 (seed0, seed1)" in html.text("ul", class_="keys")
 
 
 def test_terms_hold_shares_of_the_loss_and_of_the_gradient(whole: Page) -> None:

@@ -32,6 +32,8 @@ METRICS = 100
 """Metrics of one report."""
 LEVELS = 12
 """Levels of one figure; more would only cover each other."""
+NEAR = 0.01
+"""Baselines of runs that differ by no more than this share a line: seeds draw their own training vectors."""
 RATE = 0.05
 """Error rate of one epoch of the reference band that is drawn; what a check judges by is its own."""
 _STOP = re.compile(r"stop below (-?\d+(?:\.\d+)?(?:e-?\d+)?)")
@@ -110,13 +112,28 @@ def baseline_levels(subjects: Sequence[Subject], metric: str) -> Iterator[Level]
     """What the data alone allow (constant mean ... optimum); runs on nearly the same data share a level."""
     if not (metric.endswith("cosine") or "_cosine_" in metric):
         return
-    known: dict[str, list[float]] = {}
+    known: dict[str, list[tuple[float, str]]] = {}
     for subject in subjects:
         for name, value in baselines(subject.run, metric).items():
-            known.setdefault(name, []).append(value)
-    for name, values in known.items():
-        y = (min(values) + max(values)) / 2
-        yield Level(label=f"{words(name)} {_range(values)}", kind="baseline", y=y)
+            known.setdefault(name, []).append((value, subject.label))
+    for name, said in known.items():
+        groups = _near(sorted(said))
+        for group in groups:
+            values = [value for value, _ in group]
+            who = f" ({listed([label for _, label in group], 3)})" if len(groups) > 1 else ""
+            y = (min(values) + max(values)) / 2
+            yield Level(label=f"{words(name)} {_range(values)}{who}", kind="baseline", y=y)
+
+
+def _near(said: Sequence[tuple[float, str]]) -> list[list[tuple[float, str]]]:
+    """Ascending values in groups that are no wider than :data:`NEAR`."""
+    groups: list[list[tuple[float, str]]] = []
+    for value, label in said:
+        if groups and value - groups[-1][0][0] <= NEAR:
+            groups[-1].append((value, label))
+        else:
+            groups.append([(value, label)])
+    return groups
 
 
 def reference_bands(references: Mapping[str, Reference], metric: str) -> Iterator[Band]:

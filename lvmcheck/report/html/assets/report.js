@@ -148,7 +148,9 @@
     host.textContent = "";
     const curves = visible(figure);
     const palette = data.palettes[dark() ? "dark" : "light"];
-    const axis = { stroke: style("--soft"), grid: { stroke: style("--grid"), width: 1 }, ticks: { stroke: style("--grid"), width: 1 },
+    const decades = (u, ticks) => ticks.map((tick) => (Number.isInteger(Math.round(1e6 * Math.log10(tick)) / 1e6) ? tick : null));
+    const lines = { stroke: style("--grid"), width: 1 };
+    const axis = { stroke: style("--soft"), grid: lines, ticks: { stroke: style("--grid"), width: 1 },
       font: "11px system-ui, sans-serif" };
     const points = { show: (u, i) => u.data[i].filter((value) => value !== null && value !== undefined).length <= 30, size: 5 };
     const series = [{}];
@@ -163,7 +165,7 @@
       return { series: [low + 1, low], fill: dark() ? "rgba(150,170,190,.22)" : "rgba(70,90,110,.16)" };
     });
     const options = {
-      width: host.clientWidth, height: host.clientHeight, legend: { show: false }, padding: [8, figure.levels.length > 4 ? 40 : 24, 0, 0],
+      width: host.clientWidth, height: host.clientHeight, legend: { show: false }, padding: [8, 14 + 8 * Math.min(5, figure.levels.length), 0, 0],
       scales: {
         x: { time: false, range: (u, low, high) => (u.zoomed ? [low, high] : across(figure, low, high)) },
         y: { distr: figure.log ? 3 : 1, range: (u, low, high) => reach(figure, low, high) },
@@ -171,7 +173,8 @@
       axes: [
         { ...axis, size: 34, label: figure.x, labelSize: 14, labelFont: "11px system-ui, sans-serif", labelGap: -4,
           incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 1e7, 1e8] },
-        { ...axis, size: 66, values: (u, ticks) => ticks.map((tick) => (tick === null ? "" : number(tick))) },
+        { ...axis, size: 66, grid: figure.log ? { ...lines, filter: decades } : lines,
+          ticks: figure.log ? { ...lines, filter: decades } : lines, values: (u, ticks) => ticks.map((tick) => (tick === null ? "" : number(tick))) },
       ],
       series, bands,
       cursor: { y: false, focus: { prox: 30 }, drag: { x: true, y: false } },
@@ -193,10 +196,9 @@
   // -- what stands below it --------------------------------------------------------------------------------------------
   function tell(host, u, figure, curves) {
     const out = host.parentElement.querySelector(".readout");
-    const last = u.data[0].length - 1;
-    const at = u.cursor?.idx ?? last;
+    const at = u.cursor?.idx ?? null;
     out.textContent = "";
-    if (at < 0 || !curves.length) return;
+    if (!u.data[0].length || !curves.length) return;
     const palette = data.palettes[dark() ? "dark" : "light"];
     const add = (text, colour) => {
       const span = document.createElement("span");
@@ -209,8 +211,8 @@
       span.append(text);
       out.append(span);
     };
-    add(`${figure.x} ${number(u.data[0][at])}`);
-    const said = curves.map((curve, i) => ({ curve, i, value: u.data[i + 1][at] }));
+    const said = curves.map((curve, i) => ({ curve, i, value: at === null ? curve.y.at(-1) : u.data[i + 1][at] }));
+    add(at === null ? "last" : `${figure.x} ${number(u.data[0][at])}`);
     if (said.length <= MANY) {
       for (const { curve, i, value } of said) {
         if (value !== undefined) add(`${curve.name} ${number(value)}`, palette[(curve.run ?? i) % palette.length]);
