@@ -1,0 +1,59 @@
+"""Every command of the pages that teach is run, and prints what the page shows."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from suites.lvmcheck.docs_kit.console import differs, failures, steps
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = ["tutorial.md", "references.md", "compare.md"]
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("bash") and shutil.which("git")), reason="the pages are run with bash and git"
+)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_reader_sees_what_the_page_shows(name: str, tmp_path: Path) -> None:
+    assert len(steps(DOCS / name)) >= 5
+    (tmp_path / "lvmcheck").symlink_to(DOCS.parent)  # a checkout beside the reader's folder
+    (tmp_path / "mine").mkdir()
+    assert list(failures(DOCS / name, tmp_path / "mine")) == []
+
+
+def test_no_page_with_commands_is_left_out() -> None:
+    assert sorted(page.name for page in DOCS.glob("*.md") if steps(page)) == sorted(PAGES)
+
+
+# -- the comparison can fail -------------------------------------------------------------------------------------------
+PRINTED = "first\nrun 3 passed in 1.20s\nlast\n"
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        ("first", "run 3 passed in 0.01s", "last"),
+        ("...", "last"),
+        ("first", "..."),
+        ("fir...", "...", "last"),
+    ],
+)
+def test_what_was_printed_fits(expected: tuple[str, ...]) -> None:
+    assert differs(expected, PRINTED) is None
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        ("first", "run 4 passed in 1.20s", "last"),
+        ("first",),
+        ("first", "last"),
+        ("...", "last", "first"),
+        ("last", "..."),
+    ],
+)
+def test_what_was_not_printed_does_not(expected: tuple[str, ...]) -> None:
+    assert differs(expected, PRINTED) is not None
