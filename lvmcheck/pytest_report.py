@@ -230,8 +230,7 @@ class Watcher(Selection):
             raise pytest.UsageError(str(problem)) from None
         reporter: Any = self.config.pluginmanager.getplugin("terminalreporter")
         if lines and reporter is not None:
-            reporter.ensure_newline()
-            for line in lines:
+            for line in ("", *lines):  # a command counts only at the start of a line, and dots may stand there
                 reporter.write_line(line)
 
 
