@@ -26,6 +26,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     init.add_argument("--trainer", metavar="NAME", help="package.module:function that trains")
     init.add_argument("--name", help="folder below suites/ (default: the run's name, or example)")
     init.add_argument("--anyway", action="store_true", help="also from a run that something is wrong with")
+    init.add_argument(
+        "--ci", metavar="SPEC", help="also a workflow and its gate; from what pip installs lvmcheck"
+    )
     add_reading(init)
     init.set_defaults(command=run_init)
     doctor = commands.add_parser("doctor", help="the machine in one screen: what would spoil results, and what to do")
@@ -36,7 +39,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run_init(options: argparse.Namespace) -> int:
-    from lvmcheck.init.begin import from_nothing, from_run
+    from lvmcheck.init.begin import finish, from_nothing, from_run
 
     root: Path = options.folder
     if root.exists() and not root.is_dir():
@@ -45,12 +48,12 @@ def run_init(options: argparse.Namespace) -> int:
         raise InputError("--anyway" if options.anyway else "--kind, --columns, --run", "expected --from beside it")
     sys.path.insert(0, os.path.abspath(root))  # noqa: PTH100 - as pytest's pythonpath will
     if options.source is None:
-        made = from_nothing(root, trainer=options.trainer, name=options.name)
+        draft = from_nothing(trainer=options.trainer, name=options.name)
     else:
         run = read_run(options.source, options)
-        made = from_run(
-            root, run, str(options.source), trainer=options.trainer, name=options.name, anyway=options.anyway
-        )
+        said = {"trainer": options.trainer, "name": options.name, "anyway": options.anyway}
+        draft = from_run(run, str(options.source), **said)
+    made = finish(root, draft, options.ci)
     print("\n".join(_told(made, root, options.source)))
     return FINE
 

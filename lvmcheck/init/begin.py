@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import tomli
 
 from lvmcheck.cause import diagnose
 from lvmcheck.check import evaluate
@@ -16,6 +18,7 @@ from lvmcheck.finding import Status
 from lvmcheck.init.place import PYTEST_INI, finds_modules, place, pytest_config
 from lvmcheck.init.propose import Proposal, propose
 from lvmcheck.init.suite_text import suite_text
+from lvmcheck.init.workflow import TODO, workflow_files
 from lvmcheck.launch.plan import judge_entry
 from lvmcheck.run import Run
 from lvmcheck.suite import find_trainer, load_suite
@@ -36,32 +39,46 @@ FLOOR = """# When you know what a good run reaches, ask for it; `lvmcheck init -
 
 
 @dataclass(frozen=True)
+class Draft:
+    """A suite that could be written.
+
+    Attributes:
+        name: folder below ``suites``. text: the suite file. trainer: as the suite names it.
+        files: further files, by path below the repository. left: checks that were left out, with the reason.
+    """
+
+    name: str
+    text: str
+    trainer: str
+    files: Mapping[str, str] = field(default_factory=dict)
+    left: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Made:
     """What was written.
 
     Attributes:
-        files: paths, the suite first. checks: how many checks it has. left: checks that were left out, with the reason.
-        todo: what the person has to do.
+        files: paths, the suite first. checks: how many it has. left: as in the draft. todo: what the person has to do.
     """
 
     files: tuple[Path, ...]
     checks: int
-    left: tuple[str, ...] = ()
-    todo: tuple[str, ...] = ()
+    left: tuple[str, ...]
+    todo: tuple[str, ...]
 
 
-def from_nothing(root: Path, *, trainer: str | None, name: str | None) -> Made:
+def from_nothing(*, trainer: str | None, name: str | None) -> Draft:
     """A suite to start from, with an example of a trainer unless one is given.
 
     Raises:
-        InputError: a file is there already, or the trainer cannot be found.
+        InputError: the name is none, or the trainer cannot be found.
     """
     chosen = check_name(name or "example")
-    suite = root / "suites" / chosen / "suite.toml"
     if trainer is None:
         text = (HERE / "suite_example.toml").read_text(encoding="utf-8")
-        files = {suite: text, root / f"{EXAMPLE}.py": (HERE / f"{EXAMPLE}.py").read_text(encoding="utf-8")}
-        return _finish(root, files, f"{EXAMPLE}:train", checks=text.count("[[check]]"))
+        files = {f"{EXAMPLE}.py": (HERE / f"{EXAMPLE}.py").read_text(encoding="utf-8")}
+        return Draft(chosen, text, f"{EXAMPLE}:train", files)
     find_trainer(trainer)
     checks = [Proposal(use=use, source=why) for use, why in STARTING]
     head = ["Keys and rules: docs/suite-format.md of lvmcheck. Every key of [run] goes to the trainer."]
@@ -70,10 +87,10 @@ def from_nothing(root: Path, *, trainer: str | None, name: str | None) -> Made:
     )
     text = text.replace("[end]\n", f"{FLOOR}\n[end]\n")
     prove(text, None)
-    return _finish(root, {suite: text}, trainer, checks=len(checks))
+    return Draft(chosen, text, trainer)
 
 
-def from_run(root: Path, run: Run, place_of_run: str, *, trainer: str | None, name: str | None, anyway: bool) -> Made:
+def from_run(run: Run, place_of_run: str, *, trainer: str | None, name: str | None, anyway: bool = False) -> Draft:
     """A suite that the run passes.
 
     Args:
@@ -81,7 +98,7 @@ def from_run(root: Path, run: Run, place_of_run: str, *, trainer: str | None, na
         anyway: also from a run that checks or causes find something wrong with.
 
     Raises:
-        InputError: the run has not finished or is not healthy, nobody says what trains it, or a file is there already.
+        InputError: the run has not finished or is not healthy, or nobody says what trains it.
     """
     wrong = ailments(run)
     if not run.finished or not run.last_epoch:
@@ -108,7 +125,7 @@ def from_run(root: Path, run: Run, place_of_run: str, *, trainer: str | None, na
         left=left,
     )
     prove(text, run)
-    return _finish(root, {root / "suites" / chosen / "suite.toml": text}, trainer, checks=len(checks), left=left)
+    return Draft(chosen, text, trainer, left=tuple(left))
 
 
 def ailments(run: Run) -> list[str]:
@@ -171,15 +188,28 @@ def _head(called: str) -> list[str]:
     ]
 
 
-def _finish(root: Path, files: dict[Path, str], trainer: str, *, checks: int, left: Sequence[str] = ()) -> Made:
-    """Place the files, with a pytest.ini where the trainer lies in the repository and nothing configures pytest."""
-    todo = []
-    top = trainer.partition(":")[0].partition(".")[0]
-    local = root / f"{top}.py" in files or (root / f"{top}.py").exists() or (root / top).is_dir()
+def finish(root: Path, draft: Draft, ci: str | None = None) -> Made:
+    """Write the files, with a pytest.ini where the trainer lies in the repository and nothing configures pytest.
+
+    Args:
+        ci: what pip installs lvmcheck from, where a workflow and its gate are wanted.
+
+    Raises:
+        InputError: one of the files is there already, or cannot be written; then none is.
+    """
+    suite = f"suites/{draft.name}/suite.toml"
+    table = tomli.loads(draft.text)
+    checks, todo = len(table["check"]), []
+    files = {root / suite: draft.text, **{root / name: text for name, text in draft.files.items()}}
+    top = draft.trainer.partition(":")[0].partition(".")[0]
+    local = f"{top}.py" in draft.files or (root / f"{top}.py").exists() or (root / top).is_dir()
     config = pytest_config(root)
     if local and config is None:
         files[root / "pytest.ini"] = PYTEST_INI
     elif local and config is not None and not finds_modules(config):
         todo.append(f'add pythonpath = ["."] to the pytest settings in {os.path.relpath(config)}: {top} lies beside it')
+    if ci is not None:
+        files |= workflow_files(root, suite, install=ci, seeds=len(table["run"]["seeds"]), checks=checks)
+        todo += TODO
     place(files)
-    return Made(tuple(files), checks, tuple(left), tuple(todo))
+    return Made(tuple(files), checks, draft.left, tuple(todo))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +24,8 @@ from lvmcheck.run import Run, run_from
 from lvmcheck.suite import load_suite
 from lvmcheck.toml_text import key_text, value_text
 
-RUNS = Path(__file__).parents[2] / "fixtures" / "runs"
+ROOT = Path(__file__).parents[2]
+RUNS = ROOT / "fixtures" / "runs"
 
 
 def healthy(folder: Path) -> bool:
@@ -96,6 +100,54 @@ def test_another_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["init", "new/repository"]) == 0
     assert (here / "new/repository/suites/example/suite.toml").is_file()
     assert "next: cd new/repository && pytest suites/example" in capsys.readouterr().out
+
+
+# -- a workflow and its gate -------------------------------------------------------------------------------------------
+SPEC = "lvmcheck @ git+https://example.org/them/lvmcheck@0123456789abcdef"
+
+
+@pytest.mark.parametrize("own", ["", "requirements.txt", "pyproject.toml"])
+def test_the_workflow_is_that_of_this_repository_and_lints(own: str, here: Path) -> None:
+    if own:
+        (here / own).write_text("")
+    assert main(["init", "--ci", SPEC]) == 0
+    written = here / ".github" / "workflows" / "lvmcheck.yml"
+    text, ours = written.read_text(), (ROOT / "ci" / "github" / "lvmcheck-cpu.yml").read_text()
+    pins = re.findall(r"uses: (.+)", text)
+    assert len(pins) == 5
+    assert set(pins) <= set(re.findall(r"uses: (.+)", ours))  # one place to update them
+    assert f"LVMCHECK: {json.dumps(SPEC)}" in text
+    asked = {"": '"$LVMCHECK"\n', "requirements.txt": " -r requirements.txt\n", "pyproject.toml": '"$LVMCHECK" .\n'}
+    assert asked[own] in text
+    for name in ("gate.py", "gate_files.py", "without_commands.sh"):
+        assert (here / "ci" / name).read_bytes() == (ROOT / "ci" / name).read_bytes()
+    zizmor = shutil.which("zizmor", path=str(Path(sys.executable).parent))
+    if zizmor is None:
+        pytest.skip("zizmor is not installed: pip install -e '.[dev]'")
+    done = subprocess.run(
+        [zizmor, "--offline", "--quiet", "--persona", "auditor", str(written)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_gate_that_was_written_accepts_the_suite_and_refuses_less(here: Path) -> None:
+    def does(*words: str) -> str:
+        done = subprocess.run([*words], cwd=here, env=environment, capture_output=True, text=True, check=False)
+        return f"{done.returncode} {done.stdout}{done.stderr}"
+
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("GITHUB_", "CI"))}
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org"]
+    assert main(["init", "--ci", SPEC]) == 0
+    (here / ".gitignore").write_text(".lvmcheck/\n__pycache__/\n")
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "a suite"]):
+        assert does(*git, *words).startswith("0 ")
+    session = [sys.executable, "-m", "pytest", "suites", "--lvm-profile=smoke", "--lvm-device=cpu"]
+    session += ["-p", "no:cacheprovider", "--lvm-json=.lvmcheck/report.json"]
+    decide = [sys.executable, "ci/gate.py", ".lvmcheck/report.json", "--require", "ci/gate.toml"]
+    assert "25 passed" in does("bash", "ci/without_commands.sh", *session)
+    assert does(*decide).startswith("0 accepted")
+    does(*session, "-k", "not finite")
+    assert "3 tests were deselected" in does(*decide)
 
 
 # -- from a run --------------------------------------------------------------------------------------------------------
@@ -185,6 +237,7 @@ BAD = {
     "other trainer": (["--trainer", "nobody.here:train"], "no module 'nobody.here'"),
     "name outside": (["--name", "../x"], "expected up to 61 letters"),
     "no run to read": (["--columns", "a=b"], "expected --from beside it"),
+    "no place to install from": (["--ci", "a\nb"], "expected what pip installs lvmcheck from"),
     "a file": (["their_training.py"], "expected a folder, got a file"),
 }
 
