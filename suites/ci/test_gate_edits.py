@@ -136,6 +136,12 @@ def test_the_report_before_the_edits_is_accepted(tmp_path: Path) -> None:
     assert answer(tmp_path, seal(healthy())).returncode == 0
 
 
+def test_a_known_failure_may_be_that_a_figure_is_nan(tmp_path: Path) -> None:
+    body = healthy()
+    first(body).update(measured="NaN", margin="NaN", expected_failure=True)
+    assert answer(tmp_path, seal(body)).returncode == 0
+
+
 def test_an_edited_verdict(tmp_path: Path) -> None:
     text = seal(healthy()).replace('"measured": 0.5', '"measured": 0.9', 1)
     refused(answer(tmp_path, text), "does not match its digest: it was edited or is not whole")
