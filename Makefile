@@ -13,6 +13,7 @@ help:
 	@echo "make docs        write the generated pages in docs/"
 	@echo "make browser     install Chromium for the browser tests of the HTML report, where none is there (optional)"
 	@echo "make images      take the screenshots in docs/images"
+	@echo "make site        build the documentation as a site in site/"
 	@echo "make clean       remove the environment and all caches; recorded runs in .lvmcheck stay"
 
 $(STAMP): pyproject.toml
@@ -46,6 +47,10 @@ docs: $(STAMP)
 	$(BIN)/python -m lvmcheck.manual docs
 	$(BIN)/python -m lvmcheck.report.machine.json_report docs/report.schema.json
 
+site: docs
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs site
+
 # Optional, and the only target that changes anything outside this folder. Bounded: it never waits for a password, nor
 # longer than four minutes; without a browser the tests that need one skip.
 browser:
@@ -63,5 +68,5 @@ images: $(STAMP)
 	$(BIN)/python -m lvmcheck.report.screenshots $(or $(RUNS),$(addprefix fixtures/runs/,amn_790k_attempt_2 amn_790k_attempt_1_with_its_data amn_584k_pure_mse))
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks site
 	find . -name __pycache__ -type d -not -path './.lvmcheck/*' -prune -exec rm -rf {} +

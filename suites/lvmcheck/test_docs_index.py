@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,3 +39,14 @@ def test_links_lead_somewhere(page: Path) -> None:
         there = page.parent / path if path else page
         assert there.exists(), target
         assert not anchor or anchor in anchors(there), target
+
+
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    if not all(importlib.util.find_spec(name) for name in ("sphinx", "myst_parser")):
+        pytest.skip("sphinx and myst-parser are not installed: pip install -e '.[docs]'")
+    words = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", str(DOCS), str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for page in DOCS.glob("*.md"):
+        assert page.name == "README.md" or (tmp_path / f"{page.stem}.html").is_file()
+    assert 'href="tutorial.html"' in (tmp_path / "index.html").read_text(encoding="utf-8")
