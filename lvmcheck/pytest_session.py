@@ -19,6 +19,7 @@ from lvmcheck.plugin import INI, OPTIONS, SESSION
 from lvmcheck.pytest_across import AcrossItem, settled_by
 from lvmcheck.pytest_fixture import asks_run
 from lvmcheck.pytest_reference import reason, write_references
+from lvmcheck.report.width import never_fail, wrapped
 from lvmcheck.suite import Suite, find_trainer, load_suite
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ class LvmSession:
                 inprocess=bool(config.getoption("lvm_inprocess")),
             )
         )
+        if config.pluginmanager.hasplugin("terminalreporter"):
+            never_fail(config.get_terminal_writer())
         self._teller: Teller | None = None
         self.update = reason(config)
 
@@ -243,7 +246,8 @@ class LvmSession:
                 f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
             )
             lines.append(f"  data {data_words(suite)}      use your own: --lvm-data PATH      profiles: {others}")
-        return lines
+        tw = self.config.get_terminal_writer()
+        return [part for line in lines for part in wrapped(line, tw)]
 
     def references(self) -> list[str]:
         """Write the references that were asked for; what was written or refused, line by line."""

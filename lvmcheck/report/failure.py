@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from lvmcheck.events import Epoch
 from lvmcheck.finding import Outcome, Status, Verdict
 from lvmcheck.launch.process import last_lines
 from lvmcheck.report.progress import duration
+from lvmcheck.report.width import wrapped
 
 if TYPE_CHECKING:
     from lvmcheck.cause import Diagnosis
@@ -46,21 +46,6 @@ class CheckFailed(Exception):  # noqa: N818 - named for what the person reads
     def __init__(self, text: FailureText) -> None:
         super().__init__(text.headline)
         self.text = text
-
-
-def wrapped(line: str, tw: TerminalWriter) -> list[str]:
-    """The line cut between words where a person's terminal ends; elsewhere it stays whole, for those who search."""
-    if not tw.hasmarkup or len(line) <= tw.fullwidth:
-        return [line]
-    indent = " " * (len(line) - len(line.lstrip(" -")))
-    return textwrap.wrap(
-        line,
-        tw.fullwidth,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-        drop_whitespace=True,
-    )
 
 
 def failure_text(entry: CheckEntry, outcome: Outcome, trial: Trial) -> FailureText:

@@ -1,4 +1,4 @@
-"""Progress while items wait: a live line per run in a terminal, plain lines elsewhere."""
+"""Progress while items wait: a live table of the runs in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from lvmcheck.events import Data, Epoch, Note
 from lvmcheck.finding import figure
 from lvmcheck.report.progress import live_line
+from lvmcheck.report.side_by_side import Lane, table
 
 if TYPE_CHECKING:
     from lvmcheck.launch.launcher import Launcher
@@ -94,9 +95,8 @@ class Teller:
         ascii_only = "utf" not in (sys.__stdout__.encoding or "").lower() if sys.__stdout__ else True
 
         def frame() -> Text:
-            shown = [s for s in siblings if s.run.events and not s.over] or [trial]
-            rows = [f"  seed{s.plan.seed}  {live_line(s.run, ascii_only=ascii_only)}" for s in shown]
-            return Text("\n".join(rows), no_wrap=True, overflow="ellipsis")
+            lanes = [Lane(label=f"seed{it.plan.seed}", run=it.run, state=state_of(it)) for it in siblings or [trial]]
+            return Text("\n".join(table(lanes, console.width - 1, ascii_only=ascii_only)), no_wrap=True)
 
         def tell() -> None:
             lines = [line for sibling in siblings for line in self._introduction(sibling)]
@@ -104,11 +104,25 @@ class Teller:
                 live.console.print(Text(line))
             live.update(frame(), refresh=True)
 
+        console = Console(file=sys.__stdout__, force_terminal=True, no_color="NO_COLOR" in os.environ)
         self._reporter.ensure_newline()
-        with self._capture.global_and_fixture_disabled():
-            console = Console(file=sys.__stdout__, force_terminal=True, no_color="NO_COLOR" in os.environ)
-            with Live(frame(), console=console, transient=True, auto_refresh=False) as live:
-                yield tell
+        shown = Live(frame(), console=console, transient=True, auto_refresh=False)
+        with self._capture.global_and_fixture_disabled(), shown as live:
+            yield tell
+
+
+def state_of(trial: Trial) -> str:
+    """What the numbers of a trial do not say: that it waits, and how it ended."""
+    if not trial.over:
+        return "" if trial.run.events else "waiting"
+    run = trial.run
+    if trial.problem is not None or run.death is not None:
+        return "died" if run.step else "not trained"
+    if trial.not_started is not None:
+        return "not needed"
+    status = str((run.done or {}).get("status", ""))
+    by = f" by {trial.doomed_by}" if trial.doomed_by and status == "stopped" else ""
+    return ("reused, " if trial.reused else "") + status + by
 
 
 def progress_mode(config: pytest.Config, reporter: Any, asked: str) -> str:

@@ -9,6 +9,8 @@ from lvmcheck.events import Epoch
 from lvmcheck.run import Run
 
 BLOCKS = "▁▂▃▄▅▆▇█"
+COLUMNS = ("curve", "epoch", "first", "second", "speed", "left")
+"""Columns of :func:`live_cells`, in the order of a line."""
 SHOWN = (("train_cosine", "train"), ("val_cosine", "val"), ("train_loss", "train loss"), ("val_loss", "val loss"))
 
 
@@ -23,26 +25,39 @@ def sparkline(values: Sequence[float], width: int = 20, *, ascii_only: bool = Fa
     return "".join(signs[round((v - low) / span * 7)] if math.isfinite(v) else "!" for v in shown)
 
 
-def live_line(run: Run, *, ascii_only: bool = False) -> str:
-    """``▁▄▆▇  epoch 4/20  train .5512  val .5498  3.1k/s  48 s left``."""
+def live_cells(run: Run, *, ascii_only: bool = False, width: int = 20) -> dict[str, str]:
+    """What is said of a run while it goes on, by column: curve, epoch, the two main metrics, speed and time left."""
     ends = run.of(Epoch)
     planned = f"/{run.planned_epochs}" if run.planned_epochs else ""
     if not ends:
         window = run.windows[-1] if run.windows else None
-        return f"epoch 1{planned}  step {window.last_step:,}  loss {window.loss_mean:.4g}" if window else "starting"
+        if window is None:
+            return {"epoch": "starting"}
+        return {
+            "epoch": f"epoch 1{planned}",
+            "first": f"step {window.last_step:,}",
+            "second": f"loss {window.loss_mean:.4g}",
+        }
     last = ends[-1]
-    parts = [f"epoch {last.epoch}{planned}"]
-    shown = [(label, last.metrics[name]) for name, label in SHOWN if name in last.metrics][:2]
-    parts += [f"{label} {short(value)}" for label, value in shown]
+    cells = {"epoch": f"epoch {last.epoch}{planned}"}
+    shown = [f"{label} {short(last.metrics[name])}" for name, label in SHOWN if name in last.metrics]
+    cells |= dict(zip(("first", "second"), shown, strict=False))
     speed = last.samples_per_second
     if speed:
-        parts.append(f"{speed / 1000:.1f}k/s" if speed >= 1000 else f"{speed:.0f}/s")
+        cells["speed"] = f"{speed / 1000:.1f}k/s" if speed >= 1000 else f"{speed:.0f}/s"
     left = seconds_left(run)
     if left is not None and not run.over and left > 0:
-        parts.append(f"{duration(left)} left")
+        cells["left"] = f"{duration(left)} left"
     metric = next((name for name in ("val_cosine", "val_loss", *run.metric_names) if name in last.metrics), None)
-    spark = sparkline(list(run.series(metric).values), ascii_only=ascii_only) if metric else ""
-    return "  ".join([*([spark] if spark else []), *parts])
+    if metric:
+        cells["curve"] = sparkline(list(run.series(metric).values), width, ascii_only=ascii_only)
+    return cells
+
+
+def live_line(run: Run, *, ascii_only: bool = False) -> str:
+    """``▁▄▆▇  epoch 4/20  train .5512  val .5498  3.1k/s  48 s left``."""
+    cells = live_cells(run, ascii_only=ascii_only)
+    return "  ".join(cells[column] for column in COLUMNS if cells.get(column))
 
 
 def seconds_left(run: Run) -> float | None:

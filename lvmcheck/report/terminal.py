@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
 from lvmcheck.finding import figure
+from lvmcheck.report.width import wrapped
 
 MARKS = {"passed": "✓", "failed": "✗", "not applicable": "–", "error": "!"}
 UNREACHED = "not reached"
@@ -52,10 +54,12 @@ def summary(reporter: Any) -> None:
     for suite in dict.fromkeys((body["suite"], body["profile"], body["file"]) for body in bodies):
         chosen = [body for body in bodies if (body["suite"], body["profile"], body["file"]) == suite]
         reporter.write_sep("-", f"verdicts of {suite[0]} ({suite[1]})")
-        for line in table(chosen):
+        tw = reporter._tw
+        for line in table(chosen, tw.fullwidth if tw.hasmarkup else None):
             reporter.write_line(line)
         for line in (*told(chosen), *unreached(chosen), *runs(chosen)):
-            reporter.write_line(line)
+            for part in wrapped(line, tw):
+                reporter.write_line(part)
 
 
 def reports(reporter: Any) -> Iterable[Any]:
@@ -65,20 +69,38 @@ def reports(reporter: Any) -> Iterable[Any]:
                 yield report
 
 
-def table(bodies: list[dict[str, Any]]) -> list[str]:
-    """Rows of equal width, in the order of the suite file."""
+def table(bodies: list[dict[str, Any]], width: int | None = None) -> list[str]:
+    """Rows of equal width in the order of the suite file; where they do not fit ``width``, a paragraph a check."""
     seeds = sorted({body["seed"] for body in bodies}, key=by_seed)
     checks = list(dict.fromkeys(body["check"] for body in sorted(bodies, key=lambda b: b["line"])))
     cells = {(body["check"], body["seed"]): cell(body) for body in bodies}
+    bounds = {check: next((b["wanted"] for b in bodies if b["check"] == check and b["wanted"]), "") for check in checks}
     name_width = max(len(check) for check in checks)
     widths = {seed: max(len(cells.get((check, seed), "")) for check in checks) for seed in seeds}
-    widths = {seed: max(width, len(column(seed))) for seed, width in widths.items()}
-    lines = ["  ".join(["check".ljust(name_width), *(column(seed).ljust(widths[seed]) for seed in seeds), "wanted"])]
+    widths = {seed: max(size, len(column(seed))) for seed, size in widths.items()}
+    head = "  ".join(["check".ljust(name_width), *(column(seed).ljust(widths[seed]) for seed in seeds)])
+    if width is not None and len(head) + 2 + max(len(bound) for bound in bounds.values()) > width:
+        return [line for check in checks for line in _paragraph(check, seeds, cells, bounds[check], width)]
+    lines = [f"{head}  wanted"]
     for check in checks:
-        wanted = next((body["wanted"] for body in bodies if body["check"] == check and body["wanted"]), "")
-        row = [check.ljust(name_width), *(cells.get((check, seed), "").ljust(widths[seed]) for seed in seeds), wanted]
-        lines.append("  ".join(row).rstrip())
+        row = [check.ljust(name_width), *(cells.get((check, seed), "").ljust(widths[seed]) for seed in seeds)]
+        lines.append("  ".join([*row, bounds[check]]).rstrip())
     return lines
+
+
+def _paragraph(
+    check: str, seeds: list[int | str], cells: dict[tuple[str, int | str], str], bound: str, width: int
+) -> list[str]:
+    """A check on lines of its own: its name, what each seed measured, what was wanted."""
+    said = [f"{column(seed)} {cells[check, seed]}" for seed in seeds if (check, seed) in cells]
+    lines, line = [check], " "
+    for part in said:
+        if len(line) > 1 and len(line) + 2 + len(part) > width:
+            lines.append(line)
+            line = " "
+        line += f" {part}" if line == " " else f"  {part}"
+    wanted = textwrap.wrap(f"wanted {bound}", width, initial_indent="  ", subsequent_indent="    ") if bound else []
+    return [*lines, line, *wanted]
 
 
 def by_seed(seed: int | str) -> tuple[bool, int]:
