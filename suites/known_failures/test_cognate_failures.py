@@ -11,13 +11,15 @@ from lvmcheck import events as ev
 from lvmcheck.cause import diagnose
 from lvmcheck.check import judge, load_check
 from lvmcheck.finding import Status
+from lvmcheck.launch.plan import Plan, Settings
 from lvmcheck.recorder import Recorder, make_run
+from lvmcheck.run import Run
 from lvmcheck.rundir import load
+from lvmcheck.suite import load_suite
 from suites.known_failures.cognate_trainers import labels_not_shifted
 
 torch.set_num_threads(1)
 ROOT = Path(__file__).parents[2]
-RUNS = ROOT / ".lvmcheck" / "runs"
 QA = ROOT.parent / "shared" / "data" / "qa"
 
 CAUSES = {
@@ -39,12 +41,19 @@ CAUSES = {
 """By suite: what `lvmcheck diagnose` names first."""
 
 
-def newest(suite: str) -> Path:
-    """The newest finished run of a suite."""
-    done = sorted((RUNS / suite).glob("*/done.json"), key=lambda path: path.stat().st_mtime)
-    if not done:
-        pytest.skip(f"no finished run of {suite} here: pytest suites/{suite} makes one")
-    return done[-1].parent
+@pytest.fixture(autouse=True)
+def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Suites name their files from there."""
+    monkeypatch.chdir(ROOT)
+
+
+def recorded(suite: str) -> Run:
+    """The finished run of a suite as it and the code are now."""
+    plan_of = load_suite(ROOT / "suites" / suite / "suite.toml", profile="smoke")
+    plan = Plan(plan_of, plan_of.seeds[0], Settings(home=ROOT / ".lvmcheck", root=ROOT, session=""))
+    if not (plan.folder / "done.json").is_file():
+        pytest.skip(f"no finished run of this code here: pytest suites/{suite} makes one")
+    return load(plan.folder)
 
 
 def test_every_provoked_fault_has_its_cause() -> None:
@@ -54,15 +63,14 @@ def test_every_provoked_fault_has_its_cause() -> None:
 
 @pytest.mark.parametrize("name", CAUSES)
 def test_the_true_cause_is_named_first(name: str) -> None:
-    found = diagnose(load(newest(f"known_failures/cognate_{name}")))
+    found = diagnose(recorded(f"known_failures/cognate_{name}"))
     assert found
     assert found[0].name == CAUSES[name]
 
 
 @pytest.mark.parametrize("name", ["reasoning", "memory", "speed"])
 def test_no_cause_is_named_of_healthy_runs(name: str) -> None:
-    run = load(newest(f"cognate_phase1/{name}"))
-    assert [found.name for found in diagnose(run) if found.name != "undertrained"] == []
+    assert [found.name for found in diagnose(recorded(f"cognate_phase1/{name}")) if found.name != "undertrained"] == []
 
 
 def test_real_questions_collapse_to_colons(tmp_path: Path) -> None:
