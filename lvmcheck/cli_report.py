@@ -20,11 +20,11 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run_report(options: argparse.Namespace) -> int:
     from lvmcheck.errors import InputError
     from lvmcheck.report.html.page import write_report
-    from lvmcheck.report.html.subject import distinct, run_paths, subject_of
+    from lvmcheck.report.html.subject import subjects_at
 
     if options.output.is_dir():
         raise InputError(options.output, "expected a file to write the report to, got a folder")
-    subjects = distinct([subject_of(read_run(path, options)) for path in run_paths(options.paths)])
+    subjects = subjects_at(options.paths, lambda path: read_run(path, options))
     size = write_report(options.output, subjects)
     print(f"{options.output}: {len(subjects)} run{'' if len(subjects) == 1 else 's'}, {size:,} bytes")
     return 0

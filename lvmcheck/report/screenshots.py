@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lvmcheck.errors import InputError
+from lvmcheck.readers import open_run
 from lvmcheck.report.browser import Browser
+from lvmcheck.report.html.page import write_report
+from lvmcheck.report.html.subject import subjects_at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,23 +54,18 @@ def pictures(browser: Browser, report: Path, folder: Path) -> list[Path]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m lvmcheck.report.screenshots", description=__doc__)
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="runs, as for lvmcheck report")
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="runs, as for lvmcheck report")
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/images"), metavar="FOLDER")
     options = parser.parse_args(arguments)
-    from lvmcheck.cli import main as lvmcheck
-
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.html"
-        code = lvmcheck(["report", *options.runs, "-o", str(report)])
-        if code:
-            return code
-        try:
-            with Browser() as browser:
-                for path in pictures(browser, report, options.output):
-                    print(path)
-        except InputError as problem:
-            print(problem, file=sys.stderr)
-            return 2
+    try:
+        with tempfile.TemporaryDirectory() as folder, Browser() as browser:
+            report = Path(folder) / "report.html"
+            write_report(report, subjects_at(options.runs, open_run))
+            for path in pictures(browser, report, options.output):
+                print(path)
+    except InputError as problem:
+        print(problem, file=sys.stderr)
+        return 2
     return 0
 
 

@@ -42,6 +42,7 @@ LAYERS = (
         "pytest_suite",
         "pytest_reference",
         "pytest_report",
+        "pytest_html",
         "pytest_across",
         "pytest_fixture",
         "cli",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -116,6 +116,18 @@ def distinct(subjects: Sequence[Subject]) -> tuple[Subject, ...]:
         alike = total[it.label] > 1
         named.append(replace(it, label=f"{it.label} ({seen[it.label]})") if alike else it)
     return tuple(named)
+
+
+def subjects_at(paths: Iterable[Path], read: Callable[[Path], Run]) -> tuple[Subject, ...]:
+    """The runs at these paths, told apart.
+
+    Args:
+        read: such as :func:`lvmcheck.readers.open_run`.
+
+    Raises:
+        InputError: a run or its verdicts cannot be read, or there are too many.
+    """
+    return distinct([subject_of(read(path)) for path in run_paths(paths)])
 
 
 def run_paths(paths: Iterable[Path]) -> list[Path]:
