@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
-import time
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -268,12 +268,10 @@ def test_a_reused_run_may_be_refused(tmp_path: Path) -> None:
 def test_fifty_suites_are_decided_in_a_second(tmp_path: Path) -> None:
     text = seal(healthy(suites=50, checks=40))
     require = "".join(REQUIRE.replace("toy/", f"toy{n or ''}/") for n in range(50))
-    (tmp_path / "report.json").write_text(text)
-    began = time.process_time(), time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     said = answer(tmp_path, text, require=require)
-    took = time.monotonic() - began[1]
     assert "50 required suites, 4000 checks" in said.stdout
-    assert took < 10, took  # under one second when nothing else runs; the figure is in docs/ci.md
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 1.0  # of a core: others may use the clock
 
 
 VALUES = st.one_of(
