@@ -5,6 +5,7 @@ With xdist that is the controller: workers only send what they know of suites an
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import time
@@ -105,8 +106,6 @@ class Messenger(Selection):
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
-        import json
-
         suites = [(name, spell(asdict(suite))) for name, suite in seen(self.config, self)]
         body = {"suites": suites, "count": self.count, "left_out": sorted(self.left_out)}
         self.config.workeroutput[SENT] = json.dumps(body)
@@ -147,13 +146,12 @@ class Watcher(Selection):
             key = (body["file"], body["profile"], body["seed"], body["check"])
             self.bodies.append((key, body, report))
         elif report.failed:
-            self.troubles.append(Trouble(where=report.nodeid, when=report.when, message=told(report)))
+            when = report.when if report.when in ("setup", "teardown") else "call"  # "???" when a worker crashed
+            self.troubles.append(Trouble(where=report.nodeid, when=when, message=told(report)))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """A worker of xdist has ended; one that crashed has sent nothing, and its runs are then missing."""
-        import json
-
         from pydantic import TypeAdapter
 
         sent = getattr(node, "workeroutput", {}).get(SENT)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import importlib
+import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -88,6 +93,25 @@ def ask(*args: str | Path, cwd: Path, script: Path = GATE) -> subprocess.Complet
     environment = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
     command = [sys.executable, str(script), *map(str, args)]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+@cache
+def scripts() -> tuple[ModuleType, ModuleType]:
+    """``ci/gate.py`` and ``ci/gate_files.py`` in this process; they find each other by the folder they stand in."""
+    sys.path.insert(0, str(GATE.parent))
+    try:
+        return importlib.import_module("gate"), importlib.import_module("gate_files")
+    finally:
+        sys.path.remove(str(GATE.parent))
+
+
+def ask_here(*args: str | Path) -> subprocess.CompletedProcess[str]:
+    """The gate's answer without a process of its own: quicker, for many questions."""
+    words = [str(arg) for arg in args]
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = scripts()[0].main(words)
+    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 
 def refused(answer: subprocess.CompletedProcess[str], *words: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from suites.ci.gate_kit import REQUIRE, SUITE, ask, refused, seal
+from suites.ci.gate_kit import REQUIRE, SUITE, ask, ask_here, refused, scripts, seal
 
 COMMIT = "1" * 40
 Edit = Callable[[dict[str, Any]], object]
@@ -53,7 +53,7 @@ def answer(tmp_path: Path, text: str, *args: str | Path, require: str = REQUIRE)
     """The gate's answer to a report that has this text."""
     (tmp_path / "report.json").write_text(text)
     (tmp_path / "gate.toml").write_text(require)
-    return ask("report.json", "--require", "gate.toml", "--commit", COMMIT, *args, cwd=tmp_path)
+    return ask_here(tmp_path / "report.json", "--require", tmp_path / "gate.toml", "--commit", COMMIT, *args)
 
 
 def first(body: dict[str, Any]) -> dict[str, Any]:
@@ -269,7 +269,9 @@ def test_fifty_suites_are_decided_in_a_second(tmp_path: Path) -> None:
     text = seal(healthy(suites=50, checks=40))
     require = "".join(REQUIRE.replace("toy/", f"toy{n or ''}/") for n in range(50))
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-    said = answer(tmp_path, text, require=require)
+    (tmp_path / "report.json").write_text(text)
+    (tmp_path / "gate.toml").write_text(require)
+    said = ask("report.json", "--require", "gate.toml", "--commit", COMMIT, cwd=tmp_path)
     assert "50 required suites, 4000 checks" in said.stdout
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 1.0  # of a core: others may use the clock
 
@@ -283,18 +285,7 @@ VALUES = st.one_of(
 @given(data=st.data())
 def test_a_report_of_any_shape_is_answered(data: st.DataObject) -> None:
     """Any one value of the report replaced by any other: an answer and never an exception."""
-    import importlib.util
-    import sys
-
-    folder = str(Path(__file__).parents[2] / "ci")
-    sys.path.insert(0, folder)
-    try:
-        spec = importlib.util.find_spec("gate")
-        assert spec is not None
-        import gate  # type: ignore[import-not-found]
-        import gate_files  # type: ignore[import-not-found]
-    finally:
-        sys.path.remove(folder)
+    gate, gate_files = scripts()
     body = healthy()
     place: Any = data.draw(
         st.sampled_from([body, body["git"], body["tests"], body["suites"][0], first(body), run_of(body)])
