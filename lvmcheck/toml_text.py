@@ -38,7 +38,11 @@ def key_text(key: str) -> str:
 
 
 def _string(text: str) -> str:
-    """JSON's escapes are TOML's, but for the delete sign and lone surrogates."""
+    """JSON's escapes are TOML's; signs that cannot be seen, or that turn the reading direction, are escaped as well."""
     if any(0xD800 <= ord(sign) <= 0xDFFF for sign in text):
         raise ValueError("expected a string of Unicode, got half of a surrogate pair")
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return "".join(sign if sign.isprintable() else _escape(sign) for sign in json.dumps(text, ensure_ascii=False))
+
+
+def _escape(sign: str) -> str:
+    return f"\\u{ord(sign):04x}" if ord(sign) < 0x10000 else f"\\U{ord(sign):08x}"

@@ -100,9 +100,9 @@ def from_run(run: Run, place_of_run: str, *, trainer: str | None, name: str | No
     Raises:
         InputError: the run has not finished or is not healthy, or nobody says what trains it.
     """
-    wrong = ailments(run)
-    if not run.finished or not run.last_epoch:
+    if not run.finished or not run.last_epoch or run.last_epoch < (run.planned_epochs or 0):
         raise InputError(place_of_run, f"expected a finished run with epochs, got: {run.stopped_where()}")
+    wrong = ailments(run)
     if wrong and not anyway:
         fix = f"lvmcheck diagnose {place_of_run} says more; --anyway makes a suite of it nevertheless."
         raise InputError(place_of_run, f"expected a healthy run, got one with: {', '.join(wrong)}", fix=fix)

@@ -262,13 +262,29 @@ def test_nothing_is_overwritten(name: str, here: Path, capsys: pytest.CaptureFix
     assert not (here / "pytest.ini").exists()
 
 
-def test_a_run_that_was_cut_short_is_no_source(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("status", ["stopped", "finished", "failed"])
+def test_a_run_that_was_cut_short_is_no_source(status: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rec = lvmcheck.record(here / "run", config={"epochs": 9})
     rec.step(loss=1.0)
     rec.epoch(1, val_cosine=0.5)
-    rec.close("stopped", reason="a test")
+    rec.close(status)
     assert main(["init", "--from", "run", "--trainer", "their_training:train"]) == 2
-    assert "expected a finished run with epochs, got: run stopped at epoch 1 of 9" in capsys.readouterr().err
+    assert f"expected a finished run with epochs, got: run {status} at epoch 1 of 9" in capsys.readouterr().err
+
+
+def test_a_configuration_that_no_suite_can_hold(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    deep: dict[str, object] = {}
+    for _ in range(40):
+        deep = {"x": deep}
+    for name, config in {"deep": deep, "wide": {"x": ["y" * 1000] * 2000}}.items():
+        with lvmcheck.record(here / name, config=config) as rec:
+            rec.step(loss=1.0)
+            rec.epoch(1, val_cosine=0.5)
+        assert main(["init", "--from", name, "--trainer", "their_training:train"]) == 2
+        said = capsys.readouterr().err.strip()
+        assert said.startswith("the suite")
+        assert "\n" not in said
+        assert not (here / "suites").exists()
 
 
 # -- parts -------------------------------------------------------------------------------------------------------------
@@ -293,6 +309,12 @@ plain = st.recursive(
 @given(st.text(), plain)
 def test_values_come_back_from_toml_as_they_were(key: str, value: object) -> None:
     assert tomli.loads(f"{key_text(key)} = {value_text(value)}") == {key: value}
+
+
+def test_nothing_that_cannot_be_seen_is_written() -> None:
+    text = value_text("a\u202eb\x7f\U000e0001\u2028")
+    assert text.isprintable()
+    assert tomli.loads(f"x = {text}") == {"x": "a\u202eb\x7f\U000e0001\u2028"}
 
 
 @pytest.mark.parametrize("value", [None, math.nan, math.inf, 2**63, b"x", [None], {"a": None}, "\ud800"])
