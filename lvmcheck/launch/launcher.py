@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from filelock import FileLock
 
@@ -49,6 +50,15 @@ class Launcher:
     def siblings(self, trial: Trial) -> list[Trial]:
         """The trials of the same suite, in the order of their seeds."""
         return [other for other in self.trials.values() if other.plan.suite.path == trial.plan.suite.path]
+
+    def held_up(self, trial: Trial) -> Path | None:
+        """The folder of places to train, when the trial waits for one and other sessions hold them all."""
+        own = any(other.state is State.TRAINING for other in self._active)
+        return self._slots if trial.state is State.WAITING and not own else None
+
+    @property
+    def _slots(self) -> Path:
+        return self.settings.home / "slots"
 
     # -- waiting -----------------------------------------------------------------------------------------------------
     def wait(self, trial: Trial, node: str | None, tell: Callable[[], None]) -> None:
@@ -146,10 +156,9 @@ class Launcher:
         places, kind = 1, plan.device if plan.device in DEVICES else "other"
         if kind == "cpu":
             places = self.settings.jobs or max(1, cores() // plan.threads)
-        folder = self.settings.home / "slots"
-        folder.mkdir(parents=True, exist_ok=True)
+        self._slots.mkdir(parents=True, exist_ok=True)
         for number in range(places):
-            lock = try_lock(folder / f"{kind}-{number}.lock")
+            lock = try_lock(self._slots / f"{kind}-{number}.lock")
             if lock is None:
                 continue
             if self._pointless_now(plan):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ BASELINES = (
     ("optimum", "optimum"),
 )
 
+PATIENT = 3.0  # seconds without a place to train before that is said
+
 
 class Teller:
     """Shows the trials that run. One per session."""
@@ -39,6 +42,8 @@ class Teller:
         self._verbose = config.get_verbosity() > 0
         self._told: dict[int, int] = {}  # id of a trial -> events already told
         self._introduced: set[str] = set()
+        self._held_up_since: dict[int, float] = {}  # id of a trial -> when it was first asked
+        self._told_held_up = False
 
     @contextmanager
     def showing(self, trial: Trial) -> Iterator[Callable[[], None]]:
@@ -53,10 +58,19 @@ class Teller:
 
     # -- plain -------------------------------------------------------------------------------------------------------
     def _tell_plain(self, trial: Trial) -> None:
-        for sibling in self.launcher.siblings(trial):
-            for line in self.news(sibling):
-                self._reporter.ensure_newline()
-                self._reporter.write_line(line)
+        lines = [line for sibling in self.launcher.siblings(trial) for line in self.news(sibling)]
+        for line in (*lines, *self._held_up(trial)):
+            self._reporter.ensure_newline()
+            self._reporter.write_line(line)
+
+    def _held_up(self, trial: Trial) -> list[str]:
+        """Once, that other sessions hold every place to train: minutes of silence look like a hang."""
+        places = self.launcher.held_up(trial)
+        since = self._held_up_since.setdefault(id(trial), time.monotonic())
+        if places is None or self._told_held_up or time.monotonic() - since < PATIENT:
+            return []
+        self._told_held_up = True
+        return [f"  seed{trial.plan.seed}  waits: other sessions train in all the places of {places} (see --lvm-jobs)"]
 
     def news(self, trial: Trial) -> list[str]:
         """What a trial has said since the last call, as lines."""
@@ -99,7 +113,7 @@ class Teller:
             return Text("\n".join(table(lanes, console.width - 1, ascii_only=ascii_only)), no_wrap=True)
 
         def tell() -> None:
-            lines = [line for sibling in siblings for line in self._introduction(sibling)]
+            lines = [line for sibling in siblings for line in self._introduction(sibling)] + self._held_up(trial)
             for line in lines:
                 live.console.print(Text(line))
             live.update(frame(), refresh=True)

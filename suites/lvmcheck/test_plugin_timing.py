@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 
+from lvmcheck.launch.locks import try_lock
 from suites.lvmcheck.plugin_kit.project import CHECKS, NODE_1, NODE_3, NODE_END, Project, done, events, floor, verdicts
 
 ABORT = "abort_below = 0.55"
@@ -126,3 +128,14 @@ def test_the_full_call_continues_what_a_part_has_trained(project: Project) -> No
     assert [event.get("resumed_at_step") for event in events(project.run(), "begin")] == [None]
     assert [event["metrics"] for event in events(project.run(), "epoch")] == continued
     assert len(project.runs()) == 2  # the old run was moved aside
+
+
+def test_it_is_said_when_other_sessions_hold_every_place(project: Project) -> None:
+    places = project.home / "slots"
+    places.mkdir(parents=True)
+    held = try_lock(places / "cpu-0.lock")
+    assert held is not None
+    threading.Timer(5.0, held.release).start()
+    result = project.pytest("--lvm-jobs", "1", "-k", "epoch_1")
+    result.assert_outcomes(passed=1, deselected=3)
+    result.stdout.fnmatch_lines(["  seed0  waits: other sessions train in all the places of *slots (see --lvm-jobs)"])
