@@ -276,7 +276,8 @@ def test_a_configuration_that_no_suite_can_hold(here: Path, capsys: pytest.Captu
     deep: dict[str, object] = {}
     for _ in range(40):
         deep = {"x": deep}
-    for name, config in {"deep": deep, "wide": {"x": ["y" * 1000] * 2000}}.items():
+    configs: dict[str, dict[str, object]] = {"deep": deep, "wide": {"x": ["y" * 1000] * 2000}}
+    for name, config in configs.items():
         with lvmcheck.record(here / name, config=config) as rec:
             rec.step(loss=1.0)
             rec.epoch(1, val_cosine=0.5)
