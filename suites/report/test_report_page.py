@@ -248,6 +248,15 @@ def test_a_wide_range_is_drawn_on_a_logarithmic_scale_unless_it_crosses_zero() -
     assert figure(Page(page(subject(run_from({"v": [100.0, -0.1]})))), "v")["log"] is False
 
 
+def test_a_share_keeps_its_scale() -> None:
+    terms = {"a": ev.Term(weight=1.0, mean=1000.0), "b": ev.Term(weight=1.0, mean=0.001)}
+    loss = {"loss_mean": 1.0, "loss_min": 1.0, "loss_max": 1.0}
+    windows = [ev.Window(epoch=1, first_step=i, last_step=i, terms=terms, **loss) for i in (1, 2)]
+    html = Page(page(subject(Run(events=tuple(windows)), verdict("finite"))))
+    share = figure(html, "share of the loss by term")
+    assert (share["log"], share["y"]) == (False, [0, 1])
+
+
 def test_runs_of_one_label_are_told_apart() -> None:
     html = Page(page(subject(whole_run(), verdict(FLOOR)), subject(whole_run(), verdict(FLOOR))))
     assert drawn(html)["runs"] == ["seed0 (1)", "seed0 (2)"]

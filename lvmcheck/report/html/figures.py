@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -62,7 +62,12 @@ class Mark:
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One chart. ``title`` and ``x`` (its horizontal axis) are words of the field."""
+    """One chart.
+
+    Args:
+        title, x: of the chart and of its horizontal axis, in words of the field.
+        y: the ends of its vertical axis, where they are known, as those of a share are.
+    """
 
     key: str
     title: str
@@ -71,11 +76,13 @@ class Figure:
     levels: tuple[Level, ...] = ()
     bands: tuple[Band, ...] = ()
     marks: tuple[Mark, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    y: tuple[float, float] | None = None
 
     @property
     def log(self) -> bool:
         """Whether its values span too much for a linear scale."""
+        if self.y is not None:
+            return False
         finite = np.concatenate([curve.y[np.isfinite(curve.y)] for curve in self.curves] or [np.zeros(0)])
         return bool(len(finite) and finite.min() > 0 and finite.max() / finite.min() > LOG_RANGE)
 
@@ -134,6 +141,7 @@ class Pool:
             "title": clean(figure.title, 120),
             "x": figure.x,
             "log": figure.log,
+            "y": figure.y,
             "curves": [self._curve(curve) for curve in figure.curves],
             "levels": [{"kind": it.kind, "y": it.y, "x": it.x} for it in figure.levels],
             "bands": [

@@ -16,6 +16,7 @@ from lvmcheck.run import Run
 
 TERMS = 12
 """Loss terms that are shown."""
+WHOLE = (0.0, 1.0)
 GRADIENTS = "term_grad_norm"
 """Name of the probe that measures the gradient norm of each loss term."""
 
@@ -87,7 +88,7 @@ def _shares(
         return  # the only term holds all of it
     if len(subjects) == 1:
         curves = tuple(Curve(name=words(name), run=None, x=found[0][name][0], y=found[0][name][1]) for name in terms)
-        yield Figure(key=key, title=f"{title} by term", x="step", curves=curves, marks=first_lost(curves))
+        yield Figure(key=key, title=f"{title} by term", x="step", curves=curves, marks=first_lost(curves), y=WHOLE)
         return
     for number, name in enumerate(terms):
         curves = tuple(
@@ -95,8 +96,9 @@ def _shares(
             for index, (subject, shares) in enumerate(zip(subjects, found, strict=True))
             if name in shares
         )
+        marks = first_lost(curves)
         yield Figure(
-            key=f"{key}-{number}", title=f"{title}: {words(name)}", x="step", curves=curves, marks=first_lost(curves)
+            key=f"{key}-{number}", title=f"{title}: {words(name)}", x="step", curves=curves, marks=marks, y=WHOLE
         )
 
 

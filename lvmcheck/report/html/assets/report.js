@@ -52,6 +52,7 @@
   }
 
   function reach(figure, low, high) {
+    if (figure.y) return [figure.y[0] - 0.03, figure.y[1] + 0.03];
     let from = low ?? Infinity;
     let to = high ?? -Infinity;
     for (const level of figure.levels) {
@@ -172,7 +173,7 @@
       },
       axes: [
         { ...axis, size: 34, label: figure.x, labelSize: 14, labelFont: "11px system-ui, sans-serif", labelGap: -4,
-          incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 1e7, 1e8] },
+          incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6, 1e7, 2e7, 5e7, 1e8] },
         { ...axis, size: 66, grid: figure.log ? { ...lines, filter: decades } : lines,
           ticks: figure.log ? { ...lines, filter: decades } : lines, values: (u, ticks) => ticks.map((tick) => (tick === null ? "" : number(tick))) },
       ],
