@@ -201,6 +201,10 @@ def of_run(who: str, run: Table | None, checks: Sequence[Table], rule: Table) ->
             f"trained on {run['used_device']}" if run.get("used_device") else "does not say on which device it trained"
         )
         yield f"{who}: {said}, required is {rule['device']}"
+    if (band := rule.get("samples_per_second")) is not None:
+        rate = run.get("samples_per_second")
+        if type(rate) not in (int, float) or not band[0] <= rate <= band[1]:
+            yield f"{who}: {rate} samples per second, required is {band[0]:g} to {band[1]:g}"
     late = [check["check"] for check in checks if (check.get("epoch") or 0) > run["last_epoch"] + 1]
     if late:  # one epoch may have begun that did not end
         yield f"{who}: {late[0]} was judged at an epoch after the last one, {run['last_epoch']}"

@@ -23,7 +23,7 @@ RUN = {"seed": int, "wanted_key": str, "own": bool, "status": str, "ended": str,
 CHECK = {"check": str, "use": str, "node": str, "status": str, "pytest": str, "attempts": int, "evaluated": int}
 CHECK |= {"reason": str, "unreached": bool, "expected_failure": bool}
 ASKED = {"file": str, "profile": str, "device": str, "seeds": int, "checks": int}
-MAY = {"asks": list, "may_not_apply": list, "fresh": bool}
+MAY = {"asks": list, "may_not_apply": list, "fresh": bool, "samples_per_second": list}
 WAIVER = {"suite": str, "check": str, "reason": str, "owner": str, "expires": datetime.date}
 
 
@@ -137,6 +137,9 @@ def read_rules(path: Path) -> Table:
         entry(path, f"suite[{number}]", suite, ASKED, MAY)
         if suite["seeds"] < 1 or suite["checks"] < 1:
             raise Unusable(f"{path}: suite[{number}]: expected at least one seed and one check")
+        band = suite.get("samples_per_second", [0, 0])
+        if len(band) != 2 or not all(type(end) in (int, float) and end >= 0 for end in band) or band[0] > band[1]:
+            raise Unusable(f"{path}: suite[{number}].samples_per_second: expected [least, most], got {band}")
     return {**gate, "suite": suites}
 
 

@@ -236,6 +236,8 @@ def test_waivers_that_cannot_be_used(tmp_path: Path, changes: dict[str, Any], wo
         (REQUIRE.replace("seeds", "seed"), "suite[0].seed: unknown key. Known: seeds."),
         (REQUIRE.replace("= 2", "= 0"), "at least one seed"),
         ("[[suite]\n", "gate.toml: "),
+        (REQUIRE + "samples_per_second = [3, 2]\n", "expected [least, most], got [3, 2]"),
+        (REQUIRE + "samples_per_second = [nan, 2]\n", "expected [least, most], got [nan, 2]"),
         ("[gates]\n" + REQUIRE, "gates: unknown key"),
         ("[gate]\nmax_age = 3\n" + REQUIRE, "gate.max_age: unknown key. Known: max_age_hours."),
     ],
@@ -254,6 +256,18 @@ def test_what_must_have_been_decided(tmp_path: Path) -> None:
     for found in body["suites"][0]["checks"]:
         found.update(use="matches_reference")
     assert answer(tmp_path, seal(body), require=REQUIRE + asks).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("rate", "accepted"), [(900, False), (1000.0, True), (3001, False), (None, False), ("NaN", False)]
+)
+def test_throughput_in_its_band(tmp_path: Path, rate: object, accepted: bool) -> None:
+    body = healthy()
+    for run in body["suites"][0]["runs"]:
+        run["samples_per_second"] = rate
+    said = answer(tmp_path, seal(body), require=REQUIRE + "samples_per_second = [1000, 3000]\n")
+    assert said.returncode == (0 if accepted else 1)
+    assert accepted or f"seed1: {rate} samples per second, required is 1000 to 3000" in said.stdout
 
 
 def test_a_reused_run_may_be_refused(tmp_path: Path) -> None:

@@ -72,6 +72,8 @@ def test_a_session_in_full(repository: Repository) -> None:
     for run in suite.runs:
         assert (run.own, run.key, len(run.wanted_key)) == (True, run.wanted_key, 64)
         assert (run.status, run.last_epoch, run.epochs, run.used_device) == ("finished", 4, 4, "cpu")
+        assert run.samples_per_second is not None
+        assert run.samples_per_second > 0
         assert run.ended == "run finished at epoch 4 of 4"
     high = next(check for check in suite.checks if check.check == "too high")
     assert (high.status, high.pytest, high.use, high.source) == ("failed", "failed", "cosine_floor", "a paper")

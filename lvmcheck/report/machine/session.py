@@ -82,6 +82,7 @@ class RunReport(Part):
         device: the kind of device that was expected, ``used_device`` the one that the trainer said it used.
         own: trained, or trained on, by this session; else ``reused`` says when it was trained.
         ended: how and where it ended, in words; ``status`` in one: finished, stopped, died, not started, open.
+        samples_per_second: median over its epochs (or windows) without the first; None where it is unknown.
     """
 
     seed: int
@@ -102,6 +103,7 @@ class RunReport(Part):
     last_epoch: int
     epochs: int | None
     step: int
+    samples_per_second: float | None
 
 
 @dataclass(frozen=True, kw_only=True)

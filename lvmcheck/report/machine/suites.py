@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import statistics
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from lvmcheck.errors import InputError
-from lvmcheck.events import Note
+from lvmcheck.events import Epoch, Note
 from lvmcheck.finding import Status
 from lvmcheck.launch.device import guess_device
 from lvmcheck.launch.trial import State, Trial
@@ -121,7 +122,19 @@ def run_report(trial: Trial, shown: Shown) -> RunReport:
         last_epoch=run.last_epoch,
         epochs=run.planned_epochs,
         step=run.step,
+        samples_per_second=throughput(run),
     )
+
+
+def throughput(run: Run) -> float | None:
+    """Samples a second: the median over epochs, or over windows where epochs do not say it.
+
+    The first one, which warms up, counts only where it is alone.
+    """
+    known = [event.samples_per_second for event in run.of(Epoch) if event.samples_per_second is not None]
+    if not known:
+        known = [window.samples / window.seconds for window in run.windows if window.samples and window.seconds]
+    return statistics.median(known[1:] or known) if known else None
 
 
 def used_device(run: Run) -> str | None:
