@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lvmcheck import __version__, cli_report, cli_runs, cli_setup
@@ -108,7 +109,10 @@ def verdicts_of(options: argparse.Namespace) -> list[Verdict]:
     recorded = run.info.get("profile")
     suite = load_suite(options.suite, profile=options.profile or (recorded if isinstance(recorded, str) else None))
     return [
-        judged(entry.check, judge_entry(entry, run), run, asked=(suite.path, entry.line), source=entry.source)
+        replace(
+            judged(entry.check, judge_entry(entry, run), run, asked=(suite.path, entry.line), source=entry.source),
+            check=entry.node,  # its own name, where it has one: two floors on one metric must not look alike
+        )
         for entry in suite.checks
     ]
 

@@ -26,9 +26,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     init.add_argument("--trainer", metavar="NAME", help="package.module:function that trains")
     init.add_argument("--name", help="folder below suites/ (default: the run's name, or example)")
     init.add_argument("--anyway", action="store_true", help="also from a run that something is wrong with")
-    init.add_argument(
-        "--ci", metavar="SPEC", help="also a workflow and its gate; from what pip installs lvmcheck"
-    )
+    init.add_argument("--ci", metavar="SPEC", help="also a workflow and its gate; from what pip installs lvmcheck")
     add_reading(init)
     init.set_defaults(command=run_init)
     doctor = commands.add_parser("doctor", help="the machine in one screen: what would spoil results, and what to do")

@@ -12,7 +12,7 @@ import pytest
 from lvmcheck.across import decide
 from lvmcheck.finding import Outcome, Status, outcome_json, plain
 from lvmcheck.launch.trial import Trial
-from lvmcheck.report.failure import CheckFailed, FailureText
+from lvmcheck.report.failure import CheckFailed, FailureText, short
 from lvmcheck.suite import CheckEntry, Suite
 
 SEEDS = "seeds"
@@ -54,7 +54,7 @@ class AcrossItem(pytest.Item):
         source = f" ({self.entry.source})" if self.entry.source else ""
         lines = [*(outcome.finding.evidence if outcome.finding else ())]
         lines.append(f"asked for in {self.suite.path}:{self.entry.line}{source}")
-        lines += [f"run   {trial.run.path}" for trial in self.trials if trial.run.path]
+        lines += [f"run   {short(trial.run.path)}" for trial in self.trials if trial.run.path]
         head = outcome.sentence()
         head = f"could not be judged: {head}" if outcome.status in (Status.ERROR, Status.PENDING) else head
         return FailureText(head, lines, self.suite.path, self.entry.line)

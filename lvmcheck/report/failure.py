@@ -53,7 +53,7 @@ def failure_text(entry: CheckEntry, outcome: Outcome, trial: Trial) -> FailureTe
     path = trial.plan.suite.path
     if trial.problem is not None and outcome.status is Status.ERROR:
         kept = [] if trial.run.step else ["Nothing was trained."]
-        kept += [f"run   {_short(trial.run.path)}"] if trial.run.path else []
+        kept += [f"run   {short(trial.run.path)}"] if trial.run.path else []
         return FailureText(str(trial.problem), kept, path, entry.line)
     headline = outcome.sentence()
     if outcome.status is Status.ERROR:
@@ -67,7 +67,7 @@ def failure_text(entry: CheckEntry, outcome: Outcome, trial: Trial) -> FailureTe
     lines += _output(trial)
     if trial.not_started is None and (trial.run.death is None or trial.killed) and outcome.status is Status.FAILED:
         lines += _told(entry, trial)
-    lines += [f"run   {_short(trial.run.path)}"] if trial.run.path else []
+    lines += [f"run   {short(trial.run.path)}"] if trial.run.path else []
     return FailureText(headline, lines, path, entry.line)
 
 
@@ -134,7 +134,8 @@ def diagnoses(trial: Trial) -> list[Diagnosis]:
     return diagnose(trial.run, verdicts)
 
 
-def _short(path: Path) -> str:
+def short(path: Path) -> str:
+    """The path as it is shown: below the working directory where it is there."""
     try:
         return str(path.relative_to(Path.cwd()))
     except ValueError:
