@@ -13,7 +13,7 @@ import pytest
 
 from lvmcheck.errors import InputError
 from lvmcheck.report.html.page import write_report
-from lvmcheck.report.html.rows import Row, row_of
+from lvmcheck.report.html.rows import Row, session_row
 from lvmcheck.report.html.subject import MOST, Extra, Subject, distinct, subject_of
 from lvmcheck.report.terminal import column, lvm_of
 from lvmcheck.rundir import load
@@ -53,7 +53,7 @@ class Reporter:
         if body is None:
             return
         place = (str(body["suite"]), body["seed"])
-        self.rows.setdefault(place, {})[str(body["check"])] = row_of(body, where=report.nodeid)  # a rerun replaces
+        self.rows.setdefault(place, {})[str(body["check"])] = session_row(body, where=report.nodeid)  # a rerun replaces
         if body["run"]:
             self.runs[place] = self.config.invocation_params.dir / str(body["run"])
 

@@ -169,6 +169,15 @@ def test_wrong_types_in_a_verdict_are_left_out_and_not_guessed(tmp_path: Path) -
     assert row.bad
 
 
+def test_a_check_that_should_have_failed_and_passed_is_a_failure(tmp_path: Path) -> None:
+    body = {"verdicts": [verdict("a", "passed", expected_failure=True), verdict("b", "failed", expected_failure=True)]}
+    (tmp_path / "verdicts.json").write_text(json.dumps(body))
+    first, second = recorded_rows(tmp_path) or ()
+    assert first.bad
+    assert "expects this check to fail" in first.evidence[0]
+    assert not second.bad
+
+
 def test_names_of_a_run_lead_to_no_file_outside_the_references(monkeypatch: pytest.MonkeyPatch) -> None:
     from lvmcheck.report.html import settings
 

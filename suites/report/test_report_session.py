@@ -33,6 +33,16 @@ def test_a_session_writes_its_runs_verdicts_and_links(project: Project) -> None:
     assert "the model trained normally for its data" in html.all("article", class_="cause")[0][1]
 
 
+def test_a_failure_that_the_suite_expects_is_shown_as_one_with_its_cause(project: Project) -> None:
+    project.suite(floor(2, 0.58, 'expect = { says = ["0.55"] }'), floor(1, 0.45, 'expect = { says = ["0.55"] }'))
+    project.pytest("--lvm-report", "out/report.html").assert_outcomes(passed=1, failed=1)
+    html = report(project)
+    assert "1 failed as expected" in html.text("ul", class_="counts")
+    assert "1 failed" in html.text("ul", class_="counts").replace("1 failed as expected", "")
+    assert NODE_1 in html.text("ul", class_="failures")
+    assert html.all("article", class_="cause") != []
+
+
 def test_only_what_was_asked_for_is_judged(project: Project) -> None:
     project.pytest("--lvm-report", "out/report.html", "-k", "epoch_1")
     table = report(project).text("table", class_="verdicts")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -186,4 +186,20 @@ def recorded_rows(folder: Path) -> tuple[Row, ...] | None:
         raise InputError(place, "expected an object with a list 'verdicts' of objects")
     if len(said) > MOST:
         raise InputError(place, f"expected at most {MOST:,} verdicts, got {len(said):,}")
-    return tuple(row_of(item, where=f"{place}: verdict {i}") for i, item in enumerate(said, start=1))
+    return tuple(_settled(row_of(item, where=f"{place}: verdict {i}")) for i, item in enumerate(said, start=1))
+
+
+def _settled(row: Row) -> Row:
+    """A check that should have failed, and has not, is a failure of its suite."""
+    if not row.expected or row.status is not Status.PASSED:
+        return row
+    evidence = ("the suite expects this check to fail, and it passed", *row.evidence)
+    return replace(row, status=Status.FAILED, expected=False, evidence=evidence)
+
+
+def session_row(body: Mapping[str, Any], *, where: str) -> Row:
+    """The row of a pytest item, whose status says whether its suite got what it expects; a row says what was found."""
+    row = row_of(body, where=where)
+    if not row.expected or row.status not in (Status.PASSED, Status.FAILED):
+        return row
+    return replace(row, status=Status.FAILED, expected=row.status is Status.PASSED)

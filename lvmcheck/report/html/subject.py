@@ -87,7 +87,9 @@ def subject_of(run: Run, *, label: str = "", rows: Sequence[Row] | None = None) 
 
 def _with_source(row: Row, recorded: Row | None) -> Row:
     """A session's verdict with what only the recorded one says."""
-    return row if recorded is None else replace(row, use=recorded.use, source=row.source or recorded.source)
+    if recorded is None:
+        return row
+    return replace(row, use=recorded.use, source=row.source or recorded.source, abort=row.abort or recorded.abort)
 
 
 def worth_a_diagnosis(run: Run, rows: Iterable[Row]) -> bool:
