@@ -57,7 +57,7 @@ def _data_set(who: Sequence[Subject]) -> DataSet:
     parts, gates = gate_table(run.facts)
     return DataSet(
         name=clean(said.name, 120),
-        fingerprint=clean(said.fingerprint, 16),
+        fingerprint=clean(said.fingerprint[:16]),
         runs=listed([subject.label for subject in who]),
         notes=tuple(clean(note) for note in said.notes[:10]),
         facts=tuple((words(str(k)), fact(v)) for k, v in plain),
