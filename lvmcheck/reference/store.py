@@ -1,8 +1,8 @@
 """The reference file: per epoch and metric the mean, the spread and the value of every seed, as text that diffs well.
 
-One file per suite, profile and device kind: ``fixtures/references/<suite>/<profile>-<device>.toml``, looked for in the
-working directory and above it. Mean and spread stand in it for the reader; they are computed again on reading, and a
-file whose numbers do not agree was edited by hand and is refused.
+One file per suite, profile and device kind: ``fixtures/references/<suite>/<profile>-<device>.toml``, looked for above
+the run's directory, then in the working directory and above it. Mean and spread stand in it for the reader; they are
+computed again on reading, and a file whose numbers do not agree was edited by hand and is refused.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ def place(root: Path, suite: str, profile: str, device: str) -> Path:
 
 
 def find(suite: str, profile: str, device: str, start: Path | None = None) -> Path | None:
-    """The reference's file, in ``start`` (the working directory) or above it."""
-    here = start or Path.cwd()
-    paths = (place(root, suite, profile, device) for root in (here, *here.parents))
+    """The reference's file, in ``start`` or above it, and then in the working directory or above it."""
+    starts = [Path.cwd()] if start is None else [start, Path.cwd()]
+    paths = (place(root, suite, profile, device) for here in starts for root in (here, *here.parents))
     return next((path for path in paths if path.is_file()), None)
 
 

@@ -55,7 +55,12 @@ def upper_tail(t: float, df: float) -> float:
         return math.nan
     if math.isinf(t):
         return 0.0 if t > 0 else 1.0
-    half = 0.5 * incomplete_beta(df / 2, 0.5, df / (df + t * t))
+    square = t * t
+    # Near zero df / (df + t^2) rounds to 1 and the tail would jump to one half: the other side keeps every digit.
+    if square < df:
+        half = 0.5 - 0.5 * incomplete_beta(0.5, df / 2, square / (df + square))
+    else:
+        half = 0.5 * incomplete_beta(df / 2, 0.5, df / (df + square))
     return half if t >= 0 else 1.0 - half
 
 

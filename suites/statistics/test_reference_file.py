@@ -74,6 +74,18 @@ def test_it_is_found_above_the_working_directory(tmp_path: Path) -> None:
     assert find("a/b", "full", "cpu", tmp_path) is None
 
 
+def test_it_is_found_above_the_run_wherever_the_process_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session judges in a thread while another test may have changed the working directory."""
+    project, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
+    path = place(project, "a/b", "smoke", "cpu")
+    path.parent.mkdir(parents=True)
+    path.write_text(dumps(ONE))
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert find("a/b", "smoke", "cpu") is None
+    assert find("a/b", "smoke", "cpu", project / ".lvmcheck" / "runs" / "a" / "b" / "smoke-seed0") == path
+
+
 def test_a_wider_band_and_fewer_seeds_are_called_loosened() -> None:
     wide = replace(ONE, metrics={"val_cosine": {1: (0.5, 0.52, 0.48), 2: (0.6, 0.62, 0.58)}})
     assert changes(ONE, wide)[-1].endswith("LOOSENED")

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lvmcheck.statistics.student import binomial_interval, incomplete_beta, t_quantile, upper_tail
@@ -26,18 +26,20 @@ def test_quantile_and_tail_undo_each_other(df: float, p: float) -> None:
     assert upper_tail(t_quantile(p, df), df) == pytest.approx(p, rel=1e-9)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=100, deadline=None)
+@example(32.0, 5.960464477539063e-08)
 @given(st.floats(1.0, 40.0), st.floats(0.0, 8.0))
 def test_the_tail_is_the_integral_of_the_density(df: float, t: float) -> None:
     x = np.linspace(0.0, t, 20_001)
     log_front = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - 0.5 * math.log(df * math.pi)
     density = np.exp(log_front - (df + 1) / 2 * np.log1p(x**2 / df))
-    assert upper_tail(t, df) == pytest.approx(0.5 - float(np.trapezoid(density, x)), abs=1e-8)
+    assert upper_tail(t, df) == pytest.approx(0.5 - float(np.trapezoid(density, x)), abs=1e-8)  # its error: 3e-9
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.floats(0.2, 60.0), st.floats(0.2, 60.0), st.floats(0.0, 1.0))
-def test_the_beta_function_is_symmetric_and_within_bounds(a: float, b: float, x: float) -> None:
+@given(st.floats(0.2, 60.0), st.floats(0.2, 60.0), st.integers(0, 2**40))
+def test_the_beta_function_is_symmetric_and_within_bounds(a: float, b: float, part: int) -> None:
+    x = part / 2**40  # so that 1 - x is exact
     value = incomplete_beta(a, b, x)
     assert 0.0 <= value <= 1.0
     assert value == pytest.approx(1.0 - incomplete_beta(b, a, 1.0 - x), abs=1e-9)

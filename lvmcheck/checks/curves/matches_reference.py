@@ -97,7 +97,8 @@ class MatchesReference(Check):
         suite, profile, device = (str(run.info.get(key) or "") for key in ("suite", "profile", "device"))
         if not (suite and profile and device):
             raise InputError("reference", "the run does not say its suite, profile and device", fix="")
-        path = find(suite, profile, device)
+        # A session judges in the background: where its runs lie is certain, the working directory of the moment is not.
+        path = find(suite, profile, device, run.path)
         if path is None:
             others = sorted(file.stem for file in (Path.cwd() / FOLDER / suite).glob("*.toml"))
             there = f"; there is: {', '.join(others)}" if others else ""
