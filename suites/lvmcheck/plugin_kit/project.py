@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ class Project:
 
     def start(self, *args: str, log: str = "pytest.log") -> subprocess.Popen[bytes]:
         """pytest in the background, in its own process group, its output in ``log``."""
-        with (self.path / log).open("wb") as output:
+        with (self.path / log).open("wb") as output, heeding_ctrl_c():
             return subprocess.Popen(
                 [sys.executable, "-m", "pytest", *OPTIONS, *args],
                 cwd=self.path,
@@ -93,6 +94,18 @@ class Project:
     def trainings(self) -> int:
         """How often a trainer was started in any run directory that is still there."""
         return sum(len(events(folder, "begin")) for folder in self.runs().values())
+
+
+@contextmanager
+def heeding_ctrl_c() -> Iterator[None]:
+    """Inside, a new process can be interrupted even where this one was started in the background of a shell: such a
+    shell ignores Ctrl-C, and children inherit that.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def events(folder: Path, kind: str | None = None) -> list[dict[str, Any]]:
