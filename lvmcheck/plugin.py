@@ -36,6 +36,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "REASON",
         "help": "write the reference band of each suite whose every seed passes, with the reason for it",
     },
+    "--lvm-throughput-compare": {
+        "metavar": "FILE",
+        "help": "fail where a benchmark is slower than in this document of --benchmark-json (same kind of device)",
+    },
     "--lvm-report": {"metavar": "FILE", "help": "write runs, verdicts and causes as one HTML file"},
     "--lvm-json": {"metavar": "FILE", "help": "write the report that ci/gate.py reads"},
     "--lvm-markdown": {"metavar": "FILE", "help": "write a comment for a pull request"},
@@ -43,6 +47,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--lvm-openmetrics": {"metavar": "FILE", "help": "write the figures as OpenMetrics text"},
     "--lvm-progress": {"metavar": "HOW", "choices": ("auto", "live", "plain", "off"), "help": "progress of the runs"},
 }
+BENCHMARKS = ("lvm_throughput_compare", "benchmark_json", "benchmark_save", "benchmark_autosave")
+"""Options with which benchmarks are compared or written."""
 REPORTS = ("json", "markdown", "gitlab", "openmetrics")
 INI: tuple[str, ...] = ("--lvm-profile", "--lvm-device", "--lvm-dir", "--lvm-jobs", "--lvm-progress")
 
@@ -61,6 +67,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from lvmcheck.pytest_report import start
 
         start(config)
+    if any(config.getoption(name, None) is not None for name in BENCHMARKS):
+        from lvmcheck import pytest_throughput
+
+        pytest_throughput.start(config)
     if config.getoption("lvm_report") is not None:
         from lvmcheck import pytest_html
 

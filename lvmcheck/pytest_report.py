@@ -21,6 +21,7 @@ from lvmcheck import __version__
 from lvmcheck.errors import InputError
 from lvmcheck.events import spell
 from lvmcheck.plugin import SESSION
+from lvmcheck.pytest_throughput import FAILING
 from lvmcheck.report.machine import git
 from lvmcheck.report.machine.outputs import RENDERERS, Outputs, on_github
 from lvmcheck.report.machine.session import STATUS, CheckReport, SessionReport, SuiteReport, Tests, Trouble
@@ -165,9 +166,13 @@ class Watcher(Selection):
             self.suites[name] = merged(self.suites[name], suite) if name in self.suites else suite
 
     @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, exitstatus: int) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
         self.suites |= dict(seen(self.config, self))
-        self._write(self.finished(int(exitstatus)), begin=False)
+        self.troubles += [
+            Trouble(where=each.name, when="throughput", message=each.sentence())
+            for each in self.config.stash.get(FAILING, [])
+        ]
+        self._write(self.finished(int(session.exitstatus)), begin=False)
 
     # -- the report ----------------------------------------------------------------------------------------------------
     def finished(self, exit_status: int) -> SessionReport:

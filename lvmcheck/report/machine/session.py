@@ -162,10 +162,10 @@ class Tests(Part):
 
 @dataclass(frozen=True, kw_only=True)
 class Trouble(Part):
-    """What failed without being a check: a test, a fixture, or the collection of a file."""
+    """What failed without being a check: a test, a fixture, the collection of a file, or a benchmark's throughput."""
 
     where: str
-    when: Literal["collection", "setup", "call", "teardown"]
+    when: Literal["collection", "setup", "call", "teardown", "throughput"]
     message: str
 
 
