@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 E = TypeVar("E", bound=ev.Event)
+_DEVICE = re.compile(r"device (\w+)")
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,12 @@ class Run:
     def data_name(self) -> str | None:
         data = self.of(ev.Data)
         return data[-1].name if data else None
+
+    @cached_property
+    def used_device(self) -> str | None:
+        """The kind of device that the trainer said it used, in a note that begins ``device cuda``."""
+        said = [match[1] for note in self.of(ev.Note) if (match := _DEVICE.match(note.text))]
+        return said[-1] if said else None
 
     @cached_property
     def declared(self) -> tuple[str, ...] | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import statistics
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lvmcheck.errors import InputError
-from lvmcheck.events import Epoch, Note
+from lvmcheck.events import Epoch
 from lvmcheck.finding import Status
 from lvmcheck.launch.device import guess_device
 from lvmcheck.launch.trial import State, Trial
@@ -23,7 +22,6 @@ from lvmcheck.suite import CheckEntry, Suite
 
 SEEDS = "seeds"
 """Stands in place of a seed where all seeds answer together."""
-DEVICE = re.compile(r"device (\w+)")
 RUN_STATUS: dict[str, Literal["finished", "stopped"]] = {"finished": "finished", "stopped": "stopped"}
 ANSWERS: dict[str, Answer] = {
     "passed": "passed",
@@ -113,7 +111,7 @@ def run_report(trial: Trial, shown: Shown) -> RunReport:
         inputs={shown(Path(path)): str(digest) for path, digest in key.get("inputs", {}).items()},
         versions={str(name): str(version) for name, version in info.get("versions", {}).items()},
         device=trial.plan.device,
-        used_device=used_device(run),
+        used_device=run.used_device,
         created=_text(info.get("created")),
         own=info.get("session") == trial.plan.settings.session,
         reused=trial.reused,
@@ -135,12 +133,6 @@ def throughput(run: Run) -> float | None:
     if not known:
         known = [window.samples / window.seconds for window in run.windows if window.samples and window.seconds]
     return statistics.median(known[1:] or known) if known else None
-
-
-def used_device(run: Run) -> str | None:
-    """The kind of device that the trainer said it used, in a note that begins ``device cuda``."""
-    said = [match.group(1) for note in run.of(Note) if (match := DEVICE.match(note.text))]
-    return said[-1] if said else None
 
 
 def _run_status(trial: Trial) -> Literal["finished", "stopped", "died", "not started", "open"]:
