@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lvmcheck import __version__, cli_report, cli_runs, cli_setup
+from lvmcheck import __version__, cli_export, cli_report, cli_runs, cli_setup
 from lvmcheck.check import check_names, evaluate, load_check, manual, usual_causes
 from lvmcheck.cli_reading import add_reading, read_run
 from lvmcheck.errors import InputError, nearest
@@ -82,6 +82,7 @@ def parser() -> argparse.ArgumentParser:
     cli_runs.add_commands(commands)
     cli_setup.add_commands(commands)
     cli_report.add_commands(commands)
+    cli_export.add_commands(commands)
     return top
 
 

@@ -19,6 +19,7 @@ from lvmcheck.run import Run
 
 WHAT = "an offline W&B run (run-*.wandb)"
 MODULE = "wandb.proto.wandb_internal_pb2"
+GLOBAL_STEP = "trainer/global_step"  # of Lightning's logger, and of our exporter
 PATTERNS = ("*.wandb", "offline-run-*/*.wandb", "wandb/offline-run-*/*.wandb")
 
 
@@ -101,7 +102,8 @@ def _row(history: Any, count: int, left_out: set[str], place: Path) -> Row | Non
             values[name] = value
         except NotANumberError:
             left_out.add(name)
-    stated = values.pop("_step", None)
+    calls = values.pop("_step", None)
+    stated = values.pop(GLOBAL_STEP, calls)  # where a logger says it, W&B's own step counts calls
     step = whole(stated) if stated is not None else int(history.step.num)
     t = values.pop("_runtime", 0.0)
     values = {name: value for name, value in values.items() if not name.startswith("_")}

@@ -35,7 +35,7 @@ LAYERS = (
     {"compare", "throughput"},
     {"launch"},
     {"calibrate", "prune", "init", "doctor"},
-    {"report"},
+    {"report", "exporters"},
     {
         "plugin",
         "pytest_session",
@@ -48,6 +48,7 @@ LAYERS = (
         "pytest_fixture",
         "cli",
         "cli_runs",
+        "cli_export",
         "cli_report",
         "cli_setup",
         "cli_reading",

@@ -1,0 +1,139 @@
+"""Events as rows of numbers and tables of text, each at its place."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lvmcheck import events as ev
+from lvmcheck.exporters.entry import Entry, Place, Scalars, Table
+from lvmcheck.report.html.text import clean
+
+LONGEST = 100_000
+"""Signs that are kept of any one text."""
+_WINDOW = tuple(
+    f.name
+    for f in dataclasses.fields(ev.Window)
+    if f.name not in ("t", "epoch", "first_step", "last_step", "terms", "non_finite")
+)
+
+
+class Stream:
+    """Turns the events of one run, in order, into entries.
+
+    Args:
+        started: seconds since 1970 at which the run began; events count from there.
+
+    An epoch's metrics keep their names; what else a run measures stands below ``window/``, ``probe/``, ``evaluation/``
+    and ``epoch/``, text below ``samples/`` and ``about/``.
+    """
+
+    def __init__(self, started: float) -> None:
+        self.place = Place(step=0, epoch=1, time=started)
+        self._started = started
+        self._step, self._epoch = 0, 1
+        self._named: dict[tuple[str, str], tuple[int, int]] = {}  # at which step last, and how often there
+        self._counts_steps = False
+
+    def entries(self, event: ev.Event) -> Iterator[Entry]:
+        """What this event says; nothing for those that only promise (``declare``)."""
+        event = self._told_apart(event)
+        values = {name: value for name, value in _numbers(event).items() if value is not None}
+        if values:
+            yield Scalars(place=self._next(event), values=values)
+        for tag, columns, rows in _texts(event):
+            kept = tuple(tuple(clean(text, LONGEST) for text in row) for row in rows)
+            yield Table(place=self._next(event), tag=tag, columns=columns, rows=kept)
+
+    def _told_apart(self, event: ev.Event) -> ev.Event:
+        """Measurements of one name at one step, such as of each checkpoint, as ``reload``, ``reload#2``, ..."""
+        if not isinstance(event, ev.Evaluation | ev.Probe):
+            return event
+        key = (event.event, event.name)
+        step = getattr(event, "step", 0) or self._step
+        count = self._named[key][1] + 1 if self._named.get(key, (-1, 0))[0] == step else 1
+        self._named[key] = (step, count)
+        return event if count == 1 else dataclasses.replace(event, name=f"{event.name}#{count}")
+
+    def _next(self, event: ev.Event) -> Place:
+        step = event.last_step if isinstance(event, ev.Window) else getattr(event, "step", 0)
+        epoch = getattr(event, "epoch", 0)
+        self._counts_steps = self._counts_steps or step > 0
+        if isinstance(event, ev.Epoch) and not self._counts_steps:
+            step = epoch
+        self._step, self._epoch = max(step, self._step), max(epoch, self._epoch)
+        self.place = Place(
+            step=step or self._step,  # what states neither was said where the run stood
+            epoch=epoch or self._epoch,
+            time=max(self._started + event.t, self.place.time + 1e-3),
+        )
+        return self.place
+
+
+def _numbers(event: ev.Event) -> Mapping[str, float | None]:
+    if isinstance(event, ev.Epoch):
+        own = {"epoch/seconds": event.seconds, "epoch/samples_per_second": event.samples_per_second}
+        return {**event.metrics, **own}
+    if isinstance(event, ev.Window):
+        own = {f"window/{name}": getattr(event, name) for name in _WINDOW}
+        own |= {f"window/{name}": getattr(event, name) or None for name in ("samples", "seconds")}  # 0: not counted
+        terms = {f"window/term/{name}": term.mean for name, term in event.terms.items()}
+        return {**own, **terms, **{f"window/weight/{name}": term.weight for name, term in event.terms.items()}}
+    if isinstance(event, ev.Probe):
+        return {f"probe/{event.name}/{key}": value for key, value in event.values.items()}
+    if isinstance(event, ev.Evaluation):
+        return {f"evaluation/{event.name}/{key}": value for key, value in event.metrics.items()}
+    return {}
+
+
+Text = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
+"""Tag, columns, rows."""
+
+
+def _texts(event: ev.Event) -> Iterator[Text]:
+    if isinstance(event, ev.Sample):
+        row = (event.prompt, event.text, event.answer or "", event.dataset or "")
+        yield f"samples/{event.name}", ("prompt", "text", "answer", "dataset"), [row]
+    elif isinstance(event, ev.Data):
+        yield "about/data", *_listed({"name": event.name, "fingerprint": event.fingerprint, **event.facts})
+        for note in event.notes:
+            yield _note(note)
+    elif isinstance(event, ev.Model | ev.Stage | ev.Checkpoint):
+        kind = {ev.Model: "model", ev.Stage: "stages", ev.Checkpoint: "checkpoints"}[type(event)]
+        body = {f.name: getattr(event, f.name) for f in dataclasses.fields(event) if f.name != "t"}
+        yield f"about/{kind}", *_listed(body)
+    elif isinstance(event, ev.Window) and event.non_finite is not None:
+        yield "about/non_finite", *_listed(event.non_finite)
+    else:
+        said = _sentence(event)
+        if said is not None:
+            yield _note(said)
+
+
+def _sentence(event: ev.Event) -> str | None:
+    if isinstance(event, ev.Note):
+        return event.text
+    if isinstance(event, ev.Begin) and event.resumed_at_step is not None:
+        return f"continued from a checkpoint at step {event.resumed_at_step:,}"
+    if isinstance(event, ev.Stop):
+        return f"asked to stop: {event.reason}"
+    if isinstance(event, ev.Early):
+        return f"ended early: {event.reason}"
+    return f"{event.name}: {event.about}" if isinstance(event, ev.Evaluation) and event.about else None
+
+
+def _note(text: str) -> Text:
+    return "about/notes", ("note",), [(text,)]
+
+
+def _listed(values: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    return ("name", "value"), [(name, spelled_out(value)) for name, value in values.items()]
+
+
+def spelled_out(value: Any) -> str:
+    """A value of JSON as one text: texts as they are, anything else as JSON writes it."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(ev.spell(value if not isinstance(value, Mapping) else dict(value)), ensure_ascii=False)

@@ -1,0 +1,98 @@
+"""What a run is, as an exporter is told: its name, an identity that stays, its config and facts."""
+
+from __future__ import annotations
+
+import calendar
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lvmcheck import events as ev
+from lvmcheck.exporters.entry import Subject
+from lvmcheck.finding import Status
+from lvmcheck.report.html.rows import Row
+from lvmcheck.report.html.text import clean
+from lvmcheck.run import Run
+
+FACTS = ("suite", "profile", "device", "trainer", "created", "platform", "key", "source")
+
+
+def subject_of(run: Run, path: Path) -> Subject:
+    """The run at ``path``. What a continued run rewrites (``session``) is no part of its identity."""
+    same = {key: run.info.get(key) for key in ("config", "seed", "created", "key")}
+    first = [ev.to_line(event) for event in run.events[:1]]
+    return Subject(
+        name=name_of(path),
+        identity=_digest([name_of(path), json.dumps(ev.spell(same), sort_keys=True, default=str), *first])[:16],
+        started=_started(run),
+        config=_config(run),
+        facts=_facts(run),
+    )
+
+
+def name_of(path: Path) -> str:
+    """The folder's name; that of the folder above a bare ``events.jsonl``, a file's without its ending."""
+    place = path.resolve()
+    name = place.parent.name if place.name == "events.jsonl" else place.name if place.is_dir() else place.stem
+    return clean(name, 120).lstrip(".") or "run"
+
+
+def digest_of(run: Run, rows: Sequence[Row]) -> str:
+    """sha256 of all that an export of this run shows: its events, its end and its verdicts."""
+    done = json.dumps(ev.spell(run.done), sort_keys=True, default=str)
+    judged = (f"{row.check} {row.word} {row.sentence()}" for row in rows)
+    return _digest([*map(ev.to_line, run.events), done, str(run.death), *judged])
+
+
+def verdict_of(rows: Sequence[Row]) -> str | None:
+    """``passed: 36 of 36``, or ``failed: loss_balance, finite``; None where nothing was judged."""
+    bad = [row.check for row in rows if row.bad and not row.unreached]
+    if bad:
+        return f"failed: {', '.join(bad)}"
+    passed = sum(row.status is Status.PASSED or row.expected for row in rows)
+    return f"passed: {passed} of {len(rows)}" if passed else None
+
+
+def _digest(lines: Sequence[str]) -> str:
+    whole = hashlib.sha256()
+    for line in lines:
+        whole.update(line.encode("utf-8", "surrogatepass") + b"\n")
+    return whole.hexdigest()
+
+
+def _started(run: Run) -> float:
+    """When it began, in seconds since 1970; a recorded run that does not say so begins now."""
+    begins = run.of(ev.Begin)
+    for stamp in (begins[0].time if begins else None, run.info.get("created")):
+        try:
+            said = calendar.timegm(time.strptime(str(stamp), "%Y-%m-%dT%H:%M:%SZ"))
+        except ValueError:
+            continue
+        if 0 < said < 4e9:
+            return float(said) - (begins[0].t if begins else 0.0)
+    return time.time()
+
+
+def _config(run: Run) -> dict[str, Any]:
+    """The config with the seed; texts without the signs that no other tool takes."""
+    spelled = ev.spell({**run.config} if run.seed is None else {"seed": run.seed, **run.config})
+    return {str(key): value for key, value in _cleaned(spelled).items()}
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return clean(value, 6000)
+    if isinstance(value, dict):
+        return {clean(key, 240): _cleaned(item) for key, item in value.items()}
+    return [_cleaned(item) for item in value] if isinstance(value, list) else value
+
+
+def _facts(run: Run) -> dict[str, str]:
+    found = {key: clean(run.info[key], 1000) for key in FACTS if isinstance(run.info.get(key), str)}
+    versions = run.info.get("versions")
+    if isinstance(versions, dict):
+        found |= {f"versions.{clean(key, 60)}": clean(value, 60) for key, value in versions.items()}
+    return found
