@@ -38,7 +38,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "--lvm-throughput-compare": {
         "metavar": "FILE",
-        "help": "fail where a benchmark is slower than in this document of --benchmark-json (same kind of device)",
+        "action": "append",
+        "help": "fail where a benchmark is slower than in this document of --benchmark-json; may be repeated",
     },
     "--lvm-report": {"metavar": "FILE", "help": "write runs, verdicts and causes as one HTML file"},
     "--lvm-json": {"metavar": "FILE", "help": "write the report that ci/gate.py reads"},

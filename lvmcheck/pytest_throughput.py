@@ -14,6 +14,7 @@ from lvmcheck.errors import InputError
 from lvmcheck.throughput import stored
 from lvmcheck.throughput.comparison import Comparison, compare_all, complaints, require_kind
 from lvmcheck.throughput.result import Result, result_of
+from lvmcheck.throughput.several import together
 from lvmcheck.throughput.table import table
 
 OPTION = "--lvm-throughput-compare"
@@ -33,26 +34,31 @@ def start(config: pytest.Config) -> None:
     if asked is None:
         config.pluginmanager.register(Watcher(config), "lvmcheck-throughput")
         return
-    if not asked:
-        raise pytest.UsageError(f"{OPTION}: expected a file, got nothing")
     why = nothing_measured(config)
     if why is not None:
         raise pytest.UsageError(f"{OPTION}: nothing would be measured: {why}")
-    path = config.invocation_params.dir / asked
-    written = config.getoption("benchmark_json", None)
-    if written is not None and (config.invocation_params.dir / str(written)).resolve() == path.resolve():
-        problem = "would be written over by --benchmark-json: a slow decline would never be seen"
-        raise pytest.UsageError(f"{asked}: {problem}")
+    shown = ", ".join(asked)
     try:
-        known = stored.read(path)
+        known = together([_document(config, name) for name in asked])
     except InputError as problem:
         raise pytest.UsageError(str(problem)) from None
     device = config.getoption("lvm_device") or config.getini("lvm_device")
     if device and device != "auto" and device not in known.devices:
         held = ", ".join(known.devices)
         clash = f"holds results on {held}, and --lvm-device asks for {device}: different kinds are never compared"
-        raise pytest.UsageError(f"{asked}: {clash}")
-    config.pluginmanager.register(Comparer(config, known, asked), "lvmcheck-throughput")
+        raise pytest.UsageError(f"{shown}: {clash}")
+    config.pluginmanager.register(Comparer(config, known, shown), "lvmcheck-throughput")
+
+
+def _document(config: pytest.Config, name: str) -> stored.Stored:
+    """The stored session in a file, which this session may not write over."""
+    if not name:
+        raise InputError(OPTION, "expected a file, got nothing")
+    path = config.invocation_params.dir / name
+    written = config.getoption("benchmark_json", None)
+    if written is not None and (config.invocation_params.dir / str(written)).resolve() == path.resolve():
+        raise InputError(name, "would be written over by --benchmark-json, and a slow decline would never be seen")
+    return stored.read(path)
 
 
 def nothing_measured(config: pytest.Config) -> str | None:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from lvmcheck.errors import InputError
-from lvmcheck.throughput.result import SETTINGS, Result
+from lvmcheck.throughput.result import Result, different
 from lvmcheck.throughput.stored import Stored
 
-FLOOR = 1.15
-"""The smallest change that is ever called one."""
+FLOOR = 1.25
+"""The smallest change that is ever called one: what sessions of the same code differ by (docs/throughput.md)."""
 SPREADS = 2.0
 """So many joint spreads (:attr:`Result.spread` of both, in quadrature) are never called a change."""
 WIDEST = 1.6
@@ -67,7 +67,7 @@ def tolerance(now: Result, then: Result) -> float:
 
 def compare(now: Result, then: Result) -> Comparison:
     """Two results of one benchmark on devices of one kind."""
-    why = _different(now, then)
+    why = different(now, then)
     if why:
         return Comparison(name=now.name, verdict=Verdict.UNCOMPARED, now=now, then=then, why=why)
     ratio, allowed = now.relative / then.relative, tolerance(now, then)
@@ -75,19 +75,6 @@ def compare(now: Result, then: Result) -> Comparison:
     if verdict is Verdict.UNCHANGED and allowed > WIDEST:
         verdict, why = Verdict.UNCOMPARED, f"too noisy: only a change of {allowed:.2f} times would show"
     return Comparison(name=now.name, verdict=verdict, now=now, then=then, ratio=ratio, tolerance=allowed, why=why)
-
-
-def _different(now: Result, then: Result) -> str:
-    """In which setting the two are not the same measurement; empty where they are."""
-    if now.calibration != then.calibration:
-        return f"calibration kernel {now.calibration[:60]}, there {then.calibration[:60]}"
-    both = (key for key in SETTINGS if key in now.settings and key in then.settings)
-    said = (
-        f"{key} {str(now.settings[key])[:60]}, there {str(then.settings[key])[:60]}"
-        for key in both
-        if now.settings[key] != then.settings[key]
-    )
-    return "; ".join(said)
 
 
 def require_kind(now: Result, stored: Stored) -> None:

@@ -84,3 +84,18 @@ def _positive(name: str, key: str, value: object, where: str | Path) -> float:
         problem = f"expected a positive number ({LEAST:g} to {MOST:g}), got {str(value)[:60]!r}"
         raise InputError(where, problem, key=f"{name}: extra_info.{key}")
     return float(number)
+
+
+def different(now: Result, then: Result) -> str:
+    """In what two results are not of the same measurement; empty where they are."""
+    if now.device != then.device:
+        return f"device {now.device}, there {then.device}"
+    if now.calibration != then.calibration:
+        return f"calibration kernel {now.calibration[:60]}, there {then.calibration[:60]}"
+    both = (key for key in SETTINGS if key in now.settings and key in then.settings)
+    said = (
+        f"{key} {str(now.settings[key])[:60]}, there {str(then.settings[key])[:60]}"
+        for key in both
+        if now.settings[key] != then.settings[key]
+    )
+    return "; ".join(said)
