@@ -16,7 +16,9 @@ from models import registry
 from models.checkpoint import Description, architecture, first_non_finite, publish, snapshot
 from models.data.dataset import Dataset, open_data
 from models.data.store import Windows
+from models.flops import training_flops
 from models.metrics import SampleMean
+from models.pace import Pace
 from models.reload import restore
 from models.state import (
     TrainingState,
@@ -52,6 +54,7 @@ class Learner:
     schedule: Schedule
     eval_sample: Windows
     probe: torch.Tensor
+    pace: Pace
 
     @classmethod
     def make(cls, cfg: Config) -> Learner:
@@ -72,7 +75,9 @@ class Learner:
         schedule = Schedule(cfg.schedule, optimizer, total=total, lr=cfg.lr, lr_min=cfg.lr_min, warmup=cfg.warmup_steps)
         eval_sample = sample(first, EVAL_SAMPLE, cfg.seed)
         probe = next(Loader(data.validation, PROBE_ROWS, device).in_order())[0].clone()
-        return cls(cfg, device, data, model, params, optimizer, schedule, eval_sample, probe)
+        flops = training_flops(cfg.model["kind"], params, context=first.context, width=data.dim)
+        pace = Pace(device, flops)
+        return cls(cfg, device, data, model, params, optimizer, schedule, eval_sample, probe, pace)
 
     def start(self) -> Progress:
         """The beginning of the run."""

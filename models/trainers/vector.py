@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from typing import Any
 
 import torch
@@ -90,22 +89,27 @@ def train_epoch(learner: Learner, progress: Progress, rec: Recorder) -> tuple[fl
     """Trains the rest of the current epoch, up to the step after which ``rec.stop`` is true.
 
     Returns:
-        Samples per second of the training loop alone (None when no batch was left), and whether it was stopped.
+        Samples per second of the training loop alone (None when it was stopped or no batch was left), and whether it
+        was stopped.
     """
     cfg = learner.cfg
     windows = learner.data.train_epoch(progress.epoch)
     check_sizes(windows, cfg.batch_size, cfg.loss)
     loader = Loader(windows, cfg.batch_size, learner.device)
     learner.model.train()
-    stopped, before, began = False, progress.sums.count, time.perf_counter()
+    stopped, before = False, progress.sums.count
+    learner.pace.begin()
     for context, target in loader.shuffled(cfg.seed, progress.epoch, first=progress.batch):
         step(learner, progress, rec, context, target)
         stopped = rec.stop
         if stopped:
             break
-    progress.sums.means()  # waits for the device, so that the clock is read after the work
     trained = progress.sums.count - before
-    return (trained / (time.perf_counter() - began) if trained else None), stopped
+    if stopped or not trained:
+        return None, stopped
+    pace = learner.pace.end(trained)
+    rec.probe("throughput", pace)
+    return pace["samples_per_second"], stopped
 
 
 def step(learner: Learner, progress: Progress, rec: Recorder, context: Tensor, target: Tensor) -> None:

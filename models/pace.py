@@ -1,0 +1,68 @@
+"""How fast a run trains beside what its machine can do at that moment: samples a second next to a calibration kernel.
+
+Seconds alone say nothing on a shared machine; the share of the rate that a matrix product reaches on the same threads,
+just before and just after, does. That share is the model-flops utilisation (PaLM, Chowdhery et al. 2022, appendix B),
+of the operations that are really executed.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+import torch
+
+SIDE = {"cpu": 512}  # 3 ms of one core
+BIG_SIDE = 4096  # what fills an accelerator
+TIMES = 3
+
+
+def kernel_rate(device: torch.device) -> float:
+    """Floating point operations a second of a square float32 product on ``device``, with the threads of the moment."""
+    side = SIDE.get(device.type, BIG_SIDE)
+    a, b = torch.ones(side, side, device=device), torch.ones(side, side, device=device)
+    torch.mm(a, b)  # the first call prepares
+    took = []
+    for _ in range(TIMES):
+        wait(device)
+        began = time.perf_counter()
+        torch.mm(a, b)
+        wait(device)
+        took.append(time.perf_counter() - began)
+    return 2.0 * side**3 / statistics.median(took)
+
+
+def wait(device: torch.device) -> None:
+    """Until the device has done what it was given; a CPU has."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+
+
+class Pace:
+    """Measures one epoch after another.
+
+    Args:
+        flops: operations of a sample, for the utilisation.
+    """
+
+    def __init__(self, device: torch.device, flops: float) -> None:
+        self.device = device
+        self.flops = flops
+        self._before = 0.0
+        self._began = 0.0
+
+    def begin(self) -> None:
+        """Right before the first batch."""
+        self._before = kernel_rate(self.device)
+        self._began = time.perf_counter()
+
+    def end(self, samples: int) -> dict[str, float]:
+        """Right after the last of ``samples``: what the probe "throughput" holds."""
+        wait(self.device)
+        seconds = time.perf_counter() - self._began
+        return {
+            "samples_per_second": samples / seconds,
+            "kernel_before": self._before,
+            "kernel_after": kernel_rate(self.device),
+            "flops_per_sample": self.flops,
+        }
