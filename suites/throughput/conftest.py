@@ -1,10 +1,8 @@
-"""Measurements of speed, printed as one table; nothing here fails because a machine is slow (docs/performance.md)."""
+"""Measurements of speed, printed as tables; nothing here fails because a machine is slow (docs/performance.md)."""
 
 from __future__ import annotations
 
 import os
-import platform
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,17 +10,54 @@ from typing import Any
 import pytest
 import torch
 
+from lvmcheck.errors import InputError
+from lvmcheck.pytest_session import option
+from suites.throughput import machine, measured, stopwatch
+from suites.throughput.ceilings import Ceilings
+from suites.throughput.document import incomplete, write
 from suites.throughput.figures import FIGURES, Figures, markdown, plain
+from suites.throughput.stopwatch import THREADS, Place, clock
 
 FULL = os.environ.get("LVM_THROUGHPUT") == "full"
 """Whether time does not matter; otherwise few rounds, and nothing that takes long."""
 
+QUICK = ("amn", "gru", "linear_mixture", "lstm")
+"""The vector models of the quick form."""
+
+HERE = Path(__file__).parent
+COLUMNS = ["median", "iqr", "rounds"]  # of pytest-benchmark's own table: all of them are wider than a terminal
 DOCUMENT = "LVM_THROUGHPUT_WRITE"
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+PLACE = pytest.StashKey[Place]()
+RAN = pytest.StashKey[set[str]]()
+LEFT_OUT = pytest.StashKey[int]()
 
 
+# -- the place ---------------------------------------------------------------------------------------------------------
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[FIGURES] = Figures()
+    config.stash[RAN] = set()
+    config.stash[LEFT_OUT] = 0
+    if not getattr(config.option, "benchmark_columns", None):
+        config.option.benchmark_columns = COLUMNS
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """One error for a place that this machine lacks, before anything is measured."""
+    if not any(HERE in item.path.parents for item in items):
+        return
+    try:
+        config.stash[PLACE] = stopwatch.asked(option(config, "--lvm-device"))
+    except InputError as problem:
+        raise pytest.UsageError(str(problem)) from None
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    if items:
+        items[0].config.stash[LEFT_OUT] += len(items)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    item.config.stash[RAN].add(item.path.name)
 
 
 @pytest.fixture
@@ -41,46 +76,76 @@ def timing(pytestconfig: pytest.Config) -> None:
 
 
 @pytest.fixture
-def one_thread() -> Iterator[None]:
-    """One thread, on purpose: the suites' default, and two lose ten times over while anything else runs (facts E4)."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def place(pytestconfig: pytest.Config) -> Iterator[Place]:
+    """The device and threads that were asked for, in use: one thread where nobody says, since two lose ten times over
+    while anything else runs (facts E4).
+    """
+    yield from _use(pytestconfig.stash[PLACE])
 
 
+@pytest.fixture
+def cpu() -> Iterator[Place]:
+    """One thread of the CPU, for what no accelerator changes."""
+    yield from _use(Place(torch.device("cpu"), 1))
+
+
+@pytest.fixture
+def ceilings(pytestconfig: pytest.Config, place: Place) -> Ceilings:
+    """What the machine itself can do there, measured once a session."""
+    return measured.ceilings(pytestconfig, place, rounds=20 if FULL else 5)
+
+
+def _use(chosen: Place) -> Iterator[Place]:
+    before, place = torch.get_num_threads(), clock.place
+    torch.set_num_threads(chosen.threads)
+    clock.use(chosen)
+    try:
+        yield chosen
+    finally:
+        torch.set_num_threads(before)
+        clock.use(place)
+
+
+def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
+    if PLACE in config.stash:
+        chosen = config.stash[PLACE]
+        machine_info.update(machine.facts(chosen.device, chosen.threads))
+
+
+@pytest.fixture
+def kind(request: pytest.FixtureRequest) -> str:
+    """The vector model that a measurement is parametrised with."""
+    if not FULL and request.param not in QUICK:
+        pytest.skip("only with LVM_THROUGHPUT=full: it takes long")
+    return str(request.param)
+
+
+# -- the tables --------------------------------------------------------------------------------------------------------
 def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:
-    rows = config.stash[FIGURES].rows
-    if not rows:
+    """Prints what was measured, also of a session that was interrupted; such a one never replaces a document."""
+    sections = config.stash[FIGURES].filled
+    if not sections:
         return
     terminalreporter.section("throughput" if FULL else "throughput, quick form (LVM_THROUGHPUT=full for more rounds)")
-    for line in plain(rows):
+    for line in plain(sections):
         terminalreporter.write_line(line)
-    if os.environ.get(DOCUMENT) and exitstatus:
-        terminalreporter.write_line(f"{os.environ[DOCUMENT]} stays as it is: a measurement is missing")
-    elif os.environ.get(DOCUMENT):
-        write(Path(os.environ[DOCUMENT]), markdown(rows))
+    named = os.environ.get(DOCUMENT)
+    if not named:
+        return
+    reason = incomplete(int(exitstatus), config.stash[LEFT_OUT], sorted(config.stash[RAN]))
+    if reason:
+        terminalreporter.write_line(f"{named} stays as it is: {reason}")
+        return
+    chosen = config.stash[PLACE]
+    about = f"{machine.words(chosen.device)}, {chosen.words()}, load average {machine.load() or 0.0:.1f} at the end"
+    try:
+        write(Path(named), markdown(sections), command=command(chosen), machine=about)
+    except InputError as problem:
+        terminalreporter.write_line(f"{named} stays as it is: {problem}")
 
 
-def write(path: Path, table: list[str]) -> None:
-    """Replaces what stands between the two marks of the document by this machine and these figures."""
-    text = path.read_text(encoding="utf-8")
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise pytest.UsageError(f"{path}: expected the marks {BEGIN} and {END} once each")
-    head, rest = text.split(BEGIN)
-    tail = rest.split(END)[1]
-    command = "LVM_THROUGHPUT=full pytest suites/throughput" if FULL else "pytest suites/throughput"
-    said = [f"Measured {time.strftime('%Y-%m-%d', time.gmtime())} with `{command}` on {machine()}.", "", *table]
-    path.write_text(f"{head}{BEGIN}\n" + "\n".join(said) + f"\n{END}{tail}", encoding="utf-8")
-
-
-def machine() -> str:
-    """This machine in words, without its name."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        named = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        model = named[0].partition(":")[2].strip() if named else model
-    level = torch.backends.cpu.get_cpu_capability()
-    versions = f"Python {platform.python_version()}, torch {torch.__version__}"
-    return f"{os.cpu_count()} cores of {model} ({level}), {platform.system()}, {versions}"
+def command(chosen: Place) -> str:
+    """What a person types to measure the same."""
+    threads = f"{THREADS}={chosen.threads} " if chosen.threads > 1 else ""
+    device = f" --lvm-device {chosen.device.type}" if chosen.device.type != "cpu" else ""
+    return f"{'LVM_THROUGHPUT=full ' if FULL else ''}{threads}pytest suites/throughput{device}"

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
 from typing import Any
 
-Lane = Callable[[], object]
+from suites.throughput.stopwatch import clock
 
-clock = time.process_time
-"""CPU time of this process: on one thread it is the time of an idle machine, whoever else uses the cores."""
+Lane = Callable[[], object]
 
 
 @dataclass(frozen=True)
@@ -80,10 +78,12 @@ class Turns:
         return median(self.subject if reference is None else self.references[reference])
 
 
-def take_turns(benchmark: Any, subject: Lane, references: Mapping[str, Lane], *, rounds: int) -> Turns:
+def take_turns(
+    benchmark: Any, subject: Lane, references: Mapping[str, Lane], *, rounds: int, warm: bool = True
+) -> Turns:
     """``r1 r2 S r1 r2 S ... r1 r2``: pytest-benchmark times the subject, its setup times the references.
 
-    Its mark must say ``timer=clock``. One round of everything goes before and is not counted.
+    Its mark must say ``timer=clock``. With ``warm``, one round of everything goes before and is not counted.
     """
     times: dict[str, list[float]] = {name: [] for name in references}
 
@@ -93,6 +93,6 @@ def take_turns(benchmark: Any, subject: Lane, references: Mapping[str, Lane], *,
             lane()
             times[name].append(clock() - began)
 
-    benchmark.pedantic(subject, setup=run_references, rounds=rounds, warmup_rounds=1, iterations=1)
+    benchmark.pedantic(subject, setup=run_references, rounds=rounds, warmup_rounds=int(warm), iterations=1)
     run_references()
-    return Turns(list(benchmark.stats.stats.data), {name: values[1:] for name, values in times.items()})
+    return Turns(list(benchmark.stats.stats.data), {name: values[int(warm) :] for name, values in times.items()})

@@ -1,70 +1,128 @@
-"""What the data cost beside the training that uses them."""
+"""What the data cost beside the training that uses them, and what it costs to look at them before."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
-from models.data.dataset import open_data
+from models.data.dataset import Dataset, open_data
 from models.trainers.session import reproducible
-from suites.throughput.amn_loop import WINDOWS, Loops, amn_config
+from suites.throughput.ceilings import COPY, copy
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures, percent
-from suites.throughput.interleave import clock, take_turns
+from suites.throughput.interleave import take_turns
+from suites.throughput.loops import WINDOWS, Loops, run_config
+from suites.throughput.results import comparable
+from suites.throughput.stopwatch import Place, clock
+
+GATED = (WINDOWS, 4 * WINDOWS) if FULL else (WINDOWS // 8, WINDOWS // 2)
 
 
-@pytest.mark.usefixtures("timing", "one_thread")
+def twin(place: Place, **changes: object) -> Dataset:
+    """The data of the runs that are measured."""
+    return open_data({**cast(dict[str, object], run_config(32, place)["data"]), **changes}, seed=0)
+
+
+@pytest.mark.usefixtures("timing")
 @pytest.mark.benchmark(timer=clock)
 @pytest.mark.parametrize("batch", [32, 512])
-def test_drawing_batches(benchmark: Any, batch: int, figures: Figures, tmp_path: Path) -> None:
+def test_drawing_batches(benchmark: Any, batch: int, place: Place, figures: Figures, tmp_path: Path) -> None:
+    if batch != 32 and not FULL:
+        pytest.skip("only with LVM_THROUGHPUT=full")
     steps = max(2, 256 // batch)
-    with reproducible(0, threads=1):
-        loops = Loops.make(batch, tmp_path, steps=steps)
+    with reproducible(0, threads=place.threads):
+        loops = Loops.make(run_config(batch, place), tmp_path, steps=steps)
         block = np.ones_like(loops.loader.block)
 
-        def copy() -> None:
+        def plain_copy() -> None:
             for _ in range(steps):
                 np.copyto(loops.loader.block, block)
 
-        turns = take_turns(benchmark, loops.gather, {"copy": copy, "bare": loops.bare}, rounds=12 if FULL else 3)
-    share, over = turns.over("bare"), turns.over("copy")
+        lanes = {"plain": plain_copy, "bare": loops.bare, COPY: copy(place.device)}
+        turns = take_turns(benchmark, loops.gather, lanes, rounds=12 if FULL else 3)
+    share, over = turns.over("bare"), turns.over("plain")
     rate = steps * batch / turns.seconds()
     figures.add(
+        "data",
         f"drawing batches of {batch}",
         f"{rate:,.0f} windows/s",
-        ratio=f"{percent(share.median)} of a bare training step",
-        note=f"shuffled, twin in float32, {over.median:.1f} times a plain copy of the block, CPU time",
+        f"{percent(share.median)} of a bare step of AMN",
+        f"shuffled, twin in float32, {over.median:.1f} times a plain copy of the block",
     )
-    benchmark.extra_info.update(device="cpu", dtype="float32", batch=batch, windows_per_s=rate, ratio=share.median)
+    each = turns.over(COPY).times(1 / steps)
+    comparable(
+        benchmark, each, calibration=COPY, place=place, batch=batch, samples_per_s=rate, ratio_to_bare=share.median
+    )
 
 
-@pytest.mark.usefixtures("timing", "one_thread")
+@pytest.mark.usefixtures("timing")
 @pytest.mark.benchmark(timer=clock)
-def test_drawing_an_epoch_of_the_twin(benchmark: Any, figures: Figures, tmp_path: Path) -> None:
-    config = amn_config(32)
-    assert isinstance(config["data"], dict)
-    data = open_data({**config["data"], "fresh": True}, seed=0)
+def test_drawing_an_epoch_of_the_twin(benchmark: Any, cpu: Place, figures: Figures, tmp_path: Path) -> None:
+    data = twin(cpu, fresh=True)
     data.train_epoch(1)
     epochs = iter(range(2, 1000))
     drawn: list[int] = []
     with reproducible(0, threads=1):
-        loops = Loops.make(32, tmp_path, steps=8)
+        loops = Loops.make(run_config(32, cpu), tmp_path, steps=8)
+        lanes = {"bare": loops.bare, COPY: copy(cpu.device)}
         turns = take_turns(
-            benchmark,
-            lambda: drawn.append(len(data.train_epoch(next(epochs)))),
-            {"bare": loops.bare},
-            rounds=10 if FULL else 3,
+            benchmark, lambda: drawn.append(len(data.train_epoch(next(epochs)))), lanes, rounds=10 if FULL else 2
         )
     assert set(drawn) == {WINDOWS}
     share = turns.over("bare").times(8 * 32 / WINDOWS)
+    rate = WINDOWS / turns.seconds()
     figures.add(
+        "data",
         "drawing a fresh epoch of the twin",
-        f"{WINDOWS / turns.seconds():,.0f} windows/s",
-        ratio=f"{percent(share.median)} of training on it at batch 32",
-        note=f"{WINDOWS:,} windows of 768, context 5, CPU time",
+        f"{rate:,.0f} windows/s",
+        f"{percent(share.median)} of training AMN on it at batch 32",
+        f"{WINDOWS:,} windows of 768, context 5",
     )
-    benchmark.extra_info.update(device="cpu", dtype="float32", windows_per_s=WINDOWS / turns.seconds())
-    benchmark.extra_info.update(ratio=share.median)
+    comparable(
+        benchmark,
+        turns.over(COPY),
+        calibration=COPY,
+        place=cpu,
+        batch=WINDOWS,
+        samples_per_s=rate,
+        ratio_to_bare=share.median,
+    )
+
+
+@pytest.mark.usefixtures("timing")
+@pytest.mark.benchmark(timer=clock)
+def test_gate_cost(benchmark: Any, cpu: Place, figures: Figures) -> None:
+    """Every measurement of the data that the gates judge, on data nobody looked at before."""
+    small, large = GATED
+    rounds = 3 if FULL else 1
+    fresh = {size: iter([twin(cpu, sequences=size) for _ in range(rounds + 1)]) for size in GATED}
+    rows: dict[int, int] = {}
+
+    def look(size: int) -> None:
+        data = next(fresh[size])
+        assert data.facts()
+        rows[size] = len(data.train_epoch(1).corpus.vectors)
+
+    lanes = {"small": lambda: look(small), COPY: copy(cpu.device)}
+    turns = take_turns(benchmark, lambda: look(large), lanes, rounds=rounds, warm=False)
+    per_row = {small: turns.seconds("small") / rows[small], large: turns.seconds() / rows[large]}
+    linear = turns.over("small").times(rows[small] / rows[large])
+    figures.add(
+        "data",
+        f"gates of {rows[large]:,} rows",
+        f"{per_row[large] * 1e6:.1f} us a row",
+        f"{linear.median:.2f} times that of {rows[small]:,} rows",
+        f"every fact of a data set, baselines included; {per_row[small] * 1e6:.1f} us a row there",
+    )
+    comparable(
+        benchmark,
+        turns.over(COPY).times(1 / rows[large]),
+        calibration=COPY,
+        place=cpu,
+        batch=rows[large],
+        samples_per_s=1 / per_row[large],
+        over_linear=linear.median,
+    )

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from suites.throughput.conftest import BEGIN, END, write
-from suites.throughput.figures import HEADINGS, Figure, markdown, percent, plain
+from lvmcheck.errors import InputError
+from lvmcheck.throughput.result import result_of
+from suites.throughput.document import BEGIN, END, FILES, incomplete, write
+from suites.throughput.figures import SECTIONS, WIDTH, Figures, Section, markdown, percent, plain
 from suites.throughput.interleave import Spread, Turns, bracketed, take_turns
+from suites.throughput.machine import cpu_model, facts, last_cache, physical_cores
+from suites.throughput.resources import Energy, PeakMemory, fitted
+from suites.throughput.results import comparable
+from suites.throughput.stopwatch import Place, Stopwatch, place
 
+CPU = Place(torch.device("cpu"), 1)
 SPEED = st.floats(0.1, 10.0)
 
 
+# -- turns -------------------------------------------------------------------------------------------------------------
 @settings(derandomize=True, max_examples=50)
 @given(factor=SPEED, start=SPEED, drift=st.floats(0.0, 1.0), rounds=st.integers(1, 20))
 def test_a_steady_drift_of_the_machine_cancels(factor: float, start: float, drift: float, rounds: int) -> None:
@@ -39,38 +51,197 @@ def test_one_disturbed_turn_does_not_move_the_median() -> None:
 
 
 @pytest.mark.usefixtures("timing")
-def test_turns_are_taken_in_order_and_the_warm_up_is_not_counted(benchmark: object) -> None:
+@pytest.mark.parametrize("warm", [True, False])
+def test_turns_are_taken_in_order_and_the_warm_up_is_not_counted(benchmark: object, warm: bool) -> None:
     said: list[str] = []
     references = {"a": lambda: said.append("a"), "b": lambda: said.append("b")}
-    turns = take_turns(benchmark, lambda: said.append("S"), references, rounds=3)
-    assert "".join(said) == "abS" * 4 + "ab"
+    turns = take_turns(benchmark, lambda: said.append("S"), references, rounds=3, warm=warm)
+    assert "".join(said) == "abS" * (3 + warm) + "ab"
     assert len(turns.subject) == 3
     assert {len(times) for times in turns.references.values()} == {4}
 
 
-def test_both_tables_say_what_was_met_and_what_was_not() -> None:
-    rows = [Figure("a | b", "3 ms", "< 5 ms", True), Figure("c", "7 ms", "< 5 ms", False), Figure("d", "1")]
-    lines = plain(rows)
-    assert lines[0].split("  ")[0] == HEADINGS[0]
-    assert "< 5 ms (met)" in lines[1]
-    assert "< 5 ms (MISSED)" in lines[2]
-    assert lines[1].index("3 ms") == lines[2].index("7 ms")
-    assert markdown(rows)[2].startswith("| a \\| b | 3 ms | < 5 ms (met) |")
+def test_a_result_carries_what_a_comparison_reads() -> None:
+    benchmark = SimpleNamespace(extra_info={})
+    comparable(benchmark, Spread(2.0, 1.5, 2.5), calibration="a", place=CPU, batch=32, samples_per_s=9.0)
+    found = result_of("name", benchmark.extra_info, "here")
+    assert found is not None
+    assert (found.relative, found.low, found.high, found.calibration, found.device) == (2.0, 1.5, 2.5, "a", "cpu")
+    assert found.settings == {"dtype": "float32", "batch": 32, "threads": 1}
+
+
+# -- clocks and places -------------------------------------------------------------------------------------------------
+def test_one_thread_is_timed_by_its_own_work_and_several_by_the_clock() -> None:
+    """A sleep takes no CPU time, whatever else the machine does."""
+    for threads, waited in ((1, False), (2, True)):
+        watch = Stopwatch()
+        watch.use(Place(torch.device("cpu"), threads))
+        began = watch()
+        time.sleep(0.05)
+        assert (watch() - began >= 0.05) is waited
+
+
+def test_a_place_says_its_clock() -> None:
+    assert place("cpu", None).words() == "cpu, 1 thread, CPU time"
+    assert Place(torch.device("cpu"), 4).words() == "cpu, 4 threads, time on the clock"
+    assert Place(torch.device("cuda"), 1).clock == "CUDA events"
+
+
+@pytest.mark.parametrize(
+    ("device", "threads", "said"),
+    [
+        ("cudo", None, "--lvm-device: no device 'cudo'. Did you mean 'cuda'?"),
+        ("cpu", "0", "LVM_THROUGHPUT_THREADS: expected 1 to "),
+        ("cpu", "9999", "LVM_THROUGHPUT_THREADS: expected 1 to "),
+        ("cpu", "two", "got 'two'"),
+    ],
+)
+def test_a_place_that_is_not_there_is_one_clear_error(device: str, threads: str | None, said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        place(device, threads)
+    assert said in str(caught.value)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device")
+def test_a_device_that_this_machine_lacks_names_those_it_has() -> None:
+    with pytest.raises(InputError, match=r"--lvm-device: no device 'cuda' here; there is: cpu"):
+        place("cuda", None)
+
+
+# -- resources ---------------------------------------------------------------------------------------------------------
+def test_the_peak_of_memory_is_that_of_the_work() -> None:
+    memory = PeakMemory(CPU.device)
+    memory.start()
+    torch.ones(32 << 20, dtype=torch.uint8)
+    first = memory.peak()
+    if first is None:
+        pytest.skip("this machine does not tell the peak of a process's memory")
+    assert 30 << 20 <= first < 48 << 20  # the kernel counts in parcels of a megabyte or so
+    memory.start()
+    torch.ones(8 << 20, dtype=torch.uint8)
+    second = memory.peak()
+    assert second is not None
+    assert 6 << 20 <= second < 24 << 20
+
+
+def test_energy_is_the_sum_of_packages_and_sees_a_counter_begin_again(tmp_path: Path) -> None:
+    zones = [tmp_path / "intel-rapl:0", tmp_path / "intel-rapl:1", tmp_path / "intel-rapl:0:0"]  # the last is a part
+    for zone, now in zip(zones, (1_000_000, 9_000_000, 5), strict=True):
+        zone.mkdir()
+        (zone / "energy_uj").write_text(f"{now}\n")
+        (zone / "max_energy_range_uj").write_text("10000000\n")
+    energy = Energy(CPU.device, tmp_path)
+    (zones[0] / "energy_uj").write_text("3500000\n")
+    (zones[1] / "energy_uj").write_text("500000\n")
+    assert energy.lap() == pytest.approx(2.5 + 1.5)
+    assert energy.lap() == 0.0
+    assert energy.joules == pytest.approx(4.0)
+
+
+def test_a_machine_that_tells_no_energy_is_not_guessed_at(tmp_path: Path) -> None:
+    assert Energy(CPU.device, tmp_path).lap() is None
+
+
+@pytest.mark.skipif(not hasattr(os, "sysconf"), reason="this machine does not tell its memory")
+def test_memory_that_runs_out_names_the_batch_that_fits() -> None:
+    """Rows of a quarter of the machine's memory, promised and never touched."""
+    row = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+    with pytest.raises(
+        InputError, match=r"gru: a batch of 64 does not fit into the memory of cpu; a batch of \d+ fits"
+    ):
+        fitted("gru", CPU.device, 64, lambda batch: torch.empty(batch, row, dtype=torch.uint8))
+    with pytest.raises(InputError, match=r"a batch of 4 does not fit .*; a batch of 1 does not fit either"):
+        fitted("gru", CPU.device, 4, lambda batch: torch.empty(batch, 64 * row, dtype=torch.uint8))
+    assert fitted("gru", CPU.device, 4, lambda batch: batch) == 4
+
+
+def test_an_error_that_is_not_of_memory_is_not_taken_for_one() -> None:
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        fitted("gru", CPU.device, 4, lambda batch: torch.ones(batch, 2) @ torch.ones(3, 1))
+
+
+def test_cores_are_counted_without_their_second_threads() -> None:
+    lines = [f"processor\t: {i}\nphysical id\t: 0\ncore id\t\t: {i // 2}\n" for i in range(4)]
+    assert physical_cores("\n".join(lines)) == 2
+
+
+def test_the_last_cache_is_the_largest(tmp_path: Path) -> None:
+    for number, size in enumerate(("32K", "1024K", "32M", "broken")):
+        (tmp_path / f"index{number}").mkdir()
+        (tmp_path / f"index{number}" / "size").write_text(f"{size}\n")
+    assert last_cache(tmp_path) == 32 << 20
+    assert last_cache(tmp_path / "nothing") is None
+
+
+def test_the_facts_of_a_machine_leave_its_name_out() -> None:
+    told = facts(CPU.device, 1)
+    assert told["cpu_model"] == told["device_name"] == cpu_model()
+    assert os.uname().nodename not in {str(value) for value in told.values()}
+
+
+# -- tables ------------------------------------------------------------------------------------------------------------
+def a_session() -> Figures:
+    """Figures of two tables, one with a note that fits beside nothing."""
+    figures = Figures()
+    figures.target("fast: < 5 ms", "3 ms", met=True)
+    figures.target("small | light: < 5 MB", "7 MB", met=False)
+    figures.say("data", "what all rows share")
+    figures.say("data", "what all rows share")
+    figures.add("data", "drawing", "9 windows/s", "half a step", "a long note " * 20)
+    return figures
+
+
+def test_the_tables_say_what_was_met_and_fit_a_terminal() -> None:
+    lines = plain(a_session().filled)
+    assert lines[0] == "targets:"
+    assert "met" in lines[2]
+    assert "MISSED" in lines[3]
+    assert lines[2].index("3 ms") == lines[3].index("7 MB")
+    assert lines.count("what all rows share") == 1
+    assert max(map(len, lines)) <= WIDTH
+    assert " ".join(" ".join(lines).split()).count("a long note") == 20
+
+
+def test_the_tables_are_markdown_as_well() -> None:
+    lines = markdown(a_session().filled)
+    assert lines[0] == "### Targets"
+    assert "| small \\| light: < 5 MB | 7 MB | MISSED |  |" in lines
+    assert lines[lines.index("### Data") + 2 : lines.index("### Data") + 4] == ["what all rows share", ""]
+
+
+def test_a_row_must_fit_its_table() -> None:
+    with pytest.raises(ValueError, match="a cell for each column"):
+        Figures().add("data", "too", "few")
+    with pytest.raises(ValueError, match="one of"):
+        Figures().add("nothing", *SECTIONS["data"])
+    with pytest.raises(ValueError, match="at most 120 characters"):
+        plain([Section("wide", ("a", "b"), rows=[("x" * 130, "y")])])
 
 
 def test_percentages_keep_what_is_small() -> None:
     assert [percent(x) for x in (0.0123, 0.00045, 0.0, -0.031)] == ["1.2 %", "0.045 %", "0.0 %", "-3.1 %"]
 
 
+# -- the document ------------------------------------------------------------------------------------------------------
 def test_only_what_stands_between_the_marks_is_replaced(tmp_path: Path) -> None:
     page = tmp_path / "performance.md"
     page.write_text(f"above\n{BEGIN}\nold\n{END}\nbelow\n", encoding="utf-8")
-    write(page, ["| new |"])
+    write(page, ["| new |"], command="pytest suites/throughput", machine="a machine")
     text = page.read_text(encoding="utf-8")
     assert text.startswith(f"above\n{BEGIN}\nMeasured ")
+    assert "with `pytest suites/throughput` on a machine." in text
     assert text.endswith(f"| new |\n{END}\nbelow\n")
     assert "old" not in text
-    assert str(Path.cwd()) not in text
+    assert [path.name for path in tmp_path.iterdir()] == [page.name]
     page.write_text("no marks\n", encoding="utf-8")
-    with pytest.raises(pytest.UsageError, match="marks"):
-        write(page, [])
+    with pytest.raises(InputError, match="marks"):
+        write(page, [], command="", machine="")
+    with pytest.raises(InputError, match="cannot be read"):
+        write(tmp_path / "nothing.md", [], command="", machine="")
+
+
+def test_only_a_complete_session_replaces_the_document() -> None:
+    assert incomplete(0, 0, sorted(FILES)) is None
+    assert incomplete(2, 0, sorted(FILES)) == "a measurement is missing or failed"
+    assert incomplete(0, 3, sorted(FILES)) == "only a part was measured (3 tests and 0 files left out)"
+    assert "1 files left out" in str(incomplete(0, 0, sorted(FILES)[1:]))

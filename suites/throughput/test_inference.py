@@ -11,17 +11,28 @@ import torch
 from torch import nn
 
 from models import registry
+from suites.throughput.ceilings import GEMM, SQUARE_FLOPS, gemm
 from suites.throughput.conftest import FULL
-from suites.throughput.figures import Figures
-from suites.throughput.interleave import Lane, clock, take_turns
+from suites.throughput.figures import Figures, percent
+from suites.throughput.interleave import Lane, take_turns
+from suites.throughput.operations import counted
+from suites.throughput.results import comparable
+from suites.throughput.stopwatch import Place, clock, synchronise
 
-BATCHES = (1, 8, 32, 128)
-SHARE = 0.03  # seconds of CPU that a turn at one batch size may take in the quick form
+TITLE = "prediction"
+BATCHES, SUBJECT = (1, 8, 32, 128), 32  # the quick form has 1 and the subject's, and all of AMN's
+SHARE = 0.3 if FULL else 0.03  # seconds that a turn at one batch size may take
+GOAL_SHARE, GOAL_LATENCY = 0.70, 0.2e-3  # AMN: of the GEMM rate at the largest batch, and seconds at batch 1
 
 
-def calls(model: nn.Module, batch: int, count: int) -> Lane:
-    """``count`` predictions of one batch of unit vectors, as a function of no argument."""
-    x = nn.functional.normalize(torch.randn(batch, 5, 768), dim=-1)
+def contexts(batch: int, device: torch.device) -> torch.Tensor:
+    """Unit vectors [batch, 5, 768]."""
+    return nn.functional.normalize(torch.randn(batch, 5, 768, device=device), dim=-1)
+
+
+def calls(model: nn.Module, batch: int, count: int, device: torch.device) -> Lane:
+    """``count`` predictions of one batch, as a function of no argument."""
+    x = contexts(batch, device)
 
     def run() -> None:
         with torch.inference_mode():
@@ -31,57 +42,71 @@ def calls(model: nn.Module, batch: int, count: int) -> Lane:
     return run
 
 
-def how_many(model: nn.Module, batch: int) -> int:
+def how_many(model: nn.Module, batch: int, device: torch.device) -> int:
     """Predictions that fill a turn; the first one, which prepares kernels, is thrown away."""
-    once = calls(model, batch, 1)
+    once = calls(model, batch, 1, device)
     once()
     began = clock()
     once()
-    return max(1, min(200, int((0.3 if FULL else SHARE) / max(clock() - began, 1e-6))))
+    return max(1, min(200, int(SHARE / max(clock() - began, 1e-6))))
 
 
-@pytest.mark.usefixtures("timing", "one_thread")
-@pytest.mark.benchmark(timer=clock)
-@pytest.mark.parametrize("kind", registry.model_kinds())
-def test_prediction_rate(benchmark: Any, kind: str, figures: Figures) -> None:
-    model, amn = registry.build(kind).eval(), registry.build("amn").eval()
-    *smaller, largest = BATCHES
-    counts = {batch: how_many(model, batch) for batch in BATCHES}
-    beside = {batch: how_many(amn, batch) for batch in BATCHES}
-    lanes: dict[str, Lane] = {f"of {batch}": calls(model, batch, counts[batch]) for batch in smaller}
-    lanes |= {f"amn {batch}": calls(amn, batch, beside[batch]) for batch in BATCHES}
-    turns = take_turns(benchmark, calls(model, largest, counts[largest]), lanes, rounds=20 if FULL else 1)
-    for batch in BATCHES:
-        each = turns.seconds(f"of {batch}" if batch in smaller else None) / counts[batch]
-        amns = f"amn {batch}"
-        ratio = turns.between(f"of {batch}", amns) if batch in smaller else turns.over(amns)
-        figures.add(
-            f"{kind}, prediction in batches of {batch}",
-            f"{each * 1e3:.3g} ms, {batch / each:,.0f} samples/s",
-            ratio=f"{ratio.times(beside[batch] / counts[batch]).median:.2g} times AMN's time",
-            note="768 wide, context 5, float32, CPU time, one thread, after warm-up",
-        )
-    rate = largest * counts[largest] / turns.seconds()
-    benchmark.extra_info.update(device="cpu", dtype="float32", batch=largest, threads=1, samples_per_s=rate)
-
-
-@pytest.mark.usefixtures("timing", "one_thread")
-@pytest.mark.parametrize("kind", registry.model_kinds())
-def test_latency_of_one_prediction(kind: str, figures: Figures) -> None:
-    """Wall time a caller waits, every call timed by itself: what a service's limits are about."""
-    model = registry.build(kind).eval()
-    one = calls(model, 1, 1)
-    for _ in range(5):
-        one()
-    waits = []
-    for _ in range(200 if FULL else 20):
+def waits(model: nn.Module, device: torch.device, count: int) -> list[float]:
+    """Seconds on the clock that a caller waits for one prediction, each call timed by itself, after five of warm-up."""
+    one, found = calls(model, 1, 1, device), []
+    for _ in range(count + 5):
         began = time.perf_counter()
         one()
-        waits.append(1e3 * (time.perf_counter() - began))
-    cuts = statistics.quantiles(waits, n=100, method="inclusive")
-    figures.add(
-        f"{kind}, one prediction",
-        f"{statistics.median(waits):.3g} ms median",
-        ratio=f"p95 {cuts[94]:.3g}, p99 {cuts[98]:.3g} ms",
-        note=f"wall time of {len(waits)} calls after 5 of warm-up; other processes count",
+        synchronise(device)
+        found.append(time.perf_counter() - began)
+    return found[5:]
+
+
+@pytest.mark.usefixtures("timing")
+@pytest.mark.benchmark(timer=clock)
+@pytest.mark.parametrize("kind", registry.model_kinds(), indirect=True)
+def test_prediction_rate(benchmark: Any, kind: str, place: Place, figures: Figures) -> None:
+    on = place.device
+    model, amn = registry.build(kind).eval().to(on), registry.build("amn").eval().to(on)
+    batches = BATCHES if FULL or kind == "amn" else (1, SUBJECT)
+    counts = {batch: how_many(model, batch, on) for batch in batches}
+    beside = how_many(amn, SUBJECT, on)
+    lanes: dict[str, Lane] = {f"of {batch}": calls(model, batch, counts[batch], on) for batch in batches}
+    subject = lanes.pop(f"of {SUBJECT}")
+    lanes |= {"amn": calls(amn, SUBJECT, beside, on), GEMM: gemm(on)}
+    turns = take_turns(benchmark, subject, lanes, rounds=10 if FULL else 2)
+
+    relative = turns.over(GEMM).times(1 / counts[SUBJECT])
+    x = contexts(2, on)
+    with torch.no_grad():
+        row_flops = counted(lambda: model(x)) // 2
+    of_gemm = relative.inverse().times(row_flops * SUBJECT / SQUARE_FLOPS)
+    each = {batch: turns.seconds(None if batch == SUBJECT else f"of {batch}") / counts[batch] for batch in batches}
+    alone = waits(model, on, 200 if FULL else 20)
+    cuts = statistics.quantiles(alone, n=100, method="inclusive")
+    figures.say(
+        TITLE, f"Milliseconds a call by batch size, after warm-up: 768 wide, context 5, float32; {place.words()}."
     )
+    figures.say(
+        TITLE,
+        f"Rate, of GEMM, times AMN: at batch {SUBJECT}. Alone: {len(alone)} calls of one row, time on the clock.",
+    )
+    figures.add(
+        TITLE,
+        kind,
+        *(f"{each[batch] * 1e3:.3g}" if batch in each else "-" for batch in BATCHES),
+        f"{SUBJECT / each[SUBJECT]:,.0f}",
+        percent(of_gemm.median),
+        f"{turns.over('amn').times(beside / counts[SUBJECT]).median:.2g}",
+        *(f"{1e3 * seconds:.3g}" for seconds in (statistics.median(alone), cuts[94], cuts[98])),
+    )
+    if kind == "amn":
+        largest = max(BATCHES)
+        share = turns.between(GEMM, f"of {largest}").times(row_flops * largest * counts[largest] / SQUARE_FLOPS).median
+        asked = f"AMN predicts {largest} rows: >= {GOAL_SHARE:.0%} of GEMM"
+        figures.target(asked, percent(share), share >= GOAL_SHARE, f"{largest / each[largest]:,.0f} samples/s")
+        latency = statistics.median(alone)
+        met = latency < GOAL_LATENCY
+        figures.target("AMN predicts one row: < 0.2 ms median", f"{1e3 * latency:.3g} ms", met, "time on the clock")
+    rate = SUBJECT / each[SUBJECT]
+    comparable(benchmark, relative, calibration=GEMM, place=place, batch=SUBJECT, samples_per_s=rate)

@@ -13,6 +13,7 @@ import torch
 
 from lvmcheck.recorder import Recorder, record
 from lvmcheck.suite import load_suite
+from models.cognate.model import Cognate
 from models.cognate.objective import language_terms
 from models.data.text.batches import TokenBatch
 from models.losses import weighted_total
@@ -21,13 +22,20 @@ from models.trainers.language_config import parse
 from models.trainers.language_learner import Learner
 from models.trainers.progress import Progress
 from models.trainers.session import reproducible
+from suites.throughput.ceilings import GEMM, SQUARE_FLOPS, gemm
 from suites.throughput.conftest import FULL
-from suites.throughput.figures import Figures, signed
-from suites.throughput.interleave import clock, take_turns
+from suites.throughput.figures import Figures, percent, signed
+from suites.throughput.interleave import take_turns
+from suites.throughput.operations import counted
+from suites.throughput.resources import PeakMemory
+from suites.throughput.results import comparable
+from suites.throughput.stopwatch import Place, clock
 
 SUITE = Path(__file__).parents[1] / "cognate_phase1" / "reasoning" / "suite.toml"
 STEPS = 25  # of a turn: the window of the suite, so that every turn pays for one set of probes
-GOAL = 0.10
+PLAIN = STEPS if FULL else 3  # of a turn of the loop beside it
+GOAL, GOAL_BATCH = 0.10, 16
+VOCABULARY, LENGTH = 50_257, 256  # of the seeds' model, and tokens of the row that it is measured on
 
 
 @dataclass
@@ -41,22 +49,22 @@ class Loops:
     tokens: int = 0
 
     @classmethod
-    def make(cls, folder: Path) -> Loops:
+    def make(cls, folder: Path, place: Place, batch: int) -> Loops:
         """The smoke run of the suite, from its beginning."""
-        cfg = parse({**load_suite(SUITE, profile="smoke").config, "device": "cpu", "threads": 1})
-        learner = Learner.make(cfg)
-        stage = learner.stages[-1]
-        epochs = (stage.batches(cfg.batch_size, seed=cfg.seed, epoch=epoch) for epoch in count(1))
+        where = {"device": place.device.type, "threads": place.threads, "batch_size": batch}
+        learner = Learner.make(parse({**load_suite(SUITE, profile="smoke").config, **where}))
+        stage, seed = learner.stages[-1], learner.cfg.seed
+        epochs = (stage.batches(batch, seed=seed, epoch=epoch) for epoch in count(1))
         learner.model.train()
-        whole = (batch for batch in chain.from_iterable(epochs) if len(batch.tokens) == cfg.batch_size)
-        return cls(learner, record(folder / "run", window=cfg.window), learner.start(), whole)
+        whole = (each for each in chain.from_iterable(epochs) if len(each.tokens) == batch)
+        return cls(learner, record(folder / "run", window=learner.cfg.window), learner.start(), whole)
 
-    def plain(self) -> None:
+    def plain(self, steps: int = PLAIN) -> None:
         """Batch, loss, gradients, clipping, optimizer: no schedule, no metric, nothing recorded."""
         learner = self.learner
         parameters = list(learner.model.parameters())
-        for _ in range(STEPS):
-            batch = next(self.batches)
+        for _ in range(steps):
+            batch = next(self.batches).to(learner.device)
             output = learner.model(batch.tokens, segments=batch.segments)
             loss = weighted_total(language_terms(learner.model, output, batch.targets, learner.cfg.loss))  # type: ignore[arg-type]
             learner.optimizer.zero_grad(set_to_none=True)
@@ -74,21 +82,80 @@ class Loops:
                 raise RuntimeError("nobody asked this run to stop")
 
 
-@pytest.mark.usefixtures("timing", "one_thread")
+@pytest.mark.usefixtures("timing")
 @pytest.mark.benchmark(timer=clock)
-def test_language_rate(benchmark: Any, figures: Figures, tmp_path: Path) -> None:
-    with reproducible(0, threads=1):
-        loops = Loops.make(tmp_path)
-        turns = take_turns(benchmark, loops.trainer, {"plain": loops.plain}, rounds=12 if FULL else 3)
-    added = turns.over("plain").shifted(-1.0)
+@pytest.mark.parametrize("batch", [GOAL_BATCH, 64])
+def test_language_rate(benchmark: Any, batch: int, place: Place, figures: Figures, tmp_path: Path) -> None:
+    if batch != GOAL_BATCH and not FULL:
+        pytest.skip("only with LVM_THROUGHPUT=full")
+    with reproducible(0, threads=place.threads):
+        loops = Loops.make(tmp_path, place, batch)
+        flops = counted(lambda: loops.plain(1))
+        lanes = {"plain": loops.plain, GEMM: gemm(place.device)}
+        turns = take_turns(benchmark, loops.trainer, lanes, rounds=12 if FULL else 1, warm=FULL)
+    added = turns.over("plain").times(PLAIN / STEPS).shifted(-1.0)
+    of_gemm = turns.over(GEMM).inverse().times(flops * STEPS / SQUARE_FLOPS)
     size = sum(p.numel() for p in loops.learner.model.parameters())
-    per_turn = loops.tokens / (len(turns.subject) + 1)
+    per_turn = loops.tokens / (len(turns.subject) + int(FULL))
+    seconds = turns.seconds() / STEPS
+    figures.say("Cognate", f"float32, {place.words()}")
     figures.add(
-        "language trainer over the plain loop",
-        f"{turns.seconds() / STEPS * 1e3:.1f} ms a step, {per_turn / turns.seconds():,.0f} scored tokens/s",
-        target=f"<= +{GOAL:.0%}",
-        met=added.median <= GOAL,
-        ratio=added.words(signed),
-        note=f"Cognate of {size:,} parameters, smoke profile of cognate_phase1; probes of a window included",
+        "Cognate",
+        f"training step, {batch} rows of 64",
+        f"{seconds * 1e3:.1f} ms, {per_turn / turns.seconds():,.0f} scored tokens/s",
+        f"{added.words(signed)} on the plain loop",
+        f"{size:,} parameters, smoke profile of cognate_phase1, a window's probes included; {flops / 1e6:,.0f} MFLOP, "
+        f"the optimizer's products included: {percent(of_gemm.median)} of GEMM",
     )
-    benchmark.extra_info.update(device="cpu", threads=1, tokens_per_s=per_turn / turns.seconds(), added=added.median)
+    if batch == GOAL_BATCH:
+        met = added.median <= GOAL
+        figures.target(f"language trainer over the plain loop: <= +{GOAL:.0%}", signed(added.median), met)
+    comparable(
+        benchmark,
+        turns.over(GEMM).times(1 / STEPS),
+        calibration=GEMM,
+        place=place,
+        batch=batch,
+        samples_per_s=per_turn / turns.seconds(),
+        added=added.median,
+        flops=flops,
+    )
+
+
+@pytest.mark.usefixtures("timing")
+@pytest.mark.benchmark(timer=clock)
+def test_gradients_of_the_seeds_model(benchmark: Any, place: Place, figures: Figures) -> None:
+    if not FULL:
+        pytest.skip("only with LVM_THROUGHPUT=full: a pass takes seconds")
+    torch.manual_seed(0)
+    model = Cognate(VOCABULARY).to(place.device).train()
+    tokens = torch.randint(VOCABULARY, (1, LENGTH), device=place.device)
+    loss = {"ce": 1.0, "ponder": 0.01, "halting_calibration": 0.1}
+
+    def gradients() -> None:
+        model.zero_grad(set_to_none=True)
+        weighted_total(language_terms(model, model(tokens), tokens, loss)).backward()  # type: ignore[no-untyped-call]
+
+    memory = PeakMemory(place.device)
+    memory.start()
+    flops = counted(gradients)
+    peak = memory.peak()
+    turns = take_turns(benchmark, gradients, {GEMM: gemm(place.device)}, rounds=3)
+    of_gemm = turns.over(GEMM).inverse().times(flops / SQUARE_FLOPS)
+    figures.add(
+        "Cognate",
+        f"gradients of 25.6M parameters, 1 row of {LENGTH}",
+        f"{turns.seconds():.2f} s, {LENGTH / turns.seconds():,.0f} tokens/s",
+        f"{of_gemm.words(percent)} of GEMM",
+        f"forward and backward, {VOCABULARY:,} words, {flops / 1e9:,.0f} GFLOP"
+        + ("" if peak is None else f"; {peak / 2**20:,.0f} MiB above the weights at the peak"),
+    )
+    comparable(
+        benchmark,
+        turns.over(GEMM),
+        calibration=GEMM,
+        place=place,
+        batch=1,
+        samples_per_s=LENGTH / turns.seconds(),
+        flops=flops,
+    )

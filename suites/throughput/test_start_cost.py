@@ -15,7 +15,10 @@ from suites.throughput.commands import ROOT
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures, percent
 from suites.throughput.interleave import Spread
+from suites.throughput.results import comparable
+from suites.throughput.stopwatch import Place
 
+TITLE = "start"
 HEAVY = {"torch", "numpy", "pydantic", "rich", "tree_sitter", "hypothesis"}
 PLUGIN = ("-p", "lvmcheck.plugin")
 IMPORT = """
@@ -66,7 +69,7 @@ def bare_project(folder: Path) -> Path:
 
 
 @pytest.mark.usefixtures("timing")
-def test_import_cost(benchmark: Any, figures: Figures, tmp_path: Path) -> None:
+def test_import_cost(benchmark: Any, cpu: Place, figures: Figures, tmp_path: Path) -> None:
     import lvmcheck
 
     starts: list[float] = []
@@ -80,21 +83,23 @@ def test_import_cost(benchmark: Any, figures: Figures, tmp_path: Path) -> None:
 
     benchmark.pedantic(start, setup=start_bare, rounds=25 if FULL else 5, warmup_rounds=1)
     alone, whole = (list(times) for times in zip(*taken[1:], strict=True))
-    for what, times, goal in (
-        ("import lvmcheck", alone, {"target": "< 50 ms, without torch", "met": median(alone) < 0.050}),
-        ("import lvmcheck and use its whole public surface", whole, {}),
-    ):
+    figures.say(TITLE, "CPU time of fresh processes, without other plugins.")
+    for what, times in (("import lvmcheck", alone), ("import lvmcheck and its whole public surface", whole)):
         figures.add(
+            TITLE,
             what,
             f"{median(times) * 1e3:.1f} ms",
-            **goal,
-            ratio=f"{percent(median(times) / median(starts[1:]))} of an interpreter's start",
-            note=f"median of {len(times)} fresh interpreters, CPU time",
+            f"{percent(median(times) / median(starts[1:]))} of an interpreter's start",
+            f"median of {len(times)}",
         )
+    met = median(alone) < 0.050
+    figures.target("import lvmcheck: < 50 ms, without torch", f"{median(alone) * 1e3:.1f} ms", met)
+    relative = Spread.of([one / start for one, start in zip(alone, starts[1:], strict=True)])
+    comparable(benchmark, relative, calibration="python-start", place=cpu, dtype=None)
 
 
 @pytest.mark.usefixtures("timing")
-def test_unused_plugin_cost(benchmark: Any, figures: Figures, tmp_path: Path) -> None:
+def test_unused_plugin_cost(benchmark: Any, cpu: Place, figures: Figures, tmp_path: Path) -> None:
     folder = bare_project(tmp_path)
     without: list[float] = []
     loaded: list[float] = []
@@ -105,22 +110,24 @@ def test_unused_plugin_cost(benchmark: Any, figures: Figures, tmp_path: Path) ->
     def start_with() -> None:
         loaded.append(commands.pytest(*PLUGIN, cwd=folder, expect=(5,)).cpu)
 
-    benchmark.pedantic(start_with, setup=start_without, rounds=16 if FULL else 4, warmup_rounds=1)
+    benchmark.pedantic(start_with, setup=start_without, rounds=16 if FULL else 2, warmup_rounds=1)
     start_without()
-    pairs = zip(loaded[1:], without[1:], without[2:], strict=False)
+    pairs = list(zip(loaded[1:], without[1:], without[2:], strict=False))
     added = Spread.of([one - (before + after) / 2 for one, before, after in pairs])
     figures.add(
+        TITLE,
         "plugin installed and unused",
         added.words(lambda seconds: f"{seconds * 1e3:.0f} ms"),
-        target="< 30 ms",
-        met=added.median < 0.030,
-        ratio=f"{percent(added.median / median(without))} of a pytest start of {median(without) * 1e3:.0f} ms",
-        note=f"{len(loaded) - 1} pairs in an empty folder, -p lvmcheck.plugin or not, no other plugins, CPU time",
+        f"{percent(added.median / median(without))} of a pytest start of {median(without) * 1e3:.0f} ms",
+        f"{len(pairs)} pairs, in an empty folder",
     )
+    figures.target("plugin installed and unused: < 30 ms", f"{added.median * 1e3:.0f} ms", added.median < 0.030)
+    relative = Spread.of([2 * one / (before + after) for one, before, after in pairs])
+    comparable(benchmark, relative, calibration="pytest-start", place=cpu, dtype=None)
 
 
 @pytest.mark.usefixtures("timing")
-def test_collection_cost(benchmark: Any, figures: Figures, tmp_path: Path) -> None:
+def test_collection_cost(benchmark: Any, cpu: Place, figures: Figures, tmp_path: Path) -> None:
     suites = sorted(os.path.relpath(path, ROOT) for path in (ROOT / "suites").rglob("suite.toml"))
     if not suites:
         pytest.skip("this checkout has no suite.toml")
@@ -138,13 +145,17 @@ def test_collection_cost(benchmark: Any, figures: Figures, tmp_path: Path) -> No
     items = sum("::" in line for line in collected[-1].output.splitlines())
     assert items >= len(suites)
     figures.add(
+        TITLE,
         "collecting the suite files",
         f"{added.median:.2f} s",
-        target="< 1 s",
-        met=added.median < 1.0,
-        ratio=f"{added.median / median(without):.1f} pytest starts",
-        note=f"{items} items of {len(suites)} suite.toml, less a pytest start in an empty folder, CPU time",
+        f"{added.median / median(without):.1f} pytest starts",
+        f"{items} items of {len(suites)} suite.toml",
     )
+    figures.target(
+        "collecting the suite files: < 1 s", f"{added.median:.2f} s", added.median < 1.0, "less a pytest start"
+    )
+    relative = Spread.of([spent.cpu / start for spent, start in zip(collected, without, strict=True)])
+    comparable(benchmark, relative, calibration="pytest-start", place=cpu, dtype=None, items=items)
 
 
 @pytest.mark.usefixtures("timing")
@@ -156,8 +167,9 @@ def test_collection_cost_with_the_tests_in_python(figures: Figures, tmp_path: Pa
     torch = commands.python("-c", "import torch", cwd=tmp_path).cpu
     whole = commands.python(*command, "suites", cwd=ROOT).cpu - start
     figures.add(
+        TITLE,
         "collecting all of suites/, tests in Python included",
         f"{whole:.2f} s",
-        ratio=f"{whole / torch:.1f} imports of torch",
-        note=f"less a pytest start; {torch:.2f} s of it are import torch, which the tests of models need",
+        f"{whole / torch:.1f} imports of torch",
+        f"{torch:.2f} s of it",
     )

@@ -1,0 +1,145 @@
+"""The run of ``suites/amn_790k`` with any vector model, as loops to compare: bare, recorded, and as the trainer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import cycle
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lvmcheck.recorder import Recorder, record
+from lvmcheck.suite import load_suite
+from models.losses import mse
+from models.trainers.batches import Loader, epoch_order
+from models.trainers.learner import Learner
+from models.trainers.vector import step
+from models.trainers.vector_config import parse
+from suites.throughput.interleave import Lane
+from suites.throughput.operations import Traffic, counted, own_products, traffic
+from suites.throughput.stopwatch import Place, clock
+
+SUITE = Path(__file__).parents[1] / "amn_790k" / "suite.toml"
+WINDOWS = 4096  # of the twin: enough for eight batches of 512
+
+
+def run_config(batch: int, place: Place, *, kind: str = "amn", **data: object) -> dict[str, object]:
+    """The run of the suite's full profile at another batch size, on a small twin, with ``data`` of it changed."""
+    config = load_suite(SUITE, profile="full").config
+    small = {"sequences": max(WINDOWS, batch), "val_sequences": 256, "ood_sequences": 256}
+    twin = {**cast(dict[str, object], config["data"]), **small, **data}
+    where = {"device": place.device.type, "threads": place.threads}
+    return {**config, "model": {"kind": kind}, "data": twin, "batch_size": batch, **where}
+
+
+@dataclass
+class Loops:
+    """One model and one optimizer, stepped by whichever loop is measured.
+
+    Args:
+        learner: data, model and optimizer as the trainer makes them.
+        folder: a directory for the recorder.
+        steps: optimizer steps of one call of a loop.
+        window: steps of one window of the recorder; suites have 50.
+    """
+
+    learner: Learner
+    folder: Path
+    steps: int
+    window: int
+    in_recorder: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.size = self.learner.cfg.batch_size
+        self.windows = self.learner.data.train_epoch(1)
+        self.loader = Loader(self.windows, self.size, self.learner.device)
+        self.parameters = list(self.learner.model.parameters())
+        self.progress = self.learner.start()
+        self.recorder: Recorder = record(self.folder / "run", window=self.window)
+        self.context, self.target = (tensor.clone() for tensor in self.loader.gather(slice(0, self.size)))
+        whole = len(self.windows) // self.size
+        order = epoch_order(0, 1, len(self.windows))[: whole * self.size]
+        self.batches = cycle(np.split(order, whole))
+        self.learner.model.train()
+
+    @classmethod
+    def make(cls, config: dict[str, object], folder: Path, *, steps: int, window: int = 50) -> Loops:
+        """Everything new, for a config as :func:`run_config` makes it."""
+        return cls(Learner.make(parse(config)), folder, steps, window)
+
+    # -- the loops -----------------------------------------------------------------------------------------------------
+    def _step(self) -> tuple[Tensor, Tensor]:
+        """What any loop must do, and nothing else: no number is read."""
+        loss = self._forward()
+        self.learner.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.learner.cfg.clip_norm)
+        self.learner.optimizer.step()
+        return loss, norm
+
+    def _forward(self) -> Tensor:
+        raw, _ = self.learner.model(self.context, return_raw=True)
+        return mse(raw, self.target)
+
+    def bare(self) -> None:
+        """The loop without lvmcheck."""
+        for _ in range(self.steps):
+            self._step()
+
+    def recorded(self) -> None:
+        """The same loop reporting every step and asking whether to stop; time spent there goes to ``in_recorder``."""
+        lr, spent = self.learner.cfg.lr, 0.0
+        for _ in range(self.steps):
+            loss, norm = self._step()
+            began = clock()
+            detached = loss.detach()
+            self.recorder.step(loss=detached, terms={"mse": (1.0, detached)}, grad_norm=norm, lr=lr, samples=self.size)
+            if self.recorder.stop:
+                raise RuntimeError("nobody asked this run to stop")
+            spent += clock() - began
+        self.in_recorder.append(spent)
+
+    def trainer(self) -> None:
+        """The vector trainer's loop: drawing batches, its step with metrics and recorder, the look at ``stop``."""
+        for _ in range(self.steps):
+            step(self.learner, self.progress, self.recorder, *self.loader.gather(next(self.batches)))
+            if self.recorder.stop:
+                raise RuntimeError("nobody asked this run to stop")
+
+    def gather(self) -> None:
+        """Drawing the batches alone."""
+        for _ in range(self.steps):
+            self.loader.gather(next(self.batches))
+
+    # -- what a step consists of ---------------------------------------------------------------------------------------
+    def _pass(self) -> None:
+        """Forward and backward of one batch."""
+        for parameter in self.parameters:
+            parameter.grad = None
+        self._forward().backward()  # type: ignore[no-untyped-call]
+
+    def flops(self) -> int:
+        """Floating point operations of one step: all are of products, so that two rows tell what the batch costs."""
+        context, target = self.context[:2], self.target[:2]
+
+        def rows() -> None:
+            mse(self.learner.model(context, return_raw=True)[0], target).backward()  # type: ignore[no-untyped-call]
+
+        return counted(rows) * self.size // len(context)
+
+    def traffic(self) -> Traffic:
+        """Bytes that one step must move."""
+        return traffic(self.learner.model, self._forward, clipped=self.learner.cfg.clip_norm > 0)
+
+    def products(self) -> tuple[Lane, int]:
+        """The matrix products of as many steps and nothing else, and their operations."""
+        once, flops = own_products(self._pass)
+
+        def run() -> None:
+            for _ in range(self.steps):
+                once()
+
+        return run, flops * self.steps
