@@ -66,14 +66,15 @@ def open_data(config: Mapping[str, object], *, seed: int, cache: Path | None = N
     Args:
         config: the table ``run.data`` (:mod:`models.data.config`).
         seed: the run's seed; it draws the twin's training articles and nothing else.
-        cache: folder for what is expensive to make (embedded text); default ``.lvmcheck/cache``.
+        cache: folder for what is expensive to make (embedded text) or large (a twin of a gigabyte); default
+            ``.lvmcheck/cache``.
 
     Raises:
         InputError: a bad configuration or bad data.
     """
     parsed = parse_data_config(config)
     if isinstance(parsed, TwinConfig):
-        return Dataset("twin", open_twin(parsed, seed))
+        return Dataset("twin", open_twin(parsed, seed, cache or DEFAULT_CACHE))
     # Imported here because most runs read no file.
     from models.data.stored import open_path, open_text
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from models.data import baselines
 from models.data.baselines import SCORE_CAP, LinearMixture, Predict, sample
+from models.data.mapped import take
 from models.data.split import leak
 from models.data.store import Corpus, Rows, Windows
 
@@ -32,7 +33,7 @@ def faults(corpus: Corpus, rows: Rows, block: int = 8192) -> tuple[NDArray[np.bo
     """Masks over ``rows``: holds a NaN or infinity; is all zero."""
     nonfinite, zero = np.zeros(len(rows), dtype=bool), np.zeros(len(rows), dtype=bool)
     for start in range(0, len(rows), block):
-        part = corpus.vectors[rows[start : start + block]]
+        part = take(corpus.vectors, rows[start : start + block])
         nonfinite[start : start + block] = ~np.isfinite(part).all(axis=1)
         zero[start : start + block] = ~part.any(axis=1)
     return nonfinite, zero

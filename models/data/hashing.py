@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
+from models.data.mapped import blocks, take
 from models.data.store import FloatArray, Rows, Windows
 
 BLOCK = 4096
@@ -27,7 +28,7 @@ def row_hashes(vectors: FloatArray, rows: Rows) -> NDArray[np.uint64]:
     """:func:`hash_block` of the chosen rows, in blocks: [len(rows)]."""
     hashes = np.empty(len(rows), dtype=np.uint64)
     for start in range(0, len(rows), BLOCK):
-        hashes[start : start + BLOCK] = hash_block(vectors[rows[start : start + BLOCK]])
+        hashes[start : start + BLOCK] = hash_block(take(vectors, rows[start : start + BLOCK]))
     return hashes
 
 
@@ -40,8 +41,8 @@ def digest(*parts: Windows) -> str:
         if id(corpus) not in seen:
             seen.add(id(corpus))
             total.update(f"corpus {corpus.vectors.shape} {corpus.vectors.dtype.str}".encode())
-            for start in range(0, len(corpus), BLOCK):
-                total.update(np.ascontiguousarray(corpus.vectors[start : start + BLOCK]).data)
+            for _, block in blocks(corpus.vectors, BLOCK):
+                total.update(np.ascontiguousarray(block).data)
             total.update(np.ascontiguousarray(corpus.article).data)
         places = part.starts if part.starts is not None else part.rows()
         total.update(f"windows {part.context} {places.shape}".encode())

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+
+from models.data.mapped import MappedRows, take
 
 FloatArray = NDArray[np.float32] | NDArray[np.float16]
 """What a corpus may be stored in; batches always come out in float32."""
@@ -40,6 +43,11 @@ class Corpus:
     @property
     def dim(self) -> int:
         return int(self.vectors.shape[1])
+
+    @cached_property
+    def mapped(self) -> MappedRows | None:
+        """Where the vectors lie in a file; None where they are in memory."""
+        return MappedRows.of(self.vectors)
 
     def runs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """First row and length of every article, in row order: two arrays [articles]."""
@@ -133,17 +141,22 @@ class Windows:
 
         A float16 corpus is scaled back to unit length, because the rounding moves norms by up to 3e-4; zero and
         non-finite rows stay what they are.
+
+        Raises:
+            InputError: as :meth:`models.data.mapped.MappedRows.read`.
         """
         rows = self.rows(idx)
         shape = (*rows.shape, self.dim)
         block: NDArray[np.float32] = np.empty(shape, dtype=np.float32) if out is None else out[: len(rows)]
         if block.shape != shape or block.dtype != np.float32:
             raise ValueError(f"out must hold at least {shape} float32, got {block.shape} {block.dtype}")
-        if self.corpus.vectors.dtype == np.float32:
-            # mode="clip" lets numpy write straight into the block; the rows were checked when the windows were made.
-            np.take(self.corpus.vectors, rows, axis=0, out=block, mode="clip")
-        else:
-            block[...] = self.corpus.vectors[rows]
+        if self.corpus.vectors.dtype != np.float32:
+            block[...] = take(self.corpus.vectors, rows)
             norms = np.sqrt(np.einsum("btd,btd->bt", block, block))
             block /= np.where(norms > 0, norms, 1.0)[..., None]
+        elif self.corpus.mapped is not None:
+            self.corpus.mapped.read(rows, block)
+        else:
+            # mode="clip" lets numpy write straight into the block; the rows were checked when the windows were made.
+            np.take(self.corpus.vectors, rows, axis=0, out=block, mode="clip")
         return block[:, :-1], block[:, -1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -37,10 +38,14 @@ FAULTS: dict[str, Callable[[Corpus, np.random.Generator], Corpus]] = {
 
 @dataclass(frozen=True)
 class Twin:
-    """A recipe at one size. Training articles come from (recipe, seed, epoch), validation and OOD from the recipe."""
+    """A recipe at one size. Training articles come from (recipe, seed, epoch), validation and OOD from the recipe.
+
+    A corpus too large for memory is held in a file of ``folder``, where there is one.
+    """
 
     config: TwinConfig
     seed: int
+    folder: Path | None = None
 
     @property
     def recipe(self) -> Recipe:
@@ -91,7 +96,9 @@ class Twin:
         config = self.config
         dtype = np.float16 if config.dtype == "float16" else np.float32
         rng = stream(config.recipe, *purpose)
-        return draw_corpus(self.space, shares, windows, config.context, rng, name=config.recipe, dtype=dtype)
+        return draw_corpus(
+            self.space, shares, windows, config.context, rng, name=config.recipe, dtype=dtype, folder=self.folder
+        )
 
     def _windows(self, shares: Shares, count: int, *purpose: int | str) -> Windows:
         corpus = self._draw(shares, count, *purpose)
@@ -103,9 +110,9 @@ class Twin:
         return sample(corpus.windows(self.config.context), count)
 
 
-def open_twin(config: TwinConfig, seed: int) -> Parts:
-    """The twin as parts of a dataset."""
-    twin = Twin(config, seed)
+def open_twin(config: TwinConfig, seed: int, folder: Path | None = None) -> Parts:
+    """The twin as parts of a dataset; ``folder`` as in :class:`Twin`."""
+    twin = Twin(config, seed, folder)
     notes = [f"synthetic twin of {RECIPES[config.recipe].about}"]
     notes += [f"broken on purpose, {name}: {BREAKAGES[name].about}" for name in config.broken]
     if config.fresh:

@@ -10,14 +10,17 @@ normalisation, and the regression stays exact after it.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.data.recipes import Recipe, Shares
-from models.data.store import Corpus, Rows, empty
+from models.data.spilled import filled
+from models.data.store import Corpus, Rows
 
 Float64 = NDArray[np.float64]
 BLOCK_ROWS = 8192  # rows drawn at once: bounds the scratch memory whatever the size of the corpus
@@ -128,19 +131,27 @@ def draw_corpus(
     *,
     name: str,
     dtype: type[np.float32] | type[np.float16] = np.float32,
+    folder: Path | None = None,
 ) -> Corpus:
-    """Articles holding exactly ``windows`` windows of ``context`` + 1 chunks, as unit vectors [M, D]."""
+    """Articles holding exactly ``windows`` windows of ``context`` + 1 chunks, as unit vectors [M, D].
+
+    They are held in memory, or in a file of ``folder`` where they are large (:func:`models.data.spilled.filled`).
+    """
     lengths = article_lengths(space.recipe, windows, context, rng)
-    vectors = empty(int(lengths.sum()), space.dim, half=dtype is np.float16)
+    drawn = (draw_articles(space, shares, block, rng) for block in in_blocks(lengths))
+    vectors = filled(drawn, np.dtype(dtype), (int(lengths.sum()), space.dim), folder)
     article: Rows = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
-    first = row = 0
-    while first < len(lengths):
-        fit = int(np.searchsorted(np.cumsum(lengths[first:]), BLOCK_ROWS, side="right"))
-        block = lengths[first : first + max(fit, 1)]
-        drawn = draw_articles(space, shares, block, rng)
-        vectors[row : row + len(drawn)] = drawn
-        first, row = first + len(block), row + len(drawn)
     return Corpus(name, vectors, article)
+
+
+def in_blocks(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """The lengths of whole articles, as many at a time as BLOCK_ROWS rows hold, at least one."""
+    first, ends = 0, np.cumsum(lengths)
+    while first < len(lengths):
+        before = ends[first] - lengths[first]
+        last = max(int(np.searchsorted(ends, before + BLOCK_ROWS, side="right")), first + 1)
+        yield lengths[first:last]
+        first = last
 
 
 def draw_articles(

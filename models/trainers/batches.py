@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lvmcheck.errors import InputError
+from models.data.ahead import Batch, ahead
+from models.data.mapped import take
 from models.data.store import Corpus, Windows
 from models.losses import NEEDS_TWO_ROWS
 
@@ -35,7 +37,7 @@ class Loader:
         """Batches of an epoch; a short last one counts and is kept."""
         return -(-len(self.windows) // self.batch_size)
 
-    def gather(self, chosen: NDArray[np.int64] | slice) -> tuple[Tensor, Tensor]:
+    def gather(self, chosen: Batch) -> tuple[Tensor, Tensor]:
         """Context [B, T, D] and target [B, D], float32 on the device."""
         context, target = (torch.from_numpy(part) for part in self.windows.batch(chosen, out=self.block))
         return context.to(self.device), target.to(self.device)
@@ -43,20 +45,22 @@ class Loader:
     def shuffled(self, seed: int, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of that epoch from batch ``first`` on."""
         order = epoch_order(seed, epoch, len(self.windows))
-        for start in range(first * self.batch_size, len(order), self.batch_size):
-            yield self.gather(order[start : start + self.batch_size])
+        places = range(first * self.batch_size, len(order), self.batch_size)
+        for chosen in ahead(self.windows, (order[start : start + self.batch_size] for start in places)):
+            yield self.gather(chosen)
 
     def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
         """All windows once, in their order."""
-        for start in range(0, len(self.windows), self.batch_size):
-            yield self.gather(slice(start, min(start + self.batch_size, len(self.windows))))
+        size, places = len(self.windows), range(0, len(self.windows), self.batch_size)
+        for chosen in ahead(self.windows, (slice(start, min(start + self.batch_size, size)) for start in places)):
+            yield self.gather(chosen)
 
 
 def sample(windows: Windows, size: int, seed: int) -> Windows:
     """At most ``size`` windows chosen by ``seed``, with a copy of their vectors alone: the rest can be freed."""
     chosen = np.sort(epoch_order(seed, 0, len(windows))[:size])
     used, index = np.unique(windows.rows(chosen), return_inverse=True)
-    corpus = Corpus(windows.corpus.name, windows.corpus.vectors[used], windows.corpus.article[used])
+    corpus = Corpus(windows.corpus.name, take(windows.corpus.vectors, used), windows.corpus.article[used])
     return Windows(corpus, windows.context, index=index.reshape(len(chosen), -1).astype(np.int32))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.data.gates.rows import Floats, Mask, Scan, directed
+from models.data.mapped import take
 from models.data.store import Corpus
 
 NEAR = 0.999
@@ -39,7 +40,7 @@ def near_rows(
     """
     asked, asked_scan, rows = queries
     corpus, found = pool
-    vectors = directed(asked.vectors[rows])[0]
+    vectors = directed(take(asked.vectors, rows))[0]
     sketch = asked_scan.sketch[rows]
     own = rows if asked is corpus else np.full(len(rows), -1, dtype=np.int64)
     hit = np.zeros(len(rows), dtype=bool)
@@ -73,10 +74,10 @@ def _same(
     if not len(query):
         return query
     if len(query) > MANY:
-        block = directed(corpus.vectors[start : start + BLOCK])[0]
+        block = directed(take(corpus.vectors, np.arange(start, min(start + BLOCK, len(corpus)))))[0]
         return query[(vectors @ block.T)[query, place] > NEAR]
     used, position = np.unique(place, return_inverse=True)
-    block = directed(corpus.vectors[start + used])[0]
+    block = directed(take(corpus.vectors, start + used))[0]
     near = np.zeros(len(query), dtype=bool)
     for first in range(0, len(query), BLOCK):
         part = slice(first, first + BLOCK)

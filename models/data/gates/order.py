@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data import baselines
+from models.data import baselines, mapped
 from models.data.baselines import blocks, sample
 from models.data.gates.rows import Scan
 from models.data.hashing import BLOCK, hash_block
@@ -66,8 +66,8 @@ def half_hashes(corpus: Corpus, found: Scan) -> NDArray[np.uint64]:
         return found.hashes
     hashes = np.empty(len(corpus), dtype=np.uint64)
     with np.errstate(over="ignore"):
-        for start in range(0, len(corpus), BLOCK):
-            hashes[start : start + BLOCK] = hash_block(corpus.vectors[start : start + BLOCK].astype(np.float16))
+        for start, block in mapped.blocks(corpus.vectors, BLOCK):
+            hashes[start : start + BLOCK] = hash_block(block.astype(np.float16))
     return hashes
 
 

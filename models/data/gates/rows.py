@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.data.hashing import hash_block
+from models.data.mapped import blocks
 from models.data.store import Corpus, FloatArray
 
 Floats = NDArray[np.float32]
@@ -56,9 +57,8 @@ def scan(corpus: Corpus) -> Scan:
     )
     directions = sketch_directions(corpus.dim)
     before: Floats | None = None
-    for start in range(0, rows, BLOCK):
-        part = slice(start, min(start + BLOCK, rows))
-        stored = corpus.vectors[part]
+    for start, stored in blocks(corpus.vectors, BLOCK):
+        part = slice(start, start + len(stored))
         found.hashes[part] = hash_block(stored)
         unit, norms = directed(stored)
         found.nonfinite[part] = np.isnan(norms)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lvmcheck.errors import InputError, nearest
 from models.data.config import FOLDER_FILES
+from models.data.mapped import map_array
 from models.data.readers.archive import Archive
 from models.data.readers.header import Header, read_header
 from models.data.readers.kind import expect, folder_names, regular_file
@@ -65,7 +66,7 @@ def read_vectors(path: Path, *, strict: bool = True) -> tuple[FloatArray, tuple[
 def mapped_array(path: Path, header: Header) -> NDArray[Any]:
     """The array of a checked header, mapped read-only."""
     assert header.dtype is not None
-    return np.memmap(path, header.dtype, "r", header.start, header.shape)
+    return map_array(path, header.dtype, header.start, header.shape)
 
 
 def read_integers(path: Path, rows: int) -> NDArray[np.integer]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lvmcheck.errors import InputError
+from models.data.mapped import blocks
 from models.data.store import NO_ARTICLE, Corpus, FloatArray, Rows, Windows
 
 NORM_TOLERANCE = 1e-2
@@ -126,8 +127,8 @@ def narrow(values: NDArray[np.generic], kind: type[np.floating] = np.float32) ->
 def scan_rows(vectors: FloatArray, where: Path, key: str) -> None:
     """Check a whole [M, D] array in blocks; raises the InputError of :meth:`Scan.verdict`."""
     scan = Scan(where, key)
-    for start in range(0, len(vectors), BLOCK):
-        scan.add(vectors[start : start + BLOCK], start)
+    for start, block in blocks(vectors, BLOCK):
+        scan.add(block, start)
     scan.verdict()
 
 

@@ -1,0 +1,159 @@
+"""Arrays that lie in a file and not in memory: mapped for whoever looks at them, read without the map in bulk."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lvmcheck.errors import InputError
+
+READS = hasattr(os, "preadv")
+"""Whether rows are read; where the system cannot, they come through the map."""
+
+
+class MappedFile(mmap.mmap):
+    """A whole file as shared memory, and the descriptor of the very file that is mapped.
+
+    Its pages are the kernel's: they are read when they are touched and given up when memory is short.
+
+    Attributes:
+        path: for errors; the folder of a file without a name.
+        fd: open as long as the map.
+    """
+
+    path: Path
+    fd: int
+    _stamp: tuple[int, int]
+
+    @classmethod
+    def of(cls, fd: int, path: Path) -> Self:
+        """Maps the file of a descriptor, which it keeps, read-only."""
+        try:
+            made = cls(fd, 0, access=mmap.ACCESS_READ)
+        except BaseException:
+            os.close(fd)
+            raise
+        weakref.finalize(made, os.close, fd)
+        made.path, made.fd = path, fd
+        made._stamp = made._now()
+        if READS and hasattr(mmap, "MADV_RANDOM"):
+            made.madvise(mmap.MADV_RANDOM)  # else a page touched here brings the device's whole read-ahead, up to 8 MiB
+        return made
+
+    def _now(self) -> tuple[int, int]:
+        status = os.fstat(self.fd)
+        return status.st_size, status.st_mtime_ns
+
+    def check(self) -> None:
+        """Raises InputError when the file was cut, grown or written to since it was mapped."""
+        if self._now() != self._stamp:
+            raise self.changed()
+
+    def changed(self) -> InputError:
+        """What has become of the file, as an error."""
+        was, size = self._stamp[0], self._now()[0]
+        change = f"{was} bytes when it was opened, {size} now" if size != was else "written to since it was opened"
+        problem = f"changed while it was in use: {change}; expected the same file from the first step to the last"
+        return InputError(self.path, problem, fix="Write a new file beside it, and rename that when it is whole.")
+
+    def array(self, dtype: np.dtype[Any], start: int, shape: tuple[int, ...]) -> NDArray[Any]:
+        """The array that begins ``start`` bytes into the file; it keeps the map alive."""
+        return np.ndarray(shape, dtype, buffer=self, offset=start)
+
+
+@dataclass(frozen=True)
+class MappedRows:
+    """Where the rows of an array lie in a mapped file: row ``i`` takes ``row_bytes`` from ``start + i * row_bytes``."""
+
+    file: MappedFile
+    start: int
+    row_bytes: int
+
+    @classmethod
+    def of(cls, array: NDArray[Any]) -> MappedRows | None:
+        """Of an array [M, ...], or of whole rows of one; None where it lies in memory, or not row behind row."""
+        base: object = array
+        while isinstance(base, np.ndarray):
+            base = base.base
+        if not READS or not isinstance(base, MappedFile) or not array.size or not array.flags.c_contiguous:
+            return None
+        beginning = np.frombuffer(base, np.uint8, 1).ctypes.data
+        return cls(base, array.ctypes.data - beginning, array.nbytes // len(array))
+
+    def read(self, rows: NDArray[np.integer], out: NDArray[Any]) -> None:
+        """Fills ``out`` with ``rows``, one after the other; neighbours that follow each other are read at once.
+
+        Nothing stays mapped, and a file that is cut meanwhile is an error instead of the end of the process (SIGBUS).
+
+        Raises:
+            InputError: the file has changed (:meth:`MappedFile.check`).
+        """
+        self.file.check()
+        if not rows.size:
+            return
+        flat = rows.reshape(-1).astype(np.int64)
+        begins = np.flatnonzero(np.append(True, np.diff(flat) != 1))
+        ends = np.append(begins[1:], len(flat)) * self.row_bytes
+        offsets, whole = self.start + flat[begins] * self.row_bytes, out.data.cast("B")
+        for first, end, offset in zip((begins * self.row_bytes).tolist(), ends.tolist(), offsets.tolist(), strict=True):
+            while first < end:
+                done = os.preadv(self.file.fd, [whole[first:end]], offset)
+                if not done:
+                    raise self.file.changed()
+                first, offset = first + done, offset + done
+
+
+def map_array(path: Path, dtype: np.dtype[Any], start: int, shape: tuple[int, ...]) -> NDArray[Any]:
+    """The array that begins ``start`` bytes into the file at ``path``, mapped read-only.
+
+    Raises:
+        InputError: it cannot be opened, or holds fewer bytes.
+    """
+    try:
+        file = MappedFile.of(os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)), path)
+    except (OSError, ValueError) as error:
+        raise InputError(path, f"cannot be mapped: {error}") from None
+    need = start + prod(shape) * dtype.itemsize
+    if len(file) < need:
+        raise InputError(path, f"expected at least {need} bytes, got {len(file)}: truncated")
+    return file.array(dtype, start, shape)
+
+
+def take(array: NDArray[Any], rows: NDArray[np.integer]) -> NDArray[Any]:
+    """A copy of the chosen rows of an array [M, ...].
+
+    Raises:
+        InputError: as :meth:`MappedRows.read`.
+    """
+    held = MappedRows.of(array)
+    if held is None:
+        return np.asarray(array[rows])
+    out = np.empty((*rows.shape, *array.shape[1:]), array.dtype)
+    held.read(rows, out)
+    return out
+
+
+def blocks(array: NDArray[Any], size: int) -> Iterator[tuple[int, NDArray[Any]]]:
+    """First row and rows of each block of ``size`` rows of an array [M, ...]; a block is valid until the next.
+
+    Raises:
+        InputError: as :meth:`MappedRows.read`.
+    """
+    held = MappedRows.of(array)
+    out = np.empty((min(size, len(array)), *array.shape[1:]), array.dtype) if held is not None else array[:0]
+    for start in range(0, len(array), size):
+        stop = min(start + size, len(array))
+        if held is None:
+            yield start, array[start:stop]
+        else:
+            held.read(np.arange(start, stop), out[: stop - start])
+            yield start, out[: stop - start]
