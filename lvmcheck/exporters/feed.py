@@ -87,8 +87,8 @@ class Feed:
         Raises:
             InputError: as :meth:`take`, or the verdicts cannot be read.
         """
+        rows = _rows(run)  # before anything is written
         self.take(run)
-        rows = _rows(run)
         with _refusal(self._into):
             sink = self._open(run)
             if rows:

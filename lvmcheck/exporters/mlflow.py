@@ -56,9 +56,9 @@ class StoredRun:
     """One run of the store. Numbers are written when the sink is flushed, a thousand in one call."""
 
     def __init__(self, into: Path, subject: Subject) -> None:
+        self._entities = _module("mlflow.entities")
         into.mkdir(parents=True, exist_ok=True)
         self._client = _client(into)
-        self._entities = _module("mlflow.entities")
         experiment = self._client.get_experiment_by_name(EXPERIMENT)
         artifacts = (into / "artifacts").absolute().as_uri()
         number = (

@@ -36,10 +36,10 @@ class OfflineRun:
     """
 
     def __init__(self, into: Path, subject: Subject) -> None:
-        into.mkdir(parents=True, exist_ok=True)
         own = str((into / "wandb" / "cache").absolute())
         os.environ.update(WANDB_MODE="offline", WANDB_ERROR_REPORTING="false", WANDB_CACHE_DIR=own, WANDB_DATA_DIR=own)
         self._wandb: Any = need("wandb", extra="export", purpose="exporting to W&B")
+        into.mkdir(parents=True, exist_ok=True)
         settings = self._wandb.Settings(
             mode="offline",
             console="off",
