@@ -10,11 +10,12 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from lvmcheck.errors import InputError
 from models import artefact
 from models.checkpoint import published
+from models.prepared import prepare
 from models.reload import load_model
 from models.trainers.session import pick_device
 from models.vector_model import VectorModel
@@ -62,12 +63,8 @@ class Predictor:
             place = pick_device(device)
         except InputError as error:
             raise InputError(chosen, error.problem, key="device") from None
-        model, checkpoint = load_model(chosen, place)
-        if checkpoint.probe["input"].ndim != 3:
-            problem = f"expected a model of vectors, got the language model {checkpoint.about.kind!r}"
-            raise InputError(chosen, problem, fix="models.cognate.generate continues text.")
-        _, steps, width = checkpoint.probe["input"].shape
-        return cls(checkpoint.about.kind, width, steps, place, model, chosen)
+        model, steps = _vector_model(chosen, place)
+        return cls(model.kind, model.input_dim, steps, place, prepare(model), chosen)
 
     def __call__(self, context: Vectors) -> Vectors:
         """Predictions [B, D] at unit length for contexts [B, T, D], or [D] for one context [T, D].
@@ -125,14 +122,27 @@ def export(source: Path | str | VectorModel, to: Path | str, *, context: int | N
     if isinstance(source, VectorModel):
         if context is None:
             raise InputError("export", "expected the context length of a model that is no checkpoint, got none")
-        kind, width, steps, model = source.kind, source.input_dim, context, cast(nn.Module, source)
+        model, steps = source, context
     else:
-        loaded = Predictor.load(source)
-        if loaded.source.suffix == artefact.SUFFIX:
-            raise InputError(loaded.source, "expected a checkpoint, got an artefact")
-        kind, width, steps, model = loaded.kind, loaded.width, loaded.context, cast(nn.Module, loaded.run)
-    artefact.write(model, target, kind=kind, width=width, context=steps)
+        where = Path(source)
+        if where.suffix == artefact.SUFFIX:
+            raise InputError(where, "expected a checkpoint, got an artefact")
+        model, steps = _vector_model(_best(where), torch.device("cpu"))
+    artefact.write(model, target, kind=model.kind, width=model.input_dim, context=steps)
     return Predictor.load(target)
+
+
+def _vector_model(checkpoint: Path, device: torch.device) -> tuple[VectorModel, int]:
+    """The model of a checkpoint in evaluation mode, and the context length it was trained on.
+
+    Raises:
+        InputError: no checkpoint, or one of a language model.
+    """
+    model, read = load_model(checkpoint, device)
+    if read.probe["input"].ndim != 3:
+        problem = f"expected a model of vectors, got the language model {read.about.kind!r}"
+        raise InputError(checkpoint, problem, fix="models.cognate.generate continues text.")
+    return cast(VectorModel, model), read.probe["input"].shape[1]
 
 
 def _best(path: Path) -> Path:
