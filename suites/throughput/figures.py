@@ -37,6 +37,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "of its own products",
         "over the bare loop",
     ),
+    "training beside peers": ("loop", "batch", "threads", "samples/s", "times ours", "middle half", "how"),
     "prediction": (
         "model",
         "batch 1",
