@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import cycle
+from itertools import chain, count, cycle
 from pathlib import Path
 from typing import cast
 
@@ -63,6 +63,8 @@ class Loops:
         whole = len(self.windows) // self.size
         order = epoch_order(0, 1, len(self.windows))[: whole * self.size]
         self.batches = cycle(np.split(order, whole))
+        epochs = (self.loader.shuffled(self.learner.cfg.seed, epoch) for epoch in count(1))
+        self.drawn = (drawn for drawn in chain.from_iterable(epochs) if len(drawn[1]) == self.size)
         self.learner.model.train()
 
     @classmethod
@@ -105,7 +107,7 @@ class Loops:
     def trainer(self) -> None:
         """The vector trainer's loop: drawing batches, its step with metrics and recorder, the look at ``stop``."""
         for _ in range(self.steps):
-            step(self.learner, self.progress, self.recorder, *self.loader.gather(next(self.batches)))
+            step(self.learner, self.progress, self.recorder, *next(self.drawn))
             if self.recorder.stop:
                 raise RuntimeError("nobody asked this run to stop")
 

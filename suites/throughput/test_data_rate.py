@@ -97,7 +97,7 @@ def test_drawing_an_epoch_of_the_twin(benchmark: Any, cpu: Place, figures: Figur
 def test_gate_cost(benchmark: Any, cpu: Place, figures: Figures) -> None:
     """Every measurement of the data that the gates judge, on data nobody looked at before."""
     small, large = GATED
-    rounds = 3 if FULL else 1
+    rounds = 2 if FULL else 1
     fresh = {size: iter([twin(cpu, sequences=size) for _ in range(rounds + 1)]) for size in GATED}
     rows: dict[int, int] = {}
 

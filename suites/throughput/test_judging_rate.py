@@ -33,7 +33,7 @@ def judged(run: Run, checks: list[Check]) -> None:
 @pytest.mark.usefixtures("timing")
 @pytest.mark.benchmark(timer=clock)
 def test_judging_a_long_run(benchmark: Any, cpu: Place, figures: Figures) -> None:
-    checks, rounds = every_check(), 7 if FULL else 1
+    checks, rounds = every_check(), 3 if FULL else 1
     judged(a_run(WINDOWS // 2), checks)
     runs = {windows: iter([a_run(windows) for _ in range(rounds + 1)]) for windows in (WINDOWS // 2, WINDOWS)}
     lanes = {"half": lambda: judged(next(runs[WINDOWS // 2]), checks), GEMM: gemm(cpu.device)}

@@ -33,8 +33,9 @@ from suites.throughput.stopwatch import Place, clock
 
 SUITE = Path(__file__).parents[1] / "cognate_phase1" / "reasoning" / "suite.toml"
 STEPS = 25  # of a turn: the window of the suite, so that every turn pays for one set of probes
-PLAIN = STEPS if FULL else 3  # of a turn of the loop beside it
+PLAIN = 10 if FULL else 3  # of a turn of the loop beside it
 GOAL, GOAL_BATCH = 0.10, 16
+ROUNDS = {16: 6 if FULL else 1, 64: 2}
 VOCABULARY, LENGTH = 50_257, 256  # of the seeds' model, and tokens of the row that it is measured on
 
 
@@ -92,11 +93,11 @@ def test_language_rate(benchmark: Any, batch: int, place: Place, figures: Figure
         loops = Loops.make(tmp_path, place, batch)
         flops = counted(lambda: loops.plain(1))
         lanes = {"plain": loops.plain, GEMM: gemm(place.device)}
-        turns = take_turns(benchmark, loops.trainer, lanes, rounds=12 if FULL else 1, warm=FULL)
+        turns = take_turns(benchmark, loops.trainer, lanes, rounds=ROUNDS[batch], warm=False)
     added = turns.over("plain").times(PLAIN / STEPS).shifted(-1.0)
     of_gemm = turns.over(GEMM).inverse().times(flops * STEPS / SQUARE_FLOPS)
     size = sum(p.numel() for p in loops.learner.model.parameters())
-    per_turn = loops.tokens / (len(turns.subject) + int(FULL))
+    per_turn = loops.tokens / len(turns.subject)
     seconds = turns.seconds() / STEPS
     figures.say("Cognate", f"float32, {place.words()}")
     figures.add(
@@ -140,7 +141,7 @@ def test_gradients_of_the_seeds_model(benchmark: Any, place: Place, figures: Fig
     memory.start()
     flops = counted(gradients)
     peak = memory.peak()
-    turns = take_turns(benchmark, gradients, {GEMM: gemm(place.device)}, rounds=3)
+    turns = take_turns(benchmark, gradients, {GEMM: gemm(place.device)}, rounds=3, warm=False)
     of_gemm = turns.over(GEMM).inverse().times(flops / SQUARE_FLOPS)
     figures.add(
         "Cognate",

@@ -110,7 +110,7 @@ def test_unused_plugin_cost(benchmark: Any, cpu: Place, figures: Figures, tmp_pa
     def start_with() -> None:
         loaded.append(commands.pytest(*PLUGIN, cwd=folder, expect=(5,)).cpu)
 
-    benchmark.pedantic(start_with, setup=start_without, rounds=16 if FULL else 2, warmup_rounds=1)
+    benchmark.pedantic(start_with, setup=start_without, rounds=9 if FULL else 2, warmup_rounds=1)
     start_without()
     pairs = list(zip(loaded[1:], without[1:], without[2:], strict=False))
     added = Spread.of([one - (before + after) / 2 for one, before, after in pairs])

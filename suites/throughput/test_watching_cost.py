@@ -147,14 +147,6 @@ def test_live_line_and_checks(request: pytest.FixtureRequest, figures: Figures) 
     report(request.getfixturevalue("live"), "live line", figures)
 
 
-@NEEDS_PROC
-@pytest.mark.usefixtures("timing")
-def test_checks_without_progress(figures: Figures, tmp_path: Path) -> None:
-    if not FULL:
-        pytest.skip("only with LVM_THROUGHPUT=full: it trains")
-    report(train(tmp_path, epochs=10, progress="off"), "no progress", figures)
-
-
 def report(shares: Shares, progress: str, figures: Figures) -> None:
     """What the pytest process spent, and how long the trainer waited for it."""
     share, recorder = shares.judge / shares.trainer, figures.numbers.get("recorder 32")
