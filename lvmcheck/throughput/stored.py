@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,21 @@ class Stored:
 def block(asked: Collection[str], missing: Mapping[str, str]) -> dict[str, Any]:
     """What is added to a document: how many benchmarks its session asked for, and why it lacks some of them."""
     return {"format": FORMAT, "asked": len(asked), "missing": dict(missing)}
+
+
+def fastest(entries: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A document's benchmarks with one entry each: of one that was measured again, that of the lowest quartile."""
+    kept: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        known = kept.setdefault(entry["fullname"], entry)
+        if _high(entry) < _high(known):
+            kept[entry["fullname"]] = entry
+    return list(kept.values())
+
+
+def _high(entry: Mapping[str, Any]) -> float:
+    value = entry["extra_info"].get("relative_high")
+    return float(value) if isinstance(value, int | float) and not math.isnan(value) else math.inf
 
 
 def read(path: Path) -> Stored:

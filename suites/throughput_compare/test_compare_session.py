@@ -61,6 +61,50 @@ def test_wide_spreads_widen_the_tolerance_and_very_wide_ones_say_nothing(paced: 
     assert "too noisy: only a change of" in result.stdout.str()
 
 
+# -- measured again ----------------------------------------------------------------------------------------------------
+def test_what_seems_slower_is_measured_again_and_the_fastest_counts(paced: Paced) -> None:
+    paced.save()
+    paced.pace(step_32=[stated(7.2), stated(6.0), stated(4.1)], load=stated(0.9))
+    result = paced.compare("--benchmark-json", "now.json")
+    assert result.ret == 0
+    result.assert_outcomes(passed=3)
+    assert verdicts(result) == {STEP_1: "unchanged", STEP_32: "unchanged", LOAD: "faster"}
+    assert [paced.calls(name) for name in ("step[1]", "step[32]", "load")] == [1, 3, 1]
+    assert "1 measured again, up to 2 times: " in result.stdout.str()
+    written = json.loads((paced.path / "now.json").read_text())["benchmarks"]
+    assert {each["fullname"]: each["extra_info"]["relative"] for each in written} == {
+        STEP_1: 0.5,
+        STEP_32: 4.1,
+        LOAD: 0.9,
+    }
+
+
+def test_what_stays_slower_is_slower_after_three_times(paced: Paced) -> None:
+    paced.save()
+    paced.pace(step_32=[stated(7.2), stated(9.0), stated(8.0), stated(4.0)])
+    result = paced.compare()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert paced.calls("step[32]") == 3
+    result.stdout.fnmatch_lines(["*1.80x*1.25x*slower*test_step?32?", "throughput FAILED: 1 slower"])
+
+
+@pytest.mark.parametrize("second", [{"skip": "no time"}, {"fails": True}, {"device": "cpu"}], ids=str)
+def test_a_second_time_without_a_result_takes_nothing_back(paced: Paced, second: dict[str, Any]) -> None:
+    paced.save()
+    paced.pace(step_32=[stated(7.2), second])
+    result = paced.compare()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert verdicts(result)[STEP_32] == "slower"
+
+
+def test_what_cannot_be_compared_is_not_measured_again(paced: Paced) -> None:
+    paced.save()
+    paced.pace(step_32=stated(9.0) | {"calibration": "gemm64"})
+    assert paced.compare().ret == pytest.ExitCode.TESTS_FAILED
+    assert paced.calls("step[32]") == 1
+
+
+# -- several sessions, other machines ----------------------------------------------------------------------------------
 def test_several_stored_sessions_tell_what_sessions_differ_by(paced: Paced) -> None:
     paced.save("first.json")
     paced.pace(step_32=stated(5.0))

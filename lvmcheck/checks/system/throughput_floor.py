@@ -27,8 +27,8 @@ class ThroughputFloor(Check):
     The pace of an epoch is the share of the ceiling: samples a second times operations a sample over the rate of a
     calibration kernel (a square matrix product on the same device and threads) that the trainer times just before and
     just after the training loop. It is the model flops utilisation (MFU). The machine and steady load are in both parts
-    of the fraction and cancel; load that comes and goes shows as two kernel rates that differ. Runs without a kernel are
-    judged by their samples a second, which measures the load of the machine, too.
+    of the fraction and cancel; load that comes and goes shows as two kernel rates that differ. Runs without a kernel
+    are judged by their samples a second, which measures the load of the machine, too.
 
     - `slowdown`: the median pace of the first third of the epochs over that of the last third is at most this.
     - `floor`: the median share over all epochs is at least this.
