@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -32,7 +33,13 @@ def _module(name: str) -> Any:
 
 def _client(into: Path) -> Any:
     store = f"sqlite:///{(into / 'mlflow.db').absolute()}"
-    return _module("mlflow").MlflowClient(tracking_uri=store, registry_uri=store)
+    package = _module("mlflow")
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # every migration of a new store tells of itself
+    try:
+        return package.MlflowClient(tracking_uri=store, registry_uri=store)
+    finally:
+        logging.disable(before)
 
 
 def earlier(into: Path, subject: Subject) -> Earlier | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -39,36 +40,38 @@ class Stream:
 
     def entries(self, event: ev.Event) -> Iterator[Entry]:
         """What this event says; nothing for those that only promise (``declare``)."""
-        event = self._told_apart(event)
+        step, epoch = self._axes(event)
+        event = self._told_apart(event, step)
         values = {name: value for name, value in _numbers(event).items() if value is not None}
         if values:
-            yield Scalars(place=self._next(event), values=values)
+            yield Scalars(place=self._at(step, epoch, event.t), values=values)
         for tag, columns, rows in _texts(event):
             kept = tuple(tuple(clean(text, LONGEST) for text in row) for row in rows)
-            yield Table(place=self._next(event), tag=tag, columns=columns, rows=kept)
+            yield Table(place=self._at(step, epoch, event.t), tag=tag, columns=columns, rows=kept)
 
-    def _told_apart(self, event: ev.Event) -> ev.Event:
-        """Measurements of one name at one step, such as of each checkpoint, as ``reload``, ``reload#2``, ..."""
-        if not isinstance(event, ev.Evaluation | ev.Probe):
-            return event
-        key = (event.event, event.name)
-        step = getattr(event, "step", 0) or self._step
-        count = self._named[key][1] + 1 if self._named.get(key, (-1, 0))[0] == step else 1
-        self._named[key] = (step, count)
-        return event if count == 1 else dataclasses.replace(event, name=f"{event.name}#{count}")
-
-    def _next(self, event: ev.Event) -> Place:
+    def _axes(self, event: ev.Event) -> tuple[int, int]:
+        """Step and epoch that the event states; where it states none, those that the run has come to."""
         step = event.last_step if isinstance(event, ev.Window) else getattr(event, "step", 0)
         epoch = getattr(event, "epoch", 0)
         self._counts_steps = self._counts_steps or step > 0
         if isinstance(event, ev.Epoch) and not self._counts_steps:
             step = epoch
         self._step, self._epoch = max(step, self._step), max(epoch, self._epoch)
-        self.place = Place(
-            step=step or self._step,  # what states neither was said where the run stood
-            epoch=epoch or self._epoch,
-            time=max(self._started + event.t, self.place.time + 1e-3),
-        )
+        return step or self._step, epoch or self._epoch
+
+    def _told_apart(self, event: ev.Event, step: int) -> ev.Event:
+        """Measurements of one name at one step, such as of each checkpoint, as ``reload``, ``reload#2``, ..."""
+        if not isinstance(event, ev.Evaluation | ev.Probe):
+            return event
+        key = (event.event, event.name)
+        before, count = self._named.get(key, (-1, 0))
+        count = count + 1 if before == step else 1
+        self._named[key] = (step, count)
+        return event if count == 1 else dataclasses.replace(event, name=f"{event.name}#{count}")
+
+    def _at(self, step: int, epoch: int, t: float) -> Place:
+        said = self._started + t if math.isfinite(t) else 0.0
+        self.place = Place(step=step, epoch=epoch, time=max(said, self.place.time + 1e-3))
         return self.place
 
 

@@ -51,14 +51,28 @@ def recorded(path: Path, *, close: bool = True) -> Path:
     return path
 
 
-def bits(value: float, kind: str = "tensorboard") -> str:
-    """All of a double, whatever the NaN. W&B and SQLite store -0.0 as 0: the only double that does not come back."""
-    kept = value if kind == "tensorboard" else value + 0.0
-    return "nan" if math.isnan(value) else struct.pack("<d", kept).hex()
+LARGEST = 3.4028234663852886e38
+"""Of float32."""
 
 
-def metrics_of(run: Run, kind: str = "tensorboard", *, ours: bool = False) -> dict[str, list[tuple[int, str]]]:
-    """Every metric with its value at every epoch, bit for bit; ``ours`` under the names that readers give them."""
+def bits(value: float, kind: str) -> str:
+    """All of a number as that logger keeps it, whatever the NaN.
+
+    TensorBoard keeps float32, finite where the double is; W&B and MLflow keep doubles but the sign of -0.0.
+    """
+    if math.isnan(value):
+        return "nan"
+    if kind == "tensorboard":
+        bounded = value if math.isinf(value) else max(-LARGEST, min(LARGEST, value))
+        return struct.pack("<f", bounded).hex()
+    return struct.pack("<d", value + 0.0).hex()
+
+
+def metrics_of(run: Run, kind: str, *, ours: bool = False) -> dict[str, list[tuple[int, str]]]:
+    """Every metric with its value at every epoch, as that logger keeps it, bit for bit.
+
+    ``ours``: under the names that readers give them.
+    """
     found = {}
     for name in run.metric_names:
         series = run.series(name)

@@ -81,8 +81,8 @@ def test_a_run_is_followed_to_its_end(
     assert main(["export", *words]) == PASSED
     assert "run finished at epoch 6 of 6" in capsys.readouterr().out
     original, back = load(tmp_path / "runs" / "live"), open_run(tmp_path / "out")
-    assert metrics_of(back)["val_loss"] == metrics_of(original)["val_loss"]
-    assert len(metrics_of(back)["val_loss"]) == 6
+    assert metrics_of(back, "tensorboard")["val_loss"] == metrics_of(original, "tensorboard")["val_loss"]
+    assert len(metrics_of(back, "tensorboard")["val_loss"]) == 6
     assert len(back.probes("window_loss_mean")) == len(original.windows) == 18
     assert main(["export", *words]) == PASSED
     assert "there already, nothing written" in capsys.readouterr().out
@@ -97,7 +97,7 @@ def test_a_run_that_dies_ends_with_a_line(
     assert main(["export", *words]) == DIED
     said = capsys.readouterr().out
     assert "run died after epoch 4 of 6: the process that held it is gone, and there is no completion record" in said
-    assert [epoch for epoch, _ in metrics_of(open_run(tmp_path / "out"))["val_loss"]] == [1, 2, 3, 4]
+    assert [epoch for epoch, _ in metrics_of(open_run(tmp_path / "out"), "tensorboard")["val_loss"]] == [1, 2, 3, 4]
 
 
 @needs("tensorboard")
