@@ -7,14 +7,14 @@ step means nothing, and a run on it less.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from lvmcheck.errors import InputError
+from models.trainers.session import precise
 
 STEPS = 3
 TOLERANCE = 1e-3
@@ -92,7 +92,7 @@ def worst(what: str, wanted: Tensors, got: Tensors, *, at_least: float = 1e-30) 
 def _gradients(model: nn.Module, context: Tensor, target: Tensor, device: torch.device) -> dict[str, Tensor]:
     copied = _without_dropout(copy.deepcopy(model)).to(device)
     copied.zero_grad(set_to_none=True)
-    with _whole_precision():
+    with precise("float32", device):
         raw, _ = copied(context.to(device), return_raw=True)
         nn.functional.mse_loss(raw, target.to(device)).backward()  # type: ignore[no-untyped-call]
     return {name: p.grad.cpu() for name, p in copied.named_parameters() if p.grad is not None}
@@ -118,13 +118,3 @@ def _without_dropout(model: nn.Module) -> nn.Module:
         if isinstance(module, nn.RNNBase):
             module.dropout = 0.0
     return model.train()
-
-
-@contextmanager
-def _whole_precision() -> Iterator[None]:
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before

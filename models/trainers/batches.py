@@ -14,6 +14,7 @@ from models.data.ahead import Batch, ahead
 from models.data.mapped import take
 from models.data.store import Corpus, Windows
 from models.losses import NEEDS_TWO_ROWS
+from models.trainers.resident import Resident, fits
 
 
 def epoch_order(seed: int, epoch: int, size: int) -> NDArray[np.int64]:
@@ -22,7 +23,8 @@ def epoch_order(seed: int, epoch: int, size: int) -> NDArray[np.int64]:
 
 
 class Loader:
-    """Gathers batches into one reused block of memory and moves them to the device.
+    """Gathers batches into one reused block of memory and moves them to the device, or gathers them there where the
+    device has room for the corpus.
 
     A batch is valid until the next one is gathered.
     """
@@ -31,6 +33,7 @@ class Loader:
         self.windows = windows
         self.batch_size = min(batch_size, len(windows))
         self.device = device
+        self.resident = Resident.of(windows, device) if fits(windows.corpus, device) else None
         self.block = np.empty((self.batch_size, windows.context + 1, windows.dim), dtype=np.float32)
 
     def __len__(self) -> int:
@@ -45,12 +48,18 @@ class Loader:
     def shuffled(self, seed: int, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of that epoch from batch ``first`` on."""
         order = epoch_order(seed, epoch, len(self.windows))
+        if self.resident is not None:
+            yield from self.resident.batches(order, self.batch_size, first)
+            return
         places = range(first * self.batch_size, len(order), self.batch_size)
         for chosen in ahead(self.windows, (order[start : start + self.batch_size] for start in places)):
             yield self.gather(chosen)
 
     def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
         """All windows once, in their order."""
+        if self.resident is not None:
+            yield from self.resident.batches(np.arange(len(self.windows)), self.batch_size)
+            return
         size, places = len(self.windows), range(0, len(self.windows), self.batch_size)
         for chosen in ahead(self.windows, (slice(start, min(start + self.batch_size, size)) for start in places)):
             yield self.gather(chosen)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ class Learner:
     eval_sample: Windows
     probe: torch.Tensor
     pace: Pace
+    forward: Callable[..., Any]
 
     @classmethod
     def make(cls, cfg: Config) -> Learner:
@@ -77,7 +79,14 @@ class Learner:
         probe = next(Loader(data.validation, PROBE_ROWS, device).in_order())[0].clone()
         flops = training_flops(cfg.model["kind"], params, context=first.context, width=data.dim)
         pace = Pace(device, flops)
-        return cls(cfg, device, data, model, params, optimizer, schedule, eval_sample, probe, pace)
+        # On CUDA "reduce-overhead" records the kernels of a step as graphs and replays them.
+        mode = "reduce-overhead" if device.type == "cuda" else None
+        forward = torch.compile(model, mode=mode, dynamic=False) if cfg.compile else model
+        return cls(cfg, device, data, model, params, optimizer, schedule, eval_sample, probe, pace, forward)
+
+    def precision(self) -> AbstractContextManager[Any]:
+        """The number format of a training step's products."""
+        return torch.autocast(self.device.type, torch.bfloat16) if self.cfg.precision == "bf16" else nullcontext()
 
     def start(self) -> Progress:
         """The beginning of the run."""

@@ -13,12 +13,14 @@ import torch
 
 from lvmcheck.errors import InputError
 
+FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"
+
 
 def pick_device(name: str, where: str = "trainer vector") -> torch.device:
     """The device of that name; "auto" takes cuda, then mps, then the CPU. ``where`` is who asks, for the error.
 
     Raises:
-        InputError: this machine does not have it.
+        InputError: this machine does not have it, or what it cannot do would silently run elsewhere.
     """
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
@@ -26,7 +28,27 @@ def pick_device(name: str, where: str = "trainer vector") -> torch.device:
     if not present.get(name, False):
         here = ", ".join(sorted(kind for kind, found in present.items() if found))
         raise InputError(where, f"no device {name!r} here; there is: {here}", key="run.device")
+    if name == "mps" and os.environ.get(FALLBACK, "0") not in ("", "0"):
+        problem = f"{FALLBACK} is set: operations that MPS does not have would run on the CPU, and nothing would say so"
+        raise InputError(where, problem, key="run.device", fix=f"Unset {FALLBACK}; torch then names the operation.")
     return torch.device(name)
+
+
+@contextmanager
+def precise(precision: str, device: torch.device, where: str = "trainer vector") -> Iterator[None]:
+    """Products of float32 on CUDA in TF32 where ``precision`` is "tf32", in whole float32 elsewhere.
+
+    Raises:
+        InputError: "tf32" on a device that has none.
+    """
+    if precision == "tf32" and device.type != "cuda":
+        raise InputError(where, f"only cuda has tf32, the device is {device.type}", key="run.precision")
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,8 +12,10 @@ from torch import Tensor
 
 from lvmcheck.recorder import Recorder
 from models.checkpoint import architecture
-from models.losses import Batch, compute_terms, weighted_total
+from models.losses import Batch, Terms, compute_terms, weighted_total
+from models.memory import enough
 from models.metrics import cosine
+from models.parity import demand
 from models.trainers import history, sweep
 from models.trainers.batches import Loader, check_sizes
 from models.trainers.gradients import clip
@@ -20,8 +23,10 @@ from models.trainers.learner import Learner
 from models.trainers.measurement import CHECKPOINTS, declared, measure, reload, trivial_cosines
 from models.trainers.probes import due, term_gradient_norms
 from models.trainers.progress import Progress
-from models.trainers.session import reproducible
+from models.trainers.session import pick_device, precise, reproducible
 from models.trainers.vector_config import parse
+
+PARITY_ROWS = 32  # of validation, for the comparison of an accelerator with the CPU
 
 
 def train(config: dict[str, Any], rec: Recorder) -> None:
@@ -35,7 +40,7 @@ def train(config: dict[str, Any], rec: Recorder) -> None:
         InputError: a config, data or checkpoint that cannot be used, or a disk that is full.
     """
     cfg = parse(config)
-    with reproducible(cfg.seed, cfg.threads):
+    with reproducible(cfg.seed, cfg.threads), precise(cfg.precision, pick_device(cfg.device)):
         # ---- set up, or continue -----------------------------------------------------------------------------------
         learner = Learner.make(cfg)
         if rec.resume is None:
@@ -51,7 +56,8 @@ def train(config: dict[str, Any], rec: Recorder) -> None:
 
         # ---- epochs ------------------------------------------------------------------------------------------------
         while progress.epoch <= cfg.epochs:
-            speed, stopped = train_epoch(learner, progress, rec)
+            with enough("trainer vector", cfg.batch_size, partial(attempt, learner)):
+                speed, stopped = train_epoch(learner, progress, rec)
             if stopped:
                 save(learner, progress, rec, "last", {})
                 return
@@ -78,7 +84,12 @@ def introduce(learner: Learner, rec: Recorder) -> None:
     rec.declare(metrics=declared(learner))
     for text in getattr(model, "notes", ()):
         rec.note(text)
-    rec.note(f"device {learner.device.type}, {cfg.threads} thread(s), torch {torch.__version__}, deterministic")
+    where = f"device {learner.device.type}, {cfg.threads} thread(s), {cfg.precision}"
+    rec.note(f"{where}, torch {torch.__version__}, deterministic")
+    if learner.device.type != "cpu":
+        first = next(Loader(data.validation, PARITY_ROWS, torch.device("cpu")).in_order())
+        found = demand(model, *first, learner.device)
+        rec.note(f"gradients and steps agree with the CPU's: the {found.what} differs most, by {found.difference:.2g}")
     rec.note("val_loss and val_cosine are of predictions at unit length; train_loss_mse is of raw predictions")
     if os.environ.get("KMP_DUPLICATE_LIB_OK"):
         rec.note("KMP_DUPLICATE_LIB_OK is set: OpenMP itself says that results may silently be incorrect")
@@ -112,14 +123,28 @@ def train_epoch(learner: Learner, progress: Progress, rec: Recorder) -> tuple[fl
     return pace["samples_per_second"], stopped
 
 
+def attempt(learner: Learner, rows: int) -> None:
+    """Forward and backward on ``rows`` windows, for nothing but their memory."""
+    context, target = Loader(learner.data.train_epoch(1), rows, learner.device).gather(slice(0, rows))
+    losses(learner, context, target)[1].backward()  # type: ignore[no-untyped-call]
+    learner.optimizer.zero_grad(set_to_none=True)
+
+
+def losses(learner: Learner, context: Tensor, target: Tensor) -> tuple[Terms, Tensor, Tensor]:
+    """The loss terms of a batch, their weighted total, and the prediction [B, D] at unit length."""
+    with learner.precision():
+        raw, prediction = learner.forward(context, return_raw=True)
+    raw, prediction = raw.float(), prediction.float()
+    terms = compute_terms(learner.cfg.loss, Batch(raw, prediction, target, learner.cfg.tau))
+    return terms, weighted_total(terms), prediction
+
+
 def step(learner: Learner, progress: Progress, rec: Recorder, context: Tensor, target: Tensor) -> None:
     """One optimizer step. No number is read from the device here, but for the rare probe."""
-    cfg, model, optimizer = learner.cfg, learner.model, learner.optimizer
+    cfg, optimizer = learner.cfg, learner.optimizer
     parameters = optimizer.param_groups[0]["params"]
     lr = learner.schedule.before_step(progress.step)
-    raw, prediction = model(context, return_raw=True)
-    terms = compute_terms(cfg.loss, Batch(raw, prediction, target, cfg.tau))
-    total = weighted_total(terms)
+    terms, total, prediction = losses(learner, context, target)
     probed = due(progress.step + 1, cfg.term_grads_every, len(terms))
     term_norms = term_gradient_norms(terms, parameters) if probed else {}
     optimizer.zero_grad(set_to_none=True)

@@ -43,6 +43,7 @@ class Config(BaseModel):
     """How one run is trained. Strict and frozen: unknown keys, and values of another type, are refused.
 
     ``lr``, ``lr_min`` are per step; ``window`` and ``term_grads_every`` count optimizer steps; ``clip_norm`` 0 is off.
+    ``precision`` is that of the training steps, evaluation is in float32; ``compile`` hands the model to torch.compile.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
@@ -65,6 +66,8 @@ class Config(BaseModel):
     window: Positive = 50
     term_grads_every: NotNegative = 100
     eval_batch_size: Positive = 512
+    precision: Literal["float32", "tf32", "bf16"] = "float32"
+    compile: bool = False
 
     @field_validator("model")
     @classmethod
