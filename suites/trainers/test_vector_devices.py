@@ -35,9 +35,7 @@ def test_a_run_says_its_number_format(tmp_path: Path) -> None:
     assert any("bf16" in text for text in notes)
 
 
-@pytest.mark.skipif(
-    os.environ.get("LVM_THROUGHPUT") != "full", reason="only with LVM_THROUGHPUT=full: compiles for 30 s"
-)
+@pytest.mark.skipif(os.environ.get("LVM_THROUGHPUT") != "full", reason="LVM_THROUGHPUT=full: compiles for 30 s")
 @pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="torch.compile needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own compiler, when it is imported
 def test_a_compiled_model_trains_as_the_same_model(tmp_path: Path) -> None:
