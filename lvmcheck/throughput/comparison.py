@@ -11,11 +11,11 @@ from lvmcheck.errors import InputError
 from lvmcheck.throughput.result import Result, different
 from lvmcheck.throughput.stored import Stored
 
-FLOOR = 1.25
+FLOOR = 1.3
 """The smallest change that is ever called one: what sessions of the same code differ by (docs/throughput.md)."""
 SPREADS = 2.0
 """So many joint spreads (:attr:`Result.spread` of both, in quadrature) are never called a change."""
-WIDEST = 1.6
+WIDEST = 1.75
 """A tolerance above this could hide the 1.8 times that the ancestors lost: nothing is said then."""
 
 
