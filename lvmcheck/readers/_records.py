@@ -99,16 +99,17 @@ def wandb_records(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         if file.read(len(WANDB)) != WANDB:
             raise InputError(path, "expected a W&B log, got another header")
-        pieces = bytearray()
+        pieces, inside = bytearray(), False  # inside a record whose first piece may be empty: 7 bytes end a block
         for kind, payload in _pieces(file, path):
-            if (kind in (1, 2)) == bool(pieces):
+            if (kind in (1, 2)) == inside:
                 raise InputError(
                     path, f"byte {file.tell():,}: pieces of a record stand in a wrong order; it is damaged"
                 )
             pieces += payload
             if len(pieces) > MAX_RECORD:
                 raise InputError(path, f"byte {file.tell():,}: expected records of at most {MAX_RECORD:,} bytes")
-            if kind in (1, 4):
+            inside = kind in (2, 3)
+            if not inside:
                 yield bytes(pieces)
                 pieces.clear()
 
