@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,7 +111,8 @@ class Feed:
         """Let go of an export that did not come to its end."""
         if self._sink is not None:
             sink, self._sink = self._sink, None
-            sink.close(None)
+            with suppress(Exception):  # why it is let go is on its way already
+                sink.close(None)
 
     def _open(self, run: Run) -> Sink:
         if self._sink is None:
