@@ -1,4 +1,4 @@
-"""What a measurement takes besides time: memory at its peak, energy, and the batch that would fit."""
+"""What a measurement takes besides time: memory at its peak, and energy."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
-from lvmcheck.errors import InputError
-
-T = TypeVar("T")
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 POWERCAP = Path("/sys/class/powercap")
 
@@ -129,50 +126,3 @@ def _nvml(device: torch.device) -> Callable[[], list[int] | None]:
     except Exception:  # no package, no driver, or a GPU that has no such counter: all say "not told"
         return lambda: None
     return lambda: [1000 * int(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle))]
-
-
-# -- a device that runs out of memory ----------------------------------------------------------------------------------
-def fitted(what: str, device: torch.device, batch: int, make: Callable[[int], T]) -> T:
-    """``make(batch)``.
-
-    Raises:
-        InputError: the device has not enough memory; it names the batch that would fit, found by halving.
-    """
-    try:
-        return make(batch)
-    except (RuntimeError, MemoryError) as problem:
-        if not out_of_memory(problem):
-            raise
-    gc.collect()
-    smaller = batch // 2
-    while smaller and not _fits(smaller, make):
-        smaller //= 2
-    would = f"a batch of {smaller} fits" if smaller else "a batch of 1 does not fit either"
-    raise InputError(
-        "suites/throughput", f"{what}: a batch of {batch} does not fit into the memory of {device.type}; {would}"
-    )
-
-
-def _fits(batch: int, make: Callable[[int], object]) -> bool:
-    _empty_cache()
-    try:
-        make(batch)
-    except (RuntimeError, MemoryError) as problem:
-        if not out_of_memory(problem):
-            raise
-        return False
-    return True
-
-
-def _empty_cache() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    elif torch.backends.mps.is_available():
-        torch.mps.empty_cache()
-
-
-def out_of_memory(problem: BaseException) -> bool:
-    """Whether an error of torch says that memory ran out: CUDA has a type for it, CPU and MPS only words."""
-    said = str(problem)
-    known = ("can't allocate memory", "not enough memory", "out of memory")
-    return isinstance(problem, torch.OutOfMemoryError | MemoryError) or any(words in said for words in known)

@@ -18,7 +18,7 @@ from suites.throughput.document import BEGIN, END, FILES, incomplete, write
 from suites.throughput.figures import SECTIONS, WIDTH, Figures, Section, markdown, percent, plain
 from suites.throughput.interleave import Spread, Turns, bracketed, take_turns
 from suites.throughput.machine import cpu_model, facts, last_cache, physical_cores
-from suites.throughput.resources import Energy, PeakMemory, fitted
+from suites.throughput.resources import Energy, PeakMemory
 from suites.throughput.results import comparable
 from suites.throughput.stopwatch import Place, Stopwatch, place
 
@@ -140,24 +140,6 @@ def test_energy_is_the_sum_of_packages_and_sees_a_counter_begin_again(tmp_path: 
 
 def test_a_machine_that_tells_no_energy_is_not_guessed_at(tmp_path: Path) -> None:
     assert Energy(CPU.device, tmp_path).lap() is None
-
-
-@pytest.mark.skipif(not hasattr(os, "sysconf"), reason="this machine does not tell its memory")
-def test_memory_that_runs_out_names_the_batch_that_fits() -> None:
-    """Rows of a quarter of the machine's memory, promised and never touched."""
-    row = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
-    with pytest.raises(
-        InputError, match=r"gru: a batch of 64 does not fit into the memory of cpu; a batch of \d+ fits"
-    ):
-        fitted("gru", CPU.device, 64, lambda batch: torch.empty(batch, row, dtype=torch.uint8))
-    with pytest.raises(InputError, match=r"a batch of 4 does not fit .*; a batch of 1 does not fit either"):
-        fitted("gru", CPU.device, 4, lambda batch: torch.empty(batch, 64 * row, dtype=torch.uint8))
-    assert fitted("gru", CPU.device, 4, lambda batch: batch) == 4
-
-
-def test_an_error_that_is_not_of_memory_is_not_taken_for_one() -> None:
-    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
-        fitted("gru", CPU.device, 4, lambda batch: torch.ones(batch, 2) @ torch.ones(3, 1))
 
 
 def test_cores_are_counted_without_their_second_threads() -> None:

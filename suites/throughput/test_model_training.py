@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from models import registry
+from models.memory import enough
+from models.parity import demand
 from models.trainers.session import reproducible
 from suites.throughput.ceilings import GEMM, SQUARE_FLOPS, Ceilings, gemm
 from suites.throughput.conftest import FULL
@@ -17,7 +19,7 @@ from suites.throughput.interleave import Turns, take_turns
 from suites.throughput.loops import Loops, run_config
 from suites.throughput.machine import UNKNOWN
 from suites.throughput.operations import Traffic
-from suites.throughput.resources import Energy, PeakMemory, fitted
+from suites.throughput.resources import Energy, PeakMemory
 from suites.throughput.results import comparable
 from suites.throughput.stopwatch import Place, clock
 
@@ -31,6 +33,7 @@ SHARED = (
     " gradients four times, AdamW seven passes, activations twice). Of bound: the time that the binding ceiling"
     " needs, over the time taken. MiB: parameters and what two steps add at their peak. J: joules a step.",
 )
+ROWS = 32  # on which an accelerator is compared with the CPU
 TURN = 0.05  # seconds that a turn of the trainer should take at least: the clock of a cheap step would be coarse
 
 
@@ -65,8 +68,12 @@ def test_training_step(
         pytest.skip("only with LVM_THROUGHPUT=full")
     if batch == BATCHES[-1] and kind not in CHEAP and place.device.type == "cpu":
         pytest.skip("not on a CPU: a step takes seconds")
-    with reproducible(0, threads=place.threads):
-        loops, cost = fitted(kind, place.device, batch, lambda size: prepared(kind, size, place, tmp_path))
+    where = f"suites/throughput, {kind}"
+    with (
+        reproducible(0, threads=place.threads),
+        enough(where, batch, lambda size: prepared(kind, size, place, tmp_path)),
+    ):
+        loops, cost = prepared(kind, batch, place, tmp_path)
         loops.steps = how_many(loops)
         energy = Energy(place.device)
         turns = take_turns(
@@ -87,8 +94,10 @@ def test_training_step(
 
 
 def prepared(kind: str, batch: int, place: Place, folder: Path) -> tuple[Loops, Cost]:
-    """A model that has taken its first steps at that batch size."""
+    """A model that has taken its first steps at that batch size; on an accelerator, steps that are the CPU's."""
     loops = Loops.make(run_config(batch, place, kind=kind), folder / str(batch), steps=1)
+    if place.device.type != "cpu":
+        demand(loops.learner.model, loops.context[:ROWS].cpu(), loops.target[:ROWS].cpu(), place.device)
     return loops, Cost.of(loops)
 
 
