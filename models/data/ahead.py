@@ -7,6 +7,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +62,8 @@ def announce(held: MappedRows, rows: Rows) -> None:
     """Tells the kernel which parts of the file will be read; returns while it reads them."""
     for start, length in byte_ranges(held, rows):
         for piece in range(start, start + length, PIECE):
-            os.posix_fadvise(held.file.fd, piece, min(PIECE, start + length - piece), os.POSIX_FADV_WILLNEED)
+            with suppress(OSError):  # advice that cannot be taken; what is really wrong is found when the row is read
+                os.posix_fadvise(held.file.fd, piece, min(PIECE, start + length - piece), os.POSIX_FADV_WILLNEED)
 
 
 def byte_ranges(held: MappedRows, rows: Rows, page: int = mmap.PAGESIZE) -> list[tuple[int, int]]:

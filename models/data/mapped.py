@@ -95,7 +95,7 @@ class MappedRows:
         Nothing stays mapped, and a file that is cut meanwhile is an error instead of the end of the process (SIGBUS).
 
         Raises:
-            InputError: the file has changed (:meth:`MappedFile.check`).
+            InputError: the file has changed (:meth:`MappedFile.check`), or the disk cannot read it.
         """
         self.file.check()
         if not rows.size:
@@ -106,10 +106,18 @@ class MappedRows:
         offsets, whole = self.start + flat[begins] * self.row_bytes, out.data.cast("B")
         for first, end, offset in zip((begins * self.row_bytes).tolist(), ends.tolist(), offsets.tolist(), strict=True):
             while first < end:
-                done = os.preadv(self.file.fd, [whole[first:end]], offset)
-                if not done:
-                    raise self.file.changed()
+                done = self._read(whole[first:end], offset)
                 first, offset = first + done, offset + done
+
+    def _read(self, out: memoryview, offset: int) -> int:
+        """Fills ``out`` from byte ``offset`` on as far as the system gives at once: bytes read, at least one."""
+        try:
+            done = os.preadv(self.file.fd, [out], offset)
+        except OSError as error:
+            raise InputError(self.file.path, f"cannot be read at byte {offset}: {error.strerror}") from None
+        if not done:
+            raise self.file.changed()
+        return done
 
 
 def map_array(path: Path, dtype: np.dtype[Any], start: int, shape: tuple[int, ...]) -> NDArray[Any]:

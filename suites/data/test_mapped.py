@@ -126,6 +126,17 @@ def test_a_file_that_is_replaced_or_removed_is_read_to_its_end(tmp_path: Path) -
     np.testing.assert_array_equal(take(held, np.arange(ROWS)), vectors())
 
 
+def test_a_disk_that_cannot_be_read_is_one_error(tmp_path: Path) -> None:
+    held = on_disk(tmp_path, vectors())
+    rows = MappedRows.of(held)
+    assert rows is not None
+    write_only = os.open(tmp_path / "raw", os.O_WRONLY)
+    os.dup2(write_only, rows.file.fd)
+    os.close(write_only)
+    with pytest.raises(InputError, match=r"raw: cannot be read at byte 135: ."):
+        take(held, np.array([2]))
+
+
 def test_a_file_that_holds_too_little_is_refused(tmp_path: Path) -> None:
     (tmp_path / "raw").write_bytes(bytes(100))
     with pytest.raises(InputError, match="expected at least 104 bytes, got 100"):
