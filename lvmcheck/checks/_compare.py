@@ -106,8 +106,12 @@ def each_evaluation(
     return settle(kept)
 
 
-def last_probe(run: Run, name: str) -> Probe | Outcome:
-    """The last probe of that name in the final epoch, or why it cannot be had (an error), or not yet (pending)."""
+def final_probe(run: Run, name: str, compare: Callable[[Numbers, Probe], Outcome]) -> Outcome:
+    """The answer from the last probe of that name in the final epoch: pending before it, an error without it.
+
+    Args:
+        compare: the answer from the probe's numbers and the probe; may raise :class:`UnmeasuredError`.
+    """
     if not complete(run):
         return awaiting(run, f"the probe {name!r} of the final epoch")
     said = run.probes(name)
@@ -115,4 +119,7 @@ def last_probe(run: Run, name: str) -> Probe | Outcome:
         return error(f"no probe {name!r} is recorded: not measured")
     if said[-1].epoch < run.last_epoch:
         return error(f"no probe {name!r} is recorded after epoch {said[-1].epoch}, of {run.last_epoch} epochs")
-    return said[-1]
+    try:
+        return compare(Numbers(said[-1].values), said[-1])
+    except UnmeasuredError as problem:
+        return error(f"probe {name!r}: {problem}")

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from lvmcheck.check import Case, Check
 from lvmcheck.checks import _cases as made
 from lvmcheck.checks import _language_cases as language
-from lvmcheck.checks._compare import Comparison, Numbers, UnmeasuredError, at_least, at_most, last_probe, settle
+from lvmcheck.checks._compare import Comparison, Numbers, at_least, at_most, final_probe, settle
 from lvmcheck.checks._epochs import check_count, check_number
 from lvmcheck.events import Probe, Sample
-from lvmcheck.finding import Outcome, error, figure
+from lvmcheck.finding import Outcome, figure
 from lvmcheck.run import Run
 
 PROBE = "generations"
@@ -78,19 +78,15 @@ class GenerationsVary(Check):
         check_count("min_prompts", self.min_prompts, low=2)
 
     def judge(self, run: Run) -> Outcome:
-        probe = last_probe(run, PROBE)
-        if isinstance(probe, Outcome):
-            return probe
-        known = Numbers(probe.values)
-        try:
+        def all_modes(known: Numbers, probe: Probe) -> Outcome:
             asked = {mode: known.number(f"{mode}/prompts") for mode in MODES}
             enough = [at_least(f"prompts continued {mode}", asked[mode], self.min_prompts) for mode in MODES]
             if not all(ok for ok, _ in enough):
                 return settle(enough)
             said = _samples(run, probe)
             return settle([found for mode in MODES for found in self._compare(known, mode, said)])
-        except UnmeasuredError as problem:
-            return error(f"probe {PROBE!r}: {problem}")
+
+        return final_probe(run, PROBE, all_modes)
 
     def _compare(self, known: Numbers, mode: str, samples: Sequence[str]) -> list[Comparison]:
         prompts, tokens = known.number(f"{mode}/prompts"), known.number(f"{mode}/tokens")

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from lvmcheck.check import Case, Check
 from lvmcheck.checks import _cases as made
 from lvmcheck.checks import _language_cases as language
-from lvmcheck.checks._compare import Numbers, UnmeasuredError, at_least, last_probe, settle
+from lvmcheck.checks._compare import Numbers, at_least, final_probe, settle
 from lvmcheck.checks._epochs import check_count, check_number
-from lvmcheck.finding import Outcome, error, figure
+from lvmcheck.events import Probe
+from lvmcheck.finding import Outcome, figure
 from lvmcheck.run import Run
 
 PROBE = "halting"
@@ -55,14 +56,10 @@ class HaltingAdapts(Check):
         check_count("min_tokens", self.min_tokens, low=2)
 
     def judge(self, run: Run) -> Outcome:
-        probe = last_probe(run, PROBE)
-        if isinstance(probe, Outcome):
-            return probe
-        known = Numbers(probe.values)
-        try:
-            tokens, correlation = known.number("tokens"), known.number("loss_correlation")
-        except UnmeasuredError as problem:
-            return error(f"probe {PROBE!r}: {problem}")
+        return final_probe(run, PROBE, self._compare)
+
+    def _compare(self, known: Numbers, probe: Probe) -> Outcome:
+        tokens, correlation = known.number("tokens"), known.number("loss_correlation")
         enough = at_least("tokens over which halting was measured", tokens, self.min_tokens)
         if not enough[0]:
             return settle([enough])

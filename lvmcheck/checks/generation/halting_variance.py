@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from lvmcheck.check import Case, Check
 from lvmcheck.checks import _cases as made
 from lvmcheck.checks import _language_cases as language
-from lvmcheck.checks._compare import Comparison, Numbers, UnmeasuredError, at_least, last_probe, settle
+from lvmcheck.checks._compare import Comparison, Numbers, at_least, final_probe, settle
 from lvmcheck.checks._epochs import check_count, check_number
 from lvmcheck.events import Probe
-from lvmcheck.finding import Outcome, error, figure
+from lvmcheck.finding import Outcome, figure
 from lvmcheck.run import Run
 
 PROBE = "halting"
@@ -63,13 +63,7 @@ class HaltingVariance(Check):
         check_count("min_tokens", self.min_tokens, low=2)
 
     def judge(self, run: Run) -> Outcome:
-        probe = last_probe(run, PROBE)
-        if isinstance(probe, Outcome):
-            return probe
-        try:
-            return self._compare(Numbers(probe.values), probe)
-        except UnmeasuredError as problem:
-            return error(f"probe {PROBE!r}: {problem}")
+        return final_probe(run, PROBE, self._compare)
 
     def _compare(self, known: Numbers, probe: Probe) -> Outcome:
         tokens = known.number("tokens")
