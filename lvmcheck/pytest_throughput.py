@@ -206,7 +206,9 @@ class Comparer(Watcher):
             terminalreporter.write_line(f"another machine: {said}. Compared all the same: each figure is a ratio.")
         if self.known.uncalibrated:
             count = len(self.known.uncalibrated)
-            terminalreporter.write_line(f"{count} stored benchmarks state no ratio to a kernel and are not compared")
+            terminalreporter.write_line(
+                f"not compared, for they state no ratio to a kernel: {count} of the stored benchmarks"
+            )
         if self.failed:
             terminalreporter.write_line(f"throughput FAILED: {', '.join(self.failed)}", red=True)
         else:
