@@ -20,7 +20,7 @@ from suites.throughput.results import comparable
 from suites.throughput.stopwatch import Place, clock
 
 STEPS, WINDOW = {32: 10, 512: 2}, {32: 50, 512: 10}  # of a turn, and of a window of the recorder (suites: 50)
-TURNS = 40 if FULL else 5  # a multiple of those that fill a window: the mean holds its cost in full
+TURNS = 20 if FULL else 5  # a multiple of those that fill a window: the mean holds its cost in full
 GOAL = 0.02
 
 
