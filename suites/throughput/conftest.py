@@ -21,7 +21,7 @@ from suites.throughput.stopwatch import THREADS, Place, clock
 FULL = os.environ.get("LVM_THROUGHPUT") == "full"
 """Whether time does not matter; otherwise few rounds, and nothing that takes long."""
 
-QUICK = ("amn", "amn, prepared", "gru", "linear_mixture", "lstm")
+QUICK = ("amn", "amn, prepared", "linear_mixture", "lstm")
 """The vector models of the quick form."""
 
 HERE = Path(__file__).parent

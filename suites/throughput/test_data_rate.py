@@ -18,7 +18,7 @@ from suites.throughput.loops import WINDOWS, Loops, run_config
 from suites.throughput.results import comparable
 from suites.throughput.stopwatch import Place, clock
 
-GATED = (WINDOWS, 4 * WINDOWS) if FULL else (WINDOWS // 8, WINDOWS // 2)
+GATED = (WINDOWS, 4 * WINDOWS) if FULL else (WINDOWS // 16, WINDOWS // 4)
 
 
 def twin(place: Place, **changes: object) -> Dataset:
