@@ -118,9 +118,9 @@ def train_epoch(learner: Learner, progress: Progress, rec: Recorder) -> tuple[fl
     trained = progress.sums.count - before
     if stopped or not trained:
         return None, stopped
-    pace = learner.pace.end(trained)
+    speed, pace = learner.pace.end(trained)
     rec.probe("throughput", pace)
-    return pace["samples_per_second"], stopped
+    return speed, stopped
 
 
 def attempt(learner: Learner, rows: int) -> None:

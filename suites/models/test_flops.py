@@ -56,7 +56,8 @@ def test_counting_draws_no_random_number() -> None:
 def test_the_pace_of_an_epoch_stands_beside_the_machine() -> None:
     pace = Pace(torch.device("cpu"), 1e6)
     pace.begin()
-    found = pace.end(1000)
+    speed, found = pace.end(1000)
+    assert speed > 0
     assert set(found) == {"samples_per_second", "kernel_before", "kernel_after", "flops_per_sample"}
     assert all(value > 0 for value in found.values())
     assert found["flops_per_sample"] == 1e6
