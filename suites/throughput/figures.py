@@ -109,10 +109,8 @@ FIGURES = pytest.StashKey[Figures]()
 
 
 def plain(sections: Sequence[Section], width: int = WIDTH) -> list[str]:
-    """Aligned columns for a terminal, none wider than ``width``: a last column that does not fit stands below its row.
-
-    Raises:
-        ValueError: the columns before the last are too wide.
+    """Aligned columns for a terminal, none wider than ``width``: a last column that does not fit stands below its row,
+    and columns that do not fit at all are not aligned.
     """
     lines: list[str] = []
     for section in sections:
@@ -124,8 +122,8 @@ def plain(sections: Sequence[Section], width: int = WIDTH) -> list[str]:
 def _aligned(rows: Sequence[tuple[str, ...]], width: int) -> list[str]:
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     heads = ["  ".join(f"{cell:<{wide}}" for cell, wide in zip(row[:-1], widths, strict=False)) for row in rows]
-    if len(heads[0]) > width:
-        raise ValueError(f"expected columns of at most {width} characters, got {len(heads[0])}: {rows[0]}")
+    if len(heads[0]) > width:  # a session's figures are never lost to their width
+        return [line for row in rows for line in textwrap.wrap(" | ".join(row), width, subsequent_indent=INDENT)]
     if len(heads[0]) + 2 + widths[-1] <= width:
         return [f"{head}  {row[-1]}".rstrip() for head, row in zip(heads, rows, strict=True)]
     lines = [heads[0].rstrip()]

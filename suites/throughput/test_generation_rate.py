@@ -44,7 +44,7 @@ def test_generation_rate(benchmark: Any, cpu: Place, figures: Figures) -> None:
     figures.say("Cognate", f"float32, {cpu.words()}")
     figures.add(
         "Cognate",
-        f"{new} tokens generated, 25.6M parameters",
+        f"generation, 25.6M, {new} tokens",
         f"{new / turns.seconds():,.0f} tokens/s",
         f"{faster:.1f} times faster with a cache",
         "one row, greedy",

@@ -35,7 +35,7 @@ SUITE = Path(__file__).parents[1] / "cognate_phase1" / "reasoning" / "suite.toml
 STEPS = 25  # of a turn: the window of the suite, so that every turn pays for one set of probes
 PLAIN = 10 if FULL else 3  # of a turn of the loop beside it
 GOAL, GOAL_BATCH = 0.10, 16
-ROUNDS = {16: 6 if FULL else 1, 64: 2}
+ROUNDS = {16: 3 if FULL else 1, 64: 1}
 VOCABULARY, LENGTH = 50_257, 256  # of the seeds' model, and tokens of the row that it is measured on
 
 
@@ -145,7 +145,7 @@ def test_gradients_of_the_seeds_model(benchmark: Any, place: Place, figures: Fig
     of_gemm = turns.over(GEMM).inverse().times(flops / SQUARE_FLOPS)
     figures.add(
         "Cognate",
-        f"gradients of 25.6M parameters, 1 row of {LENGTH}",
+        f"gradients, 25.6M, 1 row of {LENGTH}",
         f"{turns.seconds():.2f} s, {LENGTH / turns.seconds():,.0f} tokens/s",
         f"{of_gemm.words(percent)} of GEMM",
         f"forward and backward, {VOCABULARY:,} words, {flops / 1e9:,.0f} GFLOP"
