@@ -19,6 +19,7 @@ from models.data.dataset import Dataset, open_data
 from models.data.store import Windows
 from models.flops import training_flops
 from models.metrics import SampleMean
+from models.optim.fused import FusedAdamW
 from models.pace import Pace
 from models.reload import restore
 from models.state import (
@@ -71,8 +72,7 @@ class Learner:
         check_sizes(first, cfg.batch_size, cfg.loss)
         params = model_params(cfg.model, data.dim, first.context)
         model = registry.build(cfg.model["kind"], **params).to(device)
-        fused = device.type in ("cpu", "cuda")  # 1.9 times the speed at batch 32 on a CPU
-        optimizer = AdamW(model.parameters(), lr=cfg.lr, weight_decay=cfg.weight_decay, fused=fused)
+        optimizer = adamw(model, cfg, device)
         total = cfg.epochs * len(Loader(first, cfg.batch_size, device))
         schedule = Schedule(cfg.schedule, optimizer, total=total, lr=cfg.lr, lr_min=cfg.lr_min, warmup=cfg.warmup_steps)
         eval_sample = sample(first, EVAL_SAMPLE, cfg.seed)
@@ -143,6 +143,13 @@ class Learner:
         progress.load(unpack(state, "progress"))
         restore_random(unpack(state, "random"), self.device)
         return progress, inexact(unpack(state, "environment"), self.device)
+
+
+def adamw(model: nn.Module, cfg: Config, device: torch.device) -> AdamW:
+    """Fused where the device can: 1.9 times the speed at batch 32 on a CPU."""
+    if device.type == "cpu":
+        return FusedAdamW(model.parameters(), lr=cfg.lr, weight_decay=cfg.weight_decay)
+    return AdamW(model.parameters(), lr=cfg.lr, weight_decay=cfg.weight_decay, fused=device.type == "cuda")
 
 
 def model_params(model: Mapping[str, Any], dim: int, context: int) -> dict[str, Any]:
