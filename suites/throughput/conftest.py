@@ -106,6 +106,7 @@ def _use(chosen: Place) -> Iterator[Place]:
         clock.use(place)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     if PLACE in config.stash:
         chosen = config.stash[PLACE]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode, conv_flop_count, sdpa_backward_flop_count, sdpa_flop_count
 
+from models.flops import Counter
 from suites.throughput.interleave import Lane
 
 Shape = Sequence[int]
@@ -20,50 +19,13 @@ ADAMW_PASSES = 7  # over the parameters: reads p, g, m, v and writes p, m, v
 CLIP_PASSES = 3  # reads g for its norm, then reads and writes it to scale
 
 
-# -- what torch's own counter leaves out or counts wrongly -------------------------------------------------------------
-def lstm_flops(x: Shape, w: Shape, recurrent: Shape, *_: object, **__: object) -> int:
-    """One fused layer of oneDNN: x [T, B, in], w [4H, in], recurrent [4H, H]."""
-    return 2 * prod(x[:-1]) * (prod(w) + prod(recurrent))
-
-
-def lstm_backward_flops(x: Shape, w: Shape, recurrent: Shape, *_: object, **__: object) -> int:
-    """The gradients of input, state and weights: each product of the forward pass twice."""
-    return 2 * lstm_flops(x, w, recurrent)
-
-
-def convolution_backward_flops(grad: Shape, x: Shape, w: Shape, *rest: Any, **_: object) -> int:
-    """The forward pass once for each gradient asked for; torch 2.13 forgets that groups share no channels."""
-    transposed, mask = rest[4], rest[7]
-    forward = conv_flop_count(list(x), list(w), list(grad), transposed=transposed)
-    return int(forward) * sum(map(int, mask[:2]))
-
-
-def attention_flops(query: Shape, key: Shape, value: Shape, *_: object, **__: object) -> int:
-    """Fused attention on a CPU: scores and mixture; the masked half of a causal one counts, as in torch's counter."""
-    return int(sdpa_flop_count(query, key, value))  # type: ignore[no-untyped-call]
-
-
-def attention_backward_flops(grad: Shape, query: Shape, key: Shape, value: Shape, *_: object, **__: object) -> int:
-    """Its gradients, the scores computed again included."""
-    return int(sdpa_backward_flop_count(grad, query, key, value))  # type: ignore[no-untyped-call]
-
-
-OURS: dict[Any, Callable[..., int]] = {
-    ATEN.mkldnn_rnn_layer: lstm_flops,
-    ATEN.mkldnn_rnn_layer_backward: lstm_backward_flops,
-    ATEN.convolution_backward: convolution_backward_flops,
-    ATEN._scaled_dot_product_flash_attention_for_cpu: attention_flops,
-    ATEN._scaled_dot_product_flash_attention_for_cpu_backward: attention_backward_flops,
-}
-
-
 def counted(step: Lane) -> int:
     """Floating point operations of products, convolutions and attention in ``step``: a multiplication and an addition
     are two. Element-wise work does not count.
     """
-    with FlopCounterMode(display=False, custom_mapping=OURS) as counter:
+    with Counter() as counter:
         step()
-    return int(counter.get_total_flops())
+    return counter.total
 
 
 # -- the model's own products ------------------------------------------------------------------------------------------
