@@ -37,6 +37,13 @@ def mse(raw: Tensor, target: Tensor) -> Tensor:
     return F.mse_loss(raw, target)
 
 
+def mse_and_slope(raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """:func:`mse` and its gradient [B, D] by ``raw``, without autograd."""
+    difference = raw - target
+    flat, scale = difference.view(-1), 1.0 / difference.numel()
+    return torch.dot(flat, flat) * scale, difference.mul_(2.0 * scale)
+
+
 def info_nce(prediction: Tensor, target: Tensor, tau: float = 0.07) -> Tensor:
     """InfoNCE with in-batch negatives, the **sum** of both directions (van den Oord et al. 2018; symmetric as in CLIP).
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Protocol
 
 from torch import Tensor, nn
 
@@ -20,6 +21,20 @@ class Variant:
     def __init__(self, what: str, **options: int | float | str | bool) -> None:
         self.what = what
         self.options = options
+
+
+Room = Callable[[], Sequence[Tensor]]
+"""Tensors to be written, see :meth:`VectorModel.by_hand`."""
+
+
+class Passes(Protocol):
+    """A forward and a backward pass without autograd."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Raw prediction [B, D] of a checked context [B, T, D]."""
+
+    def backward(self, grad: Tensor) -> None:
+        """Sets ``grad`` of each parameter by that of the last prediction [B, D]."""
 
 
 class VectorModel(nn.Module):
@@ -52,6 +67,15 @@ class VectorModel(nn.Module):
     def notes(self) -> tuple[str, ...]:
         """What whoever reads a run of this model must know: which kernels run, what stands in for what."""
         return ()
+
+    def by_hand(self, room: Room) -> Passes | None:  # noqa: ARG002
+        """Both passes as somebody derived them for this model as it is now, for a trainer that has no use for autograd;
+        None where autograd is the way. Gradients are autograd's but for rounding.
+
+        Args:
+            room: gives a tensor for the gradient of each parameter, in their order; may move the parameters.
+        """
+        return None
 
     def raw(self, x: Tensor) -> Tensor:
         """The prediction [B, D] before it is put at unit length, of a checked context [B, T, D]."""

@@ -37,6 +37,7 @@ from models.trainers.progress import Progress
 from models.trainers.schedule import Schedule
 from models.trainers.session import pick_device
 from models.trainers.vector_config import Config
+from models.vector_model import Passes, VectorModel
 
 EVAL_SAMPLE = 2048  # training windows that are scored in evaluation mode beside validation
 PROBE_ROWS = 4  # validation windows whose predictions are kept in a checkpoint
@@ -58,6 +59,7 @@ class Learner:
     probe: torch.Tensor
     pace: Pace
     forward: Callable[..., Any]
+    passes: Passes | None
 
     @classmethod
     def make(cls, cfg: Config) -> Learner:
@@ -82,7 +84,11 @@ class Learner:
         # On CUDA "reduce-overhead" records the kernels of a step as graphs and replays them.
         mode = "reduce-overhead" if device.type == "cuda" else None
         forward = torch.compile(model, mode=mode, dynamic=False) if cfg.compile else model
-        return cls(cfg, device, data, model, params, optimizer, schedule, eval_sample, probe, pace, forward)
+        passes = None
+        if isinstance(model, VectorModel) and isinstance(optimizer, FusedAdamW):
+            plain = cfg.precision != "bf16" and not cfg.compile
+            passes = model.by_hand(optimizer.room) if plain else None
+        return cls(cfg, device, data, model, params, optimizer, schedule, eval_sample, probe, pace, forward, passes)
 
     def precision(self) -> AbstractContextManager[Any]:
         """The number format of a training step's products."""

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from lvmcheck.recorder import Recorder
 from models.checkpoint import architecture
-from models.losses import Batch, Terms, compute_terms, weighted_total
+from models.losses import Batch, Terms, compute_terms, mse_and_slope, unit, weighted_total
 from models.memory import enough
 from models.metrics import cosine
+from models.optim.fused import FusedAdamW
 from models.parity import demand
 from models.trainers import history, sweep
 from models.trainers.batches import Loader, check_sizes
@@ -25,6 +26,7 @@ from models.trainers.probes import due, term_gradient_norms
 from models.trainers.progress import Progress
 from models.trainers.session import pick_device, precise, reproducible
 from models.trainers.vector_config import parse
+from models.vector_model import Passes
 
 PARITY_ROWS = 32  # of validation, for the comparison of an accelerator with the CPU
 
@@ -139,23 +141,45 @@ def losses(learner: Learner, context: Tensor, target: Tensor) -> tuple[Terms, Te
     return terms, weighted_total(terms), prediction
 
 
+def by_hand(learner: Learner, passes: Passes, context: Tensor, target: Tensor) -> tuple[Terms, Tensor, Tensor]:
+    """Loss terms, their weighted total and the raw prediction [B, D], and every gradient, where the model knows its own
+    passes: autograd sees the loss terms alone, and the mean squared error needs none at all.
+    """
+    cfg, raw = learner.cfg, passes.forward(context)
+    active = [name for name, weight in cfg.loss.items() if weight > 0]
+    if active == ["mse"]:
+        weight = cfg.loss["mse"]
+        value, slope = mse_and_slope(raw, target)
+        passes.backward(slope if weight == 1.0 else slope.mul_(weight))
+        return {"mse": (weight, value)}, value * weight, raw
+    terms = compute_terms(cfg.loss, Batch(raw.requires_grad_(), unit(raw), target, cfg.tau))
+    total = weighted_total(terms)
+    passes.backward(*torch.autograd.grad(total, raw))
+    return terms, total, raw.detach()
+
+
 def step(learner: Learner, progress: Progress, rec: Recorder, context: Tensor, target: Tensor) -> None:
     """One optimizer step. No number is read from the device here, but for the rare probe."""
     cfg, optimizer = learner.cfg, learner.optimizer
     parameters = optimizer.param_groups[0]["params"]
     lr = learner.schedule.before_step(progress.step)
-    terms, total, prediction = losses(learner, context, target)
-    probed = due(progress.step + 1, cfg.term_grads_every, len(terms))
-    term_norms = term_gradient_norms(terms, parameters) if probed else {}
-    for parameter in parameters:  # as optimizer.zero_grad, without its hooks for a profiler
-        parameter.grad = None
-    total.backward()  # type: ignore[no-untyped-call]
-    norm = clip(parameters, cfg.clip_norm)
+    active = sum(weight > 0 for weight in cfg.loss.values())
+    probed = due(progress.step + 1, cfg.term_grads_every, active)
+    term_norms: dict[str, float] = {}
+    if learner.passes is not None and not probed:
+        terms, total, predicted = by_hand(learner, learner.passes, context, target)
+    else:
+        terms, total, predicted = losses(learner, context, target)
+        term_norms = term_gradient_norms(terms, parameters) if probed else {}
+        for parameter in parameters:  # as optimizer.zero_grad, without its hooks for a profiler
+            parameter.grad = None
+        total.backward()  # type: ignore[no-untyped-call]
+    norm = clip(parameters, cfg.clip_norm, optimizer.whole() if isinstance(optimizer, FusedAdamW) else None)
     optimizer.step()
 
     loss, values = total.detach(), {name: (weight, value.detach()) for name, (weight, value) in terms.items()}
     with torch.no_grad():
-        close = cosine(prediction, target).mean()
+        close = cosine(predicted, target).mean()
     progress.sums.add([loss, *(value for _, value in values.values()), close], len(target))
     progress.step += 1
     progress.batch += 1

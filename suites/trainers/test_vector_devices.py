@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lvmcheck import events as ev
 from lvmcheck.errors import InputError
-from models.lvm.amn import AMN
+from models import amn_passes
 from models.memory import enough, largest, ran_out
 from models.trainers.session import FALLBACK, pick_device
 from suites.trainers.vector_kit import TINY, of, run
@@ -58,14 +58,14 @@ def test_mps_that_would_silently_compute_elsewhere_is_refused(monkeypatch: pytes
 
 
 def test_a_device_without_memory_names_the_batch_that_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    computed = AMN.raw
+    computed = amn_passes.forward
 
-    def small_device(self: AMN, x: Tensor) -> Tensor:
+    def small_device(x: Tensor, scale: float, w: amn_passes.Weights) -> tuple[Tensor, amn_passes.Trace]:
         if len(x) > 10:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nMore lines.")
-        return computed(self, x)
+        return computed(x, scale, w)
 
-    monkeypatch.setattr(AMN, "raw", small_device)
+    monkeypatch.setattr(amn_passes, "forward", small_device)
     with pytest.raises(InputError) as caught:
         run(tmp_path / "run", {**TINY, "eval_batch_size": 8})
     said = str(caught.value)

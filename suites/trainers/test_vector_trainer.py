@@ -20,6 +20,7 @@ from lvmcheck.run import Run
 from lvmcheck.run_info import make_run
 from lvmcheck.rundir import cut_to_checkpoint, load
 from models.checkpoint import publish, published
+from models.lvm.amn import AMN
 from models.reload import load_model, read
 from models.state import TrainingState
 from models.trainers.learner import Learner
@@ -256,6 +257,20 @@ def test_data_that_changed_since_are_refused(tmp_path: Path) -> None:
     np.save(place, vectors[::-1].copy())
     with pytest.raises(InputError, match=r"data: was trained on other data: [0-9a-f]{12} there, [0-9a-f]{12} here"):
         run(tmp_path / "run", config, resume=cut_to_checkpoint(tmp_path / "run"))
+
+
+@pytest.mark.parametrize("config", [TINY, {**MIXED, "clip_norm": 0.02}], ids=["mse", "mixed, clipped"])
+def test_passes_by_hand_train_what_autograd_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: dict[str, Any]
+) -> None:
+    assert Learner.make(parse(config)).passes is not None
+    by_hand = run(tmp_path / "hand", config)
+    monkeypatch.setattr(AMN, "by_hand", lambda self, room: None)
+    by_autograd = run(tmp_path / "autograd", config)
+    for ours, other in zip(of(by_hand, ev.Window), of(by_autograd, ev.Window), strict=True):
+        assert ours.grad_norm_mean == pytest.approx(other.grad_norm_mean, rel=1e-3)
+    for ours, other in zip(of(by_hand, ev.Epoch), of(by_autograd, ev.Epoch), strict=True):
+        assert ours.metrics == pytest.approx(other.metrics, rel=1e-3, abs=1e-6)
 
 
 def test_training_is_in_train_mode_whatever_was_done_before(tmp_path: Path) -> None:
