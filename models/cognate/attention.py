@@ -7,13 +7,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.cognate.layout import Layout
+from models.cognate.linear import Linear
 from models.cognate.state import KeyValue
 
 
 def attend(query: Tensor, keys: KeyValue, layout: Layout) -> Tensor:
     """Scaled dot-product attention, [B, T, heads * width] of queries [B, heads, T, width]."""
     key, value = keys
-    mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=layout.mask, is_causal=layout.mask is None)
+    causal = layout.mask is None and query.shape[2] == key.shape[2]  # a single query after others sees all of them
+    mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=layout.mask, is_causal=causal)
     return mixed.transpose(1, 2).flatten(2)
 
 
@@ -35,8 +37,8 @@ class SelfAttention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
-        self.out = nn.Linear(width, width, bias=False)
+        self.qkv = Linear(width, 3 * width, bias=False)
+        self.out = Linear(width, width, bias=False)
 
     def forward(self, x: Tensor, layout: Layout, past: KeyValue | None) -> tuple[Tensor, KeyValue]:
         """[B, T, d] to the same, and the keys and values of all positions so far."""
@@ -55,9 +57,9 @@ class CrossAttention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.query = nn.Linear(width, width)
-        self.kv = nn.Linear(width, 2 * width)
-        self.out = nn.Linear(width, width)
+        self.query = Linear(width, width)
+        self.kv = Linear(width, 2 * width)
+        self.out = Linear(width, width)
 
     def keys(self, x: Tensor, past: KeyValue | None) -> KeyValue:
         """Keys and values of ``x`` [B, T, d] after those of earlier positions."""

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from models.cognate.attention import SelfAttention
 from models.cognate.layout import Layout
+from models.cognate.linear import Linear
 from models.cognate.state import KeyValue
 
 EPS = 1e-6  # of every RMSNorm (facts B1)
@@ -17,8 +18,8 @@ class SwiGLU(nn.Module):
 
     def __init__(self, width: int, inner: int, dropout: float) -> None:
         super().__init__()
-        self.gate_up = nn.Linear(width, 2 * inner, bias=False)
-        self.down = nn.Linear(inner, width, bias=False)
+        self.gate_up = Linear(width, 2 * inner, bias=False)
+        self.down = Linear(inner, width, bias=False)
         self.dropout = dropout
 
     def forward(self, x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from models.cognate.model import Cognate
 from models.cognate.state import State
 
 
-@torch.no_grad()
+@torch.inference_mode()  # only lists leave it
 def generate(
     model: Cognate,
     prompts: Sequence[Sequence[int]],
@@ -63,23 +63,31 @@ def generate(
                 if bool(done.all()):
                     break
             state = output.state
-            more = token.unsqueeze(1), torch.ones_like(token).unsqueeze(1)
-            if cache:
-                tokens, segments = more
-            else:
-                tokens, segments = torch.cat((tokens, more[0]), dim=1), torch.cat((segments, more[1]), dim=1)
+            tokens, segments = _continued(tokens, segments, token.unsqueeze(1), cache)
     finally:
         model.train(training)
     rows = torch.stack(new, dim=1).tolist()
     return [row[: row.index(stop)] if stop is not None and stop in row else row for row in rows]
 
 
-def padded(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Tokens and segments [B, longest], each prompt at the right end as record 1 and padding before it."""
+def _continued(tokens: Tensor, segments: Tensor | None, more: Tensor, cache: bool) -> tuple[Tensor, Tensor | None]:
+    """Tokens and segments of the next call after the tokens ``more`` [B, 1]: those alone where a cache has the rest."""
+    ones = None if segments is None else torch.ones_like(more)
+    if cache:
+        return more, ones
+    joined = None if segments is None or ones is None else torch.cat((segments, ones), dim=1)
+    return torch.cat((tokens, more), dim=1), joined
+
+
+def padded(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor | None]:
+    """Tokens and segments [B, longest], each prompt at the right end as record 1 and padding before it.
+
+    No segments where nothing is padded: the model then need not look for records.
+    """
     longest = max(map(len, prompts))
     tokens = torch.tensor([[0] * (longest - len(prompt)) + list(prompt) for prompt in prompts], dtype=torch.int64)
     segments = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
-    return tokens.to(device), segments.to(device)
+    return tokens.to(device), segments.to(device) if min(map(len, prompts)) < longest else None
 
 
 def uniforms(rows: int, steps: int, seed: int) -> Tensor:

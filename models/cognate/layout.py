@@ -21,9 +21,10 @@ class Layout:
     """Of T new positions after P cached ones.
 
     Attributes:
-        positions: [B or 1, T], index inside the record. runs: [B, T]; None where each row is one run without a past.
+        positions: [B or 1, T], index inside the record.
+        runs: [B, T]; None where each row is one run, its past included.
         segments: [B, T], 0 at padding; None where there is neither padding nor a boundary.
-        before: [B], run of the state that came before; None without one.
+        before: [B], run of the state that came before; None without one and where it is the same.
         mask: True where a query may see a key, [T, P + T] or [B, 1, T, P + T]; None where all earlier ones are seen.
     """
 
@@ -60,15 +61,25 @@ def lay_out(tokens: Tensor, segments: Tensor | None, state: State | None, *, win
     steps = tokens.shape[1]
     if state is not None and state.batch != tokens.shape[0]:
         raise InputError("model cognate", f"expected a state of {tokens.shape[0]} rows, got {state.batch}")
-    if segments is None and state is None:
-        _check_length(steps, longest)
-        index = torch.arange(steps, device=tokens.device)
-        return Layout(index.unsqueeze(0), mask=None if window >= steps else visible(index, index, window))
     if segments is None:
-        assert state is not None
+        if state is None:
+            return _one_run(tokens, 0, 0, window, longest)
+        if state.whole:
+            return _one_run(tokens, state.runs.shape[1], state.seen, window, longest)
         segments = state.segment.clamp(min=1).unsqueeze(1).expand(-1, steps)
     _check_segments(segments, tokens)
     return _packed(segments.clamp(min=0), state, window, longest)
+
+
+def _one_run(tokens: Tensor, past: int, seen: int, window: int, longest: int) -> Layout:
+    """Of tokens that go on with the only run there is, after ``seen`` positions of which ``past`` are cached."""
+    steps = tokens.shape[1]
+    _check_length(seen + steps, longest)
+    index = torch.arange(steps, device=tokens.device)
+    if steps == 1 or (past == 0 and window >= steps):  # a state keeps no more than a single token may see
+        return Layout((index + seen).unsqueeze(0))
+    keys = torch.arange(past + steps, device=tokens.device)
+    return Layout((index + seen).unsqueeze(0), mask=visible(index + past, keys, window))
 
 
 def _packed(segments: Tensor, state: State | None, window: int, longest: int) -> Layout:
@@ -97,17 +108,20 @@ def _packed(segments: Tensor, state: State | None, window: int, longest: int) ->
 
 def advanced(state: State, layout: Layout, keys: tuple[KeyValue, ...], memory: MemoryState, window: int) -> State:
     """The state after the positions of ``layout``, with all keys so far; those no query can see again are dropped."""
-    assert layout.runs is not None
-    assert layout.segments is not None
-    runs = torch.cat((state.runs, layout.runs), dim=1)
-    kept = max(0, runs.shape[1] - (window - 1))
+    steps = layout.positions.shape[1]
+    segments, new = layout.segments, layout.runs
+    if segments is None or new is None:
+        segments = new = state.runs.new_ones(state.batch, steps)
+    runs = torch.cat((state.runs, new), dim=1)
+    dropped = max(0, runs.shape[1] - (window - 1))
     return State(
-        caches=tuple((key[:, :, kept:], value[:, :, kept:]) for key, value in keys),
-        runs=runs[:, kept:],
-        segment=layout.segments[:, -1],
-        run=layout.runs[:, -1],
-        position=layout.positions[:, -1] + 1,
-        seen=state.seen + layout.runs.shape[1],
+        caches=tuple((key[:, :, dropped:], value[:, :, dropped:]) for key, value in keys),
+        runs=runs[:, dropped:],
+        segment=segments[:, -1],
+        run=new[:, -1],
+        position=layout.positions[:, -1].expand(state.batch) + 1,
+        seen=state.seen + steps,
+        whole=layout.runs is None,
         memory=memory,
     )
 

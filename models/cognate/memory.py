@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from models.cognate.layout import Layout
+from models.cognate.linear import Linear
 from models.cognate.scan import mean, scan
 from models.cognate.specialisation import Specialisation
 from models.cognate.state import MemoryState
@@ -48,8 +49,8 @@ class LongTermMemory(nn.Module):
     def __init__(self, width: int, memory: int) -> None:
         super().__init__()
         self.width = memory
-        self.down = nn.Linear(width, memory, bias=False)
-        self.up = nn.Linear(memory, width, bias=False)
+        self.down = Linear(width, memory, bias=False)
+        self.up = Linear(memory, width, bias=False)
 
     def forward(self, y: Tensor, layout: Layout, habit: Specialisation, past: MemoryState | None) -> Reading:
         """Reads and writes every position; ``past`` is the state that earlier positions left."""

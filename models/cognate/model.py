@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -15,6 +14,7 @@ from models.cognate.gate import MemoryGate
 from models.cognate.halting import HaltingHead
 from models.cognate.initial import start
 from models.cognate.layout import Layout, advanced, lay_out
+from models.cognate.linear import linear
 from models.cognate.memory import LongTermMemory
 from models.cognate.output import CognateOutput, chosen, expected
 from models.cognate.recursion import Recursion
@@ -120,7 +120,7 @@ class Cognate(nn.Module):
 
     def head(self, hidden: Tensor) -> Tensor:
         """Logits [..., V] of hidden states [..., d], with the token embedding's own weights."""
-        return F.linear(hidden, self.token_embedding.weight)
+        return linear(hidden, self.token_embedding.weight)
 
     def forward(self, tokens: Tensor, *, segments: Tensor | None = None, state: State | None = None) -> CognateOutput:
         """One call on tokens [B, T] int64.

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from models.cognate.attention import CrossAttention
 from models.cognate.layout import Layout
+from models.cognate.linear import Linear
 from models.cognate.state import KeyValue
 
 
@@ -39,8 +40,8 @@ class Recursion(nn.Module):
         super().__init__()
         self.steps = steps
         self.micro_steps = micro_steps
-        self.latent = nn.Linear(width, width)
-        self.answer = nn.Linear(width, width)
+        self.latent = Linear(width, width)
+        self.answer = Linear(width, width)
         self.to_features = CrossAttention(width, heads)
         self.to_answer = CrossAttention(width, heads)
         self.think = _Mlp(3 * width, 2 * width, width, dropout)
@@ -70,8 +71,8 @@ class _Mlp(nn.Module):
 
     def __init__(self, width: int, inner: int, out: int, dropout: float) -> None:
         super().__init__()
-        self.up = nn.Linear(width, inner)
-        self.down = nn.Linear(inner, out)
+        self.up = Linear(width, inner)
+        self.down = Linear(inner, out)
         self.dropout = dropout
 
     def forward(self, x: Tensor) -> Tensor:

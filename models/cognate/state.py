@@ -43,6 +43,7 @@ class State:
         segment: [B], the record of the last position, -1 before the first.
         run: [B], the stretch of the last position. position: [B], the next one inside its record.
         seen: an upper bound of ``position`` that needs no look at the device.
+        whole: whether all positions are known to be one run of segment 1, of which ``seen`` is the exact length.
         memory: of the last position.
     """
 
@@ -52,6 +53,7 @@ class State:
     run: Tensor
     position: Tensor
     seen: int
+    whole: bool
     memory: MemoryState
 
     @property
@@ -63,4 +65,4 @@ class State:
     def empty(cls, batch: int, places: int, memory: MemoryState) -> State:
         """Before the first position."""
         zeros = torch.zeros(batch, dtype=torch.int64, device=memory.content.device)
-        return cls((None,) * places, zeros.new_zeros(batch, 0), zeros - 1, zeros, zeros, 0, memory)
+        return cls((None,) * places, zeros.new_zeros(batch, 0), zeros - 1, zeros, zeros, 0, True, memory)

@@ -26,8 +26,10 @@ def test_with_and_without_a_cache(window: int, temperature: float) -> None:
     assert [len(row) for row in cached] == [20] * 3
 
 
-def test_cached_logits_are_the_uncached_in_float32() -> None:
-    model, tokens = small(), some_tokens(2, 40)
+@pytest.mark.parametrize("changes", [{}, {"d_model": 128, "d_ff": 192}])  # the latter has maps that go in blocks
+@torch.no_grad()
+def test_cached_logits_are_the_uncached_in_float32(changes: dict[str, int]) -> None:
+    model, tokens = small(**changes), some_tokens(2, 40)
     state, parts = model.start(2), []
     for place in range(40):
         output = model(tokens[:, place : place + 1], state=state)
@@ -116,8 +118,20 @@ def test_streams_of_rows_are_their_own() -> None:
 
 def test_prompts_stand_at_the_right_end() -> None:
     tokens, segments = padded(PROMPTS, torch.device("cpu"))
+    assert segments is not None
     assert tokens.tolist() == [[1, 2, 3, 4, 5], [0, 0, 0, 0, 7], [0, 0, 3, 3, 9]]
     assert segments.tolist() == [[1, 1, 1, 1, 1], [0, 0, 0, 0, 1], [0, 0, 1, 1, 1]]
+
+
+def test_prompts_of_one_length_need_no_records() -> None:
+    tokens, segments = padded([[1, 2], [3, 4]], torch.device("cpu"))
+    assert tokens.tolist() == [[1, 2], [3, 4]]
+    assert segments is None
+    rows = [[1, 2], [3, 4]]
+    uncached = generate(exact(), rows, max_new=20, cache=False)
+    assert generate(exact(), rows, max_new=20) == uncached
+    padding = generate(exact(), [*rows, [5, 6, 7]], max_new=20)
+    assert padding[:2] == uncached
 
 
 # -- options -----------------------------------------------------------------------------------------------------------
