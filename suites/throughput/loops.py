@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import chain, count, cycle
+from itertools import chain, count
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from lvmcheck.recorder import Recorder, record
 from lvmcheck.suite import load_suite
 from models.losses import mse
-from models.trainers.batches import Loader, epoch_order
+from models.trainers.batches import Loader
 from models.trainers.learner import Learner
 from models.trainers.vector import step
 from models.trainers.vector_config import parse
@@ -60,9 +59,6 @@ class Loops:
         self.progress = self.learner.start()
         self.recorder: Recorder = record(self.folder / "run", window=self.window)
         self.context, self.target = (tensor.clone() for tensor in self.loader.gather(slice(0, self.size)))
-        whole = len(self.windows) // self.size
-        order = epoch_order(0, 1, len(self.windows))[: whole * self.size]
-        self.batches = cycle(np.split(order, whole))
         epochs = (self.loader.shuffled(self.learner.cfg.seed, epoch) for epoch in count(1))
         self.drawn = (drawn for drawn in chain.from_iterable(epochs) if len(drawn[1]) == self.size)
         self.learner.model.train()
@@ -114,7 +110,7 @@ class Loops:
     def gather(self) -> None:
         """Drawing the batches alone."""
         for _ in range(self.steps):
-            self.loader.gather(next(self.batches))
+            next(self.drawn)
 
     # -- what a step consists of ---------------------------------------------------------------------------------------
     def _pass(self) -> None:

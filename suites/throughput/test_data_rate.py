@@ -35,11 +35,12 @@ def test_drawing_batches(benchmark: Any, batch: int, place: Place, figures: Figu
     steps = max(2, 256 // batch)
     with reproducible(0, threads=place.threads):
         loops = Loops.make(run_config(batch, place), tmp_path, steps=steps)
-        block = np.ones_like(loops.loader.block)
+        place_of_one = loops.loader.block[:batch]
+        block = np.ones_like(place_of_one)
 
         def plain_copy() -> None:
             for _ in range(steps):
-                np.copyto(loops.loader.block, block)
+                np.copyto(place_of_one, block)
 
         lanes = {"plain": plain_copy, "bare": loops.bare, COPY: copy(place.device)}
         turns = take_turns(benchmark, loops.gather, lanes, rounds=12 if FULL else 3)
