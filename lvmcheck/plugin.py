@@ -31,7 +31,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--lvm-dir": {"metavar": "PATH", "help": "where runs, caches and locks are kept (default: .lvmcheck)"},
     "--lvm-fresh": {"action": "store_true", "help": "train again even where a finished run could be reused"},
     "--lvm-inprocess": {"action": "store_true", "help": "train inside the pytest process, for debuggers"},
-    "--lvm-jobs": {"metavar": "N", "type": int, "help": "trainers at a time on the CPU (default: cores / threads)"},
+    "--lvm-threads": {"metavar": "N", "type": int, "help": "threads of each run (default: the suite's, else 1)"},
+    "--lvm-jobs": {
+        "metavar": "N",
+        "type": int,
+        "help": "trainers at a time (default: cores / threads on a CPU, one on an accelerator)",
+    },
     "--lvm-update-reference": {
         "metavar": "REASON",
         "help": "write the reference band of each suite whose every seed passes, with the reason for it",
@@ -51,7 +56,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
 BENCHMARKS = ("lvm_throughput_compare", "benchmark_json", "benchmark_save", "benchmark_autosave")
 """Options with which benchmarks are compared or written."""
 REPORTS = ("json", "markdown", "gitlab", "openmetrics")
-INI: tuple[str, ...] = ("--lvm-profile", "--lvm-device", "--lvm-dir", "--lvm-jobs", "--lvm-progress")
+INI: tuple[str, ...] = (
+    "--lvm-profile",
+    "--lvm-device",
+    "--lvm-dir",
+    "--lvm-threads",
+    "--lvm-jobs",
+    "--lvm-progress",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from lvmcheck import __version__
 from lvmcheck.errors import InputError, nearest
-from lvmcheck.launch.device import check_device, guess_device
+from lvmcheck.launch.device import check_device, cores, guess_device
 from lvmcheck.launch.launcher import Launcher
 from lvmcheck.launch.plan import Settings
 from lvmcheck.plugin import INI, OPTIONS, SESSION
@@ -125,6 +125,11 @@ class LvmSession:
         device = option(self.config, "--lvm-device")
         if device:
             changes["device"] = check_device(device, "--lvm-device")
+        threads = whole_number(option(self.config, "--lvm-threads"), "--lvm-threads")
+        if threads > cores():  # they would wait for each other: measured at a tenth of one thread's speed
+            raise InputError("--lvm-threads", f"expected at most the {cores()} cores of this machine, got {threads}")
+        if threads:
+            changes["threads"] = threads
         data = option(self.config, "--lvm-data")
         about_data = [flag for flag in ("--lvm-data-name", "--lvm-ood") if option(self.config, flag)]
         if data is not None:

@@ -152,10 +152,11 @@ class Launcher:
         return None
 
     def _take_slot(self, plan: Plan) -> FileLock | None:
-        """A place to train: as many as cores allow on a CPU, one on an accelerator, over all processes of this home."""
-        places, kind = 1, plan.device if plan.device in DEVICES else "other"
-        if kind == "cpu":
-            places = self.settings.jobs or max(1, cores() // plan.threads)
+        """A place to train, over all processes of this home: as many as --lvm-jobs says, else as cores allow on a CPU
+        and one on an accelerator.
+        """
+        kind = plan.device if plan.device in DEVICES else "other"
+        places = self.settings.jobs or (max(1, cores() // plan.threads) if kind == "cpu" else 1)
         self._slots.mkdir(parents=True, exist_ok=True)
         for number in range(places):
             lock = try_lock(self._slots / f"{kind}-{number}.lock")

@@ -35,6 +35,8 @@ OPTIONS = {
         "--lvm-seeds: expected distinct integers such as 0,1,2, got '²'.",
     ),
     "jobs": (("--lvm-jobs", "-1"), "--lvm-jobs: expected an integer >= 0, got -1."),
+    "threads": (("--lvm-threads", "-1"), "--lvm-threads: expected an integer >= 0, got -1."),
+    "too many threads": (("--lvm-threads", "9999"), "cores of this machine, got 9999."),
     "device": (("--lvm-device", "cudo"), "--lvm-device: no device 'cudo'. Did you mean 'cuda'?"),
     "profile": (("--lvm-profile", "smok"), "suites/toy/suite.toml: no profile 'smok'. Did you mean 'smoke'?"),
     "no data": (("--lvm-data", ""), "--lvm-data: expected a value, got nothing."),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Sequence
 
 import pytest
 
+from lvmcheck.launch.device import cores
 from lvmcheck.launch.locks import try_lock
 from suites.lvmcheck.plugin_kit.project import CHECKS, NODE_1, NODE_3, NODE_END, Project, done, events, floor, verdicts
 
@@ -139,3 +141,26 @@ def test_it_is_said_when_other_sessions_hold_every_place(project: Project) -> No
     result = project.pytest("--lvm-jobs", "1", "-k", "epoch_1")
     result.assert_outcomes(passed=1, deselected=3)
     result.stdout.fnmatch_lines(["  seed0  waits: other sessions train in all the places of *slots (see --lvm-jobs)"])
+
+
+@pytest.mark.parametrize(("jobs", "free"), [((), False), (("--lvm-jobs", "2"), True)])
+def test_an_accelerator_takes_one_run_if_no_more_are_asked_for(
+    project: Project, jobs: Sequence[str], free: bool
+) -> None:
+    project.suite(floor(1, 0.45), device="mps")  # the toy trainer computes nothing there
+    places = project.home / "slots"
+    places.mkdir(parents=True)
+    held = try_lock(places / "mps-0.lock")
+    assert held is not None
+    threading.Timer(5.0, held.release).start()
+    result = project.pytest(*jobs)
+    result.assert_outcomes(passed=1)
+    assert ("waits: other sessions train" not in result.stdout.str()) == free
+    assert (places / "mps-1.lock").exists() == free
+
+
+def test_threads_are_those_asked_for(project: Project) -> None:
+    threads = min(2, cores())
+    project.pytest("--lvm-threads", str(threads)).assert_outcomes(passed=4)
+    told = json.loads((project.run() / "run.json").read_text())
+    assert told["config"]["threads"] == threads
