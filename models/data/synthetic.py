@@ -56,9 +56,16 @@ class Twin:
         return Space(self.recipe, self.config.dim or self.recipe.dim)
 
     def train(self, epoch: int) -> Windows:
-        """The windows of one epoch (1-based); epoch 1 again and again unless the twin is fresh."""
-        drawn = epoch if self.config.fresh else 1
-        return self._windows(self.recipe.shares, self.config.sequences, "train", self.seed, drawn)
+        """The windows of one epoch (1-based); those of epoch 1 again and again unless the twin is fresh."""
+        return self._epoch(epoch) if self.config.fresh else self._first
+
+    @cached_property
+    def _first(self) -> Windows:
+        """Drawn once: at full size it takes 14 seconds."""
+        return self._epoch(1)
+
+    def _epoch(self, epoch: int) -> Windows:
+        return self._windows(self.recipe.shares, self.config.sequences, "train", self.seed, epoch)
 
     @cached_property
     def validation(self) -> Windows:

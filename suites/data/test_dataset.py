@@ -53,6 +53,7 @@ def test_fresh_epochs_differ_and_come_back_the_same() -> None:
     np.testing.assert_array_equal(first_rows(still, 1), first_rows(still, 7))
     with pytest.raises(ValueError, match="count from 1"):
         dataset.train_epoch(0)
+    assert still.train_epoch(2).corpus is still.train_epoch(1).corpus, "drawn once, and once on an accelerator"
 
 
 def test_the_seed_draws_training_articles_and_nothing_else() -> None:
