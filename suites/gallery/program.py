@@ -15,15 +15,40 @@ from typing import Any
 import numpy as np
 import torch
 
-import lvmcheck
-from lvmcheck.recorder import Recorder
+from lvmcheck import Recorder, record
 
 CAUSES = frozenset(
-    "weights_never_move not_learning learning_rate_too_high learning_rate_too_low learning_rate_zero"
-    " schedule_ended_early schedule_wrong gradients_not_cleared loss_sign diverging overfitting validation_differs"
-    " validation_is_training data_order label_noise label_mismatch class_imbalance wrong_scale"
-    " collapsed_representation metric_constant loss_constant loss_not_computed numeric_range dominant_term target_leak"
-    " exploding_gradient vanishing_gradient interrupted weights_reset".split()
+    {
+        "class_imbalance",
+        "collapsed_representation",
+        "data_order",
+        "diverging",
+        "dominant_term",
+        "exploding_gradient",
+        "gradients_not_cleared",
+        "interrupted",
+        "label_mismatch",
+        "label_noise",
+        "learning_rate_too_high",
+        "learning_rate_too_low",
+        "learning_rate_zero",
+        "loss_constant",
+        "loss_not_computed",
+        "loss_sign",
+        "metric_constant",
+        "not_learning",
+        "numeric_range",
+        "overfitting",
+        "schedule_ended_early",
+        "schedule_wrong",
+        "target_leak",
+        "validation_differs",
+        "validation_is_training",
+        "vanishing_gradient",
+        "weights_never_move",
+        "weights_reset",
+        "wrong_scale",
+    }
 )
 HALVES = ("tuning", "heldout")
 
@@ -32,7 +57,7 @@ class Interrupted(KeyboardInterrupt):
     """Raised by a program that its user would stop by hand; :func:`write` ends the run as an interrupted one."""
 
 
-class Crash(RuntimeError):
+class CrashError(RuntimeError):
     """Raised by a program that ends in an error; :func:`write` ends the run as a failed one."""
 
 
@@ -129,9 +154,9 @@ def write(program: Program, folder: Path) -> Path:
     state = torch.get_rng_state()
     try:
         torch.manual_seed(program.seed)
-        with lvmcheck.record(path, config=dict(program.config), seed=program.seed) as rec:
+        with record(path, config=dict(program.config), seed=program.seed) as rec:
             program.train(rec)
-    except (Interrupted, Crash):
+    except (Interrupted, CrashError):
         pass  # the record says how it ended
     finally:
         torch.set_rng_state(state)
