@@ -44,7 +44,7 @@ throughput: $(STAMP)
 	$(BIN)/python -m pytest suites/throughput
 
 docs: $(STAMP)
-	$(BIN)/python -m lvmcheck.manual docs
+	$(BIN)/python -m docs.manual docs
 	$(BIN)/python -m lvmcheck.report.machine.json_report docs/report.schema.json
 
 site: docs
@@ -65,7 +65,7 @@ browser:
 	then command -v chromium; else echo "Chromium could not be installed; the browser tests skip"; exit 1; fi
 
 images: $(STAMP)
-	$(BIN)/python -m lvmcheck.report.screenshots $(or $(RUNS),$(addprefix fixtures/runs/,amn_790k_attempt_2 amn_790k_attempt_1_with_its_data amn_584k_pure_mse))
+	$(BIN)/python -m suites.report.screenshots $(or $(RUNS),$(addprefix fixtures/runs/,amn_790k_attempt_2 amn_790k_attempt_1_with_its_data amn_584k_pure_mse))
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks site

@@ -11,26 +11,26 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _LAZY = {
-    "record": "lvmcheck.recorder",
-    "Recorder": "lvmcheck.recorder",
-    "load": "lvmcheck.rundir",
-    "Run": "lvmcheck.run",
-    "evaluate": "lvmcheck.check",
-    "Check": "lvmcheck.check",
-    "Finding": "lvmcheck.finding",
-    "Outcome": "lvmcheck.finding",
-    "Verdict": "lvmcheck.finding",
+    "record": "lvmcheck.run.recorder",
+    "Recorder": "lvmcheck.run.recorder",
+    "load": "lvmcheck.run.directory",
+    "Run": "lvmcheck.run.view",
+    "evaluate": "lvmcheck.checks.protocol",
+    "Check": "lvmcheck.checks.protocol",
+    "Finding": "lvmcheck.checks.finding",
+    "Outcome": "lvmcheck.checks.finding",
+    "Verdict": "lvmcheck.checks.finding",
     "InputError": "lvmcheck.errors",
 }
 __all__ = ["Check", "Finding", "InputError", "Outcome", "Recorder", "Run", "Verdict", "evaluate", "load", "record"]
 
 if TYPE_CHECKING:
-    from lvmcheck.check import Check, evaluate
+    from lvmcheck.checks.finding import Finding, Outcome, Verdict
+    from lvmcheck.checks.protocol import Check, evaluate
     from lvmcheck.errors import InputError
-    from lvmcheck.finding import Finding, Outcome, Verdict
-    from lvmcheck.recorder import Recorder, record
-    from lvmcheck.run import Run
-    from lvmcheck.rundir import load
+    from lvmcheck.run.directory import load
+    from lvmcheck.run.recorder import Recorder, record
+    from lvmcheck.run.view import Run
 
 
 def __getattr__(name: str) -> Any:

@@ -7,14 +7,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from lvmcheck import rundir
 from lvmcheck.errors import InputError
 from lvmcheck.exporters import Exporter, Sink
 from lvmcheck.exporters.entry import End, Table
 from lvmcheck.exporters.stream import Stream
 from lvmcheck.exporters.subject import digest_of, subject_of, verdict_of
 from lvmcheck.report.html.rows import Row, recorded_rows
-from lvmcheck.run import Run, read_json
+from lvmcheck.run import directory as rundir
+from lvmcheck.run.view import Run, read_json
 
 
 class Feed:

@@ -11,8 +11,8 @@ from lvmcheck.errors import InputError
 from lvmcheck.exporters import Exporter
 from lvmcheck.exporters.feed import Feed, with_death
 from lvmcheck.launch.locks import is_free, run_lock, trainer_lock
-from lvmcheck.run import Run
-from lvmcheck.rundir import EVENTS, INFO, Follower
+from lvmcheck.run.directory import EVENTS, INFO, Follower
+from lvmcheck.run.view import Run
 
 LOOK = 0.5
 """Seconds between two looks."""

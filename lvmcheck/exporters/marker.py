@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lvmcheck import rundir
 from lvmcheck.errors import InputError
 from lvmcheck.exporters import Earlier
 from lvmcheck.exporters.entry import Subject
-from lvmcheck.run import read_json
+from lvmcheck.run import directory as rundir
+from lvmcheck.run.view import read_json
 
 NAME = "lvmcheck-export.json"
 

@@ -8,9 +8,9 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lvmcheck import events as ev
 from lvmcheck.exporters.entry import Entry, Place, Scalars, Table
 from lvmcheck.report.html.text import clean
+from lvmcheck.run import events as ev
 
 LONGEST = 100_000
 """Signs that are kept of any one text."""

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lvmcheck import events as ev
+from lvmcheck.checks.finding import Status
 from lvmcheck.exporters.entry import Subject
-from lvmcheck.finding import Status
 from lvmcheck.report.html.rows import Row
 from lvmcheck.report.html.text import clean
-from lvmcheck.run import Run
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run
 
 FACTS = ("suite", "profile", "device", "trainer", "created", "platform", "key", "source")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lvmcheck.launch.plan import Plan
 from lvmcheck.launch.worker import run_trainer, window_of, write_failure
-from lvmcheck.recorder import Recorder
+from lvmcheck.run.recorder import Recorder
 
 
 def train_in_process(plan: Plan, resume: Path | None, judge: Callable[[], None]) -> BaseException | None:

@@ -13,8 +13,8 @@ from typing import Any
 
 from lvmcheck.errors import InputError
 from lvmcheck.launch.source import source_digest
-from lvmcheck.run import read_json
-from lvmcheck.rundir import write_json
+from lvmcheck.run.directory import write_json
+from lvmcheck.run.view import read_json
 
 LIBRARIES = ("torch", "numpy")
 

@@ -8,12 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lvmcheck.check import judge
+from lvmcheck.checks.finding import Outcome, Status, error, failed, not_applicable, passed, pending
+from lvmcheck.checks.protocol import judge
 from lvmcheck.errors import InputError
-from lvmcheck.finding import Outcome, Status, error, failed, not_applicable, passed, pending
 from lvmcheck.launch.device import guess_device
 from lvmcheck.launch.key import run_key
-from lvmcheck.run import Run
+from lvmcheck.run.view import Run
 from lvmcheck.suite import CheckEntry, Suite, find_trainer
 
 

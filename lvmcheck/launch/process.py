@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from pathlib import Path
 
-from lvmcheck import rundir
+from lvmcheck.run import directory as rundir
 
 WHERE = signal.SIGUSR2
 """Makes a trainer print the line it is at."""

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lvmcheck import rundir
 from lvmcheck.errors import InputError
 from lvmcheck.launch.plan import Plan, judge_entry
-from lvmcheck.run import Run, read_json
-from lvmcheck.run_info import move_aside
+from lvmcheck.run import directory as rundir
+from lvmcheck.run.info import move_aside
+from lvmcheck.run.view import Run, read_json
 from lvmcheck.suite import CheckEntry
 
 

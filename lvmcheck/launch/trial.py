@@ -11,10 +11,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from lvmcheck import events as ev
-from lvmcheck import rundir
+from lvmcheck.checks.finding import Outcome, error
 from lvmcheck.errors import InputError
-from lvmcheck.finding import Outcome, error
 from lvmcheck.launch.inprocess import train_in_process
 from lvmcheck.launch.locks import is_free, run_lock, trainer_lock, try_lock
 from lvmcheck.launch.patience import Patience
@@ -22,8 +20,10 @@ from lvmcheck.launch.plan import Plan, judge_entry
 from lvmcheck.launch.process import TrainerProcess
 from lvmcheck.launch.remains import examine, make_room, record_death
 from lvmcheck.launch.verdicts import write_verdicts
-from lvmcheck.run import Run, read_json
-from lvmcheck.run_info import make_run, move_aside
+from lvmcheck.run import directory as rundir
+from lvmcheck.run import events as ev
+from lvmcheck.run.info import make_run, move_aside
+from lvmcheck.run.view import Run, read_json
 from lvmcheck.suite import CheckEntry
 
 ALL_DECIDED = "the decision of every check that was asked for"

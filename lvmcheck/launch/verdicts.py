@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lvmcheck import rundir
-from lvmcheck.events import spell
-from lvmcheck.finding import Outcome, outcome_json
+from lvmcheck.checks.finding import Outcome, outcome_json
+from lvmcheck.run import directory as rundir
+from lvmcheck.run.events import spell
 from lvmcheck.suite import CheckEntry, Suite
 
 

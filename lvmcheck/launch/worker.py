@@ -22,13 +22,13 @@ from typing import Any
 
 from filelock import FileLock
 
-from lvmcheck import rundir
 from lvmcheck.errors import InputError, nearest
 from lvmcheck.launch.locks import trainer_lock
 from lvmcheck.launch.process import WHERE
-from lvmcheck.recorder import Recorder
-from lvmcheck.run import read_json
-from lvmcheck.run_info import versions
+from lvmcheck.run import directory as rundir
+from lvmcheck.run.info import versions
+from lvmcheck.run.recorder import Recorder
+from lvmcheck.run.view import read_json
 
 JUDGE_WAIT = 5.0
 """Seconds that training waits for the live judge before it goes on without an answer."""

@@ -15,7 +15,7 @@ from typing import Protocol, cast
 from lvmcheck.errors import InputError, nearest
 from lvmcheck.readers._asked import Asked
 from lvmcheck.readers._columns import parse_columns
-from lvmcheck.run import Run
+from lvmcheck.run.view import Run
 
 READERS = Path(__file__).parent
 FIRST = "run_directory"

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lvmcheck import events as ev
 from lvmcheck.errors import InputError
 from lvmcheck.readers._rows import VAL, Numbered, Row, named, numbered
-from lvmcheck.run import Run
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run
 
 LOSSES = ("train_loss", "loss", "train_loss_step", "loss_step")
 RATES = ("lr", "learning_rate", "train_lr", "train_learning_rate")

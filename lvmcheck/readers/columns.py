@@ -12,7 +12,7 @@ from lvmcheck.readers._files import head
 from lvmcheck.readers._numbers import axis
 from lvmcheck.readers._rows import Row
 from lvmcheck.readers._table import delimiter, numbers, read_csv, read_jsonl
-from lvmcheck.run import Run
+from lvmcheck.run.view import Run
 
 WHAT = "a CSV, TSV or JSON-lines table with a column 'epoch' or 'step', or with --columns"
 LINES = (".jsonl", ".ndjson")

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lvmcheck import events as ev
 from lvmcheck.errors import InputError
 from lvmcheck.readers._asked import Asked
 from lvmcheck.readers._assemble import run_of
 from lvmcheck.readers._files import head, inside, json_object, shown
 from lvmcheck.readers._numbers import NotANumberError, axis, number
 from lvmcheck.readers._rows import Row
-from lvmcheck.run import Run
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run
 
 WHAT = "trainer_state.json of the Hugging Face Trainer"
 NAME = "trainer_state.json"

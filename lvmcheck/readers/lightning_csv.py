@@ -11,7 +11,7 @@ from lvmcheck.readers._files import head, inside
 from lvmcheck.readers._numbers import axis
 from lvmcheck.readers._rows import Row, epochs_filled
 from lvmcheck.readers._table import numbers, read_csv
-from lvmcheck.run import Run
+from lvmcheck.run.view import Run
 
 WHAT = "metrics.csv of Lightning's CSVLogger, with columns epoch and step"
 NAME = "metrics.csv"

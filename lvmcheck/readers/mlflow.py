@@ -15,7 +15,7 @@ from lvmcheck.readers._files import head, inside
 from lvmcheck.readers._numbers import NotANumberError, axis, number, whole
 from lvmcheck.readers._records import bounded
 from lvmcheck.readers._rows import MAX_ROWS, Row, epochs_filled
-from lvmcheck.run import Run
+from lvmcheck.run.view import Run
 
 if TYPE_CHECKING:
     import sqlite3

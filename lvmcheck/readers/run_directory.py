@@ -6,8 +6,8 @@ from pathlib import Path
 
 from lvmcheck.errors import InputError
 from lvmcheck.readers._asked import Asked
-from lvmcheck.run import Run
-from lvmcheck.rundir import EVENTS, load
+from lvmcheck.run.directory import EVENTS, load
+from lvmcheck.run.view import Run
 
 WHAT = f"a directory with {EVENTS}"
 

@@ -14,7 +14,7 @@ from lvmcheck.readers._assemble import run_of
 from lvmcheck.readers._files import head, inside
 from lvmcheck.readers._records import check_tfrecords, is_tfrecord
 from lvmcheck.readers._rows import Row, epochs_filled
-from lvmcheck.run import Run
+from lvmcheck.run.view import Run
 
 WHAT = "TensorBoard event files (events.out.tfevents.*)"
 PATTERN = "*tfevents*"

@@ -7,15 +7,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lvmcheck import events as ev
+from lvmcheck.checks.finding import figure
 from lvmcheck.errors import InputError
-from lvmcheck.finding import figure
 from lvmcheck.readers._asked import Asked
 from lvmcheck.readers._assemble import run_of
 from lvmcheck.readers._files import head, json_object, shown
 from lvmcheck.readers._numbers import NotANumberError, number
 from lvmcheck.readers._rows import Row
-from lvmcheck.run import Run
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run
 
 WHAT = "a JSON object with a list 'history'"
 NAME = "training_history.json"

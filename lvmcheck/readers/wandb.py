@@ -15,7 +15,7 @@ from lvmcheck.readers._files import head, inside, parse_json
 from lvmcheck.readers._numbers import NotANumberError, number, whole
 from lvmcheck.readers._records import WANDB, wandb_records
 from lvmcheck.readers._rows import Row, epochs_filled
-from lvmcheck.run import Run
+from lvmcheck.run.view import Run
 
 WHAT = "an offline W&B run (run-*.wandb)"
 MODULE = "wandb.proto.wandb_internal_pb2"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from lvmcheck import events as ev
-from lvmcheck.cause import Diagnosis
-from lvmcheck.finding import Status, Verdict, figure, outcome_json
-from lvmcheck.run import Run
-from lvmcheck.weights import recover
+from lvmcheck.causes.protocol import Diagnosis
+from lvmcheck.checks.finding import Status, Verdict, figure, outcome_json
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run
+from lvmcheck.run.weights import recover
 
 ROWS, WIDTH = 24, 100
 SHOWN = ("val_cosine", "val_loss", "train_cosine", "train_loss")

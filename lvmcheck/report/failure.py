@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from _pytest._code.code import ReprFileLocation, TerminalRepr
 from _pytest._io import TerminalWriter
 
-from lvmcheck.check import usual_causes
-from lvmcheck.events import Epoch
-from lvmcheck.finding import Outcome, Status, Verdict
+from lvmcheck.checks.finding import Outcome, Status, Verdict
+from lvmcheck.checks.protocol import usual_causes
 from lvmcheck.launch.process import last_lines
 from lvmcheck.report.progress import duration
 from lvmcheck.report.width import wrapped
+from lvmcheck.run.events import Epoch
 
 if TYPE_CHECKING:
-    from lvmcheck.cause import Diagnosis
+    from lvmcheck.causes.protocol import Diagnosis
     from lvmcheck.launch.trial import Trial
     from lvmcheck.suite import CheckEntry
 
@@ -124,7 +124,7 @@ def _told(entry: CheckEntry, trial: Trial) -> list[str]:
 
 def diagnoses(trial: Trial) -> list[Diagnosis]:
     """The causes that a run shows, given what its own checks said, likeliest first."""
-    from lvmcheck.cause import diagnose
+    from lvmcheck.causes.protocol import diagnose
 
     verdicts = [
         Verdict(check=entry.node, use=entry.use, outcome=trial.outcomes[entry.node], seed=trial.plan.seed)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lvmcheck.events import Data, Epoch, Note
-from lvmcheck.finding import figure
+from lvmcheck.checks.finding import figure
 from lvmcheck.report.progress import live_line
 from lvmcheck.report.side_by_side import Lane, table
+from lvmcheck.run.events import Data, Epoch, Note
 
 if TYPE_CHECKING:
     from lvmcheck.launch.launcher import Launcher

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from lvmcheck.events import Epoch
-from lvmcheck.run import Run
+from lvmcheck.run.events import Epoch
+from lvmcheck.run.view import Run
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 COLUMNS = ("curve", "epoch", "first", "second", "speed", "left")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lvmcheck.report.progress import COLUMNS, live_cells
-from lvmcheck.run import Run
+from lvmcheck.run.view import Run
 
 GAP = "  "
 MOST = 12

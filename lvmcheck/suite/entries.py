@@ -7,7 +7,7 @@ import typing
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from lvmcheck.across import Across, P, parse_across
+from lvmcheck.checks.across import Across, P, parse_across
 from lvmcheck.errors import InputError, nearest
 from lvmcheck.suite.lines import KeyPath
 from lvmcheck.suite.model import CheckEntry, Expect
@@ -15,7 +15,7 @@ from lvmcheck.suite.source import Source, excerpt
 from lvmcheck.suite.values import MismatchError, convert, expected
 
 if TYPE_CHECKING:
-    from lvmcheck.check import Check
+    from lvmcheck.checks.protocol import Check
 
 _OWN: dict[str, Any] = {
     "use": str,
@@ -116,7 +116,7 @@ def _entry(source: Source, index: int, table: dict[str, object], profiles: Seque
 
 
 def _kind(source: Source, index: int, use: str) -> type[Check]:
-    from lvmcheck.check import load_check
+    from lvmcheck.checks.protocol import load_check
 
     try:
         return load_check(use)

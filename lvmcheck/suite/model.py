@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from lvmcheck.across import Across
+from lvmcheck.checks.across import Across
 from lvmcheck.suite.source import Source
 
 if TYPE_CHECKING:
-    from lvmcheck.check import Check
+    from lvmcheck.checks.protocol import Check
 
 
 @dataclass(frozen=True, kw_only=True)

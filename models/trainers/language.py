@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lvmcheck.recorder import Recorder
+from lvmcheck.run.recorder import Recorder
 from models.checkpoint import architecture
 from models.cognate.components import components
 from models.cognate.objective import language_terms

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from lvmcheck.recorder import Recorder
+from lvmcheck.run.recorder import Recorder
 from models.cognate.generate import generate
 from models.data.text.answers import exact
 from models.data.text.config import GENERATED, QA

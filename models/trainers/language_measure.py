@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from lvmcheck.recorder import Recorder
+from lvmcheck.run.recorder import Recorder
 from models.checkpoint import published
 from models.cognate.objective import token_losses
 from models.data.text.batches import TokenBatch

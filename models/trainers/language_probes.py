@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from lvmcheck.recorder import Recorder
+from lvmcheck.run.recorder import Recorder
 from models.cognate.memory import held_tokens
 from models.cognate.model import Cognate
 from models.cognate.objective import language_terms

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from lvmcheck.recorder import Recorder
+from lvmcheck.run.recorder import Recorder
 from models.checkpoint import published
 from models.data.store import Windows
 from models.reload import load_model

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lvmcheck.recorder import Recorder
+from lvmcheck.run.recorder import Recorder
 from models.checkpoint import architecture
 from models.losses import Batch, Terms, compute_terms, mse_and_slope, unit, weighted_total
 from models.memory import enough

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from lvmcheck import Run
-from lvmcheck import events as ev
+from lvmcheck.run import events as ev
 
 FORMS = {"8": r"-?\d+", "42": r"-?\d+", "Paris": r"[A-Z][a-z]+"}
 """By right answer, the whole continuation."""

@@ -121,7 +121,7 @@ def show_ahead(folder: Path, rounds: int) -> None:
 
 def stepper(batch: int, folder: Path) -> Callable[..., float]:
     """Trains AMN some steps on a corpus; seconds that they take where nobody else wants the core."""
-    from lvmcheck.recorder import record
+    from lvmcheck.run.recorder import record
     from models.data.ahead import Batch, ahead
     from models.data.store import Corpus
     from models.trainers.batches import Loader, epoch_order

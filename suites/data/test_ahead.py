@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lvmcheck.errors import InputError
-from lvmcheck.recorder import Recorder
+from lvmcheck.run.recorder import Recorder
 from models.data import ahead as module
 from models.data.ahead import PIECE, ahead, byte_ranges
 from models.data.mapped import MappedFile, MappedRows, map_array

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lvmcheck import gate
-from lvmcheck.cli import main
+from lvmcheck.commands.main import main
+from lvmcheck.launch import gate
 from models.data.gates.write import main as write_main
 from models.data.gates.write import write_twin
 from models.data.store import Corpus

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lvmcheck import events as ev
-from lvmcheck.check import Case, Check, cases, check_names, evaluate, judge, load_check
 from lvmcheck.checks.data._gate import Gate
-from lvmcheck.finding import Status, Verdict
-from lvmcheck.gate import gate_data, gates
-from lvmcheck.run import Run
+from lvmcheck.checks.finding import Status, Verdict
+from lvmcheck.checks.protocol import Case, Check, cases, check_names, evaluate, judge, load_check
+from lvmcheck.launch.gate import gate_data, gates
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run
 from models.data.baselines import fit_linear, mean_of_context, score
 from models.data.dataset import Dataset, open_data
 from models.data.gates.write import write_twin

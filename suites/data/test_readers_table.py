@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lvmcheck.checks.finding import Status
 from lvmcheck.errors import InputError
-from lvmcheck.finding import Status
-from lvmcheck.gate import gate_data
+from lvmcheck.launch.gate import gate_data
 from models.data.dataset import open_data
 from models.data.readers import loaded as loaded_module
 from models.data.stored import read

@@ -11,7 +11,7 @@ import pytest
 
 import lvmcheck
 from lvmcheck.readers._columns import usual_name
-from lvmcheck.run import Run
+from lvmcheck.run.view import Run
 
 ROOT = Path(__file__).parents[2]
 RECORDED = ROOT / "fixtures" / "runs"

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from lvmcheck import events as ev
-from lvmcheck.cli import BAD_INPUT, PASSED, main
+from lvmcheck.commands.main import BAD_INPUT, PASSED, main
 from lvmcheck.readers import open_run
-from lvmcheck.run import Run
-from lvmcheck.rundir import load
+from lvmcheck.run import events as ev
+from lvmcheck.run.directory import load
+from lvmcheck.run.view import Run
 from suites.exporters.export_kit import EVERY_KIND, HARD, RECORDED, bits, metrics_of, needs, recorded
 
 pytestmark = pytest.mark.filterwarnings("default")  # what the libraries warn of while they are imported

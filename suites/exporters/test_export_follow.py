@@ -13,13 +13,13 @@ import pytest
 from filelock import FileLock
 
 import lvmcheck
-from lvmcheck.cli import PASSED, main
-from lvmcheck.cli_export import DIED
+from lvmcheck.commands.export import DIED
+from lvmcheck.commands.main import PASSED, main
 from lvmcheck.exporters import follow as following
 from lvmcheck.exporters.follow import Watch
 from lvmcheck.launch.locks import run_lock
 from lvmcheck.readers import open_run
-from lvmcheck.rundir import load
+from lvmcheck.run.directory import load
 from suites.exporters.export_kit import ROOT, metrics_of, needs, recorded
 
 pytestmark = pytest.mark.filterwarnings("default")

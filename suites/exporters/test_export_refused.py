@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from lvmcheck import events as ev
-from lvmcheck.cli import BAD_INPUT, main
+from lvmcheck.commands.main import BAD_INPUT, main
 from lvmcheck.errors import InputError
 from lvmcheck.exporters import exporter, kinds
 from lvmcheck.exporters.names import Names
+from lvmcheck.run import events as ev
 from suites.exporters.export_kit import PACKAGES, RECORDED, needs, recorded
 
 RUN = RECORDED / "lstm_80k"

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from lvmcheck import events as ev
 from lvmcheck.exporters.entry import Entry, Place, Scalars, Table, flat
 from lvmcheck.exporters.stream import Stream
 from lvmcheck.exporters.subject import digest_of, name_of, subject_of, verdict_of
 from lvmcheck.report.html.rows import recorded_rows
-from lvmcheck.rundir import load
+from lvmcheck.run import events as ev
+from lvmcheck.run.directory import load
 from suites.exporters.export_kit import recorded
 
 

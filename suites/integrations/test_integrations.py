@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 import lvmcheck
-from lvmcheck import events as ev
-from lvmcheck.finding import Status
+from lvmcheck.checks.finding import Status
 from lvmcheck.readers import open_run
-from lvmcheck.run import Run
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run
 from suites.readers.test_peers import needs, notes, write
 
 

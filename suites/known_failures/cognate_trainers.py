@@ -13,7 +13,7 @@ from unittest import mock
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lvmcheck.recorder import Recorder
+from lvmcheck.run.recorder import Recorder
 from models.cognate.objective import language_terms
 from models.cognate.output import CognateOutput
 from models.data.text.batches import TokenBatch, TokenSet

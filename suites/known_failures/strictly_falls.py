@@ -19,7 +19,7 @@ class StrictlyFalls(Check):
     metric: str = "val_loss"
 
     def judge(self, run: Run) -> Outcome:
-        from lvmcheck.finding import failed, passed, pending
+        from lvmcheck.checks.finding import failed, passed, pending
 
         values = run.series(self.metric).values.tolist()
         steps = list(pairwise(values))

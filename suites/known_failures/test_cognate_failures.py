@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from lvmcheck import events as ev
-from lvmcheck.cause import diagnose
-from lvmcheck.check import judge, load_check
-from lvmcheck.finding import Status
+from lvmcheck.causes.protocol import diagnose
+from lvmcheck.checks.finding import Status
+from lvmcheck.checks.protocol import judge, load_check
 from lvmcheck.launch.plan import Plan, Settings
-from lvmcheck.recorder import Recorder, make_run
-from lvmcheck.run import Run
-from lvmcheck.rundir import load
+from lvmcheck.run import events as ev
+from lvmcheck.run.directory import load
+from lvmcheck.run.recorder import Recorder, make_run
+from lvmcheck.run.view import Run
 from lvmcheck.suite import load_suite
 from suites.known_failures.cognate_trainers import labels_not_shifted
 

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-from lvmcheck import events as ev
-from lvmcheck.cause import diagnose
-from lvmcheck.check import judge, load_check
-from lvmcheck.checks._cases import AMN_584K_VAL, val_run
+from lvmcheck.causes.protocol import diagnose
+from lvmcheck.checks.finding import Status
+from lvmcheck.checks.protocol import judge, load_check
+from lvmcheck.checks.shared.cases import AMN_584K_VAL, val_run
 from lvmcheck.errors import InputError
-from lvmcheck.finding import Status
-from lvmcheck.run import Run, run_from
-from lvmcheck.rundir import load
+from lvmcheck.run import events as ev
+from lvmcheck.run.directory import load
+from lvmcheck.run.view import Run, run_from
 from models.checkpoint import Description, architecture, publish, snapshot
 from models.data.dataset import open_data
 from models.data.gates.write import write_twin

@@ -8,7 +8,7 @@ from unittest import mock
 import torch
 from torch import Tensor
 
-from lvmcheck.recorder import Recorder
+from lvmcheck.run.recorder import Recorder
 from models.checkpoint import published
 from models.data.dataset import open_data
 from models.losses import Batch, Terms, compute_terms, variance, weighted_total

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import lvmcheck
-from lvmcheck import events as ev
-from lvmcheck.run import Run
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run
 from models.trainers.vector import train
 
 MARGIN = 0.015

@@ -10,10 +10,20 @@ from typing import Any
 
 import pytest
 
-from lvmcheck import events as ev
-from lvmcheck.check import Case, Check, cases, check_names, judge, load_check, manual, universal_checks, usual_causes
-from lvmcheck.finding import Outcome, Status
-from lvmcheck.run import Run, run_from
+from lvmcheck.checks.finding import Outcome, Status
+from lvmcheck.checks.protocol import (
+    Case,
+    Check,
+    cases,
+    check_names,
+    judge,
+    load_check,
+    manual,
+    universal_checks,
+    usual_causes,
+)
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run, run_from
 
 NAMES = check_names()
 GOOD = [(name, case) for name in NAMES for case in cases(name)[0]]

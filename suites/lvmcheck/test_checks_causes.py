@@ -7,13 +7,13 @@ import json
 
 import pytest
 
-from lvmcheck.cause import CauseCase, cause_names, diagnose, load_cause
-from lvmcheck.check import verdict
-from lvmcheck.checks._cases import val_run
+from lvmcheck.causes.protocol import CauseCase, cause_names, diagnose, load_cause
 from lvmcheck.checks.curves.cosine_floor import CosineFloor
 from lvmcheck.checks.losses.loss_balance import LossBalance
+from lvmcheck.checks.protocol import verdict
+from lvmcheck.checks.shared.cases import val_run
 from lvmcheck.errors import InputError
-from lvmcheck.run import Run
+from lvmcheck.run.view import Run
 
 NAMES = cause_names()
 

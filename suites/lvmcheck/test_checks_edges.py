@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from lvmcheck import events as ev
-from lvmcheck.check import judge, load_check
-from lvmcheck.checks import _cases as made
-from lvmcheck.finding import Outcome, Status
-from lvmcheck.run import Run, run_from
+from lvmcheck.checks.finding import Outcome, Status
+from lvmcheck.checks.protocol import judge, load_check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run, run_from
 
 PASSED, FAILED, PENDING = Status.PASSED, Status.FAILED, Status.PENDING
 NOT_APPLICABLE, ERROR = Status.NOT_APPLICABLE, Status.ERROR

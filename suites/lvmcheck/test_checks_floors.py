@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lvmcheck.check import judge
-from lvmcheck.checks._baselines import NAMES, baselines, evidence, parse_floor
-from lvmcheck.checks._cases import TWIN_FACTS, val_run, with_facts
 from lvmcheck.checks.curves.cosine_floor import CosineFloor
-from lvmcheck.finding import Status
-from lvmcheck.run import Run, run_from
+from lvmcheck.checks.finding import Status
+from lvmcheck.checks.protocol import judge
+from lvmcheck.checks.shared.baselines import NAMES, baselines, evidence, parse_floor
+from lvmcheck.checks.shared.cases import TWIN_FACTS, val_run, with_facts
+from lvmcheck.run.view import Run, run_from
 
 KNOWN = {name: value for name in NAMES if isinstance(value := TWIN_FACTS[name], float)}
 

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lvmcheck import events as ev
-from lvmcheck.check import cases, judge, load_check
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks import _language_cases as language
-from lvmcheck.checks._levels import course
-from lvmcheck.finding import Outcome, Status
-from lvmcheck.run import Run, run_from
+from lvmcheck.checks.finding import Outcome, Status
+from lvmcheck.checks.protocol import cases, judge, load_check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared import language_cases as language
+from lvmcheck.checks.shared.levels import course
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run, run_from
 
 PASSED, FAILED, PENDING = Status.PASSED, Status.FAILED, Status.PENDING
 NOT_APPLICABLE, ERROR = Status.NOT_APPLICABLE, Status.ERROR

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from lvmcheck.cause import cause_names
-from lvmcheck.check import check_names
-from lvmcheck.manual import main, page
+from docs.manual import main, page
+from lvmcheck.causes.protocol import cause_names
+from lvmcheck.checks.protocol import check_names
 
 DOCS = Path(__file__).parents[2] / "docs" / "checks.md"
 
 
 def test_docs_are_up_to_date() -> None:
-    assert DOCS.read_text(encoding="utf-8") == page(), "run: python -m lvmcheck.manual docs/checks.md"
+    assert DOCS.read_text(encoding="utf-8") == page(), "run: python -m docs.manual docs/checks.md"
 
 
 def test_every_check_and_cause_is_on_the_page() -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from lvmcheck.check import Check, judge, load_check
-from lvmcheck.finding import Status
-from lvmcheck.run import Run, run_from
+from lvmcheck.checks.finding import Status
+from lvmcheck.checks.protocol import Check, judge, load_check
+from lvmcheck.run.view import Run, run_from
 
 HISTORIES = Path(__file__).parents[3] / "shared" / "data" / "histories"
 MSE = {"mse": 1.0}

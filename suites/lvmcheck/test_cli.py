@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import lvmcheck
-from lvmcheck.check import check_names
-from lvmcheck.cli import BAD_INPUT, FAILED, NO_READER, PASSED, main
+from lvmcheck.checks.protocol import check_names
+from lvmcheck.commands.main import BAD_INPUT, FAILED, NO_READER, PASSED, main
 
 SUITE = """[suite]
 about = "a"
@@ -252,7 +252,7 @@ def test_an_unknown_check_offers_the_nearest(capsys: pytest.CaptureFixture[str])
 
 # -- as a command ------------------------------------------------------------------------------------------------------
 def command(*args: str | Path, stdout: int = subprocess.PIPE, **env: str) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "lvmcheck.cli", *map(str, args)]
+    words = [sys.executable, "-m", "lvmcheck.commands.main", *map(str, args)]
     return subprocess.run(
         words, stdout=stdout, stderr=subprocess.PIPE, text=True, env={**os.environ, **env}, check=False
     )

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lvmcheck import events as ev
-from lvmcheck.cli import main
-from lvmcheck.compare.curves import compare_metric, detectable, first_step, p_value
-from lvmcheck.compare.report import compare, screen
-from lvmcheck.compare.sides import Side, side
-from lvmcheck.run import Run, run_from
+from lvmcheck.commands.main import main
+from lvmcheck.comparison.curves import compare_metric, detectable, first_step, p_value
+from lvmcheck.comparison.report import compare, screen
+from lvmcheck.comparison.sides import Side, side
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run, run_from
 from suites.lvmcheck.plugin_kit.project import Project, floor
 
 RUNS = Path(__file__).parents[2] / "fixtures" / "runs"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lvmcheck import events as ev
+from lvmcheck.run import events as ev
 
 # Any float, NaN and infinities included; names with quotes, newlines and other alphabets.
 floats = st.floats(width=64)

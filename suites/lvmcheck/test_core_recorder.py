@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lvmcheck
-from lvmcheck import events as ev
-from lvmcheck import rundir
 from lvmcheck.errors import InputError
-from lvmcheck.recorder import Recorder, record
-from lvmcheck.run_info import move_aside
+from lvmcheck.run import directory as rundir
+from lvmcheck.run import events as ev
+from lvmcheck.run.info import move_aside
+from lvmcheck.run.recorder import Recorder, record
 
 
 def loop(rec: Recorder, *, epochs: int = 2, steps: int = 7) -> None:

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lvmcheck
-from lvmcheck import events as ev
-from lvmcheck import rundir
 from lvmcheck.errors import InputError
-from lvmcheck.recorder import record
-from lvmcheck.run import Run, read_json
+from lvmcheck.run import directory as rundir
+from lvmcheck.run import events as ev
+from lvmcheck.run.recorder import record
+from lvmcheck.run.view import Run, read_json
 
 
 def made(folder: Path, *, close: bool = True) -> Path:

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lvmcheck.window import StepRow, floats, summarise
+from lvmcheck.run.window import StepRow, floats, summarise
 
 torch.set_num_threads(1)
 finite = st.floats(-1e300, 1e300, allow_nan=False)

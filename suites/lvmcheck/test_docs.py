@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lvmcheck.check import check_names
-from lvmcheck.plugin import OPTIONS
+from lvmcheck.checks.protocol import check_names
+from lvmcheck.pytest_plugin.hooks import OPTIONS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(

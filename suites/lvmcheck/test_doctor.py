@@ -13,16 +13,16 @@ from filelock import FileLock
 from packaging.requirements import Requirement
 
 import lvmcheck
-from lvmcheck.cli import main
-from lvmcheck.doctor import packages as of_packages
-from lvmcheck.doctor.home import home
-from lvmcheck.doctor.item import Item, size
-from lvmcheck.doctor.machine import machine
-from lvmcheck.doctor.packages import packages, plugins, requirements
-from lvmcheck.doctor.screen import answer, screen
-from lvmcheck.doctor.torch_probe import torch
+from lvmcheck.commands.doctor import packages as of_packages
+from lvmcheck.commands.doctor.home import home
+from lvmcheck.commands.doctor.item import Item, size
+from lvmcheck.commands.doctor.machine import machine
+from lvmcheck.commands.doctor.packages import packages, plugins, requirements
+from lvmcheck.commands.doctor.screen import answer, screen
+from lvmcheck.commands.doctor.torch_probe import torch
+from lvmcheck.commands.main import main
 from lvmcheck.launch.locks import run_lock
-from lvmcheck.run_info import TAINTING, make_run
+from lvmcheck.run.info import TAINTING, make_run
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_json_says_the_same(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 @pytest.mark.usefixtures("here")
 def test_torch_is_not_imported_by_the_command_itself() -> None:
-    code = "import sys\nfrom lvmcheck.cli import main\nmain(['doctor'])\nassert 'torch' not in sys.modules"
+    code = "import sys\nfrom lvmcheck.commands.main import main\nmain(['doctor'])\nassert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert f"version: {metadata.version('torch')}" in done.stdout
@@ -101,7 +101,7 @@ def test_a_broken_torch_is_reported(broken: str) -> None:
 def test_a_device_that_torch_cannot_use_spoils_results(monkeypatch: pytest.MonkeyPatch) -> None:
     said = {"version": "2", "built": "CPU only", "cuda": False, "devices": [], "mps": False, "threads": 1, "one": 512.0}
     command = (sys.executable, "-c", f"print({json.dumps(said)!r})")
-    monkeypatch.setattr("lvmcheck.doctor.torch_probe.guess_device", lambda _: "cuda")
+    monkeypatch.setattr("lvmcheck.commands.doctor.torch_probe.guess_device", lambda _: "cuda")
     item = named(list(torch(ask=True, command=command)), "device")
     assert item.spoils
     assert "has cuda and this torch cannot use it" in item.problem
@@ -167,7 +167,7 @@ def test_runs_that_were_left_are_told_from_those_that_go_on(here: Path) -> None:
 
 
 def test_a_full_disk_spoils_results(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lvmcheck.doctor.home.LOW", 1e30)
+    monkeypatch.setattr("lvmcheck.commands.doctor.home.LOW", 1e30)
     assert named(list(home(here, here / ".lvmcheck")), "folder").spoils
 
 

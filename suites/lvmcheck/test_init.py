@@ -17,12 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lvmcheck
-from lvmcheck.cli import main
-from lvmcheck.init.place import PYTEST_INI
-from lvmcheck.init.propose import propose, wobble
-from lvmcheck.run import Run, run_from
+from lvmcheck.commands.init.place import PYTEST_INI
+from lvmcheck.commands.init.propose import propose, wobble
+from lvmcheck.commands.main import main
+from lvmcheck.run.view import Run, run_from
 from lvmcheck.suite import load_suite
-from lvmcheck.toml_text import key_text, value_text
+from lvmcheck.suite.toml_text import key_text, value_text
 
 ROOT = Path(__file__).parents[2]
 RUNS = ROOT / "fixtures" / "runs"
@@ -49,7 +49,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 # -- from nothing ------------------------------------------------------------------------------------------------------
 def test_an_empty_folder_has_a_passing_suite_after_one_command(tmp_path: Path) -> None:
-    for words in (["lvmcheck.cli", "init"], ["pytest", "suites/example", "-W", "error", "-p", "no:cacheprovider"]):
+    for words in (
+        ["lvmcheck.commands.main", "init"],
+        ["pytest", "suites/example", "-W", "error", "-p", "no:cacheprovider"],
+    ):
         done = subprocess.run([sys.executable, "-m", *words], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
     assert "25 passed" in done.stdout
@@ -60,8 +63,8 @@ def test_an_empty_folder_has_a_passing_suite_after_one_command(tmp_path: Path) -
 
 
 def test_the_example_can_be_stopped_and_goes_on(tmp_path: Path) -> None:
-    from lvmcheck.init.training_example import train
-    from lvmcheck.recorder import Recorder
+    from lvmcheck.commands.init.training_example import train
+    from lvmcheck.run.recorder import Recorder
 
     config = {"seed": 0, "epochs": 4, "windows": 40, "batch_size": 8, "lr": 0.5}
     for name in ("whole", "cut"):

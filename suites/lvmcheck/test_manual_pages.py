@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from lvmcheck.cause import cause_names
-from lvmcheck.events import KINDS
-from lvmcheck.manual import PAGES, main
-from lvmcheck.plugin import INI, OPTIONS
+from docs.manual import PAGES, main
+from lvmcheck.causes.protocol import cause_names
+from lvmcheck.pytest_plugin.hooks import INI, OPTIONS
+from lvmcheck.run.events import KINDS
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lvmcheck.across import Across, decide, parse_across
-from lvmcheck.finding import Finding, Outcome, Status, error, failed, not_applicable, passed, pending
+from lvmcheck.checks.across import Across, decide, parse_across
+from lvmcheck.checks.finding import Finding, Outcome, Status, error, failed, not_applicable, passed, pending
 from suites.lvmcheck.plugin_kit.project import CHECKS, Project, floor, verdicts
 
 FINAL = "cosine_floor[val_cosine@final]"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lvmcheck.reference.store import read
+from lvmcheck.statistics.reference_file import read
 from suites.lvmcheck.plugin_kit.project import CHECKS, Project, floor, verdicts
 
 BAND = '[[check]]\nuse = "matches_reference"\nmetrics = ["val_cosine"]\n'

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lvmcheck import Check, Finding, Outcome
-from lvmcheck.finding import passed, pending
+from lvmcheck.checks.finding import passed, pending
 
 
 @dataclass(frozen=True, kw_only=True)

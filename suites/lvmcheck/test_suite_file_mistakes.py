@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import settings as tuned
 from hypothesis import strategies as st
 
-from lvmcheck.check import check_names
+from lvmcheck.checks.protocol import check_names
 from lvmcheck.errors import InputError
 from lvmcheck.suite import load_suite
 

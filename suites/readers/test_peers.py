@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from lvmcheck import events as ev
-from lvmcheck.check import evaluate
+from lvmcheck.checks.finding import Status
+from lvmcheck.checks.protocol import evaluate
 from lvmcheck.errors import InputError
-from lvmcheck.finding import Status
 from lvmcheck.readers import detect, open_run
-from lvmcheck.run import Run
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run
 
 PEERS = Path(__file__).parent / "peers"
 ROOT = Path(__file__).parents[2]

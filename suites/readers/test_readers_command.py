@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lvmcheck.cli import BAD_INPUT, FAILED, PASSED, main
+from lvmcheck.commands.main import BAD_INPUT, FAILED, PASSED, main
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:

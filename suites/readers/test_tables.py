@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lvmcheck import events as ev
 from lvmcheck.errors import InputError
 from lvmcheck.readers import detect, kinds, open_run, reader
 from lvmcheck.readers._columns import parse_columns, usual_name
-from lvmcheck.run import Run
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run
 
 CSV = "epoch,train_loss,validation/loss\n1,0.9,1.0\n2,0.5,0.8\n3,nan,0.7\n"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import lvmcheck
-from lvmcheck.cause import diagnose
+from lvmcheck.causes.protocol import diagnose
 
 
 def trained(folder: Path, *, lr: float, steps: int = 400) -> lvmcheck.Run:

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from lvmcheck.cause import Diagnosis, diagnose
-from lvmcheck.check import evaluate
-from lvmcheck.finding import Status, Verdict
+from lvmcheck.causes.protocol import Diagnosis, diagnose
+from lvmcheck.checks.finding import Status, Verdict
+from lvmcheck.checks.protocol import evaluate
 from lvmcheck.readers import detect, open_run
 from lvmcheck.report.diagnosis import ROWS, WIDTH, diagnosis_json, screen
-from lvmcheck.run import Run
-from lvmcheck.weights import recover, with_weights
+from lvmcheck.run.view import Run
+from lvmcheck.run.weights import recover, with_weights
 
 ROOT = Path(__file__).parents[2]
 RUNS = sorted((ROOT / "fixtures" / "runs").iterdir())
@@ -147,7 +147,7 @@ def test_attempts_1_and_3_are_repeats_of_one_another() -> None:
 
 def test_diagnosing_a_recorded_run_needs_no_torch() -> None:
     code = (
-        "import sys; from lvmcheck.cli import main; "
+        "import sys; from lvmcheck.commands.main import main; "
         f"code = main(['diagnose', {str(RUNS[0])!r}]); assert code in (0, 1), code; "
         "assert not {'torch', 'pytest', 'tensorboard', 'wandb', 'pandas'} & set(sys.modules)"
     )

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lvmcheck.cause import diagnose
-from lvmcheck.run import Run, run_from
-from lvmcheck.weights import recover, with_weights
+from lvmcheck.causes.protocol import diagnose
+from lvmcheck.run.view import Run, run_from
+from lvmcheck.run.weights import recover, with_weights
 
 EPOCHS = 12
 

@@ -8,11 +8,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from lvmcheck import events as ev
 from lvmcheck.report.html.page import render
 from lvmcheck.report.html.rows import row_of
 from lvmcheck.report.html.subject import Extra, Subject, distinct, subject_of
-from lvmcheck.run import Run
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run
 
 NOWHERE: Mapping[str, str] = {}
 FACTS: Mapping[str, Any] = {

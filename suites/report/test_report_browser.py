@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from lvmcheck.errors import InputError
-from lvmcheck.report.browser import INSTALL, Browser, find_browser
-from lvmcheck.report.screenshots import SETTLED, VIEWS, pictures
+from suites.report.browser import INSTALL, Browser, find_browser
 from suites.report.report_kit import many, page, subject, verdict, whole_run
+from suites.report.screenshots import SETTLED, VIEWS, pictures
 from suites.report.test_report_hostile import hostile_rows, hostile_run
 
 pytestmark = pytest.mark.skipif(find_browser() is None, reason=f"no Chrome or Chromium is installed: {INSTALL}")

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lvmcheck import events as ev
-from lvmcheck.cli import main
+from lvmcheck.commands.main import main
 from lvmcheck.errors import InputError
 from lvmcheck.report.html.rows import recorded_rows
 from lvmcheck.report.html.subject import subject_of
 from lvmcheck.report.html.text import clean
 from lvmcheck.report.html.thinning import LEAST, MOST, POINTS, points_a_curve, thinned
-from lvmcheck.run import Run, run_from
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run, run_from
 from suites.report.report_kit import Page, epochs, page, subject, verdict, whole_run
 
 BAD = "<script>alert(1)</script>"

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from lvmcheck import events as ev
 from lvmcheck.report.html import page as pages
 from lvmcheck.report.html.colours import palette
 from lvmcheck.report.html.figures import first_lost
 from lvmcheck.report.html.subject import Extra
-from lvmcheck.run import Run, run_from
-from lvmcheck.rundir import load
+from lvmcheck.run import events as ev
+from lvmcheck.run.directory import load
+from lvmcheck.run.view import Run, run_from
 from suites.report.report_kit import FACTS, Page, epochs, many, page, subject, verdict, whole_run
 
 ROOT = Path(__file__).parents[2]
@@ -126,7 +126,7 @@ def test_data_halting_samples_throughput_and_config_are_told(whole: Page) -> Non
 
 
 def test_the_cause_of_a_recorded_failure_is_the_one_that_diagnose_names() -> None:
-    from lvmcheck.cause import diagnose
+    from lvmcheck.causes.protocol import diagnose
 
     run = load(ROOT / "fixtures" / "runs" / "amn_790k_attempt_2")
     shown = subject(run)
@@ -147,7 +147,7 @@ def test_settings_that_differ_come_first_with_the_runs_that_have_them() -> None:
 
 
 def test_a_reference_gives_a_band_and_the_settings_that_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lvmcheck.reference.store import Reference, dumps, place
+    from lvmcheck.statistics.reference_file import Reference, dumps, place
 
     rows = dict.fromkeys((1, 2, 3), (0.5, 0.52, 0.54))
     about: dict[str, str] = {

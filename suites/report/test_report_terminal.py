@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from lvmcheck.report import terminal
 from lvmcheck.report.progress import BLOCKS, sparkline
 from lvmcheck.report.side_by_side import MOST, Lane, table
-from lvmcheck.run import Run
+from lvmcheck.run.view import Run
 from suites.lvmcheck.plugin_kit.project import CHECKS, OPTIONS, Project
 from suites.report.report_kit import epochs
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lvmcheck.comparison.reference.make import changes
 from lvmcheck.errors import InputError
-from lvmcheck.reference.make import changes
-from lvmcheck.reference.store import Reference, dumps, find, place, read
+from lvmcheck.statistics.reference_file import Reference, dumps, find, place, read
 
 finite = st.floats(allow_nan=False, allow_infinity=False, width=32)
 ONE = Reference(

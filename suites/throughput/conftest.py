@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lvmcheck.errors import InputError
-from lvmcheck.pytest_session import option
+from lvmcheck.pytest_plugin.session import option
 from suites.throughput import machine, measured, stopwatch
 from suites.throughput.ceilings import Ceilings
 from suites.throughput.document import incomplete, write

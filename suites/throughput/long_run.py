@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lvmcheck import events as ev
-from lvmcheck.check import Check, check_names, load_check
-from lvmcheck.run import Run
+from lvmcheck.checks.protocol import Check, check_names, load_check
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run
 
 EPOCHS = 10
 

@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from lvmcheck.recorder import Recorder, record
+from lvmcheck.run.recorder import Recorder, record
 from lvmcheck.suite import load_suite
 from models.losses import mse
 from models.trainers.batches import Loader

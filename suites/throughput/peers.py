@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from torch.optim import AdamW
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from lvmcheck.recorder import record
+from lvmcheck.run.recorder import record
 from models.lvm.amn import AMN
 from models.trainers.batches import Loader, epoch_order
 from models.trainers.learner import Learner

@@ -12,8 +12,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lvmcheck.comparison.throughput.result import result_of
 from lvmcheck.errors import InputError
-from lvmcheck.throughput.result import result_of
 from suites.throughput.document import BEGIN, END, FILES, incomplete, write
 from suites.throughput.figures import SECTIONS, WIDTH, Figures, Section, markdown, percent, plain
 from suites.throughput.interleave import Spread, Turns, bracketed, take_turns

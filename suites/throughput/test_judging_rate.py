@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from lvmcheck.check import Check, evaluate
-from lvmcheck.finding import Status
-from lvmcheck.run import Run
+from lvmcheck.checks.finding import Status
+from lvmcheck.checks.protocol import Check, evaluate
+from lvmcheck.run.view import Run
 from suites.throughput import commands
 from suites.throughput.ceilings import GEMM, gemm
 from suites.throughput.commands import ROOT
@@ -64,7 +64,7 @@ def test_diagnosing_from_the_command_line(benchmark: Any, cpu: Place, figures: F
     numpy: list[float] = []
 
     def diagnose() -> None:
-        done = commands.python("-m", "lvmcheck.cli", "diagnose", str(path), cwd=ROOT, expect=(1,))
+        done = commands.python("-m", "lvmcheck.commands.main", "diagnose", str(path), cwd=ROOT, expect=(1,))
         assert "likely cause: the loss contains a term that is not logged" in done.output
         ours.append(done.cpu)
 

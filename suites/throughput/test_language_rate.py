@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from lvmcheck.recorder import Recorder, record
+from lvmcheck.run.recorder import Recorder, record
 from lvmcheck.suite import load_suite
 from models.cognate.model import Cognate
 from models.cognate.objective import language_terms

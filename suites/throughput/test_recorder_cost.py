@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from lvmcheck.events import Window
-from lvmcheck.rundir import load
+from lvmcheck.run.directory import load
+from lvmcheck.run.events import Window
 from models.trainers.session import reproducible
 from suites.throughput.ceilings import GEMM, gemm
 from suites.throughput.conftest import FULL

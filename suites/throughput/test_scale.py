@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.optim import AdamW
 
-from lvmcheck.check import evaluate
+from lvmcheck.checks.protocol import evaluate
 from models.losses import mse
 from models.lvm.amn import AMN
 from models.trainers.session import reproducible

@@ -20,7 +20,7 @@ from suites.throughput.stopwatch import Place
 
 TITLE = "start"
 HEAVY = {"torch", "numpy", "pydantic", "rich", "tree_sitter", "hypothesis"}
-PLUGIN = ("-p", "lvmcheck.plugin")
+PLUGIN = ("-p", "lvmcheck.pytest_plugin.hooks")
 IMPORT = """
 import json, sys, time
 known, began = set(sys.modules), time.process_time()
@@ -55,7 +55,7 @@ def test_the_whole_public_surface_brings_neither_torch_nor_numpy(tmp_path: Path)
 def test_the_unused_plugin_brings_nothing_heavy(tmp_path: Path) -> None:
     (tmp_path / "test_nothing.py").write_text(
         f"import sys\ndef test_modules():\n"
-        f"    assert 'lvmcheck.plugin' in sys.modules\n"
+        f"    assert 'lvmcheck.pytest_plugin.hooks' in sys.modules\n"
         f"    assert not set(sys.modules) & {HEAVY!r}\n"
     )
     spent = commands.pytest(*PLUGIN, cwd=bare_project(tmp_path))

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from lvmcheck.events import Epoch, Event, Window
-from lvmcheck.finding import Outcome
+from lvmcheck.checks.finding import Outcome
 from lvmcheck.launch.plan import judge_entry
-from lvmcheck.run import Run
-from lvmcheck.rundir import EVENTS, load
+from lvmcheck.run.directory import EVENTS, load
+from lvmcheck.run.events import Epoch, Event, Window
+from lvmcheck.run.view import Run
 from lvmcheck.suite import CheckEntry, load_suite
 from suites.throughput.ceilings import GEMM, gemm
 from suites.throughput.commands import ROOT, environment

@@ -15,11 +15,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from lvmcheck.comparison.throughput.comparison import Comparison, Verdict, compare
+from lvmcheck.comparison.throughput.result import Result
+from lvmcheck.comparison.throughput.several import together
+from lvmcheck.comparison.throughput.stored import Stored, read
 from lvmcheck.errors import InputError
-from lvmcheck.throughput.comparison import Comparison, Verdict, compare
-from lvmcheck.throughput.result import Result
-from lvmcheck.throughput.several import together
-from lvmcheck.throughput.stored import Stored, read
 
 DRAWS = 1000
 LOSS = 1.8

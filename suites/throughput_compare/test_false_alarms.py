@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lvmcheck.throughput.result import Result
-from lvmcheck.throughput.stored import Stored
+from lvmcheck.comparison.throughput.result import Result
+from lvmcheck.comparison.throughput.stored import Stored
 from suites.throughput_compare.false_alarms import drawn, lines, main
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from lvmcheck.comparison.throughput import stored
 from lvmcheck.errors import InputError
-from lvmcheck.throughput import stored
 from suites.throughput_compare.pace_kit import stated
 
 WHOLE = {"format": 1, "asked": 1, "missing": {}}

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from lvmcheck import events as ev
-from lvmcheck.check import judge
-from lvmcheck.checks._language_cases import epochs, probed
-from lvmcheck.checks._pace import fall
+from lvmcheck.checks.finding import Outcome, Status
+from lvmcheck.checks.protocol import judge
+from lvmcheck.checks.shared.language_cases import epochs, probed
+from lvmcheck.checks.shared.pace import fall
 from lvmcheck.checks.system.throughput_floor import ThroughputFloor
-from lvmcheck.finding import Outcome, Status
-from lvmcheck.run import Run
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run
 
 WHOLE = {"samples_per_second": 5290.0, "kernel_before": 92e9, "kernel_after": 92e9, "flops_per_sample": 11.4e6}
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lvmcheck import events as ev
-from lvmcheck.recorder import Recorder
-from lvmcheck.run import Run
-from lvmcheck.run_info import make_run
-from lvmcheck.rundir import load
+from lvmcheck.run import events as ev
+from lvmcheck.run.directory import load
+from lvmcheck.run.info import make_run
+from lvmcheck.run.recorder import Recorder
+from lvmcheck.run.view import Run
 from models.trainers.language import train
 from suites.trainers.vector_kit import Judge, of
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from lvmcheck import events as ev
 from lvmcheck.errors import InputError
-from lvmcheck.run import Run
-from lvmcheck.rundir import cut_to_checkpoint, damage, load
+from lvmcheck.run import events as ev
+from lvmcheck.run.directory import cut_to_checkpoint, damage, load
+from lvmcheck.run.view import Run
 from models.checkpoint import published
 from suites.trainers.vector_kit import TINY, curves, final_tensors, of, run
 

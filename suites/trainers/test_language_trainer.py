@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import torch
 
-from lvmcheck import events as ev
 from lvmcheck.errors import InputError
-from lvmcheck.recorder import record
-from lvmcheck.run import Run
-from lvmcheck.rundir import cut_to_checkpoint
+from lvmcheck.run import events as ev
+from lvmcheck.run.directory import cut_to_checkpoint
+from lvmcheck.run.recorder import record
+from lvmcheck.run.view import Run
 from models.data.text.batches import TokenBatch
 from models.inference import Predictor
 from models.reload import load_model

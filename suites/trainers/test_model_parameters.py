@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from lvmcheck import events as ev
 from lvmcheck.errors import InputError
-from lvmcheck.recorder import Recorder
-from lvmcheck.run import Run
-from lvmcheck.run_info import make_run
-from lvmcheck.rundir import load
+from lvmcheck.run import events as ev
+from lvmcheck.run.directory import load
+from lvmcheck.run.info import make_run
+from lvmcheck.run.recorder import Recorder
+from lvmcheck.run.view import Run
 from models import registry
 from models.trainers.learner import model_params
 from models.trainers.vector import train

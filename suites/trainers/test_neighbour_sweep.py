@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from lvmcheck import events as ev
-from lvmcheck.check import judge
+from lvmcheck.checks.finding import Status
 from lvmcheck.checks.model.neighbour_sweep import NeighbourSweep
-from lvmcheck.finding import Status
-from lvmcheck.run import Run, run_from
+from lvmcheck.checks.protocol import judge
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run, run_from
 from models.data.dataset import open_data
 from models.data.store import Corpus, Windows
 from models.trainers.evaluation import mean_of_context

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lvmcheck import events as ev
 from lvmcheck.errors import InputError
+from lvmcheck.run import events as ev
 from models import amn_passes
 from models.memory import enough, largest, ran_out
 from models.trainers.session import FALLBACK, pick_device

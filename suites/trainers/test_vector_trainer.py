@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from lvmcheck import events as ev
 from lvmcheck.errors import InputError
-from lvmcheck.recorder import Recorder
-from lvmcheck.run import Run
-from lvmcheck.run_info import make_run
-from lvmcheck.rundir import cut_to_checkpoint, load
+from lvmcheck.run import events as ev
+from lvmcheck.run.directory import cut_to_checkpoint, load
+from lvmcheck.run.info import make_run
+from lvmcheck.run.recorder import Recorder
+from lvmcheck.run.view import Run
 from models.checkpoint import publish, published
 from models.lvm.amn import AMN
 from models.reload import load_model, read

@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from lvmcheck import events as ev
-from lvmcheck.recorder import Recorder
-from lvmcheck.run import Run
-from lvmcheck.run_info import make_run
-from lvmcheck.rundir import load
+from lvmcheck.run import events as ev
+from lvmcheck.run.directory import load
+from lvmcheck.run.info import make_run
+from lvmcheck.run.recorder import Recorder
+from lvmcheck.run.view import Run
 from models.checkpoint import published
 from models.reload import read
 from models.trainers.vector import train

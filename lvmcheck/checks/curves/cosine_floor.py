@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lvmcheck.check import Case, Check, at_least, missing_metric
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks._baselines import Floor, baselines, evidence, parse_floor
-from lvmcheck.checks._epochs import at_epoch, awaiting, check_count, complete, not_finite, words
-from lvmcheck.events import Epoch
-from lvmcheck.finding import Finding, Outcome, error, not_applicable
-from lvmcheck.run import Run, run_from
+from lvmcheck.checks.finding import Finding, Outcome, error, not_applicable
+from lvmcheck.checks.protocol import Case, Check, at_least, missing_metric
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.baselines import Floor, baselines, evidence, parse_floor
+from lvmcheck.checks.shared.epochs import at_epoch, awaiting, check_count, complete, not_finite, words
+from lvmcheck.run.events import Epoch
+from lvmcheck.run.view import Run, run_from
 
 
 @dataclass(frozen=True, kw_only=True)

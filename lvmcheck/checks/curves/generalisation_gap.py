@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lvmcheck.check import Case, Check, missing_metric
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks._baselines import baselines, evidence
-from lvmcheck.checks._epochs import awaiting, by_epoch, check_count, check_number, complete, not_at_end, words
-from lvmcheck.finding import Finding, Outcome, error, failed, figure, passed
-from lvmcheck.run import Run, run_from
+from lvmcheck.checks.finding import Finding, Outcome, error, failed, figure, passed
+from lvmcheck.checks.protocol import Case, Check, missing_metric
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.baselines import baselines, evidence
+from lvmcheck.checks.shared.epochs import awaiting, by_epoch, check_count, check_number, complete, not_at_end, words
+from lvmcheck.run.view import Run, run_from
 
 EVAL_METRIC = "train_eval_cosine"
 """Measured as validation is: eval mode, after the epoch. Taken before the running train metric where it is logged."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.check import Case, Check, missing_metric
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks._baselines import baselines, evidence
-from lvmcheck.checks._epochs import awaiting, check_count, check_number, not_finite, words
-from lvmcheck.finding import Finding, Outcome, error, failed, passed
-from lvmcheck.run import Run
+from lvmcheck.checks.finding import Finding, Outcome, error, failed, passed
+from lvmcheck.checks.protocol import Case, Check, missing_metric
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.baselines import baselines, evidence
+from lvmcheck.checks.shared.epochs import awaiting, check_count, check_number, not_finite, words
+from lvmcheck.run.view import Run
 
 NEAR = 0.005
 """This close to the ceiling a run has nothing left to gain that could be told from noise."""

@@ -8,14 +8,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lvmcheck.check import Case, Check
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks._epochs import awaiting, check_number, complete, not_finite, words
-from lvmcheck.differences import factors, shown
+from lvmcheck.checks.finding import Finding, Outcome, error, failed, figure, passed
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.epochs import awaiting, check_number, complete, not_finite, words
 from lvmcheck.errors import InputError
-from lvmcheck.finding import Finding, Outcome, error, failed, figure, passed
-from lvmcheck.reference.store import FOLDER, Reference, find, read
-from lvmcheck.run import Run
+from lvmcheck.run.view import Run
+from lvmcheck.statistics.differences import factors, shown
+from lvmcheck.statistics.reference_file import FOLDER, Reference, find, read
 
 if TYPE_CHECKING:
     from lvmcheck.statistics.band import Band, Departure

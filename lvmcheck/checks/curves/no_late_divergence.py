@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lvmcheck import events as ev
-from lvmcheck.check import Case, Check
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks._epochs import awaiting, check_number, complete, windows_not_at_end
-from lvmcheck.checks._levels import Course, Leg, legs
-from lvmcheck.finding import Finding, Outcome, error, failed, figure, not_applicable, passed
-from lvmcheck.run import Run, run_from
+from lvmcheck.checks.finding import Finding, Outcome, error, failed, figure, not_applicable, passed
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.epochs import awaiting, check_number, complete, windows_not_at_end
+from lvmcheck.checks.shared.levels import Course, Leg, legs
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run, run_from
 
 SIGMAS = 3.0
 SAME = 1.1

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lvmcheck.check import Case, Check
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks._epochs import (
+from lvmcheck.checks.finding import Finding, Outcome, failed, figure, not_applicable, passed
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.epochs import (
     awaiting,
     check_number,
     complete,
@@ -18,8 +19,7 @@ from lvmcheck.checks._epochs import (
     windows_not_at_end,
     words,
 )
-from lvmcheck.finding import Finding, Outcome, failed, figure, not_applicable, passed
-from lvmcheck.run import Run, Series, run_from
+from lvmcheck.run.view import Run, Series, run_from
 
 if TYPE_CHECKING:
     import numpy as np

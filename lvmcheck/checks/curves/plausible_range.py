@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lvmcheck import events as ev
-from lvmcheck.check import Case, Check, missing_metric
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks import _language_cases as language
-from lvmcheck.checks._epochs import awaiting, check_number, complete, not_at_end, words
-from lvmcheck.finding import Finding, Outcome, failed, figure, not_applicable, passed
-from lvmcheck.run import Run, run_from
+from lvmcheck.checks.finding import Finding, Outcome, failed, figure, not_applicable, passed
+from lvmcheck.checks.protocol import Case, Check, missing_metric
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared import language_cases as language
+from lvmcheck.checks.shared.epochs import awaiting, check_number, complete, not_at_end, words
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run, run_from
 
 SLACK = 1e-5
 """Rounding beyond a bound that is no violation, relative to the bound."""

@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.check import Case, Check
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks._epochs import (
+from lvmcheck.checks.finding import Finding, Outcome, error, failed, figure, not_applicable, passed
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.epochs import (
     awaiting,
     by_epoch,
     check_count,
@@ -18,8 +19,7 @@ from lvmcheck.checks._epochs import (
     not_finite,
     unrecorded,
 )
-from lvmcheck.finding import Finding, Outcome, error, failed, figure, not_applicable, passed
-from lvmcheck.run import Run
+from lvmcheck.run.view import Run
 
 
 @dataclass(frozen=True, kw_only=True)

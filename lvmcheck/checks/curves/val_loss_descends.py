@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from lvmcheck.check import Case, Check, missing_metric
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks._baselines import baselines
-from lvmcheck.checks._epochs import awaiting, check_number, complete, not_at_end, not_finite, words
-from lvmcheck.finding import Finding, Outcome, error, failed, figure, passed
-from lvmcheck.run import Run, run_from
+from lvmcheck.checks.finding import Finding, Outcome, error, failed, figure, passed
+from lvmcheck.checks.protocol import Case, Check, missing_metric
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.baselines import baselines
+from lvmcheck.checks.shared.epochs import awaiting, check_number, complete, not_at_end, not_finite, words
+from lvmcheck.run.view import Run, run_from
 
 SMOOTH_FROM = 6
 """Epochs from which the end is the median of the last three values rather than the last one."""

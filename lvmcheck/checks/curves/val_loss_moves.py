@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lvmcheck.check import Case, Check
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks._epochs import awaiting, by_epoch, check_count, complete, not_at_end, not_finite, unrecorded, words
-from lvmcheck.finding import Finding, Outcome, failed, figure, not_applicable, passed
-from lvmcheck.run import Run, Series, run_from
+from lvmcheck.checks.finding import Finding, Outcome, failed, figure, not_applicable, passed
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.epochs import (
+    awaiting,
+    by_epoch,
+    check_count,
+    complete,
+    not_at_end,
+    not_finite,
+    unrecorded,
+    words,
+)
+from lvmcheck.run.view import Run, Series, run_from
 
 FULL_PRECISION = 7
 """Significant digits from which two equal values are no coincidence of rounding."""

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lvmcheck import events as ev
-from lvmcheck.check import Check
-from lvmcheck.checks._compare import Numbers, UnmeasuredError, at_most, settle
-from lvmcheck.finding import Outcome, error, figure, not_applicable, pending
-from lvmcheck.run import Run
+from lvmcheck.checks.finding import Outcome, error, figure, not_applicable, pending
+from lvmcheck.checks.protocol import Check
+from lvmcheck.checks.shared.compare import Numbers, UnmeasuredError, at_most, settle
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run
 
 
 @dataclass(frozen=True)

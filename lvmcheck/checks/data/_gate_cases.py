@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lvmcheck import events as ev
-from lvmcheck.run import Run
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run
 
 # 43,387 sentence vectors (MiniLM, 384 dimensions, float16) of 657 articles, split by article, with two OOD sets.
 WIKITEXT: dict[str, ev.Value] = {

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lvmcheck.check import Case, Check, missing_metric
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks._baselines import TRIVIAL, baselines, evidence
-from lvmcheck.checks._epochs import awaiting, check_number, complete, not_at_end, words
-from lvmcheck.finding import Finding, Outcome, error, failed, figure, passed
-from lvmcheck.run import Run
+from lvmcheck.checks.finding import Finding, Outcome, error, failed, figure, passed
+from lvmcheck.checks.protocol import Case, Check, missing_metric
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.baselines import TRIVIAL, baselines, evidence
+from lvmcheck.checks.shared.epochs import awaiting, check_number, complete, not_at_end, words
+from lvmcheck.run.view import Run
 
 
 @dataclass(frozen=True, kw_only=True)

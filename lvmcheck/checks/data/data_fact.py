@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck import events as ev
-from lvmcheck.check import Case, Check
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks._epochs import words
+from lvmcheck.checks.finding import Finding, Outcome, error, failed, figure, passed, pending
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.epochs import words
 from lvmcheck.errors import nearest
-from lvmcheck.finding import Finding, Outcome, error, failed, figure, passed, pending
-from lvmcheck.run import Run
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run
 
 
 @dataclass(frozen=True, kw_only=True)

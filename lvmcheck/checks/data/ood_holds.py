@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.check import Case, Check, missing_metric
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks._baselines import baselines, evidence
-from lvmcheck.checks._epochs import awaiting, check_number, complete, not_at_end, words
-from lvmcheck.events import Data
-from lvmcheck.finding import Finding, Outcome, error, failed, figure, not_applicable, passed
-from lvmcheck.run import Run
+from lvmcheck.checks.finding import Finding, Outcome, error, failed, figure, not_applicable, passed
+from lvmcheck.checks.protocol import Case, Check, missing_metric
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.baselines import baselines, evidence
+from lvmcheck.checks.shared.epochs import awaiting, check_number, complete, not_at_end, words
+from lvmcheck.run.events import Data
+from lvmcheck.run.view import Run
 
 NEAR_ZERO = 0.05
 """Below this an OOD cosine is what unrelated vectors have."""

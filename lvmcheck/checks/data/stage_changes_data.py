@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from lvmcheck import events as ev
-from lvmcheck.check import Case, Check
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks._epochs import awaiting, complete
-from lvmcheck.finding import Finding, Outcome, error, failed, figure, not_applicable, passed
-from lvmcheck.run import Run
+from lvmcheck.checks.finding import Finding, Outcome, error, failed, figure, not_applicable, passed
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.epochs import awaiting, complete
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run
 
 
 @dataclass(frozen=True, kw_only=True)

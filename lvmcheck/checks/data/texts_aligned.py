@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lvmcheck.check import Case
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks._compare import Comparison, at_least, at_most, settle
-from lvmcheck.checks._epochs import check_number
 from lvmcheck.checks.data import _gate_cases as cases
 from lvmcheck.checks.data._gate import Facts, Gate
-from lvmcheck.finding import Outcome, figure, not_applicable
+from lvmcheck.checks.finding import Outcome, figure, not_applicable
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.compare import Comparison, at_least, at_most, settle
+from lvmcheck.checks.shared.epochs import check_number
 
 
 @dataclass(frozen=True, kw_only=True)

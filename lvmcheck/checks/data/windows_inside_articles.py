@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.check import Case
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks._compare import Comparison, at_most, settle
-from lvmcheck.checks._epochs import check_number
 from lvmcheck.checks.data import _gate_cases as cases
 from lvmcheck.checks.data._gate import Facts, Gate, said
-from lvmcheck.finding import Outcome, error, figure
+from lvmcheck.checks.finding import Outcome, error, figure
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.compare import Comparison, at_most, settle
+from lvmcheck.checks.shared.epochs import check_number
 
 LONG = 50
 """Windows of one article that hold this many contexts: no such article, or its boundaries are lost."""

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lvmcheck.check import Case, Check
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks import _language_cases as language
-from lvmcheck.checks._compare import at_least, at_most, settle
-from lvmcheck.checks._epochs import at_epoch, awaiting, check_count, check_number, complete, words
-from lvmcheck.finding import Outcome, figure
-from lvmcheck.run import Run
+from lvmcheck.checks.finding import Outcome, figure
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared import language_cases as language
+from lvmcheck.checks.shared.compare import at_least, at_most, settle
+from lvmcheck.checks.shared.epochs import at_epoch, awaiting, check_count, check_number, complete, words
+from lvmcheck.run.view import Run
 
 
 @dataclass(frozen=True, kw_only=True)

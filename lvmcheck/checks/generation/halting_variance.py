@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.check import Case, Check
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks import _language_cases as language
-from lvmcheck.checks._compare import Comparison, Numbers, at_least, final_probe, settle
-from lvmcheck.checks._epochs import check_count, check_number
-from lvmcheck.events import Probe
-from lvmcheck.finding import Outcome, figure
-from lvmcheck.run import Run
+from lvmcheck.checks.finding import Outcome, figure
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared import language_cases as language
+from lvmcheck.checks.shared.compare import Comparison, Numbers, at_least, final_probe, settle
+from lvmcheck.checks.shared.epochs import check_count, check_number
+from lvmcheck.run.events import Probe
+from lvmcheck.run.view import Run
 
 PROBE = "halting"
 _NONE = "over a single item there is no variance, over a few it says nothing"

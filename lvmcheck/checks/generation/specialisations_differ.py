@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from lvmcheck.check import Case, Check
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks import _language_cases as language
-from lvmcheck.checks._compare import Comparison, at_least, each_evaluation
-from lvmcheck.checks._epochs import check_number
-from lvmcheck.events import Evaluation
-from lvmcheck.finding import Outcome, error, figure
-from lvmcheck.run import Run
+from lvmcheck.checks.finding import Outcome, error, figure
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared import language_cases as language
+from lvmcheck.checks.shared.compare import Comparison, at_least, each_evaluation
+from lvmcheck.checks.shared.epochs import check_number
+from lvmcheck.run.events import Evaluation
+from lvmcheck.run.view import Run
 
 MEASURES = {"halting_mean": "halting steps", "memory_use": "memory use"}
 

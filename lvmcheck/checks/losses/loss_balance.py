@@ -6,14 +6,14 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from lvmcheck.check import Case, Check
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks._epochs import awaiting, check_count, check_number, complete
-from lvmcheck.checks._shares import TERM_METRIC, Measured, active_terms, heaviest, measure
+from lvmcheck.checks.finding import Finding, Outcome, error, failed, not_applicable, passed
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.epochs import awaiting, check_count, check_number, complete
+from lvmcheck.checks.shared.shares import TERM_METRIC, Measured, active_terms, heaviest, measure
 from lvmcheck.errors import nearest
-from lvmcheck.events import Epoch
-from lvmcheck.finding import Finding, Outcome, error, failed, not_applicable, passed
-from lvmcheck.run import Run, run_from
+from lvmcheck.run.events import Epoch
+from lvmcheck.run.view import Run, run_from
 
 
 @dataclass(frozen=True, kw_only=True)

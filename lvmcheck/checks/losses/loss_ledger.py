@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lvmcheck.check import Case, Check
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks._epochs import awaiting, by_epoch, check_number, complete, windows_not_at_end
-from lvmcheck.checks._remainder import Entry, describe, entry
-from lvmcheck.events import Epoch, Window
-from lvmcheck.finding import Finding, Outcome, error, failed, not_applicable, passed
-from lvmcheck.run import Run, run_from
+from lvmcheck.checks.finding import Finding, Outcome, error, failed, not_applicable, passed
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.epochs import awaiting, by_epoch, check_number, complete, windows_not_at_end
+from lvmcheck.checks.shared.remainder import Entry, describe, entry
+from lvmcheck.run.events import Epoch, Window
+from lvmcheck.run.view import Run, run_from
 
 PREFIX = "train_loss_"
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.check import Case, Check
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks import _language_cases as language
-from lvmcheck.checks._compare import Comparison, Numbers, above, at_least, at_most, each_evaluation
-from lvmcheck.checks._epochs import check_number
-from lvmcheck.events import Evaluation
-from lvmcheck.finding import Outcome, figure
-from lvmcheck.run import Run
+from lvmcheck.checks.finding import Outcome, figure
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared import language_cases as language
+from lvmcheck.checks.shared.compare import Comparison, Numbers, above, at_least, at_most, each_evaluation
+from lvmcheck.checks.shared.epochs import check_number
+from lvmcheck.run.events import Evaluation
+from lvmcheck.run.view import Run
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lvmcheck.check import Case, Check
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks._epochs import awaiting, check_number, complete, windows_not_at_end
-from lvmcheck.finding import Finding, Outcome, error, failed, figure, not_applicable, passed
-from lvmcheck.run import Run
+from lvmcheck.checks.finding import Finding, Outcome, error, failed, figure, not_applicable, passed
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.epochs import awaiting, check_number, complete, windows_not_at_end
+from lvmcheck.run.view import Run
 
 if TYPE_CHECKING:
     import numpy as np

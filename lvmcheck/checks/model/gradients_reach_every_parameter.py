@@ -7,12 +7,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck import events as ev
-from lvmcheck.check import Case, Check
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks import _language_cases as language
-from lvmcheck.finding import Finding, Outcome, error, failed, figure, passed, pending
-from lvmcheck.run import Run
+from lvmcheck.checks.finding import Finding, Outcome, error, failed, figure, passed, pending
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared import language_cases as language
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run
 
 SHOWN = 6
 """Names of parameters in a message."""

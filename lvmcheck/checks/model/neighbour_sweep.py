@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.check import Case, Check
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks._compare import Comparison, Numbers, at_least, each_evaluation
-from lvmcheck.checks._epochs import check_number
-from lvmcheck.events import Evaluation
-from lvmcheck.finding import Outcome, figure
-from lvmcheck.run import Run
+from lvmcheck.checks.finding import Outcome, figure
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.compare import Comparison, Numbers, at_least, each_evaluation
+from lvmcheck.checks.shared.epochs import check_number
+from lvmcheck.run.events import Evaluation
+from lvmcheck.run.view import Run
 
 OFFSET = "offset_"
 FLIPPED = -0.1

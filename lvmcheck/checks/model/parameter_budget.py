@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lvmcheck import events as ev
-from lvmcheck.check import Case, Check
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks._compare import Comparison, at_least, at_most, settle
-from lvmcheck.checks._epochs import check_count, check_number
+from lvmcheck.checks.finding import Outcome, error, figure, pending
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.compare import Comparison, at_least, at_most, settle
+from lvmcheck.checks.shared.epochs import check_count, check_number
 from lvmcheck.errors import nearest
-from lvmcheck.finding import Outcome, error, figure, pending
-from lvmcheck.run import Run
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run
 
 
 @dataclass(frozen=True, kw_only=True)

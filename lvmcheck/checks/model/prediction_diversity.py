@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lvmcheck.check import Case, Check
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks._epochs import at_epoch, awaiting, check_count, check_number, complete, words
-from lvmcheck.finding import Finding, Outcome, failed, figure, passed
-from lvmcheck.run import Run, run_from
+from lvmcheck.checks.finding import Finding, Outcome, failed, figure, passed
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.epochs import at_epoch, awaiting, check_count, check_number, complete, words
+from lvmcheck.run.view import Run, run_from
 
 
 @dataclass(frozen=True, kw_only=True)

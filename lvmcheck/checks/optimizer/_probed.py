@@ -6,10 +6,10 @@ import math
 import statistics
 from collections.abc import Mapping
 
-from lvmcheck import events as ev
-from lvmcheck.checks._epochs import awaiting, complete
-from lvmcheck.finding import Outcome, error, figure
-from lvmcheck.run import Run
+from lvmcheck.checks.finding import Outcome, error, figure
+from lvmcheck.checks.shared.epochs import awaiting, complete
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run
 
 
 def stated(run: Run, key: str) -> list[float]:

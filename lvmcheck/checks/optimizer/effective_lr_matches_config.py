@@ -6,14 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lvmcheck.check import Case, Check
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks import _language_cases as language
-from lvmcheck.checks._compare import Comparison, above, at_least, at_most, settle
-from lvmcheck.checks._epochs import awaiting, check_number, complete
-from lvmcheck.events import Probe
-from lvmcheck.finding import Outcome, error, figure
-from lvmcheck.run import Run
+from lvmcheck.checks.finding import Outcome, error, figure
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared import language_cases as language
+from lvmcheck.checks.shared.compare import Comparison, above, at_least, at_most, settle
+from lvmcheck.checks.shared.epochs import awaiting, check_number, complete
+from lvmcheck.run.events import Probe
+from lvmcheck.run.view import Run
 
 PROBE = "learning_rates"
 SPREAD, PROBES = 3.0, 4

@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.check import Case, Check
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks import _language_cases as language
-from lvmcheck.checks._compare import at_most, settle
+from lvmcheck.checks.finding import Outcome
 from lvmcheck.checks.optimizer._probed import at_end
-from lvmcheck.finding import Outcome
-from lvmcheck.run import Run
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared import language_cases as language
+from lvmcheck.checks.shared.compare import at_most, settle
+from lvmcheck.run.view import Run
 
 KEYS = {
     "coverage/outside": "trainable numbers that no group of the optimizer holds",

@@ -6,14 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.check import Case, Check
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks import _language_cases as language
-from lvmcheck.checks._compare import at_most, settle
-from lvmcheck.checks._epochs import check_number
+from lvmcheck.checks.finding import Outcome, figure, not_applicable
 from lvmcheck.checks.optimizer._probed import at_end, median, setting, stated
-from lvmcheck.finding import Outcome, figure, not_applicable
-from lvmcheck.run import Run
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared import language_cases as language
+from lvmcheck.checks.shared.compare import at_most, settle
+from lvmcheck.checks.shared.epochs import check_number
+from lvmcheck.run.view import Run
 
 KEY, GRADIENT = "hidden/orthogonality_error", "hidden/gradient_orthogonality_error"
 

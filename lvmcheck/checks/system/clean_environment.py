@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.check import Case, Check
-from lvmcheck.checks import _cases as made
-from lvmcheck.events import Begin
-from lvmcheck.finding import Finding, Outcome, failed, not_applicable, passed, pending
-from lvmcheck.run import Run
+from lvmcheck.checks.finding import Finding, Outcome, failed, not_applicable, passed, pending
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.events import Begin
+from lvmcheck.run.view import Run
 
 EFFECTS = {
     "KMP_DUPLICATE_LIB_OK": "two OpenMP runtimes are loaded; by its own warning it may silently give incorrect results",

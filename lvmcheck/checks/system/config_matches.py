@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lvmcheck.check import Case, Check
-from lvmcheck.checks import _cases as made
-from lvmcheck.differences import ABSENT, flat, same, shown
+from lvmcheck.checks.finding import Finding, Outcome, error, failed, passed, pending
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
 from lvmcheck.errors import nearest
-from lvmcheck.finding import Finding, Outcome, error, failed, passed, pending
-from lvmcheck.run import Run
+from lvmcheck.run.view import Run
+from lvmcheck.statistics.differences import ABSENT, flat, same, shown
 
 FOLDER = Path("fixtures") / "configs"
 MAX_BYTES = 1 << 20

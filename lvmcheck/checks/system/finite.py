@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lvmcheck import events as ev
-from lvmcheck.check import Case, Check
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks._epochs import awaiting, complete, words
-from lvmcheck.finding import Finding, Outcome, error, failed, figure, passed
-from lvmcheck.run import Run, run_from
+from lvmcheck.checks.finding import Finding, Outcome, error, failed, figure, passed
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.epochs import awaiting, complete, words
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run, run_from
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from lvmcheck.check import Case, Check
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks._epochs import awaiting, check_number, complete
-from lvmcheck.events import Evaluation
-from lvmcheck.finding import Finding, Outcome, error, failed, passed
-from lvmcheck.run import Run
+from lvmcheck.checks.finding import Finding, Outcome, error, failed, passed
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.epochs import awaiting, check_number, complete
+from lvmcheck.run.events import Evaluation
+from lvmcheck.run.view import Run
 
 PREFIX = "recorded_"
 WRONG = 0.05

@@ -6,15 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck import events as ev
-from lvmcheck.check import Case, Check
-from lvmcheck.checks import _cases as made
-from lvmcheck.checks import _language_cases as language
-from lvmcheck.checks._compare import Comparison, at_least, at_most, settle
-from lvmcheck.checks._epochs import awaiting, check_number, complete
-from lvmcheck.checks._pace import PROBE, RATE, Pace, UnpacedError, ends, fall, middle, paces
-from lvmcheck.finding import Outcome, error, figure
-from lvmcheck.run import Run
+from lvmcheck.checks.finding import Outcome, error, figure
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared import language_cases as language
+from lvmcheck.checks.shared.compare import Comparison, at_least, at_most, settle
+from lvmcheck.checks.shared.epochs import awaiting, check_number, complete
+from lvmcheck.checks.shared.pace import PROBE, RATE, Pace, UnpacedError, ends, fall, middle, paces
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run
 
 IMPOSSIBLE = 1.25
 """A share that no model reaches: the square product that the share is of comes within this of any other."""

@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from lvmcheck import events as ev
-from lvmcheck.checks._baselines import baselines
-from lvmcheck.reference.store import Reference
+from lvmcheck.checks.shared.baselines import baselines
 from lvmcheck.report.html.figures import Band, Curve, Figure, Level, Mark, first_lost
 from lvmcheck.report.html.rows import Row
 from lvmcheck.report.html.subject import Subject
 from lvmcheck.report.html.text import clean, listed, shown, words
-from lvmcheck.run import Run
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run
+from lvmcheck.statistics.reference_file import Reference
 
 FIRST = (
     "val_cosine",

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from lvmcheck import events as ev
 from lvmcheck.report.html.figures import Curve, Figure, Level
 from lvmcheck.report.html.subject import Subject
 from lvmcheck.report.html.text import clean, fact, listed, shown, words
+from lvmcheck.run import events as ev
 
 PROFILE = "lag_profile"
 PARTS = 8

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck import events as ev
 from lvmcheck.report.html.subject import Subject
 from lvmcheck.report.html.text import clean
-from lvmcheck.run import Run
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run
 
 HALTING = "halting"
 SHARE = "share_"

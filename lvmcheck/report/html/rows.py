@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lvmcheck.checks.finding import Finding, Outcome, Status, Verdict, outcome_json
 from lvmcheck.errors import InputError
-from lvmcheck.finding import Finding, Outcome, Status, Verdict, outcome_json
 from lvmcheck.report.html.text import clean, shown, spelled
-from lvmcheck.run import read_json
-from lvmcheck.rundir import VERDICTS
+from lvmcheck.run.directory import VERDICTS
+from lvmcheck.run.view import read_json
 
 MAX_BYTES = 16 << 20
 MOST = 2000

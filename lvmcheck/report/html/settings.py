@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lvmcheck import events as ev
-from lvmcheck.differences import ABSENT, flat, same, shown
 from lvmcheck.errors import InputError
-from lvmcheck.reference.store import Reference, find, read
 from lvmcheck.report.html.subject import Subject, text_of
 from lvmcheck.report.html.text import clean, listed
+from lvmcheck.run import events as ev
+from lvmcheck.statistics.differences import ABSENT, flat, same, shown
+from lvmcheck.statistics.reference_file import Reference, find, read
 
 KEYS = 400
 OWN = ("seed", "device", "threads")

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from lvmcheck import events as ev
 from lvmcheck.report.html.curves import stage_marks, stop_marks
 from lvmcheck.report.html.figures import Curve, Figure, Floats, first_lost
 from lvmcheck.report.html.subject import Subject
 from lvmcheck.report.html.text import words
-from lvmcheck.run import Run
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run
 
 TERMS = 12
 """Loss terms that are shown."""

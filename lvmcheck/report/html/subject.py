@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lvmcheck import events as ev
-from lvmcheck.cause import Diagnosis, diagnose
-from lvmcheck.check import evaluate
+from lvmcheck.causes.protocol import Diagnosis, diagnose
+from lvmcheck.checks.protocol import evaluate
 from lvmcheck.errors import InputError
 from lvmcheck.report.html.rows import Row, recorded_rows, rows_of
 from lvmcheck.report.html.text import clean
-from lvmcheck.run import Run
-from lvmcheck.rundir import EVENTS
-from lvmcheck.weights import with_weights
+from lvmcheck.run import events as ev
+from lvmcheck.run.directory import EVENTS
+from lvmcheck.run.view import Run
+from lvmcheck.run.weights import with_weights
 
 MOST = 100
 """Runs of one report."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from lvmcheck.cause import Diagnosis
+from lvmcheck.causes.protocol import Diagnosis
 from lvmcheck.report.html.rows import Row
 from lvmcheck.report.html.subject import Extra, Subject
 from lvmcheck.report.html.text import clean, listed

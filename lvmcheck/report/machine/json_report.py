@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from lvmcheck.errors import InputError
-from lvmcheck.events import spell
 from lvmcheck.report.machine.session import FORMAT, SessionReport
+from lvmcheck.run.events import spell
 
 MAX_BYTES = 64 << 20
 DIGEST = "digest"

@@ -10,14 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from lvmcheck.checks.finding import Status
 from lvmcheck.errors import InputError
-from lvmcheck.events import Epoch
-from lvmcheck.finding import Status
 from lvmcheck.launch.device import guess_device
 from lvmcheck.launch.trial import State, Trial
 from lvmcheck.report.failure import diagnoses
 from lvmcheck.report.machine.session import Answer, CauseReport, CheckReport, RunReport, SuiteReport
-from lvmcheck.run import Run
+from lvmcheck.run.events import Epoch
+from lvmcheck.run.view import Run
 from lvmcheck.suite import CheckEntry, Suite
 
 SEEDS = "seeds"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lvmcheck.finding import Finding
+from lvmcheck.checks.finding import Finding
 from lvmcheck.report.machine.session import CheckReport, RunReport, SessionReport, SuiteReport
 from lvmcheck.report.progress import duration
 

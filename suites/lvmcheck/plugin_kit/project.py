@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np  # noqa: F401 - inner sessions must not import it anew: numpy refuses
 import pytest
 
-import lvmcheck.cause
-import lvmcheck.pytest_suite
-from lvmcheck.check import check_names, load_check
+import lvmcheck.causes.protocol
+import lvmcheck.pytest_plugin.items
+from lvmcheck.checks.protocol import check_names, load_check
 
 KIT = Path(__file__).parent
 OPTIONS = ("-p", "no:cacheprovider", "-p", "no:benchmark", "-p", "no:hypothesispytest", "-W", "error", "-ra")

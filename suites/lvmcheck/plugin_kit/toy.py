@@ -9,7 +9,7 @@ from typing import Any
 
 from toy_deaths import WAYS
 
-from lvmcheck.recorder import Recorder
+from lvmcheck.run.recorder import Recorder
 
 FACTS = {"constant_mean": 0.40, "persistence": 0.42, "mean_of_context": 0.45, "best_linear": 0.50}
 

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from lvmcheck.check import Check, at_least, missing_metric
-from lvmcheck.finding import Finding, Outcome, failed, passed, pending
-from lvmcheck.run import Run
+from lvmcheck.checks.finding import Finding, Outcome, failed, passed, pending
+from lvmcheck.checks.protocol import Check, at_least, missing_metric
+from lvmcheck.run.view import Run
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,97 @@
+"""schedule_jump: something in the schedule changed at once, and the model collapsed within an epoch."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run, run_from
+
+METRIC = "val_cosine"
+FALL = 0.1
+"""Cosine lost in one epoch; the healthy recorded runs never lose more than 0.01."""
+BACK = 0.5
+"""Share of the fall that is regained at the end, above which the run recovered by itself."""
+FACTOR = 1.5
+"""A learning rate or weight that changes by more than this at the fall is evidence."""
+
+
+class ScheduleJump(Cause):
+    """Validation rose, fell by a tenth within one epoch and stayed down: a weight, rate or stage was switched."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        series = evidence.run.series(METRIC)
+        values, epochs = series.values.tolist(), series.epochs.tolist()
+        fall = _fall(values)
+        if fall is None:
+            return None
+        before, after = values[fall - 1], values[fall]
+        changes = tuple(_changed(evidence.run, epochs[fall - 1], epochs[fall]))
+        said = f"val cosine fell from {before:.4g} at epoch {epochs[fall - 1]} to {after:.4g} at epoch {epochs[fall]}"
+        silent = "neither learning rate nor loss weights nor a stage is recorded there: compare the schedule by hand"
+        return Diagnosis(
+            name=self.name(),
+            sentence=f"a jump in the schedule at epoch {epochs[fall]}: the model collapsed within one epoch",
+            evidence=(said, *(changes or (silent,))),
+            ruled_out=evidence.ruled_out({"finite": "numerical trouble", "generalisation_gap": "memorisation"}),
+            fix="continue from the checkpoint before it and reach the new value over several epochs; change one thing "
+            "at a time",
+            next="lvmcheck explain not_diverging",
+            score=0.75 if changes else 0.65,
+        )
+
+
+def _fall(values: Sequence[float]) -> int | None:
+    """Index of the largest fall after a rise that is not regained, or None."""
+    if len(values) < 3 or not all(map(math.isfinite, values)):
+        return None
+    falls = [earlier - later for earlier, later in itertools.pairwise(values)]
+    index = max(range(len(falls)), key=falls.__getitem__) + 1
+    drop = values[index - 1] - values[index]
+    rose = index >= 2 and values[index - 1] > values[0]
+    return index if rose and drop > FALL and values[-1] < values[index] + BACK * drop else None
+
+
+def _changed(run: Run, before: int, after: int) -> Iterator[str]:
+    """What the run says was changed between two epochs."""
+    rate = run.series("lr")
+    old, new = rate.at(before), rate.at(after)
+    if old and new and not 1 / FACTOR <= new / old <= FACTOR:
+        yield f"the learning rate changed from {old:g} to {new:g}"
+    for stage in run.of(ev.Stage):
+        if before < stage.epoch <= after:
+            yield f"stage {stage.name!r} began at epoch {stage.epoch}"
+    sides = [next((w for w in run.windows if w.epoch == epoch and w.terms), None) for epoch in (before, after)]
+    if sides[0] is None or sides[1] is None:
+        return
+    for name in sorted(sides[0].terms.keys() | sides[1].terms.keys()):
+        was, now = (side.terms[name].weight if side and name in side.terms else 0.0 for side in sides)
+        if was != now and not (was and 1 / FACTOR <= now / was <= FACTOR):
+            yield f"the weight of {name} changed from {was:g} to {now:g}"
+
+
+def _with_rate(cosines: Sequence[float], rates: Sequence[float]) -> Run:
+    return run_from({METRIC: cosines, "lr": rates})
+
+
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="amn_584k", run=made.val_run(made.AMN_584K_VAL)),
+    CauseCase(name="attempt_1", run=made.val_run(made.AMN_790K_1_VAL)),
+    CauseCase(name="recovered", run=made.val_run((0.40, 0.52, 0.30, 0.50, 0.55))),
+    CauseCase(name="noise_from_the_start", run=made.val_run((0.50, 0.30, 0.31))),
+    CauseCase(name="not_a_number", run=made.val_run((0.40, 0.52, math.nan))),
+)
+FAILS: Sequence[CauseCase] = (
+    CauseCase(name="v3", run=made.val_run(made.V3_VAL), says=("0.54 at epoch 3 to 0.354 at epoch 4", "by hand")),
+    CauseCase(name="p4", run=made.val_run(made.P4_VAL), says=("0.338",)),
+    CauseCase(name="p6b", run=made.val_run(made.P6B_VAL), says=("-0.0494 at epoch 3",)),
+    CauseCase(
+        name="rate_times_ten",
+        run=_with_rate((0.40, 0.50, 0.20, 0.21), (1e-4, 1e-4, 1e-3, 1e-3)),
+        says=("from 0.0001 to 0.001",),
+    ),
+)

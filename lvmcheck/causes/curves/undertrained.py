@@ -1,0 +1,140 @@
+"""undertrained: nothing is wrong with the model but that it has hardly been trained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared import language_cases as language
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run
+
+STRUCTURE = {
+    "causal": "a missing causal mask",
+    "eval_is_pure": "state kept between batches",
+    "batch_invariance": "rows that mix",
+    "gradients_reach_every_parameter": "parameters without a gradient",
+    "effective_lr_matches_config": "learning rates that are not used",
+    "tokens_scored_once": "padding in the loss",
+    "val_disjoint_from_train": "a leaked split",
+    "finite": "numerical trouble",
+    "not_diverging": "divergence",
+}
+OTHERS = ("update_orthogonal", "filter_is_low_pass", "stage_changes_data", "datasets_present", "val_loss_moves")
+"""What must not have failed either, and need not be listed."""
+HIGH = 1.5
+"""Times the entropy of the text above which a loss has far to go."""
+FALLING = 0.005
+"""Relative fall of the validation loss in the last epoch from which on it is still falling."""
+
+
+class Undertrained(Cause):
+    """Token soup: the loss is far above what the text allows, still falling, and nothing structural has failed."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        soup = evidence.failed("generations_vary") or _few_right(evidence)
+        if soup is None or any(evidence.failed(use) is not None for use in (*STRUCTURE, *OTHERS)):
+            return None
+        high = _high(evidence)
+        if not high:
+            return None
+        steps, epochs = evidence.run.step, evidence.run.last_epoch
+        return Diagnosis(
+            name=self.name(),
+            sentence=f"too little training: {steps:,} steps in {epochs} epochs, with the loss still high",
+            evidence=(
+                *high,
+                *_falling(evidence),
+                *([soup] if isinstance(soup, str) else [soup.sentence()]),
+                "a label leak writes the same soup at a loss near 0",
+            ),
+            ruled_out=evidence.ruled_out(STRUCTURE),
+            fix="train longer, or a smaller model on simpler questions, until the validation loss stops falling",
+            next="lvmcheck explain generations_vary",
+            score=0.4,
+        )
+
+
+def _few_right(evidence: Evidence) -> str | None:
+    share, asked = evidence.last("exact_match"), evidence.last("exact_match_questions")
+    if share is None or asked is None or not share < 0.05:
+        return None
+    return f"{100 * share:.1f} % of {asked:.0f} questions answered right"
+
+
+def _high(evidence: Evidence) -> list[str]:
+    """The loss beside the entropy of the text, or beside a compressor."""
+    facts = evidence.run.facts
+    known = (
+        ("val_loss", "loss_floor", HIGH, "val loss {:.3f} nats, the entropy of the text {:.3f}"),
+        ("val_bits_per_byte", "compressor_bits_per_byte", 1.0, "val bits per byte {:.2f}, a compressor needs {:.2f}"),
+    )
+    for metric, fact, factor, text in known:
+        value, floor = evidence.last(metric), facts.get(fact)
+        if value is not None and isinstance(floor, int | float) and not isinstance(floor, bool):
+            return [text.format(value, floor)] if value > factor * floor else []
+    return []
+
+
+def _falling(evidence: Evidence) -> list[str]:
+    values = evidence.run.series("val_loss").values
+    if len(values) < 2 or not values[-1] < (1 - FALLING) * values[-2]:
+        return []
+    return [f"val loss fell from {values[-2]:.3f} to {values[-1]:.3f} in the last epoch"]
+
+
+_SOUP = {
+    "greedy/distinct_2": 0.01,
+    "greedy/entropy": 0.1,
+    "greedy/top_token_share": 0.98,
+    "greedy/identical_share": 1.0,
+    "greedy/longest_run": 16.0,
+    "greedy/prompts": 32.0,
+    "greedy/tokens": 512.0,
+    "reference/distinct_2": 0.6,
+    "reference/entropy": 2.8,
+    "reference/top_token_share": 0.15,
+    "reference/identical_share": 0.05,
+}
+_GENERATIONS = {**_SOUP, **{name.replace("greedy", "sampled"): _SOUP[name] for name in _SOUP if "greedy" in name}}
+_FACTS: dict[str, ev.Value] = {"loss_floor": 0.62}
+
+
+def _run(losses: Sequence[float], facts: Mapping[str, ev.Value] = _FACTS, before: float = 0.0) -> Run:
+    metrics = {"max_change_before": before, "change_after": 0.9, "positions": 4.0}
+    spoken: list[list[ev.Event]] = [[] for _ in losses]
+    spoken[0].append(ev.Evaluation(name="causality", metrics=metrics))
+    spoken[-1].append(ev.Probe(name="generations", epoch=len(losses), step=100, values=_GENERATIONS))
+    columns = {
+        "val_loss": losses,
+        "exact_match": [0.0] * len(losses),
+        "exact_match_questions": [64.0] * len(losses),
+    }
+    return made.with_facts(language.epochs(*spoken, metrics=columns), facts)
+
+
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="low_loss", run=_run([2.0, 0.7])),
+    CauseCase(name="no_causal_mask", run=_run([5.0, 4.0], before=0.9)),
+    CauseCase(name="not_a_number", run=_run([5.0, math.nan])),
+)
+FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="token_soup",
+        run=_run([6.1, 5.2]),
+        says=("too little training", "fell from 6.100 to 5.200", "not: a missing causal mask"),
+    ),
+    CauseCase(
+        name="against_a_compressor",
+        run=made.with_facts(
+            language.epochs(
+                [ev.Probe(name="generations", epoch=1, step=100, values=_GENERATIONS)],
+                metrics={"val_bits_per_byte": [3.6]},
+            ),
+            {"compressor_bits_per_byte": 1.96},
+        ),
+        says=("val bits per byte 3.60, a compressor needs 1.96",),
+    ),
+)

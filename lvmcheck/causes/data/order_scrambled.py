@@ -1,0 +1,107 @@
+"""order_scrambled: the chunks of the corpus are not in reading order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.checks.data import _gate_cases as gates
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run
+
+NULL = 0.05
+"""Share of rows without an article above which a lost sort key explains a poor lag profile."""
+FLAT = 0.04
+"""Lag 1 minus the last lag below which there is no order; 0.00 when shuffled, 0.09 to 0.13 in reading order."""
+NEAR = 0.03
+"""A model that is at most this far below the mean of context of its data was trained normally for them."""
+
+
+class OrderScrambled(Cause):
+    """The rows of the corpus are in no reading order: the context says little about the target."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        profile = evidence.failed("lag_profile")
+        null = _null_share(evidence.run.facts)
+        drop = _drop(evidence.run.facts)
+        lost_key = null is not None and null > NULL
+        if profile is None or not (lost_key or (drop is not None and drop < FLAT)):
+            return None
+        said = [profile.sentence(), *profile.evidence]
+        if lost_key:
+            said.insert(0, f"{100 * (null or 0.0):.1f} % of the rows have no article id: their sort key was lost")
+        return Diagnosis(
+            name=self.name(),
+            sentence="the order of the corpus is scrambled: neighbouring rows are not neighbouring chunks",
+            evidence=(*said, *_normal(evidence)),
+            ruled_out=evidence.ruled_out(
+                {"finite": "numerical trouble", "loss_balance": "a dominant loss term", "not_diverging": "divergence"}
+            ),
+            fix="build the corpus again, sorted by article and by the position of each chunk in it",
+            next="lvmcheck explain lag_profile",
+            score=0.97 if lost_key else 0.93,
+        )
+
+
+def _null_share(facts: Mapping[str, object]) -> float | None:
+    for part in ("data", "train"):
+        rows, null = facts.get(f"gate.{part}.rows"), facts.get(f"gate.{part}.null_rows")
+        if isinstance(rows, int) and isinstance(null, int) and rows > 0:
+            return null / rows
+    return None
+
+
+def _drop(facts: Mapping[str, object]) -> float | None:
+    profile = facts.get("gate.train.lag_profile")
+    if not isinstance(profile, list) or len(profile) < 2 or not all(isinstance(value, float) for value in profile):
+        return None
+    return float(profile[0] - profile[-1])
+
+
+def _normal(evidence: Evidence) -> tuple[str, ...]:
+    """The seeds called a model bad that had learned all that its scrambled data allow."""
+    linear, mean = (evidence.run.facts.get(name) for name in ("best_linear", "mean_of_context"))
+    val = evidence.last("val_cosine")
+    if not isinstance(linear, float) or not isinstance(mean, float) or val is None or not val >= mean - NEAR:
+        return ()
+    return (
+        f"the model trained normally for these data: val cosine {val:.3f}, mean of context {mean:.3f}, best linear "
+        f"predictor {linear:.3f}",
+    )
+
+
+# The twin with 80.5 % of its rows scrambled, and with the chunks of every article shuffled, as measured.
+_SCRAMBLED: dict[str, ev.Value] = {
+    "mean_of_context": 0.4167,
+    "best_linear": 0.4923,
+    "gate.train.rows": 6460,
+    "gate.train.null_rows": 5200,
+    "gate.train.lag_profile": [0.274, 0.265, 0.262, 0.262, 0.254],
+    "gate.validation.lag_profile": [0.290, 0.275, 0.264, 0.269, 0.264],
+}
+_SHUFFLED: dict[str, ev.Value] = {
+    "gate.train.lag_profile": [0.349, 0.351, 0.351, 0.349, 0.346],
+    "gate.validation.lag_profile": [0.350, 0.346, 0.348, 0.347, 0.344],
+}
+_LOW: dict[str, ev.Value] = {"gate.train.lag_profile": [0.31, 0.25, 0.22, 0.20, 0.19]}
+
+
+def _trained(changes: Mapping[str, ev.Value], cosines: Sequence[float] = (0.46, 0.47)) -> Run:
+    return made.val_run(cosines, facts={**gates.TWIN, **changes})
+
+
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="healthy_twin", run=_trained({})),
+    CauseCase(name="wikitext", run=gates.run()),
+    CauseCase(name="another_encoder_with_lower_cosines", run=_trained(_LOW)),
+    CauseCase(name="lost_ids_in_reading_order", run=_trained({"gate.train.null_rows": 5200})),
+)
+FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="attempts_1_and_3",
+        run=_trained(_SCRAMBLED),
+        says=("scrambled", "80.5 % of the rows", "trained normally for these data"),
+    ),
+    CauseCase(name="shuffled_inside_articles", run=_trained(_SHUFFLED), says=("scrambled", "lags 1 to 5")),
+)

@@ -1,0 +1,46 @@
+"""stage_changes_nothing: a stage of the curriculum is the stage before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.checks.shared import language_cases as language
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run
+
+
+class StageChangesNothing(Cause):
+    """A curriculum stage trains on the records of the stage before: what is blamed on it has another cause."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        finding = evidence.failed("stage_changes_data")
+        if finding is None:
+            return None
+        return Diagnosis(
+            name=self.name(),
+            sentence=f"a stage of the curriculum changes nothing: {finding.what} are {finding.measured}",
+            evidence=(f"stages begun: {len(evidence.run.of(ev.Stage))}", *finding.evidence),
+            ruled_out=evidence.ruled_out({"datasets_present": "data sets that are missing"}),
+            fix="choose the stage's sets or its limit of difficulty so that its records differ; print records by stage",
+            next="lvmcheck explain stage_changes_data",
+            score=0.85,
+        )
+
+
+def _run(stages: str, missing: list[str] | None = None) -> Run:
+    run = language.data({"sets": {"arithmetic": 3000}, "missing": missing or []})
+    return run.extended(
+        ev.Stage(index=i, name=f"part {i + 1}", epoch=i + 1, step=50 * i, fingerprint=mark * 64)
+        for i, mark in enumerate(stages)
+    )
+
+
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="three_that_differ", run=_run("abc")),
+    CauseCase(name="back_to_the_first", run=_run("aba")),
+)
+FAILS: Sequence[CauseCase] = (
+    CauseCase(name="stage_3_is_stage_2", run=_run("abb"), says=("stage 3 (part 3)", "data sets that are missing")),
+    CauseCase(name="all_the_same", run=_run("aa"), says=("stage 2 (part 2)",)),
+)

@@ -1,0 +1,59 @@
+"""unsatisfiable_hinge: a hinge asks for what its input can never have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.shares import active_terms
+from lvmcheck.run.view import Run, run_from
+
+TERM = "train_loss_variance"
+LOWEST = 1 - 1 / math.sqrt(made.D)
+"""mean_d relu(1 - std_d) of unit vectors of 768 dimensions: no std exceeds 1 / sqrt(D), by the mean over dimensions."""
+
+
+class UnsatisfiableHinge(Cause):
+    """A variance hinge demands a standard deviation of 1 of unit vectors, which have at most 1 / sqrt(D)."""
+
+    reads_loss = True
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        run = evidence.run
+        values = run.series(TERM).values.tolist()
+        weight = active_terms(run).get("variance", 0.0)
+        dim = run.facts.get("dim")
+        lowest = 1 - 1 / math.sqrt(dim) if isinstance(dim, int) and not isinstance(dim, bool) and dim > 0 else LOWEST
+        if not weight or not values or not all(lowest <= value <= 1.0 for value in values):
+            return None
+        return Diagnosis(
+            name=self.name(),
+            sentence=f"the variance hinge (weight {weight:g}) can never be satisfied by unit vectors",
+            evidence=(
+                f"its value stays within [{min(values):.4f}, {max(values):.4f}] over {len(values)} epochs; for unit "
+                f"vectors it cannot leave [{lowest:.4f}, 1]",
+            ),
+            fix="ask for a standard deviation of 1 / sqrt(D), or drop the term",
+            next="lvmcheck explain loss_balance",
+            # It costs a constant and a faint push; what sinks a run beside it is named first.
+            score=0.2,
+        )
+
+
+def _run(values: Sequence[float], weight: float) -> Run:
+    losses = [1.0 + weight * value for value in values]
+    said = {"train_loss": losses, "train_loss_mse": [1.0] * len(values), TERM: values}
+    return run_from(said, config={"loss": {"mse": 1.0, "variance": weight}})
+
+
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="satisfied_by_raw_vectors", run=_run([0.9, 0.4, 0.0], 0.005)),
+    CauseCase(name="only_watched", run=_run([0.99, 0.98, 0.97], 0.0)),
+    CauseCase(name="not_a_number", run=_run([0.99, math.nan], 0.005)),
+)
+FAILS: Sequence[CauseCase] = (
+    CauseCase(name="october_13", run=_run([0.9998, 0.9807, 0.9666], 0.005), says=("[0.9666, 0.9998]", "weight 0.005")),
+    CauseCase(name="at_its_bound", run=_run([1.0, 1.0, 1.0], 0.01), says=("[1.0000, 1.0000]",)),
+)

@@ -1,0 +1,49 @@
+"""reversed_filter: Grokfast with its sign turned."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.checks.optimizer._probed import median, stated
+from lvmcheck.checks.optimizer.filter_is_low_pass import KEY
+from lvmcheck.checks.shared import language_cases as language
+
+REVERSED = -0.01
+"""A gain below this has the wrong sign; around 0 the filter is not there at all."""
+
+
+class ReversedFilter(Cause):
+    """The gradient filter is a high-pass: it amplifies what changes and damps what is learned slowly."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        finding = evidence.failed("filter_is_low_pass")
+        gain = median(stated(evidence.run, KEY)) if finding else math.nan
+        if finding is None or not gain < REVERSED:
+            return None
+        return Diagnosis(
+            name=self.name(),
+            sentence=f"the gradient filter is reversed: the slow gradient is damped, with a gain of {gain:.3g}",
+            evidence=(
+                finding.sentence(),
+                *finding.evidence,
+                "g + lambda * (g - ema) has the gain -lambda, the published g + lambda * ema has +lambda; a filter "
+                "that is never called has 0",
+            ),
+            ruled_out=evidence.ruled_out(
+                {"effective_lr_matches_config": "wrong learning rates", "update_orthogonal": "wrong updates"}
+            ),
+            fix="add lambda times the running mean of the gradient to it",
+            next="lvmcheck explain filter_is_low_pass",
+            score=0.88,
+        )
+
+
+def _gain(*values: float) -> CauseCase:
+    run = language.probed("learning_rates", *({KEY: value} for value in values))
+    return CauseCase(name=f"gain_{values[-1]:g}", run=run)
+
+
+PASSES: Sequence[CauseCase] = (_gain(0.3, 0.3), _gain(0.0, 0.0), _gain(0.3, math.nan))
+FAILS: Sequence[CauseCase] = (_gain(-0.3, -0.3), _gain(0.0, -2.0, -2.0))

@@ -1,0 +1,96 @@
+"""machine_busy: the run became slower because its machine did, not because of what it does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.checks.shared import language_cases as language
+from lvmcheck.checks.shared.pace import PROBE, RATE, UnpacedError, ends, fall, paces
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run
+
+LEAST = 4
+"""Epochs that are needed to tell a fall from one slow epoch."""
+SLOWER = 1.5
+"""Times that the samples a second must have fallen, as throughput_floor's own default asks."""
+SAME = 1.15
+"""The pace over that of the kernel has not changed while it moved by less than this."""
+CROWDED = 0.3
+"""Kernel rates before and after an epoch that differ by more were taken while something else began or ended."""
+
+
+class MachineBusy(Cause):
+    """Samples a second fell, and a calibration kernel timed beside every epoch fell with them."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        try:
+            timed = [pace for pace in paces(evidence.run) if pace.kernel is not None and pace.share is not None]
+        except UnpacedError:
+            return None
+        rates = [pace.rate for pace in timed]
+        kernels = [pace.kernel for pace in timed if pace.kernel is not None]
+        shares = [pace.share for pace in timed if pace.share is not None]
+        if len(timed) < LEAST or not all(math.isfinite(x) and x > 0 for x in (*rates, *kernels, *shares)):
+            return None
+        slower, kept = fall(rates), fall(shares)
+        if not slower > SLOWER or not 1 / SAME < kept < SAME:
+            return None
+        crowded = sum(pace.unequal() > CROWDED for pace in timed)
+        half_way = f"{crowded} of {len(timed)} epochs saw the kernel's rate change half-way"
+        return Diagnosis(
+            name=self.name(),
+            sentence=f"the machine became {fall(kernels):.2g} times slower while this ran: it was shared or throttled",
+            evidence=(
+                f"samples a second fell {slower:.2g} times, to {ends(rates)[1]:,.0f}",
+                f"the calibration kernel fell {fall(kernels):.2g} times; the share of it that training reached changed "
+                f"{kept:.2g} times",
+                *([half_way] if crowded else []),
+            ),
+            ruled_out=("the trainer's own work: it kept its share of what the kernel reached",),
+            fix="look for other processes on the device, its temperature and its power cap; judge shares, not seconds",
+            next="lvmcheck explain throughput_floor",
+            # What is slow is not wrong: any defect of the model comes first.
+            score=0.12,
+        )
+
+
+def _run(rates: Sequence[float], kernels: Sequence[float]) -> Run:
+    values = (
+        {RATE: rate, "kernel_before": kernel, "kernel_after": kernel, "flops_per_sample": 11.4e6}
+        for rate, kernel in zip(rates, kernels, strict=True)
+    )
+    return language.probed(PROBE, *values)
+
+
+_FAST, _SLOW = [5290.0] * 3, [2650.0] * 3
+_KERNEL, _BUSY = [92e9] * 3, [46e9] * 3
+
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="steady", run=_run(_FAST * 2, _KERNEL * 2)),
+    CauseCase(name="busy_from_the_start", run=_run(_SLOW * 2, _BUSY * 2)),
+    CauseCase(name="only_the_run_slows", run=_run(_FAST + _SLOW, _KERNEL * 2)),
+    CauseCase(name="three_epochs", run=_run([5290.0, 2650.0, 2650.0], [92e9, 46e9, 46e9])),
+    CauseCase(name="not_a_number", run=_run([*_FAST, math.nan, *_SLOW[:2]], _KERNEL + _BUSY)),
+    CauseCase(
+        name="no_kernel",
+        run=Run(
+            events=tuple(
+                ev.Epoch(epoch=i, step=i, metrics={"loss": 1.0}, samples_per_second=rate)
+                for i, rate in enumerate(_FAST + _SLOW, 1)
+            ),
+            done={"status": "finished"},
+        ),
+    ),
+)
+FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="others_come", run=_run(_FAST + _SLOW, _KERNEL + _BUSY), says=("2 times slower", "kernel fell 2 times")
+    ),
+    CauseCase(
+        name="throttles",
+        run=_run([5290.0, 5200.0, 4000.0, 3300.0, 3000.0, 2900.0], [92e9, 91e9, 70e9, 58e9, 53e9, 51e9]),
+        says=("shared or throttled", "not: the trainer's own work"),
+    ),
+)

@@ -1,0 +1,243 @@
+"""The check protocol, discovery by presence, and evaluation of a run.
+
+A check is one file below ``lvmcheck/checks``: a frozen keyword-only dataclass that extends :class:`Check`. Its fields
+are its keys in a suite, its docstring is its manual page and the hints of its failure message, and its module's
+``PASSES`` and ``FAILS`` are runs that become its tests.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import ClassVar
+
+from lvmcheck.checks.finding import Finding, Outcome, Status, Verdict, error, failed, passed
+from lvmcheck.errors import InputError, nearest
+from lvmcheck.run.view import Run
+
+CHECKS = Path(__file__).parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """Base of all checks. Subclasses add fields (their keys in a suite) and :meth:`judge`."""
+
+    universal: ClassVar[bool] = False
+    """Judged on any run without being asked for."""
+
+    told: ClassVar[bool] = False
+    """Its evidence is shown in the summary even when it passed (distance from baselines and optimum)."""
+
+    metric_fields: ClassVar[tuple[str, ...]] = ("metric",)
+    """Fields that name a metric of the run."""
+
+    def judge(self, run: Run) -> Outcome:
+        """The answer on the run so far. Pure: the same run gives the same answer."""
+        raise NotImplementedError
+
+    def detail(self) -> str:
+        """What tells two uses of this check apart, such as ``train_cosine@1``."""
+        return ""
+
+    def due(self, epochs: int) -> int:
+        """The first epoch after which this can be decided as passed, of ``epochs`` in all (orders the items)."""
+        return epochs
+
+    @classmethod
+    def use(cls) -> str:
+        """The name in suites: the name of the module."""
+        return cls.__module__.rpartition(".")[2]
+
+    def label(self) -> str:
+        detail = self.detail()
+        return f"{self.use()}[{detail}]" if detail else self.use()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A run with the check that judges it; ``says`` are words that the answer must contain."""
+
+    name: str
+    check: Check
+    run: Run
+    says: tuple[str, ...] = ()
+
+
+# -- discovery -------------------------------------------------------------------------------------------------------
+@cache
+def _files() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for path in sorted(CHECKS.glob("*/*.py")):
+        if not path.stem.startswith("_") and path.parent.name != "shared":
+            found[path.stem] = f"lvmcheck.checks.{path.parent.name}.{path.stem}"
+    return found
+
+
+def check_names() -> list[str]:
+    """Names of the built-in checks, from the file system alone."""
+    return sorted(_files())
+
+
+def load_check(use: str) -> type[Check]:
+    """The check of that name, or of ``package.module:Class`` in a user's own repository.
+
+    Raises:
+        InputError: there is none.
+    """
+    if ":" in use:
+        module_name, _, attribute = use.partition(":")
+        try:
+            found = getattr(importlib.import_module(module_name), attribute)
+        except (ImportError, AttributeError) as problem:
+            raise InputError(f"check {use!r}", f"cannot be imported ({problem})") from None
+        if not (isinstance(found, type) and issubclass(found, Check)):
+            raise InputError(f"check {use!r}", f"expected a subclass of lvmcheck.Check, got {found!r}")
+        return found
+    files = _files()
+    if use not in files:
+        raise InputError(
+            f"check {use!r}",
+            "no such check",
+            fix=f"{nearest(use, files)} {len(files)} checks exist: lvmcheck list checks",
+        )
+    return check_class(importlib.import_module(files[use]))
+
+
+def check_class(module: object) -> type[Check]:
+    """The one check a module defines."""
+    name = getattr(module, "__name__", "?")
+    found = [
+        item
+        for item in vars(module).values()
+        if isinstance(item, type) and issubclass(item, Check) and item.__module__ == name
+    ]
+    if len(found) != 1:
+        raise TypeError(f"{name} must define exactly one check, found {len(found)}")
+    return found[0]
+
+
+def cases(use: str) -> tuple[Sequence[Case], Sequence[Case]]:
+    """``PASSES`` and ``FAILS`` of a check's module."""
+    module = sys.modules[load_check(use).__module__]
+    return module.PASSES, module.FAILS
+
+
+def universal_checks() -> list[Check]:
+    """The checks that make sense for any run, with their defaults."""
+    # Most checks are not: reading a file is twenty times faster than importing it, and a command has 0.3 s in all.
+    named = [name for name in check_names() if b"universal" in _path(name).read_bytes()]
+    return [kind() for kind in map(load_check, named) if kind.universal]
+
+
+def _path(use: str) -> Path:
+    return CHECKS.parent.parent.joinpath(*_files()[use].split(".")).with_suffix(".py")
+
+
+# -- the manual page -------------------------------------------------------------------------------------------------
+def manual(kind: type[Check]) -> dict[str, str]:
+    """Sections of the docstring: ``what`` is all before the first heading, then ``why``, ``usual causes``, ``fix``."""
+    sections: dict[str, list[str]] = {"what": []}
+    current = "what"
+    for line in inspect.cleandoc(kind.__doc__ or "").splitlines():
+        heading = line.rstrip()
+        if heading.endswith(":") and not line.startswith(" ") and heading[:-1].lower() in _HEADINGS:
+            current = heading[:-1].lower()
+            sections[current] = []
+        else:
+            sections[current].append(line)
+    return {name: inspect.cleandoc("\n".join(lines)).strip() for name, lines in sections.items()}
+
+
+_HEADINGS = ("why", "usual causes", "fix", "healthy runs that must pass", "keys", "source")
+
+
+def usual_causes(kind: type[Check]) -> tuple[str, ...]:
+    """The bullet points under "Usual causes:", each on one line."""
+    points: list[str] = []
+    for line in manual(kind).get("usual causes", "").splitlines():
+        if line.startswith("- "):
+            points.append(line[2:].strip())
+        elif points:
+            points[-1] += " " + line.strip()
+    return tuple(points)
+
+
+# -- evaluation ------------------------------------------------------------------------------------------------------
+def judge(check: Check, run: Run) -> Outcome:
+    """The check's answer, settled: a crash is an error, and what an ended run left open is never a pass."""
+    try:
+        outcome = check.judge(run)
+    except Exception as problem:
+        return error(f"the check itself crashed: {type(problem).__name__}: {problem}")
+    if outcome.status is Status.PASSED and outcome.evaluated < 1:
+        return error("never evaluated, and a check that was never evaluated has not passed")
+    if outcome.status is not Status.PENDING or not run.over:
+        return outcome
+    if run.death is not None:
+        return error(f"could not be judged: {run.stopped_where()}")
+    awaited = f" ({outcome.reason})" if outcome.reason else ""
+    return Outcome(
+        status=Status.FAILED, reason=f"not reached: {run.stopped_where()}{awaited}", evaluated=outcome.evaluated
+    )
+
+
+def evaluate(run: Run, checks: Iterable[Check] | None = None) -> list[Verdict]:
+    """Verdicts on a run; the universal checks where none are named."""
+    chosen = universal_checks() if checks is None else list(checks)
+    return [verdict(check, run) for check in chosen]
+
+
+def verdict(check: Check, run: Run) -> Verdict:
+    """One check's settled answer with the hints of its manual page."""
+    return judged(check, judge(check, run), run)
+
+
+def judged(
+    check: Check, outcome: Outcome, run: Run, *, asked: tuple[Path, int | None] | None = None, source: str | None = None
+) -> Verdict:
+    """An outcome with its address and the hints of the check's manual page."""
+    return Verdict(
+        check=check.label(),
+        use=check.use(),
+        outcome=outcome,
+        seed=run.seed,
+        asked=asked,
+        source=source,
+        causes=usual_causes(type(check)),
+    )
+
+
+# -- shared by checks ------------------------------------------------------------------------------------------------
+def missing_metric(run: Run, metric: str) -> Outcome | None:
+    """An error when the run never logs ``metric``, or None while it has or still may."""
+    known: tuple[str, ...] = run.metric_names
+    if metric in known:
+        return None
+    if run.declared is not None:
+        if metric in run.declared and (not run.over or not run.last_epoch):
+            return None  # it was promised; a run that ended before its first epoch is told as such
+        known = tuple(dict.fromkeys((*known, *run.declared)))
+    elif not run.over:
+        return None
+    if not known:
+        return None  # nothing was logged at all: what ended the run is the better message
+    if metric in known:
+        return error(f"metric {metric!r} was declared and is recorded in none of {run.last_epoch} epochs")
+    return error(f"metric {metric!r} is not recorded; recorded: {', '.join(known)}. {nearest(metric, known)}")
+
+
+def at_least(finding: Finding, floor: float, *, abort_below: float | None = None) -> Outcome:
+    """Pass when the finding's number is finite and not below ``floor``; NaN fails every comparison."""
+    value = finding.measured
+    number = value if isinstance(value, int | float) else math.nan
+    finding = replace(finding, margin=number - floor)
+    if number >= floor:
+        return passed(finding)
+    doomed = abort_below is not None and not number >= abort_below
+    return failed(finding, abort=doomed)

@@ -1,0 +1,22 @@
+"""Everything that the doctor looks at."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from lvmcheck.commands.doctor.home import home
+from lvmcheck.commands.doctor.item import Item
+from lvmcheck.commands.doctor.machine import machine
+from lvmcheck.commands.doctor.packages import packages
+from lvmcheck.commands.doctor.torch_probe import torch
+
+
+def examine(root: Path, folder: Path, *, ask_torch: bool = True) -> list[Item]:
+    """Findings by group.
+
+    Args:
+        root: the working directory. folder: where runs are kept. ask_torch: whether torch is started to ask it.
+    """
+    environment = dict(os.environ)
+    return [*machine(environment), *torch(ask=ask_torch), *packages(environment), *home(root, folder)]

@@ -1,0 +1,99 @@
+"""``lvmcheck export``: runs as other loggers write them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lvmcheck.commands._reading import add_reading, read_run
+
+if TYPE_CHECKING:
+    from lvmcheck.exporters import Exporter
+    from lvmcheck.exporters.feed import Feed
+    from lvmcheck.run.view import Run
+
+DONE, DIED, INTERRUPTED = 0, 1, 130
+PATIENCE = 600.0
+"""Seconds of silence after which a run that holds no lock counts as dead: longer than most evaluations."""
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the command of this file to the parser's."""
+    export = commands.add_parser("export", help="runs for TensorBoard, W&B (offline) or MLflow; no network")
+    export.add_argument("paths", nargs="+", type=Path, metavar="RUN", help="runs, or folders that hold run directories")
+    export.add_argument("--to", required=True, metavar="LOGGER", help="tensorboard, wandb or mlflow")
+    export.add_argument("--into", type=Path, metavar="DIR", help="where to write (default: exported/LOGGER)")
+    export.add_argument("--follow", action="store_true", help="go on while the runs go on, to their ends")
+    export.add_argument(
+        "--patience", type=float, default=PATIENCE, metavar="SECONDS", help="of silence, then it is dead (default: 600)"
+    )
+    add_reading(export)
+    export.set_defaults(command=run_export)
+
+
+def run_export(options: argparse.Namespace) -> int:
+    from lvmcheck.errors import InputError
+    from lvmcheck.exporters import exporter
+    from lvmcheck.exporters.subject import name_of
+    from lvmcheck.report.html.subject import run_paths
+
+    chosen = exporter(options.to)
+    into = options.into if options.into is not None else Path("exported") / options.to
+    if into.exists() and not into.is_dir():
+        raise InputError(into, "expected a folder to export into, got a file")
+    if not options.patience > 0:
+        raise InputError("--patience", f"expected a positive number of seconds, got {options.patience}")
+    paths = run_paths(options.paths)
+    twice = [name for name, count in Counter(map(name_of, paths)).items() if count > 1]
+    if twice:
+        raise InputError("export", f"several runs are called {twice[0]!r}", fix="Export them one by one: --into DIR.")
+    died = False
+    try:
+        for feed, run, there in (_following if options.follow else _in_one_go)(paths, chosen, into, options):
+            print(_line(feed, run, there), flush=True)
+            died = died or run.death is not None
+    except KeyboardInterrupt:
+        print("interrupted: exports that are not reported above are not complete", file=sys.stderr)
+        return INTERRUPTED
+    return DIED if died and options.follow else DONE
+
+
+Exported = tuple["Feed", "Run", str | None]
+
+
+def _in_one_go(paths: Sequence[Path], chosen: Exporter, into: Path, options: argparse.Namespace) -> Iterator[Exported]:
+    from lvmcheck.exporters.feed import Feed, with_death
+
+    for path in paths:
+        run = with_death(read_run(path, options))
+        feed = Feed(path, chosen, into)
+        there = feed.unchanged(run)
+        if there is None:
+            try:
+                feed.end(run)
+            finally:
+                feed.abandon()
+        yield feed, run, there
+
+
+def _following(paths: Sequence[Path], chosen: Exporter, into: Path, options: argparse.Namespace) -> Iterator[Exported]:
+    from lvmcheck.errors import InputError
+    from lvmcheck.exporters.follow import follow
+
+    for name in ("kind", "columns", "run"):
+        if getattr(options, name) is not None:
+            raise InputError(f"--{name}", "does not go with --follow, which reads run directories")
+    return follow(paths, chosen, into, patience=options.patience)
+
+
+def _line(feed: Feed, run: Run, there: str | None) -> str:
+    from lvmcheck.exporters.feed import sentence
+
+    if there is not None:
+        return f"{feed.path}: there already, nothing written: {there}"
+    epochs = f"{feed.epochs} epoch{'' if feed.epochs == 1 else 's'}"
+    return f"{feed.path}: {epochs}, {feed.points:,} values -> {feed.place}\n  {sentence(run)}"

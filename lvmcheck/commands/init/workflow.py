@@ -1,0 +1,52 @@
+"""The workflow and the gate that ``lvmcheck init --ci`` writes beside a suite."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from lvmcheck.errors import InputError
+
+HERE = Path(__file__).parent
+SCRIPTS = ("gate.py", "gate_files.py", "without_commands.sh")
+"""Files of ``ci/`` that the workflow runs; they need nothing but Python's standard library and a shell."""
+TODO = (
+    "commit ci/ to the main branch first: the gate takes its script and requirements from there",
+    'have the trainer say where it trains, as rec.note("device cpu"): the gate asks for it',
+)
+
+
+def workflow_files(root: Path, suite: str, *, install: str, seeds: int, checks: int) -> dict[Path, str]:
+    """Files to write: the workflow, the gate's scripts and its requirements.
+
+    Args:
+        suite: path of the suite's file below ``root``. install: what pip installs lvmcheck from.
+        seeds: how many the suite trains. checks: how many it has at the smoke profile.
+
+    Raises:
+        InputError: ``install`` is not one line, or the gate's scripts are not at hand.
+    """
+    if not install.strip() or not install.isprintable() or install.startswith("-"):
+        raise InputError("--ci", f"expected what pip installs lvmcheck from, got {install[:60]!r}")
+    gate = _gate()
+    own = next((words for name, words in _OWN.items() if (root / name).is_file()), "")
+    text = (HERE / "workflow.yml").read_text(encoding="utf-8")
+    text = text.replace("@LVMCHECK@", json.dumps(install, ensure_ascii=False)).replace("@OWN@", own)
+    files = {root / ".github" / "workflows" / "lvmcheck.yml": text}
+    files |= {root / "ci" / name: (gate / name).read_text(encoding="utf-8") for name in SCRIPTS}
+    asked = {"file": suite, "profile": "smoke", "device": "cpu", "seeds": seeds, "checks": checks}
+    lines = ["# What a commit must have shown: `seeds` and `checks` are the least there may be.", "[[suite]]"]
+    files[root / "ci" / "gate.toml"] = "\n".join([*lines, *(f"{k} = {json.dumps(v)}" for k, v in asked.items())]) + "\n"
+    return files
+
+
+_OWN = {"requirements.txt": " -r requirements.txt", "pyproject.toml": " .", "setup.py": " ."}
+"""What installs the repository itself, by the first of these files that is there."""
+
+
+def _gate() -> Path:
+    """The folder of the gate's scripts: shipped in a wheel beside this file, or in the checkout."""
+    for folder in (HERE / "ci", HERE.parents[2] / "ci"):
+        if all((folder / name).is_file() for name in SCRIPTS):
+            return folder
+    raise InputError("--ci", "the gate's scripts are not installed", fix="Use a checkout of lvmcheck, or its wheel.")

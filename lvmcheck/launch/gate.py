@@ -1,0 +1,67 @@
+"""Judging data before a single step: open, measure, and evaluate every gate on what was measured."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lvmcheck.checks.data._gate import Gate
+from lvmcheck.checks.finding import Verdict
+from lvmcheck.checks.protocol import Check, check_names, evaluate, load_check
+from lvmcheck.errors import InputError
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run
+
+HOME = "models.data.gates.path"
+"""Module whose ``measure_path(config)`` opens and measures data; found by name, because lvmcheck imports no models."""
+
+
+def gates(*, expected: int | None = None) -> list[Check]:
+    """Every gate of vectors with its defaults; ``expected`` is the number of articles, where it is known.
+
+    Raises:
+        InputError: an impossible number of articles.
+    """
+    found: list[Check] = []
+    for name in check_names():
+        kind = load_check(name)
+        if issubclass(kind, Gate) and kind.data == "vectors":
+            keys: dict[str, Any] = {"expected": expected} if name == "groups" and expected is not None else {}
+            try:
+                found.append(kind(**keys))
+            except ValueError as problem:
+                raise InputError(f"gate {name}", str(problem)) from None
+    return found
+
+
+def gate_data(config: Mapping[str, object], *, expected: int | None = None) -> tuple[Run, list[Verdict]]:
+    """The data of ``config`` as a run that has only said what its data are, and the verdict of every gate.
+
+    Args:
+        config: path, ood, reference, texts, golden, encoder, context (``models.data.config.PathConfig``).
+        expected: number of articles that the data should have.
+
+    Raises:
+        InputError: data that cannot be read, or no module that reads them.
+    """
+    chosen = gates(expected=expected)
+    dataset, facts = measurer()(config)
+    data = ev.Data(name=dataset.name, fingerprint=dataset.fingerprint, facts=facts, notes=tuple(dataset.notes))
+    run = Run(events=(data,), done={"status": "finished"})
+    return run, evaluate(run, chosen)
+
+
+def measurer() -> Callable[[Mapping[str, object]], tuple[Any, dict[str, ev.Value]]]:
+    """``measure_path`` of :data:`HOME`."""
+    try:
+        module = importlib.import_module(HOME)
+    except ModuleNotFoundError as problem:
+        if problem.name is None or not HOME.startswith(problem.name):
+            raise InputError(HOME, f"cannot be imported: no module {problem.name!r}") from None
+        fix = "Run lvmcheck from the root of its repository, or put that on PYTHONPATH."
+        raise InputError("lvmcheck gate", f"no module {HOME!r}", fix=fix) from None
+    except ImportError as problem:
+        raise InputError(HOME, f"cannot be imported ({problem})") from None
+    measure: Callable[[Mapping[str, object]], tuple[Any, dict[str, ev.Value]]] = module.measure_path
+    return measure

@@ -1,0 +1,90 @@
+"""``--lvm-update-reference REASON``: writes the reference of each suite whose every seed passed every check."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from lvmcheck.checks.finding import Status
+from lvmcheck.comparison.reference.make import changes, reference_of, target
+from lvmcheck.errors import InputError
+from lvmcheck.launch.trial import Trial
+from lvmcheck.statistics.reference_file import dumps, read
+from lvmcheck.suite import Suite
+
+OPTION = "--lvm-update-reference"
+JUDGE = "matches_reference"
+
+
+def reason(config: pytest.Config) -> str | None:
+    """Why references are to be written, or None when they are not.
+
+    Raises:
+        pytest.UsageError: no reason, a CI job (references are reviewed, not made there), or several workers.
+    """
+    said = config.getoption(OPTION[2:].replace("-", "_"))
+    if said is None:
+        return None
+    if not str(said).strip():
+        raise pytest.UsageError(f"{OPTION}: expected the reason, got nothing. It stands in the file and in its diff.")
+    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
+        raise pytest.UsageError(f"{OPTION}: refused in CI (the variable CI is set): a reference is reviewed first")
+    if hasattr(config, "workerinput") or config.getoption("numprocesses", None):
+        raise pytest.UsageError(f"{OPTION}: expected one process, got -n: run it without")
+    return str(said).strip()
+
+
+def write_references(trials: Sequence[Trial], root: Path, why: str) -> list[str]:
+    """Writes what may be written and says line by line what was, what changed, and what was refused and why."""
+    suites = {trial.plan.suite.path: trial.plan.suite for trial in trials}
+    lines = []
+    for path, suite in suites.items():
+        own = [trial for trial in trials if trial.plan.suite.path == path]
+        refusal = refused(suite, own)
+        if refusal is not None:
+            lines.append(f"{suite.name}: reference not written: {refusal}")
+            continue
+        try:
+            lines += _write(own, root, why)
+        except InputError as problem:
+            lines.append(f"{suite.name}: reference not written: {problem}")
+    return lines
+
+
+def refused(suite: Suite, trials: Sequence[Trial]) -> str | None:
+    """Why the runs of this session may not become a reference: it comes only from runs that passed everything."""
+    if any(entry.expect is not None for entry in suite.checks):
+        return "a suite of known failures is no reference"
+    for trial in trials:
+        name = f"seed{trial.plan.seed}"
+        asked = {entry.node for entry in trial.entries}
+        for entry in suite.checks:
+            if entry.node not in asked:
+                return f"{name}: {entry.node} was deselected"
+            outcome = trial.outcomes.get(entry.node)
+            status = outcome.status if outcome is not None else Status.PENDING
+            if entry.use != JUDGE and status not in (Status.PASSED, Status.NOT_APPLICABLE):
+                return f"{name}: {entry.node} {status.value}"
+    return None
+
+
+def _write(trials: Sequence[Trial], root: Path, why: str) -> list[str]:
+    new = reference_of([trial.run for trial in trials], reason=why)
+    path = target(root, new)
+    shown = os.path.relpath(path)
+    words = [f"{shown}: {'written again' if path.exists() else 'written'} from {len(new.seeds)} seeds"]
+    if len(new.seeds) < 2:
+        words.append('  one seed shows no spread: only mode = "exact" can be judged with it')
+    if path.exists():
+        words += [f"  {line}" for line in changes(read(path), new)] or ["  nothing changed but the date and the reason"]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary.write_text(dumps(new), encoding="utf-8")
+        temporary.replace(path)
+    except OSError as problem:
+        raise InputError(path, f"cannot be written: {problem.strerror}") from None
+    return words

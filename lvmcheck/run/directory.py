@@ -1,0 +1,284 @@
+"""The run directory: the only thing between a trainer and its judges. Names, atomic writes, and a reader that follows.
+
+=================  =====================================================================================
+``run.json``       config, seed, versions, device, source digest; written before the first event
+``events.jsonl``   append-only, one event a line; readable while it grows
+``checkpoints/``   weights and training state
+``output.log``     what the trainer printed (its last and first part)
+``stop.json``      a request to stop, with its reason; the trainer looks at every step
+``judged``         how many bytes of events the live judge has seen
+``verdicts.json``  what the parent decided
+``failure.json``   how the trainer failed, in its own words
+``done.json``      the completion record: written last, with the size and sha256 of the events
+=================  =====================================================================================
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lvmcheck.errors import InputError
+from lvmcheck.run.events import Checkpoint, Event, EventError, Note, parse_line, to_line
+from lvmcheck.run.view import Run, read_json
+
+INFO = "run.json"
+EVENTS = "events.jsonl"
+CHECKPOINTS = "checkpoints"
+OUTPUT = "output.log"
+STOP = "stop.json"
+JUDGED = "judged"
+VERDICTS = "verdicts.json"
+DONE = "done.json"
+FAILURE = "failure.json"
+
+MANIFEST = "manifest.json"  # of a checkpoint: sizes and sha256 of its files, and of itself
+
+MAX_LINE = 4 << 20  # bytes; a longer line is not an event
+MAX_MANIFEST = 4 << 20  # bytes
+MAX_EVENTS = 2 << 30  # bytes of events.jsonl that are read at all
+
+
+def write_json(path: Path, body: Mapping[str, Any]) -> None:
+    """Publish a JSON object: a reader sees the old file or the new one, never a part.
+
+    Raises:
+        InputError: the disk is full or the directory cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(json.dumps(body, indent=1, default=str).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as problem:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise cannot_write(path, problem) from None
+
+
+def cannot_write(path: Path, problem: OSError) -> InputError:
+    """The error for a disk or a directory that refuses, with the space that is left."""
+    import shutil
+
+    fix = "Give a directory that can be written: --lvm-dir PATH."
+    detail = os.strerror(problem.errno) if problem.errno else str(problem)
+    with contextlib.suppress(OSError):
+        free = shutil.disk_usage(next(p for p in (path, *path.parents) if p.exists())).free
+        detail += f", {free / 1e6:,.1f} MB free"
+        if problem.errno is not None and problem.errno == 28:  # ENOSPC
+            fix = "Free some space or give another place: --lvm-dir PATH. What was written before is kept."
+    return InputError(path, f"cannot be written: {detail}", fix=fix)
+
+
+class Follower:
+    """Reads a run directory while it grows; every call of :meth:`read` returns the run so far.
+
+    A last line without its newline is left for the next call; once the run is over it is dropped and counted.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._events = str(path / EVENTS)
+        self._restart()
+
+    def _restart(self) -> None:
+        self.offset = 0
+        self.lines = 0
+        self._digest = hashlib.sha256()
+        self._run = Run(path=self.path)
+
+    def grown(self) -> bool:
+        """Whether the events are longer or shorter than what was read."""
+        try:
+            return os.stat(self._events).st_size != self.offset  # noqa: PTH116 - pathlib is slower here
+        except OSError:
+            return False
+
+    def read(self, *, death: str | None = None) -> Run:
+        """The run so far; ``death`` is what the caller knows about a trainer that is gone.
+
+        Raises:
+            InputError: a line that is not an event, or events that changed after the run had ended.
+        """
+        done = read_json(self.path / DONE)  # before the events, so that it never speaks of more than is read
+        fresh, torn = self._fresh_events()
+        info = self._run.info or read_json(self.path / INFO) or {}
+        if fresh or done != self._run.done or death != self._run.death or info is not self._run.info:
+            if done is not None:
+                self._check(done, torn)
+            self._run = Run(
+                events=(*self._run.events, *fresh), info=info, done=done, death=death, path=self.path, torn=torn
+            )
+        return self._run
+
+    def _fresh_events(self) -> tuple[list[Event], int]:
+        try:
+            with (self.path / EVENTS).open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                if size < self.offset:  # a resumed trainer cut back to its checkpoint: read again from the start
+                    self._restart()
+                if size > MAX_EVENTS:
+                    raise InputError(self.path / EVENTS, f"expected at most {MAX_EVENTS:,} bytes, got {size:,}")
+                file.seek(self.offset)
+                block = file.read()
+        except FileNotFoundError:
+            return [], 0
+        except OSError as problem:
+            raise InputError(self.path / EVENTS, f"cannot be read: {os.strerror(problem.errno or 0)}") from None
+        whole = block.rfind(b"\n") + 1
+        events = [self._parse(line) for line in block[:whole].splitlines()]
+        self.offset += whole
+        self._digest.update(block[:whole])
+        return events, len(block) - whole
+
+    def _parse(self, line: bytes) -> Event:
+        self.lines += 1
+        try:
+            if len(line) > MAX_LINE:
+                raise EventError(f"expected at most {MAX_LINE:,} bytes, got {len(line):,}")
+            return parse_line(line)
+        except EventError as problem:
+            raise InputError(self.path / EVENTS, str(problem), line=self.lines) from None
+
+    def _check(self, done: Mapping[str, Any], torn: int) -> None:
+        if done.get("bytes") != self.offset + torn or done.get("sha256") != self._digest.hexdigest():
+            raise InputError(
+                self.path / EVENTS,
+                f"does not match its completion record: expected {done.get('bytes')} bytes with sha256 "
+                f"{str(done.get('sha256'))[:12]}, got {self.offset + torn} with {self._digest.hexdigest()[:12]}; "
+                "it was changed after the run had ended",
+                fix="Train again: --lvm-fresh.",
+            )
+
+
+# -- continuing --------------------------------------------------------------------------------------------------------
+def cut_to_checkpoint(folder: Path) -> Path | None:
+    """Make an ended run ready to be continued: cut its events back to the last checkpoint that is there and whole.
+
+    Newer ones that are damaged are renamed to ``<name>.broken``, and a note says so. Where none is whole, the newest is
+    returned as it is: the trainer's reader refuses it in its own words.
+
+    Returns:
+        The checkpoint's directory, or None when there is nothing to continue from (and nothing was changed).
+
+    Raises:
+        InputError: a damaged checkpoint cannot be renamed, or the events not cut.
+    """
+    raw = (folder / EVENTS).read_bytes() if (folder / EVENTS).exists() else b""
+    known = _checkpoints(folder, raw)
+    if not known:
+        return None
+    (begin, end, event), broken = _newest_whole(folder, known)
+    for name in (DONE, STOP, JUDGED, FAILURE, VERDICTS):
+        (folder / name).unlink(missing_ok=True)
+    chosen = folder / event.path
+    try:
+        os.truncate(folder / EVENTS, begin if broken else end)
+        if broken:  # the checkpoint's line stays the last: what comes next continues from it
+            lines = [to_line(Note(t=event.t, text=f"{why}; continued from {chosen.name}")) for why in broken.values()]
+            with (folder / EVENTS).open("ab") as file:
+                file.write("".join(f"{line}\n" for line in lines).encode() + raw[begin:end])
+        for path in broken:
+            if path.resolve().is_relative_to(folder.resolve()):
+                _set_aside(path)
+    except OSError as problem:
+        raise cannot_write(folder, problem) from None
+    return chosen
+
+
+_Place = tuple[int, int, Checkpoint]
+"""Where the line of a checkpoint begins and ends in the events, and what it says."""
+
+
+def _newest_whole(folder: Path, known: list[_Place]) -> tuple[_Place, dict[Path, str]]:
+    """The newest checkpoint that is whole, and what is wrong with the newer ones; the newest where none is whole."""
+    required = any((folder / event.path / MANIFEST).exists() for _, _, event in known)
+    broken: dict[Path, str] = {}
+    for place in reversed(known):
+        path = folder / place[2].path
+        reason = damage(path, manifest=required)
+        if reason is None:
+            return place, broken
+        broken[path] = f"checkpoint {path.name} cannot be used: {reason}"
+    return known[-1], {}
+
+
+def _checkpoints(folder: Path, raw: bytes) -> list[_Place]:
+    """The checkpoints to continue from that are still there, oldest first."""
+    end, found = 0, []
+    for line in raw.splitlines(keepends=True):
+        begin, end = end, end + len(line)
+        if b'"event":"checkpoint"' not in line or not line.endswith(b"\n"):
+            continue
+        with contextlib.suppress(EventError):
+            event = parse_line(line)
+            if isinstance(event, Checkpoint) and event.name == "last" and (folder / event.path).exists():
+                found.append((begin, end, event))
+    return found
+
+
+def damage(checkpoint: Path, *, manifest: bool = False) -> str | None:
+    """What was changed or lost since a checkpoint was published, by the sizes and digests in its ``manifest.json``.
+
+    Args:
+        manifest: whether it must have one; a checkpoint without, as other trainers write them, is taken as it is.
+    """
+    place = checkpoint / MANIFEST
+    if not place.is_file():
+        return f"it has no {MANIFEST}" if manifest else None
+    try:
+        with place.open("rb") as file:
+            raw = file.read(MAX_MANIFEST)
+        whole = json.loads(raw)
+        said = {name: value for name, value in whole.items() if name != "sha256"}
+        files, digest = said["files"], hashlib.sha256(_canonical(said)).hexdigest()
+        if _canonical(whole) != raw or digest != whole["sha256"]:
+            return f"{MANIFEST} does not match its own sha256"
+        changed = (_changed(checkpoint / Path(name).name, entry) for name, entry in files.items())
+        return next(filter(None, changed), None)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return f"{MANIFEST} cannot be read"
+
+
+def _canonical(value: object) -> bytes:
+    """The only spelling of a manifest."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+
+
+def _changed(path: Path, entry: Mapping[str, Any]) -> str | None:
+    """How a file differs from what the manifest says of it."""
+    size = path.stat().st_size if path.is_file() else None
+    if size != entry["bytes"]:
+        return f"{path.name}: expected {entry['bytes']:,} bytes, got {'none' if size is None else f'{size:,}'}"
+    with path.open("rb") as content:
+        same = hashlib.file_digest(content, "sha256").hexdigest() == entry["sha256"]
+    return None if same else f"{path.name} does not match the sha256 in its manifest"
+
+
+def _set_aside(path: Path) -> None:
+    """Keep a damaged checkpoint under a name that nothing takes for one."""
+    import shutil
+
+    aside = path.with_name(f"{path.name}.broken")
+    shutil.rmtree(aside, ignore_errors=True)
+    path.rename(aside)
+
+
+def load(path: str | os.PathLike[str]) -> Run:
+    """The run in a directory, finished or not.
+
+    Raises:
+        InputError: there is no run, or its events cannot be read.
+    """
+    folder = Path(path)
+    if not (folder / EVENTS).is_file():
+        kind = "a directory without events.jsonl" if folder.is_dir() else "no such directory"
+        raise InputError(folder, f"expected a run directory, got {kind}")
+    return Follower(folder).read()

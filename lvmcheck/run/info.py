@@ -1,0 +1,62 @@
+"""The beginning of a run directory: its place, and ``run.json`` with versions, platform and environment."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lvmcheck import __version__
+from lvmcheck.run import directory as rundir
+from lvmcheck.run import events as ev
+
+TAINTING = (
+    "KMP_DUPLICATE_LIB_OK",  # OpenMP: "may cause crashes or silently produce incorrect results"
+    "PYTORCH_ENABLE_MPS_FALLBACK",  # operators silently run on another device
+    "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD",  # checkpoints may execute code
+)
+"""Environment variables that cast doubt on what a run says; their values are recorded."""
+
+
+def move_aside(folder: Path) -> Path:
+    """Rename a run directory to the first free ``name.N``; nothing is deleted."""
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
+        number += 1
+    folder.rename(aside)
+    return aside
+
+
+def make_run(folder: Path, info: Mapping[str, Any]) -> None:
+    """Make the directory and its ``run.json``: ``info`` plus versions, platform and time.
+
+    Raises:
+        InputError: it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise rundir.cannot_write(folder, problem) from None
+    body = {
+        "format": ev.FORMAT,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "versions": versions(),
+        "platform": platform.platform(),
+        "environment": {name: os.environ[name] for name in TAINTING if os.environ.get(name, "0") not in ("", "0")},
+        **info,
+    }
+    rundir.write_json(folder / rundir.INFO, body)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides a run's numbers; only of what is imported already."""
+    found = {"python": platform.python_version(), "lvmcheck": __version__}
+    for name in ("torch", "numpy"):
+        module = sys.modules.get(name)
+        if module is not None:
+            found[name] = str(getattr(module, "__version__", "?"))
+    return found

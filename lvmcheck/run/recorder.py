@@ -1,0 +1,359 @@
+"""Writes a run directory: three lines for any training loop, and the trainer's side of the live judge.
+
+A step costs microseconds: numbers stay where they are (tensors on their device) until a window of steps is full, are
+then read in bulk and become one line. Lines are written whole, so a crash loses at most the window being gathered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from lvmcheck.errors import InputError
+from lvmcheck.run import directory as rundir
+from lvmcheck.run import events as ev
+from lvmcheck.run.info import make_run, move_aside
+from lvmcheck.run.view import read_json
+from lvmcheck.run.window import StepRow, summarise
+
+SAMPLE = 4000  # signs of a prompt or a generated text that are kept
+
+
+class Recorder:
+    """Reports one run. Make it with :func:`record`; a launched trainer receives one.
+
+    Attributes:
+        path: the run directory.
+        resume: directory of the checkpoint to continue from, or None for a fresh start.
+        steps: optimizer steps reported so far.
+        written: bytes of events written so far.
+
+    Args:
+        judge: called after each line that can decide a check, with True where training waits for its answer (the data
+            are known, an epoch has ended), so that an abort costs no training.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        window: int = 50,
+        judge: Callable[[Recorder, bool], None] | None = None,
+        resume: Path | None = None,
+    ) -> None:
+        if window < 1:
+            raise InputError("Recorder", f"window: expected at least 1 step, got {window}")
+        self.path = path
+        self.resume = resume
+        self.steps = 0
+        self.epochs = 0
+        self.window = window
+        self._judge = judge
+        self._rows: list[StepRow] = []
+        self._stop_file = str(path / rundir.STOP)
+        self._asked: str | None = None
+        self._stop: str | None = None
+        self._closed = False
+        self._digest = hashlib.sha256()
+        self._offset = 0
+        self._epoch_began = self._window_began = self._origin = time.monotonic()
+        self._fd = self._open()
+
+    def _open(self) -> int:
+        try:
+            fd = os.open(self.path / rundir.EVENTS, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError as problem:
+            raise rundir.cannot_write(self.path / rundir.EVENTS, problem) from None
+        return fd
+
+    # -- the loop's side ---------------------------------------------------------------------------------------------
+    def step(
+        self,
+        *,
+        loss: Any,
+        terms: Mapping[str, tuple[float, Any]] | None = None,
+        grad_norm: Any = None,
+        lr: float | None = None,
+        samples: int = 0,
+    ) -> None:
+        """One optimizer step.
+
+        Args:
+            loss: the total that was differentiated; a float or a 0-d tensor on any device.
+            terms: every loss term that was computed: name -> (weight, unweighted value). Leave out what was not.
+            grad_norm: global gradient norm before clipping.
+            lr: learning rate that this step used.
+            samples: items in the batch.
+        """
+        if self._rows and (terms or {}).keys() != (self._rows[-1].terms or {}).keys():
+            self._finish_window()  # a window never mixes steps with different terms
+        self.steps += 1
+        self._rows.append(StepRow(loss, terms, grad_norm, lr, samples))
+        if self.steps % self.window == 0:
+            self._finish_window()
+
+    @property
+    def stop(self) -> bool:
+        """Whether the loop must end now; costs one look at the file system."""
+        if self._stop is None:
+            if os.path.exists(self._stop_file):  # noqa: PTH110 - pathlib is 5 times slower here
+                self._asked = str((read_json(Path(self._stop_file)) or {}).get("reason", "a request to stop"))
+            if self._asked is not None:
+                self._stop = self._asked
+                self._finish_window()
+                self._write(ev.Stop(t=self._now(), epoch=self.epochs, step=self.steps, reason=self._stop))
+        return self._stop is not None
+
+    def ask_to_stop(self, reason: str) -> None:
+        """Make :attr:`stop` true at the loop's next look; safe in a signal handler, because nothing is written here."""
+        if self._asked is None:
+            self._asked = reason
+
+    @property
+    def written(self) -> int:
+        return self._offset
+
+    @property
+    def stop_reason(self) -> str | None:
+        return self._stop
+
+    def epoch(self, epoch: int, *, samples_per_second: float | None = None, **metrics: Any) -> None:
+        """The end of an epoch (1-based) with its metrics; afterwards :attr:`stop` holds the live judge's answer."""
+        self._finish_window()
+        now = self._now()
+        self._write(
+            ev.Epoch(
+                t=now,
+                epoch=epoch,
+                step=self.steps,
+                metrics={name: float(value) for name, value in metrics.items() if value is not None},
+                seconds=now - (self._epoch_began - self._origin),
+                samples_per_second=samples_per_second,
+            )
+        )
+        self.epochs = epoch
+        self._sync()
+        if self._judge is not None:
+            self._judge(self, True)
+        self._epoch_began = self._window_began = time.monotonic()
+
+    def _still_setting_up(self) -> None:
+        """What is said before the first step belongs to no epoch: loading data is not the pace of training."""
+        if self.steps == 0:
+            self._epoch_began = self._window_began = time.monotonic()
+
+    def data(
+        self, *, name: str, fingerprint: str, facts: Mapping[str, Any] | None = None, notes: Sequence[str] = ()
+    ) -> None:
+        """What the run is trained on; afterwards :attr:`stop` holds the live judge's answer, before the first step."""
+        self._write(
+            ev.Data(t=self._now(), name=name, fingerprint=fingerprint, facts=dict(facts or {}), notes=tuple(notes))
+        )
+        if self._judge is not None:
+            self._judge(self, True)
+        self._still_setting_up()
+
+    def model(
+        self, *, kind: str, parameters: int, digest: str = "", components: Mapping[str, int] | None = None
+    ) -> None:
+        """What is trained; ``parameters`` counts the trainable ones, ``components`` splits them."""
+        parts = dict(components or {})
+        self._write(ev.Model(t=self._now(), kind=kind, parameters=parameters, digest=digest, components=parts))
+        self._still_setting_up()
+
+    def stage(
+        self,
+        *,
+        index: int,
+        name: str,
+        fingerprint: str,
+        records: Mapping[str, int] | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        """A stage of a curriculum begins; ``records`` counts its training records by data set."""
+        self._finish_window()
+        event = ev.Stage(
+            t=self._now(),
+            index=index,
+            name=name,
+            epoch=self.epochs + 1,
+            step=self.steps,
+            fingerprint=fingerprint,
+            records=dict(records or {}),
+            facts=dict(facts or {}),
+        )
+        self._write(event)
+        self._still_setting_up()
+
+    def sample(
+        self, name: str, *, prompt: str, text: str, answer: str | None = None, dataset: str | None = None
+    ) -> None:
+        """What the model continued ``prompt`` with, generated "greedy" or "sampled"; cut to a few thousand signs."""
+        event = ev.Sample(
+            t=self._now(),
+            name=name,
+            epoch=self.epochs + 1,
+            step=self.steps,
+            prompt=prompt[:SAMPLE],
+            text=text[:SAMPLE],
+            answer=answer,
+            dataset=dataset,
+        )
+        self._write(event)
+
+    def declare(self, metrics: Sequence[str]) -> None:
+        """Promise the metrics of every epoch, so that a check on another name fails at once."""
+        self._write(ev.Declare(t=self._now(), metrics=tuple(metrics)))
+        self._still_setting_up()
+
+    def probe(self, name: str, values: Mapping[str, Any]) -> None:
+        """A measurement at the current step, such as the gradient norm of each term."""
+        numbers = {key: float(value) for key, value in values.items()}
+        self._write(ev.Probe(t=self._now(), name=name, epoch=self.epochs + 1, step=self.steps, values=numbers))
+
+    def checkpoint(
+        self, name: str, path: str | Path, *, epoch: int, step: int, metrics: Mapping[str, Any] | None = None
+    ) -> None:
+        """A checkpoint was published, at ``path`` (absolute, or relative to the run directory)."""
+        relative = os.path.relpath(self.path / path, self.path)
+        numbers = {key: float(value) for key, value in (metrics or {}).items()}
+        self._write(ev.Checkpoint(t=self._now(), name=name, path=relative, epoch=epoch, step=step, metrics=numbers))
+
+    def evaluation(self, name: str, metrics: Mapping[str, Any], about: str = "") -> None:
+        """A measurement outside the epochs, such as a checkpoint that was loaded afresh."""
+        numbers = {key: float(value) for key, value in metrics.items()}
+        self._write(ev.Evaluation(t=self._now(), name=name, metrics=numbers, about=about))
+
+    def early(self, reason: str) -> None:
+        """The run ends here by a rule of its config, ``early_stop``; without that key it counts for nothing."""
+        self._finish_window()
+        self._write(ev.Early(t=self._now(), epoch=self.epochs, step=self.steps, reason=reason))
+
+    def note(self, text: str) -> None:
+        """A sentence for the reader of the run."""
+        self._write(ev.Note(t=self._now(), text=text))
+
+    # -- beginning and end -------------------------------------------------------------------------------------------
+    def begin(self) -> None:
+        """Write the first event; events that are there already end with the checkpoint this run resumes from."""
+        kept = (self.path / rundir.EVENTS).read_bytes()
+        self._digest, self._offset = hashlib.sha256(kept), len(kept)
+        if kept:
+            last = ev.parse_line(kept.splitlines()[-1])
+            if not isinstance(last, ev.Checkpoint):
+                raise InputError(self.path / rundir.EVENTS, "expected to end with a checkpoint to resume from")
+            self.steps, self.epochs = last.step, last.epoch
+            self._origin = time.monotonic() - last.t
+        self._epoch_began = self._window_began = time.monotonic()
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        self._write(ev.Begin(t=self._now(), time=stamp, resumed_at_step=self.steps if kept else None))
+
+    def close(self, status: str, *, reason: str | None = None) -> None:
+        """Write the completion record: ``finished``, ``stopped``, ``interrupted`` or ``failed``."""
+        if self._closed:
+            return
+        self._finish_window()
+        self._closed = True
+        self._sync()
+        os.close(self._fd)
+        body = {
+            "status": status,
+            "reason": reason,
+            "steps": self.steps,
+            "epochs": self.epochs,
+            "seconds": self._now(),
+            "bytes": self._offset,
+            "sha256": self._digest.hexdigest(),
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+        rundir.write_json(self.path / rundir.DONE, body)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close("stopped" if self._stop else "finished", reason=self._stop)
+        elif issubclass(kind, KeyboardInterrupt):
+            self.close("interrupted", reason="the keyboard")
+        else:
+            self.close("failed", reason=f"{kind.__name__}: {error}")
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+    def _now(self) -> float:
+        return round(time.monotonic() - self._origin, 6)
+
+    def _finish_window(self) -> None:
+        if not self._rows:
+            return
+        rows, self._rows = self._rows, []
+        now = time.monotonic()
+        window = summarise(
+            rows, epoch=self.epochs + 1, last_step=self.steps, seconds=now - self._window_began, t=self._now()
+        )
+        self._window_began = now
+        self._write(window)
+        if self._judge is not None:
+            self._judge(self, False)
+
+    def _sync(self) -> None:
+        try:
+            os.fsync(self._fd)  # a disk may say only now that it is full
+        except OSError as problem:
+            raise rundir.cannot_write(self.path / rundir.EVENTS, problem) from None
+
+    def _write(self, event: ev.Event) -> None:
+        if self._closed:
+            raise RuntimeError("this run is closed: nothing can be recorded any more")
+        line = ev.to_line(event).encode() + b"\n"
+        try:
+            written = os.write(self._fd, line)
+            if written != len(line):
+                raise OSError(28, "short write")
+        except OSError as problem:
+            os.ftruncate(self._fd, self._offset)  # no half line stays behind
+            raise rundir.cannot_write(self.path / rundir.EVENTS, problem) from None
+        self._offset += len(line)
+        self._digest.update(line)
+
+
+def record(
+    path: str | os.PathLike[str],
+    *,
+    config: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    window: int = 50,
+    replace: bool = False,
+) -> Recorder:
+    """Start recording a run of any loop into the directory ``path``.
+
+    Args:
+        path: the run directory; made when missing.
+        config: everything that decides the run; stored as JSON.
+        seed: the run's seed.
+        window: optimizer steps summarised in one line.
+        replace: move a run that is already there aside (``path.1``, ``path.2`` ...) instead of refusing.
+
+    Raises:
+        InputError: the directory cannot be written, or already holds a run.
+    """
+    folder = Path(path)
+    if (folder / rundir.EVENTS).exists():
+        if not replace:
+            raise InputError(
+                folder,
+                "already holds a run",
+                fix="Give another directory, or lvmcheck.record(..., replace=True), which moves the old run aside.",
+            )
+        move_aside(folder)
+    make_run(folder, {"config": dict(config or {}), "seed": seed})
+    recorder = Recorder(folder, window=window)
+    recorder.begin()
+    return recorder
