@@ -20,12 +20,27 @@ _LAZY = {
     "Finding": "lvmcheck.checks.finding",
     "Outcome": "lvmcheck.checks.finding",
     "Verdict": "lvmcheck.checks.finding",
+    "Bound": "lvmcheck.checks.finding",
+    "Fact": "lvmcheck.checks.finding",
     "InputError": "lvmcheck.errors",
 }
-__all__ = ["Check", "Finding", "InputError", "Outcome", "Recorder", "Run", "Verdict", "evaluate", "load", "record"]
+__all__ = sorted({*_LAZY})
+    "Bound",
+    "Check",
+    "Fact",
+    "Finding",
+    "InputError",
+    "Outcome",
+    "Recorder",
+    "Run",
+    "Verdict",
+    "evaluate",
+    "load",
+    "record",
+]
 
 if TYPE_CHECKING:
-    from lvmcheck.checks.finding import Finding, Outcome, Verdict
+    from lvmcheck.checks.finding import Bound, Fact, Finding, Outcome, Verdict
     from lvmcheck.checks.protocol import Check, evaluate
     from lvmcheck.errors import InputError
     from lvmcheck.run.directory import load

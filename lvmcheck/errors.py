@@ -59,6 +59,20 @@ class InputError(ValueError):
         )
 
 
+class BadValueError(ValueError):
+    """A value that a key cannot have; whoever knows file and line makes an :class:`InputError` of it.
+
+    Args:
+        key: the key whose value is refused.
+        problem: what was expected and what came.
+    """
+
+    def __init__(self, key: str, problem: str) -> None:
+        super().__init__(f"{key}: {problem}")
+        self.key = key
+        self.problem = problem
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """``Did you mean 'x'?`` for the closest known name, else the list of what exists (at most eight)."""
     names = sorted(set(known))

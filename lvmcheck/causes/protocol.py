@@ -1,109 +1,125 @@
-"""The cause protocol: from failed checks and the run's own figures to a ranked root cause.
+"""The cause protocol: from failed checks and the run's own figures to ranked root causes.
 
-A cause is one file below ``lvmcheck/causes`` with one subclass of :class:`Cause`; its module's ``PASSES`` are runs in
-which it must not be named, its ``FAILS`` runs in which it must come first.
+A cause is one file below ``lvmcheck/causes/<subject>`` with one subclass of :class:`Cause`; its module's ``PASSES`` are
+runs in which it must not be named, its ``FAILS`` runs in which it must come first (or in an honest tie, see
+:attr:`Diagnosis.also`).
 """
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
 from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
-from lvmcheck.checks.finding import Finding, Outcome, Status, Verdict
+from lvmcheck.checks.finding import Fact, Finding, Outcome, Scalar, Status, Verdict
 from lvmcheck.checks.protocol import judge as judge_check
-from lvmcheck.checks.protocol import load_check
+from lvmcheck.checks.protocol import load_check, same
 from lvmcheck.errors import InputError, nearest
 from lvmcheck.run.view import Run
-from lvmcheck.run.weights import with_weights
+from lvmcheck.run.weights import Weights, with_weights
 
 CAUSES = Path(__file__).parent
 
 
+class Standing(IntEnum):
+    """How far the evidence goes; the order is the ranking.
+
+    MEASURED: the evidence proves it. LIKELY: it explains the evidence, and what would look the same was looked at.
+    CONSISTENT: the evidence fits, and so do others (:attr:`Diagnosis.also`), which only a further look tells apart.
+    """
+
+    CONSISTENT = 1
+    LIKELY = 2
+    MEASURED = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuledOut:
+    """A check that looked for something else and did not find it."""
+
+    problem: str
+    check: str
+    evaluated: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
-    """A root cause, in the words of the field.
+    """A root cause: fields; :mod:`lvmcheck.causes.wording` makes words of them.
 
     Args:
         name: the cause's module.
-        sentence: what is wrong.
-        evidence: sentences with figures, strongest first.
-        ruled_out: what it is not, and the figure that says so.
+        standing: how far the evidence goes.
+        phrase: what is wrong, a constant template over the names of the evidence.
+        evidence: figures, strongest first.
+        explains: checks whose failure it accounts for.
+        also: names of other causes that this evidence cannot tell from it.
+        tell_apart: the command or line of code that does.
         fix: what to change.
         next: the command to type.
-        score: confidence in [0, 1]; the list is ranked by it.
+        ruled_out: what was looked for and not found.
     """
 
     name: str
-    sentence: str
-    evidence: tuple[str, ...]
+    standing: Standing
+    phrase: str
+    evidence: tuple[Fact, ...]
     fix: str
     next: str
-    score: float
-    ruled_out: tuple[str, ...] = ()
+    explains: frozenset[str] = frozenset()
+    also: tuple[str, ...] = ()
+    tell_apart: str = ""
+    ruled_out: tuple[RuledOut, ...] = ()
 
-    def lines(self) -> list[str]:
-        """Lines for a terminal, the sentence first."""
-        return [
-            f"likely cause: {self.sentence}",
-            *(f"  - {item}" for item in self.evidence),
-            *(f"  not: {item}" for item in self.ruled_out),
-            f"fix: {self.fix}",
-            f"next: {self.next}",
-        ]
-
-    def to_json(self) -> dict[str, object]:
-        return {
-            "name": self.name,
-            "score": round(self.score, 3),
-            "sentence": self.sentence,
-            "evidence": list(self.evidence),
-            "not": list(self.ruled_out),
-            "fix": self.fix,
-            "next": self.next,
-        }
+    def share(self, failed: Iterable[str]) -> float:
+        """Share of the failed checks that it accounts for, 0 to 1."""
+        names = set(failed)
+        return len(self.explains & names) / len(names) if names else 0.0
 
 
 class Evidence:
-    """A run and what checks say of it: verdicts that were asked for first, else the check with its defaults."""
+    """The run and what its checks say, asked for when needed: as the suite asks where it does, else with defaults."""
 
     def __init__(self, run: Run, verdicts: Iterable[Verdict] = ()) -> None:
         self.run, self.weights = with_weights(run)
         self._known: dict[str, Outcome] = {}
         for verdict in verdicts:
-            if verdict.status is Status.ERROR and self.weights is not None:
-                continue  # what could not be judged for want of weights is judged with the recovered ones
-            known = self._known.get(verdict.use)
+            known = self._known.get(verdict.check)
             # Of several uses of one check the failed one is evidence; a pass elsewhere does not undo it.
             if known is None or known.status is not Status.FAILED:
-                self._known[verdict.use] = verdict.outcome
+                self._known[verdict.check] = verdict.outcome
 
-    def outcome(self, use: str) -> Outcome:
+    def outcome(self, check: str) -> Outcome:
         """What the check says of the run so far."""
-        if use not in self._known:
-            self._known[use] = judge_check(load_check(use)(), self.run)
-        return self._known[use]
+        if check not in self._known:
+            self._known[check] = judge_check(load_check(check)(), self.run)
+        return self._known[check]
 
-    def asked(self, use: str) -> Outcome | None:
+    def asked(self, check: str) -> Outcome | None:
         """What a check said that was asked for; None where it was not, for checks that have no defaults."""
-        return self._known.get(use)
+        return self._known.get(check)
 
-    def failed(self, use: str) -> Finding | None:
-        """The finding of a check that failed on a measurement."""
-        outcome = self.outcome(use)
-        return outcome.finding if outcome.status is Status.FAILED else None
+    def failed(self, check: str) -> Finding | None:
+        """The finding of a check that failed, or warned, on a measurement."""
+        outcome = self.outcome(check)
+        return outcome.finding if outcome.status in (Status.FAILED, Status.WARNING) else None
 
-    def ruled_out(self, wrongs: Mapping[str, str]) -> tuple[str, ...]:
-        """``numerical trouble (finite: none of 1,204 comparisons failed)`` for each check that looked."""
-        said = []
-        for use, wrong in wrongs.items():
-            outcome = self.outcome(use)
-            if outcome.status in (Status.PASSED, Status.PENDING) and outcome.evaluated:
-                said.append(f"{wrong} ({use}: none of {outcome.evaluated:,} comparisons failed)")
-        return tuple(said)
+    def failures(self) -> frozenset[str]:
+        """Names of the checks that are known to have failed or warned on a measurement."""
+        bad = (Status.FAILED, Status.WARNING)
+        return frozenset(name for name, o in self._known.items() if o.status in bad and o.finding is not None)
+
+    def ruled_out(self, problems: Mapping[str, str]) -> tuple[RuledOut, ...]:
+        """For each check -> problem: that it looked, and how often, where it did and found nothing."""
+        outcomes = {check: self.outcome(check) for check in problems}
+        return tuple(
+            RuledOut(problem=problems[check], check=check, evaluated=outcome.evaluated)
+            for check, outcome in outcomes.items()
+            if outcome.status in (Status.PASSED, Status.PENDING) and outcome.evaluated
+        )
 
     def last(self, metric: str) -> float | None:
         """The latest value of a metric."""
@@ -128,11 +144,22 @@ class Cause:
 
 @dataclass(frozen=True, kw_only=True)
 class CauseCase:
-    """A run that shows a cause, or does not; ``says`` are words that the diagnosis must contain."""
+    """A run that shows a cause, or does not, and what the diagnosis must hold."""
 
     name: str
     run: Run
-    says: tuple[str, ...] = ()
+    standing: Standing | None = None
+    facts: Mapping[str, Scalar] = field(default_factory=dict)
+
+    def mismatch(self, diagnosis: Diagnosis) -> str:
+        """The first thing that the diagnosis does not hold as required; empty where it holds all."""
+        if self.standing is not None and diagnosis.standing is not self.standing:
+            return f"standing: expected {self.standing.name}, got {diagnosis.standing.name}"
+        known = {fact.name: fact.value for fact in diagnosis.evidence}
+        bad = (name for name, value in self.facts.items() if name not in known or not same(value, known[name]))
+        return next(
+            (f"fact {name}: expected {self.facts[name]!r}, got {known.get(name, 'absent')!r}" for name in bad), ""
+        )
 
 
 @cache
@@ -167,7 +194,7 @@ def load_cause(name: str) -> type[Cause]:
 
 
 def diagnose(run: Run, verdicts: Sequence[Verdict] = ()) -> list[Diagnosis]:
-    """Causes that the run shows, likeliest first.
+    """Causes that the run shows: by standing, then by the share of the failed checks that they explain.
 
     Args:
         run: the run so far.
@@ -179,7 +206,16 @@ def diagnose(run: Run, verdicts: Sequence[Verdict] = ()) -> list[Diagnosis]:
         cause = load_cause(name)
         diagnosis = cause().diagnose(evidence)
         if diagnosis is not None and cause.reads_loss and evidence.weights is not None:
-            diagnosis = replace(diagnosis, evidence=(*diagnosis.evidence, evidence.weights.sentence()))
+            diagnosis = replace(diagnosis, evidence=(*diagnosis.evidence, *weight_facts(evidence.weights)))
         if diagnosis is not None:
             found.append(diagnosis)
-    return sorted(found, key=lambda diagnosis: -diagnosis.score)
+    failures = evidence.failures()
+    return sorted(found, key=lambda diagnosis: (-diagnosis.standing, -diagnosis.share(failures), diagnosis.name))
+
+
+def weight_facts(weights: Weights) -> tuple[Fact, ...]:
+    """Weights that were recovered from a history, as evidence."""
+    terms = tuple(Fact(f"recovered_weight_{name}", weight) for name, weight in weights.weights.items())
+    rest = (Fact(f"recovered_{weights.like.replace(' ', '_')}", weights.factor),) if weights.like else ()
+    fit = (Fact("recovered_from", weights.epochs, "epochs"), Fact("recovered_residual", weights.residual))
+    return (*terms, *rest, *fit)

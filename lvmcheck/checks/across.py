@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Finding, Outcome, Status, error, failed, figure, passed, pending
+from lvmcheck.checks.finding import Finding, Outcome, Status, error, failed, passed, pending
+from lvmcheck.checks.wording import figure
 from lvmcheck.statistics.seeds import (
     Answer,
     chance_mean_below,

@@ -1,61 +1,210 @@
-"""What a check found (Finding), what it concludes (Outcome), and what is reported of it (Verdict)."""
+"""What a check measured (Finding) beside what was required (Bound), and what it concludes (Outcome): fields, no prose.
+
+Words are made of these in :mod:`lvmcheck.checks.wording` and nowhere else; no reader takes a text apart.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
+
+Number = float | int
+Scalar = float | int | str | bool | None
 
 
 class Status(StrEnum):
-    """Three answers, one open question, and one that is neither a pass nor a fail."""
+    """Answers of a check. Only PASSED is a pass; ERROR is neither a pass nor a fail.
+
+    WARNING: suspicious, but it may be meant; never changes an exit code unless asked to (``--strict``).
+    NOT_APPLICABLE: the question makes no sense for this run. NOT_RECORDED: it would, but the data are not there; a
+    suite that asks for the check makes an error of it.
+    """
 
     PASSED = "passed"
     FAILED = "failed"
+    WARNING = "warning"
     PENDING = "pending"
     NOT_APPLICABLE = "not applicable"
+    NOT_RECORDED = "not recorded"
     ERROR = "error"
+
+
+class BoundKind(StrEnum):
+    """How a measured value is compared. ABORT lies beyond the floor or ceiling beside it; crossing it stops the run."""
+
+    FLOOR = "floor"
+    CEILING = "ceiling"
+    EQUAL = "equal"
+    ABORT = "abort"
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What was required, in full precision.
+
+    Args:
+        kind: how the value is compared.
+        value: the bound in the unit of the finding.
+        source: where it comes from, such as the expression "best_linear + 0.01" or "reference of 5 seeds".
+    """
+
+    kind: BoundKind
+    value: float | int | str | bool
+    source: str = ""
+
+
+def floor(value: Number, source: str = "") -> Bound:
+    return Bound(BoundKind.FLOOR, value, source)
+
+
+def ceiling(value: Number, source: str = "") -> Bound:
+    return Bound(BoundKind.CEILING, value, source)
+
+
+def abort(value: Number, source: str = "") -> Bound:
+    return Bound(BoundKind.ABORT, value, source)
+
+
+def equal(value: Number | str | bool, source: str = "") -> Bound:
+    return Bound(BoundKind.EQUAL, value, source)
+
+
+def band(low: Number, high: Number, source: str = "") -> tuple[Bound, Bound]:
+    return floor(low, source), ceiling(high, source)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One figure that supports a finding or a cause.
+
+    Args:
+        name: a stable identifier in snake case, such as "mean_of_context"; shown with spaces.
+        value: a number, a short text (a name, a list of names), a truth value, or None where it was not measured.
+        unit: such as "steps", "%", "x", "nats"; empty for a pure number.
+        epoch, step: where it was measured, when it differs from the finding's own place.
+    """
+
+    name: str
+    value: Scalar
+    unit: str = ""
+    epoch: int | None = None
+    step: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One measurement beside what was wanted.
+    """One measurement beside what was required.
 
     Args:
-        what: the quantity in the words of the field, such as "train cosine".
-        measured: its value, or a short text where no single number says it.
-        wanted: the bound in words, such as "at least 0.48, stop below 0.45".
-        epoch: where it was measured (1-based), when it belongs to an epoch.
-        step: the optimizer step, when it belongs to a step.
-        margin: signed distance to the bound in the metric's unit; negative is a miss.
-        evidence: further sentences with figures, most important first.
+        code: stable identifier of what was found within the check, such as "below_floor"; the same whatever the
+            figures are.
+        metric: the metric of the run that was measured, where it is one ("train_cosine").
+        measured: its value, or a short text where no single number says it; None where it could not be had.
+        unit: unit of ``measured`` and of the bounds.
+        bounds: every bound it was compared with, in full precision.
+        epoch, step: where it was measured (1-based epoch, optimizer step), where it belongs to one.
+        evidence: further figures, most important first.
+        phrase: how the measurement is said, a constant template over fields and fact names, such as
+            "{measured} of {total} settings differ"; by default metric or code, value, place and bounds.
     """
 
-    what: str
-    measured: float | str | None
-    wanted: str
+    code: str
+    metric: str | None = None
+    measured: Scalar = None
+    unit: str = ""
+    bounds: tuple[Bound, ...] = ()
     epoch: int | None = None
     step: int | None = None
-    margin: float | None = None
-    evidence: tuple[str, ...] = ()
+    evidence: tuple[Fact, ...] = ()
+    phrase: str = ""
 
-    def sentence(self) -> str:
-        """``train cosine 0.253 at epoch 1; wanted at least 0.48``."""
-        shown = self.measured if isinstance(self.measured, str) else figure(self.measured)
-        at = f" at epoch {self.epoch}" if self.epoch is not None else ""
-        at += f"{',' if at else ' at'} step {self.step:,}" if self.step is not None else ""
-        return f"{self.what} {shown}{at}; wanted {self.wanted}"
+    @property
+    def number(self) -> float:
+        """``measured`` as a float; NaN where it is no number."""
+        value = self.measured
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+
+    @property
+    def margin(self) -> float | None:
+        """Signed distance to the nearest floor or ceiling in the metric's unit; negative is a miss, None without one.
+
+        NaN where no number was measured.
+        """
+        signs = {BoundKind.FLOOR: 1.0, BoundKind.CEILING: -1.0}
+        distances = [
+            signs[bound.kind] * (self.number - bound.value)
+            for bound in self.bounds
+            if bound.kind in signs and isinstance(bound.value, int | float)
+        ]
+        if any(map(math.isnan, distances)):
+            return math.nan
+        return min(distances, default=None)
+
+    @property
+    def met(self) -> bool:
+        """Whether a number was measured that keeps every floor, ceiling and equality; NaN keeps none."""
+        return bool(self.bounds) and all(_keeps(self, bound) for bound in self.bounds)
+
+    @property
+    def beyond_abort(self) -> bool:
+        """Whether the value lies beyond its abort bound, on the side of the floor or ceiling beside it; NaN does."""
+        aborts = [bound.value for bound in self.bounds if bound.kind is BoundKind.ABORT]
+        rising = any(bound.kind is BoundKind.FLOOR for bound in self.bounds)
+        return any(
+            not (self.number >= value if rising else self.number <= value)
+            for value in aborts
+            if isinstance(value, int | float)
+        )
+
+    def fact(self, name: str) -> Fact | None:
+        """The evidence of that name."""
+        return next((fact for fact in self.evidence if fact.name == name), None)
+
+
+def _keeps(finding: Finding, bound: Bound) -> bool:
+    if bound.kind is BoundKind.ABORT:
+        return True
+    if bound.kind is BoundKind.EQUAL:
+        return finding.measured == bound.value
+    if not isinstance(bound.value, int | float):
+        return False
+    return finding.number >= bound.value if bound.kind is BoundKind.FLOOR else finding.number <= bound.value
+
+
+class Why(StrEnum):
+    """Why there is no finding: what another reader may need to tell apart without reading the text."""
+
+    AWAITS = "awaits"
+    NOT_REACHED = "not reached"
+    NOT_NEEDED = "not needed"
+    NOT_RECORDED = "not recorded"
+    OTHER_DATA = "other data"
+    NEVER_EVALUATED = "never evaluated"
+    CRASHED = "check crashed"
+    RUN_DIED = "run died"
+    UNEXPECTED = "unexpected"
+    OTHER = "other"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """The answer of a check on the run so far. Build one with :func:`passed`, :func:`failed` and their kin."""
+    """The answer of a check on the run so far. Build one with :func:`passed`, :func:`failed` and their kin.
+
+    Args:
+        why: the kind of reason where there is no finding; ``reason`` says it in words (shown, never read).
+        awaits: what an unfinished check still needed when the run ended.
+        evaluated: comparisons it rests on.
+        abort: the run is doomed and is stopped.
+    """
 
     status: Status
     finding: Finding | None = None
+    why: Why | None = None
     reason: str = ""
+    awaits: str = ""
     evaluated: int = 0
     abort: bool = False
 
@@ -64,37 +213,11 @@ class Outcome:
         """No later event can change this answer."""
         return self.status is not Status.PENDING
 
-    def sentence(self) -> str:
-        return self.finding.sentence() if self.finding is not None else self.reason
-
-
-def outcome_json(outcome: Outcome) -> dict[str, object]:
-    """An outcome as plain values, for files and other processes."""
-    finding = outcome.finding
-    return {
-        "status": outcome.status.value,
-        "what": finding.what if finding else None,
-        "measured": finding.measured if finding else None,
-        "wanted": finding.wanted if finding else None,
-        "epoch": finding.epoch if finding else None,
-        "step": finding.step if finding else None,
-        "margin": finding.margin if finding else None,
-        "evidence": list(finding.evidence) if finding else [],
-        "reason": outcome.reason,
-        "evaluated": outcome.evaluated,
-        "abort": outcome.abort,
-    }
-
-
-def plain(value: Any) -> Any:
-    """A number of numpy as Python's own: other processes (xdist) are sent nothing else."""
-    return value.item() if hasattr(value, "item") else value
-
 
 def passed(finding: Finding, *, evaluated: int = 1) -> Outcome:
     """A pass that rests on ``evaluated`` comparisons; with none it is an error, because nothing was shown."""
     if evaluated < 1:
-        return error(f"{finding.what}: never evaluated, and a check that was never evaluated has not passed")
+        return never_evaluated()
     return Outcome(status=Status.PASSED, finding=finding, evaluated=evaluated)
 
 
@@ -103,70 +226,86 @@ def failed(finding: Finding, *, evaluated: int = 1, abort: bool = False) -> Outc
     return Outcome(status=Status.FAILED, finding=finding, evaluated=evaluated, abort=abort)
 
 
-def pending(reason: str, *, evaluated: int = 0) -> Outcome:
-    """Not decided yet; ``reason`` says what is awaited."""
-    return Outcome(status=Status.PENDING, reason=reason, evaluated=evaluated)
+def warning(finding: Finding, *, evaluated: int = 1) -> Outcome:
+    """Suspicious, and it may be meant."""
+    return Outcome(status=Status.WARNING, finding=finding, evaluated=evaluated)
 
 
-def not_applicable(reason: str) -> Outcome:
+def compared(finding: Finding, *, evaluated: int = 1) -> Outcome:
+    """Pass where the finding keeps its own bounds, fail where it does not (with an abort beyond its abort bound)."""
+    if finding.met:
+        return passed(finding, evaluated=evaluated)
+    return failed(finding, evaluated=evaluated, abort=finding.beyond_abort)
+
+
+def pending(awaits: str, *, evaluated: int = 0) -> Outcome:
+    """Not decided yet; ``awaits`` says what is needed."""
+    return Outcome(status=Status.PENDING, why=Why.AWAITS, reason=awaits, awaits=awaits, evaluated=evaluated)
+
+
+def not_applicable(reason: str, why: Why = Why.OTHER) -> Outcome:
     """The question makes no sense for this run, and why. Never counts as a pass."""
-    return Outcome(status=Status.NOT_APPLICABLE, reason=reason)
+    return Outcome(status=Status.NOT_APPLICABLE, why=why, reason=reason)
 
 
-def error(reason: str) -> Outcome:
-    """The check could not be judged at all (missing metric, bad input, dead trainer)."""
-    return Outcome(status=Status.ERROR, reason=reason)
+def not_recorded(reason: str) -> Outcome:
+    """The run does not hold what the check needs. Never a pass; an error where a suite asks for the check."""
+    return Outcome(status=Status.NOT_RECORDED, why=Why.NOT_RECORDED, reason=reason)
+
+
+def error(reason: str, why: Why = Why.OTHER) -> Outcome:
+    """The check could not be judged at all (bad input, dead trainer, a crash of its own)."""
+    return Outcome(status=Status.ERROR, why=why, reason=reason)
+
+
+def never_evaluated() -> Outcome:
+    return error("never evaluated, and a check that was never evaluated has not passed", Why.NEVER_EVALUATED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """Where a check is asked for: suite file and 1-based line."""
+
+    file: str
+    line: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """An outcome with its address: which check, which seed, asked for where, and what to do about it.
+    """An outcome with its address: the one type from judge to terminal, JSON, HTML, JUnit and gate.
 
     Args:
-        check: node name, such as ``cosine_floor[train_cosine@1]``.
-        use: name of the check's module.
+        name: what tells it apart within its run, such as ``cosine_floor[train_cosine@1]``.
+        check: name of the check's module.
         outcome: the answer, settled: a pending one only while the run goes on.
-        seed: seed of the run, when known.
-        asked: suite file and 1-based line that asks for the check.
-        source: where the criterion comes from (paper or seed document).
-        causes: what usually causes this failure, from the check's manual page.
-        next: the next command to type.
+        seed: seed of the run, when known; "seeds" for what all seeds answer together.
+        asked: where it is asked for; None for a universal check that nobody asked for.
+        source: where the criterion comes from (a paper, a document, a recorded run).
+        expected_failure: passed because it failed as a suite of known failures requires.
     """
 
+    name: str
     check: str
-    use: str
     outcome: Outcome
-    seed: int | None = None
-    asked: tuple[Path, int | None] | None = None
+    seed: int | str | None = None
+    asked: Asked | None = None
     source: str | None = None
-    causes: tuple[str, ...] = field(default=())
-    next: str | None = None
+    expected_failure: bool = False
 
     @property
     def status(self) -> Status:
         return self.outcome.status
 
-    def asked_for(self) -> str | None:
-        """``suites/amn_790k/suite.toml:41 (success criteria, item 1)``."""
-        if self.asked is None:
-            return None
-        path, line = self.asked
-        place = str(path) if line is None else f"{path}:{line}"
-        return f"{place} ({self.source})" if self.source else place
+    @property
+    def finding(self) -> Finding | None:
+        return self.outcome.finding
 
 
-def figure(value: float | None) -> str:
-    """A number as people read it: 4 significant digits, thousands with commas, NaN by name, None as not measured."""
-    if value is None:
-        return "not measured"
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "infinite" if value > 0 else "-infinite"
-    if value == int(value) and abs(value) < 1e15:
-        return f"{int(value):,}"
-    if abs(value) >= 10_000:
-        return f"{value:,.0f}"
-    if 0.01 <= abs(value) < 1:
-        return f"{value:.4f}"
-    return f"{value:.4g}"
+def plain(value: Any) -> Any:
+    """A number of numpy as Python's own: other processes (xdist) are sent nothing else."""
+    return value.item() if hasattr(value, "item") else value
+
+
+def facts(values: Mapping[str, Scalar] | None = None, /, unit: str = "", **more: Scalar) -> tuple[Fact, ...]:
+    """Several facts of one unit, by name."""
+    return tuple(Fact(name, plain(value), unit) for name, value in {**(values or {}), **more}.items())

@@ -11,13 +11,23 @@ import importlib
 import inspect
 import math
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
-from lvmcheck.checks.finding import Finding, Outcome, Status, Verdict, error, failed, passed
+from lvmcheck.checks.finding import (
+    Asked,
+    Outcome,
+    Scalar,
+    Status,
+    Verdict,
+    Why,
+    error,
+    never_evaluated,
+    not_recorded,
+)
 from lvmcheck.errors import InputError, nearest
 from lvmcheck.run.view import Run
 
@@ -31,7 +41,7 @@ class Check:
     universal: ClassVar[bool] = False
     """Judged on any run without being asked for."""
 
-    told: ClassVar[bool] = False
+    show_when_passed: ClassVar[bool] = False
     """Its evidence is shown in the summary even when it passed (distance from baselines and optimum)."""
 
     metric_fields: ClassVar[tuple[str, ...]] = ("metric",)
@@ -50,23 +60,60 @@ class Check:
         return epochs
 
     @classmethod
-    def use(cls) -> str:
+    def name(cls) -> str:
         """The name in suites: the name of the module."""
         return cls.__module__.rpartition(".")[2]
 
     def label(self) -> str:
         detail = self.detail()
-        return f"{self.use()}[{detail}]" if detail else self.use()
+        return f"{self.name()}[{detail}]" if detail else self.name()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A run with the check that judges it; ``says`` are words that the answer must contain."""
+    """A run with the check that judges it, and what the answer must hold.
+
+    Args:
+        code: the finding's code; "" where any will do.
+        measured: the finding's value; a number is compared to a thousandth of itself.
+        epoch, step: the finding's place.
+        facts: evidence by name, compared in the same way.
+        status: the answer, where it is neither the pass of PASSES nor the fail of FAILS (a warning).
+    """
 
     name: str
     check: Check
     run: Run
-    says: tuple[str, ...] = ()
+    code: str = ""
+    measured: Scalar = None
+    epoch: int | None = None
+    step: int | None = None
+    facts: Mapping[str, Scalar] = field(default_factory=dict)
+    status: Status | None = None
+
+    def mismatch(self, outcome: Outcome) -> str:
+        """The first thing that the answer does not hold as required; empty where it holds all."""
+        finding = outcome.finding
+        required: dict[str, tuple[Scalar, Scalar]] = {}
+        if self.code:
+            required["code"] = (self.code, finding.code if finding else None)
+        for key in ("measured", "epoch", "step"):
+            if getattr(self, key) is not None:
+                required[key] = (getattr(self, key), getattr(finding, key, None))
+        for key, value in self.facts.items():
+            fact = finding.fact(key) if finding else None
+            required[f"fact {key}"] = (value, fact.value if fact else "absent")
+        return next((f"{key}: expected {a!r}, got {b!r}" for key, (a, b) in required.items() if not same(a, b)), "")
+
+
+def same(expected: Scalar, got: Scalar) -> bool:
+    """Equal, or numbers that agree to a thousandth; NaN agrees with NaN."""
+    numbers = (int, float)
+    if isinstance(expected, numbers) and isinstance(got, numbers) and not isinstance(expected, bool):
+        if math.isnan(expected) or math.isnan(got):
+            return math.isnan(expected) and math.isnan(got)
+        return math.isclose(expected, got, rel_tol=1e-3, abs_tol=1e-12)
+    return expected == got
 
 
 # -- discovery -------------------------------------------------------------------------------------------------------
@@ -84,29 +131,29 @@ def check_names() -> list[str]:
     return sorted(_files())
 
 
-def load_check(use: str) -> type[Check]:
+def load_check(name: str) -> type[Check]:
     """The check of that name, or of ``package.module:Class`` in a user's own repository.
 
     Raises:
         InputError: there is none.
     """
-    if ":" in use:
-        module_name, _, attribute = use.partition(":")
+    if ":" in name:
+        module_name, _, attribute = name.partition(":")
         try:
             found = getattr(importlib.import_module(module_name), attribute)
         except (ImportError, AttributeError) as problem:
-            raise InputError(f"check {use!r}", f"cannot be imported ({problem})") from None
+            raise InputError(f"check {name!r}", f"cannot be imported ({problem})") from None
         if not (isinstance(found, type) and issubclass(found, Check)):
-            raise InputError(f"check {use!r}", f"expected a subclass of lvmcheck.Check, got {found!r}")
+            raise InputError(f"check {name!r}", f"expected a subclass of lvmcheck.Check, got {found!r}")
         return found
     files = _files()
-    if use not in files:
+    if name not in files:
         raise InputError(
-            f"check {use!r}",
+            f"check {name!r}",
             "no such check",
-            fix=f"{nearest(use, files)} {len(files)} checks exist: lvmcheck list checks",
+            fix=f"{nearest(name, files)} {len(files)} checks exist: lvmcheck list checks",
         )
-    return check_class(importlib.import_module(files[use]))
+    return check_class(importlib.import_module(files[name]))
 
 
 def check_class(module: object) -> type[Check]:
@@ -122,9 +169,9 @@ def check_class(module: object) -> type[Check]:
     return found[0]
 
 
-def cases(use: str) -> tuple[Sequence[Case], Sequence[Case]]:
+def cases(name: str) -> tuple[Sequence[Case], Sequence[Case]]:
     """``PASSES`` and ``FAILS`` of a check's module."""
-    module = sys.modules[load_check(use).__module__]
+    module = sys.modules[load_check(name).__module__]
     return module.PASSES, module.FAILS
 
 
@@ -135,8 +182,8 @@ def universal_checks() -> list[Check]:
     return [kind() for kind in map(load_check, named) if kind.universal]
 
 
-def _path(use: str) -> Path:
-    return CHECKS.parent.parent.joinpath(*_files()[use].split(".")).with_suffix(".py")
+def _path(name: str) -> Path:
+    return CHECKS.parent.parent.joinpath(*_files()[name].split(".")).with_suffix(".py")
 
 
 # -- the manual page -------------------------------------------------------------------------------------------------
@@ -174,16 +221,19 @@ def judge(check: Check, run: Run) -> Outcome:
     try:
         outcome = check.judge(run)
     except Exception as problem:
-        return error(f"the check itself crashed: {type(problem).__name__}: {problem}")
-    if outcome.status is Status.PASSED and outcome.evaluated < 1:
-        return error("never evaluated, and a check that was never evaluated has not passed")
+        return error(f"the check itself crashed: {type(problem).__name__}: {problem}", Why.CRASHED)
+    if outcome.status in (Status.PASSED, Status.WARNING) and outcome.evaluated < 1:
+        return never_evaluated()
     if outcome.status is not Status.PENDING or not run.over:
         return outcome
     if run.death is not None:
-        return error(f"could not be judged: {run.stopped_where()}")
-    awaited = f" ({outcome.reason})" if outcome.reason else ""
+        return error(f"could not be judged: {run.stopped_where()}", Why.RUN_DIED)
     return Outcome(
-        status=Status.FAILED, reason=f"not reached: {run.stopped_where()}{awaited}", evaluated=outcome.evaluated
+        status=Status.FAILED,
+        why=Why.NOT_REACHED,
+        reason=f"not reached: {run.stopped_where()}",
+        awaits=outcome.awaits,
+        evaluated=outcome.evaluated,
     )
 
 
@@ -193,29 +243,23 @@ def evaluate(run: Run, checks: Iterable[Check] | None = None) -> list[Verdict]:
     return [verdict(check, run) for check in chosen]
 
 
-def verdict(check: Check, run: Run) -> Verdict:
-    """One check's settled answer with the hints of its manual page."""
-    return judged(check, judge(check, run), run)
-
-
-def judged(
-    check: Check, outcome: Outcome, run: Run, *, asked: tuple[Path, int | None] | None = None, source: str | None = None
+def verdict(
+    check: Check, run: Run, outcome: Outcome | None = None, *, asked: Asked | None = None, source: str | None = None
 ) -> Verdict:
-    """An outcome with its address and the hints of the check's manual page."""
+    """One check's settled answer with its address."""
     return Verdict(
-        check=check.label(),
-        use=check.use(),
-        outcome=outcome,
+        name=check.label(),
+        check=check.name(),
+        outcome=judge(check, run) if outcome is None else outcome,
         seed=run.seed,
         asked=asked,
         source=source,
-        causes=usual_causes(type(check)),
     )
 
 
 # -- shared by checks ------------------------------------------------------------------------------------------------
 def missing_metric(run: Run, metric: str) -> Outcome | None:
-    """An error when the run never logs ``metric``, or None while it has or still may."""
+    """ "Not recorded" when the run never logs ``metric``, or None while it has or still may."""
     known: tuple[str, ...] = run.metric_names
     if metric in known:
         return None
@@ -228,16 +272,5 @@ def missing_metric(run: Run, metric: str) -> Outcome | None:
     if not known:
         return None  # nothing was logged at all: what ended the run is the better message
     if metric in known:
-        return error(f"metric {metric!r} was declared and is recorded in none of {run.last_epoch} epochs")
-    return error(f"metric {metric!r} is not recorded; recorded: {', '.join(known)}. {nearest(metric, known)}")
-
-
-def at_least(finding: Finding, floor: float, *, abort_below: float | None = None) -> Outcome:
-    """Pass when the finding's number is finite and not below ``floor``; NaN fails every comparison."""
-    value = finding.measured
-    number = value if isinstance(value, int | float) else math.nan
-    finding = replace(finding, margin=number - floor)
-    if number >= floor:
-        return passed(finding)
-    doomed = abort_below is not None and not number >= abort_below
-    return failed(finding, abort=doomed)
+        return not_recorded(f"metric {metric!r} was declared and is recorded in none of {run.last_epoch} epochs")
+    return not_recorded(f"metric {metric!r} is not recorded; recorded: {', '.join(known)}. {nearest(metric, known)}")

@@ -16,7 +16,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lvmcheck.checks.finding import Finding, Outcome, Status, figure
+from lvmcheck.checks.finding import Finding, Outcome, Status
+from lvmcheck.checks.wording import figure
 from lvmcheck.comparison.sides import repeats
 from lvmcheck.errors import InputError
 from lvmcheck.launch.plan import judge_entry

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lvmcheck.causes.protocol import Diagnosis, diagnose
-from lvmcheck.checks.finding import figure
+from lvmcheck.checks.wording import figure
 from lvmcheck.comparison.curves import CurveDiff, compare_metric, first_step
 from lvmcheck.comparison.sides import Side
 from lvmcheck.run.events import Epoch

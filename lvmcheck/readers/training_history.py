@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lvmcheck.checks.finding import figure
+from lvmcheck.checks.wording import figure
 from lvmcheck.errors import InputError
 from lvmcheck.readers._asked import Asked
 from lvmcheck.readers._assemble import run_of

@@ -6,7 +6,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from lvmcheck.causes.protocol import Diagnosis
-from lvmcheck.checks.finding import Status, Verdict, figure, outcome_json
+from lvmcheck.checks.finding import Status, Verdict, outcome_json
+from lvmcheck.checks.wording import figure
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
 from lvmcheck.run.weights import recover

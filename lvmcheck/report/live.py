@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lvmcheck.checks.finding import figure
+from lvmcheck.checks.wording import figure
 from lvmcheck.report.progress import live_line
 from lvmcheck.report.side_by_side import Lane, table
 from lvmcheck.run.events import Data, Epoch, Note

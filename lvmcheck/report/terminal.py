@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lvmcheck.checks.finding import figure
+from lvmcheck.checks.wording import figure
 from lvmcheck.report.width import wrapped
 
 MARKS = {"passed": "✓", "failed": "✗", "not applicable": "–", "error": "!"}

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lvmcheck.checks.finding import Finding, Outcome, error, not_applicable
-from lvmcheck.checks.protocol import Case, Check, at_least, missing_metric
+from lvmcheck.checks.finding import Bound, BoundKind, Finding, Outcome, compared, error, not_applicable
+from lvmcheck.checks.protocol import Case, Check, missing_metric
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.baselines import Floor, baselines, evidence, parse_floor
-from lvmcheck.checks.shared.epochs import at_epoch, awaiting, check_count, complete, not_finite, words
+from lvmcheck.checks.shared.epochs import at_epoch, awaiting, check_count, complete, not_finite
+from lvmcheck.errors import BadValueError
 from lvmcheck.run.events import Epoch
 from lvmcheck.run.view import Run, run_from
 
@@ -60,15 +61,15 @@ class CosineFloor(Check):
         if self.epoch not in ("final", "best"):
             check_count("epoch", self.epoch)
         if self.min_steps < 0:
-            raise ValueError(f"min_steps: expected at least 0, got {self.min_steps}")
+            raise BadValueError("min_steps", f"expected at least 0, got {self.min_steps}")
         if self.min_steps and not isinstance(self.epoch, int):
-            raise ValueError(f"min_steps: expected with a numbered epoch, got epoch {self.epoch!r}")
-        floor = parse_floor("floor", self.floor)
+            raise BadValueError("min_steps", f"expected with a numbered epoch, got epoch {self.epoch!r}")
+        required = parse_floor("floor", self.floor)
         if self.abort_below is not None:
             abort = parse_floor("abort_below", self.abort_below)
-            low, high = abort.value({}), floor.value({})
+            low, high = abort.value({}), required.value({})
             if low is not None and high is not None and low > high:
-                raise ValueError(f"abort_below: expected at most floor = {floor.text}, got {abort.text}")
+                raise BadValueError("abort_below", f"expected at most floor = {required.text}, got {abort.text}")
 
     def detail(self) -> str:
         return f"{self.metric}@{self.epoch}"
@@ -108,48 +109,49 @@ class CosineFloor(Check):
         values = series.values.tolist()
         if isinstance(bounds, Outcome):
             return bounds if values else awaiting(run, self.metric)
-        hit = next((i for i, value in enumerate(values) if value >= bounds[0]), len(values))
+        hit = next((i for i, value in enumerate(values) if value >= bounds[0].value), len(values))
         broken = not_finite(series, until=hit)
         if broken is not None:
             return broken
         if hit < len(values):
             return self._compare(run, values[hit], int(series.epochs[hit]))
         if not values or not complete(run):
-            return awaiting(run, f"{self.metric} of at least {bounds[0]:g}", evaluated=len(values))
+            return awaiting(run, f"{self.metric} of at least {bounds[0].value:g}", evaluated=len(values))
         best = max(range(len(values)), key=values.__getitem__)
         return self._compare(run, values[best], int(series.epochs[best]))
 
-    def _bounds(self, run: Run) -> tuple[float, float | None] | Outcome:
-        """Floor and abort bound as numbers on this run's data."""
+    def _bounds(self, run: Run) -> tuple[Bound, ...] | Outcome:
+        """Floor and abort bound as numbers on this run's data, the floor first."""
         known = baselines(run, self.metric)
-        numbers: list[float | None] = []
-        for key, asked in (("floor", self.floor), ("abort_below", self.abort_below)):
-            parsed: Floor | None = None if asked is None else parse_floor(key, asked)
-            number = None if parsed is None else parsed.value(known)
-            if parsed is not None and number is None:
+        bounds = []
+        for kind, key, asked in (
+            (BoundKind.FLOOR, "floor", self.floor),
+            (BoundKind.ABORT, "abort_below", self.abort_below),
+        ):
+            if asked is None:
+                continue
+            parsed: Floor = parse_floor(key, asked)
+            number = parsed.value(known)
+            if number is None:
                 return error(f"{key} {parsed.text!r}: not recorded for this data: {', '.join(parsed.missing(known))}")
-            numbers.append(number)
-        floor, abort = numbers
-        if floor is None:
-            return error("floor: not given")
-        return floor, abort
+            bounds.append(Bound(kind, number, parsed.text if parsed.relative else ""))
+        return tuple(bounds)
 
     def _compare(self, run: Run, value: float, epoch: int) -> Outcome:
         bounds = self._bounds(run)
         if isinstance(bounds, Outcome):
             return bounds
-        floor, abort = bounds
-        wanted = f"at least {floor:.4g}" + (f" ({self.floor})" if isinstance(self.floor, str) else "")
-        if abort is not None:
-            wanted += f", stop below {abort:.4g}"
-        finding = Finding(
-            what=words(self.metric) + (" (best)" if self.epoch == "best" else ""),
-            measured=value,
-            wanted=wanted,
-            epoch=epoch,
-            evidence=evidence(run, self.metric, value),
+        return compared(
+            Finding(
+                code="best" if self.epoch == "best" else "at_epoch",
+                metric=self.metric,
+                measured=value,
+                bounds=bounds,
+                epoch=epoch,
+                evidence=evidence(run, self.metric),
+                phrase="best {metric} {measured}" if self.epoch == "best" else "",
+            )
         )
-        return at_least(finding, floor, abort_below=abort)
 
 
 _STEPS = CosineFloor(metric="v", epoch=1, floor=0.5, min_steps=40)
@@ -170,7 +172,11 @@ PASSES: Sequence[Case] = (
     made.case("amn_584k_epoch_1", _SEED, run_from({"train_cosine": made.AMN_584K_TRAIN})),
     made.case("amn_584k_final", _FINAL, made.val_run(made.AMN_584K_VAL)),
     made.case(
-        "decided_when_epoch_1_ends", _SEED, run_from({"train_cosine": made.AMN_584K_TRAIN[:1]}, over=False), ("0.5281",)
+        "decided_when_epoch_1_ends",
+        _SEED,
+        run_from({"train_cosine": made.AMN_584K_TRAIN[:1]}, over=False),
+        measured=0.52813,
+        epoch=1,
     ),
     made.case(
         "gru_that_starts_low_and_ends_high",
@@ -181,14 +187,14 @@ PASSES: Sequence[Case] = (
         "scrambled_corpus_judged_by_what_it_allows",
         CosineFloor(metric="val_cosine", epoch="final", floor="best_linear + 0.01"),
         made.val_run(made.AMN_790K_1_VAL, facts={"best_linear": 0.433, "mean_of_context": 0.426}),
-        ("best linear 0.433",),
+        best_linear=0.433,
     ),
-    made.case("first_epoch_of_small_data_is_no_training", _STEPS, _small_epochs(0.01, 0.52), ("epoch 2",)),
+    made.case("first_epoch_of_small_data_is_no_training", _STEPS, _small_epochs(0.01, 0.52), epoch=2),
     made.case(
         "ood_against_the_baselines_of_its_own_set",
         CosineFloor(metric="ood_cosine", epoch="final", floor="mean_of_context"),
         made.val_run([0.60, 0.62], facts=_OOD_FACTS, ood_cosine=[0.65, 0.66]),
-        ("this OOD data: mean of context 0.650",),
+        mean_of_context=0.65,
     ),
 )
 FAILS: Sequence[Case] = (
@@ -196,17 +202,19 @@ FAILS: Sequence[Case] = (
         "attempt_2_epoch_1",
         _SEED,
         run_from({"train_cosine": [0.2528]}, over=False),
-        ("0.2528", "at least 0.48, stop below 0.45"),
+        "at_epoch",
+        0.2528,
+        epoch=1,
     ),
-    made.case("attempt_1_epoch_1", _SEED, run_from({"train_cosine": [0.4236]}, over=False), ("epoch 1",)),
-    made.case("attempt_3_final", _FINAL, made.val_run(made.AMN_790K_3_VAL), ("0.4621", "epoch 20")),
-    made.case("nan", _SEED, run_from({"train_cosine": [float("nan")]}), ("NaN",)),
-    made.case("enough_steps_and_still_below", _STEPS, _small_epochs(0.01, 0.2, 0.9), ("0.2", "epoch 2")),
+    made.case("attempt_1_epoch_1", _SEED, run_from({"train_cosine": [0.4236]}, over=False), epoch=1),
+    made.case("attempt_3_final", _FINAL, made.val_run(made.AMN_790K_3_VAL), measured=0.46206, epoch=20),
+    made.case("nan", _SEED, run_from({"train_cosine": [float("nan")]}), measured=float("nan")),
+    made.case("enough_steps_and_still_below", _STEPS, _small_epochs(0.01, 0.2, 0.9), measured=0.2, epoch=2),
     made.case(
         "passes_0.55_but_worse_than_an_average",
         _LINEAR,
         made.val_run([0.523, 0.575], facts=made.TWIN_FACTS),
-        ("mean of context 0.600", "-0.025 from the mean of context"),
+        mean_of_context=0.6,
     ),
     made.case(
         "nan_before_the_best", CosineFloor(metric="v", epoch="best", floor=0.5), run_from({"v": [float("nan"), 0.6]})

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lvmcheck.checks.finding import Finding, Outcome, error, failed, figure, passed
+from lvmcheck.checks.finding import Finding, Outcome, error, failed, passed
+from lvmcheck.checks.wording import figure
 from lvmcheck.checks.protocol import Case, Check, missing_metric
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.baselines import baselines, evidence

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lvmcheck.checks.finding import Finding, Outcome, failed, figure, not_applicable, passed
+from lvmcheck.checks.finding import Finding, Outcome, failed, not_applicable, passed
+from lvmcheck.checks.wording import figure
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import (

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Finding, Outcome, failed, figure, not_applicable, passed
+from lvmcheck.checks.finding import Finding, Outcome, failed, not_applicable, passed
+from lvmcheck.checks.wording import figure
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import (

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lvmcheck.checks.finding import Outcome, error, figure, not_applicable, pending
+from lvmcheck.checks.finding import Outcome, error, not_applicable, pending
+from lvmcheck.checks.wording import figure
 from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared.compare import Numbers, UnmeasuredError, at_most, settle
 from lvmcheck.run import events as ev

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Finding, Outcome, error, failed, figure, passed, pending
+from lvmcheck.checks.finding import Finding, Outcome, error, failed, passed, pending
+from lvmcheck.checks.wording import figure
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from lvmcheck.checks.data import _gate_cases as cases
 from lvmcheck.checks.data._gate import Facts, Gate, said
-from lvmcheck.checks.finding import Outcome, error, figure
+from lvmcheck.checks.finding import Outcome, error
+from lvmcheck.checks.wording import figure
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.compare import Comparison, at_least, at_most, settle

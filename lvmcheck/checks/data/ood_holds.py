@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Finding, Outcome, error, failed, figure, not_applicable, passed
+from lvmcheck.checks.finding import Finding, Outcome, error, failed, not_applicable, passed
+from lvmcheck.checks.wording import figure
 from lvmcheck.checks.protocol import Case, Check, missing_metric
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.baselines import baselines, evidence

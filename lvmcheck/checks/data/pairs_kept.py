@@ -9,7 +9,8 @@ from typing import ClassVar
 
 from lvmcheck.checks.data import _gate_cases as cases
 from lvmcheck.checks.data._gate import Facts, Gate
-from lvmcheck.checks.finding import Outcome, Status, error, figure
+from lvmcheck.checks.finding import Outcome, Status, error
+from lvmcheck.checks.wording import figure
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.compare import Comparison, at_most, settle

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from lvmcheck.checks.finding import Finding, Outcome, error, failed, figure, not_applicable, passed
+from lvmcheck.checks.finding import Finding, Outcome, error, failed, not_applicable, passed
+from lvmcheck.checks.wording import figure
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import awaiting, complete

@@ -9,7 +9,8 @@ from typing import ClassVar
 
 from lvmcheck.checks.data import _gate_cases as cases
 from lvmcheck.checks.data._gate import Facts, Gate
-from lvmcheck.checks.finding import Outcome, figure, not_applicable
+from lvmcheck.checks.finding import Outcome, not_applicable
+from lvmcheck.checks.wording import figure
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.compare import Comparison, at_least, at_most, settle

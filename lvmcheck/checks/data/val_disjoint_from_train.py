@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lvmcheck.checks.data._gate import Facts, Gate
-from lvmcheck.checks.finding import Outcome, figure
+from lvmcheck.checks.finding import Outcome
+from lvmcheck.checks.wording import figure
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language

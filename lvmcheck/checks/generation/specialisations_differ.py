@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from lvmcheck.checks.finding import Outcome, error, figure
+from lvmcheck.checks.finding import Outcome, error
+from lvmcheck.checks.wording import figure
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Outcome, figure
+from lvmcheck.checks.finding import Outcome
+from lvmcheck.checks.wording import figure
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lvmcheck.checks.finding import Finding, Outcome, error, failed, figure, not_applicable, passed
+from lvmcheck.checks.finding import Finding, Outcome, error, failed, not_applicable, passed
+from lvmcheck.checks.wording import figure
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import awaiting, check_number, complete, windows_not_at_end

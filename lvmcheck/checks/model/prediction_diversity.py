@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lvmcheck.checks.finding import Finding, Outcome, failed, figure, passed
+from lvmcheck.checks.finding import Finding, Outcome, failed, passed
+from lvmcheck.checks.wording import figure
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import at_epoch, awaiting, check_count, check_number, complete, words

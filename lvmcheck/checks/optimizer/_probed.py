@@ -6,7 +6,8 @@ import math
 import statistics
 from collections.abc import Mapping
 
-from lvmcheck.checks.finding import Outcome, error, figure
+from lvmcheck.checks.finding import Outcome, error
+from lvmcheck.checks.wording import figure
 from lvmcheck.checks.shared.epochs import awaiting, complete
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Outcome, figure, not_applicable
+from lvmcheck.checks.finding import Outcome, not_applicable
+from lvmcheck.checks.wording import figure
 from lvmcheck.checks.optimizer._probed import at_end, median, setting, stated
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made

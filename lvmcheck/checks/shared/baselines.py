@@ -1,4 +1,4 @@
-"""What the data alone allows: its trivial predictors, floors written in them, and the sentence that shows them."""
+"""What the data alone allows: its trivial predictors, and floors written in them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import figure
-from lvmcheck.errors import nearest
+from lvmcheck.checks.finding import Fact, facts
+from lvmcheck.errors import BadValueError, nearest
 from lvmcheck.run.view import Run
 
 TRIVIAL = ("constant_mean", "persistence", "mean_of_context")
@@ -60,18 +60,9 @@ def _pooled(facts: Mapping[str, object], sets: Mapping[str, Mapping[str, float]]
     return {fact: sum((sizes[name] or 0.0) * values[fact] for name, values in sets.items()) / total for fact in shared}
 
 
-def evidence(run: Run, metric: str, value: float | None = None) -> tuple[str, ...]:
-    """``this data: constant mean 0.484, ..., optimum 0.641`` and how far ``value`` is from each; () without facts."""
-    known = baselines(run, metric)
-    if not known:
-        return ()
-    data = "this OOD data" if metric.startswith(OOD) else "this data"
-    listed = ", ".join(f"{name.replace('_', ' ')} {mean:.3f}" for name, mean in known.items())
-    sentences = [f"{data}: {listed}"]
-    if value is not None and math.isfinite(value):
-        apart = ", ".join(f"{value - known[name]:+.3f} from the {name.replace('_', ' ')}" for name in known)
-        sentences.append(f"measured {figure(value)}: {apart}")
-    return tuple(sentences)
+def evidence(run: Run, metric: str) -> tuple[Fact, ...]:
+    """What the baselines of this run's data score; () where they are not recorded."""
+    return facts(baselines(run, metric))
 
 
 @dataclass(frozen=True)
@@ -102,11 +93,11 @@ def parse_floor(key: str, floor: float | str) -> Floor:
     """A number in [-1, 1], or an expression of ``+``, ``-``, ``*``, numbers and names of baselines.
 
     Raises:
-        ValueError: neither; the text begins with ``key``.
+        BadValueError: neither.
     """
     if not isinstance(floor, str):
         if isinstance(floor, bool) or not math.isfinite(floor) or not -1 <= floor <= 1:
-            raise ValueError(f"{key}: expected -1 to 1, got {floor!r}")
+            raise BadValueError(key, f"expected -1 to 1, got {floor!r}")
         return Floor(f"{floor:g}", ((float(floor), None),))
     return Floor(floor.strip(), tuple(_product(key, floor, summand) for summand in _summands(key, floor)))
 
@@ -114,7 +105,7 @@ def parse_floor(key: str, floor: float | str) -> Floor:
 def _summands(key: str, text: str) -> list[list[str]]:
     """Tokens of each summand, the sign first."""
     if len(text) > 200:
-        raise ValueError(f"{key}: expected at most 200 characters, got {len(text)}")
+        raise BadValueError(key, f"expected at most 200 characters, got {len(text)}")
     tokens: list[str] = []
     position = 0
     while text[position:].strip():
@@ -144,13 +135,13 @@ def _product(key: str, text: str, tokens: list[str]) -> tuple[float, str | None]
         if token[0].isdigit() or token[0] == ".":
             factor *= float(token)
         elif token not in NAMES:
-            raise ValueError(f"{key}: no such baseline {token!r} in {text!r}. {nearest(token, NAMES)}")
+            raise BadValueError(key, f"no such baseline {token!r} in {text!r}. {nearest(token, NAMES)}")
         elif name is not None:
-            raise ValueError(f"{key}: expected at most one baseline in a product, got {text!r}")
+            raise BadValueError(key, f"expected at most one baseline in a product, got {text!r}")
         else:
             name = token
     return factor, name
 
 
-def _unreadable(key: str, text: str) -> ValueError:
-    return ValueError(f"{key}: expected a number or an expression such as 'best_linear + 0.01', got {text!r}")
+def _unreadable(key: str, text: str) -> BadValueError:
+    return BadValueError(key, f"expected a number or an expression such as 'best_linear + 0.01', got {text!r}")

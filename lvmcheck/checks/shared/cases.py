@@ -1,6 +1,6 @@
 """Runs that the cases of checks are made of: figures of recorded runs, and builders of events.
 
-The recorded figures are mean cosines by epoch of the ancestor project's training histories, to five digits. Its
+The recorded figures are mean cosines by epoch of the original project's training histories, to five digits. Its
 validation loss is 2 (1 - cosine) / 768 exactly, so it is computed from them.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from lvmcheck.checks.finding import Scalar
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run, run_from
@@ -62,9 +63,19 @@ TWIN_FACTS: dict[str, ev.Value] = {
 }
 
 
-def case(name: str, check: Check, run: Run, says: tuple[str, ...] = ()) -> Case:
-    """A case, written on one line."""
-    return Case(name=name, check=check, run=run, says=says)
+def case(
+    name: str,
+    check: Check,
+    run: Run,
+    code: str = "",
+    measured: Scalar = None,
+    *,
+    epoch: int | None = None,
+    step: int | None = None,
+    **facts: Scalar,
+) -> Case:
+    """A case with what its answer must hold; keywords beside epoch and step are facts of the evidence."""
+    return Case(name=name, check=check, run=run, code=code, measured=measured, epoch=epoch, step=step, facts=facts)
 
 
 def mse_of(cosines: Sequence[float]) -> list[float]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 
-from lvmcheck.checks.finding import Finding, Outcome, error, failed, figure, not_applicable, pending
+from lvmcheck.checks.finding import Finding, Outcome, failed, not_recorded, pending
 from lvmcheck.checks.protocol import missing_metric
+from lvmcheck.errors import BadValueError
 from lvmcheck.run.view import Run, Series
 
 
 def complete(run: Run) -> bool:
     """No further epoch will come and none is missing.
 
-    With a planned number of epochs all of them must have ended: a trainer that returns early with a smile has not
-    shown what the later epochs would have been asked for. Without one the completion record decides.
+    With a planned number of epochs all of them must have ended: an early return counts as incomplete, even with
+    exit code 0. Without one the completion record decides.
     """
     if run.death is not None:
         return False
@@ -22,21 +23,15 @@ def complete(run: Run) -> bool:
     return run.finished
 
 
-def awaiting(run: Run, what: str, evaluated: int = 0) -> Outcome:
-    """Pending, with how far the run is."""
-    planned = f" of {run.planned_epochs}" if run.planned_epochs else ""
-    return pending(f"awaits {what}; epoch {run.last_epoch}{planned} so far", evaluated=evaluated)
+def awaiting(_run: Run, what: str, evaluated: int = 0) -> Outcome:
+    """Pending until the run holds ``what``."""
+    return pending(what, evaluated=evaluated)
 
 
 def by_epoch(run: Run, metric: str) -> dict[int, float]:
     """The metric as epoch -> value; empty when it was never logged."""
     series = run.series(metric)
     return dict(zip(series.epochs.tolist(), series.values.tolist(), strict=True))
-
-
-def words(metric: str) -> str:
-    """``val_cosine`` as ``val cosine``."""
-    return metric.replace("_", " ")
 
 
 def first_not_finite(series: Series) -> int | None:
@@ -51,33 +46,35 @@ def not_finite(series: Series, *, until: int | None = None) -> Outcome | None:
         return None
     value = float(series.values[index])
     finding = Finding(
-        what=words(series.name),
+        code="not_finite",
+        metric=series.name,
         measured=value,
-        wanted="a finite number",
         epoch=int(series.epochs[index]),
-        evidence=(f"{words(series.name)} is {figure(value)}: a NaN fails every comparison",),
+        phrase="{metric} is {measured}, not a finite number",
     )
     return failed(finding, evaluated=index + 1)
 
 
 def not_at_end(run: Run, series: Series) -> Outcome | None:
-    """An error when a complete run did not log the metric at its last epoch: what is missing has not passed."""
+    """ "Not recorded" when a complete run did not log the metric at its last epoch: what is missing has not passed."""
     if series.at(run.last_epoch) is not None:
         return None
     seen = f"last recorded at epoch {int(series.epochs[-1])}" if len(series) else "never recorded"
-    return error(f"{series.name} is not recorded at epoch {run.last_epoch}, the last one ({seen})")
+    return not_recorded(f"{series.name} is not recorded at epoch {run.last_epoch}, the last one ({seen})")
 
 
 def windows_not_at_end(run: Run) -> Outcome | None:
-    """An error when a complete run stopped reporting windows of steps before its last epoch."""
+    """ "Not recorded" when a complete run stopped reporting windows of steps before its last epoch."""
     if not run.windows or run.windows[-1].epoch >= run.last_epoch:
         return None
     last = run.windows[-1]
-    return error(f"no step is recorded after step {last.last_step:,} of epoch {last.epoch}, of {run.last_epoch} epochs")
+    return not_recorded(
+        f"no step is recorded after step {last.last_step:,} of epoch {last.epoch}, of {run.last_epoch} epochs"
+    )
 
 
 def at_epoch(run: Run, metric: str, epoch: int) -> float | Outcome:
-    """The metric at that epoch, or why it cannot be had (an error), or not yet (pending)."""
+    """The metric at that epoch, or why it cannot be had (not recorded), or not yet (pending)."""
     absent = missing_metric(run, metric)
     if absent is not None:
         return absent
@@ -87,28 +84,20 @@ def at_epoch(run: Run, metric: str, epoch: int) -> float | Outcome:
         return value
     if run.last_epoch >= epoch:
         seen = ", ".join(str(e) for e in series.epochs[:8].tolist()) or "none"
-        return error(f"{metric} is not recorded at epoch {epoch}; epochs that record it: {seen}")
+        return not_recorded(f"{metric} is not recorded at epoch {epoch}; epochs that record it: {seen}")
     return awaiting(run, f"{metric} at epoch {epoch}")
 
 
-def unrecorded(run: Run, metric: str, default: str) -> Outcome | None:
-    """Why a universal check has no metric to look at: not applicable for its default, an error for a name asked for."""
-    absent = missing_metric(run, metric)
-    if absent is not None and metric == default:
-        return not_applicable(f"the run records no {metric}")
-    return absent
-
-
 def check_number(key: str, value: object, low: float, high: float = math.inf) -> None:
-    """Raise ValueError, its text beginning with the key, unless ``low <= value <= high`` and finite."""
+    """Raise BadValueError unless ``low <= value <= high`` and finite."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{key}: expected a finite number, got {value!r}")
+        raise BadValueError(key, f"expected a finite number, got {value!r}")
     if not low <= value <= high:
         bounds = f"at least {low:g}" if math.isinf(high) else f"{low:g} to {high:g}"
-        raise ValueError(f"{key}: expected {bounds}, got {value:g}")
+        raise BadValueError(key, f"expected {bounds}, got {value:g}")
 
 
 def check_count(key: str, value: object, low: int = 1) -> None:
-    """Raise ValueError, its text beginning with the key, unless ``value`` is an integer of at least ``low``."""
+    """Raise BadValueError unless ``value`` is an integer of at least ``low``."""
     if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise ValueError(f"{key}: expected an integer of at least {low}, got {value!r}")
+        raise BadValueError(key, f"expected an integer of at least {low}, got {value!r}")

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import figure
+from lvmcheck.checks.wording import figure
 
 STEADY = 0.02
 """Relative spread up to which a remainder is called constant."""

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Finding, Outcome, error, failed, figure, passed
+from lvmcheck.checks.finding import Finding, Outcome, error, failed, passed
+from lvmcheck.checks.wording import figure
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import awaiting, complete, words

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from lvmcheck.checks.finding import Status, figure
+from lvmcheck.checks.finding import Status
+from lvmcheck.checks.wording import figure
 from lvmcheck.checks.protocol import Check, check_names, judge, load_check
 from lvmcheck.checks.shared.baselines import NAMES, baselines
 from lvmcheck.run.view import Run, Series

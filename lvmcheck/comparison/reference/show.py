@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 
-from lvmcheck.checks.finding import figure
+from lvmcheck.checks.wording import figure
 from lvmcheck.statistics.reference_file import Reference, spread
 
 

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from lvmcheck.checks.finding import figure
+from lvmcheck.checks.wording import figure
 
 SIGNS = 600
 """Signs that are kept of any one text; samples have a limit of their own."""

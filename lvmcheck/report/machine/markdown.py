@@ -9,7 +9,7 @@ import html
 import re
 from collections.abc import Iterator
 
-from lvmcheck.checks.finding import figure
+from lvmcheck.checks.wording import figure
 from lvmcheck.report.machine.session import CauseReport, CheckReport, SessionReport, SuiteReport
 from lvmcheck.report.machine.words import about, counts, headline, is_bad, run_words, seed_words, sentence
 

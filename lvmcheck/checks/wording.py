@@ -1,0 +1,149 @@
+"""Words for findings, outcomes and verdicts, for every surface: the only place where fields become English.
+
+Nothing reads these texts again: whoever needs a fact takes the field.
+"""
+
+from __future__ import annotations
+
+import math
+from string import Formatter
+
+from lvmcheck.checks.finding import Asked, Bound, BoundKind, Fact, Finding, Outcome, Scalar, Status, Verdict
+
+MARKS = {
+    Status.PASSED: "✓",
+    Status.FAILED: "✗",
+    Status.WARNING: "⚠",
+    Status.ERROR: "!",
+    Status.NOT_APPLICABLE: "–",
+    Status.NOT_RECORDED: "–",
+    Status.PENDING: "…",
+}
+_BOUNDS = {BoundKind.FLOOR: "floor", BoundKind.CEILING: "ceiling", BoundKind.EQUAL: "required"}
+
+
+# -- numbers and names -------------------------------------------------------------------------------------------------
+def figure(value: float | None) -> str:
+    """A number as people read it: 4 significant digits, thousands with commas, NaN by name, None as not measured."""
+    if value is None:
+        return "not measured"
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "infinite" if value > 0 else "-infinite"
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}"
+    if abs(value) >= 10_000:
+        return f"{value:,.0f}"
+    if 0.01 <= abs(value) < 1:
+        return f"{value:.4f}"
+    return f"{value:.4g}"
+
+
+def scalar(value: Scalar, unit: str = "") -> str:
+    """A value with its unit: ``0.48``, ``12 steps``, ``98.2 %``, ``31.5x``, ``yes``."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    shown = value if isinstance(value, str) else figure(value)
+    if not unit or value is None:
+        return shown
+    if value == 1 and unit.endswith("s") and not unit.endswith("ss"):
+        unit = unit[:-1]
+    return f"{shown}{unit}" if unit == "x" else f"{shown} {unit}"
+
+
+def spaced(identifier: str) -> str:
+    """``val_cosine`` as ``val cosine``."""
+    return identifier.replace("_", " ")
+
+
+def plural(count: int, noun: str, several: str | None = None) -> str:
+    """``1 epoch``, ``2 epochs``, ``3 classes``."""
+    return f"{count:,} {noun if count == 1 else several or noun + 's'}"
+
+
+def at(epoch: int | None, step: int | None) -> str:
+    """`` at epoch 2, step 500``; empty where neither is known."""
+    places = [f"epoch {epoch}" if epoch is not None else "", f"step {step:,}" if step is not None else ""]
+    said = ", ".join(place for place in places if place)
+    return f" at {said}" if said else ""
+
+
+# -- findings ----------------------------------------------------------------------------------------------------------
+def fact_text(fact: Fact) -> str:
+    """``mean of context 0.6`` or ``lowest loss 0.3 at epoch 4``."""
+    return f"{spaced(fact.name)} {scalar(fact.value, fact.unit)}{at(fact.epoch, fact.step)}"
+
+
+def bound_text(bound: Bound, finding: Finding | None = None) -> str:
+    """``floor 0.48``, ``abort below 0.45``, ``ceiling 0.648 (best_linear + 0.01)``."""
+    kind = _BOUNDS.get(bound.kind, "")
+    if bound.kind is BoundKind.ABORT:
+        rising = finding is None or any(other.kind is BoundKind.FLOOR for other in finding.bounds)
+        kind = "abort below" if rising else "abort above"
+    source = f" ({bound.source})" if bound.source else ""
+    value = f"{bound.value:.6g}" if isinstance(bound.value, float) else scalar(bound.value)
+    return f"{kind} {value}{source}"
+
+
+def bounds_text(finding: Finding) -> str:
+    """``floor 0.48, abort below 0.45``; empty without bounds."""
+    return ", ".join(bound_text(bound, finding) for bound in finding.bounds)
+
+
+def sentence(finding: Finding) -> str:
+    """``train cosine 0.253 at epoch 1 (floor 0.48, abort below 0.45)``."""
+    where = at(finding.epoch, finding.step)
+    bounds = bounds_text(finding)
+    if finding.phrase:
+        said = phrase(finding.phrase, finding)
+        return said + where + (f" ({bounds})" if bounds else "")
+    name = spaced(finding.metric or finding.code)
+    shown = f"{name} {scalar(finding.measured, finding.unit)}{where}"
+    return f"{shown} ({bounds})" if bounds else shown
+
+
+def phrase(template: str, finding: Finding) -> str:
+    """The template with fields (measured, metric, code) and facts by name."""
+    values = {
+        **{fact.name: scalar(fact.value, fact.unit) for fact in finding.evidence},
+        "measured": scalar(finding.measured, finding.unit),
+        "metric": spaced(finding.metric or ""),
+        "code": spaced(finding.code),
+    }
+    return template.format_map(values)
+
+
+def phrase_names(template: str) -> set[str]:
+    """Names that a template takes."""
+    return {name for _, name, _, _ in Formatter().parse(template) if name}
+
+
+def evidence_lines(finding: Finding | None) -> list[str]:
+    """One line for each fact that the sentence does not say already."""
+    if finding is None:
+        return []
+    said = phrase_names(finding.phrase)
+    return [fact_text(fact) for fact in finding.evidence if fact.name not in said]
+
+
+# -- outcomes ----------------------------------------------------------------------------------------------------------
+def outcome_text(outcome: Outcome) -> str:
+    """The sentence of the finding, or why there is none."""
+    if outcome.finding is not None:
+        return sentence(outcome.finding)
+    awaits = f" (needed {outcome.awaits})" if outcome.awaits and outcome.status is not Status.PENDING else ""
+    return outcome.reason + awaits
+
+
+def asked_text(asked: Asked | None, source: str | None) -> str:
+    """``suites/amn_790k/suite.toml:41 (success criteria, item 1)``; empty where nobody asked."""
+    if asked is None:
+        return ""
+    where = asked.file if asked.line is None else f"{asked.file}:{asked.line}"
+    return f"{where} ({source})" if source else where
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """``✗ cosine_floor[train_cosine@1]  train cosine 0.253 at epoch 1 (floor 0.48, abort below 0.45)``."""
+    return f"{MARKS[verdict.status]} {verdict.name}  {outcome_text(verdict.outcome)}"
