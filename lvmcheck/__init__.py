@@ -24,7 +24,7 @@ _LAZY = {
     "Fact": "lvmcheck.checks.finding",
     "InputError": "lvmcheck.errors",
 }
-__all__ = sorted({*_LAZY})
+__all__ = [
     "Bound",
     "Check",
     "Fact",
