@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from lvmcheck.checks.finding import Finding, Outcome, error, failed, passed
+from lvmcheck.checks.finding import Finding, Number, Outcome, ceiling, compared, error, floor, not_recorded
 from lvmcheck.checks.shared.epochs import awaiting, complete
 from lvmcheck.run.events import Evaluation, Probe
 from lvmcheck.run.view import Run
-
-Comparison = tuple[bool, Finding]
-"""Whether it holds, and its finding."""
 
 
 class UnmeasuredError(Exception):
@@ -32,94 +30,81 @@ class Numbers:
         """One number; NaN where the run says so."""
         value = self.known.get(key)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise UnmeasuredError(f"{key!r} was not measured")
+            raise UnmeasuredError(f"{key!r} is not recorded")
         return float(value)
 
 
 # -- comparisons -----------------------------------------------------------------------------------------------------
-def at_most(what: str, value: float, limit: float, evidence: Sequence[str] = ()) -> Comparison:
-    """Whether a number is at most ``limit``, with its finding; a NaN is not."""
-    finding = Finding(
-        what=what, measured=value, wanted=f"at most {limit:g}", margin=limit - value, evidence=tuple(evidence)
-    )
-    return value <= limit, finding
+def at_most(code: str, value: Number, limit: Number, **more: Any) -> Finding:
+    """The finding of a number with a ceiling; ``more`` are further fields of the finding."""
+    return Finding(code=code, measured=value, bounds=(ceiling(limit),), **more)
 
 
-def at_least(what: str, value: float, limit: float, evidence: Sequence[str] = ()) -> Comparison:
-    """Whether a number is at least ``limit``, with its finding; a NaN is not."""
-    finding = Finding(
-        what=what, measured=value, wanted=f"at least {limit:g}", margin=value - limit, evidence=tuple(evidence)
-    )
-    return value >= limit, finding
+def at_least(code: str, value: Number, limit: Number, **more: Any) -> Finding:
+    """The finding of a number with a floor; ``more`` are further fields of the finding."""
+    return Finding(code=code, measured=value, bounds=(floor(limit),), **more)
 
 
-def above(what: str, value: float, limit: float, evidence: Sequence[str] = ()) -> Comparison:
-    """Whether a number is above ``limit``, with its finding; the limit itself and a NaN are not."""
-    margin = None if value == limit else value - limit
-    finding = Finding(what=what, measured=value, wanted=f"above {limit:g}", margin=margin, evidence=tuple(evidence))
-    return value > limit, finding
+def settle(findings: Sequence[Finding], *, evaluated: int | None = None) -> Outcome:
+    """One outcome of several findings with bounds: the miss that is largest, else the pass that is nearest to its bound.
 
-
-def settle(comparisons: Sequence[Comparison], *, evaluated: int | None = None) -> Outcome:
-    """One outcome of several comparisons: the failed one that misses most, else the passed one that is nearest.
-
-    A failed comparison comes first however small its miss; NaN comes before all others.
+    A miss comes first however small it is; NaN comes before all others.
     """
-    if not comparisons:
+    if not findings:
         return error("nothing was compared")
-    ok, finding = min(comparisons, key=lambda comparison: (comparison[0], _margin(comparison[1])))
-    return (passed if ok else failed)(finding, evaluated=len(comparisons) if evaluated is None else evaluated)
+    worst = min(findings, key=lambda finding: (finding.met, _distance(finding)))
+    return compared(worst, evaluated=len(findings) if evaluated is None else evaluated)
 
 
-def _margin(finding: Finding) -> float:
+def _distance(finding: Finding) -> float:
     margin = finding.margin
     return -math.inf if margin is None or math.isnan(margin) else margin
 
 
 # -- where the numbers come from -------------------------------------------------------------------------------------
 def each_evaluation(
-    run: Run, name: str, compare: Callable[[Evaluation], Sequence[Comparison] | Outcome], lacks: str
+    run: Run, name: str, compare: Callable[[Evaluation], Sequence[Finding] | Outcome], lacks: str
 ) -> Outcome:
     """Whether every evaluation of that name holds: decided at the first that does not, passed at the end of the run.
 
     Args:
-        compare: comparisons of one evaluation, or why there are none; may raise :class:`UnmeasuredError`.
+        compare: findings of one evaluation, or why there are none; may raise :class:`UnmeasuredError`.
         lacks: what an ended run without such an evaluation has not shown.
     """
-    kept: list[Comparison] = []
+    kept: list[Finding] = []
     for event in run.of(Evaluation):
         if event.name != name:
             continue
         try:
             found = compare(event)
         except UnmeasuredError as problem:
-            return error(f"evaluation {name!r}: {problem}")
+            return not_recorded(f"evaluation {name!r}: {problem}")
         if isinstance(found, Outcome):
             return found
         kept += found
-        if not all(ok for ok, _ in found):
+        if not all(finding.met for finding in found):
             return settle(found, evaluated=len(kept))
     if not run.finished or not complete(run):
         return awaiting(run, f"every evaluation {name!r}", evaluated=len(kept))
     if not kept:
-        return error(f"no evaluation {name!r} is recorded: {lacks}")
+        return not_recorded(f"no evaluation {name!r} is recorded: {lacks}")
     return settle(kept)
 
 
 def final_probe(run: Run, name: str, compare: Callable[[Numbers, Probe], Outcome]) -> Outcome:
-    """The answer from the last probe of that name in the final epoch: pending before it, an error without it.
+    """The answer from the last probe of that name in the final epoch: pending before it, "not recorded" without it.
 
     Args:
         compare: the answer from the probe's numbers and the probe; may raise :class:`UnmeasuredError`.
     """
     if not complete(run):
         return awaiting(run, f"the probe {name!r} of the final epoch")
-    said = run.probes(name)
-    if not said:
-        return error(f"no probe {name!r} is recorded: not measured")
-    if said[-1].epoch < run.last_epoch:
-        return error(f"no probe {name!r} is recorded after epoch {said[-1].epoch}, of {run.last_epoch} epochs")
+    probes = run.probes(name)
+    if not probes:
+        return not_recorded(f"no probe {name!r} is recorded")
+    if probes[-1].epoch < run.last_epoch:
+        return not_recorded(f"no probe {name!r} is recorded after epoch {probes[-1].epoch}, of {run.last_epoch} epochs")
     try:
-        return compare(Numbers(said[-1].values), said[-1])
+        return compare(Numbers(probes[-1].values), probes[-1])
     except UnmeasuredError as problem:
-        return error(f"probe {name!r}: {problem}")
+        return not_recorded(f"probe {name!r}: {problem}")
