@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lvmcheck.checks.protocol import Check
 
 _OWN: dict[str, Any] = {
-    "use": str,
+    "check": str,
     "name": str,
     "source": str,
     "abort": bool,
@@ -86,9 +86,9 @@ def check_epochs(source: Source, entries: Sequence[CheckEntry], profile: str, ep
 
 def _entry(source: Source, index: int, table: dict[str, object], profiles: Sequence[str]) -> CheckEntry:
     at: KeyPath = ("check", index)
-    use = table.get("use")
+    use = table.get("check")
     if use is None:
-        raise _error(source, index, "use", "missing, expected the name of a check")
+        raise _error(source, index, "check", "missing, expected the name of a check")
     own = {key: _value(source, index, key, table[key], hint) for key, hint in _OWN.items() if key in table}
     kind = _kind(source, index, str(use))
     hints = _fields(source, index, kind)
@@ -122,11 +122,11 @@ def _kind(source: Source, index: int, use: str) -> type[Check]:
         return load_check(use)
     except InputError as problem:
         raise source.error(
-            ("check", index, "use"), problem.problem, key=f"check {excerpt(use)!r}", fix=problem.fix
+            ("check", index, "check"), problem.problem, key=f"check {excerpt(use)!r}", fix=problem.fix
         ) from None
     except Exception as problem:
         text = f"cannot be imported ({type(problem).__name__}: {excerpt(str(problem), 200)})"
-        raise source.error(("check", index, "use"), text, key=f"check {excerpt(use)!r}") from None
+        raise source.error(("check", index, "check"), text, key=f"check {excerpt(use)!r}") from None
 
 
 def _settable(kind: type[Check]) -> list[dataclasses.Field[Any]]:
@@ -139,13 +139,13 @@ def _fields(source: Source, index: int, kind: type[Check]) -> dict[str, Any]:
         hints = typing.get_type_hints(kind)
     except NameError as problem:
         raise _error(
-            source, index, "use", f"{kind.__qualname__} has an annotation that is not defined: {problem}"
+            source, index, "check", f"{kind.__qualname__} has an annotation that is not defined: {problem}"
         ) from None
     fields = {field.name: hints[field.name] for field in _settable(kind)}
     hidden = sorted(set(fields) & set(_OWN))
     if hidden:
         raise _error(
-            source, index, "use", f"{kind.__qualname__} has a field {hidden[0]!r}, which every check entry has"
+            source, index, "check", f"{kind.__qualname__} has a field {hidden[0]!r}, which every check entry has"
         )
     return fields
 
@@ -233,7 +233,7 @@ def _distinct(source: Source, entries: Sequence[CheckEntry]) -> None:
 
 
 def _use(source: Source, index: int) -> str:
-    return str(cast(list[dict[str, object]], source.table["check"])[index].get("use", "[[check]]"))
+    return str(cast(list[dict[str, object]], source.table["check"])[index].get("check", "[[check]]"))
 
 
 def _error(source: Source, index: int, key: str, problem: str, fix: str | None = None) -> InputError:

@@ -24,14 +24,14 @@ epochs = 2
 seeds = [0]
 
 [[check]]
-use = "cosine_floor"
+check = "cosine_floor"
 metric = "val_cosine"
 epoch = 1
 floor = 0.4
 source = "the paper"
 
 [[check]]
-use = "cosine_floor"
+check = "cosine_floor"
 metric = "val_cosine"
 epoch = "final"
 floor = {final}

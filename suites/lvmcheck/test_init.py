@@ -165,7 +165,7 @@ def test_a_healthy_run_passes_its_own_suite(name: str, here: Path, capsys: pytes
     assert all(line.startswith("✓") for line in told)
     assert len(told) == table["suite"]["checks"] == len(table["check"])
     assert all(name in check["source"] for check in table["check"])
-    floors = [check for check in table["check"] if check["use"] == "cosine_floor"]
+    floors = [check for check in table["check"] if check["check"] == "cosine_floor"]
     assert floors, "every healthy run of the fixtures records a cosine"
     assert all("at epoch" in check["source"] and "taken off" in check["source"] for check in floors)
 
@@ -184,14 +184,14 @@ def test_a_sick_run_anyway_says_so_in_the_file(here: Path, capsys: pytest.Captur
     assert main(words) == 0
     text = (here / "suites" / "amn_790k_attempt_1" / "suite.toml").read_text()
     assert "# NOT A HEALTHY RUN: loss_ledger failed" in text
-    assert 'use = "loss_ledger"' not in text
+    assert 'check = "loss_ledger"' not in text
     assert "left out loss_ledger error" in capsys.readouterr().out
 
 
 def test_floors_stand_where_the_curve_and_the_data_put_them(here: Path) -> None:
     main(["init", "--from", str(RUNS / "amn_584k_pure_mse"), "--trainer", "their_training:train"])
     checks = tomli.loads((here / "suites" / "amn_584k_pure_mse" / "suite.toml").read_text())["check"]
-    floors = {(c["metric"], c["epoch"], c.get("name")): c for c in checks if c["use"] == "cosine_floor"}
+    floors = {(c["metric"], c["epoch"], c.get("name")): c for c in checks if c["check"] == "cosine_floor"}
     final = floors["val_cosine", "final", None]
     assert final["floor"] == 0.5503  # 0.5605 less 0.01 and 0.0002, the median step of epochs 11 to 20
     assert final["calibrated_on"] == "wiki_584k"
@@ -299,7 +299,7 @@ def test_wobble_is_that_of_the_second_half() -> None:
 
 def test_a_metric_that_is_not_finite_has_no_floor() -> None:
     kept, _ = propose(run_from({"val_cosine": [0.5, math.nan, 0.6]}), "r")
-    assert not [p for p in kept if p.use == "cosine_floor"]
+    assert not [p for p in kept if p.check_name == "cosine_floor"]
 
 
 plain = st.recursive(

@@ -34,13 +34,13 @@ wide = {
   second = 2,
 }
 [[check]]
-use = "one"
+check = "one"
 [[check.part]]
 n = 1
 [[check.part]]
 n = 2
 [[check]]
-use = "two"
+check = "two"
 [check.expect]
 says = ["x"]
 [[check.part]]
@@ -63,11 +63,11 @@ WHERE: dict[KeyPath, int] = {
     ("run", "wide", "second"): 16,
     ("check",): 18,
     ("check", 0): 18,
-    ("check", 0, "use"): 19,
+    ("check", 0, "check"): 19,
     ("check", 0, "part", 0, "n"): 21,
     ("check", 0, "part", 1, "n"): 23,
     ("check", 1): 24,
-    ("check", 1, "use"): 25,
+    ("check", 1, "check"): 25,
     ("check", 1, "expect", "says"): 27,
     ("check", 1, "part", 0, "n"): 29,
     ("quoted table", "k"): 31,

@@ -173,7 +173,7 @@ def test_every_check_knows_its_lines(good: Path) -> None:
     assert [first.line, second.line, third.line] == [26, 35, 42]
     assert first.lines["floor"] == 30
     assert second.lines["floor"] == 39
-    assert third.lines == {"use": 43, "name": 44, "calibrated_on": 45, "expect": 47}
+    assert third.lines == {"check": 43, "name": 44, "calibrated_on": 45, "expect": 47}
 
 
 @pytest.mark.parametrize(

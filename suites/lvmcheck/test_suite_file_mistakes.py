@@ -151,7 +151,7 @@ def test_two_profiles_may_use_one_name(tmp_path: Path) -> None:
 
 
 def test_an_unknown_check_says_how_many_exist(tmp_path: Path) -> None:
-    shown = refusal(tmp_path / "suite.toml", GOOD.replace(f'use = "{FLOOR}"', 'use = "no_such_check"', 1))
+    shown = refusal(tmp_path / "suite.toml", GOOD.replace(f'check = "{FLOOR}"', 'check = "no_such_check"', 1))
     assert shown.startswith(":27: check 'no_such_check': no such check. ")
     assert shown.endswith(f"{len(check_names())} checks exist: lvmcheck list checks")
 
@@ -159,7 +159,7 @@ def test_an_unknown_check_says_how_many_exist(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", check_names())
 def test_a_built_in_check_misspelt_offers_the_nearest(tmp_path: Path, name: str) -> None:
     wrong = f"{name}x"
-    shown = refusal(tmp_path / "suite.toml", GOOD.replace(f'use = "{FLOOR}"', f'use = "{wrong}"', 1))
+    shown = refusal(tmp_path / "suite.toml", GOOD.replace(f'check = "{FLOOR}"', f'check = "{wrong}"', 1))
     assert shown.startswith(f":27: check {wrong!r}: no such check. Did you mean {name!r}?")
 
 

@@ -21,7 +21,7 @@ def named(floor: str) -> str:
 
 
 def asking(floor: str) -> str:
-    asked = f'use = "cosine_floor"\nmetric = "val_cosine"\nepoch = "final"\nfloor = "{floor}"\nname = "{named(floor)}"'
+    asked = f'check = "cosine_floor"\nmetric = "val_cosine"\nepoch = "final"\nfloor = "{floor}"\nname = "{named(floor)}"'
     return f"[[check]]\n{asked}\n"
 
 

@@ -30,7 +30,7 @@ STARTING = (("finite", "a NaN never passes"), ("not_diverging", "usual bounds"),
 """Checks that any trainer can be asked for before anything is known of its curves."""
 FLOOR = """# When you know what a good run reaches, ask for it; `lvmcheck init --from RUN` proposes floors.
 # [[check]]
-# use = "cosine_floor"
+# check = "cosine_floor"
 # metric = "val_cosine"
 # epoch = "final"
 # floor = "mean_of_context + 0.01"
@@ -80,7 +80,7 @@ def from_nothing(*, trainer: str | None, name: str | None) -> Draft:
         files = {f"{EXAMPLE}.py": (HERE / f"{EXAMPLE}.py").read_text(encoding="utf-8")}
         return Draft(chosen, text, f"{EXAMPLE}:train", files)
     find_trainer(trainer)
-    checks = [Proposal(use=use, source=why) for use, why in STARTING]
+    checks = [Proposal(check_name=use, source=why) for use, why in STARTING]
     head = ["Keys and rules: docs/suite-format.md of lvmcheck. Every key of [run] goes to the trainer."]
     text = suite_text(
         about=f"{chosen}: what must hold", head=head, trainer=trainer, epochs=1, seeds=[0], config={}, checks=checks

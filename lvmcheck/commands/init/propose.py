@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from lvmcheck.checks.finding import Status
-from lvmcheck.checks.wording import figure
 from lvmcheck.checks.protocol import Check, check_names, judge, load_check
 from lvmcheck.checks.shared.baselines import NAMES, baselines
+from lvmcheck.checks.wording import figure
 from lvmcheck.run.view import Run, Series
 
 OFF_FIRST, OFF_LAST = 0.03, 0.01
@@ -35,19 +35,20 @@ class Proposal:
     """One ``[[check]]`` to be written.
 
     Args:
-        use: name of the check. keys: its keys. source: which figure of which run it comes from, and what was taken off.
+        check_name: name of the check. keys: its keys.
+        source: which figure of which run it comes from, and what was taken off.
         on: name of the data that its bound belongs to, or None where it holds on any.
         name: its own name, where the check's label would stand twice.
     """
 
-    use: str
+    check_name: str
     source: str
     keys: dict[str, object] = field(default_factory=dict)
     on: str | None = None
     name: str | None = None
 
     def check(self) -> Check:
-        return load_check(self.use)(**self.keys)
+        return load_check(self.check_name)(**self.keys)
 
 
 def propose(run: Run, name: str) -> tuple[list[Proposal], list[str]]:
@@ -93,7 +94,9 @@ def _cosine(run: Run, curve: Series, name: str) -> Iterator[Proposal]:
         return
     value, off = float(curve.values[-1]), OFF_LAST + wobble(curve)
     keys = {"metric": curve.name, "epoch": "final", "floor": _below(value, off)}
-    yield Proposal(use="cosine_floor", keys=keys, source=_taken(curve.name, value, last, name, off), on=run.data_name)
+    yield Proposal(
+        check_name="cosine_floor", keys=keys, source=_taken(curve.name, value, last, name, off), on=run.data_name
+    )
     yield from _relative(run, curve, name, off)
     yield from _gain(curve, name, by=min(5, run.last_epoch))
 
@@ -105,7 +108,7 @@ def _begins(run: Run, curve: Series, name: str) -> Proposal:
     keys: dict[str, object] = {"metric": curve.name, "epoch": epoch, "floor": _below(value, off)}
     source = _taken(curve.name, value, epoch, name, off)
     return Proposal(
-        use="cosine_floor", keys=keys | {"abort_below": _below(value, 2 * off)}, source=source, on=run.data_name
+        check_name="cosine_floor", keys=keys | {"abort_below": _below(value, 2 * off)}, source=source, on=run.data_name
     )
 
 
@@ -123,10 +126,10 @@ def _relative(run: Run, curve: Series, name: str, off: float) -> Iterator[Propos
         f"{best.replace('_', ' ')} of its data ({figure(known[best])}); {off:.4f} taken off"
     )
     keys: dict[str, object] = {"metric": curve.name, "epoch": "final", "floor": f"{best} {sign} {abs(margin):.4f}"}
-    yield Proposal(use="cosine_floor", keys=keys, source=source, name=f"{curve.name}@final of the data")
+    yield Proposal(check_name="cosine_floor", keys=keys, source=source, name=f"{curve.name}@final of the data")
     if value >= max(known.values()):
         said = f"{_figure(curve.name, value, run.last_epoch, name)} is above every trivial predictor of its data"
-        yield Proposal(use="beats_baselines", keys={"metric": curve.name}, source=said)
+        yield Proposal(check_name="beats_baselines", keys={"metric": curve.name}, source=said)
 
 
 def wobble(curve: Series) -> float:
@@ -147,7 +150,7 @@ def _loss(run: Run, curve: Series, name: str) -> Iterator[Proposal]:
     at = int(curve.epochs[values.index(highest)])
     source = f"highest {_figure(curve.name, highest, at, name)}, and {LOSS_SHARE:.0%} of it"
     yield Proposal(
-        use="plausible_range", keys={"metric": curve.name, "at_most": bound}, source=source, on=run.data_name
+        check_name="plausible_range", keys={"metric": curve.name, "at_most": bound}, source=source, on=run.data_name
     )
 
 
@@ -159,14 +162,14 @@ def _gain(curve: Series, name: str, *, by: int) -> Iterator[Proposal]:
         return
     asked = _down(gain / 2)
     source = f"{curve.name} gained {gain:.4f} by epoch {by} of run {name}; half of it"
-    yield Proposal(use="improves", keys={"metric": curve.name, "by_epoch": by, "min_gain": asked}, source=source)
+    yield Proposal(check_name="improves", keys={"metric": curve.name, "by_epoch": by, "min_gain": asked}, source=source)
 
 
 # -- checks without bounds of their own --------------------------------------------------------------------------------
 def held(name: str) -> Iterator[Proposal]:
     """Every check that needs no keys."""
-    for use in check_names():
-        kind = load_check(use)
+    for check_name in check_names():
+        kind = load_check(check_name)
         fields = dataclasses.fields(kind)
         if any(f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING for f in fields):
             continue
@@ -175,7 +178,7 @@ def held(name: str) -> Iterator[Proposal]:
         except ValueError:  # it needs one of two keys
             continue
         bounds = "universal" if kind.universal else "usual bounds"
-        yield Proposal(use=use, source=f"{bounds}; passed on run {name}")
+        yield Proposal(check_name=check_name, source=f"{bounds}; passed on run {name}")
 
 
 def _taken(metric: str, value: float, epoch: int, name: str, off: float) -> str:

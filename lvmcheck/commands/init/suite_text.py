@@ -67,7 +67,7 @@ def _without_none(value: object) -> object:
 
 def _entry(proposal: Proposal) -> Iterator[str]:
     yield "[[check]]"
-    yield f"use = {value_text(proposal.use)}"
+    yield f"check = {value_text(proposal.check_name)}"
     if proposal.name is not None:
         yield f"name = {value_text(proposal.name)}"
     for key, value in proposal.keys.items():

@@ -32,7 +32,7 @@ for name in check_names():
 
 def floor(epoch: int | str, bound: float, *more: str, metric: str = "val_cosine") -> str:
     """A ``[[check]]`` with cosine_floor."""
-    lines = ["[[check]]", 'use = "cosine_floor"', f'metric = "{metric}"', f"epoch = {json.dumps(epoch)}"]
+    lines = ["[[check]]", 'check = "cosine_floor"', f'metric = "{metric}"', f"epoch = {json.dumps(epoch)}"]
     return "\n".join([*lines, f"floor = {bound}", *more]) + "\n"
 
 

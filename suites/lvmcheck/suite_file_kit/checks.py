@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from lvmcheck.checks.finding import Finding, Outcome, failed, passed, pending
-from lvmcheck.checks.protocol import Check, at_least, missing_metric
+from lvmcheck.checks.finding import Finding, Outcome, compared, failed, floor, passed, pending
+from lvmcheck.checks.protocol import Check, missing_metric
+from lvmcheck.errors import BadValueError
 from lvmcheck.run.view import Run
 
 
@@ -25,18 +26,18 @@ class Floor(Check):
 
     def __post_init__(self) -> None:
         if not -1 <= self.floor <= 1:
-            raise ValueError(f"floor: expected -1..1, got {self.floor}")
+            raise BadValueError("floor", f"expected -1..1, got {self.floor}")
         if self.abort_below is not None and self.abort_below > self.floor:
-            raise ValueError(f"abort_below: expected at most floor {self.floor}, got {self.abort_below}")
+            raise BadValueError("abort_below", f"expected at most floor {self.floor}, got {self.abort_below}")
 
     def detail(self) -> str:
         return f"{self.metric}@{self.epoch}"
 
     def judge(self, run: Run) -> Outcome:
-        value = run.metric(self.metric).at(self.epoch)
+        value = run.series(self.metric).at(self.epoch)
         if value is None:
             return missing_metric(run, self.metric) or pending(f"epoch {self.epoch}")
-        return at_least(Finding(what=self.metric, measured=value, wanted=f"at least {self.floor}"), self.floor)
+        return compared(Finding(code="at_epoch", metric=self.metric, measured=value, bounds=(floor(self.floor),)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +45,10 @@ class Finite(Check):
     """The training loss is a number."""
 
     def judge(self, run: Run) -> Outcome:
-        values = run.metric("train_loss").values
+        values = run.series("train_loss").values
         if not len(values):
             return pending("the first epoch")
-        finding = Finding(what="train loss", measured=float(values[-1]), wanted="finite")
+        finding = Finding(code="last", metric="train_loss", measured=float(values[-1]))
         return passed(finding) if math.isfinite(values[-1]) else failed(finding)
 
 
