@@ -49,7 +49,7 @@ def generate(
     training = model.training
     model.eval()
     try:
-        state: State | None = model.start(len(prompts)) if cache else None
+        state: State | None = model.new_state(len(prompts)) if cache else None
         new: list[Tensor] = []
         for index in range(max_new):
             output = model(tokens, segments=segments, state=state)

@@ -62,7 +62,7 @@ class HaltingHead(nn.Module):
         self.head = nn.Linear(width, 1)
         self.register_buffer("usual_loss", torch.full((steps,), first_loss))
 
-    def start(self) -> None:
+    def init_weights(self) -> None:
         """Small weights, and the bias where each step but the last halts with probability 1 / S."""
         nn.init.normal_(self.head.weight, std=START * self.head.in_features**-0.5)
         nn.init.constant_(self.head.bias, -math.log(self.steps - 1))
@@ -71,13 +71,13 @@ class HaltingHead(nn.Module):
         """From the latents z [B, T, d] after each of S steps; at least in float32."""
         kind = torch.promote_types(latents[0].dtype, torch.float32)
         with torch.autocast(latents[0].device.type, enabled=False):
-            asked = [self.head(z.to(kind)).squeeze(2).sigmoid() for z in latents[:-1]]
-            going = torch.ones_like(asked[0])  # probability of not having halted yet
+            halting = [self.head(z.to(kind)).squeeze(2).sigmoid() for z in latents[:-1]]
+            running = torch.ones_like(halting[0])  # probability of not having halted yet
             weights = []
-            for probability in asked:
-                weights.append(going * probability)
-                going = going * (1.0 - probability)
-            return Halting(torch.stack([*asked, torch.ones_like(going)]), torch.stack([*weights, going]))
+            for probability in halting:
+                weights.append(running * probability)
+                running = running * (1.0 - probability)
+            return Halting(torch.stack([*halting, torch.ones_like(running)]), torch.stack([*weights, running]))
 
     @torch.no_grad()
     def calibrate(self, losses: Tensor) -> None:

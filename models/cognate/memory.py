@@ -52,37 +52,37 @@ class LongTermMemory(nn.Module):
         self.down = Linear(width, memory, bias=False)
         self.up = Linear(memory, width, bias=False)
 
-    def forward(self, y: Tensor, layout: Layout, habit: Specialisation, past: MemoryState | None) -> Reading:
+    def forward(self, y: Tensor, layout: Layout, specialisation: Specialisation, past: MemoryState | None) -> Reading:
         """Reads and writes every position; ``past`` is the state that earlier positions left."""
         content = self.down(y)
         with torch.autocast(y.device.type, enabled=False):
             content = content.to(torch.promote_types(content.dtype, torch.float32))
-            known, write, state = remember(content, layout, habit, past)
+            known, write, state = remember(content, layout, specialisation, past)
         return Reading(self.up(known.to(y.dtype)), write, state)
 
 
 def remember(
-    content: Tensor, layout: Layout, habit: Specialisation, past: MemoryState | None
+    content: Tensor, layout: Layout, specialisation: Specialisation, past: MemoryState | None
 ) -> tuple[Tensor, Tensor, MemoryState]:
     """``M / F`` [B, T, d_mem] and w [B, T] of contents c [B, T, d_mem], and the state they leave."""
-    usual = usual_before(content, layout, habit, past)
-    write = ((surprise(content, usual) - habit.surprise_threshold) / WIDTH).sigmoid()
+    usual = usual_before(content, layout, specialisation, past)
+    write = ((surprise(content, usual) - specialisation.surprise_threshold) / WIDTH).sigmoid()
     if layout.real is not None:
         write = write * layout.real
     held = None if past is None else (past.content, past.fill)
-    known, fill = mean(content, write / habit.memory_capacity, layout.runs, held, layout.before)
+    known, fill = mean(content, write / specialisation.memory_capacity, layout.runs, held, layout.before)
     filled = at_end(fill, layout)
     state = MemoryState(
         content=at_end(known, layout) * filled.unsqueeze(1),
         fill=filled,
-        usual=at_end(usual, layout).lerp(at_end(content, layout), 1.0 / habit.memory_capacity),
+        usual=at_end(usual, layout).lerp(at_end(content, layout), 1.0 / specialisation.memory_capacity),
     )
     return known, write, state
 
 
-def usual_before(content: Tensor, layout: Layout, habit: Specialisation, past: MemoryState | None) -> Tensor:
+def usual_before(content: Tensor, layout: Layout, specialisation: Specialisation, past: MemoryState | None) -> Tensor:
     """U_{t-1} [B, T, d_mem]: the moving average of all earlier contents, written or not; zero where a record begins."""
-    rate = content.new_full((1, content.shape[1]), 1.0 / habit.memory_capacity)
+    rate = content.new_full((1, content.shape[1]), 1.0 / specialisation.memory_capacity)
     return scan(content, rate, layout.runs, None if past is None else past.usual, layout.before, exclusive=True)
 
 
@@ -100,12 +100,12 @@ def at_end(states: Tensor, layout: Layout) -> Tensor:
     return states[torch.arange(len(states), device=states.device), layout.last]
 
 
-def held_tokens(write: Tensor, habit: Specialisation, runs: Tensor | None = None) -> Tensor:
+def held_tokens(write: Tensor, specialisation: Specialisation, runs: Tensor | None = None) -> Tensor:
     """How many tokens the memory holds after each position, [B, T]: Kish's effective number of its weights.
 
     Of write strengths [B, T] from an empty memory, in float64; 0 where nothing was written.
     """
-    rate = (write / habit.memory_capacity).to(torch.float64)
+    rate = (write / specialisation.memory_capacity).to(torch.float64)
     total = scan(torch.ones_like(rate).unsqueeze(2), rate, runs).squeeze(2)
     twice = rate * (
         2.0 - rate

@@ -12,15 +12,15 @@ from lvmcheck.errors import InputError
 from models.cognate.blocks import EPS, Layer
 from models.cognate.gate import MemoryGate
 from models.cognate.halting import HaltingHead
-from models.cognate.initial import start
+from models.cognate.init_weights import init_weights
 from models.cognate.layout import Layout, advanced, lay_out
 from models.cognate.linear import linear
 from models.cognate.memory import LongTermMemory
-from models.cognate.output import CognateOutput, chosen, expected
+from models.cognate.output import CognateOutput, expected_hidden, halted_hidden
 from models.cognate.recursion import Recursion
-from models.cognate.specialisation import specialisation as find
+from models.cognate.specialisation import get_specialisation
 from models.cognate.state import KeyValue, MemoryState, State
-from models.vector_model import check_divides, check_dropout
+from models.lvm.parts.vector_model import check_divides, check_dropout
 
 _LEAST = {"recursion_steps": 2}  # with one step there would be nothing to halt
 
@@ -81,7 +81,7 @@ class Cognate(nn.Module):
         heads = check_divides(self, "head_dim", head_dim, "d_model", d_model)
         check_divides(self, "trm_heads", trm_heads, "d_model", d_model)
         check_dropout(self, dropout)
-        self.habit = find(
+        self.specialisation = get_specialisation(
             specialisation,
             memory_capacity=memory_capacity,
             surprise_threshold=surprise_threshold,
@@ -97,7 +97,8 @@ class Cognate(nn.Module):
         self.gate = MemoryGate(d_model, d_mem)
         self.recursion = Recursion(d_model, trm_heads, recursion_steps, micro_steps, dropout)
         self.halting = HaltingHead(d_model, recursion_steps, math.log(vocab_size))
-        start(self)
+        init_weights(self)
+        self.halting.init_weights()
 
     @property
     def vocab_size(self) -> int:
@@ -110,9 +111,9 @@ class Cognate(nn.Module):
         Raises:
             InputError: no such specialisation.
         """
-        self.habit = find(name)
+        self.specialisation = get_specialisation(name)
 
-    def start(self, batch: int) -> State:
+    def new_state(self, batch: int) -> State:
         """The state of ``batch`` streams before their first token."""
         like = self.token_embedding.weight
         places = len(self.layers) + 1 + self.recursion.steps
@@ -137,15 +138,15 @@ class Cognate(nn.Module):
         depth = len(self.layers)
         past = (None,) * (depth + 1 + self.recursion.steps) if state is None else state.caches
         y, keys = self.backbone(tokens, layout, past[:depth])
-        reading = self.memory(y, layout, self.habit, None if state is None else state.memory)
+        reading = self.memory(y, layout, self.specialisation, None if state is None else state.memory)
         features, gate = self.gate(y, reading.read)
         refined = self.recursion(features, layout, past[depth:])
         halting = self.halting(refined.latents)
-        steps = halting.steps(self.habit.halting_threshold)
+        steps = halting.steps(self.specialisation.halting_threshold)
         answers = refined.answers
         return CognateOutput(
-            model=self,
-            hidden=expected(answers, halting.weight) if self.training else chosen(answers, steps),
+            head=self.head,
+            hidden=expected_hidden(answers, halting.weight) if self.training else halted_hidden(answers, steps),
             step_hidden=answers,
             halt_probability=halting.probability,
             halt_weight=halting.weight,

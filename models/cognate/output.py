@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from models.cognate.state import State
-
-if TYPE_CHECKING:
-    from models.cognate.model import Cognate
 
 
 @dataclass(frozen=True)
@@ -20,10 +17,10 @@ class CognateOutput:
     """Of B rows of T tokens and S recursion steps.
 
     Attributes:
-        model: whose output it is; its head makes :attr:`logits`.
+        head: the model's map from hidden states to logits.
         hidden: [B, T, d], what the head reads: in training the expectation over steps by ``halt_weight`` (the head is
             linear, so that its logits are the expected logits), in evaluation the step where each token halted.
-        step_hidden: S of [B, T, d]; ``model.head`` of one gives the logits of that step.
+        step_hidden: S of [B, T, d]; ``head`` of one gives the logits of that step.
         halt_probability: [S, B, T], of halting at a step when it was reached. halt_weight: [S, B, T], sums to 1 over S.
         halting_steps: [B, T] int64 in 1..S, by the threshold rule.
         ponder: [B, T], expected steps, differentiable.
@@ -32,7 +29,7 @@ class CognateOutput:
         state: for the next call, where this one was given a state.
     """
 
-    model: Cognate
+    head: Callable[[Tensor], Tensor]
     hidden: Tensor
     step_hidden: tuple[Tensor, ...]
     halt_probability: Tensor
@@ -50,7 +47,7 @@ class CognateOutput:
         those of scored positions only, and at a vocabulary of 50,000 the head is most of the work.
         """
         with torch.set_grad_enabled(self.differentiable):
-            return self.model.head(self.hidden)
+            return self.head(self.hidden)
 
     @property
     def differentiable(self) -> bool:
@@ -58,12 +55,12 @@ class CognateOutput:
         return torch.is_grad_enabled() and self.hidden.requires_grad
 
 
-def expected(hidden: tuple[Tensor, ...], weight: Tensor) -> Tensor:
+def expected_hidden(hidden: tuple[Tensor, ...], weight: Tensor) -> Tensor:
     """Mean [B, T, d] over steps by the halting distribution [S, B, T]."""
     return torch.stack([h * w.unsqueeze(2).to(h.dtype) for h, w in zip(hidden, weight, strict=True)]).sum(dim=0)
 
 
-def chosen(hidden: tuple[Tensor, ...], steps: Tensor) -> Tensor:
+def halted_hidden(hidden: tuple[Tensor, ...], steps: Tensor) -> Tensor:
     """[B, T, d]: each token's hidden state after its own number of steps [B, T]."""
     picked = hidden[-1]
     for number in range(len(hidden) - 1, 0, -1):

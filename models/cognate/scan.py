@@ -1,8 +1,9 @@
 """Moving averages over time without a loop over time.
 
 ``M_t = (1 - r_t) M_{t-1} + r_t x_t``, started anew at each run. Inside a chunk of positions that is one product with a
-triangular matrix of weights; between chunks the ends are carried by another (as in models/ssd.py, whose decays are by
-head and whose states are matrices). Only products are used: torch's cumsum of floats is not deterministic on CUDA.
+triangular matrix of weights; between chunks the ends are carried by another (as in models/lvm/parts/ssd.py,
+whose decays are by head and whose states are matrices). Only products are used: torch's cumsum of floats is not
+deterministic on CUDA.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.ssd import running_sums
+from models.lvm.parts.ssd import running_sums
 
 CHUNK = 16  # positions; measured on a CPU: 8 to 32 cost about the same at lengths of 64 to 512, 128 twice as much
 

@@ -37,14 +37,14 @@ SPECIALISATIONS = {
 _WHERE = "model cognate"
 
 
-def specialisation(
+def get_specialisation(
     name: str,
     *,
     halting_threshold: float | None = None,
     memory_capacity: int | None = None,
     surprise_threshold: float | None = None,
 ) -> Specialisation:
-    """That of the table, with what is given in place of its values.
+    """The specialisation of that name, with the given values in place of its own.
 
     Raises:
         InputError: no such name, or a value out of range.

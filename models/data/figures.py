@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.data import baselines
 from models.data.baselines import SCORE_CAP, LinearMixture, Predict, sample
-from models.data.mapped import take
+from models.data.mmap import take
 from models.data.split import leak
 from models.data.store import Corpus, Rows, Windows
 

@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.mapped import blocks, take
+from models.data.mmap import blocks, take
 from models.data.store import FloatArray, Rows, Windows
 
 BLOCK = 4096

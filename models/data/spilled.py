@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.mapped import READS, MappedFile
+from models.data.mmap import READS, MappedFile
 
 SPILL = 2**30
 """Bytes from which an array is held in a file instead of in memory."""

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.mapped import MappedRows, take
+from models.data.mmap import MappedRows, take
 
 FloatArray = NDArray[np.float32] | NDArray[np.float16]
 """What a corpus may be stored in; batches always come out in float32."""
@@ -143,7 +143,7 @@ class Windows:
         non-finite rows stay what they are.
 
         Raises:
-            InputError: as :meth:`models.data.mapped.MappedRows.read`.
+            InputError: as :meth:`models.data.mmap.MappedRows.read`.
         """
         rows = self.rows(idx)
         shape = (*rows.shape, self.dim)

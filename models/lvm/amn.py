@@ -12,9 +12,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from models import amn_passes
+from models.fast import amn_backward as amn_passes
 from models.losses import unit
-from models.vector_model import Room, Variant, VectorModel
+from models.lvm.parts.vector_model import Room, Variant, VectorModel
 
 
 class AMN(VectorModel):

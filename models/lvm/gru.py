@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from models.blocks import NORMS, gru_stack
-from models.vector_model import Variant, VectorModel, check_choice, output_map
+from models.lvm.parts.blocks import NORMS, gru_stack
+from models.lvm.parts.vector_model import Variant, VectorModel, check_choice, output_map
 
 
 class GRU(VectorModel):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lvmcheck.errors import InputError
-from models.vector_model import Variant, VectorModel, check_choice
+from models.lvm.parts.vector_model import Variant, VectorModel, check_choice
 
 WEIGHTS = ("free", "softmax")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from models.vector_model import Variant, VectorModel, check_dropout, output_map
+from models.lvm.parts.vector_model import Variant, VectorModel, check_dropout, output_map
 
 
 class LSTM(VectorModel):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from models.blocks import ResidualBlock
-from models.vector_model import Variant, VectorModel
+from models.lvm.parts.blocks import ResidualBlock
+from models.lvm.parts.vector_model import Variant, VectorModel
 
 
 class LSTMStack(VectorModel):

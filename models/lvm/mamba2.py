@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.blocks import ResidualBlock, gru_stack
-from models.ssd import fits_fused, fused_kernel, scan
-from models.vector_model import Variant, VectorModel, check_choice, check_divides, output_head
+from models.lvm.parts.blocks import ResidualBlock, gru_stack
+from models.lvm.parts.ssd import fits_fused, fused_kernel, scan
+from models.lvm.parts.vector_model import Variant, VectorModel, check_choice, check_divides, output_head
 
 FALLBACKS = ("none", "gru")
 DT_RANGE = 1e-3, 1e-1  # of the step sizes at the start, as in the paper's code

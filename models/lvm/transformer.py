@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from models.vector_model import Variant, VectorModel, check_divides, check_dropout, output_head
+from models.lvm.parts.vector_model import Variant, VectorModel, check_divides, check_dropout, output_head
 
 
 class Transformer(VectorModel):

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lvmcheck.errors import InputError, nearest
 from models.optim.presets import PRESETS
-from models.trainers.schema import checked
+from models.schema import checked
 
 WHERE = "optimizer"
 GROUPS: dict[str, str] = {"hidden": "muon", "embedding": "adamw", "scalar": "adamw"}

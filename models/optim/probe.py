@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from models.optim.slow_gradient import SlowGradient, watched
+from models.optim.grad_ema import SlowGradient, watched
 
 
 @contextmanager

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from models.data.loader import Loader
 from models.data.store import Windows
 from models.losses import unit
 from models.metrics import SampleMean, cosine, squared_error
-from models.trainers.batches import Loader
+from models.runtime.eval_mode import eval_mode
 
 
 @dataclass(frozen=True)
@@ -33,18 +33,6 @@ class Evaluation:
     mean_direction: float
     target_mean_direction: float
     self_similarity: float | None
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[nn.Module]:
-    """The model in evaluation mode; the mode of every module is put back afterwards."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield model
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 @torch.no_grad()
@@ -71,7 +59,7 @@ def evaluate(
 
 def evaluate_model(model: nn.Module, windows: Windows, *, batch_size: int, device: torch.device) -> Evaluation:
     """:func:`evaluate` of a model in evaluation mode."""
-    with evaluating(model):
+    with eval_mode(model):
         return evaluate(model, windows, batch_size=batch_size, device=device)
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from models.atomic import publish_file
+from models.checkpoints.atomic import publish_file
 
 FILE = "training_history.json"
 _RENAMED = {"train_loss_info_nce": "train_loss_info"}

@@ -13,19 +13,19 @@ import torch
 from torch import Tensor
 
 from lvmcheck.run.recorder import Recorder
-from models.checkpoint import architecture
+from models.checkpoints.checkpoint import architecture
 from models.cognate.components import components
 from models.cognate.objective import language_terms
 from models.data.text.batches import TokenBatch
 from models.losses import weighted_total
 from models.optim.probe import measuring
+from models.runtime.session import reproducible
 from models.trainers import language_measure as measuring_up
 from models.trainers import language_probes as probes
 from models.trainers.gradients import clip
 from models.trainers.language_config import parse
 from models.trainers.language_learner import Learner
 from models.trainers.progress import Progress
-from models.trainers.session import reproducible
 
 CHECKPOINTS = "checkpoints"
 

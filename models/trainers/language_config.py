@@ -12,8 +12,8 @@ from lvmcheck.errors import InputError, nearest
 from models.data.text.config import GENERATED, QA, SUFFIXES, TextConfig, known_sets, parse_text_config, text_inputs
 from models.optim import config as optim_config
 from models.registry import check_parameters, language_kinds
+from models.schema import checked
 from models.terms import LANGUAGE_TERMS
-from models.trainers.schema import checked
 
 WHERE = "trainer language"
 

@@ -13,10 +13,10 @@ from models.cognate.generate import generate
 from models.data.text.answers import exact
 from models.data.text.config import GENERATED, QA
 from models.data.text.records import SEED_PROMPTS, Question
+from models.runtime.session import reported_only
 from models.trainers.generations import variety
 from models.trainers.language_learner import Learner
 from models.trainers.progress import Progress
-from models.trainers.session import reported_only
 
 SETS = (*GENERATED, *QA)
 """Data sets whose exact match is a metric of its own; those of the person's own files count in the whole."""

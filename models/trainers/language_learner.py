@@ -14,16 +14,10 @@ from torch.optim import Optimizer
 
 from lvmcheck.errors import InputError
 from models import registry
-from models.checkpoint import Description, architecture, first_non_finite, publish, snapshot
-from models.data.text.curriculum import StageData, StageSpec
-from models.data.text.dataset import TextData, open_text
-from models.metrics import SampleMean
-from models.optim import config as optim_config
-from models.optim.factory import build as build_optimizer
-from models.optim.rates import Rates
-from models.optim.slow_gradient import SlowGradient
-from models.reload import restore
-from models.state import (
+from models.checkpoints.checkpoint import Description, architecture, first_non_finite, publish, snapshot
+from models.checkpoints.load import restore
+from models.checkpoints.resume import environment, inexact, read_own
+from models.checkpoints.state import (
     TrainingState,
     capture_optimizer,
     capture_random,
@@ -32,11 +26,17 @@ from models.state import (
     restore_random,
     unpack,
 )
-from models.trainers.average import WeightAverage
-from models.trainers.continuing import environment, inexact, read_own
+from models.data.text.curriculum import StageData, StageSpec
+from models.data.text.dataset import TextData, open_text
+from models.metrics import SampleMean
+from models.optim import config as optim_config
+from models.optim.factory import build as build_optimizer
+from models.optim.grad_ema import SlowGradient
+from models.optim.group_schedule import Rates
+from models.runtime.session import pick_device
 from models.trainers.language_config import WHERE, Config
 from models.trainers.progress import Progress
-from models.trainers.session import pick_device
+from models.trainers.weight_ema import WeightAverage
 
 PROBE_ROWS, PROBE_LENGTH = 4, 32  # tokens whose following logits are kept in a checkpoint
 KEEP = {"best": 1, "last": 2}

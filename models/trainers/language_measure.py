@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from lvmcheck.run.recorder import Recorder
-from models.checkpoint import published
+from models.checkpoints.checkpoint import published
+from models.checkpoints.load import load_model
 from models.cognate.objective import token_losses
 from models.data.text.batches import TokenBatch
-from models.reload import load_model
-from models.trainers.evaluation import evaluating
+from models.runtime.eval_mode import eval_mode
 from models.trainers.language_config import METRICS
 from models.trainers.language_generate import answer_metrics, generations, questions, unanswered
 from models.trainers.language_learner import Learner
@@ -51,7 +51,7 @@ def score(learner: Learner, model: nn.Module, batches: Iterable[TokenBatch]) -> 
     """The model in evaluation mode on all batches."""
     columns: list[Tensor] = []
     norms, gates, most = [], [], 0
-    with evaluating(model):
+    with eval_mode(model):
         for each in batches:
             batch = each.to(learner.device)
             with learner.precision():

@@ -14,7 +14,7 @@ from models.cognate.model import Cognate
 from models.cognate.objective import language_terms
 from models.cognate.specialisation import SPECIALISATIONS
 from models.losses import weighted_total
-from models.trainers.evaluation import evaluating
+from models.runtime.eval_mode import eval_mode
 from models.trainers.language_learner import Learner
 from models.trainers.probes import term_gradient_norms
 
@@ -41,7 +41,7 @@ def after_training(learner: Learner, rec: Recorder) -> None:
 def structure(learner: Learner, rec: Recorder) -> None:
     """Reports causality, purity and independence of rows in evaluation mode, on validation text."""
     one, other = sample_rows(learner)
-    with torch.no_grad(), evaluating(learner.model) as model:
+    with torch.no_grad(), eval_mode(learner.model) as model:
         rec.evaluation("causality", causality(model, one[:1], learner.params["vocab_size"]))
         rec.evaluation("purity", purity(model, one, other))
         rec.evaluation("batch_invariance", batch_invariance(model, one))
@@ -60,15 +60,15 @@ def specialisations(learner: Learner) -> dict[str, float]:
     """Mean halting step and number of tokens that the memory holds, of the same weights under each specialisation."""
     found: dict[str, float] = {}
     tokens = torch.cat(sample_rows(learner))
-    with evaluating(learner.model) as model:
+    with eval_mode(learner.model) as model:
         assert isinstance(model, Cognate)
-        own = model.habit
+        own = model.specialisation
         for name in SPECIALISATIONS:
             model.specialise(name)
             output = model(tokens)
             found[f"{name}/halting_mean"] = float(output.halting_steps.double().mean())
-            found[f"{name}/memory_use"] = float(held_tokens(output.write, model.habit).mean())
-        model.habit = own
+            found[f"{name}/memory_use"] = float(held_tokens(output.write, model.specialisation).mean())
+        model.specialisation = own
     return found
 
 

@@ -14,15 +14,10 @@ from torch.optim import AdamW
 
 from lvmcheck.errors import InputError
 from models import registry
-from models.checkpoint import Description, architecture, first_non_finite, publish, snapshot
-from models.data.dataset import Dataset, open_data
-from models.data.store import Windows
-from models.flops import training_flops
-from models.metrics import SampleMean
-from models.optim.fused import FusedAdamW
-from models.pace import Pace
-from models.reload import restore
-from models.state import (
+from models.checkpoints.checkpoint import Description, architecture, first_non_finite, publish, snapshot
+from models.checkpoints.load import restore
+from models.checkpoints.resume import environment, inexact, read_own
+from models.checkpoints.state import (
     TrainingState,
     capture_optimizer,
     capture_random,
@@ -31,13 +26,18 @@ from models.state import (
     restore_random,
     unpack,
 )
-from models.trainers.batches import Loader, check_sizes, sample
-from models.trainers.continuing import environment, inexact, read_own
+from models.data.dataset import Dataset, open_data
+from models.data.loader import Loader, check_sizes, sample
+from models.data.store import Windows
+from models.fast.fused_adamw import FusedAdamW
+from models.lvm.parts.vector_model import Passes, VectorModel
+from models.metrics import SampleMean
+from models.optim.schedule import Schedule
+from models.runtime.flops import training_flops
+from models.runtime.session import pick_device
+from models.runtime.throughput import Pace
 from models.trainers.progress import Progress
-from models.trainers.schedule import Schedule
-from models.trainers.session import pick_device
 from models.trainers.vector_config import Config
-from models.vector_model import Passes, VectorModel
 
 EVAL_SAMPLE = 2048  # training windows that are scored in evaluation mode beside validation
 PROBE_ROWS = 4  # validation windows whose predictions are kept in a checkpoint

@@ -5,9 +5,9 @@ from __future__ import annotations
 from torch import nn
 
 from lvmcheck.run.recorder import Recorder
-from models.checkpoint import published
+from models.checkpoints.checkpoint import published
+from models.checkpoints.load import load_model
 from models.data.store import Windows
-from models.reload import load_model
 from models.terms import TERMS
 from models.trainers.evaluation import Evaluation, evaluate, evaluate_model, mean_of_context
 from models.trainers.learner import Learner

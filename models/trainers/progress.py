@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from models.checkpoints.state import TrainingState
 from models.metrics import SampleMean
-from models.state import TrainingState
 
 
 @dataclass

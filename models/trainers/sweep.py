@@ -15,11 +15,12 @@ from torch import Tensor
 
 from lvmcheck.run.recorder import Recorder
 from models.data import baselines
+from models.data.loader import Loader
 from models.data.store import Windows
 from models.losses import unit
 from models.metrics import cosine
-from models.trainers.batches import Loader
-from models.trainers.evaluation import evaluating, mean_of_pairs
+from models.runtime.eval_mode import eval_mode
+from models.trainers.evaluation import mean_of_pairs
 from models.trainers.learner import Learner
 
 EVENT = "sweep"
@@ -32,7 +33,7 @@ def report(learner: Learner, rec: Recorder) -> None:
     """Sweeps validation and every OOD set through the model that was trained, and reports each."""
     size, device = learner.cfg.eval_batch_size, learner.device
     sets = {"validation": learner.data.validation, **{f"ood.{name}": each for name, each in learner.data.ood.items()}}
-    with evaluating(learner.model) as model:
+    with eval_mode(learner.model) as model:
         for name, windows in sets.items():
             rec.evaluation(EVENT, sweep(model, windows, batch_size=size, device=device), about=name)
 

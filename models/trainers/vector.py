@@ -11,22 +11,22 @@ import torch
 from torch import Tensor
 
 from lvmcheck.run.recorder import Recorder
-from models.checkpoint import architecture
+from models.checkpoints.checkpoint import architecture
+from models.data.loader import Loader, check_sizes
+from models.fast.fused_adamw import FusedAdamW
 from models.losses import Batch, Terms, compute_terms, mse_and_slope, unit, weighted_total
-from models.memory import enough
+from models.lvm.parts.vector_model import Passes
 from models.metrics import cosine
-from models.optim.fused import FusedAdamW
-from models.parity import demand
+from models.runtime.out_of_memory import enough
+from models.runtime.parity import demand
+from models.runtime.session import pick_device, precise, reproducible
 from models.trainers import history, sweep
-from models.trainers.batches import Loader, check_sizes
 from models.trainers.gradients import clip
 from models.trainers.learner import Learner
 from models.trainers.measurement import CHECKPOINTS, declared, measure, reload, trivial_cosines
 from models.trainers.probes import due, term_gradient_norms
 from models.trainers.progress import Progress
-from models.trainers.session import pick_device, precise, reproducible
 from models.trainers.vector_config import parse
-from models.vector_model import Passes
 
 PARITY_ROWS = 32  # of validation, for the comparison of an accelerator with the CPU
 

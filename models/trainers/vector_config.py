@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from lvmcheck.errors import InputError, nearest
 from models.registry import check_parameters, model_kinds
+from models.schema import checked
 from models.terms import TERMS
-from models.trainers.schema import checked
 
 WHERE = "trainer vector"
 

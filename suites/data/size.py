@@ -80,7 +80,7 @@ def full_run(folder: Path, steps: int = 300) -> str:
 # -- training from a file ----------------------------------------------------------------------------------------------
 def show_ahead(folder: Path, rounds: int) -> None:
     """Samples per second of AMN from memory and from a file, the lanes in turns, at two batch sizes."""
-    from models.data.mapped import blocks, map_array
+    from models.data.mmap import blocks, map_array
     from models.data.store import Corpus
 
     rows = BYTES // (4 * DIM)
@@ -121,10 +121,10 @@ def show_ahead(folder: Path, rounds: int) -> None:
 
 def stepper(batch: int, folder: Path) -> Callable[..., float]:
     """Trains AMN some steps on a corpus; seconds that they take where nobody else wants the core."""
-    from lvmcheck.run.recorder import record
-    from models.data.ahead import Batch, ahead
+    from lvmcheck.run.start import record
+    from models.data.loader import Loader, epoch_order
+    from models.data.prefetch import Batch, ahead
     from models.data.store import Corpus
-    from models.trainers.batches import Loader, epoch_order
     from models.trainers.learner import Learner
     from models.trainers.vector import step
     from models.trainers.vector_config import parse

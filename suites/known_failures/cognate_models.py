@@ -48,14 +48,14 @@ class LeakingMemory(LongTermMemory):
         super().__init__(width, memory)
         self.register_buffer("memory_state", torch.zeros(1, memory))
 
-    def forward(self, y: Tensor, layout: Layout, habit: Specialisation, past: MemoryState | None) -> Reading:
+    def forward(self, y: Tensor, layout: Layout, specialisation: Specialisation, past: MemoryState | None) -> Reading:
         """As the real one, but never from an empty memory."""
         if past is None:
             kept = self.memory_state.expand(len(y), -1)
             past = MemoryState(kept, torch.ones_like(kept[:, 0]), kept)
             if layout.runs is not None:
                 layout = replace(layout, before=layout.runs[:, 0])
-        reading = super().forward(y, layout, habit, past)
+        reading = super().forward(y, layout, specialisation, past)
         with torch.no_grad():
             self.memory_state.copy_(reading.state.content.mean(dim=0, keepdim=True))
         return reading

@@ -17,11 +17,11 @@ from lvmcheck.errors import InputError
 from lvmcheck.run import events as ev
 from lvmcheck.run.directory import load
 from lvmcheck.run.view import Run, run_from
-from models.checkpoint import Description, architecture, publish, snapshot
+from models.checkpoints.checkpoint import Description, architecture, publish, snapshot
+from models.checkpoints.load import read, restore
 from models.data.dataset import open_data
 from models.data.gates.write import write_twin
 from models.lvm.amn import AMN
-from models.reload import read, restore
 from suites.known_failures.second_amn import SecondAMN
 from suites.known_failures.strictly_falls import StrictlyFalls
 

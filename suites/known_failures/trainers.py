@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from lvmcheck.run.recorder import Recorder
-from models.checkpoint import published
+from models.checkpoints.checkpoint import published
+from models.checkpoints.load import read
 from models.data.dataset import open_data
 from models.losses import Batch, Terms, compute_terms, variance, weighted_total
 from models.lvm.amn import AMN
-from models.reload import read
 from models.trainers import sweep, vector
 from models.trainers.evaluation import evaluate_model
 from models.trainers.measurement import CHECKPOINTS

@@ -36,7 +36,7 @@ def scan_loop(
     return torch.stack(rows)
 
 
-def memory_loop(module: LongTermMemory, y: Tensor, segments: Tensor, habit: Specialisation) -> Reading:
+def memory_loop(module: LongTermMemory, y: Tensor, segments: Tensor, specialisation: Specialisation) -> Reading:
     """The equations of :mod:`models.cognate.memory`, one position after the other; no padding."""
     content = module.down(y)
     reads, writes, ends = [], [], []
@@ -49,11 +49,11 @@ def memory_loop(module: LongTermMemory, y: Tensor, segments: Tensor, habit: Spec
             c = content[row, step]
             known = bool(usual.detach().abs().sum() > 0.0)
             cosine = torch.cosine_similarity(c, usual, dim=0) if known else held.new_zeros(())
-            write = ((0.5 * (1.0 - cosine) - habit.surprise_threshold) / WIDTH).sigmoid()
-            rate = write / habit.memory_capacity
+            write = ((0.5 * (1.0 - cosine) - specialisation.surprise_threshold) / WIDTH).sigmoid()
+            rate = write / specialisation.memory_capacity
             held = (1.0 - rate) * held + rate * c
             fill = (1.0 - rate) * fill + rate
-            usual = (1.0 - 1.0 / habit.memory_capacity) * usual + c / habit.memory_capacity
+            usual = (1.0 - 1.0 / specialisation.memory_capacity) * usual + c / specialisation.memory_capacity
             reads.append(module.up(held / fill))
             writes.append(write)
         ends.append(MemoryState(held, fill, usual))

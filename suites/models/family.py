@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from models import registry
-from models.vector_model import VectorModel
+from models.lvm.parts.vector_model import VectorModel
 
 CONTEXT = 5
 SMALL = {"d_model": 16, "hidden_dim": 16, "layers": 2, "heads": 2, "ffn_dim": 32, "state_dim": 4, "head_dim": 8}

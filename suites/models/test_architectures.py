@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from lvmcheck.errors import InputError
 from models import registry
-from models.checkpoint import Checkpoint, Description, architecture, publish, snapshot
+from models.checkpoints.checkpoint import Checkpoint, Description, architecture, publish, snapshot
+from models.checkpoints.load import load_model, restore
 from models.losses import unit
+from models.lvm.parts.vector_model import VectorModel
 from models.lvm.transformer import Transformer, sinusoids
-from models.reload import load_model, restore
-from models.vector_model import VectorModel
 from suites.models.family import contexts, small, train
 
 torch.set_num_threads(1)

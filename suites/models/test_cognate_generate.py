@@ -30,7 +30,7 @@ def test_with_and_without_a_cache(window: int, temperature: float) -> None:
 @torch.no_grad()
 def test_cached_logits_are_the_uncached_in_float32(changes: dict[str, int]) -> None:
     model, tokens = small(**changes), some_tokens(2, 40)
-    state, parts = model.start(2), []
+    state, parts = model.new_state(2), []
     for place in range(40):
         output = model(tokens[:, place : place + 1], state=state)
         assert output.state is not None

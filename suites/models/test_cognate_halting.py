@@ -124,17 +124,17 @@ def test_specialisations_differ_in_depth_and_memory_on_the_same_weights() -> Non
     model = trained()
     tokens, _ = counting(32, 24, seed=10_000)
     depth, held, logits = {}, {}, {}
-    own = model.habit
+    own = model.specialisation
     try:
         for name in SPECIALISATIONS:
             model.specialise(name)
             with torch.no_grad():
                 output = model(tokens)
             depth[name] = float(output.halting_steps.double().mean())
-            held[name] = float(held_tokens(output.write, model.habit).mean())
+            held[name] = float(held_tokens(output.write, model.specialisation).mean())
             logits[name] = output.logits
     finally:
-        model.habit = own
+        model.specialisation = own
     assert depth["speed"] + 0.1 < depth["memory"] < depth["reasoning"] - 0.1
     assert held["speed"] < 0.98 * held["reasoning"] < 0.96 * held["memory"]
     assert not torch.allclose(logits["speed"], logits["memory"], atol=1e-3)

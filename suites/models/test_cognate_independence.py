@@ -143,7 +143,7 @@ def test_a_call_leaves_nothing_behind(training: bool) -> None:
 def test_a_stream_in_pieces_is_the_whole(window: int, cuts: list[int], lengths: list[int]) -> None:
     model, tokens = exact(window=window), some_tokens(2, 80)
     segments = packed(lengths, 160)[:, :80].expand(2, -1) if lengths else None
-    state = model.start(2)
+    state = model.new_state(2)
     bounds = [0, *sorted(cuts), 80]
     pieces = []
     for first, last in pairwise(bounds):
@@ -162,7 +162,7 @@ def test_a_stream_in_pieces_is_the_whole(window: int, cuts: list[int], lengths: 
 
 def test_a_state_can_be_used_twice() -> None:
     model, tokens = small(), some_tokens(2, 10)
-    state = model(tokens[:, :6], state=model.start(2)).state
+    state = model(tokens[:, :6], state=model.new_state(2)).state
     first = model(tokens[:, 6:], state=state).logits
     model(some_tokens(2, 4, seed=1), state=state)
     assert torch.equal(first, model(tokens[:, 6:], state=state).logits)

@@ -11,7 +11,7 @@ from torch import Tensor
 from models.cognate.layout import lay_out
 from models.cognate.memory import LongTermMemory, held_tokens, surprise
 from models.cognate.scan import mean, scan
-from models.cognate.specialisation import SPECIALISATIONS, Specialisation, specialisation
+from models.cognate.specialisation import SPECIALISATIONS, Specialisation, get_specialisation
 from models.cognate.state import MemoryState, State
 from suites.models.cognate_loops import memory_loop, scan_loop
 from suites.models.cognate_small import packed
@@ -98,12 +98,12 @@ def test_the_scan_stays_exact_over_long_rows_in_float32() -> None:
 @pytest.mark.parametrize("lengths", [[150], [40, 3, 107], [1, 1, 148]])
 def test_the_memory_is_its_equations_step_by_step(name: str, lengths: list[int]) -> None:
     torch.manual_seed(0)
-    module, habit = LongTermMemory(10, 5).double(), specialisation(name)
+    module, specialisation = LongTermMemory(10, 5).double(), get_specialisation(name)
     y = normal(2, 150, 10).requires_grad_()
     segments = packed(lengths, 150).expand(2, -1)
     layout = lay_out(segments, segments, None, window=8, longest=150)
-    reading = module(y, layout, habit, None)
-    slow = memory_loop(module, y, segments, habit)
+    reading = module(y, layout, specialisation, None)
+    slow = memory_loop(module, y, segments, specialisation)
     torch.testing.assert_close(reading.read, slow.read, rtol=0.0, atol=1e-10)
     torch.testing.assert_close(reading.write, slow.write, rtol=0.0, atol=1e-10)
     torch.testing.assert_close(reading.state.content, slow.state.content, rtol=0.0, atol=1e-10)
@@ -114,13 +114,15 @@ def test_the_memory_is_its_equations_step_by_step(name: str, lengths: list[int])
 
 def test_a_memory_that_was_handed_over_goes_on() -> None:
     torch.manual_seed(0)
-    module, habit = LongTermMemory(10, 5).double(), specialisation("memory")
+    module, specialisation = LongTermMemory(10, 5).double(), get_specialisation("memory")
     y = normal(2, 90, 10)
     ones = torch.ones(2, 90, dtype=torch.int64)
-    whole = module(y, lay_out(ones, None, None, window=8, longest=90), habit, None)
+    whole = module(y, lay_out(ones, None, None, window=8, longest=90), specialisation, None)
     past, parts = MemoryState.empty(2, 5, y), []
     for first, last in ((0, 1), (1, 70), (70, 90)):
-        part = module(y[:, first:last], lay_out(ones[:, first:last], None, None, window=8, longest=90), habit, past)
+        part = module(
+            y[:, first:last], lay_out(ones[:, first:last], None, None, window=8, longest=90), specialisation, past
+        )
         parts.append(part.read)
         past = part.state
     torch.testing.assert_close(torch.cat(parts, dim=1), whole.read, rtol=0.0, atol=1e-11)
@@ -144,37 +146,40 @@ def test_surprise_at_zero_has_a_finite_gradient() -> None:
 
 def test_repeated_content_is_written_less_than_new_content() -> None:
     torch.manual_seed(0)
-    module, habit = LongTermMemory(10, 5).double(), specialisation("reasoning")
+    module, specialisation = LongTermMemory(10, 5).double(), get_specialisation("reasoning")
     y = normal(1, 1, 10).expand(1, 20, 10).clone()
     y[:, 15] = -y[:, 15]
     ones = torch.ones(1, 20, dtype=torch.int64)
-    write = module(y, lay_out(ones, None, None, window=8, longest=20), habit, None).write[0]
+    write = module(y, lay_out(ones, None, None, window=8, longest=20), specialisation, None).write[0]
     assert float(write[1:15].max().detach()) < 0.05
     assert float(write[15].detach()) > 0.95
 
 
 # -- what it holds -----------------------------------------------------------------------------------------------------
 def test_held_tokens_of_equal_writes() -> None:
-    habit = Specialisation(halting_threshold=0.5, memory_capacity=50, surprise_threshold=0.4)
-    full = held_tokens(torch.ones(1, 2000, dtype=torch.float64), habit)[0]
+    specialisation = Specialisation(halting_threshold=0.5, memory_capacity=50, surprise_threshold=0.4)
+    full = held_tokens(torch.ones(1, 2000, dtype=torch.float64), specialisation)[0]
     assert float(full[0]) == pytest.approx(1.0)
     assert float(full[-1]) == pytest.approx(2 * 50 - 1, rel=1e-6)  # Kish: (1 + a) / (1 - a)
     assert float(full.diff().min()) > -1e-9
-    nothing = held_tokens(torch.zeros(1, 10, dtype=torch.float64), habit)
+    nothing = held_tokens(torch.zeros(1, 10, dtype=torch.float64), specialisation)
     assert torch.equal(nothing, torch.zeros(1, 10, dtype=torch.float64))
 
 
 def test_a_record_starts_with_an_empty_memory() -> None:
-    habit = specialisation("memory")
+    specialisation = get_specialisation("memory")
     segments = packed([6, 4], 10)
     layout = lay_out(segments, segments, None, window=8, longest=10)
-    held = held_tokens(torch.ones(1, 10, dtype=torch.float64), habit, layout.runs)[0]
+    held = held_tokens(torch.ones(1, 10, dtype=torch.float64), specialisation, layout.runs)[0]
     torch.testing.assert_close(held[6:], held[:4])
 
 
 def test_the_longer_the_horizon_the_more_is_held() -> None:
     write = torch.rand(2, 300, generator=torch.Generator().manual_seed(0))
-    held = {name: float(held_tokens(write, habit)[:, -1].mean()) for name, habit in SPECIALISATIONS.items()}
+    held = {
+        name: float(held_tokens(write, specialisation)[:, -1].mean())
+        for name, specialisation in SPECIALISATIONS.items()
+    }
     assert held["speed"] < held["reasoning"] < held["memory"]
 
 

@@ -125,7 +125,7 @@ def test_records_that_are_too_long_are_named() -> None:
     with pytest.raises(InputError) as caught:
         model(some_tokens(1, 5))
     assert str(caught.value).startswith(message)
-    state = model(some_tokens(1, 3), state=model.start(1)).state
+    state = model(some_tokens(1, 3), state=model.new_state(1)).state
     with pytest.raises(InputError) as caught:
         model(some_tokens(1, 2), state=state)
     assert str(caught.value).startswith(message)
@@ -136,7 +136,7 @@ def test_segments_and_states_of_another_batch_are_named() -> None:
     with pytest.raises(InputError, match=r"expected segments \[2, 5\] of int64, got \[1, 5\]"):
         model(some_tokens(2, 5), segments=packed([5], 5))
     with pytest.raises(InputError, match="expected a state of 2 rows, got 3"):
-        model(some_tokens(2, 5), state=model.start(3))
+        model(some_tokens(2, 5), state=model.new_state(3))
 
 
 def test_saved_weights_give_the_same_logits(tmp_path: Path) -> None:

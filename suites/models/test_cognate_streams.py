@@ -34,7 +34,7 @@ def streamed(model: Cognate, tokens: Tensor, state: State, segments: Tensor | No
 def test_token_by_token_is_the_whole(window: int, mode: type[AbstractContextManager[None]]) -> None:
     model, tokens = exact(window=window), some_tokens(2, STEPS)
     with mode():
-        logits, state = streamed(model, tokens, model.start(2))
+        logits, state = streamed(model, tokens, model.new_state(2))
         torch.testing.assert_close(logits, model(tokens).logits, rtol=0.0, atol=1e-10)
     assert state.whole
     assert state.position.tolist() == [STEPS] * 2
@@ -49,7 +49,7 @@ def test_packed_records_and_padding_token_by_token(window: int) -> None:
     segments[0, :7] = 0
     segments[0, 90:] = 2
     segments[1, 20:] = 3
-    logits, state = streamed(model, tokens, model.start(2), segments)
+    logits, state = streamed(model, tokens, model.new_state(2), segments)
     real = segments > 0
     torch.testing.assert_close(logits[real], model(tokens, segments=segments).logits[real], rtol=0.0, atol=1e-10)
     assert not state.whole
@@ -60,7 +60,7 @@ def test_a_stream_without_records_may_get_some_later() -> None:
     model, tokens = exact(), some_tokens(2, 60)
     segments = torch.ones(2, 60, dtype=torch.int64)
     segments[1, 40:] = 2
-    first, state = streamed(model, tokens[:, :30], model.start(2))
+    first, state = streamed(model, tokens[:, :30], model.new_state(2))
     second, _ = streamed(model, tokens[:, 30:], state, segments[:, 30:])
     whole = model(tokens, segments=segments).logits
     torch.testing.assert_close(torch.cat((first, second), dim=1), whole, rtol=0.0, atol=1e-10)
@@ -71,7 +71,7 @@ def test_a_stream_without_records_may_get_some_later() -> None:
 def test_streams_that_fork_do_not_disturb_each_other(window: int) -> None:
     model, tokens = exact(window=window), some_tokens(2, 40)
     other = torch.cat((tokens[:, :20], some_tokens(2, 20, seed=1)), dim=1)
-    _, fork = streamed(model, tokens[:, :20], model.start(2))
+    _, fork = streamed(model, tokens[:, :20], model.new_state(2))
     held = [tensor.clone() for cache in fork.caches if cache is not None for tensor in cache]
     ways, states = (tokens, other), [fork, fork]
     for place in range(20, 40):  # in turns, so that each would write where the other did
@@ -86,7 +86,7 @@ def test_streams_that_fork_do_not_disturb_each_other(window: int) -> None:
 def test_threads_may_continue_one_state() -> None:
     model, tokens = exact(), [some_tokens(1, 30, seed=seed) for seed in range(6)]
     with torch.no_grad():
-        _, fork = streamed(model, some_tokens(1, 10, seed=9), model.start(1))
+        _, fork = streamed(model, some_tokens(1, 10, seed=9), model.new_state(1))
 
     def go_on(way: Tensor) -> Tensor:
         with torch.no_grad():  # a mode is a thread's own
@@ -102,9 +102,9 @@ def test_a_state_goes_on_in_another_mode() -> None:
     model, tokens = exact(), some_tokens(1, 12)
     with torch.no_grad():
         whole = model(tokens).logits
-        _, plain = streamed(model, tokens[:, :8], model.start(1))
+        _, plain = streamed(model, tokens[:, :8], model.new_state(1))
     with torch.inference_mode():
-        _, state = streamed(model, tokens[:, :8], model.start(1))
+        _, state = streamed(model, tokens[:, :8], model.new_state(1))
         torch.testing.assert_close(streamed(model, tokens[:, 8:], plain)[0], whole[:, 8:], rtol=0.0, atol=1e-10)
     with torch.no_grad():
         torch.testing.assert_close(streamed(model, tokens[:, 8:], state)[0], whole[:, 8:], rtol=0.0, atol=1e-10)
@@ -113,7 +113,7 @@ def test_a_state_goes_on_in_another_mode() -> None:
 def test_a_gradient_is_not_hurt_by_who_goes_on_meanwhile() -> None:
     model, tokens = exact(), some_tokens(1, 12)
     with torch.no_grad():
-        _, state = streamed(model, tokens[:, :8], model.start(1))
+        _, state = streamed(model, tokens[:, :8], model.new_state(1))
     loss = model(tokens[:, 8:], state=state).logits.square().sum()
     with torch.no_grad():
         streamed(model, tokens[:, 8:], state)

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from lvmcheck.errors import InputError
 from models import registry
-from models.artefact import exported, largest_difference
-from models.checkpoint import Description, architecture, publish, snapshot
+from models.checkpoints.checkpoint import Description, architecture, publish, snapshot
+from models.checkpoints.export import exported, largest_difference
+from models.checkpoints.load import load_model
 from models.losses import unit
-from models.reload import load_model
-from models.vector_model import VectorModel
+from models.lvm.parts.vector_model import VectorModel
 from suites.models.family import CONTEXT, FAMILY, contexts, drifts, options, small, small_options, train
 
 torch.set_num_threads(1)

@@ -7,8 +7,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from models import registry
-from models.flops import Counter, training_flops
-from models.pace import Pace, kernel_rate
+from models.runtime.flops import Counter, training_flops
+from models.runtime.throughput import Pace, kernel_rate
 
 WIDTH, CONTEXT = 24, 5
 

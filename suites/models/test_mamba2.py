@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models import registry, ssd
+from models import registry
 from models.lvm.gru import GRU
 from models.lvm.mamba2 import Mamba2, _Mixer
-from models.ssd import chunked_scan, running_sums, scan, segment_sums
+from models.lvm.parts import ssd
+from models.lvm.parts.ssd import chunked_scan, running_sums, scan, segment_sums
 from suites.models.family import contexts
 
 torch.set_num_threads(1)

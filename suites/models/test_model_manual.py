@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from models import manual, registry
-from models.vector_model import VectorModel
+from models import registry
+from models.lvm.parts import manual
+from models.lvm.parts.vector_model import VectorModel
 
 DOCS = Path(__file__).parents[2] / "docs" / "models.md"
 
@@ -17,7 +18,7 @@ def test_the_page_holds_the_table() -> None:
     text = DOCS.read_text(encoding="utf-8")
     assert text.count(manual.BEGIN) == text.count(manual.END) == 1
     held = text.split(manual.BEGIN)[1].split(manual.END)[0]
-    assert held == f"\n{manual.table()}", "run: python -m models.manual, and put it between the marks"
+    assert held == f"\n{manual.table()}", "run: python -m models.lvm.parts.manual, and put it between the marks"
 
 
 def test_every_kind_explains_every_parameter() -> None:

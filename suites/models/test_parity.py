@@ -12,7 +12,7 @@ from torch import Tensor
 from lvmcheck.errors import InputError
 from models import registry
 from models.lvm.amn import AMN
-from models.parity import Parity, compare, demand, worst
+from models.runtime.parity import Parity, compare, demand, worst
 
 CPU = torch.device("cpu")
 ACCELERATOR = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None

@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 
 from lvmcheck.errors import InputError
-from models import artefact
-from models.checkpoint import Description, architecture, publish, sha256, snapshot
-from models.inference import Predictor, export
+from models.checkpoints import export as artefact
+from models.checkpoints.checkpoint import Description, architecture, publish, sha256, snapshot
+from models.checkpoints.predictor import Predictor, export
 from models.lvm.amn import AMN
 from suites.models.family import CONTEXT, contexts, small, small_options, train
 

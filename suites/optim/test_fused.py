@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim import AdamW
 
-from models.optim.fused import FusedAdamW
+from models.fast.fused_adamw import FusedAdamW
 
 Network = nn.Sequential
 

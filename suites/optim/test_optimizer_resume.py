@@ -12,10 +12,10 @@ import torch
 from torch.optim import Optimizer
 
 from lvmcheck.errors import InputError
-from models.checkpoint import canonical
+from models.checkpoints.checkpoint import canonical
+from models.checkpoints.state import TrainingState, capture_optimizer, restore_optimizer
 from models.optim.config import parse
 from models.optim.factory import build
-from models.state import TrainingState, capture_optimizer, restore_optimizer
 from suites.optim.slow_twin import SmallNet, fill_gradients
 
 torch.set_num_threads(1)

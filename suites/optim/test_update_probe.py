@@ -12,10 +12,10 @@ from torch import nn
 from lvmcheck.errors import InputError
 from models.optim.config import parse
 from models.optim.factory import build
+from models.optim.grad_ema import SlowGradient, watched
+from models.optim.group_schedule import Rates
 from models.optim.mugrokfast import MuGrokfast
 from models.optim.probe import measuring, orthogonality_error
-from models.optim.rates import Rates
-from models.optim.slow_gradient import SlowGradient, watched
 from suites.known_failures.cognate_optimizers import LearningRatesNotWired, ReversedGrokfast, WrongOrderNewtonSchulz
 from suites.optim.slow_twin import SmallNet
 

@@ -10,10 +10,11 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from lvmcheck.run.recorder import Recorder, record
+from lvmcheck.run.recorder import Recorder
+from lvmcheck.run.start import record
 from lvmcheck.suite import load_suite
+from models.data.loader import Loader
 from models.losses import mse
-from models.trainers.batches import Loader
 from models.trainers.learner import Learner
 from models.trainers.vector import step
 from models.trainers.vector_config import parse

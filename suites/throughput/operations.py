@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from models.flops import Counter
+from models.runtime.flops import Counter
 from suites.throughput.interleave import Lane
 
 Shape = Sequence[int]

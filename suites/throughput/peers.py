@@ -23,9 +23,9 @@ from torch.nn import functional as F
 from torch.optim import AdamW
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from lvmcheck.run.recorder import record
+from lvmcheck.run.start import record
+from models.data.loader import Loader, epoch_order
 from models.lvm.amn import AMN
-from models.trainers.batches import Loader, epoch_order
 from models.trainers.learner import Learner
 from models.trainers.vector import step
 from models.trainers.vector_config import parse

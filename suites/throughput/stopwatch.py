@@ -11,7 +11,7 @@ import torch
 
 from lvmcheck.errors import InputError
 from lvmcheck.launch.device import check_device, cores
-from models.trainers.session import pick_device
+from models.runtime.session import pick_device
 
 THREADS = "LVM_THROUGHPUT_THREADS"
 CLOCKS = {

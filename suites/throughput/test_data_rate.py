@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from models.data.dataset import Dataset, open_data
-from models.trainers.session import reproducible
+from models.runtime.session import reproducible
 from suites.throughput.ceilings import COPY, copy
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures, percent

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from models import registry
-from models.prepared import prepare
-from models.vector_model import VectorModel
+from models.checkpoints.inference import prepare
+from models.lvm.parts.vector_model import VectorModel
 from suites.throughput.ceilings import GEMM, SQUARE_FLOPS, gemm
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures, percent

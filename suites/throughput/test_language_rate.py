@@ -11,17 +11,18 @@ from typing import Any
 import pytest
 import torch
 
-from lvmcheck.run.recorder import Recorder, record
+from lvmcheck.run.recorder import Recorder
+from lvmcheck.run.start import record
 from lvmcheck.suite import load_suite
 from models.cognate.model import Cognate
 from models.cognate.objective import language_terms
 from models.data.text.batches import TokenBatch
 from models.losses import weighted_total
+from models.runtime.session import reproducible
 from models.trainers import language
 from models.trainers.language_config import parse
 from models.trainers.language_learner import Learner
 from models.trainers.progress import Progress
-from models.trainers.session import reproducible
 from suites.throughput.ceilings import GEMM, SQUARE_FLOPS, gemm
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures, percent, signed

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from models.cognate.layout import lay_out
 from models.cognate.memory import WIDTH, remember, surprise
-from models.cognate.specialisation import Specialisation, specialisation
+from models.cognate.specialisation import Specialisation, get_specialisation
 from suites.throughput.ceilings import GEMM, gemm
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures
@@ -21,17 +21,17 @@ from suites.throughput.stopwatch import Place, clock
 
 LENGTH, MEMORY = 512, 128  # of the seeds' model
 GOAL, GOAL_ROWS = 20.0, 1
-HABIT = specialisation("reasoning")
+SPECIALISATION = get_specialisation("reasoning")
 
 
-def by_step(content: Tensor, habit: Specialisation = HABIT) -> Tensor:
+def by_step(content: Tensor, specialisation: Specialisation = SPECIALISATION) -> Tensor:
     """What is known [B, T, d_mem], one step of time after the other for all rows at once, as the ancestors did it."""
     held = usual = torch.zeros_like(content[:, 0])
     fill = held[:, :1]
-    keep = 1.0 / habit.memory_capacity
+    keep = 1.0 / specialisation.memory_capacity
     known = []
     for c in content.unbind(dim=1):
-        write = ((surprise(c, usual) - habit.surprise_threshold) / WIDTH).sigmoid().unsqueeze(1)
+        write = ((surprise(c, usual) - specialisation.surprise_threshold) / WIDTH).sigmoid().unsqueeze(1)
         rate = write * keep
         held = held + rate * (c - held)
         fill = fill + rate * (1.0 - fill)
@@ -43,7 +43,7 @@ def by_step(content: Tensor, habit: Specialisation = HABIT) -> Tensor:
 def by_scan(content: Tensor) -> Tensor:
     """The same as the model does it."""
     layout = lay_out(content[..., 0], None, None, window=2 * LENGTH, longest=LENGTH)
-    known, _, _ = remember(content, layout, HABIT, None)
+    known, _, _ = remember(content, layout, SPECIALISATION, None)
     return known
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from models import registry
-from models.memory import enough
-from models.parity import demand
-from models.trainers.session import reproducible
+from models.runtime.out_of_memory import enough
+from models.runtime.parity import demand
+from models.runtime.session import reproducible
 from suites.throughput.ceilings import GEMM, SQUARE_FLOPS, Ceilings, gemm
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures, percent

@@ -10,7 +10,7 @@ import pytest
 
 from lvmcheck.run.directory import load
 from lvmcheck.run.events import Window
-from models.trainers.session import reproducible
+from models.runtime.session import reproducible
 from suites.throughput.ceilings import GEMM, gemm
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures, percent, signed

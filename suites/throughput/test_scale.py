@@ -14,7 +14,7 @@ from torch.optim import AdamW
 from lvmcheck.checks.protocol import evaluate
 from models.losses import mse
 from models.lvm.amn import AMN
-from models.trainers.session import reproducible
+from models.runtime.session import reproducible
 from suites.throughput.ceilings import GEMM, gemm
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures

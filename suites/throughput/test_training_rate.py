@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from models.trainers.session import reproducible
+from models.runtime.session import reproducible
 from suites.throughput.ceilings import GEMM, SQUARE_FLOPS, gemm
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures, percent, signed

@@ -20,11 +20,20 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from lvmcheck.errors import InputError
-from models.atomic import publish_file
-from models.checkpoint import Checkpoint, Description, architecture, canonical, publish, published, sha256, snapshot
+from models.checkpoints.atomic import publish_file
+from models.checkpoints.checkpoint import (
+    Checkpoint,
+    Description,
+    architecture,
+    canonical,
+    publish,
+    published,
+    sha256,
+    snapshot,
+)
+from models.checkpoints.load import load_model, newest, read, restore
+from models.checkpoints.state import TrainingState
 from models.lvm.amn import AMN
-from models.reload import load_model, newest, read, restore
-from models.state import TrainingState
 
 torch.set_num_threads(1)
 PARAMS = {"input_dim": 8, "d_model": 4, "hidden_dim": 6}
@@ -117,7 +126,7 @@ from pathlib import Path
 sys.path.insert(0, {root!r})
 import torch
 from lvmcheck.errors import InputError
-from models.checkpoint import Description, architecture, publish, snapshot
+from models.checkpoints.checkpoint import Description, architecture, publish, snapshot
 from models.lvm.amn import AMN
 torch.manual_seed(1)
 net = AMN(input_dim=64, d_model=32, hidden_dim=64)
@@ -156,9 +165,9 @@ import builtins, io, os, signal, sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 import torch
-import models.checkpoint as c
+import models.checkpoints.checkpoint as c
 from models.lvm.amn import AMN
-from models.reload import newest, read
+from models.checkpoints.load import newest, read
 folder = Path({folder!r})
 net = AMN(input_dim=8, d_model=4, hidden_dim=6)
 about = c.Description(name="last", kind="amn", params={params!r}, architecture=c.architecture(net), epoch=7, step=1)

@@ -12,7 +12,7 @@ from lvmcheck.errors import InputError
 from lvmcheck.run import events as ev
 from lvmcheck.run.directory import cut_to_checkpoint, damage, load
 from lvmcheck.run.view import Run
-from models.checkpoint import published
+from models.checkpoints.checkpoint import published
 from suites.trainers.vector_kit import TINY, curves, final_tensors, of, run
 
 torch.set_num_threads(1)

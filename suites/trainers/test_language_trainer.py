@@ -15,15 +15,15 @@ import torch
 from lvmcheck.errors import InputError
 from lvmcheck.run import events as ev
 from lvmcheck.run.directory import cut_to_checkpoint
-from lvmcheck.run.recorder import record
+from lvmcheck.run.start import record
 from lvmcheck.run.view import Run
+from models.checkpoints.load import load_model
+from models.checkpoints.predictor import Predictor
 from models.data.text.batches import TokenBatch
-from models.inference import Predictor
-from models.reload import load_model
+from models.runtime.session import reported_only, reproducible
 from models.trainers import language
 from models.trainers.language_config import METRICS, parse
 from models.trainers.language_learner import Learner
-from models.trainers.session import reported_only, reproducible
 from suites.trainers.language_kit import TINY, curves, evaluations, probes, run, said
 from suites.trainers.vector_kit import final_tensors, of, stop_after
 

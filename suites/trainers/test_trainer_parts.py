@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from models.data.loader import Loader, epoch_order, sample
 from models.data.store import Corpus, Windows
 from models.losses import Batch, compute_terms, unit
 from models.lvm.amn import AMN
-from models.trainers.batches import Loader, epoch_order, sample
-from models.trainers.evaluation import evaluate, evaluate_model, evaluating, mean_of_context
+from models.optim.schedule import Schedule, constant_lr, cosine_lr
+from models.runtime.eval_mode import eval_mode
+from models.trainers.evaluation import evaluate, evaluate_model, mean_of_context
 from models.trainers.probes import due, term_gradient_norms
-from models.trainers.schedule import Schedule, constant_lr, cosine_lr
 from models.trainers.vector import clip
 
 torch.set_num_threads(1)
@@ -151,7 +152,7 @@ def test_evaluation_is_in_eval_mode_and_puts_every_mode_back() -> None:
     assert not any(model.seen)
     assert (model.training, model.inner.training) == (True, False)
     assert torch.equal(torch.get_rng_state(), before)
-    with pytest.raises(RuntimeError, match="inside"), evaluating(model):
+    with pytest.raises(RuntimeError, match="inside"), eval_mode(model):
         raise RuntimeError("inside")
     assert (model.training, model.inner.training) == (True, False)
 

@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 
 from lvmcheck.errors import InputError
-from models.checkpoint import canonical
-from models.lvm.amn import AMN
-from models.state import (
+from models.checkpoints.checkpoint import canonical
+from models.checkpoints.state import (
     TrainingState,
     capture_optimizer,
     capture_random,
@@ -23,6 +22,7 @@ from models.state import (
     restore_random,
     unpack,
 )
+from models.lvm.amn import AMN
 
 torch.set_num_threads(1)
 

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from lvmcheck.errors import InputError
 from lvmcheck.run import events as ev
-from models import amn_passes
-from models.memory import enough, largest, ran_out
-from models.trainers.session import FALLBACK, pick_device
+from models.fast import amn_backward as amn_passes
+from models.runtime.out_of_memory import enough, largest, ran_out
+from models.runtime.session import FALLBACK, pick_device
 from suites.trainers.vector_kit import TINY, of, run
 
 torch.set_num_threads(1)

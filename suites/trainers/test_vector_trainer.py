@@ -19,10 +19,10 @@ from lvmcheck.run.directory import cut_to_checkpoint, load
 from lvmcheck.run.info import make_run
 from lvmcheck.run.recorder import Recorder
 from lvmcheck.run.view import Run
-from models.checkpoint import publish, published
+from models.checkpoints.checkpoint import publish, published
+from models.checkpoints.load import load_model, read
+from models.checkpoints.state import TrainingState
 from models.lvm.amn import AMN
-from models.reload import load_model, read
-from models.state import TrainingState
 from models.trainers.learner import Learner
 from models.trainers.vector import train_epoch
 from models.trainers.vector_config import METRICS, parse

@@ -13,8 +13,8 @@ from lvmcheck.run.directory import load
 from lvmcheck.run.info import make_run
 from lvmcheck.run.recorder import Recorder
 from lvmcheck.run.view import Run
-from models.checkpoint import published
-from models.reload import read
+from models.checkpoints.checkpoint import published
+from models.checkpoints.load import read
 from models.trainers.vector import train
 
 TINY: dict[str, Any] = {

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.data.gates.rows import Floats, Mask, Scan, directed
-from models.data.mapped import take
+from models.data.mmap import take
 from models.data.store import Corpus
 
 NEAR = 0.999

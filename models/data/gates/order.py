@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data import baselines, mapped
+from models.data import baselines
+from models.data import mmap as mapped
 from models.data.baselines import blocks, sample
 from models.data.gates.rows import Scan
 from models.data.hashing import BLOCK, hash_block

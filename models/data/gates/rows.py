@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.data.hashing import hash_block
-from models.data.mapped import blocks
+from models.data.mmap import blocks
 from models.data.store import Corpus, FloatArray
 
 Floats = NDArray[np.float32]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lvmcheck.errors import InputError, nearest
 from models.data.config import FOLDER_FILES
-from models.data.mapped import map_array
+from models.data.mmap import map_array
 from models.data.readers.archive import Archive
 from models.data.readers.header import Header, read_header
 from models.data.readers.kind import expect, folder_names, regular_file

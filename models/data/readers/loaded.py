@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lvmcheck.errors import InputError
-from models.data.mapped import blocks
+from models.data.mmap import blocks
 from models.data.store import NO_ARTICLE, Corpus, FloatArray, Rows, Windows
 
 NORM_TOLERANCE = 1e-2

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lvmcheck.errors import InputError, nearest
 from models.data.readers.kind import folder_names, is_folder
-from models.trainers.schema import checked
+from models.schema import checked
 
 GENERATED = ("arithmetic", "recall", "code")
 QA = ("gsm8k", "svamp", "mbpp", "arc_easy", "arc_challenge", "hellaswag")

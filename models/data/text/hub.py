@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lvmcheck.errors import InputError
 from models.data.text.records import Record
-from models.data.text.sources import gather
+from models.data.text.rows import records_of
 
 HUB: dict[str, tuple[str, str | None, tuple[str, ...]]] = {
     "gsm8k": ("openai/gsm8k", "main", ("train", "test")),
@@ -40,5 +40,5 @@ def read_hub(name: str) -> list[Record]:
             reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
             raise InputError(where, f"{repository} cannot be loaded ({reason})", key="run.data.source") from None
         found = ((name, number, {**row, "split": split}) for number, row in enumerate(table, 1))
-        records += gather(found, f"{repository} {split}")
+        records += records_of(found, f"{repository} {split}")
     return records

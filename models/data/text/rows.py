@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from lvmcheck.errors import InputError, nearest
@@ -43,6 +44,14 @@ def name_of(row: Row, default: str, where: Path | str, number: int) -> str:
         problem = f"expected a name of 1 to {NAME_LIMIT} characters, got {name!r:.80}"
         raise InputError(where, problem, line=number, key="dataset")
     return name.strip()
+
+
+def records_of(found: Iterable[tuple[str, int, Row]], where: Path | str) -> list[Record]:
+    """Records of (data set, number, row); an InputError where there is none."""
+    records = [record_of(name, row, where, number) for name, number, row in found]
+    if not records:
+        raise InputError(where, "holds no records; expected at least one question with its answer")
+    return records
 
 
 def _difficulty(name: str, question: str, answer: str, row: Row) -> float:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from lvmcheck.errors import InputError, nearest
 from models.data.readers.kind import folder_names, is_folder
 from models.data.text.config import QA, SUFFIXES, TextConfig
-from models.data.text.files import Row, rows
+from models.data.text.files import rows
+from models.data.text.hub import read_hub
 from models.data.text.records import Record
-from models.data.text.rows import name_of, record_of
+from models.data.text.rows import name_of, records_of
 
 
 def read_sets(config: TextConfig) -> list[Record]:
@@ -20,8 +20,6 @@ def read_sets(config: TextConfig) -> list[Record]:
         InputError: a set is not there, holds no record, or a file is bad. Nothing is ever left out in silence.
     """
     if config.source == "hub":
-        from models.data.text.hub import read_hub
-
         return [record for name in config.sets or QA for record in read_hub(name)]
     place = Path(config.path)
     if config.source == "qa":
@@ -45,15 +43,7 @@ def read_set(folder: Path, name: str) -> list[Record]:
         files = ", ".join(f"{name}{suffix}" for suffix in SUFFIXES)
         problem = f"data set {name!r} is missing: none of {files} is here; the folder holds {held}"
         raise InputError(folder, problem, key="run.data.sets", fix="Add the file, or name the sets that you have.")
-    return gather(((name, number, row) for number, row in rows(path)), path)
-
-
-def gather(found: Iterable[tuple[str, int, Row]], where: Path | str) -> list[Record]:
-    """Records of (data set, number, row); an InputError where there is none."""
-    records = [record_of(name, row, where, number) for name, number, row in found]
-    if not records:
-        raise InputError(where, "holds no records; expected at least one question with its answer")
-    return records
+    return records_of(((name, number, row) for number, row in rows(path)), path)
 
 
 def _own(place: Path, wanted: list[str]) -> list[Record]:
@@ -66,7 +56,7 @@ def _own(place: Path, wanted: list[str]) -> list[Record]:
     records = []
     for path in paths:
         named = ((name_of(row, _stem(path.name), path, number), number, row) for number, row in rows(path))
-        records += gather(named, path)
+        records += records_of(named, path)
     there = {record.dataset for record in records}
     for name in wanted:
         if name not in there:

@@ -11,7 +11,7 @@ from typing import Protocol
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from lvmcheck.errors import InputError
-from models.atomic import publish_file
+from models.checkpoints.atomic import publish_file
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads would fight with torch's for the same cores
 BYTES = 256

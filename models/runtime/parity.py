@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from lvmcheck.errors import InputError
-from models.trainers.session import precise
+from models.runtime.session import precise
 
 STEPS = 3
 TOLERANCE = 1e-3

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lvmcheck.errors import InputError
-from models import artefact
-from models.checkpoint import published
-from models.prepared import prepare
-from models.reload import load_model
-from models.trainers.session import pick_device
-from models.vector_model import VectorModel
+from models.checkpoints import export as artefact
+from models.checkpoints.checkpoint import published
+from models.checkpoints.inference import prepare
+from models.checkpoints.load import load_model
+from models.lvm.parts.vector_model import VectorModel
+from models.runtime.session import pick_device
 
 Vectors = TypeVar("Vectors", Tensor, NDArray[Any])
 
@@ -116,7 +116,7 @@ def export(source: Path | str | VectorModel, to: Path | str, *, context: int | N
         context: T; known from a checkpoint, needed for a model.
 
     Raises:
-        InputError: as :meth:`Predictor.load` and :func:`models.artefact.write`, or a model without ``context``.
+        InputError: as :meth:`Predictor.load` and :func:`models.checkpoints.export.write`, or a model without context.
     """
     target = Path(to)
     if isinstance(source, VectorModel):

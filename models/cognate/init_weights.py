@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch import nn
 
 from models.cognate.blocks import Layer
-
-if TYPE_CHECKING:
-    from models.cognate.model import Cognate
 
 GAIN = 0.5
 """Of a map, times the inverse root of its input's width: 0.02 at the width of 625; GPT-2 has 0.02 at 768."""
@@ -17,9 +12,9 @@ EMBEDDING = 0.02
 """Of an embedding: the head reads normed states with it, so the first loss is near ln V."""
 
 
-def start(model: Cognate) -> None:
-    """Draws every weight from torch's global generator; what adds to the residual path starts smaller by the root of
-    the number of additions, biases at zero, and the halting head where all steps are about as likely.
+def init_weights(model: nn.Module) -> None:
+    """Draws every weight from torch's global generator. Biases are zero; maps that add to the residual path are smaller
+    by the root of the number of additions.
     """
     for module in model.modules():
         if isinstance(module, nn.Linear):
@@ -32,4 +27,3 @@ def start(model: Cognate) -> None:
     for layer in layers:
         for added in (layer.attention.out, layer.mlp.down):
             nn.init.normal_(added.weight, std=GAIN * (2 * len(layers) * added.in_features) ** -0.5)
-    model.halting.start()

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from lvmcheck.errors import InputError
 from lvmcheck.run.recorder import Recorder
-from models.data import ahead as module
-from models.data.ahead import PIECE, ahead, byte_ranges
-from models.data.mapped import MappedFile, MappedRows, map_array
+from models.data import prefetch as module
+from models.data.loader import Loader
+from models.data.mmap import MappedFile, MappedRows, map_array
+from models.data.prefetch import PIECE, ahead, byte_ranges
 from models.data.store import Corpus, Windows
-from models.trainers.batches import Loader
 from suites.trainers.vector_kit import TINY, run
 
 DIM, ROWS = 192, 2_000

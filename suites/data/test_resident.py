@@ -10,10 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.data import resident
+from models.data.loader import Loader, epoch_order
+from models.data.resident import Resident, fits
 from models.data.store import Corpus, Windows
-from models.trainers import resident
-from models.trainers.batches import Loader, epoch_order
-from models.trainers.resident import Resident, fits
 
 CPU = torch.device("cpu")
 

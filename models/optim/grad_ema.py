@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from lvmcheck.errors import InputError
-from models.state import TrainingState
+from models.checkpoints.state import TrainingState
 
 MATRICES = 4  # as many singular value decompositions as a probe pays for
 _PARALLEL = 1e-6  # share of the mean not along the gradient, below which the two cannot be told apart

@@ -22,11 +22,11 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from lvmcheck.errors import InputError
-from models.atomic import publish_file
-from models.checkpoint import canonical, sha256
+from models.checkpoints.atomic import publish_file
+from models.checkpoints.checkpoint import canonical, sha256
+from models.checkpoints.load import read_file
 from models.losses import unit
-from models.reload import read_file
-from models.trainers.evaluation import evaluating
+from models.runtime.eval_mode import eval_mode
 
 SUFFIX = ".pt2"
 FORMAT = 1
@@ -60,7 +60,7 @@ class About:
 def exported(model: nn.Module, *, width: int, context: int) -> ExportedProgram:
     """A model on the CPU, in evaluation mode, as a program from context [B, T, D] to prediction [B, D] for any B."""
     x = probe(2, context, width)
-    with warnings.catch_warnings(), torch.no_grad(), evaluating(model):
+    with warnings.catch_warnings(), torch.no_grad(), eval_mode(model):
         # torch's recurrent layers keep their weights in a list beside, which the tracer swaps and puts back
         warnings.filterwarnings("ignore", message=r"The tensor attributes? .*_flat_weights")
         program = torch.export.export(model, (x,), dynamic_shapes=({0: Dim.DYNAMIC},))
@@ -95,7 +95,7 @@ def write(model: nn.Module, to: Path, *, kind: str, width: int, context: int) ->
     if device != "cpu":
         raise InputError(to, f"expected a model on the CPU, where artefacts run, got one on {device}")
     program = exported(model, width=width, context=context)
-    with evaluating(model):
+    with eval_mode(model):
         difference = largest_difference(program.module(), model, probe(1, context, width))
     if not difference <= TOLERANCE:
         raise InputError(to, f"expected the exported program to agree within {TOLERANCE:g}, got {difference:.3g}")

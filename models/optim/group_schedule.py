@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch.optim import Optimizer
 
 from lvmcheck.errors import InputError, nearest
-from models.trainers.schedule import constant_lr, cosine_lr
+from models.optim.schedule import constant_lr, cosine_lr
 
 SCHEDULES = ("constant", "cosine")
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
-from models.optim.block import Block
+from models.fast.memory_block import Block
 
 
 class FusedAdamW(AdamW):

@@ -1,4 +1,4 @@
-"""The table of models in docs/models.md, made from the classes: ``python -m models.manual`` prints it."""
+"""The table of models in docs/models.md, made from the classes: ``python -m models.lvm.parts.manual`` prints it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from models import registry
-from models.vector_model import Variant, VectorModel
+from models.lvm.parts.vector_model import Variant, VectorModel
 
-BEGIN, END = "<!-- python -m models.manual: begin -->", "<!-- python -m models.manual: end -->"
+BEGIN, END = "<!-- python -m models.lvm.parts.manual: begin -->", "<!-- python -m models.lvm.parts.manual: end -->"
 
 
 def table() -> str:

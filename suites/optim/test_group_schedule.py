@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lvmcheck.errors import InputError
+from models.checkpoints.state import capture_optimizer, restore_optimizer
 from models.optim.config import parse
 from models.optim.factory import build
+from models.optim.group_schedule import Rates
 from models.optim.mugrokfast import MuGrokfast
-from models.optim.rates import Rates
-from models.state import capture_optimizer, restore_optimizer
-from models.trainers.schedule import Schedule, cosine_lr
+from models.optim.schedule import Schedule, cosine_lr
 from suites.optim.slow_twin import SmallNet, fill_gradients
 
 torch.set_num_threads(1)

@@ -12,7 +12,7 @@ from contextlib import suppress
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.mapped import MappedRows
+from models.data.mmap import MappedRows
 from models.data.store import Rows, Windows
 
 Batch = NDArray[np.int64] | slice

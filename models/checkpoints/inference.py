@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from lvmcheck.errors import InputError
 from models.losses import EPSILON
 from models.lvm.amn import AMN
-from models.vector_model import VectorModel
+from models.lvm.parts.vector_model import VectorModel
 
 HALF_SQRT = 1.0 / math.sqrt(2.0)
 PACKED_FOR = 32  # rows that the layout of a packed weight is chosen for; 32, 128 and 512 chose the same

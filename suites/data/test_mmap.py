@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lvmcheck.errors import InputError
 from models.data import spilled
-from models.data.mapped import MappedRows, blocks, map_array, take
+from models.data.mmap import MappedRows, blocks, map_array, take
 from models.data.spilled import filled, unnamed
 from models.data.store import Corpus, Windows
 from models.data.stored import read

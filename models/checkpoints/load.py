@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from lvmcheck.errors import InputError
 from models import registry
-from models.checkpoint import (
+from models.checkpoints.checkpoint import (
     FORMAT,
     MANIFEST,
     MAX_FILE,
@@ -31,7 +31,7 @@ from models.checkpoint import (
     published,
     sha256,
 )
-from models.state import TrainingState
+from models.checkpoints.state import TrainingState
 
 REQUIRED = ("weights.safetensors", "probe.safetensors")
 PAIR = ("input", "output")  # tensors of the probe

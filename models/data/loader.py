@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lvmcheck.errors import InputError
-from models.data.ahead import Batch, ahead
-from models.data.mapped import take
+from models.data.mmap import take
+from models.data.prefetch import Batch, ahead
+from models.data.resident import Resident, fits
 from models.data.store import Corpus, Windows
 from models.losses import NEEDS_TWO_ROWS
-from models.trainers.resident import Resident, fits
 
 
 def epoch_order(seed: int, epoch: int, size: int) -> NDArray[np.int64]:

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models.amn_passes import Passes
+from models.fast.amn_backward import Passes
 from models.losses import mse, mse_and_slope
 from models.lvm.amn import AMN
-from models.vector_model import VectorModel
+from models.lvm.parts.vector_model import VectorModel
 from suites.models.family import FAMILY, contexts, small
 
 

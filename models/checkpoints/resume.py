@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from lvmcheck.errors import InputError
-from models.checkpoint import Checkpoint
-from models.reload import read
-from models.state import TrainingState
+from models.checkpoints.checkpoint import Checkpoint
+from models.checkpoints.load import read
+from models.checkpoints.state import TrainingState
 
 
 def read_own(path: Path, *, config: Mapping[str, Any], data: str) -> tuple[Checkpoint, TrainingState]:

@@ -25,8 +25,8 @@ import torch
 from torch import Tensor, nn
 
 from lvmcheck.errors import InputError
-from models.atomic import cannot_publish, sync_folder, write_durably
-from models.state import TrainingState
+from models.checkpoints.atomic import cannot_publish, sync_folder, write_durably
+from models.checkpoints.state import TrainingState
 
 FORMAT = 1
 MANIFEST = "manifest.json"

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from lvmcheck.errors import InputError
-from models import prepared
+from models.checkpoints import inference as prepared
+from models.checkpoints.inference import Prepared, PreparedAMN, prepare
 from models.lvm.amn import AMN
-from models.prepared import Prepared, PreparedAMN, prepare
 from suites.models.family import CONTEXT, FAMILY, contexts, small
 
 torch.set_num_threads(1)
@@ -161,7 +161,7 @@ def test_contexts_that_cannot_be_are_named(kind: str, x: torch.Tensor, problem: 
 
 
 def test_gelu_behind_a_layer_norm_without_its_factor() -> None:
-    """``LayerNorm(GELU(h))`` is :func:`models.prepared.activated` of ``h / sqrt(2)`` with twice the epsilon."""
+    """``LayerNorm(GELU(h))`` is ``activated(h / sqrt(2))`` of checkpoints/inference.py with twice the epsilon."""
     h = torch.randn(4, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     for epsilon in (1e-5, 0.1):
         wanted = F.layer_norm(F.gelu(h), (8,), eps=epsilon)

@@ -1,0 +1,1 @@
+"""The process a run trains in: device, threads, memory, speed."""
