@@ -175,10 +175,15 @@ def _keeps(finding: Finding, bound: Bound) -> bool:
 
 
 class Why(StrEnum):
-    """Why there is no finding: what another reader may need to tell apart without reading the text."""
+    """Why there is no finding: what another reader may need to tell apart without reading the text.
+
+    NOT_REACHED: another check, or whoever stopped the run, ended it first. RUN_ENDED: it ended by itself, too early.
+    """
 
     AWAITS = "awaits"
+    NOT_RUN = "not run"
     NOT_REACHED = "not reached"
+    RUN_ENDED = "run ended"
     NOT_NEEDED = "not needed"
     NOT_RECORDED = "not recorded"
     OTHER_DATA = "other data"

@@ -228,9 +228,10 @@ def judge(check: Check, run: Run) -> Outcome:
         return outcome
     if run.death is not None:
         return error(f"could not be judged: {run.stopped_where()}", Why.RUN_DIED)
+    stopped = run.done is not None and run.done.get("status") == "stopped"
     return Outcome(
         status=Status.FAILED,
-        why=Why.NOT_REACHED,
+        why=Why.NOT_REACHED if stopped else Why.RUN_ENDED,
         reason=f"not reached: {run.stopped_where()}",
         awaits=outcome.awaits,
         evaluated=outcome.evaluated,
