@@ -1,8 +1,10 @@
-"""Arguments of commands that read a run of any logger, and the run that they name."""
+"""Arguments that name a run, a suite or a profile, and what they name."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,11 +12,22 @@ if TYPE_CHECKING:
     from lvmcheck.run.view import Run
 
 
+def add_run(command: argparse.ArgumentParser) -> None:
+    """Which run is meant, for every command that reads one."""
+    command.add_argument("path", type=Path, help="a run directory, or a run of another logger (docs/readers.md)")
+    add_reading(command)
+
+
 def add_reading(command: argparse.ArgumentParser) -> None:
-    """How the run is to be read."""
+    """How a run is to be read."""
     command.add_argument("--kind", metavar="NAME", help="what wrote it (default: found by its content)")
     command.add_argument("--columns", metavar="MAP", help='such as "epoch=step,val_loss=validation/loss"')
     command.add_argument("--run", metavar="ID", help="which run, where the file holds several")
+
+
+def run_of(options: argparse.Namespace) -> Run:
+    """The run that :func:`add_run`'s arguments name."""
+    return read_run(options.path, options)
 
 
 def read_run(path: Path, options: argparse.Namespace) -> Run:
@@ -22,3 +35,14 @@ def read_run(path: Path, options: argparse.Namespace) -> Run:
     from lvmcheck.readers import open_run
 
     return open_run(path, kind=options.kind, columns=options.columns, run=options.run)
+
+
+def suite_file(path: Path) -> Path:
+    """The file of a suite that is named by its file or its folder."""
+    return path / "suite.toml" if path.is_dir() else path
+
+
+def make_importable() -> None:
+    """Let suites name trainers of the working directory, as pytest's ``pythonpath`` does for it."""
+    if os.getcwd() not in sys.path:  # noqa: PTH109 - entries of sys.path are strings
+        sys.path.insert(0, os.getcwd())  # noqa: PTH109

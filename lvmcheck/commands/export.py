@@ -16,26 +16,26 @@ if TYPE_CHECKING:
     from lvmcheck.exporters.feed import Feed
     from lvmcheck.run.view import Run
 
+HELP = "runs for TensorBoard, W&B (offline) or MLflow; no network"
+EXAMPLE = "lvmcheck export .lvmcheck/runs --to tensorboard --into logs"
 DONE, DIED, INTERRUPTED = 0, 1, 130
+EXITS = {DONE: "exported", DIED: "a run that was followed died", INTERRUPTED: "interrupted"}
 PATIENCE = 600.0
 """Seconds of silence after which a run that holds no lock counts as dead: longer than most evaluations."""
 
 
-def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the command of this file to the parser's."""
-    export = commands.add_parser("export", help="runs for TensorBoard, W&B (offline) or MLflow; no network")
-    export.add_argument("paths", nargs="+", type=Path, metavar="RUN", help="runs, or folders that hold run directories")
-    export.add_argument("--to", required=True, metavar="LOGGER", help="tensorboard, wandb or mlflow")
-    export.add_argument("--into", type=Path, metavar="DIR", help="where to write (default: exported/LOGGER)")
-    export.add_argument("--follow", action="store_true", help="go on while the runs go on, to their ends")
-    export.add_argument(
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", nargs="+", type=Path, metavar="RUN", help="runs, or folders that hold run directories")
+    parser.add_argument("--to", required=True, metavar="LOGGER", help="tensorboard, wandb or mlflow")
+    parser.add_argument("--into", type=Path, metavar="DIR", help="where to write (default: exported/LOGGER)")
+    parser.add_argument("--follow", action="store_true", help="go on while the runs go on, to their ends")
+    parser.add_argument(
         "--patience", type=float, default=PATIENCE, metavar="SECONDS", help="of silence, then it is dead (default: 600)"
     )
-    add_reading(export)
-    export.set_defaults(command=run_export)
+    add_reading(parser)
 
 
-def run_export(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     from lvmcheck.errors import InputError
     from lvmcheck.exporters import exporter
     from lvmcheck.exporters.subject import name_of

@@ -5,19 +5,20 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from lvmcheck.commands._exit import PASSED
 from lvmcheck.commands._reading import add_reading, read_run
 
-
-def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the command of this file to the parser's."""
-    report = commands.add_parser("report", help="runs, their verdicts and causes as one HTML file")
-    report.add_argument("paths", nargs="+", type=Path, metavar="RUN", help="runs, or folders that hold run directories")
-    add_reading(report)
-    report.add_argument("-o", "--output", type=Path, default=Path("report.html"), metavar="FILE")
-    report.set_defaults(command=run_report)
+HELP = "runs, their verdicts and causes as one HTML file"
+EXAMPLE = "lvmcheck report .lvmcheck/runs -o report.html"
 
 
-def run_report(options: argparse.Namespace) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", nargs="+", type=Path, metavar="RUN", help="runs, or folders that hold run directories")
+    add_reading(parser)
+    parser.add_argument("-o", "--output", type=Path, default=Path("report.html"), metavar="FILE")
+
+
+def run(options: argparse.Namespace) -> int:
     from lvmcheck.errors import InputError
     from lvmcheck.report.html.page import write_report
     from lvmcheck.report.html.subject import subjects_at
@@ -27,4 +28,4 @@ def run_report(options: argparse.Namespace) -> int:
     subjects = subjects_at(options.paths, lambda path: read_run(path, options))
     size = write_report(options.output, subjects)
     print(f"{options.output}: {len(subjects)} run{'' if len(subjects) == 1 else 's'}, {size:,} bytes")
-    return 0
+    return PASSED

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lvmcheck.commands.gate import measure
 from lvmcheck.commands.main import main
-from lvmcheck.launch import gate
 from models.data.gates.write import main as write_main
 from models.data.gates.write import write_twin
 from models.data.store import Corpus
@@ -41,7 +41,7 @@ def lines(path: Path, texts: list[str]) -> Path:
 
 def judged(capsys: Capture, *arguments: object) -> tuple[int, dict[str, dict[str, Any]]]:
     code = main(["gate", *map(str, arguments), "--json"])
-    return code, {verdict["use"]: verdict for verdict in json.loads(capsys.readouterr().out)}
+    return code, {verdict["check"]: verdict for verdict in json.loads(capsys.readouterr().out)}
 
 
 # -- exit codes --------------------------------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ def test_bad_options(sound: Path, capsys: Capture, monkeypatch: pytest.MonkeyPat
     assert "run.data.encoder" in refused(capsys, sound, "--encoder", "gtr")
     assert "run.data.context" in refused(capsys, sound, "--context", 0)
     assert "expected: expected an integer of at least 1" in refused(capsys, sound, "--expected-articles", 0)
-    monkeypatch.setattr(gate, "HOME", "nowhere.to.be.found")
+    monkeypatch.setattr(measure, "HOME", "nowhere.to.be.found")
     assert "no module 'nowhere.to.be.found'" in refused(capsys, sound)
 
 

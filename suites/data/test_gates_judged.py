@@ -14,7 +14,7 @@ import pytest
 from lvmcheck.checks.data._gate import Gate
 from lvmcheck.checks.finding import Status, Verdict
 from lvmcheck.checks.protocol import Case, Check, cases, check_names, evaluate, judge, load_check
-from lvmcheck.launch.gate import gate_data, gates
+from lvmcheck.commands.gate.measure import gate_data, gates
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
 from models.data.baselines import fit_linear, mean_of_context, score

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from lvmcheck.checks.finding import Status
+from lvmcheck.commands.gate.measure import gate_data
 from lvmcheck.errors import InputError
-from lvmcheck.launch.gate import gate_data
 from models.data.dataset import open_data
 from models.data.readers import loaded as loaded_module
 from models.data.stored import read

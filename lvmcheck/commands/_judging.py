@@ -1,0 +1,95 @@
+"""What ``check`` and ``diagnose`` share: which checks judge the run, what is printed of them, and the exit code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lvmcheck.checks.finding import Asked, Status, Verdict
+from lvmcheck.checks.protocol import evaluate, verdict
+from lvmcheck.checks.wording import asked_text, evidence_lines, plural, verdict_text
+from lvmcheck.commands._exit import FAILED, PASSED
+from lvmcheck.commands._reading import add_run, make_importable, suite_file
+from lvmcheck.run.view import Run
+
+SILENT = (Status.NOT_APPLICABLE, Status.NOT_RECORDED)
+"""Listed with ``--verbose`` only."""
+BAD = (Status.FAILED, Status.ERROR)
+
+
+def add_judging(parser: argparse.ArgumentParser) -> None:
+    """A run and the checks that judge it."""
+    add_run(parser)
+    parser.add_argument(
+        "--suite", type=Path, help="suite (file or folder) whose checks to use instead of the universal ones"
+    )
+    parser.add_argument("--profile", help="profile of the suite (default: the run's own)")
+    parser.add_argument("--strict", action="store_true", help="count warnings as failures")
+    parser.add_argument("-v", "--verbose", action="store_true", help="list what did not apply or was not recorded")
+
+
+def verdicts_on(run: Run, options: argparse.Namespace) -> list[Verdict]:
+    """Verdicts by the suite's checks where one is named, else by the universal ones."""
+    if options.suite is None:
+        from lvmcheck.run.weights import with_weights
+
+        return evaluate(with_weights(run)[0])
+    from lvmcheck.launch.plan import judge_entry
+    from lvmcheck.suite import load_suite
+
+    make_importable()
+    own = run.info.get("profile")
+    profile = options.profile or (own if isinstance(own, str) else None)
+    suite = load_suite(suite_file(options.suite), profile=profile)
+    return [
+        replace(
+            verdict(
+                entry.check,
+                run,
+                judge_entry(entry, run),
+                asked=Asked(file=str(suite.path), line=entry.line),
+                source=entry.source,
+            ),
+            name=entry.node,  # its own name, where it has one: two floors on one metric must not look alike
+        )
+        for entry in suite.checks
+    ]
+
+
+def print_verdicts(verdicts: Iterable[Verdict], *, verbose: bool = False, evidence: bool = False) -> None:
+    """One line a verdict, with the evidence of those that failed or warned (or the first figure of every one)."""
+    for item in verdicts:
+        if item.status in SILENT and not verbose:
+            continue
+        print(verdict_text(item))
+        bad = item.status in (*BAD, Status.WARNING)
+        lines = evidence_lines(item.finding)
+        print("".join(f"    {line}\n" for line in (lines if bad else lines[:1] if evidence else [])), end="")
+        if item.asked is not None and bad:
+            print(f"    required by {asked_text(item.asked, item.source)}")
+
+
+def print_rest(run: Run, verdicts: Sequence[Verdict], *, verbose: bool) -> None:
+    """How many checks did not apply, and how far a run was judged that has no completion record."""
+    silent = sum(item.status in SILENT for item in verdicts)
+    if silent and not verbose:
+        print(f"{plural(silent, 'check')} did not apply or lacked data (-v lists them)")
+    waiting = sum(item.status is Status.PENDING for item in verdicts)
+    if waiting and not run.over:
+        planned = f" of {run.planned_epochs}" if run.planned_epochs else ""
+        where = f"epoch {run.last_epoch}{planned}" if run.last_epoch else f"step {run.step}"
+        print(f"no completion record: judged up to {where}, {plural(waiting, 'check')} pending")
+
+
+def exit_code(verdicts: Sequence[Verdict], *, strict: bool) -> int:
+    """FAILED where a check failed or could not be judged (or warned, with ``strict``), or none evaluated anything."""
+    bad = (*BAD, Status.WARNING) if strict else BAD
+    if any(item.status in bad for item in verdicts):
+        return FAILED
+    if not any(item.outcome.evaluated for item in verdicts):
+        print("no check could be evaluated", file=sys.stderr)
+        return FAILED
+    return PASSED

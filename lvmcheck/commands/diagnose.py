@@ -1,0 +1,35 @@
+"""``lvmcheck diagnose``: root causes of a run, by standing of their evidence."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from lvmcheck.commands._judging import SILENT, add_judging, exit_code, print_rest, print_verdicts, verdicts_on
+from lvmcheck.commands._reading import run_of
+
+HELP = "name the causes of a bad run"
+EXAMPLE = "lvmcheck diagnose fixtures/runs/amn_790k_attempt_2"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_judging(parser)
+    parser.add_argument("--json", action="store_true", help="causes as JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    from lvmcheck.causes.protocol import diagnose
+    from lvmcheck.report.diagnosis import diagnosis_json, screen
+    from lvmcheck.run.events import spell
+
+    recorded = run_of(options)
+    verdicts = verdicts_on(recorded, options)
+    causes = diagnose(recorded, verdicts)
+    if options.json:
+        print(json.dumps(spell(diagnosis_json(recorded, causes, verdicts)), indent=1, allow_nan=False))
+    else:
+        print("\n".join(screen(recorded, causes, verdicts)))
+        if options.verbose:
+            print_verdicts([item for item in verdicts if item.status in SILENT], verbose=True)
+        print_rest(recorded, verdicts, verbose=options.verbose)
+    return exit_code(verdicts, strict=options.strict)

@@ -1,0 +1,54 @@
+"""``lvmcheck explain``: the manual page of a check or a cause."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import sys
+
+from lvmcheck.commands._exit import PASSED
+from lvmcheck.errors import InputError, nearest
+
+HELP = "the manual page of a check or a cause"
+EXAMPLE = "lvmcheck explain cosine_floor"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="name of a check or cause, such as cosine_floor (lvmcheck list checks)")
+
+
+def run(options: argparse.Namespace) -> int:
+    from lvmcheck.causes.protocol import cause_names
+    from lvmcheck.checks.protocol import check_names
+
+    name, checks, causes = options.name, check_names(), cause_names()
+    if name in causes:
+        print("\n".join(_cause_page(name)))
+    elif name in checks or ":" in name:
+        print("\n".join(_check_page(name)))
+    else:
+        raise InputError(f"{name!r}", "no such check or cause", fix=nearest(name, [*checks, *causes]))
+    return PASSED
+
+
+def _check_page(name: str) -> list[str]:
+    from lvmcheck.checks.protocol import load_check, manual, usual_causes
+
+    kind = load_check(name)
+    sections = manual(kind)
+    lines = [kind.name(), "", sections.pop("what")]
+    for heading, text in sections.items():
+        body = [f"- {cause}" for cause in usual_causes(kind)] if heading == "usual causes" else text.splitlines()
+        lines += ["", heading.capitalize(), *(f"  {line}" for line in body)]
+    return lines
+
+
+def _cause_page(name: str) -> list[str]:
+    from lvmcheck.causes.protocol import Evidence, load_cause
+    from lvmcheck.causes.wording import diagnosis_lines
+
+    kind = load_cause(name)
+    example = sys.modules[kind.__module__].FAILS[0]
+    diagnosis = kind().diagnose(Evidence(example.run))
+    shown = ["", "Example", *(f"  {line}" for line in diagnosis_lines(diagnosis))] if diagnosis is not None else []
+    return [name, "", inspect.cleandoc(kind.__doc__ or ""), *shown]

@@ -1,0 +1,55 @@
+"""``lvmcheck list``: the checks or causes that exist, by subject."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from itertools import groupby
+
+from lvmcheck.commands._exit import PASSED
+
+HELP = "what exists: checks or causes, by subject"
+EXAMPLE = "lvmcheck list checks"
+Row = tuple[str, bool, str, str]
+"""Subject, whether it is universal, name and first sentence."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", choices=("checks", "causes"))
+
+
+def run(options: argparse.Namespace) -> int:
+    rows = sorted(_checks() if options.what == "checks" else _causes(), key=lambda row: (row[0], not row[1], row[2]))
+    width = max(len(name) for _, _, name, _ in rows)
+    for subject, group in groupby(rows, key=lambda row: row[0]):
+        print(subject)
+        for _, universal, name, what in group:
+            print(f"{'*' if universal else ' ':>3} {name:{width}}  {what}")
+    if options.what == "checks":
+        print("* universal: judged on any run (lvmcheck check RUN); the others where a suite names them")
+    return PASSED
+
+
+def _checks() -> Iterator[Row]:
+    from lvmcheck.checks.protocol import check_names, load_check
+
+    for name in check_names():
+        kind = load_check(name)
+        yield _subject(kind), kind.universal, name, _sentence(kind)
+
+
+def _causes() -> Iterator[Row]:
+    from lvmcheck.causes.protocol import cause_names, load_cause
+
+    for name in cause_names():
+        kind = load_cause(name)
+        yield _subject(kind), False, name, _sentence(kind)
+
+
+def _subject(kind: type) -> str:
+    return kind.__module__.split(".")[-2]
+
+
+def _sentence(kind: type) -> str:
+    """The first paragraph of the docstring on one line."""
+    return " ".join((kind.__doc__ or "").strip().split("\n\n")[0].split())
