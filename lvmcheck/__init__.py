@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _LAZY = {
-    "record": "lvmcheck.run.recorder",
+    "record": "lvmcheck.run.start",
     "Recorder": "lvmcheck.run.recorder",
     "load": "lvmcheck.run.directory",
     "Run": "lvmcheck.run.view",
@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from lvmcheck.checks.protocol import Check, evaluate
     from lvmcheck.errors import InputError
     from lvmcheck.run.directory import load
-    from lvmcheck.run.recorder import Recorder, record
+    from lvmcheck.run.recorder import Recorder
+    from lvmcheck.run.start import record
     from lvmcheck.run.view import Run
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from lvmcheck.extras import need
 from lvmcheck.integrations._plain import metrics_of, plain
-from lvmcheck.run.recorder import Recorder, record
+from lvmcheck.run.recorder import Recorder
+from lvmcheck.run.start import record
 
 _tracking = need("accelerate.tracking", extra="peers", purpose="the Accelerate tracker")
 _Base: Any = _tracking.GeneralTracker

@@ -8,7 +8,8 @@ from typing import Any
 
 from lvmcheck.extras import need
 from lvmcheck.integrations._plain import metrics_of, plain, trainable
-from lvmcheck.run.recorder import Recorder, record
+from lvmcheck.run.recorder import Recorder
+from lvmcheck.run.start import record
 
 _Base: Any = need("transformers", extra="peers", purpose="the callback for the Hugging Face Trainer").TrainerCallback
 TIMINGS = ("_runtime", "_per_second", "_preparation_time")

@@ -9,7 +9,8 @@ from typing import Any
 
 from lvmcheck.extras import need
 from lvmcheck.integrations._plain import metrics_of, plain, trainable
-from lvmcheck.run.recorder import Recorder, record
+from lvmcheck.run.recorder import Recorder
+from lvmcheck.run.start import record
 
 _NAME = "pytorch_lightning" if importlib.util.find_spec("lightning") is None else "lightning.pytorch"
 if importlib.util.find_spec(_NAME.partition(".")[0]) is None:

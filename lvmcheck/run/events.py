@@ -38,10 +38,15 @@ class Begin(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declare(Event):
-    """The metrics that epochs of this run will report, so that a check on another name fails at once."""
+    """The metrics that epochs of this run will report, so that a check on another name fails at once.
+
+    ``roles`` says what a metric is where its name does not: name -> any of quantity, split, direction ("higher" or
+    "lower" is better), unit, low, high.
+    """
 
     event: ClassVar[str] = "declare"
     metrics: tuple[str, ...] = ()
+    roles: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +102,7 @@ class Window(Event):
 
     ``ledger_error`` is the largest |loss - sum(weight * term)| of a step over max(|loss|, sum |weight * term|);
     absent when the loop declares no terms. ``non_finite`` names the first step with a NaN or infinite number.
+    ``metrics`` are means of whatever else the loop reports by step.
     """
 
     event: ClassVar[str] = "window"
@@ -114,6 +120,7 @@ class Window(Event):
     grad_norm_max: float | None = None
     lr: float | None = None
     non_finite: Mapping[str, Value] | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +136,10 @@ class Probe(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Epoch(Event):
-    """The end of an epoch and its metrics. ``step`` counts optimizer steps since the run began."""
+    """The end of an epoch (1-based) and its metrics. ``step`` counts optimizer steps since the run began.
+
+    ``counted_as`` is the loop's own number of the epoch where it counts from 0.
+    """
 
     event: ClassVar[str] = "epoch"
     epoch: int
@@ -137,6 +147,17 @@ class Epoch(Event):
     metrics: Mapping[str, float] = field(default_factory=dict)
     seconds: float | None = None
     samples_per_second: float | None = None
+    counted_as: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log(Event):
+    """Metrics at a step, outside the ends of epochs: an evaluation every thousand steps, a loop without epochs."""
+
+    event: ClassVar[str] = "log"
+    epoch: int
+    step: int
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +231,7 @@ KINDS: dict[str, type[Event]] = {
     kind.event: kind
     for kind in (
         *(Begin, Declare, Data, Model, Stage, Window, Probe),
-        *(Epoch, Sample, Checkpoint, Evaluation, Early, Note, Stop),
+        *(Epoch, Log, Sample, Checkpoint, Evaluation, Early, Note, Stop),
     )
 }
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import sys
@@ -20,6 +21,12 @@ TAINTING = (
     "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD",  # checkpoints may execute code
 )
 """Environment variables that cast doubt on what a run says; their values are recorded."""
+
+
+def as_json(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A config as a file of JSON gives it back, so that two of them can be compared."""
+    found: dict[str, Any] = json.loads(json.dumps(dict(values), default=str))
+    return found
 
 
 def move_aside(folder: Path) -> Path:

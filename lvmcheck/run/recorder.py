@@ -17,15 +17,31 @@ from typing import Any, Self
 from lvmcheck.errors import InputError
 from lvmcheck.run import directory as rundir
 from lvmcheck.run import events as ev
-from lvmcheck.run.info import make_run, move_aside
+from lvmcheck.run.values import check_number, number, numbers, refused
 from lvmcheck.run.view import read_json
 from lvmcheck.run.window import StepRow, summarise
 
-SAMPLE = 4000  # signs of a prompt or a generated text that are kept
+SAMPLE = 4000  # characters of a prompt or a generated text that are kept
+WINDOW = 50
+EARLY = 50
+MAX_EPOCH = 10_000_000
+"""First steps that are kept one by one by default, so that a run can be judged from its first steps on."""
+
+
+def progress(lines: bytes) -> tuple[int, int, int | None]:
+    """Steps, epochs and the loop's number of the first epoch (None where there is none yet) that events hold."""
+    steps, epochs, first = 0, 0, None
+    for line in lines.splitlines():
+        event = ev.parse_line(line)
+        steps = max(steps, getattr(event, "last_step", 0), getattr(event, "step", 0))
+        if isinstance(event, ev.Epoch):
+            epochs = event.epoch
+            first = 1 if event.counted_as is None else event.counted_as - event.epoch + 1
+    return steps, epochs, first
 
 
 class Recorder:
-    """Reports one run. Make it with :func:`record`; a launched trainer receives one.
+    """Reports one run. Make it with :func:`lvmcheck.record`; a launched trainer receives one.
 
     Attributes:
         path: the run directory.
@@ -34,17 +50,22 @@ class Recorder:
         written: bytes of events written so far.
 
     Args:
+        window: optimizer steps summarised in one event.
+        early: first steps that are windows of their own.
         judge: called after each line that can decide a check, with True where training waits for its answer (the data
             are known, an epoch has ended), so that an abort costs no training.
+        lock: descriptor of the lock that keeps other writers out; closed with the run.
     """
 
     def __init__(
         self,
         path: Path,
         *,
-        window: int = 50,
+        window: int = WINDOW,
+        early: int = 0,
         judge: Callable[[Recorder, bool], None] | None = None,
         resume: Path | None = None,
+        lock: int | None = None,
     ) -> None:
         if window < 1:
             raise InputError("Recorder", f"window: expected at least 1 step, got {window}")
@@ -53,6 +74,8 @@ class Recorder:
         self.steps = 0
         self.epochs = 0
         self.window = window
+        self._first_steps = early
+        self._first_epoch: int | None = None
         self._judge = judge
         self._rows: list[StepRow] = []
         self._stop_file = str(path / rundir.STOP)
@@ -62,6 +85,7 @@ class Recorder:
         self._digest = hashlib.sha256()
         self._offset = 0
         self._epoch_began = self._window_began = self._origin = time.monotonic()
+        self._lock = lock
         self._fd = self._open()
 
     def _open(self) -> int:
@@ -80,6 +104,7 @@ class Recorder:
         grad_norm: Any = None,
         lr: float | None = None,
         samples: int = 0,
+        **metrics: Any,
     ) -> None:
         """One optimizer step.
 
@@ -89,13 +114,34 @@ class Recorder:
             grad_norm: global gradient norm before clipping.
             lr: learning rate that this step used.
             samples: items in the batch.
+            metrics: whatever else is measured by step, such as accuracy; kept as means over windows.
+
+        Raises:
+            InputError: a value that is not a single number; names the file and line of the call.
         """
+        if type(loss) is not float:
+            check_number(loss, "loss")
+        if terms or metrics or type(grad_norm) is not float or type(lr) is not float:
+            grad_norm, lr = self._checked(terms, grad_norm, lr, metrics)
         if self._rows and (terms or {}).keys() != (self._rows[-1].terms or {}).keys():
             self._finish_window()  # a window never mixes steps with different terms
         self.steps += 1
-        self._rows.append(StepRow(loss, terms, grad_norm, lr, samples))
-        if self.steps % self.window == 0:
+        self._rows.append(StepRow(loss, terms, grad_norm, lr, samples, metrics or None))
+        if self.steps % self.window == 0 or self.steps <= self._first_steps:
             self._finish_window()
+
+    @staticmethod
+    def _checked(
+        terms: Mapping[str, tuple[float, Any]] | None, grad_norm: Any, lr: Any, metrics: Mapping[str, Any]
+    ) -> tuple[Any, float | None]:
+        for name, value in {**metrics, **({} if grad_norm is None else {"grad_norm": grad_norm})}.items():
+            check_number(value, name)
+        for name, term in (terms or {}).items():
+            if not (isinstance(term, tuple | list) and len(term) == 2):
+                raise refused(f"terms[{name!r}]", f"(weight, value), got {str(term)[:40]}", None)
+            check_number(term[0], f"weight of {name}")
+            check_number(term[1], name)
+        return grad_norm, None if lr is None else number(lr, "lr")
 
     @property
     def stop(self) -> bool:
@@ -123,24 +169,61 @@ class Recorder:
         return self._stop
 
     def epoch(self, epoch: int, *, samples_per_second: float | None = None, **metrics: Any) -> None:
-        """The end of an epoch (1-based) with its metrics; afterwards :attr:`stop` holds the live judge's answer."""
+        """The end of an epoch with its metrics; afterwards :attr:`stop` holds the live judge's answer.
+
+        Args:
+            epoch: its number in the loop, counted from 0 or from 1; epochs go forward.
+            metrics: name -> number; None is "not measured".
+
+        Raises:
+            InputError: an epoch that was reported already or goes back, or a value that is not a number.
+        """
+        found, number_of = numbers(metrics, "epoch"), self._epoch_number(epoch)
         self._finish_window()
         now = self._now()
         self._write(
             ev.Epoch(
                 t=now,
-                epoch=epoch,
+                epoch=number_of,
                 step=self.steps,
-                metrics={name: float(value) for name, value in metrics.items() if value is not None},
+                metrics=found,
                 seconds=now - (self._epoch_began - self._origin),
                 samples_per_second=samples_per_second,
+                counted_as=epoch if epoch != number_of else None,
             )
         )
-        self.epochs = epoch
+        self.epochs = number_of
         self._sync()
         if self._judge is not None:
             self._judge(self, True)
         self._epoch_began = self._window_began = time.monotonic()
+
+    def _epoch_number(self, epoch: int) -> int:
+        """The loop's number of an epoch, counted from 1; a loop whose first epoch is 0 counts from 0."""
+        if isinstance(epoch, bool) or not isinstance(epoch, int) or not 0 <= epoch <= MAX_EPOCH:
+            raise refused("epoch", f"an integer from 0 to {MAX_EPOCH:,}, got {str(epoch)[:40]!r}", None)
+        if self._first_epoch is None:
+            self._first_epoch = min(epoch, 1)
+        counted = epoch + 1 - self._first_epoch
+        if counted <= self.epochs:
+            last = self.epochs - 1 + self._first_epoch
+            raise refused("epoch", f"an epoch after {last}, which was reported last, got {epoch}", None)
+        return counted
+
+    def log(self, metrics: Mapping[str, Any], *, step: int | None = None) -> None:
+        """Metrics at a step (by default the last one reported), outside the ends of epochs.
+
+        Raises:
+            InputError: a step that goes back, or a value that is not a number.
+        """
+        found, at = numbers(metrics, "log"), self.steps if step is None else step
+        if isinstance(at, bool) or not isinstance(at, int) or at < self.steps:
+            raise refused("step", f"a step of at least {self.steps:,}, got {str(step)[:40]!r}", None)
+        self._finish_window()
+        self.steps = at
+        self._write(ev.Log(t=self._now(), epoch=self.epochs + 1, step=at, metrics=found))
+        if self._judge is not None:
+            self._judge(self, False)
 
     def _still_setting_up(self) -> None:
         """What is said before the first step belongs to no epoch: loading data is not the pace of training."""
@@ -193,7 +276,7 @@ class Recorder:
     def sample(
         self, name: str, *, prompt: str, text: str, answer: str | None = None, dataset: str | None = None
     ) -> None:
-        """What the model continued ``prompt`` with, generated "greedy" or "sampled"; cut to a few thousand signs."""
+        """What the model continued ``prompt`` with, generated "greedy" or "sampled"; cut to 4,000 characters."""
         event = ev.Sample(
             t=self._now(),
             name=name,
@@ -206,28 +289,34 @@ class Recorder:
         )
         self._write(event)
 
-    def declare(self, metrics: Sequence[str]) -> None:
-        """Promise the metrics of every epoch, so that a check on another name fails at once."""
-        self._write(ev.Declare(t=self._now(), metrics=tuple(metrics)))
+    def declare(self, metrics: Sequence[str] = (), *, roles: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        """Promise the metrics of every epoch, so that a check on another name fails at once.
+
+        Args:
+            roles: what a metric is where its name does not say it, such as
+                ``{"val_score": {"direction": "higher", "low": 0.0, "high": 1.0}}``.
+        """
+        stated = {name: dict(role) for name, role in (roles or {}).items()}
+        self._write(ev.Declare(t=self._now(), metrics=tuple(metrics), roles=stated))
         self._still_setting_up()
 
     def probe(self, name: str, values: Mapping[str, Any]) -> None:
         """A measurement at the current step, such as the gradient norm of each term."""
-        numbers = {key: float(value) for key, value in values.items()}
-        self._write(ev.Probe(t=self._now(), name=name, epoch=self.epochs + 1, step=self.steps, values=numbers))
+        found = numbers(values, name)
+        self._write(ev.Probe(t=self._now(), name=name, epoch=self.epochs + 1, step=self.steps, values=found))
 
     def checkpoint(
         self, name: str, path: str | Path, *, epoch: int, step: int, metrics: Mapping[str, Any] | None = None
     ) -> None:
         """A checkpoint was published, at ``path`` (absolute, or relative to the run directory)."""
         relative = os.path.relpath(self.path / path, self.path)
-        numbers = {key: float(value) for key, value in (metrics or {}).items()}
-        self._write(ev.Checkpoint(t=self._now(), name=name, path=relative, epoch=epoch, step=step, metrics=numbers))
+        found = numbers(metrics or {}, name)
+        self._write(ev.Checkpoint(t=self._now(), name=name, path=relative, epoch=epoch, step=step, metrics=found))
 
     def evaluation(self, name: str, metrics: Mapping[str, Any], about: str = "") -> None:
         """A measurement outside the epochs, such as a checkpoint that was loaded afresh."""
-        numbers = {key: float(value) for key, value in metrics.items()}
-        self._write(ev.Evaluation(t=self._now(), name=name, metrics=numbers, about=about))
+        found = numbers(metrics, name)
+        self._write(ev.Evaluation(t=self._now(), name=name, metrics=found, about=about))
 
     def early(self, reason: str) -> None:
         """The run ends here by a rule of its config, ``early_stop``; without that key it counts for nothing."""
@@ -239,15 +328,22 @@ class Recorder:
         self._write(ev.Note(t=self._now(), text=text))
 
     # -- beginning and end -------------------------------------------------------------------------------------------
-    def begin(self) -> None:
-        """Write the first event; events that are there already end with the checkpoint this run resumes from."""
+    def begin(self, *, continued: bool = False) -> None:
+        """Write the first event; events that are there already end with the checkpoint this run resumes from.
+
+        Args:
+            continued: go on after whatever event is the last.
+        """
         kept = (self.path / rundir.EVENTS).read_bytes()
         self._digest, self._offset = hashlib.sha256(kept), len(kept)
         if kept:
             last = ev.parse_line(kept.splitlines()[-1])
-            if not isinstance(last, ev.Checkpoint):
+            if isinstance(last, ev.Checkpoint):
+                self.steps, self.epochs = last.step, last.epoch
+            elif continued:
+                self.steps, self.epochs, self._first_epoch = progress(kept)
+            else:
                 raise InputError(self.path / rundir.EVENTS, "expected to end with a checkpoint to resume from")
-            self.steps, self.epochs = last.step, last.epoch
             self._origin = time.monotonic() - last.t
         self._epoch_began = self._window_began = time.monotonic()
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -261,6 +357,8 @@ class Recorder:
         self._closed = True
         self._sync()
         os.close(self._fd)
+        if self._lock is not None:
+            os.close(self._lock)
         body = {
             "status": status,
             "reason": reason,
@@ -322,38 +420,3 @@ class Recorder:
             raise rundir.cannot_write(self.path / rundir.EVENTS, problem) from None
         self._offset += len(line)
         self._digest.update(line)
-
-
-def record(
-    path: str | os.PathLike[str],
-    *,
-    config: Mapping[str, Any] | None = None,
-    seed: int | None = None,
-    window: int = 50,
-    replace: bool = False,
-) -> Recorder:
-    """Start recording a run of any loop into the directory ``path``.
-
-    Args:
-        path: the run directory; made when missing.
-        config: everything that decides the run; stored as JSON.
-        seed: the run's seed.
-        window: optimizer steps summarised in one line.
-        replace: move a run that is already there aside (``path.1``, ``path.2`` ...) instead of refusing.
-
-    Raises:
-        InputError: the directory cannot be written, or already holds a run.
-    """
-    folder = Path(path)
-    if (folder / rundir.EVENTS).exists():
-        if not replace:
-            raise InputError(
-                folder,
-                "already holds a run",
-                fix="Give another directory, or lvmcheck.record(..., replace=True), which moves the old run aside.",
-            )
-        move_aside(folder)
-    make_run(folder, {"config": dict(config or {}), "seed": seed})
-    recorder = Recorder(folder, window=window)
-    recorder.begin()
-    return recorder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -50,6 +50,7 @@ class Run:
         death: why no completion record will come ("trainer exited 0 before ..."), when it is known.
         path: the run directory, when there is one.
         torn: bytes of an unfinished last line that were not read.
+        as_it_ended: judged without its plan: a run that ended in an orderly way early (a plain ``break``) is whole.
     """
 
     events: tuple[ev.Event, ...] = ()
@@ -58,6 +59,11 @@ class Run:
     death: str | None = None
     path: Path | None = None
     torn: int = 0
+    as_it_ended: bool = False
+
+    def without_plan(self) -> Run:
+        """The same run, judged as far as it went: for checks that nobody planned for it."""
+        return replace(self, as_it_ended=True)
 
     def extended(self, more: Iterable[ev.Event]) -> Run:
         """The same run with further events."""
@@ -81,11 +87,17 @@ class Run:
         Fewer where the run ended early by a rule that its config holds (``early_stop``): a trainer that returns early
         without one has not done what was planned.
         """
-        epochs = self.config.get("epochs")
-        if not isinstance(epochs, int) or isinstance(epochs, bool):
+        epochs = self.stated_epochs
+        if epochs is None or (self.as_it_ended and self.over):
             return None
         early = self.of(ev.Early) if self.config.get("early_stop") else ()
         return min(epochs, early[-1].epoch) if early else epochs
+
+    @property
+    def stated_epochs(self) -> int | None:
+        """Epochs that the config states, however the run ended."""
+        epochs = self.config.get("epochs")
+        return epochs if isinstance(epochs, int) and not isinstance(epochs, bool) else None
 
     @cached_property
     def facts(self) -> Mapping[str, Any]:
@@ -152,6 +164,8 @@ class Run:
         grouped: dict[type[ev.Event], list[ev.Event]] = {}
         for event in self.events:
             grouped.setdefault(type(event), []).append(event)
+        if ev.Epoch not in grouped and ev.Log in grouped:
+            grouped[ev.Epoch] = list(evaluations(grouped[ev.Log]))
         return {kind: tuple(items) for kind, items in grouped.items()}
 
     @cached_property
@@ -197,6 +211,23 @@ class Run:
         reason = (self.done or {}).get("reason")
         where = f"at epoch {self.last_epoch}{planned}" if self.last_epoch or self.step else "before its first step"
         return f"run {status} {where}" + (f" by {reason}" if reason else "")
+
+
+def evaluations(logs: Iterable[ev.Event]) -> Iterator[ev.Epoch]:
+    """Metrics logged by step in a run without epochs, as epochs: the n-th step with an evaluation is epoch n."""
+    steps: dict[int, tuple[float, dict[str, float]]] = {}
+    for log in logs:
+        if isinstance(log, ev.Log):
+            steps.setdefault(log.step, (log.t, {}))[1].update(log.metrics)
+    held_out = [(step, t, metrics) for step, (t, metrics) in steps.items() if any(map(is_evaluation, metrics))]
+    for number, (step, t, metrics) in enumerate(held_out, start=1):
+        yield ev.Epoch(t=t, epoch=number, step=step, metrics=metrics)
+
+
+def is_evaluation(metric: str) -> bool:
+    """Whether a name says that the metric was measured on data that is not trained on."""
+    first = re.split(r"[_/.\- ]", metric.lower(), maxsplit=1)[0]
+    return first in ("val", "valid", "validation", "eval", "evaluation", "test", "dev", "ood", "holdout")
 
 
 def run_from(

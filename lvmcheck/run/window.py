@@ -17,6 +17,7 @@ class StepRow(NamedTuple):
     grad_norm: Any
     lr: float | None
     samples: int
+    metrics: Mapping[str, Any] | None = None
 
 
 def summarise(rows: Sequence[StepRow], *, epoch: int, last_step: int, seconds: float, t: float) -> Window:
@@ -45,7 +46,17 @@ def summarise(rows: Sequence[StepRow], *, epoch: int, last_step: int, seconds: f
         grad_norm_max=_extreme(norms, max) if norms else None,
         lr=rates[-1] if rates else None,
         non_finite=_first_non_finite(columns, first_step),
+        metrics=_metrics(rows),
     )
+
+
+def _metrics(rows: Sequence[StepRow]) -> dict[str, float]:
+    """Mean of each further metric over the steps that report it."""
+    names = dict.fromkeys(name for row in rows for name in row.metrics or ())
+    columns = {
+        name: floats([row.metrics[name] for row in rows if row.metrics and name in row.metrics]) for name in names
+    }
+    return {name: _mean(values) for name, values in columns.items()}
 
 
 def floats(values: Sequence[Any]) -> list[float]:

@@ -27,7 +27,13 @@ terms = st.dictionaries(words, st.builds(ev.Term, weight=floats, mean=floats), m
 optional = st.none() | floats
 EVENTS: dict[str, st.SearchStrategy[ev.Event]] = {
     "begin": st.builds(ev.Begin, t=floats, time=words, resumed_at_step=st.none() | counts),
-    "declare": st.builds(ev.Declare, metrics=st.lists(words, max_size=4).map(tuple)),
+    "declare": st.builds(
+        ev.Declare,
+        metrics=st.lists(words, max_size=4).map(tuple),
+        roles=st.dictionaries(
+            words, st.fixed_dictionaries({"direction": st.sampled_from(["higher", "lower"])}), max_size=2
+        ),
+    ),
     "data": st.builds(
         ev.Data,
         name=words,
@@ -79,11 +85,13 @@ EVENTS: dict[str, st.SearchStrategy[ev.Event]] = {
         grad_norm_max=optional,
         lr=optional,
         non_finite=st.none() | st.fixed_dictionaries({"step": counts, "what": words, "value": words}),
+        metrics=numbers,
     ),
     "probe": st.builds(ev.Probe, name=words, epoch=counts, step=counts, values=numbers),
     "epoch": st.builds(
         ev.Epoch, epoch=counts, step=counts, metrics=numbers, seconds=optional, samples_per_second=optional
     ),
+    "log": st.builds(ev.Log, epoch=counts, step=counts, metrics=numbers),
     "checkpoint": st.builds(ev.Checkpoint, name=words, path=words, epoch=counts, step=counts, metrics=numbers),
     "evaluation": st.builds(ev.Evaluation, name=words, metrics=numbers, about=words),
     "early": st.builds(ev.Early, epoch=counts, step=counts, reason=words),

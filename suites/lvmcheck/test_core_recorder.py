@@ -19,7 +19,8 @@ from lvmcheck.errors import InputError
 from lvmcheck.run import directory as rundir
 from lvmcheck.run import events as ev
 from lvmcheck.run.info import move_aside
-from lvmcheck.run.recorder import Recorder, record
+from lvmcheck.run.recorder import Recorder
+from lvmcheck.run.start import record
 
 
 def loop(rec: Recorder, *, epochs: int = 2, steps: int = 7) -> None:

@@ -15,7 +15,7 @@ import lvmcheck
 from lvmcheck.errors import InputError
 from lvmcheck.run import directory as rundir
 from lvmcheck.run import events as ev
-from lvmcheck.run.recorder import record
+from lvmcheck.run.start import record
 from lvmcheck.run.view import Run, read_json
 
 

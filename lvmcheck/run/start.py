@@ -1,0 +1,149 @@
+"""``lvmcheck.record``: starts, replaces or continues the record of any training loop."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from lvmcheck.errors import InputError
+from lvmcheck.run import directory as rundir
+from lvmcheck.run import events as ev
+from lvmcheck.run.info import as_json, make_run, move_aside
+from lvmcheck.run.locks import lock_run
+from lvmcheck.run.recorder import EARLY, WINDOW, Recorder
+from lvmcheck.run.silent import SilentRecorder
+from lvmcheck.run.view import read_json
+
+RANKS = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")
+"""Environment variables in which launchers state the rank of a process: torchrun, Open MPI, MPICH, SLURM."""
+
+
+def record(
+    path: str | os.PathLike[str],
+    *,
+    config: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    window: int | None = None,
+    replace: bool = False,
+    resume: Literal["auto"] | None = None,
+    start_step: int | None = None,
+) -> Recorder:
+    """Start recording a run of any loop into the directory ``path``.
+
+    Of several ranks only rank 0 writes; the others get a recorder that records nothing and sees the same stop request.
+
+    Args:
+        path: the run directory; made when missing.
+        config: everything that decides the run; stored as JSON.
+        seed: the run's seed.
+        window: optimizer steps summarised in one event; by default the first 50 are kept one by one, later ones in
+            windows of 50.
+        replace: move a run that is already there aside (``path.1``, ``path.2`` ...) instead of refusing.
+        resume: "auto" continues the run that is there, as a requeued job does, or starts one.
+        start_step: with ``resume``, the optimizer step of the checkpoint from which training continues: what was
+            recorded after it is moved aside. By default everything recorded counts.
+
+    Raises:
+        InputError: the directory cannot be written, holds a run, is being written, or its config differs.
+    """
+    if resume not in (None, "auto"):
+        raise InputError("lvmcheck.record", f"expected resume 'auto' or None, got {resume!r}", key="resume")
+    folder, stated = Path(path), {"config": as_json(config or {}), "seed": seed}
+    if rank() > 0:
+        return SilentRecorder(folder)
+    there = (folder / rundir.EVENTS).exists()
+    if there and resume is None:
+        if not replace:
+            raise InputError(
+                folder,
+                "already holds a run",
+                fix="Give another directory, resume='auto' to continue it, or replace=True to move it aside.",
+            )
+        move_aside(folder)
+        there = False
+    if not there:
+        make_run(folder, stated)
+    lock = lock_run(folder)
+    try:
+        if there:
+            same_config(folder, stated)
+            cut_after(folder, start_step)
+        early = EARLY if window is None else 0
+        recorder = Recorder(folder, window=WINDOW if window is None else window, early=early, lock=lock)
+    except InputError:
+        os.close(lock)
+        raise
+    recorder.begin(continued=there)
+    return recorder
+
+
+def rank() -> int:
+    """The rank of this process among those that train one model; 0 for a single one."""
+    distributed = getattr(sys.modules.get("torch"), "distributed", None)
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        return int(distributed.get_rank())
+    stated = next((os.environ[name] for name in RANKS if os.environ.get(name, "").isdigit()), "0")
+    return int(stated)
+
+
+def same_config(folder: Path, stated: Mapping[str, Any]) -> None:
+    """Refuse to continue a run with another configuration or seed.
+
+    Raises:
+        InputError: names the first key that differs.
+    """
+    recorded = read_json(folder / rundir.INFO) or {}
+    before, now = recorded.get("config") or {}, stated["config"]
+    keys = sorted({*before, *now}, key=str)
+    differing = [key for key in keys if before.get(key) != now.get(key)]
+    if recorded.get("seed") != stated["seed"]:
+        differing.insert(0, "seed")
+        before, now = {**before, "seed": recorded.get("seed")}, {**now, "seed": stated["seed"]}
+    if differing:
+        key = differing[0]
+        raise InputError(
+            folder / rundir.INFO,
+            f"expected {before.get(key)!r} as in the recorded run, got {now.get(key)!r}",
+            key=f"config.{key}" if key != "seed" else key,
+            fix="Continue with the same configuration, or record into another directory.",
+        )
+
+
+def cut_after(folder: Path, start_step: int | None) -> None:
+    """Keep the events up to ``start_step``; the whole stays beside them as ``events.jsonl.N``.
+
+    Raises:
+        InputError: fewer steps are recorded, or an event cannot be read.
+    """
+    path = folder / rundir.EVENTS
+    raw = path.read_bytes()
+    whole = raw[: raw.rfind(b"\n") + 1]  # a line that a kill cut short is dropped
+    kept = whole if start_step is None else b"".join(_until(path, whole, start_step))
+    if kept != raw:
+        number = 1
+        while (aside := folder / f"{rundir.EVENTS}.{number}").exists():
+            number += 1
+        path.rename(aside)
+        path.write_bytes(kept)
+    for name in (rundir.DONE, rundir.STOP, rundir.JUDGED, rundir.FAILURE, rundir.VERDICTS):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _until(path: Path, lines: bytes, start_step: int) -> list[bytes]:
+    kept, reached = [], 0
+    for number, line in enumerate(lines.splitlines(keepends=True), start=1):
+        try:
+            event = ev.parse_line(line)
+        except ev.EventError as problem:
+            raise InputError(path, str(problem), line=number) from None
+        step = max(getattr(event, "last_step", 0), getattr(event, "step", 0))
+        if step <= start_step:
+            kept.append(line)
+        reached = max(reached, step)
+    if start_step > reached:
+        problem_text = f"expected at most {reached:,}, the last step that is recorded, got {start_step:,}"
+        raise InputError(path, problem_text, key="start_step")
+    return kept
