@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Outcome
+from lvmcheck.checks.finding import Finding, Outcome
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
-from lvmcheck.checks.shared.compare import Comparison, Numbers, at_most, each_evaluation
+from lvmcheck.checks.shared.compare import Numbers, at_most, each_evaluation
 from lvmcheck.checks.shared.epochs import check_number
 from lvmcheck.run.events import Evaluation
 from lvmcheck.run.view import Run
@@ -24,8 +24,8 @@ class BatchInvariance(Check):
 
     Why:
     Rows of a batch are independent questions. A model that mixes them gives an answer that depends on who else asks,
-    is validated at one batch size and used at another. The ancestors' memory was averaged over the batch; the shape of
-    a saved buffer even held the size of the last batch of the epoch.
+    is validated at one batch size and used at another. The memory of the original project's language model was averaged
+    over the batch; the shape of a saved buffer even held the size of the last batch of the epoch.
 
     Usual causes:
     - A memory or a statistic averaged over the batch (batch normalisation in train mode).
@@ -40,7 +40,7 @@ class BatchInvariance(Check):
     Differences of float32 kernels chosen by batch size (1e-6 to 1e-5).
 
     Source:
-    facts B1 and C 53 of the ancestors (memory_state [2, 1, 160] in a checkpoint: 10,798 mod 4 = 2 rows).
+    docs/history.md (memory_state [2, 1, 160] in a checkpoint: 10,798 mod 4 = 2 rows).
     """
 
     metric_fields = ()
@@ -53,9 +53,10 @@ class BatchInvariance(Check):
     def judge(self, run: Run) -> Outcome:
         return each_evaluation(run, "batch_invariance", self._compare, "no row was evaluated alone and among others")
 
-    def _compare(self, event: Evaluation) -> list[Comparison]:
+    def _compare(self, event: Evaluation) -> list[Finding]:
         difference = Numbers(event.metrics).number("max_difference")
-        return [at_most("difference of a row's logits alone and among other rows", difference, self.tolerance)]
+        phrase = "logits of a row alone and among other rows differ by {measured}"
+        return [at_most("rows_depend_on_each_other", difference, self.tolerance, phrase=phrase)]
 
 
 def _run(difference: float) -> Run:
@@ -68,7 +69,7 @@ PASSES: Sequence[Case] = (
     made.case("another_kernel_for_another_size", _CHECK, _run(7.6e-6)),
 )
 FAILS: Sequence[Case] = (
-    made.case("memory_is_the_mean_over_the_batch", _CHECK, _run(0.018), ("0.0180", "at most 0.0001")),
+    made.case("memory_is_the_mean_over_the_batch", _CHECK, _run(0.018), "rows_depend_on_each_other", 0.018),
     made.case("padding_is_attended_to", _CHECK, _run(0.5)),
-    made.case("nan", _CHECK, _run(float("nan")), ("NaN",)),
+    made.case("nan", _CHECK, _run(float("nan")), measured=float("nan")),
 )

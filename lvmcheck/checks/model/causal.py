@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Outcome
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.finding import Finding, Outcome, facts, failed
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
-from lvmcheck.checks.shared.compare import Comparison, Numbers, above, at_least, at_most, each_evaluation
+from lvmcheck.checks.shared.compare import Numbers, at_least, at_most, each_evaluation
 from lvmcheck.checks.shared.epochs import check_number
 from lvmcheck.run.events import Evaluation
 from lvmcheck.run.view import Run
@@ -26,8 +25,8 @@ class Causal(Check):
 
     Why:
     A model that sees its label learns to copy it. The loss falls far below what text allows, validation falls with
-    it, and generation, where nothing is there to copy, is gibberish. The ancestors' language model had no causal mask
-    in any attention; its loss was 0.115 nats, its output a row of colons, and no document mentions the mask.
+    it, and generation, where nothing is there to copy, is gibberish. The original project's language model had no
+    causal mask in any attention; its loss was 0.115 nats and its output a row of colons.
 
     Usual causes:
     - No causal mask: a window |i - j| <= w looks both ways.
@@ -43,7 +42,7 @@ class Causal(Check):
     Rounding of float32 kernels (1e-6) in logits before j; a window shorter than the sequence.
 
     Source:
-    facts B1 and C 44 of the ancestors (full score matrix, no mask supplied by the trainer).
+    docs/history.md (full score matrix, no mask supplied by the trainer).
     """
 
     metric_fields = ()
@@ -56,17 +55,17 @@ class Causal(Check):
     def judge(self, run: Run) -> Outcome:
         return each_evaluation(run, "causality", self._compare, "no token was perturbed")
 
-    def _compare(self, event: Evaluation) -> list[Comparison]:
+    def _compare(self, event: Evaluation) -> list[Finding] | Outcome:
         known = Numbers(event.metrics)
         before, after, positions = (known.number(key) for key in ("max_change_before", "change_after", "positions"))
-        shown = (
-            f"{figure(positions)} positions perturbed: logits before them change by at most {figure(before)}, "
-            f"from them on by {figure(after)}",
-        )
+        shown = facts(change_before=before, change_after=after, positions=positions)
+        if not after > 0.0:
+            phrase = "logits from a replaced token on change by {measured}: the perturbation did not reach the model"
+            return failed(Finding(code="perturbation_without_effect", measured=after, evidence=shown, phrase=phrase))
+        phrase = "logits before a replaced token change by {measured}"
         return [
-            at_most("change of logits before a replaced token", before, self.tolerance, shown),
-            above("change of logits from a replaced token on", after, 0.0, shown),
-            at_least("perturbed positions", positions, 1, shown),
+            at_most("future_token_changes_logits", before, self.tolerance, evidence=shown, phrase=phrase),
+            at_least("positions_perturbed", positions, 1, evidence=shown),
         ]
 
 
@@ -81,9 +80,9 @@ PASSES: Sequence[Case] = (
     made.case("rounding_of_float32", _CHECK, _run(2.4e-7)),
 )
 FAILS: Sequence[Case] = (
-    made.case("no_causal_mask", _CHECK, _run(0.93), ("change by at most 0.93",)),
+    made.case("no_causal_mask", _CHECK, _run(0.93), "future_token_changes_logits", 0.93),
     made.case("one_unmasked_attention", _CHECK, _run(3e-4)),
-    made.case("nothing_reaches_the_model", _CHECK, _run(0.0, after=0.0), ("from a replaced token on",)),
-    made.case("no_position", _CHECK, _run(0.0, positions=0)),
-    made.case("nan", _CHECK, _run(float("nan")), ("NaN",)),
+    made.case("nothing_reaches_the_model", _CHECK, _run(0.0, after=0.0), "perturbation_without_effect", 0.0),
+    made.case("no_position", _CHECK, _run(0.0, positions=0), "positions_perturbed", 0),
+    made.case("nan", _CHECK, _run(float("nan")), "future_token_changes_logits", float("nan")),
 )

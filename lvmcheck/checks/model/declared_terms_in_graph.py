@@ -6,8 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Finding, Outcome, error, failed, passed, pending
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.finding import Fact, Finding, Outcome, error, failed, not_recorded, passed, pending
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
@@ -25,9 +24,9 @@ class DeclaredTermsInGraph(Check):
     gradient. Decided at the end of the first epoch; `allow` names terms that may have none.
 
     Why:
-    A declared term that is not in the graph is a promise that nobody keeps. The ancestors' halting loss with its
-    entropy and diversity was written, tested by document and never called; what was added to the loss instead was a
-    mean of integers, a constant 0.04 in every step of the run.
+    A declared term that is not in the graph trains nothing. The original project's halting loss with its entropy and
+    diversity was written, described and never called; what was added to the loss instead was a mean of integers, a
+    constant 0.04 in every step of the run.
 
     Usual causes:
     - The function is never called: its weight stands in the configuration and nowhere else.
@@ -43,7 +42,7 @@ class DeclaredTermsInGraph(Check):
     A hinge that is met from the start (value 0, no gradient); a term with weight 0.
 
     Source:
-    facts B2, C 50 and C 51 of the ancestors (compute_act_loss; 0.01 times a mean of halting steps).
+    docs/history.md (compute_act_loss; 0.01 times a mean of halting steps).
     """
 
     metric_fields = ()
@@ -54,66 +53,65 @@ class DeclaredTermsInGraph(Check):
         return min(1, epochs)
 
     def judge(self, run: Run) -> Outcome:
-        events: list[ev.Event] = []
-        ended = run.finished
-        for event in run.events:  # nothing after the first epoch counts: what is decided there stays decided
-            events.append(event)
-            if isinstance(event, ev.Epoch):
-                ended = True
-                break
-        early = Run(events=tuple(events), info=run.info)
-        norms: dict[str, float] = {}
-        for said in early.of(ev.Evaluation):
-            if said.name == "term_gradients":
-                norms |= {name: max(norm, norms.get(name, 0.0)) for name, norm in said.metrics.items()}
-        if not ended:
-            return pending("awaits the evaluation 'term_gradients' and the end of the first epoch")
-        if not norms:
-            return error("no evaluation 'term_gradients' is recorded in the first epoch: not measured")
-        terms = dict.fromkeys((*_declared(early), *active_terms(early), *norms))
-        return self._compare([name for name in terms if name not in self.allow], norms, _values(early))
-
-    def _compare(self, terms: Sequence[str], norms: Mapping[str, float], values: Mapping[str, float]) -> Outcome:
+        if not run.finished and not run.of(ev.Epoch):
+            return pending("the evaluation 'term_gradients' and the end of the first epoch")
+        measured = TermGradients(run)
+        if not measured.norms:
+            return not_recorded("no evaluation 'term_gradients' is recorded in the first epoch")
+        terms = [name for name in measured.terms if name not in self.allow]
         if not terms:
-            return error("no loss term is left to look at: all are named in allow")
-        dead: list[str] = []
-        for name in terms:
-            norm = norms.get(name, 0.0)
-            if not norm > 0 and not (norm == 0.0 and name in norms and values.get(name) == 0.0):
-                dead.append(name)
+            return error("no loss term is left to compare: all are named in allow")
+        dead = [name for name in measured.dead if name not in self.allow]
+        listed = (Fact("without_gradient", ", ".join(dead)),) if dead else ()
         finding = Finding(
-            what="declared loss terms without a gradient",
-            measured=float(len(dead)),
-            wanted=f"0 of {len(terms)}",
-            margin=0.0 - len(dead),
-            evidence=(
-                *(_why(name, norms, values) for name in dead),
-                ", ".join(f"{name} {figure(norm)}" for name, norm in norms.items()) + " (gradient norm of each term)",
-            ),
+            code="terms_without_gradient",
+            measured=len(dead),
+            evidence=(Fact("total", len(terms)), *listed, *measured.facts([*dead, *measured.norms])),
+            phrase="{measured} of {total} loss terms have no gradient",
         )
         return (failed if dead else passed)(finding, evaluated=len(terms))
+
+
+class TermGradients:
+    """Gradient norm and value of each loss term in the first epoch: nothing after it counts, so an answer stays.
+
+    Attributes:
+        norms: the largest gradient norm of each term that was measured.
+        values: value of each term in the first window that states it.
+        terms: every term that is declared, active or measured.
+        dead: terms without a gradient, less those whose value is exactly 0 from the start.
+    """
+
+    def __init__(self, run: Run) -> None:
+        end = next((i for i, event in enumerate(run.events, 1) if isinstance(event, ev.Epoch)), len(run.events))
+        early = Run(events=run.events[:end], info=run.info)
+        self.norms: dict[str, float] = {}
+        for event in early.of(ev.Evaluation):
+            if event.name == "term_gradients":
+                self.norms |= {name: max(norm, self.norms.get(name, 0.0)) for name, norm in event.metrics.items()}
+        self.values: dict[str, float] = {}
+        for window in early.windows:
+            self.values = {name: term.mean for name, term in window.terms.items()} | self.values
+        self.terms = list(dict.fromkeys((*_declared(early), *active_terms(early), *self.norms)))
+        self.dead = [name for name in self.terms if not self._trains(name)]
+
+    def _trains(self, name: str) -> bool:
+        norm = self.norms.get(name, math.nan)
+        return norm > 0 or (norm == 0.0 and self.values.get(name) == 0.0)
+
+    def facts(self, names: Sequence[str]) -> tuple[Fact, ...]:
+        """Gradient norm of each term (None where it was not measured), and its value where it is known."""
+        facts: list[Fact] = []
+        for name in dict.fromkeys(names):
+            facts.append(Fact(f"gradient_norm_{name}", self.norms.get(name)))
+            facts += [Fact(f"value_{name}", self.values[name])] if name in self.values else []
+        return tuple(facts)
 
 
 def _declared(run: Run) -> list[str]:
     """Terms to which the configuration gives a weight."""
     loss = run.config.get("loss")
     return [str(name) for name, weight in loss.items() if weight] if isinstance(loss, Mapping) else []
-
-
-def _why(name: str, norms: Mapping[str, float], values: Mapping[str, float]) -> str:
-    if name not in norms:
-        return f"{name} is declared and was not measured: it is not part of the loss"
-    value = f", its value is {figure(values[name])}" if name in values else ""
-    return f"{name} has gradient norm {figure(norms[name])}{value}: it trains nothing"
-
-
-def _values(run: Run) -> dict[str, float]:
-    """Value of each term in the first window that states it."""
-    found: dict[str, float] = {}
-    for window in run.windows:
-        for name, term in window.terms.items():
-            found.setdefault(name, term.mean)
-    return found
 
 
 _LOSS = {"ce": 1.0, "ponder": 0.01, "halting_diversity": 0.01}
@@ -151,8 +149,12 @@ FAILS: Sequence[Case] = (
         "a_mean_of_integers",
         _CHECK,
         _run({**_NORMS, "ponder": 0.0}, {**_VALUES, "ponder": 4.0}),
-        ("ponder has gradient norm 0, its value is 4",),
+        "terms_without_gradient",
+        1,
+        without_gradient="ponder",
+        gradient_norm_ponder=0.0,
+        value_ponder=4.0,
     ),
-    made.case("never_called", _CHECK, _run({"ce": 1.2, "ponder": 0.1}), ("halting_diversity is declared",)),
-    made.case("nan", _CHECK, _run({**_NORMS, "ce": math.nan}), ("NaN",)),
+    made.case("never_called", _CHECK, _run({"ce": 1.2, "ponder": 0.1}), without_gradient="halting_diversity"),
+    made.case("nan", _CHECK, _run({**_NORMS, "ce": math.nan}), gradient_norm_ce=math.nan),
 )

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Outcome
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.finding import Finding, Outcome, facts
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
-from lvmcheck.checks.shared.compare import Comparison, Numbers, at_most, each_evaluation
+from lvmcheck.checks.shared.compare import Numbers, at_most, each_evaluation
 from lvmcheck.checks.shared.epochs import check_number
 from lvmcheck.run.events import Evaluation
 from lvmcheck.run.view import Run
@@ -25,9 +24,10 @@ class EvalIsPure(Check):
     first step and again at the end; every one must hold.
 
     Why:
-    A validation that depends on what was evaluated before it measures the order of the rows. The ancestors' memory was
-    a buffer that every forward pass overwrote with the mean over its batch, in training, evaluation and generation; it
-    was saved in checkpoints and never reset, so the same input twice gave different logits.
+    A validation that depends on what was evaluated before it measures the order of the rows. In the original project's
+    language model, memory was a buffer that every forward pass overwrote with the mean over its batch, in training,
+    evaluation and generation; it was saved in checkpoints and never reset, so the same input twice gave different
+    logits.
 
     Usual causes:
     - A recurrent memory or cache kept on the module between calls.
@@ -43,7 +43,7 @@ class EvalIsPure(Check):
     Rounding (1e-6) where another batch order chooses another kernel.
 
     Source:
-    facts B1 and C 52 of the ancestors (memory_state overwritten in evaluation, "difference is expected").
+    docs/history.md (memory_state overwritten in evaluation, "difference is expected").
     """
 
     metric_fields = ()
@@ -56,17 +56,17 @@ class EvalIsPure(Check):
     def judge(self, run: Run) -> Outcome:
         return each_evaluation(run, "purity", self._compare, "nothing was evaluated twice")
 
-    def _compare(self, event: Evaluation) -> list[Comparison]:
+    def _compare(self, event: Evaluation) -> list[Finding]:
         known = Numbers(event.metrics)
         repeat, order, state = (known.number(key) for key in ("repeat_difference", "order_difference", "state_changed"))
-        shown = (
-            f"logits differ by {figure(repeat)} when evaluated again, by {figure(order)} in another batch order; "
-            f"state changed by evaluation: {figure(state)}",
-        )
+        shown = facts(repeat_difference=repeat, order_difference=order, state_changed=state)
+        again = "logits of two evaluations differ by {measured}"
+        mixed = "logits in two orders of the batches differ by {measured}"
+        changed = "evaluation changed {measured} of the state"
         return [
-            at_most("difference of logits between two evaluations", repeat, self.tolerance, shown),
-            at_most("difference of logits between two orders of the batches", order, self.tolerance, shown),
-            at_most("tensors of state that evaluation changed", state, 0, shown),
+            at_most("repeat_differs", repeat, self.tolerance, evidence=shown, phrase=again),
+            at_most("order_matters", order, self.tolerance, evidence=shown, phrase=mixed),
+            at_most("state_changed", state, 0, evidence=shown, phrase=changed, unit="tensors"),
         ]
 
 
@@ -81,8 +81,8 @@ PASSES: Sequence[Case] = (
     made.case("rounding_in_another_order", _CHECK, _run(order=9.5e-7)),
 )
 FAILS: Sequence[Case] = (
-    made.case("memory_kept_between_batches", _CHECK, _run(0.031, 0.12, 1), ("0.12", "state changed by evaluation: 1")),
-    made.case("dropout_left_on", _CHECK, _run(repeat=0.4, order=0.4)),
-    made.case("a_buffer_counts_calls", _CHECK, _run(state=1)),
-    made.case("nan", _CHECK, _run(repeat=float("nan")), ("NaN",)),
+    made.case("memory_kept_between_batches", _CHECK, _run(0.031, 0.12, 1), "state_changed", 1, order_difference=0.12),
+    made.case("dropout_left_on", _CHECK, _run(repeat=0.4, order=0.4), "repeat_differs", 0.4),
+    made.case("a_buffer_counts_calls", _CHECK, _run(state=1), "state_changed", 1),
+    made.case("nan", _CHECK, _run(repeat=float("nan")), "repeat_differs", float("nan")),
 )

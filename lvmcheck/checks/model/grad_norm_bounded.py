@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lvmcheck.checks.finding import Finding, Outcome, error, failed, not_applicable, passed
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.finding import Fact, Finding, Outcome, ceiling, failed, not_applicable, not_recorded, passed
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import awaiting, check_number, complete, windows_not_at_end
@@ -51,7 +50,7 @@ class GradNormBounded(Check):
     batches.
 
     Source:
-    Seed document cognate_phase1_training_failure (gradient norm below 10); checks.md, exploding_gradient.
+    The original project's rule for its language model (gradient norm below 10); exploding gradients.
     """
 
     metric_fields = ()
@@ -87,12 +86,13 @@ class GradNormBounded(Check):
         silent = np.flatnonzero(~stated)
         if len(silent):
             window = run.windows[int(silent[0])]
-            return error(f"steps {window.first_step:,} to {window.last_step:,} state no gradient norm, other steps do")
+            steps = f"{window.first_step:,} to {window.last_step:,}"
+            return not_recorded(f"no gradient norm is recorded for steps {steps}, and it is for other steps")
         return passed(self._finding(run, norms, places, int(norms.argmax())), evaluated=len(norms))
 
     def _nothing(self, run: Run) -> Outcome:
         if run.windows and run.over:
-            return error("no window states a gradient norm: not measured")
+            return not_recorded("no window of steps records a gradient norm")
         if run.metric_names and run.over:
             return not_applicable("the run has no windows of steps, so no gradient norm")
         return awaiting(run, "gradient norms")
@@ -103,18 +103,19 @@ class GradNormBounded(Check):
         import numpy as np
 
         window = run.windows[int(places[i])]
-        value, usual = float(norms[i]), float(np.median(norms[max(0, i - BEFORE) : i])) if i else None
-        wanted = f"at most {self.bound:g}"
-        if exploded:
-            wanted = f"at most {self.explode:g} times the median of the windows before ({HITS} of {SPAN} were above)"
+        usual = float(np.median(norms[max(0, i - BEFORE) : i])) if i else None
+        bound = ceiling(self.bound)
+        if exploded and usual is not None:
+            bound = ceiling(self.explode * usual, f"{self.explode:g} times the median of the {BEFORE} windows before")
         return Finding(
-            what="largest gradient norm",
-            measured=value,
-            wanted=wanted,
+            code="exploding" if exploded else "largest",
+            metric="grad_norm_max",
+            measured=float(norms[i]),
+            bounds=(bound,),
             epoch=window.epoch,
             step=window.last_step,
-            margin=None if exploded else self.bound - value,
-            evidence=(f"median of the windows before {figure(usual)}; loss {figure(window.loss_mean)} in this window",),
+            evidence=(Fact("median_before", usual), Fact("loss", window.loss_mean)),
+            phrase="gradient norm {measured}",
         )
 
 
@@ -132,7 +133,7 @@ def _explosion(norms: NDArray[np.float64], factor: float) -> int | None:
     return int(hits[0]) if len(hits) else None
 
 
-_CHECK = GradNormBounded()
+_CHECK, _NAN = GradNormBounded(), float("nan")
 
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, made.window_run([0.0] * 10, grad_norms=[0.0] * 10)),
@@ -140,16 +141,30 @@ PASSES: Sequence[Case] = (
         "falls_with_the_loss", _CHECK, made.window_run([1.0] * 40, grad_norms=[9.0 * 0.83**i for i in range(40)])
     ),
     made.case(
-        "one_large_batch", _CHECK, made.window_run([1.0] * 40, grad_norms=[0.1] * 20 + [5.0] + [0.1] * 19), ("at most",)
+        "one_large_batch",
+        _CHECK,
+        made.window_run([1.0] * 40, grad_norms=[0.1] * 20 + [5.0] + [0.1] * 19),
+        "largest",
+        5.0,
     ),
 )
 FAILS: Sequence[Case] = (
-    made.case("above_the_bound", _CHECK, made.window_run([1.0] * 3, grad_norms=[1.0, 2.0, 51.0], over=False), ("51",)),
+    made.case(
+        "above_the_bound",
+        _CHECK,
+        made.window_run([1.0] * 3, grad_norms=[1.0, 2.0, 51.0], over=False),
+        "largest",
+        51.0,
+        step=150,
+    ),
     made.case(
         "explodes_below_the_bound",
         _CHECK,
         made.window_run([1.0] * 30, grad_norms=[0.01] * 20 + [0.5, 1.0, 2.0, 3.0, 4.0] + [5.0] * 5, over=False),
-        ("step 1,150", "10 times the median"),
+        "exploding",
+        2.0,
+        step=1150,
+        median_before=0.01,
     ),
-    made.case("nan", _CHECK, made.window_run([1.0] * 10, grad_norms=[1.0] * 9 + [float("nan")]), ("NaN",)),
+    made.case("nan", _CHECK, made.window_run([1.0] * 10, grad_norms=[1.0] * 9 + [_NAN]), measured=_NAN),
 )

@@ -7,8 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Finding, Outcome, error, failed, passed, pending
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded, passed, pending
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
@@ -29,8 +28,8 @@ class GradientsReachEveryParameter(Check):
 
     Why:
     A tensor without a gradient keeps its initial values; what it was built for never happens, and no loss curve shows
-    it. The ancestors' halting head had no gradient from the first step to the last: the term meant for it was never
-    called, the one that was used counted integer steps. Three documents discuss its "variance of 0".
+    it. The original project's halting head had no gradient from the first step to the last: the term meant for it was
+    never called, the one that was used counted integer steps. Three documents discuss its "variance of 0".
 
     Usual causes:
     - The loss term that trains it is not called, or its weight is 0.
@@ -47,7 +46,7 @@ class GradientsReachEveryParameter(Check):
     Biases before a normalisation, which have none for ever: name them in `allow`.
 
     Source:
-    facts B2 and C 49 and 50 of the ancestors (compute_act_loss with zero call sites).
+    docs/history.md (compute_act_loss with zero call sites).
     """
 
     metric_fields = ()
@@ -71,11 +70,11 @@ class GradientsReachEveryParameter(Check):
                 return self._decided(largest)
         if run.finished:
             return self._decided(largest)
-        return pending("awaits the evaluation 'gradients' or the end of the first epoch", evaluated=len(largest))
+        return pending("the evaluation 'gradients' or the end of the first epoch", evaluated=len(largest))
 
     def _decided(self, largest: dict[str, float]) -> Outcome:
         if not largest:
-            return error("no evaluation 'gradients' is recorded in the first epoch: not measured")
+            return not_recorded("no evaluation 'gradients' is recorded in the first epoch")
         return failed(self._finding(largest), evaluated=len(largest))
 
     def _dead(self, largest: dict[str, float]) -> list[str]:
@@ -89,24 +88,26 @@ class GradientsReachEveryParameter(Check):
         dead = self._dead(largest)
         more = f" and {len(dead) - SHOWN} more" if len(dead) > SHOWN else ""
         smallest = min(largest, key=lambda name: (name in dead or not largest[name] > 0, largest[name]))
+        listed = (Fact("without_gradient", ", ".join(dead[:SHOWN]) + more),) if dead else ()
         return Finding(
-            what="parameters without a gradient",
-            measured=float(len(dead)),
-            wanted=f"0 of {len(largest):,}",
-            margin=0.0 - len(dead),
+            code="parameters_without_gradient",
+            measured=len(dead),
             evidence=(
-                *([f"no gradient reaches {', '.join(dead[:SHOWN])}{more}"] if dead else []),
-                f"smallest gradient that is there: {figure(largest[smallest])} ({smallest})",
+                Fact("total", len(largest)),
+                *listed,
+                Fact("smallest_gradient", largest[smallest]),
+                Fact("smallest_gradient_in", smallest),
             ),
+            phrase="{measured} of {total} trained parameters have no gradient",
         )
 
 
 def _not_finite(name: str, norm: float) -> Finding:
     return Finding(
-        what=f"gradient of {name}",
+        code="not_finite",
         measured=norm,
-        wanted="a finite number",
-        evidence=("a NaN fails every comparison",),
+        evidence=(Fact("parameter", name),),
+        phrase="gradient of {parameter} is {measured}, not a finite number",
     )
 
 
@@ -120,7 +121,7 @@ def _run(*norms: dict[str, float]) -> Run:
 
 _CHECK = GradientsReachEveryParameter()
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run(_HEALTHY), ("halting.weight",)),
+    made.case("perfect_oracle", _CHECK, _run(_HEALTHY), smallest_gradient_in="halting.weight"),
     made.case("hidden_by_a_layer_that_starts_at_zero", _CHECK, _run(_FIRST, _HEALTHY)),
     made.case(
         "bias_before_a_normalisation",
@@ -133,8 +134,10 @@ FAILS: Sequence[Case] = (
         "dead_halting_head",
         _CHECK,
         _run({**_HEALTHY, "halting.weight": 0.0, "halting.bias": 0.0}),
-        ("no gradient reaches halting.weight, halting.bias",),
+        "parameters_without_gradient",
+        2,
+        without_gradient="halting.weight, halting.bias",
     ),
-    made.case("never_opens", _CHECK, _run(_FIRST, _FIRST), ("embedding.weight",)),
-    made.case("nan", _CHECK, _run({**_HEALTHY, "halting.weight": float("nan")}), ("NaN",)),
+    made.case("never_opens", _CHECK, _run(_FIRST, _FIRST), measured=2),
+    made.case("nan", _CHECK, _run({**_HEALTHY, "halting.weight": math.nan}), "not_finite", math.nan),
 )

@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Outcome
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.finding import Fact, Finding, Outcome
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.shared.compare import Comparison, Numbers, at_least, each_evaluation
+from lvmcheck.checks.shared.compare import Numbers, at_least, each_evaluation
 from lvmcheck.checks.shared.epochs import check_number
+from lvmcheck.errors import BadValueError
 from lvmcheck.run.events import Evaluation
 from lvmcheck.run.view import Run
 
@@ -24,16 +24,16 @@ CLUSTERED = 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class NeighbourSweep(Check):
-    """On every swept set, predictions have a higher cosine with their own target than with any other chunk asked for.
+    """On every swept set, predictions have a higher cosine with their own target than with any later chunk.
 
     Offset 0, the target, is at least `margin` above the cosine with targets of unrelated windows, and not below any
     offset after it. Offsets before the target are shown and not judged: the best predictor in the squared sense may
     be closer to its context than to its target. The evaluations "sweep" come from the end of a run.
 
     Why:
-    A mean cosine alone cannot tell a poor model from a wrong one. Weights loaded into another class of the same
-    tensor names and shapes gave the ancestors -0.015 to -0.019 at every offset: flat, so not "bad generalisation" but
-    no relation at all. Their own test of offsets was off by one: it asked that offset +1 beat the target by 0.12,
+    A mean cosine alone cannot tell a poor model from a wrong one. In the original project, weights loaded into another
+    class of the same tensor names and shapes gave -0.015 to -0.019 at every offset: flat, so not "bad generalisation"
+    but no relation at all. Its test of offsets was off by one: it required that offset +1 beat the target by 0.12,
     which a perfect predictor misses by 0.54.
 
     Usual causes:
@@ -51,7 +51,7 @@ class NeighbourSweep(Check):
     its own context is far above that with its target.
 
     Source:
-    The ancestors' neighbour sweeps and 5CAT gate A, as read in their code; sweeps of every model on the twin.
+    docs/history.md (neighbour sweeps and 5CAT gate A, as read in the code); sweeps of every model on the twin.
     """
 
     metric_fields = ()
@@ -62,7 +62,7 @@ class NeighbourSweep(Check):
     def __post_init__(self) -> None:
         check_number("margin", self.margin, 0.0, 2.0)
         if not self.evaluation:
-            raise ValueError("evaluation: expected a name, got an empty string")
+            raise BadValueError("evaluation", "expected a name, got an empty string")
 
     def detail(self) -> str:
         return "" if self.evaluation == "sweep" else self.evaluation
@@ -71,19 +71,18 @@ class NeighbourSweep(Check):
         lacks = "no target was compared with its neighbours"
         return each_evaluation(run, self.evaluation, self._compare, lacks)
 
-    def _compare(self, event: Evaluation) -> list[Comparison]:
+    def _compare(self, event: Evaluation) -> list[Finding]:
         """The target against unrelated targets, and against the chunks after it where there are any."""
         known = Numbers(event.metrics)
         own, other = known.number(f"{OFFSET}0"), known.number("unrelated")
         shown = _evidence(event, own - other, self.margin)
-        where = f" on {event.about}" if event.about else ""
-        what = f"cosine with the target above that with unrelated targets{where}"
-        found = [at_least(what, own - other, self.margin, shown)]
-        after = {offset: value for offset, value in offsets(event).items() if offset > 0}
+        phrase = "cosine with the target less that with unrelated targets on {set} is {measured}"
+        found = [at_least("above_unrelated", own - other, self.margin, evidence=shown, phrase=phrase)]
+        after = [value for offset, value in offsets(event).items() if offset > 0]
         if after:
-            highest = math.nan if any(map(math.isnan, after.values())) else max(after.values())
-            what = f"cosine with the target above that with any chunk after it{where}"
-            found.append(at_least(what, own - highest, 0.0, shown))
+            highest = math.nan if any(map(math.isnan, after)) else max(after)
+            phrase = "cosine with the target less that with any chunk after it on {set} is {measured}"
+            found.append(at_least("above_following", own - highest, 0.0, evidence=shown, phrase=phrase))
         return found
 
 
@@ -99,25 +98,19 @@ def clustered(event: Evaluation) -> float | None:
     return None if alike is None or direction is None else alike - direction * direction
 
 
-def _evidence(event: Evaluation, lead: float, margin: float) -> tuple[str, ...]:
+def _evidence(event: Evaluation, lead: float, margin: float) -> tuple[Fact, ...]:
     known = offsets(event)
-    listed = " ".join(figure(value) for value in known.values())
-    said = [
-        f"{event.about or 'this set'}, offsets {min(known)} to {max(known)} from the target: {listed}; "
-        f"an unrelated target {figure(event.metrics['unrelated'])}"
-    ]
-    if max(known) == 0:
-        said.append("chunks after the target were not measured: the windows are not in reading order")
+    found = [Fact("set", event.about or "the swept set")]
     if not lead >= margin:
-        flat = "flat: predictions have no relation to their targets; wrong class or weights, another encoder, collapse"
-        said.insert(0, f"sign flip: cosine {figure(known[0])} with the target" if known[0] < FLIPPED else flat)
+        found.append(Fact("pattern", "sign flip" if known[0] < FLIPPED else "flat"))
+    found += [Fact(f"{OFFSET}{offset}", value) for offset, value in known.items()]
+    found.append(Fact("unrelated", event.metrics["unrelated"]))
+    if max(known) == 0:
+        found.append(Fact("chunks_after_target", None))
     beyond = clustered(event)
     if beyond is not None and beyond > CLUSTERED:
-        said.append(
-            f"predictions are alike (self-similarity {figure(event.metrics['self_similarity'])}) around a direction "
-            f"that the targets do not share (cosine {figure(event.metrics['mean_direction'])} with their mean)"
-        )
-    return tuple(said)
+        found += [Fact(name, event.metrics[name]) for name in ("self_similarity", "mean_direction")]
+    return tuple(found)
 
 
 def _swept(*sets: tuple[str, Sequence[float], float], over: bool = True, **more: float) -> Run:
@@ -133,7 +126,7 @@ def _swept(*sets: tuple[str, Sequence[float], float], over: bool = True, **more:
     )
 
 
-# AMN and a linear mixture on the twin; the wrong class on the ancestors' OOD set; their transformer of October 24.
+# AMN on the twin; the wrong class on the original project's OOD set; its transformer of October 24.
 _AMN = (0.733, 0.730, 0.699, 0.537, 0.511, 0.494, 0.483)
 _WRONG = (-0.0056, -0.0061, -0.0068, -0.0070, -0.0072, -0.0075, -0.0077)
 _TRANSFORMER = (0.614, 0.632, 0.690, 0.584, 0.557, 0.544, 0.536)
@@ -141,7 +134,7 @@ _CHECK = NeighbourSweep()
 
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, _swept(("validation", (0.365, 0.388, 0.457, 1.0, 0.457, 0.387, 0.365), 0.18))),
-    made.case("amn_on_the_twin", _CHECK, _swept(("validation", _AMN, 0.331)), ("0.0260",)),
+    made.case("amn_on_the_twin", _CHECK, _swept(("validation", _AMN, 0.331)), "above_following", 0.026),
     made.case("transformer_october_24", _CHECK, _swept(("validation", _TRANSFORMER, 0.28))),
     made.case("windows_out_of_reading_order", _CHECK, _swept(("validation", _AMN[:4], 0.331))),
 )
@@ -150,16 +143,24 @@ FAILS: Sequence[Case] = (
         "wrong_class",
         _CHECK,
         _swept(("validation", _AMN, 0.331), ("ood.other", _WRONG, -0.0068), self_similarity=0.61, mean_direction=0.02),
-        ("flat", "on ood.other", "wrong class", "predictions are alike"),
+        "above_unrelated",
+        set="ood.other",
+        pattern="flat",
+        self_similarity=0.61,
     ),
-    made.case("collapsed", _CHECK, _swept(("validation", (0.48,) * 7, 0.48)), ("flat",)),
-    made.case("sign_flip", _CHECK, _swept(("validation", [-x for x in _AMN], -0.331)), ("sign flip", "-0.5370")),
+    made.case("collapsed", _CHECK, _swept(("validation", (0.48,) * 7, 0.48)), pattern="flat"),
+    made.case(
+        "sign_flip", _CHECK, _swept(("validation", [-x for x in _AMN], -0.331)), pattern="sign flip", offset_0=-0.537
+    ),
     made.case(
         "shifted_by_one",
         _CHECK,
         _swept(("validation", (0.63, 0.69, 0.58, 0.56, 0.584, 0.54, 0.53), 0.28)),
-        ("any chunk after it", "-0.0240"),
+        "above_following",
+        -0.024,
     ),
-    made.case("nan", _CHECK, _swept(("validation", (math.nan,) * 7, 0.3)), ("NaN",)),
-    made.case("nan_after", _CHECK, _swept(("validation", (*_AMN[:5], math.nan, 0.4), 0.3)), ("NaN",)),
+    made.case("nan", _CHECK, _swept(("validation", (math.nan,) * 7, 0.3)), measured=math.nan),
+    made.case(
+        "nan_after", _CHECK, _swept(("validation", (*_AMN[:5], math.nan, 0.4), 0.3)), "above_following", math.nan
+    ),
 )

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lvmcheck.checks.finding import Finding, Outcome, failed, passed
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.finding import Finding, Outcome, ceiling, compared, facts
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.shared.epochs import at_epoch, awaiting, check_count, check_number, complete, words
+from lvmcheck.checks.shared.epochs import at_epoch, awaiting, check_count, check_number, complete
 from lvmcheck.run.view import Run, run_from
 
 
@@ -24,8 +23,8 @@ class PredictionDiversity(Check):
     constant.
 
     Why:
-    A model that answers the mean whatever it is asked reaches the constant-mean cosine (.42 to .49 on the ancestors'
-    corpora), which many a floor lets through. Among unit vectors nothing in the loss curve shows it.
+    A model whose prediction is the mean of the targets for every input reaches the constant-mean cosine (.42 to .49 on
+    the original project's corpora), which many a floor lets through. Nothing in the loss curve shows it.
 
     Usual causes:
     - The order of the rows is destroyed, so that the mean is all there is to learn.
@@ -41,7 +40,7 @@ class PredictionDiversity(Check):
     0.50 to 0.53.
 
     Source:
-    The ancestors' diversity figures (predictions .393, targets .864, from the wrong class); measured on the twin.
+    docs/history.md (diversity: predictions .393, targets .864, from the wrong class); measured on the twin.
     """
 
     metric: str = "val_self_similarity"
@@ -73,17 +72,16 @@ class PredictionDiversity(Check):
             return direction
         targets = direction * direction
         collapse = (alike - targets) / (1.0 - targets) if targets < 1.0 else math.nan
-        finding = Finding(
-            what="collapse of the predictions towards a constant",
-            measured=collapse,
-            wanted=f"at most {self.max_collapse:g}",
-            epoch=epoch,
-            margin=self.max_collapse - collapse,
-            evidence=(
-                f"{words(self.metric)} of predictions {figure(alike)}, of targets {figure(targets)}; 1 is a constant",
-            ),
+        return compared(
+            Finding(
+                code="collapse",
+                measured=collapse,
+                bounds=(ceiling(self.max_collapse),),
+                epoch=epoch,
+                evidence=facts(similarity_of_predictions=alike, similarity_of_targets=targets),
+                phrase="collapse of the predictions towards a constant {measured}",
+            )
         )
-        return (passed if collapse <= self.max_collapse else failed)(finding)
 
 
 def _run(alike: Sequence[float], direction: float = 0.491) -> Run:
@@ -100,9 +98,9 @@ PASSES: Sequence[Case] = (
     made.case("no_common_direction", _CHECK, _run([0.10], direction=0.20)),
 )
 FAILS: Sequence[Case] = (
-    made.case("constant", _CHECK, _run([0.5, 1.0]), ("1", "of targets 0.2411")),
-    made.case("nearly_constant", _CHECK, _run([0.97]), ("0.96",)),
-    made.case("at_epoch_1", PredictionDiversity(epoch=1), _run([0.99, 0.70]), ("at epoch 1",)),
-    made.case("nan", _CHECK, _run([float("nan")]), ("NaN",)),
-    made.case("targets_all_alike", _CHECK, _run([0.5], direction=1.0), ("NaN",)),
+    made.case("constant", _CHECK, _run([0.5, 1.0]), "collapse", 1.0, similarity_of_targets=0.241081),
+    made.case("nearly_constant", _CHECK, _run([0.97]), measured=0.96047),
+    made.case("at_epoch_1", PredictionDiversity(epoch=1), _run([0.99, 0.70]), epoch=1),
+    made.case("nan", _CHECK, _run([float("nan")]), measured=math.nan),
+    made.case("targets_all_alike", _CHECK, _run([0.5], direction=1.0), measured=math.nan),
 )

@@ -6,8 +6,7 @@ import math
 import statistics
 from collections.abc import Mapping
 
-from lvmcheck.checks.finding import Outcome, error
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.finding import Fact, Outcome, not_recorded
 from lvmcheck.checks.shared.epochs import awaiting, complete
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
@@ -23,14 +22,14 @@ def median(values: list[float]) -> float:
     return math.nan if any(map(math.isnan, values)) else statistics.median(values)
 
 
-def at_end(run: Run, key: str) -> tuple[list[float], str] | Outcome:
-    """All numbers of a key with a sentence about them; pending before the end, an error where there is none."""
+def at_end(run: Run, key: str) -> tuple[list[float], tuple[Fact, ...]] | Outcome:
+    """All numbers of a key with facts about them; pending before the end, "not recorded" where there is none."""
     values = stated(run, key)
     if not complete(run):
         return awaiting(run, f"probes of {key}", evaluated=len(values))
     if not values:
-        return error(f"no probe states {key!r}: not measured")
-    return values, f"{key} in {len(values)} probes: first {figure(values[0])}, last {figure(values[-1])}"
+        return not_recorded(f"no probe records {key!r}")
+    return values, (Fact("probes", len(values)), Fact("first", values[0]), Fact("last", values[-1]))
 
 
 def setting(run: Run, name: str) -> object:

@@ -6,12 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Outcome, error
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.finding import Fact, Finding, Outcome, band, facts, failed, not_recorded
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
-from lvmcheck.checks.shared.compare import Comparison, above, at_least, at_most, settle
+from lvmcheck.checks.shared.compare import at_least, at_most, settle
 from lvmcheck.checks.shared.epochs import awaiting, check_number, complete
 from lvmcheck.run.events import Probe
 from lvmcheck.run.view import Run
@@ -21,6 +20,8 @@ SPREAD, PROBES = 3.0, 4
 """Factor over which a rate must have moved, and probes that must have seen it, before updates are compared with it."""
 FOLLOWS = 0.5
 """Slope of log update over log rate; 1 when the rate is used, 0 when it is not."""
+NOT_UPDATED = "not_updated"
+"""Code of the finding that a group's parameters do not move at a rate that is not 0."""
 REACHED = 0.5
 """Share of its configured rate that a group must reach at its highest."""
 
@@ -29,16 +30,16 @@ REACHED = 0.5
 class EffectiveLrMatchesConfig(Check):
     """Each group's learning rate is the planned one to `tolerance`, reaches the configured one, and its updates follow.
 
-    Probes "learning_rates" give by group lr, planned_lr (what the schedule wants at that step) and update_rms, the
+    Probes "learning_rates" give by group lr, planned_lr (the schedule's value at that step) and update_rms, the
     measured change of the parameters. The highest rate of a group lies within half and 1 + `tolerance` of the rate in
     the configuration (muon_lr for hidden matrices, lr for all others, optimizer.group_lr before both). Where a rate
     moved by a factor of 3 over at least 4 probes, log update over log rate has a slope of at least 0.5. At rate 0
     nothing moves.
 
     Why:
-    A rate that is printed is not a rate that is used. The ancestors' optimizer read its rates from its constructor,
-    their scheduler wrote into param_groups, and their configuration was ignored because the trainer called a preset:
-    console, dashboard and update showed three different rates, and "reduced 50 %" never happened.
+    A rate that is printed is not a rate that is used. The original project's optimizer read its rates from its
+    constructor, its scheduler wrote into param_groups, and its configuration was ignored because the trainer called a
+    preset: console, dashboard and update showed three different rates, and "reduced 50 %" never happened.
 
     Usual causes:
     - The optimizer keeps the rate it was built with and never reads group["lr"].
@@ -55,7 +56,7 @@ class EffectiveLrMatchesConfig(Check):
     gradients become noise.
 
     Source:
-    facts B3, B5 and C 55 of the ancestors (learning rates and scheduler not wired).
+    docs/history.md (learning rates and scheduler without effect).
     """
 
     metric_fields = ()
@@ -71,40 +72,50 @@ class EffectiveLrMatchesConfig(Check):
         for probe in probes:
             found = self._planned(run, probe)
             seen += len(found)
-            if not all(ok for ok, _ in found):
+            if not all(finding.met for finding in found):
                 return settle(found, evaluated=seen)
         if not complete(run):
             return awaiting(run, f"every probe {PROBE!r}", evaluated=seen)
         if not seen:
-            return error(f"no probe {PROBE!r} states lr and planned_lr of a group: not measured")
+            return not_recorded(f"no probe {PROBE!r} records lr and planned_lr of a group")
         groups = list(dict.fromkeys(group for probe in probes for group in _groups(probe)))
         lacking = [group for group in groups if group not in _groups(probes[-1])]
         if lacking:
-            return error(f"the last probe {PROBE!r} states no lr and planned_lr of group {lacking[0]!r}")
+            return not_recorded(f"the last probe {PROBE!r} records no lr and planned_lr of group {lacking[0]!r}")
         whole = [item for group in groups for item in (*self._reached(run, group), *_follows(run, group))]
+        still = next((finding for finding in whole if finding.code == NOT_UPDATED), None)
+        if still is not None:
+            return failed(still, evaluated=seen + len(whole))
         return settle([*whole, *self._planned(run, probes[-1])], evaluated=seen + len(whole))
 
-    def _planned(self, run: Run, probe: Probe) -> list[Comparison]:
+    def _planned(self, run: Run, probe: Probe) -> list[Finding]:
         """Each group's rate beside the planned one, at one probe; relative to the configured rate, so that 0 is one."""
         found = []
         for group in _groups(probe):
             rate, planned = probe.values[f"{group}/lr"], probe.values[f"{group}/planned_lr"]
             scale = _configured(run, group) or abs(planned) or 1.0
-            said = (f"{group} used {rate:.4g}, the schedule wants {planned:.4g}, at step {probe.step:,}",)
-            what = f"relative difference of the learning rate of {group} from the planned one"
-            found.append(at_most(what, abs(rate - planned) / scale, self.tolerance, said))
+            shown = (Fact("group", group), Fact("used_lr", rate), Fact("planned_lr", planned))
+            phrase = "learning rate {used_lr} of group {group}, planned {planned_lr}: relative difference {measured}"
+            difference = abs(rate - planned) / scale
+            more = {"evidence": shown, "phrase": phrase, "epoch": probe.epoch, "step": probe.step}
+            found.append(at_most("not_the_planned_lr", difference, self.tolerance, **more))
         return found
 
-    def _reached(self, run: Run, group: str) -> list[Comparison]:
+    def _reached(self, run: Run, group: str) -> list[Finding]:
         """The highest rate of a group beside the configured one."""
         configured = _configured(run, group)
         if not configured:
             return []
         rates = [probe.values[f"{group}/lr"] for probe in run.probes(PROBE) if f"{group}/lr" in probe.values]
-        said = (f"{group}: highest rate {max(rates):.4g}, configured {configured:.4g}",)
-        what = f"highest learning rate of {group} over the configured one"
-        ratio = max(rates) / configured
-        return [at_least(what, ratio, REACHED, said), at_most(what, ratio, 1 + self.tolerance, said)]
+        return [
+            Finding(
+                code="not_the_configured_lr",
+                measured=max(rates) / configured,
+                bounds=band(REACHED, 1 + self.tolerance),
+                evidence=(Fact("group", group), Fact("highest_lr", max(rates)), Fact("configured_lr", configured)),
+                phrase="highest learning rate {highest_lr} of group {group} is {measured} times the configured one",
+            )
+        ]
 
 
 def _groups(probe: Probe) -> list[str]:
@@ -124,27 +135,29 @@ def _configured(run: Run, group: str) -> float | None:
     return None
 
 
-def _follows(run: Run, group: str) -> list[Comparison]:
+def _follows(run: Run, group: str) -> list[Finding]:
     """Whether the group's measured updates move with its rate."""
     keys = (f"{group}/lr", f"{group}/update_rms")
     pairs = [tuple(p.values[key] for key in keys) for p in run.probes(PROBE) if all(key in p.values for key in keys)]
     moved = [(rate, update) for rate, update in pairs if rate != 0.0]
     rested = [update for rate, update in pairs if rate == 0.0]
     largest = math.nan if any(map(math.isnan, rested)) else max(rested, default=0.0)
-    still = [at_most(f"largest update of {group} at rate 0", largest, 0.0)] if rested else []
+    name = Fact("group", group)
+    phrase = "largest update of group {group} at learning rate 0 is {measured}"
+    still = [at_most("updated_at_lr_0", largest, 0.0, evidence=(name,), phrase=phrase)] if rested else []
     if not moved:
         return still
     smallest = math.nan if any(math.isnan(update) for _, update in moved) else min(update for _, update in moved)
-    rates = [rate for rate, _ in moved]
-    said = [
-        f"{group}: updates {figure(moved[0][1])} at first and {figure(moved[-1][1])} at last, rates {rates[0]:.3g} "
-        f"and {rates[-1]:.3g}"
-    ]
+    (first_lr, first), (last_lr, last) = moved[0], moved[-1]
+    shown = (name, *facts(first_lr=first_lr, last_lr=last_lr, first_update=first, last_update=last))
     if not smallest > 0:
-        return [*still, above(f"smallest update of {group} at a rate that is not 0", smallest, 0.0, said)]
+        phrase = "smallest update of group {group} at a learning rate that is not 0 is {measured}"
+        return [*still, Finding(code=NOT_UPDATED, measured=smallest, evidence=shown, phrase=phrase)]
+    rates = [rate for rate, _ in moved]
     if len(moved) < PROBES or not max(rates) >= SPREAD * min(rates):
         return still
-    return [*still, at_least(f"slope of log update over log rate of {group}", _slope(moved), FOLLOWS, said)]
+    phrase = "slope of log update over log learning rate of group {group} is {measured}"
+    return [*still, at_least("updates_ignore_lr", _slope(moved), FOLLOWS, evidence=shown, phrase=phrase)]
 
 
 def _slope(pairs: Sequence[tuple[float, ...]]) -> float:
@@ -193,10 +206,10 @@ PASSES: Sequence[Case] = (
     made.case("from_0_to_0", _CHECK, _run((0.0, 0.5, 1.0, 0.9, 0.6, 0.3, 0.1, 0.0))),
 )
 FAILS: Sequence[Case] = (
-    made.case("not_read_by_the_optimizer", _CHECK, _run(updates=_FLAT), ("slope of log update over log rate",)),
-    made.case("moves_at_rate_0", _CHECK, _run((0.0, 0.5), updates=(0.1, 0.5)), ("at rate 0",)),
-    made.case("scheduler_never_stepped", _CHECK, _run(used=_FLAT), ("the schedule wants",)),
-    made.case("a_preset_wins", _CHECK, _run(base=1e-3), ("highest learning rate of hidden", "configured 0.02")),
-    made.case("no_update", _CHECK, _run(_FLAT, updates=(0.0,) * 8), ("smallest update",)),
-    made.case("nan", _CHECK, _run(_FLAT, updates=(math.nan,) * 8), ("NaN",)),
+    made.case("not_read_by_the_optimizer", _CHECK, _run(updates=_FLAT), "updates_ignore_lr"),
+    made.case("moves_at_rate_0", _CHECK, _run((0.0, 0.5), updates=(0.1, 0.5)), "updated_at_lr_0", group="hidden"),
+    made.case("scheduler_never_stepped", _CHECK, _run(used=_FLAT), "not_the_planned_lr", step=100),
+    made.case("a_preset_wins", _CHECK, _run(base=1e-3), "not_the_configured_lr", group="hidden", configured_lr=0.02),
+    made.case("no_update", _CHECK, _run(_FLAT, updates=(0.0,) * 8), "not_updated", 0.0),
+    made.case("nan", _CHECK, _run(_FLAT, updates=(math.nan,) * 8), "not_updated", math.nan),
 )

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Outcome, not_applicable
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.finding import Fact, Outcome, not_applicable
 from lvmcheck.checks.optimizer._probed import at_end, median, setting, stated
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
@@ -29,7 +28,7 @@ class FilterIsLowPass(Check):
 
     Why:
     With the sign turned, g + lambda * (g - ema), the filter amplifies noise and damps what is learned slowly, the
-    opposite of its purpose. The loss hardly shows it, and the documents of the ancestors described a third formula.
+    opposite of its purpose. The loss hardly shows it, and the original project's documents described a third formula.
 
     Usual causes:
     - The difference g - ema is added instead of the mean.
@@ -44,7 +43,7 @@ class FilterIsLowPass(Check):
     A filter that is off; one probe of the first steps, in which running mean and gradient can hardly be told apart.
 
     Source:
-    Lee et al. 2024 (Grokfast); facts B3 of the ancestors (high-pass at HEAD).
+    Lee et al. 2024 (Grokfast); docs/history.md (a high-pass filter in the last version).
     """
 
     metric_fields = ()
@@ -63,20 +62,24 @@ class FilterIsLowPass(Check):
         found = at_end(run, KEY)
         if isinstance(found, Outcome):
             return found
-        values, said = found
+        values, shown = found
         gain = median(values)
-        compared = [at_least("median gain of the slow gradient", gain, self.min_gain, (said,))]
+        phrase = "median gain of the slow gradient {measured}"
+        findings = [at_least("gain_of_slow_gradient", gain, self.min_gain, evidence=shown, phrase=phrase)]
         scale = abs(gain)
         if isinstance(wanted, int | float) and not isinstance(wanted, bool):
             scale = abs(float(wanted))
-            shown = (said, f"configured lambda {figure(wanted)}")
-            what = "difference of the slow gradient's gain from lambda"
-            compared.append(at_most(what, abs(gain - wanted), self.tolerance * scale, shown))
+            more = (Fact("gain", gain), Fact("configured_lambda", wanted), *shown)
+            phrase = "gain {gain} of the slow gradient differs from lambda {configured_lambda} by {measured}"
+            findings.append(
+                at_most("gain_is_not_lambda", abs(gain - wanted), self.tolerance * scale, evidence=more, phrase=phrase)
+            )
         raw = stated(run, RAW)
         if raw:
-            what = "gain of the gradient itself, in magnitude"
-            compared.append(at_most(what, abs(median(raw)), self.tolerance * scale, (said,)))
-        return settle(compared, evaluated=len(values))
+            phrase = "magnitude of the gain of the gradient itself {measured}"
+            limit = self.tolerance * scale
+            findings.append(at_most("gain_of_gradient", abs(median(raw)), limit, evidence=shown, phrase=phrase))
+        return settle(findings, evaluated=len(values))
 
 
 def _run(*gains: float, configured: float | None = 0.3, raw: float | None = None) -> Run:
@@ -92,9 +95,9 @@ PASSES: Sequence[Case] = (
     made.case("lambda_not_configured", _CHECK, _run(0.3, 0.3, configured=None)),
 )
 FAILS: Sequence[Case] = (
-    made.case("reversed", _CHECK, _run(-0.3, -0.3, -0.3, raw=0.3), ("-0.3",)),
+    made.case("reversed", _CHECK, _run(-0.3, -0.3, -0.3, raw=0.3), "gain_is_not_lambda", 0.6, gain=-0.3),
     made.case("never_called", _CHECK, _run(0.0, 0.0)),
-    made.case("another_lambda", _CHECK, _run(2.0, 2.0), ("configured lambda 0.3",)),
-    made.case("amplifies_all", _CHECK, _run(0.3, 0.3, raw=0.3), ("gain of the gradient itself",)),
-    made.case("nan", _CHECK, _run(0.3, float("nan")), ("NaN",)),
+    made.case("another_lambda", _CHECK, _run(2.0, 2.0), configured_lambda=0.3),
+    made.case("amplifies_all", _CHECK, _run(0.3, 0.3, raw=0.3), "gain_of_gradient", 0.3),
+    made.case("nan", _CHECK, _run(0.3, float("nan")), measured=float("nan")),
 )

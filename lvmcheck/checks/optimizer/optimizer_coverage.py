@@ -15,8 +15,8 @@ from lvmcheck.checks.shared.compare import at_most, settle
 from lvmcheck.run.view import Run
 
 KEYS = {
-    "coverage/outside": "trainable numbers that no group of the optimizer holds",
-    "coverage/foreign": "numbers in the optimizer that are no trainable parameter of the model",
+    "coverage/outside": ("outside_optimizer", "{measured} of the model are in no parameter group of the optimizer"),
+    "coverage/foreign": ("not_in_model", "{measured} of the optimizer are no trainable parameters of the model"),
 }
 
 
@@ -43,21 +43,21 @@ class OptimizerCoverage(Check):
     Layers frozen with requires_grad = False, which are not trainable; tied weights, counted once.
 
     Source:
-    checks.md, optimizer_coverage.
+    Layers that were replaced after the optimizer was made, in every framework that lets the user build both.
     """
 
     metric_fields = ()
 
     def judge(self, run: Run) -> Outcome:
-        compared = []
-        for key, what in KEYS.items():
+        findings = []
+        for key, (code, phrase) in KEYS.items():
             found = at_end(run, key)
             if isinstance(found, Outcome):
                 return found
-            values, said = found
+            values, shown = found
             worst = math.nan if any(map(math.isnan, values)) else max(values, key=abs)
-            compared.append(at_most(what, abs(worst), 0, (said,)))
-        return settle(compared)
+            findings.append(at_most(code, abs(worst), 0, evidence=shown, phrase=phrase, unit="numbers"))
+        return settle(findings)
 
 
 def _run(outside: Sequence[float], foreign: Sequence[float]) -> Run:
@@ -71,7 +71,7 @@ PASSES: Sequence[Case] = (
     made.case("one_probe", _CHECK, _run([0], [0])),
 )
 FAILS: Sequence[Case] = (
-    made.case("head_left_out", _CHECK, _run([257, 257], [0, 0]), ("no group of the optimizer holds 257",)),
-    made.case("replaced_layer", _CHECK, _run([0, 4096], [0, 4096]), ("4,096",)),
-    made.case("nan", _CHECK, _run([0, math.nan], [0, 0]), ("NaN",)),
+    made.case("head_left_out", _CHECK, _run([257, 257], [0, 0]), "outside_optimizer", 257),
+    made.case("replaced_layer", _CHECK, _run([0, 4096], [0, 4096]), measured=4096),
+    made.case("nan", _CHECK, _run([0, math.nan], [0, 0]), measured=math.nan),
 )

@@ -6,8 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Outcome, not_applicable
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.finding import Fact, Outcome, not_applicable
 from lvmcheck.checks.optimizer._probed import at_end, median, setting, stated
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
@@ -30,7 +29,8 @@ class UpdateOrthogonal(Check):
     Why:
     Muon's point is an update whose directions all have the same size. A wrong order of factors in Newton-Schulz is
     still a matrix of the right shape and norm, the loss still falls, and what is left is gradient descent with a
-    momentum. The ancestors' iteration X <- 1.5 X - 0.5 X (X X^T) left singular values of .812, .328 and .0009.
+    momentum. The original project's iteration X <- 1.5 X - 0.5 X (X X^T) left singular values of .812, .328 and
+    .0009.
 
     Usual causes:
     - Wrong operand order in Newton-Schulz, or coefficients of another iteration.
@@ -47,7 +47,7 @@ class UpdateOrthogonal(Check):
     of that of the gradient (wrong order: 1.05 to 1.48, 0.76 to 0.96).
 
     Source:
-    Jordan et al. 2024 (Muon); facts B3 and C 56 of the ancestors.
+    Jordan et al. 2024 (Muon); docs/history.md.
     """
 
     metric_fields = ()
@@ -65,17 +65,17 @@ class UpdateOrthogonal(Check):
         found = at_end(run, KEY)
         if isinstance(found, Outcome):
             return found
-        values, said = found
+        values, shown = found
         raw = stated(run, GRADIENT)
-        shown = (said, *([f"that of the gradients has a median of {figure(median(raw))}"] if raw else []))
-        compared = [at_most("median orthogonality error of updates", median(values), self.max_error, shown)]
+        shown += (Fact("median_error_of_gradients", median(raw)),) if raw else ()
+        phrase = "median orthogonality error of updates {measured}"
+        findings = [at_most("error_of_updates", median(values), self.max_error, evidence=shown, phrase=phrase)]
         if raw:
             scale = median(raw)
             ratio = median(values) / scale if scale > 0 or math.isnan(scale) else 0.0
-            compared.append(
-                at_most("orthogonality error of updates over that of gradients", ratio, self.max_ratio, shown)
-            )
-        return settle(compared, evaluated=len(values))
+            phrase = "orthogonality error of updates is {measured} times that of gradients"
+            findings.append(at_most("ratio_to_gradients", ratio, self.max_ratio, evidence=shown, phrase=phrase))
+        return settle(findings, evaluated=len(values))
 
 
 def _run(*errors: float, raw: float | None = 1.3, kind: str = "mugrokfast") -> Run:
@@ -92,8 +92,8 @@ PASSES: Sequence[Case] = (
     made.case("gradient_not_probed", _CHECK, _run(0.2, 0.2, raw=None)),
 )
 FAILS: Sequence[Case] = (
-    made.case("wrong_order", _CHECK, _run(1.05, 1.21, 1.48), ("1.21", "median of 1.3")),
-    made.case("wrong_order_of_a_full_gradient", _CHECK, _run(0.5, 0.52, raw=0.54), ("over that of gradients",)),
+    made.case("wrong_order", _CHECK, _run(1.05, 1.21, 1.48), "error_of_updates", 1.21, median_error_of_gradients=1.3),
+    made.case("wrong_order_of_a_full_gradient", _CHECK, _run(0.5, 0.52, raw=0.54), "ratio_to_gradients"),
     made.case("wrong_order_gradient_not_probed", _CHECK, _run(1.1, 1.2, raw=None)),
-    made.case("nan", _CHECK, _run(float("nan"), 0.1), ("NaN",)),
+    made.case("nan", _CHECK, _run(float("nan"), 0.1), measured=math.nan),
 )

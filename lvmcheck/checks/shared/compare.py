@@ -46,7 +46,7 @@ def at_least(code: str, value: Number, limit: Number, **more: Any) -> Finding:
 
 
 def settle(findings: Sequence[Finding], *, evaluated: int | None = None) -> Outcome:
-    """One outcome of several findings with bounds: the miss that is largest, else the pass that is nearest to its bound.
+    """One outcome of several findings with bounds: the largest miss, else the pass nearest to its bound.
 
     A miss comes first however small it is; NaN comes before all others.
     """
