@@ -10,7 +10,7 @@ from lvmcheck.commands._reading import make_importable
 from lvmcheck.errors import InputError
 
 HELP = "reference bands: show, diff, prune, power"
-EXAMPLE = "lvmcheck reference show suites/amn_790k/references/smoke.json"
+EXAMPLE = "lvmcheck reference show fixtures/references/example/smoke-cpu.toml"
 EXITS = {PASSED: "done, or equal", FAILED: "diff: the references differ"}
 
 

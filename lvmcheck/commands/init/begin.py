@@ -14,6 +14,7 @@ import tomli
 from lvmcheck.causes.protocol import diagnose
 from lvmcheck.checks.finding import Status
 from lvmcheck.checks.protocol import evaluate
+from lvmcheck.checks.wording import outcome_text
 from lvmcheck.commands.init.place import PYTEST_INI, finds_modules, place, pytest_config
 from lvmcheck.commands.init.propose import Proposal, propose
 from lvmcheck.commands.init.suite_text import suite_text
@@ -152,8 +153,8 @@ def prove(text: str, run: Run | None) -> None:
     for entry in suite.checks if run is not None else ():
         outcome = judge_entry(entry, run) if run is not None else None
         if outcome is None or outcome.status is not Status.PASSED:
-            said = outcome.sentence() if outcome else "not judged"
-            raise InputError("the suite", f"its own run does not pass {entry.node}: {said}")
+            shown = outcome_text(outcome) if outcome else "not judged"
+            raise InputError("the suite", f"its own run does not pass {entry.node}: {shown}")
 
 
 def check_name(name: str) -> str:

@@ -15,7 +15,7 @@ from itertools import pairwise
 from lvmcheck.checks.finding import Status
 from lvmcheck.checks.protocol import Check, check_names, judge, load_check
 from lvmcheck.checks.shared.baselines import NAMES, baselines
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.wording import figure, outcome_text
 from lvmcheck.run.view import Run, Series
 
 OFF_FIRST, OFF_LAST = 0.03, 0.01
@@ -67,7 +67,7 @@ def propose(run: Run, name: str) -> tuple[list[Proposal], list[str]]:
         if outcome.status is Status.PASSED:
             kept.append(proposal)
         elif outcome.status is Status.FAILED or (outcome.status is Status.ERROR and check.universal):
-            left.append(f"{check.label()} {outcome.status.value}: {outcome.sentence()}")
+            left.append(f"{check.label()} {outcome.status.value}: {outcome_text(outcome)}")
     return kept, left
 
 
