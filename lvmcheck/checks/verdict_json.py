@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from string import Formatter
-from typing import Any
+from typing import Any, TypeVar
 
 from lvmcheck.checks.finding import Verdict, plain
 from lvmcheck.checks.wording import outcome_text
 from lvmcheck.errors import InputError
 from lvmcheck.run.events import spell
 
+T = TypeVar("T")
 SPELLED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 """How JSON, which has no such numbers, spells them."""
 FIGURES = ("measured", "value")
@@ -52,16 +53,36 @@ def verdict_from_json(body: object, where: str) -> Verdict:
     Raises:
         InputError: a field is missing, of another type, or its phrase names what is not there.
     """
+    return from_json(Verdict, body, where)
+
+
+def from_json(kind: type[T], body: object, where: str) -> T:
+    """A dataclass that holds verdicts, from the plain values that :func:`plain_json` makes of it.
+
+    Raises:
+        InputError: as :func:`verdict_from_json`.
+    """
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        verdict = TypeAdapter(Verdict).validate_json(json.dumps(unspelled(body)), strict=True)
+        found = TypeAdapter(kind).validate_json(json.dumps(unspelled(body)), strict=True)
     except ValidationError as problem:
         first = problem.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"])) or None
-        raise InputError(where, f"{first['msg']}, got {str(first['input'])[:60]!r}", key=key) from None
-    require_phrase(verdict, where)
-    return verdict
+        raise InputError(where, f"{first['msg']}, got {str(first['input'])[:80]!r}", key=key) from None
+    for verdict in verdicts_in(found):
+        require_phrase(verdict, where)
+    return found
+
+
+def verdicts_in(value: object) -> Iterator[Verdict]:
+    """Every verdict that a dataclass holds."""
+    if isinstance(value, Verdict):
+        yield value
+    elif is_dataclass(value):
+        yield from (found for field in fields(value) for found in verdicts_in(getattr(value, field.name)))
+    elif isinstance(value, tuple):
+        yield from (found for item in value for found in verdicts_in(item))
 
 
 def require_phrase(verdict: Verdict, where: str) -> None:
