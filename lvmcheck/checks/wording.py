@@ -129,9 +129,9 @@ def evidence_lines(finding: Finding | None) -> list[str]:
 
 # -- outcomes ----------------------------------------------------------------------------------------------------------
 def outcome_text(outcome: Outcome) -> str:
-    """The sentence of the finding, or why there is none."""
+    """The sentence of the finding (after what a suite expected of it instead), or why there is none."""
     if outcome.finding is not None:
-        return sentence(outcome.finding)
+        return f"{outcome.reason}: {sentence(outcome.finding)}" if outcome.reason else sentence(outcome.finding)
     awaits = f" (needed {outcome.awaits})" if outcome.awaits and outcome.status is not Status.PENDING else ""
     return outcome.reason + awaits
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lvmcheck.checks.finding import Outcome, Status, error, failed, not_applicable, passed, pending
+from lvmcheck.checks.finding import Outcome, Status, Why, error, not_applicable, pending
 from lvmcheck.checks.protocol import judge
 from lvmcheck.errors import InputError
 from lvmcheck.launch.device import guess_device
@@ -131,17 +131,12 @@ def judge_entry(entry: CheckEntry, run: Run) -> Outcome:
         if run.data_name != entry.calibrated_on:
             return not_applicable(
                 f"its bound was chosen on {entry.calibrated_on!r} and this run uses {run.data_name!r}; "
-                "the floors that come from the data decide instead"
+                "the floors that come from the data decide instead",
+                Why.OTHER_DATA,
             )
     outcome = judge(entry.check, run)
     if entry.abort and outcome.status is Status.FAILED:
-        return Outcome(
-            status=outcome.status,
-            finding=outcome.finding,
-            reason=outcome.reason,
-            evaluated=outcome.evaluated,
-            abort=True,
-        )
+        return replace(outcome, abort=True)
     return outcome
 
 
@@ -150,45 +145,6 @@ def _unknown_data(entry: CheckEntry, run: Run) -> Outcome:
     outcome = judge(entry.check, run)
     if outcome.finding is None:
         return outcome
-    return error(f"its bound was chosen on {entry.calibrated_on!r} and this run does not say what its data are")
-
-
-def as_expected(entry: CheckEntry, outcome: Outcome, message: str) -> Outcome:
-    """What a suite of known failures makes of an outcome: a pass only if it failed as the entry expects.
-
-    Args:
-        message: everything the person would read, in which the words of ``says`` must occur.
-    """
-    expect = entry.expect
-    if expect is None or outcome.finding is None:
-        if expect is not None and outcome.status is not Status.PENDING:
-            return _unexpected(outcome, f"expected to fail on a measurement, but it was: {outcome.status.value}")
-        return outcome
-    if outcome.status is Status.PENDING:
-        return outcome
-    if outcome.status is not Status.FAILED:
-        return _unexpected(outcome, f"expected to fail, but it {outcome.status.value}")
-    unsaid = [word for word in expect.says if word.lower() not in message.lower()]
-    if unsaid:
-        return _unexpected(outcome, f"it failed, but its message does not say {unsaid[0]!r}")
-    epoch = outcome.finding.epoch or 0  # what is found before training belongs to no epoch
-    if expect.within_epoch is not None and epoch > expect.within_epoch:
-        return _unexpected(outcome, f"it failed at epoch {epoch}, expected within epoch {expect.within_epoch}")
-    return passed(outcome.finding, evaluated=max(1, outcome.evaluated))
-
-
-def _unexpected(outcome: Outcome, why: str) -> Outcome:
-    finding = outcome.finding
-    if finding is None:
-        return Outcome(status=Status.FAILED, reason=f"{why}: {outcome.reason}", evaluated=outcome.evaluated)
-    return failed(
-        type(finding)(
-            what=finding.what,
-            measured=finding.measured,
-            wanted=f"{finding.wanted} to fail here: {why}",
-            epoch=finding.epoch,
-            step=finding.step,
-            evidence=finding.evidence,
-        ),
-        evaluated=outcome.evaluated,
+    return error(
+        f"its bound was chosen on {entry.calibrated_on!r} and this run does not say what its data are", Why.OTHER_DATA
     )

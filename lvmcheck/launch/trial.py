@@ -11,7 +11,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from lvmcheck.checks.finding import Outcome, error
+from lvmcheck.causes.protocol import Diagnosis, diagnose
+from lvmcheck.checks.finding import Outcome, Verdict, Why, error
 from lvmcheck.errors import InputError
 from lvmcheck.launch.inprocess import train_in_process
 from lvmcheck.launch.locks import is_free, run_lock, trainer_lock, try_lock
@@ -19,7 +20,7 @@ from lvmcheck.launch.patience import Patience
 from lvmcheck.launch.plan import Plan, judge_entry
 from lvmcheck.launch.process import TrainerProcess
 from lvmcheck.launch.remains import examine, make_room, record_death
-from lvmcheck.launch.verdicts import write_verdicts
+from lvmcheck.launch.verdicts import as_expected, verdict_of, write_verdicts
 from lvmcheck.run import directory as rundir
 from lvmcheck.run import events as ev
 from lvmcheck.run.info import make_run, move_aside
@@ -80,6 +81,8 @@ class Trial:
         self._judge_after = 0.0
         self._polled = 0.0
         self._resume: Path | None = None
+        self._causes: list[Diagnosis] = []
+        self._causes_mark = (-1, -1)
 
     @property
     def over(self) -> bool:
@@ -212,6 +215,20 @@ class Trial:
             if known is None or not known.decided:
                 self.outcomes[entry.node] = judge_entry(entry, run)
 
+    def verdict(self, entry: CheckEntry) -> Verdict:
+        """What the entry's check answered, after what its suite expects of it."""
+        verdict = verdict_of(self.plan.suite, entry, self.outcomes[entry.node], self.plan.seed)
+        return as_expected(entry, verdict, self.causes)
+
+    def causes(self) -> list[Diagnosis]:
+        """The causes that the run shows, given what its own checks answered, likeliest first; found once."""
+        mark = len(self.run.events), sum(outcome.decided for outcome in self.outcomes.values())
+        if self._causes_mark != mark:
+            asked = [entry for entry in self.entries if entry.node in self.outcomes]
+            known = [verdict_of(self.plan.suite, e, self.outcomes[e.node], self.plan.seed) for e in asked]
+            self._causes, self._causes_mark = diagnose(self.run, known), mark
+        return self._causes
+
     def _aborting(self) -> str | None:
         """The first check whose fail stops the run."""
         return next((entry.node for entry in self.entries if self.outcomes[entry.node].abort), None)
@@ -243,7 +260,7 @@ class Trial:
         """The run is over: settle what is open, write the verdicts, let others in."""
         self._judge_open(self.run)
         self.doomed_by = self.doomed_by or self._aborting()
-        write_verdicts(self.plan.suite, self.entries, self.outcomes, self.folder)
+        write_verdicts(self.plan.suite.profile, map(self.verdict, self.entries), self.folder)
         self.state = State.OVER
         self._release()
 
@@ -288,7 +305,7 @@ class Trial:
         elif not self.over:
             self.not_started = reason
             for entry in self.entries:
-                self.outcomes[entry.node] = error(f"not started: {reason}")
+                self.outcomes[entry.node] = error(f"not started: {reason}", Why.NOT_REACHED)
             self.state = State.OVER
             self._release()
 
