@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from lvmcheck.checks.across import Across, P, parse_across
-from lvmcheck.errors import InputError, nearest
+from lvmcheck.errors import BadValueError, InputError, nearest
 from lvmcheck.suite.lines import KeyPath
 from lvmcheck.suite.model import CheckEntry, Expect
 from lvmcheck.suite.source import Source, excerpt
@@ -199,8 +199,8 @@ def _across(source: Source, index: int, own: dict[str, object]) -> Across | None
             raise _error(source, index, key, "expected no such key beside across: it belongs to one run")
     try:
         return parse_across(str(own["across"]), cast(float, own.get("p", P)))
-    except ValueError as problem:
-        raise _error(source, index, "across", str(problem)) from None
+    except BadValueError as problem:
+        raise _error(source, index, problem.key, problem.problem) from None
 
 
 def _known_profiles(source: Source, index: int, names: object, known: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""The pace of a run by epoch, beside that of a calibration kernel where its trainer times one."""
+"""Throughput of a run by epoch, beside that of a calibration kernel where its trainer times one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RATE, KERNEL, FLOPS = "samples_per_second", ("kernel_before", "kernel_after"), "
 
 
 class UnpacedError(Exception):
-    """A run does not say its pace, or only half of it."""
+    """A run does not record its throughput, or only a part of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,30 +53,30 @@ class Pace:
 
 
 def paces(run: Run) -> tuple[Pace, ...]:
-    """One a recorded epoch, in order: from probes where there are any, else from what the epochs say.
+    """One for each recorded epoch, in order: from probes where there are any, else from the epoch events.
 
     Raises:
         UnpacedError: a probe lacks a number, or a kernel's rate is no positive one.
     """
     probes = run.probes(PROBE)
     if not probes:
-        said = ((event.epoch, event.samples_per_second) for event in run.of(ev.Epoch))
-        return tuple(Pace(epoch=epoch, rate=rate) for epoch, rate in said if rate is not None)
+        rates = ((event.epoch, event.samples_per_second) for event in run.of(ev.Epoch))
+        return tuple(Pace(epoch=epoch, rate=rate) for epoch, rate in rates if rate is not None)
     latest = {probe.epoch: probe for probe in probes}
     return tuple(map(_pace, (latest[epoch] for epoch in sorted(latest))))
 
 
 def _pace(probe: ev.Probe) -> Pace:
     values = probe.values
-    wanted = (RATE, *KERNEL, FLOPS) if set(values) & {*KERNEL, FLOPS} else (RATE,)
-    lacking = next((key for key in wanted if key not in values), None)
+    required = (RATE, *KERNEL, FLOPS) if set(values) & {*KERNEL, FLOPS} else (RATE,)
+    lacking = next((key for key in required if key not in values), None)
     if lacking is not None:
         raise UnpacedError(f"the probe {PROBE!r} of epoch {probe.epoch} records no {lacking!r}")
-    if len(wanted) == 1:
+    if len(required) == 1:
         return Pace(epoch=probe.epoch, rate=values[RATE])
     before, after = (values[key] for key in KERNEL)
     if before <= 0 or after <= 0:  # a NaN goes on, and fails every comparison
-        raise UnpacedError(f"epoch {probe.epoch} times its kernel at {min(before, after):g} flop/s: not measured")
+        raise UnpacedError(f"the kernel rate of epoch {probe.epoch} is {min(before, after):g} flop/s, expected above 0")
     return Pace(epoch=probe.epoch, rate=values[RATE], before=before, after=after, flops=values[FLOPS])
 
 
