@@ -6,31 +6,12 @@ What is not known has no direction and no range: nothing is concluded from a nam
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from lvmcheck.errors import BadValueError, nearest
-
-
-class Quantity(StrEnum):
-    LOSS = "loss"
-    TERM = "loss term"
-    ERROR = "error"
-    ACCURACY = "accuracy"
-    SCORE = "score"
-    COSINE = "cosine"
-    R2 = "r2"
-    PERPLEXITY = "perplexity"
-    BITS = "bits"
-    REWARD = "reward"
-    GRAD_NORM = "gradient norm"
-    LEARNING_RATE = "learning rate"
-    ENTROPY = "entropy"
-    KL = "kl"
-    COUNT = "count"
-    UNKNOWN = "unknown"
+from lvmcheck.run.role_names import QUANTITIES, TERMS, TRAIN, VALIDATION, Quantity, words
 
 
 class Split(StrEnum):
@@ -87,196 +68,24 @@ class Role:
         return (self.direction is Direction.LOWER and a < b) or (self.direction is Direction.HIGHER and a > b)
 
 
-# -- names -------------------------------------------------------------------------------------------------------------
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_SEPARATORS = re.compile(r"[\s/.:\-_@|]+")
-_TRAIN = frozenset({"train", "training", "tr", "trn"})
-_VALIDATION = frozenset(
-    [
-        "val",
-        "valid",
-        "validation",
-        "eval",
-        "evaluation",
-        "test",
-        "testing",
-        "dev",
-        "heldout",
-        "holdout",
-        "ood",
-        "vld",
-        "va",
-    ]
-)
-_IGNORED = frozenset(
-    [
-        "step",
-        "epoch",
-        "mean",
-        "avg",
-        "average",
-        "running",
-        "smoothed",
-        "ema",
-        "total",
-        "overall",
-        "metrics",
-        "metric",
-        "the",
-    ]
-)
-_TERMS = frozenset(
-    [
-        "kl",
-        "kld",
-        "reg",
-        "regularization",
-        "regularisation",
-        "l1",
-        "l2",
-        "aux",
-        "auxiliary",
-        "adv",
-        "adversarial",
-        "gan",
-        "g",
-        "d",
-        "gen",
-        "generator",
-        "disc",
-        "discriminator",
-        "critic",
-        "value",
-        "policy",
-        "actor",
-        "pg",
-        "vf",
-        "entropy",
-        "commit",
-        "commitment",
-        "vq",
-        "codebook",
-        "perceptual",
-        "lpips",
-        "cls",
-        "box",
-        "obj",
-        "dfl",
-        "rpn",
-        "mask",
-        "bbox",
-        "giou",
-        "iou",
-        "objectness",
-        "balance",
-        "router",
-        "load",
-        "recon",
-        "reconstruction",
-        "rec",
-        "contrastive",
-        "distill",
-        "distillation",
-        "mlm",
-        "nsp",
-        "info",
-        "infonce",
-        "mse",
-        "ce",
-        "nll",
-        "moment",
-        "variance",
-        "real",
-        "fake",
-        "gp",
-        "wd",
-        "penalty",
-        "consistency",
-        "q",
-        "qf",
-        "alpha",
-        "temp",
-        "temperature",
-        "td",
-        "kt",
-        "feat",
-        "feature",
-        "style",
-        "content",
-        "tv",
-        "cycle",
-        "identity",
-        "proposal",
-        "semantic",
-        "dice",
-        "focal",
-        "ctc",
-        "att",
-    ]
-)
-_QUANTITIES: dict[str, Quantity] = {
-    **dict.fromkeys(["loss", "losses", "nll", "crossentropy", "xent", "ce", "bce", "cost", "objective", "elbo"], Quantity.LOSS),
-    **dict.fromkeys(["mse", "rmse", "mae", "mape", "rmsle", "msle", "wer", "cer", "error", "err", "eer", "fid", "fvd", "mre", "epe", "brier", "ece"], Quantity.ERROR),
-    **dict.fromkeys(["acc", "accuracy", "top1", "top5", "top3", "top10", "acc1", "acc5", "acc10", "precision", "recall", "sensitivity", "specificity"], Quantity.ACCURACY),
-    **dict.fromkeys(["f1", "auc", "auroc", "auprc", "roc", "ap", "map", "ap50", "ap75", "map50", "iou", "miou", "dice", "bleu", "rouge", "rouge1", "rouge2", "rougel", "mrr", "ndcg", "hit", "kappa", "mcc", "psnr", "ssim", "spearman", "pearson", "em"], Quantity.SCORE),
-    **dict.fromkeys(["cosine", "cos", "cosinesimilarity"], Quantity.COSINE),
-    **dict.fromkeys(["r2", "r2score", "rsquared"], Quantity.R2),
-    **dict.fromkeys(["perplexity", "ppl"], Quantity.PERPLEXITY),
-    **dict.fromkeys(["bpb", "bpc", "bpd", "bits"], Quantity.BITS),
-    **dict.fromkeys(["reward", "rewards", "return", "returns", "ret", "score", "episodereward"], Quantity.REWARD),
-    **dict.fromkeys(["gradnorm", "gnorm"], Quantity.GRAD_NORM),
-    **dict.fromkeys(["lr", "learningrate"], Quantity.LEARNING_RATE),
-    **dict.fromkeys(["entropy"], Quantity.ENTROPY),
-    **dict.fromkeys(["kl", "kld", "approxkl"], Quantity.KL),
-    **dict.fromkeys(["seconds", "time", "runtime", "samples", "tokens", "steps", "count", "size", "memory", "gpu", "iter", "iteration", "hours"], Quantity.COUNT),
-}  # fmt: skip
-_PAIRS: dict[tuple[str, str], str] = {
-    ("grad", "norm"): "gradnorm",
-    ("gradient", "norm"): "gradnorm",
-    ("learning", "rate"): "learningrate",
-    ("cross", "entropy"): "crossentropy",
-    ("cosine", "similarity"): "cosinesimilarity",
-    ("error", "rate"): "error",
-    ("explained", "variance"): "r2",
-    ("r", "squared"): "r2",
-    ("top", "1"): "top1",
-    ("top", "5"): "top5",
-    ("exact", "match"): "em",
-    ("per", "second"): "seconds",
-    ("per", "byte"): "bits",
-    ("average", "precision"): "ap",
-}
-
-
-def words(name: str) -> list[str]:
-    """``Val/LossTotal`` as ["val", "loss", "total"]; pairs such as "grad norm" are one word."""
-    parts = [part for part in _SEPARATORS.split(_CAMEL.sub("_", name).lower()) if part]
-    found: list[str] = []
-    index = 0
-    while index < len(parts):
-        pair = _PAIRS.get((parts[index], parts[index + 1])) if index + 1 < len(parts) else None
-        found.append(pair or parts[index])
-        index += 2 if pair else 1
-    return found
-
-
+# -- inference ---------------------------------------------------------------------------------------------------------
 def by_name(name: str) -> Role:
     """The role that a name alone suggests; unknown where it suggests none."""
     parts = words(name)
     split = Split.NONE
-    sides = [word for word in parts if word in _TRAIN or word in _VALIDATION]
+    sides = [word for word in parts if word in TRAIN or word in VALIDATION]
     if sides:
-        split = Split.TRAIN if sides[0] in _TRAIN else Split.VALIDATION
-    rest = [word for word in parts if word not in _TRAIN and word not in _VALIDATION and word not in _IGNORED]
-    hits = [word for word in rest if word in _QUANTITIES]
+        split = Split.TRAIN if sides[0] in TRAIN else Split.VALIDATION
+    rest = [word for word in parts if word not in TRAIN and word not in VALIDATION and word not in IGNORED]
+    hits = [word for word in rest if word in QUANTITIES]
     if not hits:
         return Role(name, split=split)
     main = "loss" if "loss" in hits else "gradnorm" if "gradnorm" in hits else hits[-1]
-    quantity = _QUANTITIES[main]
+    quantity = QUANTITIES[main]
     others = [word for word in rest if word != main]
-    if any(_QUANTITIES.get(word) is Quantity.COUNT for word in others):
+    if any(QUANTITIES.get(word) is Quantity.COUNT for word in others):
         return Role(name, Quantity.COUNT, split)
-    if quantity is Quantity.LOSS and any(word in _TERMS for word in others):
+    if quantity is Quantity.LOSS and any(word in TERMS for word in others):
         quantity = Quantity.TERM
     if quantity is Quantity.LOSS and main == "elbo":
         return Role(name, Quantity.UNKNOWN, split)  # some log its negative
@@ -312,14 +121,14 @@ def by_values(role: Role, values: Iterable[float]) -> Role:
 # -- declarations ------------------------------------------------------------------------------------------------------
 _KEYS = ("quantity", "split", "direction", "unit", "low", "high", "group")
 _ENUMS: dict[str, type[StrEnum]] = {"quantity": Quantity, "split": Split, "direction": Direction}
-_SPLITS = {**dict.fromkeys(_TRAIN, "train"), **dict.fromkeys(_VALIDATION, "validation")}
+_SPLITS = {**dict.fromkeys(TRAIN, "train"), **dict.fromkeys(VALIDATION, "validation")}
 
 
 def declared(name: str, said: object, values: Sequence[float] = ()) -> Role:
     """The role that somebody declared: a quantity's name, or a table of the fields of :class:`Role`.
 
     Raises:
-        BadValueError: an unknown field or value, a direction that contradicts the quantity, or values outside the range.
+        BadValueError: an unknown field or value, a direction that contradicts the quantity, values out of range.
     """
     table: Mapping[str, object] = said if isinstance(said, Mapping) else {"quantity": said}
     key = f"roles.{name}"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lvmcheck.run import events as ev
+from lvmcheck.run.curves import Curves
 
 if TYPE_CHECKING:
     import numpy as np
@@ -123,6 +124,14 @@ class Run:
         """Metric names the run promised, or None when it promised nothing."""
         said = self.of(ev.Declare)
         return tuple(dict.fromkeys(name for event in said for name in event.metrics)) if said else None
+
+    @cached_property
+    def curves(self) -> Curves:
+        """Its series with their roles: the loss by step and by epoch, metrics, learning rate, gradient norm."""
+        said: dict[str, Any] = dict(self.info.get("roles") or {})
+        for event in self.of(ev.Declare):
+            said.update(getattr(event, "roles", None) or {})
+        return Curves(self.of(ev.Epoch), self.windows, self.of(ev.Probe), said)
 
     # -- how far it is -----------------------------------------------------------------------------------------------
     @property

@@ -1,0 +1,220 @@
+"""The series of a run, whatever was recorded, each with a role: by step (windows, probes) and by epoch (metrics)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from lvmcheck.run import events as ev
+from lvmcheck.run.role_names import Quantity, words
+from lvmcheck.run.roles import Direction, Role, Split, role, settle
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+BY_STEP = "value"
+"""The only value of a probe that is a metric logged by step."""
+PRIMARY = (
+    *(Quantity.LOSS, Quantity.ERROR, Quantity.ACCURACY, Quantity.SCORE, Quantity.COSINE),
+    *(Quantity.R2, Quantity.PERPLEXITY, Quantity.BITS, Quantity.REWARD),
+)
+"""Quantities that say how good a model is."""
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A series in the order of time; ``values`` are finite, ``missing`` counts the points that were not.
+
+    Args:
+        role: what it is.
+        epochs, steps: where each point was recorded; steps are 0 where they are not known.
+        by_step: recorded within epochs, not at their ends.
+    """
+
+    role: Role
+    epochs: Ints
+    steps: Ints
+    values: Floats
+    by_step: bool = False
+    missing: int = 0
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def name(self) -> str:
+        return self.role.name
+
+    def place(self, index: int) -> tuple[int | None, int | None]:
+        """Epoch and step of a point, where they are known."""
+        step = int(self.steps[index])
+        return int(self.epochs[index]) or None, step or None
+
+
+def curve(what: Role, points: Sequence[tuple[int, int, float]], *, by_step: bool = False) -> Curve:
+    """A curve of (epoch, step, value); values that are not finite are left out and counted."""
+    import numpy as np
+
+    table = np.array(points, dtype=np.float64).reshape(-1, 3)
+    finite = np.isfinite(table[:, 2])
+    kept = table[finite]
+    epochs, steps = kept[:, 0].astype(np.int64), kept[:, 1].astype(np.int64)
+    return Curve(what, epochs, steps, kept[:, 2], by_step, int((~finite).sum()))
+
+
+class Curves:
+    """All series of a run by metric name, with what checks ask for most."""
+
+    def __init__(
+        self,
+        epochs: Sequence[ev.Epoch],
+        windows: Sequence[ev.Window],
+        probes: Sequence[ev.Probe],
+        declared: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._epochs, self._windows, self._probes = epochs, windows, probes
+        self._declared = declared or {}
+
+    # -- roles ---------------------------------------------------------------------------------------------------------
+    @cached_property
+    def roles(self) -> Mapping[str, Role]:
+        """What each metric is that an epoch or a probe by step recorded."""
+        values: dict[str, list[float]] = {}
+        for event in self._epochs:
+            for name, value in event.metrics.items():
+                values.setdefault(name, []).append(value)
+        for probe in self._by_step:
+            values.setdefault(probe.name, []).append(probe.values[BY_STEP])
+        return settle([role(name, found, self._declared.get(name)) for name, found in values.items()])
+
+    @cached_property
+    def _by_step(self) -> list[ev.Probe]:
+        return [probe for probe in self._probes if len(probe.values) == 1 and BY_STEP in probe.values]
+
+    # -- series --------------------------------------------------------------------------------------------------------
+    @cached_property
+    def by_epoch(self) -> Mapping[str, Curve]:
+        """Every metric by epoch, those without a finite value left out."""
+        points: dict[str, list[tuple[int, int, float]]] = {}
+        for event in self._epochs:
+            for name, value in event.metrics.items():
+                points.setdefault(name, []).append((event.epoch, event.step, value))
+        made = {name: curve(self.roles[name], found) for name, found in points.items()}
+        return {name: found for name, found in made.items() if len(found)}
+
+    @cached_property
+    def by_step(self) -> Mapping[str, Curve]:
+        """Every metric that is recorded within epochs, without the windows."""
+        points: dict[str, list[tuple[int, int, float]]] = {}
+        for probe in self._by_step:
+            points.setdefault(probe.name, []).append((probe.epoch, probe.step, probe.values[BY_STEP]))
+        made = {name: curve(self.roles[name], found, by_step=True) for name, found in points.items()}
+        return {name: found for name, found in made.items() if len(found)}
+
+    def of(self, *quantities: Quantity, split: Split | None = None) -> Iterator[Curve]:
+        """Curves by epoch of these quantities (by step where there is none by epoch)."""
+        for name, what in self.roles.items():
+            if what.quantity in quantities and (split is None or what.split is split):
+                found = self.by_epoch.get(name) or self.by_step.get(name)
+                if found is not None:
+                    yield found
+
+    # -- the training loss ---------------------------------------------------------------------------------------------
+    @cached_property
+    def window_losses(self) -> Curve | None:
+        """Mean loss of each window of steps."""
+        if not self._windows:
+            return None
+        what = Role("train_loss", Quantity.LOSS, Split.TRAIN, Direction.LOWER)
+        points = [(window.epoch, window.last_step, window.loss_mean) for window in self._windows]
+        found = curve(what, points, by_step=True)
+        return found if len(found) else None
+
+    @cached_property
+    def epoch_losses(self) -> Curve | None:
+        """Training loss by epoch: the metric, else the mean of each epoch's windows."""
+        import numpy as np
+
+        named = next(self.of(Quantity.LOSS, split=Split.TRAIN), None)
+        if named is not None and not named.by_step:
+            return named
+        windows = self.window_losses
+        if windows is None:
+            return named
+        epochs, starts = np.unique(windows.epochs, return_index=True)
+        means = np.add.reduceat(windows.values, starts) / np.diff([*starts, len(windows)])
+        ends = windows.steps[np.append(starts[1:], len(windows)) - 1]
+        return Curve(windows.role, epochs, ends, means)
+
+    @cached_property
+    def train(self) -> Curve | None:
+        """The training loss in the finest series that there is: windows where they outnumber the epochs."""
+        windows, epochs = self.window_losses, self.epoch_losses
+        if windows is None or (epochs is not None and len(epochs) > len(windows)):
+            return epochs
+        return windows
+
+    @cached_property
+    def validation(self) -> tuple[Curve, ...]:
+        """Validation losses, of every evaluation set."""
+        return tuple(self.of(Quantity.LOSS, split=Split.VALIDATION))
+
+    @cached_property
+    def scores(self) -> tuple[Curve, ...]:
+        """Metrics with a direction other than losses: accuracies, rewards, error rates, cosines, perplexity."""
+        return tuple(self.of(*(quantity for quantity in PRIMARY if quantity is not Quantity.LOSS)))
+
+    @cached_property
+    def evaluations(self) -> tuple[Curve, ...]:
+        """Validation losses and every score that is not one of the training split."""
+        return (*self.validation, *(found for found in self.scores if found.role.split is not Split.TRAIN))
+
+    @cached_property
+    def adversarial(self) -> bool:
+        """Whether two players' losses are recorded: such losses oscillate by design."""
+        names = {name for window in self._windows[:1] for name in window.terms} | set(self.roles)
+        found = {word for name in names for word in _players(name)}
+        return {"generator", "discriminator"} <= found
+
+    @cached_property
+    def rewards(self) -> tuple[Curve, ...]:
+        return tuple(self.of(Quantity.REWARD))
+
+    # -- the optimizer -------------------------------------------------------------------------------------------------
+    @cached_property
+    def rate(self) -> Curve | None:
+        """Learning rate: of windows, else the first one recorded by step or by epoch."""
+        return self._of_windows("lr", Quantity.LEARNING_RATE)
+
+    @cached_property
+    def gradient(self) -> Curve | None:
+        """Gradient norm: mean of windows (the largest where no mean is stated), else as recorded by step or epoch."""
+        return self._of_windows("grad_norm_mean", Quantity.GRAD_NORM) or self._of_windows(
+            "grad_norm_max", Quantity.GRAD_NORM
+        )
+
+    def _of_windows(self, field: str, quantity: Quantity) -> Curve | None:
+        what = Role(field, quantity, Split.TRAIN)
+        said = [(w.epoch, w.last_step, getattr(w, field)) for w in self._windows if getattr(w, field) is not None]
+        if said:
+            found = curve(what, said, by_step=True)
+            return found if len(found) or found.missing else None
+        named = [name for name, known in self.roles.items() if known.quantity is quantity]
+        stepped = [self.by_step[name] for name in named if name in self.by_step]
+        return max(stepped, key=len) if stepped else next((self.by_epoch[n] for n in named if n in self.by_epoch), None)
+
+
+_PLAYERS = {
+    **dict.fromkeys(("g", "gen", "generator", "lossg", "gloss"), "generator"),
+    **dict.fromkeys(("d", "disc", "discriminator", "critic", "lossd", "dloss"), "discriminator"),
+}
+
+
+def _players(name: str) -> list[str]:
+    return [_PLAYERS[word] for word in words(name) if word in _PLAYERS]

@@ -1,0 +1,91 @@
+"""Words in the names of metrics, and what each of them says."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+
+class Quantity(StrEnum):
+    LOSS = "loss"
+    TERM = "loss term"
+    ERROR = "error"
+    ACCURACY = "accuracy"
+    SCORE = "score"
+    COSINE = "cosine"
+    R2 = "r2"
+    PERPLEXITY = "perplexity"
+    BITS = "bits"
+    REWARD = "reward"
+    GRAD_NORM = "gradient norm"
+    LEARNING_RATE = "learning rate"
+    ENTROPY = "entropy"
+    KL = "kl"
+    COUNT = "count"
+    UNKNOWN = "unknown"
+
+
+def _set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+TRAIN = _set("train training tr trn")
+VALIDATION = _set("val valid validation eval evaluation test testing dev heldout holdout ood vld va")
+IGNORED = _set("step epoch mean avg average running smoothed ema total overall metrics metric the ep rollout")
+TERMS = _set(
+    """kl kld reg regularization regularisation l1 l2 aux auxiliary adv adversarial gan g d gen generator disc
+    discriminator critic value policy actor pg vf entropy commit commitment vq codebook perceptual lpips cls box obj
+    dfl rpn mask bbox giou iou objectness balance router load recon reconstruction rec contrastive distill
+    distillation mlm nsp info infonce mse ce nll moment variance real fake gp wd penalty consistency q qf alpha
+    temp temperature td kt feat feature style content tv cycle identity proposal semantic dice focal ctc att"""
+)
+"""Words that make a loss one term of it."""
+_VOCABULARY = {
+    Quantity.LOSS: "loss losses nll crossentropy xent ce bce cost objective elbo",
+    Quantity.ERROR: "mse rmse mae mape rmsle msle wer cer error err eer fid fvd mre epe brier ece",
+    Quantity.ACCURACY: """acc accuracy top1 top5 top3 top10 acc1 acc5 acc10 precision recall sensitivity
+        specificity""",
+    Quantity.SCORE: """f1 auc auroc auprc roc ap map ap50 ap75 map50 iou miou dice bleu rouge rouge1 rouge2 rougel mrr
+        ndcg hit score kappa mcc psnr ssim spearman pearson em""",
+    Quantity.COSINE: "cosine cos cosinesimilarity",
+    Quantity.R2: "r2 r2score rsquared",
+    Quantity.PERPLEXITY: "perplexity ppl",
+    Quantity.BITS: "bpb bpc bpd bits",
+    Quantity.REWARD: "reward rewards rew return returns ret",
+    Quantity.GRAD_NORM: "gradnorm gnorm",
+    Quantity.LEARNING_RATE: "lr learningrate",
+    Quantity.ENTROPY: "entropy",
+    Quantity.KL: "kl kld approxkl",
+    Quantity.COUNT: """seconds time runtime questions samples tokens steps count size memory gpu iter iteration hours
+        second""",
+}
+QUANTITIES = {word: quantity for quantity, text in _VOCABULARY.items() for word in text.split()}
+_PAIRS = {
+    ("grad", "norm"): "gradnorm",
+    ("gradient", "norm"): "gradnorm",
+    ("learning", "rate"): "learningrate",
+    ("cross", "entropy"): "crossentropy",
+    ("cosine", "similarity"): "cosinesimilarity",
+    ("error", "rate"): "error",
+    ("explained", "variance"): "r2",
+    ("r", "squared"): "r2",
+    ("top", "1"): "top1",
+    ("top", "5"): "top5",
+    ("exact", "match"): "em",
+    ("per", "byte"): "bits",
+    ("average", "precision"): "ap",
+}
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_SEPARATORS = re.compile(r"[\s/.:\-_@|]+")
+
+
+def words(name: str) -> list[str]:
+    """``Val/LossTotal`` as ["val", "loss", "total"]; pairs such as "grad norm" are one word."""
+    parts = [part for part in _SEPARATORS.split(_CAMEL.sub("_", name).lower()) if part]
+    found: list[str] = []
+    index = 0
+    while index < len(parts):
+        pair = _PAIRS.get((parts[index], parts[index + 1])) if index + 1 < len(parts) else None
+        found.append(pair or parts[index])
+        index += 2 if pair else 1
+    return found
