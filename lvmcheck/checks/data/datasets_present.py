@@ -1,30 +1,30 @@
-"""datasets_present: every data set that was asked for is there, and holds records."""
+"""datasets_present: every required data set exists and holds records."""
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Finding, Outcome, error, failed, passed, pending
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.data._gate import no_data_yet
+from lvmcheck.checks.finding import Finding, Outcome, ceiling, compared, facts, not_recorded
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
-from lvmcheck.errors import nearest
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetsPresent(Check):
-    """The data miss no set: each of `sets`, of the configuration's data.sets and of every stage is there.
+    """No data set is missing: each of `sets`, of the configuration's data.sets and of every stage has records.
 
     The data state `sets` (records by set) and `missing` (names); a set with no record is missing.
 
     Why:
-    A set that is skipped because it cannot be read changes what is trained, and nothing in the curves says so. Of the
-    ancestors' 14 data sets 8 were not available offline and were dropped with a line in the log; the third stage of
-    their curriculum was then the second one, and one set was 45.6 % of all records.
+    A set that is skipped because it cannot be read changes what is trained, and no curve shows it. In the original
+    project 8 of 14 data sets were not available offline and were dropped with a line in the log; the third stage of the
+    curriculum was then the second one, and one set was 45.6 % of all records.
 
     Usual causes:
     - A download that fails offline, caught by `except: continue`.
@@ -38,7 +38,7 @@ class DatasetsPresent(Check):
     More sets than were asked for.
 
     Source:
-    facts B4 and C 61 of the ancestors (TRAINING_READINESS_REPORT: 8 of 14 unavailable and skipped).
+    docs/history.md (8 of 14 data sets unavailable and skipped).
     """
 
     metric_fields = ()
@@ -49,36 +49,39 @@ class DatasetsPresent(Check):
         return 0
 
     def judge(self, run: Run) -> Outcome:
-        if not run.of(ev.Data):
-            return error("the run records no facts about its data") if run.last_epoch else pending("awaits the data")
+        unknown = no_data_yet(run)
+        if unknown is not None:
+            return unknown
         records, missing = run.facts.get("sets"), run.facts.get("missing")
         if not isinstance(records, Mapping) or not isinstance(missing, Sequence) or isinstance(missing, str):
             lacking = "sets" if not isinstance(records, Mapping) else "missing"
-            return error(f"{lacking!r} was not measured: the data do not say which sets they hold")
-        wanted = list(dict.fromkeys((*map(str, missing), *self.sets, *_asked(run.config))))
-        if not records and not wanted:
-            return error("the data hold no set and none was asked for")
-        absent = [name for name in wanted if name in map(str, missing) or not _count(records.get(name)) > 0]
+            return not_recorded(f"the data do not state {lacking!r}")
+        required = list(dict.fromkeys((*map(str, missing), *self.sets, *_configured(run.config))))
+        if not records and not required:
+            return not_recorded("the data hold no set and none is required")
+        absent = [name for name in required if name in map(str, missing) or not _count(records.get(name)) > 0]
         empty = [name for name in records if name not in absent and not _count(records[name]) > 0]
-        return self._outcome([*absent, *map(str, empty)], records, len({*wanted, *records}))
+        return self._outcome([*absent, *map(str, empty)], records, len({*required, *records}))
 
-    def _outcome(self, absent: Sequence[str], records: Mapping[str, object], looked: int) -> Outcome:
-        there = {str(name): _count(count) for name, count in records.items() if _count(count) > 0}
-        held = ", ".join(f"{name} {figure(count)}" for name, count in there.items()) or "none"
+    def _outcome(self, absent: Sequence[str], records: Mapping[str, object], total: int) -> Outcome:
+        held = {str(name): _count(count) for name, count in records.items() if _count(count) > 0}
+        near = difflib.get_close_matches(absent[0], held, n=1) if absent else []
         finding = Finding(
-            what="data sets that are missing",
-            measured=float(len(absent)),
-            wanted=f"0 of {looked}",
-            margin=0.0 - len(absent),
+            code="missing",
+            measured=len(absent),
+            bounds=(ceiling(0),),
             evidence=(
-                *([f"missing: {', '.join(absent)}. {nearest(absent[0], there)}"] if absent else []),
-                f"records by set: {held}",
+                *facts(total=total),
+                *(facts(missing=", ".join(absent)) if absent else ()),
+                *(facts(nearest=near[0]) if near else ()),
+                *facts({f"records_{name}": count for name, count in held.items()}),
             ),
+            phrase="{measured} of {total} data sets are missing",
         )
-        return failed(finding, evaluated=looked) if absent else passed(finding, evaluated=looked)
+        return compared(finding, evaluated=total)
 
 
-def _asked(config: Mapping[str, object]) -> list[str]:
+def _configured(config: Mapping[str, object]) -> list[str]:
     """Names of sets in the configuration's data and in the stages of its curriculum."""
     stages = config.get("curriculum")
     tables = [config.get("data"), *(stages if isinstance(stages, Sequence) and not isinstance(stages, str) else ())]
@@ -103,19 +106,22 @@ FAILS: Sequence[Case] = (
         "skipped_because_offline",
         _CHECK,
         language.data({"sets": _SETS, "missing": ["mbpp", "hellaswag"]}),
-        ("missing: mbpp, hellaswag", "arithmetic 3,000"),
+        "missing",
+        2,
+        missing="mbpp, hellaswag",
+        records_arithmetic=3000,
     ),
     made.case(
         "silently_dropped",
         _CHECK,
         language.data({"sets": {"arithmetic": 3000}, "missing": []}, **_ASKED),
-        ("missing: code, recall",),
+        missing="code, recall",
     ),
     made.case("filtered_to_nothing", _CHECK, language.data({"sets": {**_SETS, "code": 0}, "missing": []})),
     made.case(
         "asked_for_by_the_suite",
         DatasetsPresent(sets=("arithmetics",)),
         language.data({"sets": _SETS, "missing": []}),
-        ("Did you mean 'arithmetic'?",),
+        nearest="arithmetic",
     ),
 )

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.data import _gate_cases as cases
-from lvmcheck.checks.data._gate import Facts, Gate, said
-from lvmcheck.checks.finding import Outcome
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.data._gate import DataFacts, Gate
+from lvmcheck.checks.finding import Finding, Outcome, facts
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.compare import at_most, settle
@@ -25,7 +24,8 @@ class Duplicates(Gate):
 
     Why:
     Repeated rows weigh more in the loss, make retrieval ambiguous and leak from train to validation wherever the split
-    falls between them. The ancestors' "oracle recall of 94.6 %" was 5 % of duplicates, read as a defect of the index.
+    falls between them. An "oracle recall of 94.6 %" in the original project was 5 % of duplicates, read as a defect of
+    the index.
 
     Usual causes:
     - A batch was ingested twice.
@@ -39,7 +39,7 @@ class Duplicates(Gate):
     Reference prose that repeats a sentence here and there (Python's documentation: 1 % exact, 2 % near).
 
     Source:
-    The ancestors' pre-flight check 4 (R@1 0.946 on vectors already in the bank).
+    docs/history.md: recall at 1 of 0.946 on vectors that the bank already held.
     """
 
     max_exact: float = 0.02
@@ -49,17 +49,27 @@ class Duplicates(Gate):
         check_number("max_exact", self.max_exact, 0, 1)
         check_number("max_near", self.max_near, 0, 1)
 
-    def gate(self, facts: Facts) -> Outcome:
-        found = []
-        for part in facts.parts():
-            rows = [f"{figure(facts.number(f'gate.{part}.duplicate_rows'))} rows repeat an earlier one"]
-            exact = facts.share(part, "duplicate_rows")
-            found.append(at_most(f"share of repeated rows in {said(part)}", exact, self.max_exact, rows))
-            sampled = [f"{figure(facts.number(f'gate.{part}.near_sampled'))} rows sampled against the whole corpus"]
-            near = facts.number(f"gate.{part}.near_share")
-            what = f"share of rows with a near-duplicate (cosine above 0.999) in {said(part)}"
-            found.append(at_most(what, near, self.max_near, sampled))
-        return settle(found)
+    def gate(self, data: DataFacts) -> Outcome:
+        return settle([finding for part in data.parts() for finding in self._part(data, part)])
+
+    def _part(self, data: DataFacts, part: str) -> list[Finding]:
+        rows, sampled = data.number(f"gate.{part}.duplicate_rows"), data.number(f"gate.{part}.near_sampled")
+        return [
+            at_most(
+                "repeated_rows",
+                data.share(part, "duplicate_rows"),
+                self.max_exact,
+                evidence=facts(part=part, rows=rows),
+                phrase="{part}: share of rows that repeat an earlier row {measured}",
+            ),
+            at_most(
+                "near_duplicates",
+                data.number(f"gate.{part}.near_share"),
+                self.max_near,
+                evidence=facts(part=part, rows_sampled=sampled),
+                phrase="{part}: share of rows with a near-duplicate (cosine above 0.999) {measured}",
+            ),
+        ]
 
 
 _CHECK = Duplicates()
@@ -68,7 +78,21 @@ PASSES: Sequence[Case] = (
     made.case("twin", _CHECK, cases.run(facts=cases.TWIN)),
 )
 FAILS: Sequence[Case] = (
-    made.case("ingested_twice", _CHECK, cases.run({"gate.data.duplicate_rows": 21_000}), ("repeated", "21,000")),
-    made.case("almost_copies", _CHECK, cases.run({"gate.ood.enwiki.near_share": 0.2}), ("near-duplicate", "enwiki")),
-    made.case("not_a_number", _CHECK, cases.run({"gate.data.near_share": math.nan}), ("NaN",)),
+    made.case(
+        "ingested_twice",
+        _CHECK,
+        cases.run({"gate.data.duplicate_rows": 21_000}),
+        "repeated_rows",
+        21_000 / 43_387,
+        rows=21_000,
+    ),
+    made.case(
+        "almost_copies",
+        _CHECK,
+        cases.run({"gate.ood.enwiki.near_share": 0.2}),
+        "near_duplicates",
+        0.2,
+        part="ood.enwiki",
+    ),
+    made.case("not_a_number", _CHECK, cases.run({"gate.data.near_share": math.nan}), measured=math.nan),
 )

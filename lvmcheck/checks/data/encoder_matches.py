@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lvmcheck.checks.data import _gate_cases as cases
-from lvmcheck.checks.data._gate import Facts, Gate
-from lvmcheck.checks.finding import Outcome, not_applicable
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.data._gate import DataFacts, Gate
+from lvmcheck.checks.finding import Finding, Outcome, facts, not_applicable
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.compare import at_least, settle
 from lvmcheck.checks.shared.epochs import check_number
 
 _COMPARED = {
-    "stored": "golden vectors against the rows of the corpus they are copies of",
-    "encoded": "golden vectors against their texts encoded again",
+    "stored": "lowest cosine of a golden vector with its corpus row {measured}",
+    "encoded": "lowest cosine of a golden vector with its text encoded again {measured}",
 }
 
 
@@ -32,8 +31,8 @@ class EncoderMatches(Gate):
 
     Why:
     The same model behind two services (another pooling, another library) gave vectors with a cosine of 0.08 to each
-    other, and a whole data set was made with the wrong one. The ancestors' own fingerprint used Python's hash(), which
-    is salted in every process, so it could never be compared with a stored one.
+    other, and a whole data set was made with the wrong one. The original project's fingerprint used Python's hash(),
+    which is salted in every process, so it could never be compared with a stored one.
 
     Usual causes:
     - Another build of the encoder, another pooling, or a missing normalisation.
@@ -47,7 +46,7 @@ class EncoderMatches(Gate):
     float16 storage and another processor, which move a cosine by less than 1e-5.
 
     Source:
-    The ancestors' round-trip test: 0.076 with the wrong build, 0.63 to 0.85 with the right one.
+    docs/history.md: a round trip gave 0.076 with the wrong build, 0.63 to 0.85 with the right one.
     """
 
     optional: ClassVar[str] = "golden"
@@ -57,21 +56,20 @@ class EncoderMatches(Gate):
     def __post_init__(self) -> None:
         check_number("min_cosine", self.min_cosine, -1, 1)
 
-    def gate(self, facts: Facts) -> Outcome:
-        count = facts.number("gate.golden.rows")
-        found = []
-        for name, what in _COMPARED.items():
-            key = f"gate.golden.{name}"
-            if facts.has(f"{key}_rows"):
-                least, mean = facts.number(f"{key}_least"), facts.number(f"{key}_mean")
-                shown = f"{figure(facts.number(f'{key}_rows'))} compared, mean cosine {figure(mean)}"
-                found.append(at_least(f"least cosine of {what}", least, self.min_cosine, [shown]))
+    def gate(self, data: DataFacts) -> Outcome:
+        count = data.number("gate.golden.rows")
+        found = [self._compare(data, code) for code in _COMPARED if data.has(f"gate.golden.{code}_rows")]
         if not found:
             return not_applicable(
-                f"the {figure(count)} golden vectors name no rows of the corpus, and no encoder is named to encode "
-                "their texts again"
+                f"the {count:g} golden vectors name no rows of the corpus, and no encoder is named to encode their "
+                "texts again"
             )
         return settle(found)
+
+    def _compare(self, data: DataFacts, code: str) -> Finding:
+        rows, mean, least = (data.number(f"gate.golden.{code}_{name}") for name in ("rows", "mean", "least"))
+        evidence = facts(golden_vectors=rows, mean_cosine=mean)
+        return at_least(code, least, self.min_cosine, evidence=evidence, phrase=_COMPARED[code])
 
 
 _CHECK = EncoderMatches()
@@ -90,8 +88,10 @@ FAILS: Sequence[Case] = (
         cases.run(
             {"gate.golden.encoded_rows": 48, "gate.golden.encoded_mean": 0.076, "gate.golden.encoded_least": -0.02}
         ),
-        ("encoded again", "0.076"),
+        "encoded",
+        -0.02,
+        mean_cosine=0.076,
     ),
-    made.case("rows_have_moved", _CHECK, cases.run({"gate.golden.stored_least": 0.3}), ("rows of the corpus",)),
-    made.case("not_a_number", _CHECK, cases.run({"gate.golden.stored_least": math.nan}), ("NaN",)),
+    made.case("rows_have_moved", _CHECK, cases.run({"gate.golden.stored_least": 0.3}), "stored", 0.3),
+    made.case("not_a_number", _CHECK, cases.run({"gate.golden.stored_least": math.nan}), measured=math.nan),
 )

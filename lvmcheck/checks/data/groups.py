@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.data import _gate_cases as cases
-from lvmcheck.checks.data._gate import Facts, Gate, said
-from lvmcheck.checks.finding import Outcome, error
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.data._gate import DataFacts, Gate
+from lvmcheck.checks.finding import Finding, Outcome, error, facts
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.shared.compare import Comparison, at_least, at_most, settle
+from lvmcheck.checks.shared.compare import at_least, at_most, settle
 from lvmcheck.checks.shared.epochs import check_count, check_number
 
 
@@ -28,7 +27,7 @@ class Groups(Gate):
 
     Why:
     80.5 % of the rows of the 790k file had a null id and were "ordered" inside that group by an insert time with ties:
-    4,736 groups where 15,192 articles were expected. The file said so in its metadata; nobody counted.
+    4,736 groups where 15,192 articles were expected. The metadata of the file held both numbers; nothing compared them.
 
     Usual causes:
     - A bulk loader that writes no article id, joined with one that does.
@@ -42,7 +41,7 @@ class Groups(Gate):
     Any number of articles of one chunk; a few long articles (WikiText: median 47 chunks, longest 378).
 
     Source:
-    The metadata of the ancestors' 726,019-row file.
+    docs/history.md: the metadata of a file of 726,019 rows.
     """
 
     max_null: float = 0.0
@@ -57,42 +56,46 @@ class Groups(Gate):
         if self.expected is not None:
             check_count("expected", self.expected)
 
-    def gate(self, facts: Facts) -> Outcome:
-        parts = facts.parts(ood=False)
-        if facts.text("gate.grouped") != "article":
+    def gate(self, data: DataFacts) -> Outcome:
+        parts = data.parts(ood=False)
+        if data.text("gate.grouped") != "article":
             return error("the data have no article ids: neither groups nor a split by article can be gated")
-        found = [verdict for part in parts for verdict in self._part(facts, part)]
+        found = [finding for part in parts for finding in self._part(data, part)]
         if self.expected is not None:
-            count = sum(facts.number(f"gate.{part}.articles") for part in parts)
-            what = f"relative distance of the number of articles, {figure(count)}, from the {self.expected:,} expected"
-            found.append(at_most(what, abs(count - self.expected) / self.expected, self.tolerance))
+            count = sum(data.number(f"gate.{part}.articles") for part in parts)
+            found.append(
+                at_most(
+                    "article_count",
+                    abs(count - self.expected) / self.expected,
+                    self.tolerance,
+                    evidence=facts(articles=count, expected=self.expected),
+                    phrase="{articles} articles differ from the {expected} expected by a share of {measured}",
+                )
+            )
         return settle(found)
 
-    def _part(self, facts: Facts, part: str) -> list[Comparison]:
-        shown = [
-            f"{figure(facts.number(f'gate.{part}.articles'))} articles with an id, median "
-            f"{figure(facts.number(f'gate.{part}.median_article'))} chunks, largest "
-            f"{figure(facts.number(f'gate.{part}.largest_article'))}",
-            f"{figure(facts.number(f'gate.{part}.null_rows'))} of {figure(facts.number(f'gate.{part}.rows'))} rows "
-            "have no id",
-        ]
-        share = facts.share
-        where = said(part)
+    def _part(self, data: DataFacts, part: str) -> list[Finding]:
+        names = ("articles", "rows", "null_rows", "median_article", "largest_article")
+        evidence = facts({"part": part, **{name: data.number(f"gate.{part}.{name}") for name in names}})
+        torn, articles = (data.number(f"gate.{part}.{name}") for name in ("torn_articles", "articles"))
+        shares = (
+            ("rows_without_id", "null_rows", self.max_null, "rows without an article id"),
+            ("oversized_articles", "oversized_rows", self.max_oversized, "rows in oversized articles"),
+            ("largest_article", "largest_article", self.max_largest, "rows in the largest article"),
+        )
         return [
-            at_most(f"share of rows without an article in {where}", share(part, "null_rows"), self.max_null, shown),
-            at_most(
-                f"share of rows in oversized articles of {where}",
-                share(part, "oversized_rows"),
-                self.max_oversized,
-                shown,
+            *(
+                at_most(
+                    code,
+                    data.share(part, count),
+                    limit,
+                    evidence=evidence,
+                    phrase=f"{{part}}: share of {words} {{measured}}",
+                )
+                for code, count, limit, words in shares
             ),
-            at_most(
-                f"share of the largest article in {where}", share(part, "largest_article"), self.max_largest, shown
-            ),
-            at_most(
-                f"further pieces of torn articles in {where}", facts.number(f"gate.{part}.torn_articles"), 0, shown
-            ),
-            at_least(f"articles in {where}", facts.number(f"gate.{part}.articles"), 1, shown),
+            at_most("torn_articles", torn, 0, evidence=evidence, phrase="{part}: {measured} pieces of torn articles"),
+            at_least("articles", articles, 1, evidence=evidence, phrase="{part}: {measured} articles"),
         ]
 
 
@@ -103,15 +106,22 @@ PASSES: Sequence[Case] = (
     made.case("articles_of_one_chunk", _CHECK, cases.run({"gate.data.median_article": 1.0})),
 )
 FAILS: Sequence[Case] = (
-    made.case("null_group", _CHECK, cases.run({"gate.data.null_rows": 34_926}), ("without an article", "0.805")),
-    made.case("one_huge_article", _CHECK, cases.run({"gate.data.largest_article": 30_000}), ("largest article",)),
+    made.case("null_group", _CHECK, cases.run({"gate.data.null_rows": 34_926}), "rows_without_id", 0.805),
+    made.case("one_huge_article", _CHECK, cases.run({"gate.data.largest_article": 30_000}), "largest_article"),
     made.case(
         "oversized",
         _CHECK,
         cases.run({"gate.data.oversized_rows": 2_000, "gate.data.oversized_articles": 1}),
-        ("oversized",),
+        "oversized_articles",
     ),
-    made.case("torn", _CHECK, cases.run({"gate.data.torn_articles": 12_000}), ("torn",)),
-    made.case("too_few", Groups(expected=15_192), cases.run({"gate.data.articles": 4_736}), ("4,736", "15,192")),
-    made.case("not_a_number", _CHECK, cases.run({"gate.data.null_rows": math.nan}), ("NaN",)),
+    made.case("torn", _CHECK, cases.run({"gate.data.torn_articles": 12_000}), "torn_articles", 12_000),
+    made.case(
+        "too_few",
+        Groups(expected=15_192),
+        cases.run({"gate.data.articles": 4_736}),
+        "article_count",
+        articles=4_736,
+        expected=15_192,
+    ),
+    made.case("not_a_number", _CHECK, cases.run({"gate.data.null_rows": math.nan}), measured=math.nan),
 )

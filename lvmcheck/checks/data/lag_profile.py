@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.data import _gate_cases as cases
-from lvmcheck.checks.data._gate import Facts, Gate
-from lvmcheck.checks.finding import Outcome
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.data._gate import DataFacts, Gate
+from lvmcheck.checks.finding import Fact, Finding, Outcome, facts
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.shared.compare import Comparison, at_least, at_most, settle
+from lvmcheck.checks.shared.compare import at_least, at_most, settle
 from lvmcheck.checks.shared.epochs import check_number
 
 
@@ -26,10 +25,10 @@ class LagProfile(Gate):
     last lag; no lag is more than `slack` above the one before it.
 
     Why:
-    Order is the only thing a predictor of the next chunk can learn. The 790k corpus was built in another order than
+    A predictor of the next chunk can learn nothing but order. The 790k corpus was built in another order than
     its predecessor: adjacent cosine .336 instead of .457, and 13 documents looked at model, loss and seed instead. A
     flat profile (.353 to .338) means that chunks of one group are in no order. Samples from the first rows came from
-    few articles and said nothing about the rest, hence the random draw.
+    few articles and did not represent the rest, hence the random draw.
 
     Usual causes:
     - Rows sorted by a key with ties (a bulk-insert time), or grouped under a null id.
@@ -44,7 +43,7 @@ class LagProfile(Gate):
     right for every encoder, so set min_adjacent, or over_random, for another one.
 
     Source:
-    The ancestors' mandatory gates (coherence 0.40, signal 0.08, monotone) and their lag tables.
+    docs/history.md: the original project's gates (coherence 0.40, signal 0.08, monotone) and lag tables.
     """
 
     min_adjacent: float = 0.40
@@ -59,31 +58,43 @@ class LagProfile(Gate):
         check_number("min_drop", self.min_drop, 0, 2)
         check_number("slack", self.slack, 0, 1)
 
-    def gate(self, facts: Facts) -> Outcome:
-        facts.parts()
-        return settle([verdict for part in ("train", "validation") for verdict in self._part(facts, part)])
+    def gate(self, data: DataFacts) -> Outcome:
+        data.parts()
+        return settle([finding for part in ("train", "validation") for finding in self._part(data, part)])
 
-    def _part(self, facts: Facts, part: str) -> list[Comparison]:
-        profile = facts.numbers(f"gate.{part}.lag_profile")
-        random = facts.number(f"gate.{part}.random_cosine")
-        count = figure(facts.number(f"gate.{part}.lag_windows"))
-        shown = [
-            f"lags 1 to {len(profile)} of {part}: {' '.join(figure(value) for value in profile)} "
-            f"({count} windows drawn at random)",
-            f"two random chunks: {figure(random)}",
+    def _part(self, data: DataFacts, part: str) -> list[Finding]:
+        profile = data.numbers(f"gate.{part}.lag_profile")
+        random = data.number(f"gate.{part}.random_cosine")
+        windows = data.number(f"gate.{part}.lag_windows")
+        lags = {f"lag_{i}": value for i, value in enumerate(profile, 1)}
+        evidence = (Fact("part", part), *facts(lags, random=random, windows=windows))
+        found = [
+            at_least(
+                "adjacent_cosine",
+                profile[0],
+                self.min_adjacent if self.over_random is None else random + self.over_random,
+                evidence=evidence,
+                phrase="{part}: cosine of adjacent chunks {measured}",
+            )
         ]
-        floor = self.min_adjacent if self.over_random is None else random + self.over_random
-        verdicts = [at_least(f"adjacent cosine of {part}", profile[0], floor, shown)]
-        if len(profile) > 1:
-            rise = max(later - earlier for earlier, later in itertools.pairwise(profile))
-            if any(math.isnan(value) for value in profile):
-                rise = math.nan
-            drop = f"lag 1 minus lag {len(profile)} of {part}"
-            verdicts += [
-                at_least(drop, profile[0] - profile[-1], self.min_drop, shown),
-                at_most(f"largest rise from one lag to the next of {part}", rise, self.slack, shown),
-            ]
-        return verdicts
+        return [*found, *self._course(profile, evidence)] if len(profile) > 1 else found
+
+    def _course(self, profile: Sequence[float], evidence: tuple[Fact, ...]) -> list[Finding]:
+        """How the cosine falls from lag to lag."""
+        rise = max(later - earlier for earlier, later in itertools.pairwise(profile))
+        if any(map(math.isnan, profile)):
+            rise = math.nan
+        fall = "{part}: lag 1 minus the last lag {measured}"
+        return [
+            at_least("lag_drop", profile[0] - profile[-1], self.min_drop, evidence=evidence, phrase=fall),
+            at_most(
+                "lag_rise",
+                rise,
+                self.slack,
+                evidence=evidence,
+                phrase="{part}: largest rise from one lag to the next {measured}",
+            ),
+        ]
 
 
 _CHECK = LagProfile()
@@ -98,20 +109,28 @@ FAILS: Sequence[Case] = (
         "corpus_790k",
         _CHECK,
         cases.run({"gate.train.lag_profile": [0.336, 0.31, 0.29, 0.27, 0.255]}),
-        ("adjacent cosine of train 0.336", "0.255"),
+        "adjacent_cosine",
+        0.336,
+        part="train",
+        lag_5=0.255,
     ),
     made.case(
         "corpus_367k_flat",
         LagProfile(min_adjacent=0.3),
         cases.run({"gate.train.lag_profile": [0.3532, 0.3449, 0.3401, 0.3381, 0.3383]}),
-        ("lag 1 minus lag 5",),
+        "lag_drop",
+        0.0149,
     ),
     made.case(
         "not_decreasing",
         _CHECK,
         cases.run({"gate.validation.lag_profile": [0.47, 0.30, 0.41, 0.38, 0.35]}),
-        ("largest rise", "validation"),
+        "lag_rise",
+        0.11,
+        part="validation",
     ),
-    made.case("relative_to_random", LagProfile(over_random=0.25), cases.run({"gate.train.random_cosine": 0.25})),
-    made.case("not_a_number", _CHECK, cases.run({"gate.train.lag_profile": [math.nan] * 5}), ("NaN",)),
+    made.case(
+        "relative_to_random", LagProfile(over_random=0.25), cases.run({"gate.train.random_cosine": 0.25}), random=0.25
+    ),
+    made.case("not_a_number", _CHECK, cases.run({"gate.train.lag_profile": [math.nan] * 5}), measured=math.nan),
 )

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lvmcheck.checks.data import _gate_cases as cases
-from lvmcheck.checks.data._gate import Facts, Gate, said
-from lvmcheck.checks.finding import Outcome, not_applicable
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.data._gate import DataFacts, Gate
+from lvmcheck.checks.finding import Fact, Finding, Outcome, facts, not_applicable
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.shared.compare import Comparison, at_least, settle
+from lvmcheck.checks.shared.compare import at_least, settle
 from lvmcheck.checks.shared.epochs import check_number
 
 
@@ -30,8 +29,8 @@ class OodSameSpace(Gate):
 
     Why:
     Vectors of another encoder have sound geometry of their own: the same lengths, lags and baselines. Only together
-    with the training vectors do they look foreign. The ancestors had two builds of one encoder whose vectors had a
-    cosine of 0.08 with each other, and a data set that mixed them up.
+    with the training vectors do they look foreign. The original project had two builds of one encoder whose vectors had
+    a cosine of 0.08 with each other, and a data set that mixed them up.
 
     Usual causes:
     - Another encoder, or another build of it (another pooling, another service), made the OOD vectors.
@@ -46,7 +45,7 @@ class OodSameSpace(Gate):
     strongest directions (overlap .07, chance .04), and its alignment is .89. A rotation of it has about 0.
 
     Source:
-    The two encoder services of the ancestors; alignment measured on WikiText, enwiki, pydoc and their rotations.
+    docs/history.md: two encoder services; alignment measured on WikiText, enwiki, pydoc and their rotations.
     """
 
     optional: ClassVar[str] = "ood"
@@ -59,29 +58,36 @@ class OodSameSpace(Gate):
         if self.max_loss is not None:
             check_number("max_loss", self.max_loss, 0, 2)
 
-    def gate(self, facts: Facts) -> Outcome:
-        sets = [part for part in facts.parts() if part.startswith("ood.")]
+    def gate(self, data: DataFacts) -> Outcome:
+        sets = [part for part in data.parts() if part.startswith("ood.")]
         if not sets:
             return not_applicable("the data have no OOD set; give one with --lvm-ood PATH")
-        return settle([verdict for part in sets for verdict in self._part(facts, part)])
+        return settle([finding for part in sets for finding in self._part(data, part)])
 
-    def _part(self, facts: Facts, part: str) -> list[Comparison]:
-        def number(name: str) -> float:
-            return facts.number(f"gate.{part}.space_{name}")
-
-        linear, mean = facts.number(f"{part}.best_linear"), facts.number(f"{part}.mean_of_context")
-        shown = [
-            f"overlap of the strongest directions {figure(number('overlap'))} "
-            f"(chance {figure(number('overlap_chance'))}), cosine of the means {figure(number('mean_cosine'))}",
-            f"linear predictor of the training set {figure(linear)}, mean of context {figure(mean)}",
-        ]
-        where = said(part)
+    def _part(self, data: DataFacts, part: str) -> list[Finding]:
+        linear, mean = data.number(f"{part}.best_linear"), data.number(f"{part}.mean_of_context")
+        names = ("overlap", "overlap_chance", "mean_cosine")
+        space = {name: data.number(f"gate.{part}.space_{name}") for name in names}
+        evidence = (Fact("part", part), *facts(space, best_linear=linear, mean_of_context=mean))
         found = [
-            at_least(f"alignment of {where} with the training set", number("alignment"), self.min_alignment, shown)
+            at_least(
+                "alignment",
+                data.number(f"gate.{part}.space_alignment"),
+                self.min_alignment,
+                evidence=evidence,
+                phrase="{part}: alignment with the training set {measured}",
+            )
         ]
         if self.max_loss is not None:
-            what = f"linear predictor minus mean of context on {where}"
-            found.append(at_least(what, linear - mean, -self.max_loss, shown))
+            found.append(
+                at_least(
+                    "linear_predictor",
+                    linear - mean,
+                    -self.max_loss,
+                    evidence=evidence,
+                    phrase="{part}: linear predictor of the training set minus mean of context {measured}",
+                )
+            )
         return found
 
 
@@ -95,19 +101,23 @@ FAILS: Sequence[Case] = (
         "rotated_real_text",
         _CHECK,
         cases.run({"gate.ood.pydoc.space_alignment": -0.059, "ood.pydoc.best_linear": 0.5199}),
-        ("alignment of OOD pydoc",),
+        "alignment",
+        -0.059,
+        part="ood.pydoc",
     ),
     made.case(
         "rotated_twin",
         _CHECK,
         cases.run({"gate.ood.coherent.space_alignment": 0.048, "ood.coherent.best_linear": 0.6583}, cases.TWIN),
-        ("alignment",),
+        "alignment",
+        0.048,
     ),
     made.case(
         "not_predictable",
         OodSameSpace(max_loss=0.02),
         cases.run({"ood.enwiki.best_linear": 0.45}),
-        ("linear predictor minus mean of context on OOD enwiki",),
+        "linear_predictor",
+        part="ood.enwiki",
     ),
-    made.case("not_a_number", _CHECK, cases.run({"gate.ood.pydoc.space_alignment": math.nan}), ("NaN",)),
+    made.case("not_a_number", _CHECK, cases.run({"gate.ood.pydoc.space_alignment": math.nan}), measured=math.nan),
 )

@@ -1,4 +1,4 @@
-"""pairs_kept: what stood side by side in a reference corpus still does in the corpus that contains it."""
+"""pairs_kept: chunks that are adjacent in a reference corpus are adjacent in the corpus that contains it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lvmcheck.checks.data import _gate_cases as cases
-from lvmcheck.checks.data._gate import Facts, Gate
-from lvmcheck.checks.finding import Outcome, Status, error
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.data._gate import DataFacts, Gate
+from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, error, facts
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.shared.compare import Comparison, at_most, settle
+from lvmcheck.checks.shared.compare import at_most, settle
 from lvmcheck.checks.shared.epochs import check_count, check_number
 
 LEVELS = (0.9, 0.8, 0.7, 0.6, 0.5)
@@ -23,7 +22,7 @@ CONTAINED = 0.99
 
 @dataclass(frozen=True, kw_only=True)
 class PairsKept(Gate):
-    """A corpus that contains a reference corpus has at least as many similar neighbours, and keeps its neighbours.
+    """A corpus that contains a reference corpus has as many similar adjacent rows, and the same adjacent rows.
 
     Over all adjacent rows: at most `max_lost` of the reference's adjacent pairs above a cosine are missing from the
     corpus; the cosine is the highest of 0.9, 0.8, 0.7, 0.6, 0.5 above which the reference has `min_pairs` pairs. Where
@@ -32,7 +31,7 @@ class PairsKept(Gate):
 
     Why:
     28,785 adjacent pairs of the 584k corpus had a cosine of at least 0.9, and only 2,704 of the 790k corpus that was
-    said to be the same text with more behind it. Text that is appended cannot take pairs away: the old rows had been
+    meant to be the same text with more behind it. Text that is appended cannot take pairs away: the old rows had been
     reordered. One subtraction would have saved three trainings.
 
     Usual causes:
@@ -47,7 +46,7 @@ class PairsKept(Gate):
     A corpus against itself, and with articles appended or put in between.
 
     Source:
-    The ancestors' coherence comparison of the two corpora.
+    docs/history.md: the comparison of adjacent cosines of the two corpora.
     """
 
     optional: ClassVar[str] = "reference"
@@ -61,33 +60,43 @@ class PairsKept(Gate):
         check_number("max_parted", self.max_parted, 0, 1)
         check_count("min_pairs", self.min_pairs)
 
-    def gate(self, facts: Facts) -> Outcome:
-        rows, held = facts.number("gate.reference.rows"), facts.number("gate.reference.rows_found")
+    def gate(self, data: DataFacts) -> Outcome:
+        rows, held = data.number("gate.reference.rows"), data.number("gate.reference.rows_found")
         contained = held / rows if rows > 0 else math.nan
-        shown = f"the corpus holds {figure(held)} of the reference's {figure(rows)} rows"
-        found = self._counts(facts, shown)
+        evidence = facts(reference_rows=rows, rows_found=held)
+        found = self._counts(data, evidence)
         if contained >= CONTAINED:
-            found.append(self._apart(facts, shown))
+            found.append(self._apart(data, evidence))
         outcome = settle(found)
         if outcome.status is not Status.PASSED or contained >= CONTAINED:
             return outcome
-        return error(f"{shown}: it is not a superset, so what it lost cannot be said")
+        return error(f"the corpus holds {held:g} of the reference's {rows:g} rows: it is not a superset")
 
-    def _counts(self, facts: Facts, shown: str) -> list[Comparison]:
-        theirs, ours = facts.numbers("gate.reference.pairs"), facts.numbers("gate.reference.corpus_pairs")
+    def _counts(self, data: DataFacts, evidence: tuple[Fact, ...]) -> list[Finding]:
+        theirs, ours = data.numbers("gate.reference.pairs"), data.numbers("gate.reference.corpus_pairs")
         for level, before, after in zip(LEVELS, theirs, ours, strict=False):
             if before >= self.min_pairs or math.isnan(before):
-                lost = (before - after) / before
-                counts = f"{figure(before)} pairs in the reference, {figure(after)} in the corpus"
-                what = f"share of adjacent pairs of cosine at least {level:g} that were lost"
-                return [at_most(what, lost, self.max_lost, [counts, shown])]
+                counts = facts(level=level, reference_pairs=before, corpus_pairs=after)
+                return [
+                    at_most(
+                        "pairs_lost",
+                        (before - after) / before,
+                        self.max_lost,
+                        evidence=(*counts, *evidence),
+                        phrase="share of adjacent pairs of cosine at least {level} that were lost {measured}",
+                    )
+                ]
         return []
 
-    def _apart(self, facts: Facts, shown: str) -> Comparison:
-        pairs, kept = facts.number("gate.reference.adjacent"), facts.number("gate.reference.adjacent_kept")
-        apart = 1.0 - kept / pairs if pairs > 0 else math.nan
-        evidence = [f"{figure(kept)} of {figure(pairs)} adjacent pairs of the reference are still adjacent", shown]
-        return at_most("share of the reference's neighbours that are apart", apart, self.max_parted, evidence)
+    def _apart(self, data: DataFacts, evidence: tuple[Fact, ...]) -> Finding:
+        pairs, together = data.number("gate.reference.adjacent"), data.number("gate.reference.adjacent_kept")
+        return at_most(
+            "neighbours_apart",
+            1.0 - together / pairs if pairs > 0 else math.nan,
+            self.max_parted,
+            evidence=(*facts(adjacent=together, reference_adjacent=pairs), *evidence),
+            phrase="share of the reference's adjacent rows that are apart {measured}",
+        )
 
 
 def _counts(reference: Sequence[int], corpus: Sequence[int]) -> dict[str, list[int]]:
@@ -96,7 +105,7 @@ def _counts(reference: Sequence[int], corpus: Sequence[int]) -> dict[str, list[i
 
 _CHECK = PairsKept()
 PASSES: Sequence[Case] = (
-    made.case("against_itself", _CHECK, cases.run(), ("cosine at least 0.8",)),
+    made.case("against_itself", _CHECK, cases.run(), level=0.8),
     made.case(
         "appended", _CHECK, cases.run({**_counts([35, 430, 2861, 8952, 17_991], [60, 700, 4000, 12_000, 25_000])})
     ),
@@ -111,13 +120,17 @@ FAILS: Sequence[Case] = (
                 "gate.reference.rows_found": 0,
             }
         ),
-        ("28,785", "2,704"),
+        "pairs_lost",
+        reference_pairs=28_785,
+        corpus_pairs=2_704,
     ),
     made.case(
         "reordered_inside",
         _CHECK,
         cases.run({"gate.reference.adjacent_kept": 8_000}),
-        ("8,000 of 42,730",),
+        "neighbours_apart",
+        adjacent=8_000,
+        reference_adjacent=42_730,
     ),
-    made.case("not_a_number", _CHECK, cases.run({"gate.reference.pairs": [math.nan] * 5}), ("NaN",)),
+    made.case("not_a_number", _CHECK, cases.run({"gate.reference.pairs": [math.nan] * 5}), measured=math.nan),
 )

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.data import _gate_cases as cases
-from lvmcheck.checks.data._gate import Facts, Gate
-from lvmcheck.checks.finding import Outcome, Status, error
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.data._gate import DataFacts, Gate
+from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, error, facts
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.compare import at_most, settle
@@ -26,9 +25,9 @@ class SplitDisjoint(Gate):
     be compared by number, and vectors alone decide. Data without article ids can fail but not pass: that is an error.
 
     Why:
-    Validation that was seen in training measures memory. The ancestors' evaluation sets overlapped with training by 74
-    to 91 %, and their split drew overlapping windows at random, so that almost every target stood in a training
-    window. On WikiText a random split scores 0.013 above the split by article; a retriever gains 0.22.
+    Validation that was seen in training measures memorisation. In the original project evaluation sets overlapped with
+    training by 74 to 91 %, and the split drew overlapping windows at random, so that almost every target was part of a
+    training window. On WikiText a random split scores 0.013 above the split by article; a retriever gains 0.22.
 
     Usual causes:
     - Windows were drawn at random instead of articles.
@@ -42,7 +41,7 @@ class SplitDisjoint(Gate):
     A sentence here and there that two articles share (WikiText: 0.05 % near-duplicates).
 
     Source:
-    The ancestors' leak warning for their evaluation sets and their random_split.
+    docs/history.md: the leak warning for the evaluation sets, and the random split.
     """
 
     max_leak: float = 0.0
@@ -52,31 +51,38 @@ class SplitDisjoint(Gate):
         check_number("max_leak", self.max_leak, 0, 1)
         check_number("max_near", self.max_near, 0, 1)
 
-    def gate(self, facts: Facts) -> Outcome:
-        facts.parts()
-        split = f"split: {facts.text('split') or 'unknown'}"
-        sampled = (
-            f"{figure(facts.number('gate.split.near_sampled'))} validation targets sampled against all training rows"
-        )
-        found = [
-            at_most(
-                "share of validation targets inside training windows", facts.number("leak"), self.max_leak, [split]
-            ),
-            at_most(
-                "share of validation targets with a near-duplicate (cosine above 0.999) in training",
-                facts.number("gate.split.near_share"),
-                self.max_near,
-                [sampled, split],
-            ),
-        ]
-        grouped = facts.text("gate.grouped") == "article"
-        if grouped and facts.number("gate.split.one_corpus") != 0:
-            shared = facts.number("gate.split.shared_articles")
-            found.append(at_most("articles on both sides of the split", shared, 0, [split]))
+    def gate(self, data: DataFacts) -> Outcome:
+        data.parts()
+        evidence = facts(split=data.text("split") or "unknown")
+        found = self._vectors(data, evidence)
+        grouped = data.text("gate.grouped") == "article"
+        if grouped and data.number("gate.split.one_corpus") != 0:
+            shared = data.number("gate.split.shared_articles")
+            words = "articles on both sides of the split {measured}"
+            found.append(at_most("shared_articles", shared, 0, evidence=evidence, phrase=words))
         outcome = settle(found)
         if outcome.status is Status.PASSED and not grouped:
             return error("the data have no article ids: whether the split is disjoint by article cannot be gated")
         return outcome
+
+    def _vectors(self, data: DataFacts, evidence: tuple[Fact, ...]) -> list[Finding]:
+        sampled = data.number("gate.split.near_sampled")
+        return [
+            at_most(
+                "targets_in_training",
+                data.number("leak"),
+                self.max_leak,
+                evidence=evidence,
+                phrase="share of validation targets inside training windows {measured}",
+            ),
+            at_most(
+                "near_duplicates",
+                data.number("gate.split.near_share"),
+                self.max_near,
+                evidence=(*evidence, *facts(targets_sampled=sampled)),
+                phrase="share of validation targets with a near-duplicate (cosine above 0.999) in training {measured}",
+            ),
+        ]
 
 
 _CHECK = SplitDisjoint()
@@ -85,9 +91,11 @@ PASSES: Sequence[Case] = (
     made.case("twin_of_two_corpora", _CHECK, cases.run(facts=cases.TWIN)),
 )
 FAILS: Sequence[Case] = (
-    made.case("random_split", _CHECK, cases.run({"leak": 1.0, "split": "random"}), ("split: random",)),
-    made.case("near_copies", _CHECK, cases.run({"gate.split.near_share": 0.5}), ("near-duplicate",)),
-    made.case("one_article_on_both_sides", _CHECK, cases.run({"gate.split.shared_articles": 1}), ("both sides",)),
-    made.case("leak_without_ids", _CHECK, cases.run({"leak": 0.5, "gate.grouped": ""}), ("0.5",)),
-    made.case("not_a_number", _CHECK, cases.run({"leak": math.nan}), ("NaN",)),
+    made.case(
+        "random_split", _CHECK, cases.run({"leak": 1.0, "split": "random"}), "targets_in_training", 1.0, split="random"
+    ),
+    made.case("near_copies", _CHECK, cases.run({"gate.split.near_share": 0.5}), "near_duplicates", 0.5),
+    made.case("one_article_on_both_sides", _CHECK, cases.run({"gate.split.shared_articles": 1}), "shared_articles", 1),
+    made.case("leak_without_ids", _CHECK, cases.run({"leak": 0.5, "gate.grouped": ""}), measured=0.5),
+    made.case("not_a_number", _CHECK, cases.run({"leak": math.nan}), measured=math.nan),
 )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from lvmcheck.checks.finding import Finding, Outcome, error, failed, not_applicable, passed
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.finding import Finding, Outcome, facts, failed, not_applicable, not_recorded, passed
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import awaiting, complete
@@ -24,8 +23,8 @@ class StageChangesData(Check):
 
     Why:
     A curriculum whose stages are the same data is one long stage with three names, and whatever happens "because of
-    stage 3" has another cause. The ancestors designed 6, 10 and 14 data sets; 8 were not available offline and were
-    silently skipped, so that stage 3 was stage 2, and its "difficulty" was then blamed for a divergence.
+    stage 3" has another cause. The original project planned 6, 10 and 14 data sets; 8 were not available offline and
+    were skipped without an error, so that stage 3 was stage 2, and its "difficulty" was blamed for a divergence.
 
     Usual causes:
     - Data sets that the stage would add are missing and skipped.
@@ -41,7 +40,7 @@ class StageChangesData(Check):
     one.
 
     Source:
-    facts B4 and C 60 of the ancestors (stage 3 = stage 2).
+    docs/history.md (stage 3 = stage 2).
     """
 
     universal = True
@@ -57,7 +56,7 @@ class StageChangesData(Check):
         if not complete(run):
             return awaiting(run, "every stage of the curriculum", evaluated=len(pairs))
         if len(stages) < planned:
-            return error(f"{len(stages)} of {planned} planned stages began: the curriculum was not carried out")
+            return not_recorded(f"{len(stages)} of {planned} planned stages are recorded")
         if not pairs:
             return not_applicable("the run has no second stage" if stages else "the run has no stages")
         return passed(_finding(*pairs[-1]), evaluated=len(pairs))
@@ -70,34 +69,29 @@ def _planned(run: Run) -> int:
 
 def _finding(before: ev.Stage, after: ev.Stage) -> Finding:
     same = before.fingerprint == after.fingerprint
+    counts = {f"records_{name}": v for name, v in after.records.items() if isinstance(v, int | float)}
     return Finding(
-        what=f"records of stage {after.index + 1} ({after.name})",
-        measured=f"the same as those of stage {before.index + 1}" if same else "others than those before",
-        wanted="other records in each stage",
+        code="same_records" if same else "other_records",
+        measured=after.fingerprint[:12],
         epoch=after.epoch,
         step=after.step,
-        evidence=(
-            f"stage {before.index + 1} ({before.name}): {_said(before.records)}",
-            f"stage {after.index + 1} ({after.name}): {_said(after.records)}, fingerprint {after.fingerprint[:12]}",
-        ),
+        evidence=facts(counts, stage=after.index + 1, stage_name=after.name, previous=before.index + 1),
+        phrase="stage {stage} ({stage_name}) has the records of stage {previous}"
+        if same
+        else "stage {stage} ({stage_name}) has other records than stage {previous}",
     )
 
 
-def _said(records: Mapping[str, object]) -> str:
-    parts = [f"{name} {figure(value)}" for name, value in records.items() if isinstance(value, int | float)]
-    return ", ".join(parts) or "no records stated"
-
-
 def _run(*prints: str, planned: int | None = None, over: bool = True) -> Run:
-    said: list[ev.Event] = [ev.Begin()]
+    events: list[ev.Event] = [ev.Begin()]
     for i, fingerprint in enumerate(prints):
         records = {"arithmetic": 3000, "recall": 1000 * i}
         stage = ev.Stage(
             index=i, name=f"part {i + 1}", epoch=i + 1, step=100 * i, fingerprint=fingerprint, records=records
         )
-        said += [stage, ev.Epoch(epoch=i + 1, step=100 * (i + 1), metrics={"val_loss": 2.0 - 0.1 * i})]
+        events += [stage, ev.Epoch(epoch=i + 1, step=100 * (i + 1), metrics={"val_loss": 2.0 - 0.1 * i})]
     info = {"config": {"curriculum": [{"epochs": 1}] * (planned or len(prints))}}
-    return Run(events=tuple(said), info=info, done={"status": "finished"} if over else None)
+    return Run(events=tuple(events), info=info, done={"status": "finished"} if over else None)
 
 
 _CHECK = StageChangesData()
@@ -110,7 +104,11 @@ FAILS: Sequence[Case] = (
         "stage_3_is_stage_2",
         _CHECK,
         _run("a" * 64, "b" * 64, "b" * 64, over=False),
-        ("stage 3 (part 3)", "the same as those of stage 2"),
+        "same_records",
+        epoch=3,
+        stage=3,
+        stage_name="part 3",
+        previous=2,
     ),
-    made.case("all_the_same", _CHECK, _run("a" * 64, "a" * 64), ("epoch 2, step 100",)),
+    made.case("all_the_same", _CHECK, _run("a" * 64, "a" * 64), "same_records", epoch=2, step=100),
 )

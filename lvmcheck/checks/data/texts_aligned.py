@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lvmcheck.checks.data import _gate_cases as cases
-from lvmcheck.checks.data._gate import Facts, Gate
-from lvmcheck.checks.finding import Outcome, not_applicable
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.data._gate import DataFacts, Gate
+from lvmcheck.checks.finding import Fact, Finding, Outcome, facts, not_applicable
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.shared.compare import Comparison, at_least, at_most, settle
+from lvmcheck.checks.shared.compare import at_least, at_most, settle
 from lvmcheck.checks.shared.epochs import check_number
 
 
@@ -30,8 +29,8 @@ class TextsAligned(Gate):
     tenth of the file may be missed.
 
     Why:
-    Texts show what a retrieval returned and are what a decoder is judged on. The ancestors' exporter took the texts by
-    position and the vectors by filtered index, so that after every excluded article they were apart.
+    Texts show what a retrieval returned and are what a decoder is judged on. An exporter of the original project took
+    texts by position and vectors by filtered index, so that they no longer matched after an excluded article.
 
     Usual causes:
     - Rows were filtered in one of the two files only.
@@ -47,7 +46,7 @@ class TextsAligned(Gate):
     margin shrinks: lower it).
 
     Source:
-    The ancestors' create_training_sequences_with_articles; margins measured on WikiText, enwiki and pydoc.
+    docs/history.md: an export of texts and vectors; margins measured on WikiText, enwiki and pydoc.
     """
 
     optional: ClassVar[str] = "texts"
@@ -61,65 +60,84 @@ class TextsAligned(Gate):
         check_number("min_equal", self.min_equal, 0, 1)
         check_number("min_own", self.min_own, 0, 1)
 
-    def gate(self, facts: Facts) -> Outcome:
-        texts, vectors = facts.number("gate.texts.rows"), facts.number("gate.texts.vectors")
-        counts = [f"{figure(texts)} texts, {figure(vectors)} vectors"]
+    def gate(self, data: DataFacts) -> Outcome:
+        texts, vectors = data.number("gate.texts.rows"), data.number("gate.texts.vectors")
+        counts = facts(texts=texts, vectors=vectors)
         if texts != vectors:
-            return settle([at_most("texts too many or too few", abs(texts - vectors), 0, counts)])
-        found = [*self._encoded(facts), *self._words(facts, counts), *self._equal(facts, counts)]
+            words = "{texts} texts for {vectors} vectors"
+            return settle([at_most("row_count", abs(texts - vectors), 0, evidence=counts, phrase=words)])
+        found = [*self._encoded(data), *self._words(data, counts), *self._equal(data, counts)]
         if not found:
             return not_applicable(
-                "texts and vectors are equally many, and nothing else can be said: no encoder was named, no text "
+                "texts and vectors are equally many, and nothing else can be compared: no encoder was named, no text "
                 "occurs twice, and there are too few pairs of chunks of one article to compare words"
             )
         return settle(found)
 
-    def _encoded(self, facts: Facts) -> list[Comparison]:
-        if not facts.has("gate.texts.encoded_rows"):
+    def _encoded(self, data: DataFacts) -> list[Finding]:
+        if not data.has("gate.texts.encoded_rows"):
             return []
-        shown = f"{figure(facts.number('gate.texts.encoded_rows'))} texts encoded again, mean cosine "
-        shown += figure(facts.number("gate.texts.encoded_mean"))
-        own = facts.number("gate.texts.encoded_own")
+        rows, mean, own = (data.number(f"gate.texts.encoded_{name}") for name in ("rows", "mean", "own"))
         return [
-            at_least("share of texts that, encoded again, are nearest to their own vector", own, self.min_own, [shown])
+            at_least(
+                "encoded",
+                own,
+                self.min_own,
+                evidence=facts(encoded=rows, mean_cosine=mean),
+                phrase="share of {encoded} texts encoded again that are nearest to their own vector {measured}",
+            )
         ]
 
-    def _words(self, facts: Facts, counts: Sequence[str]) -> list[Comparison]:
-        if not facts.has("gate.texts.pairs"):
+    def _words(self, data: DataFacts, counts: tuple[Fact, ...]) -> list[Finding]:
+        if not data.has("gate.texts.pairs"):
             return []
-        margins = facts.numbers("gate.texts.margins")
+        margins = data.numbers("gate.texts.margins")
         worst = math.nan if any(map(math.isnan, margins)) else min(margins)
-        shown = [
-            f"correlation of words and cosines {figure(facts.number('gate.texts.correlation'))}, with the texts moved "
-            f"{figure(facts.number('gate.texts.moved'))}, over {figure(facts.number('gate.texts.pairs'))} pairs",
-            f"margins by eighth of the file: {' '.join(figure(margin) for margin in margins)}",
-            *counts,
+        names = ("correlation", "moved", "pairs")
+        shown = facts({name: data.number(f"gate.texts.{name}") for name in names})
+        eighth = facts(eighth=margins.index(worst) + 1) if worst in margins else ()
+        return [
+            at_least(
+                "words",
+                worst,
+                self.min_margin,
+                evidence=(*shown, *eighth, *counts),
+                phrase="lowest margin of the correlation of words and vectors over moved texts {measured}",
+            )
         ]
-        return [at_least("least margin of the texts in place over moved texts", worst, self.min_margin, shown)]
 
-    def _equal(self, facts: Facts, counts: Sequence[str]) -> list[Comparison]:
-        if not facts.has("gate.texts.equal_pairs"):
+    def _equal(self, data: DataFacts, counts: tuple[Fact, ...]) -> list[Finding]:
+        if not data.has("gate.texts.equal_pairs"):
             return []
-        shown = f"{figure(facts.number('gate.texts.equal_pairs'))} pairs of equal texts"
-        agree = facts.number("gate.texts.equal_agree")
-        return [at_least("share of equal texts with equal vectors", agree, self.min_equal, [shown, *counts])]
+        pairs, agree = data.number("gate.texts.equal_pairs"), data.number("gate.texts.equal_agree")
+        return [
+            at_least(
+                "equal_texts",
+                agree,
+                self.min_equal,
+                evidence=(*facts(pairs=pairs), *counts),
+                phrase="share of {pairs} pairs of equal texts with equal vectors {measured}",
+            )
+        ]
 
 
 _NO_WORDS: dict[str, None] = {f"gate.texts.{key}": None for key in ("pairs", "correlation", "moved", "margins")}
 _CHECK = TextsAligned()
 PASSES: Sequence[Case] = (
     made.case("wikitext", _CHECK, cases.run()),
-    made.case("equal_texts_alone", _CHECK, cases.run(_NO_WORDS), ("equal texts",)),
+    made.case("equal_texts_alone", _CHECK, cases.run(_NO_WORDS), "equal_texts"),
 )
 FAILS: Sequence[Case] = (
-    made.case("one_too_few", _CHECK, cases.run({"gate.texts.rows": 43_386}), ("43,386 texts",)),
+    made.case("one_too_few", _CHECK, cases.run({"gate.texts.rows": 43_386}), "row_count", 1, texts=43_386),
     made.case(
         "slipped_from_the_middle_on",
         _CHECK,
         cases.run({"gate.texts.margins": [0.5, 0.34, 0.41, 0.45, -0.36, -0.44, -0.45, -0.38]}),
-        ("-0.45",),
+        "words",
+        -0.45,
+        eighth=7,
     ),
-    made.case("equal_texts_differ", _CHECK, cases.run({"gate.texts.equal_agree": 0.1}), ("15 pairs",)),
+    made.case("equal_texts_differ", _CHECK, cases.run({"gate.texts.equal_agree": 0.1}), "equal_texts", pairs=15),
     made.case(
         "encoded_again",
         _CHECK,
@@ -130,7 +148,9 @@ FAILS: Sequence[Case] = (
                 "gate.texts.encoded_own": 0.15,
             }
         ),
-        ("48 texts encoded again",),
+        "encoded",
+        0.15,
+        encoded=48,
     ),
-    made.case("not_a_number", _CHECK, cases.run({"gate.texts.margins": [0.4, math.nan]}), ("NaN",)),
+    made.case("not_a_number", _CHECK, cases.run({"gate.texts.margins": [0.4, math.nan]}), measured=math.nan),
 )

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Outcome, error
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.finding import Finding, Outcome, facts, not_recorded
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
-from lvmcheck.checks.shared.compare import Comparison, at_most, settle
+from lvmcheck.checks.shared.compare import at_most, settle
 from lvmcheck.checks.shared.epochs import awaiting, check_number, complete
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
@@ -24,8 +23,9 @@ class TokensScoredOnce(Check):
 
     Why:
     The mean of a loss is taken over something. Padding that is scored dilutes it with the easiest token there is: the
-    loss falls, perplexity becomes fine, and the model learns to pad. Left-over batches that are dropped, or counted
-    twice, change what an epoch is. The ancestors' public model computes its cross-entropy without an ignored index.
+    loss falls, perplexity looks good, and the model learns to pad. Left-over batches that are dropped, or counted
+    twice, change what an epoch is. The public model of the original project computes its cross-entropy without an
+    ignored index.
 
     Usual causes:
     - No ignored index in the cross-entropy: padding is a token like any other (more than the records hold).
@@ -40,7 +40,7 @@ class TokensScoredOnce(Check):
     Packed and unpacked rows alike: only tokens count, not positions.
 
     Source:
-    facts E 3 of the ancestors (labels shifted with padding counted: loss 2.07, output "the the the"); C 45, C 57.
+    docs/history.md (labels shifted with padding counted: loss 2.07, output "the the the").
     """
 
     metric_fields = ()
@@ -53,7 +53,7 @@ class TokensScoredOnce(Check):
     def judge(self, run: Run) -> Outcome:
         held: float | None = None
         scored = 0
-        kept: list[Comparison] = []
+        compared: list[Finding] = []
         for event in run.events:
             if isinstance(event, ev.Stage):
                 value = event.facts.get("scored_tokens")
@@ -63,22 +63,24 @@ class TokensScoredOnce(Check):
             elif isinstance(event, ev.Epoch):
                 if held is None or not scored:
                     lacking = "scored_tokens of the stage" if held is None else "tokens in windows of steps"
-                    return error(f"{lacking} not stated before the end of epoch {event.epoch}: nothing to compare")
-                kept.append(self._compare(event.epoch, scored, held))
-                if not kept[-1][0]:
-                    return settle(kept[-1:], evaluated=len(kept))
+                    return not_recorded(f"{lacking} not stated before the end of epoch {event.epoch}")
+                compared.append(self._compare(event.epoch, scored, held))
+                if not compared[-1].met:
+                    return settle(compared[-1:], evaluated=len(compared))
                 scored = 0
         if not complete(run):
-            return awaiting(run, "the tokens of every epoch", evaluated=len(kept))
-        return settle(kept) if kept else error("no epoch has ended: nothing to compare")
+            return awaiting(run, "the tokens of every epoch", evaluated=len(compared))
+        return settle(compared) if compared else not_recorded("no epoch has ended")
 
-    def _compare(self, epoch: int, scored: int, held: float) -> Comparison:
-        said = (
-            f"epoch {epoch} scored {scored:,} targets, its records hold {figure(held)}: "
-            + ("padding or repeated records are scored" if scored > held else "some are never scored"),
+    def _compare(self, epoch: int, scored: int, held: float) -> Finding:
+        return at_most(
+            "scored_more" if scored > held else "scored_fewer",
+            abs(scored - held) / held,
+            self.tolerance,
+            epoch=epoch,
+            evidence=facts(scored=scored, held=held),
+            phrase="{scored} targets scored, {held} in the records: relative difference {measured}",
         )
-        what = f"relative difference of scored targets from those of the records in epoch {epoch}"
-        return at_most(what, abs(scored - held) / held, self.tolerance, said)
 
 
 _CHECK = TokensScoredOnce()
@@ -87,6 +89,8 @@ PASSES: Sequence[Case] = (
     made.case("a_token_here_and_there", _CHECK, language.staged(10_000, [5_000, 4_995])),
 )
 FAILS: Sequence[Case] = (
-    made.case("padding_counted", _CHECK, language.staged(1000, [800, 800]), ("padding or repeated",)),
-    made.case("left_over_batches_dropped", _CHECK, language.staged(1000, [500, 500], [500, 420]), ("never scored",)),
+    made.case("padding_counted", _CHECK, language.staged(1000, [800, 800]), "scored_more", 0.6, scored=1600),
+    made.case(
+        "left_over_batches_dropped", _CHECK, language.staged(1000, [500, 500], [500, 420]), "scored_fewer", epoch=2
+    ),
 )

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.data import _gate_cases as cases
-from lvmcheck.checks.data._gate import Facts, Gate, said
-from lvmcheck.checks.finding import Outcome
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.data._gate import DataFacts, Gate
+from lvmcheck.checks.finding import Finding, Outcome, facts
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.compare import at_most, settle
@@ -25,7 +24,7 @@ class UnitNorm(Gate):
     Why:
     Losses, baselines and the identity of validation loss and cosine hold for unit vectors. Vectors of length 3 weigh
     nine times as much in the MSE as vectors of length 1, and a mean of context is drawn to the longest chunk. The
-    ancestors compared sets whose lengths they had measured only on average: a mean of 1 says nothing about one row.
+    original project measured the lengths of its sets only on average: a mean of 1 says nothing about one row.
 
     Usual causes:
     - The encoder's raw output was stored, before it was divided by its length.
@@ -39,7 +38,7 @@ class UnitNorm(Gate):
     float16 storage, whose rounding moves lengths by up to 3e-4.
 
     Source:
-    The ancestors' vectors (norm 1.000000, deviation below 1e-6); the model whose outputs had norm 27 on October 12.
+    docs/history.md: vectors of norm 1.000000 with deviations below 1e-6; a model whose outputs had norm 27.
     """
 
     max_share: float = 0.0
@@ -47,17 +46,19 @@ class UnitNorm(Gate):
     def __post_init__(self) -> None:
         check_number("max_share", self.max_share, 0, 1)
 
-    def gate(self, facts: Facts) -> Outcome:
-        found = []
-        for part in facts.parts():
-            low, mean, high = (figure(facts.number(f"gate.{part}.norm_{name}")) for name in ("low", "mean", "high"))
-            worst = figure(facts.number(f"gate.{part}.norm_deviation"))
-            evidence = [f"lengths {low} to {high}, mean {mean}; largest deviation {worst}"]
-            if facts.has(f"gate.{part}.first_off_norm_row"):
-                evidence.append(f"first: row {figure(facts.number(f'gate.{part}.first_off_norm_row'))}")
-            share = facts.share(part, "off_norm_rows")
-            found.append(at_most(f"share of rows off unit length in {said(part)}", share, self.max_share, evidence))
-        return settle(found)
+    def gate(self, data: DataFacts) -> Outcome:
+        return settle([self._part(data, part) for part in data.parts()])
+
+    def _part(self, data: DataFacts, part: str) -> Finding:
+        lengths = {name: data.number(f"gate.{part}.norm_{name}") for name in ("low", "mean", "high", "deviation")}
+        first = f"gate.{part}.first_off_norm_row"
+        return at_most(
+            "off_norm_rows",
+            data.share(part, "off_norm_rows"),
+            self.max_share,
+            evidence=facts({"part": part, **lengths, **({"first_row": data.number(first)} if data.has(first) else {})}),
+            phrase="{part}: share of rows off unit length {measured}",
+        )
 
 
 _CHECK = UnitNorm()
@@ -70,8 +71,12 @@ FAILS: Sequence[Case] = (
         "raw_output",
         _CHECK,
         cases.run({"gate.data.off_norm_rows": 43_387, "gate.data.norm_mean": 3.1}),
-        ("mean 3.1", "at most 0"),
+        "off_norm_rows",
+        1.0,
+        mean=3.1,
     ),
-    made.case("one_row", _CHECK, cases.run({"gate.data.off_norm_rows": 1, "gate.data.first_off_norm_row": 9})),
-    made.case("not_a_number", _CHECK, cases.run({"gate.data.off_norm_rows": math.nan}), ("NaN",)),
+    made.case(
+        "one_row", _CHECK, cases.run({"gate.data.off_norm_rows": 1, "gate.data.first_off_norm_row": 9}), first_row=9
+    ),
+    made.case("not_a_number", _CHECK, cases.run({"gate.data.off_norm_rows": math.nan}), measured=math.nan),
 )

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lvmcheck.checks.data._gate import Facts, Gate
-from lvmcheck.checks.finding import Outcome
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.data._gate import DataFacts, Gate
+from lvmcheck.checks.finding import Outcome, facts
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
@@ -25,9 +24,9 @@ class ValDisjointFromTrain(Gate):
     split_disjoint asks the same.
 
     Why:
-    Validation on the training set says how well the model remembers, and always looks better than the truth. Two of the
-    ancestors' three training scripts set `val_datasets = datasets`; a third had no validation set and logged the train
-    loss under the name of the validation loss.
+    Validation on the training set measures how well the model remembers, and overstates how well it generalises. Two of
+    three training scripts of the original project set `val_datasets = datasets`; the third had no validation set and
+    logged the train loss under the name of the validation loss.
 
     Usual causes:
     - The training set is passed as the validation set.
@@ -41,7 +40,7 @@ class ValDisjointFromTrain(Gate):
     Records of the same template with other operands.
 
     Source:
-    facts B5 and C 47 of the ancestors (train_phase1.py, train_phase1_cached.py).
+    docs/history.md: three training scripts.
     """
 
     data: ClassVar[str] = "records"
@@ -51,13 +50,14 @@ class ValDisjointFromTrain(Gate):
     def __post_init__(self) -> None:
         check_number("max_overlap", self.max_overlap, 0.0, 1.0)
 
-    def gate(self, facts: Facts) -> Outcome:
-        overlap, train, val = (facts.number(key) for key in ("val_overlap", "train_records", "val_records"))
-        said = (f"{figure(val)} validation records, {figure(train)} training records",)
+    def gate(self, data: DataFacts) -> Outcome:
+        overlap, train, val = (data.number(key) for key in ("val_overlap", "train_records", "val_records"))
+        counts = facts(train_records=train, val_records=val)
+        words = "share of validation records that are also training records {measured}"
         return settle(
             [
-                at_most("share of validation records that are training records, too", overlap, self.max_overlap, said),
-                at_least("validation records", val, 1, said),
+                at_most("overlap", overlap, self.max_overlap, evidence=counts, phrase=words),
+                at_least("val_records", val, 1, evidence=counts, phrase="{measured} validation records"),
             ]
         )
 
@@ -69,8 +69,15 @@ PASSES: Sequence[Case] = (
     made.case("a_few_allowed", ValDisjointFromTrain(max_overlap=0.01), language.data({**_FACTS, "val_overlap": 0.004})),
 )
 FAILS: Sequence[Case] = (
-    made.case("validation_is_training", _CHECK, language.data({**_FACTS, "val_overlap": 1.0}), ("9,000 training",)),
+    made.case(
+        "validation_is_training",
+        _CHECK,
+        language.data({**_FACTS, "val_overlap": 1.0}),
+        "overlap",
+        1.0,
+        train_records=9_000,
+    ),
     made.case("one_question_in_common", _CHECK, language.data({**_FACTS, "val_overlap": 0.001})),
-    made.case("no_validation", _CHECK, language.data({**_FACTS, "val_records": 0}), ("validation records 0",)),
-    made.case("nan", _CHECK, language.data({**_FACTS, "val_overlap": math.nan}), ("NaN",)),
+    made.case("no_validation", _CHECK, language.data({**_FACTS, "val_records": 0}), "val_records", 0),
+    made.case("nan", _CHECK, language.data({**_FACTS, "val_overlap": math.nan}), "overlap", math.nan),
 )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.data import _gate_cases as cases
-from lvmcheck.checks.data._gate import Facts, Gate, few_rows
+from lvmcheck.checks.data._gate import DataFacts, Gate, few_rows
 from lvmcheck.checks.finding import Outcome
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -21,7 +21,7 @@ class VectorsFinite(Gate):
     Every row is read.
 
     Why:
-    One NaN in a batch makes the loss NaN, every gradient NaN and the weights NaN for ever, at a step that depends on
+    One NaN in a batch makes the loss NaN, every gradient NaN and the weights NaN for good, at a step that depends on
     the shuffle. Found beforehand it is one row to encode again.
 
     Usual causes:
@@ -36,7 +36,7 @@ class VectorsFinite(Gate):
     Values near the limits of float32 whose squares overflow: they are finite (unit_norm refuses them).
 
     Source:
-    Fault list of the ancestors: NaN/Inf among the vectors of an OOD set.
+    docs/history.md: NaN and inf among the vectors of an OOD set.
     """
 
     max_share: float = 0.0
@@ -44,8 +44,8 @@ class VectorsFinite(Gate):
     def __post_init__(self) -> None:
         check_number("max_share", self.max_share, 0, 1)
 
-    def gate(self, facts: Facts) -> Outcome:
-        return few_rows(facts, "nonfinite", "non-finite", self.max_share)
+    def gate(self, data: DataFacts) -> Outcome:
+        return few_rows(data, "nonfinite", self.max_share)
 
 
 _CHECK = VectorsFinite()
@@ -59,8 +59,11 @@ FAILS: Sequence[Case] = (
         "nan_in_one_row",
         _CHECK,
         cases.run({"gate.data.nonfinite_rows": 1, "gate.data.first_nonfinite_row": 731}),
-        ("the data", "row 731"),
+        "nonfinite_rows",
+        1 / 43_387,
+        part="data",
+        first_row=731,
     ),
-    made.case("nan_in_ood_only", _CHECK, cases.run({"gate.ood.pydoc.nonfinite_rows": 3}), ("OOD pydoc",)),
-    made.case("not_a_number", _CHECK, cases.run({"gate.data.nonfinite_rows": math.nan}), ("NaN",)),
+    made.case("nan_in_ood_only", _CHECK, cases.run({"gate.ood.pydoc.nonfinite_rows": 3}), part="ood.pydoc", rows=3),
+    made.case("not_a_number", _CHECK, cases.run({"gate.data.nonfinite_rows": math.nan}), measured=math.nan),
 )

@@ -1,4 +1,4 @@
-"""windows_inside_articles: no window shows the end of one article and the beginning of the next."""
+"""windows_inside_articles: no window holds the end of one article and the beginning of the next."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.data import _gate_cases as cases
-from lvmcheck.checks.data._gate import Facts, Gate, said
-from lvmcheck.checks.finding import Outcome, error
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.data._gate import DataFacts, Gate
+from lvmcheck.checks.finding import Finding, Outcome, Status, error, facts
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.shared.compare import Comparison, at_most, settle
+from lvmcheck.checks.shared.compare import at_most, settle
 from lvmcheck.checks.shared.epochs import check_number
 
 LONG = 50
@@ -29,8 +28,8 @@ class WindowsInsideArticles(Gate):
     Data without article ids fail that test or are an error, never a pass.
 
     Why:
-    A window that crosses asks for a chunk that nothing in its context announces. Every "N - 5" file of the ancestors
-    (8,106 = 8,111 - 5, 726,014 = 726,019 - 5) had them; the sound one lost five windows per article.
+    A window that crosses asks for a chunk that nothing in its context announces. Every "N - 5" file of the original
+    project (8,106 = 8,111 - 5, 726,014 = 726,019 - 5) had them; the sound one lost five windows per article.
 
     Usual causes:
     - The exporter slides over the whole file and never looks at the article.
@@ -44,7 +43,7 @@ class WindowsInsideArticles(Gate):
     Articles shorter than a window, which give none; a file that lists fewer windows than there could be.
 
     Source:
-    The ancestors' exporters and their counts: 543,773 = 584,545 - about 5 x 8,150 in the sound file.
+    docs/history.md: exporters and their counts; 543,773 = 584,545 - about 5 x 8,150 in the sound file.
     """
 
     max_crossing: float = 0.0
@@ -52,42 +51,32 @@ class WindowsInsideArticles(Gate):
     def __post_init__(self) -> None:
         check_number("max_crossing", self.max_crossing, 0, 1)
 
-    def gate(self, facts: Facts) -> Outcome:
-        parts = facts.parts(ood=False)
-        outcome = settle([verdict for part in parts for verdict in self._part(facts, part, parts)])
-        if outcome.status == "passed" and facts.text("gate.grouped") != "article":
+    def gate(self, data: DataFacts) -> Outcome:
+        parts = data.parts(ood=False)
+        outcome = settle([finding for part in parts for finding in self._part(data, part, part == parts[0])])
+        if outcome.status is Status.PASSED and data.text("gate.grouped") != "article":
             return error("the data have no article ids: whether windows cross articles cannot be gated")
         return outcome
 
-    def _part(self, facts: Facts, part: str, parts: Sequence[str]) -> list[Comparison]:
-        count = {
-            name: facts.number(f"gate.{part}.{name}")
-            for name in ("windows", "windows_inside", "windows_crossing", "windows_unplaced", "rows", "articles")
-        }
-        left = facts.number("gate.left_article") if part == parts[0] else 0.0
-        context = facts.number("context")
-        shown = [
-            f"{figure(count['windows'])} windows over {figure(count['rows'])} rows of {figure(count['articles'])} "
-            f"articles; at most {figure(count['windows_inside'])} fit inside them",
-            f"{figure(count['windows_crossing'])} touch two articles, {figure(count['windows_unplaced'])} have rows "
-            f"without an article, {figure(left)} were listed and leave their article",
-        ]
-        bad = count["windows_crossing"] + count["windows_unplaced"] + left
-        share = bad / (count["windows"] + left) if count["windows"] + left > 0 else math.nan
-        where = said(part)
-        joined = count["windows_inside"] == count["rows"] - context and count["windows_inside"] > LONG * context
-        lost = f"{figure(count['rows'])} rows - context {figure(context)} = {figure(count['windows_inside'])}"
+    def _part(self, data: DataFacts, part: str, first: bool) -> list[Finding]:
+        windows, inside, crossing, unplaced = (
+            data.number(f"gate.{part}.windows{name}") for name in ("", "_inside", "_crossing", "_unplaced")
+        )
+        rows, articles = data.number(f"gate.{part}.rows"), data.number(f"gate.{part}.articles")
+        context, left = data.number("context"), data.number("gate.left_article") if first else 0.0
+        sizes = facts(rows=rows, articles=articles, context=context, windows=windows, windows_inside=inside)
+        evidence = (*facts(part=part, crossing=crossing, unplaced=unplaced, left_article=left), *sizes)
+        outside = (crossing + unplaced + left) / (windows + left) if windows + left > 0 else math.nan
+        joined = float(inside == rows - context and inside > LONG * context)
+        words = "{part}: share of windows outside one article {measured}"
+        whole = "{part}: corpora in which all rows count as one article (windows = rows - context) {measured}"
         found = [
-            at_most(f"share of windows outside one article in {where}", share, self.max_crossing, shown),
-            at_most(
-                f"corpora in which all rows are one article (windows = rows - context) in {where}",
-                float(joined),
-                0,
-                [lost, *shown],
-            ),
+            at_most("outside_one_article", outside, self.max_crossing, evidence=evidence, phrase=words),
+            at_most("one_article", joined, 0, evidence=evidence, phrase=whole),
         ]
-        if facts.text("gate.grouped") == "article":
-            found.append(at_most(f"windows in {where}", count["windows"], count["windows_inside"], shown))
+        if data.text("gate.grouped") == "article":
+            many = "{part}: {measured} windows"
+            found.append(at_most("window_count", windows, inside, evidence=evidence, phrase=many))
         return found
 
 
@@ -102,16 +91,20 @@ FAILS: Sequence[Case] = (
         "n_minus_context",
         _CHECK,
         cases.run({"gate.data.windows": 43_382, "gate.data.windows_inside": 43_382, "gate.data.articles": 1}),
-        ("43,387 rows - context 5",),
+        "one_article",
+        rows=43_387,
+        context=5,
     ),
     made.case(
         "no_ids_and_n_minus_context",
         _CHECK,
         cases.run({"gate.data.windows": 43_382, "gate.data.windows_inside": 43_382, "gate.grouped": ""}),
     ),
-    made.case("crossing", _CHECK, cases.run({"gate.data.windows_crossing": 3_500}), ("3,500 touch two articles",)),
-    made.case("listed", _CHECK, cases.run({"gate.left_article": 3_280}), ("3,280 were listed",)),
-    made.case("null_group", _CHECK, cases.run({"gate.data.windows_unplaced": 32_000}), ("without an article",)),
-    made.case("too_many", _CHECK, cases.run({"gate.data.windows": 43_000}), ("windows in the data",)),
-    made.case("not_a_number", _CHECK, cases.run({"gate.data.windows_crossing": math.nan}), ("NaN",)),
+    made.case(
+        "crossing", _CHECK, cases.run({"gate.data.windows_crossing": 3_500}), "outside_one_article", crossing=3_500
+    ),
+    made.case("listed", _CHECK, cases.run({"gate.left_article": 3_280}), "outside_one_article", left_article=3_280),
+    made.case("null_group", _CHECK, cases.run({"gate.data.windows_unplaced": 32_000}), unplaced=32_000),
+    made.case("too_many", _CHECK, cases.run({"gate.data.windows": 43_000}), "window_count", 43_000),
+    made.case("not_a_number", _CHECK, cases.run({"gate.data.windows_crossing": math.nan}), measured=math.nan),
 )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.data import _gate_cases as cases
-from lvmcheck.checks.data._gate import Facts, Gate, few_rows
+from lvmcheck.checks.data._gate import DataFacts, Gate, few_rows
 from lvmcheck.checks.finding import Outcome
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -22,8 +22,8 @@ class ZeroVectors(Gate):
 
     Why:
     A zero vector has no direction: its cosine with anything counts as 0, which lowers every metric by its share, and
-    the mean of a context that holds one is of the wrong length. The ancestors' OOD exporter wrote zeros wherever the
-    encoder had failed, and the model was blamed.
+    the mean of a context that holds one is of the wrong length. An exporter of the original project wrote zeros
+    wherever the encoder had failed, and the model was blamed.
 
     Usual causes:
     - Failed requests to the encoder, written as zeros instead of being left out.
@@ -36,7 +36,7 @@ class ZeroVectors(Gate):
     Vectors with many zero dimensions that are not zero as a whole.
 
     Source:
-    The ancestors' OOD set of October 23: failed encodes become zero vectors.
+    docs/history.md: an OOD set in which failed encodes became zero vectors.
     """
 
     max_share: float = 0.0
@@ -44,8 +44,8 @@ class ZeroVectors(Gate):
     def __post_init__(self) -> None:
         check_number("max_share", self.max_share, 0, 1)
 
-    def gate(self, facts: Facts) -> Outcome:
-        return few_rows(facts, "zero", "zero", self.max_share)
+    def gate(self, data: DataFacts) -> Outcome:
+        return few_rows(data, "zero", self.max_share)
 
 
 _CHECK = ZeroVectors()
@@ -58,8 +58,11 @@ FAILS: Sequence[Case] = (
         "failed_encodes",
         _CHECK,
         cases.run({"gate.ood.enwiki.zero_rows": 208, "gate.ood.enwiki.first_zero_row": 17}),
-        ("OOD enwiki", "row 17"),
+        "zero_rows",
+        208 / 10_412,
+        part="ood.enwiki",
+        first_row=17,
     ),
-    made.case("one_row", _CHECK, cases.run({"gate.data.zero_rows": 1}), ("the data",)),
-    made.case("not_a_number", _CHECK, cases.run({"gate.data.zero_rows": math.nan}), ("NaN",)),
+    made.case("one_row", _CHECK, cases.run({"gate.data.zero_rows": 1}), part="data", rows=1),
+    made.case("not_a_number", _CHECK, cases.run({"gate.data.zero_rows": math.nan}), measured=math.nan),
 )
