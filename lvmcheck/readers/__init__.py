@@ -15,11 +15,14 @@ from typing import Protocol, cast
 from lvmcheck.errors import InputError, nearest
 from lvmcheck.readers._asked import Asked
 from lvmcheck.readers._columns import parse_columns
+from lvmcheck.readers._files import head
 from lvmcheck.run.view import Run
 
 READERS = Path(__file__).parent
 FIRST = "run_directory"
 """Knows its own for certain; a trainer's output folder may be one, too."""
+LFS = b"version https://git-lfs"
+ONE_RUN = ("run_directory", "hf_trainer_state")
 LAST = "columns"
 """Reads any table, so it is asked only when no other reader knows the file."""
 
@@ -74,13 +77,12 @@ def open_run(
     asked = Asked(columns=parse_columns(columns) if columns is not None else {}, run=run)
     if not place.exists():
         raise InputError(place, "expected a recorded run, got nothing: no such file or directory")
+    if head(place, len(LFS)) == LFS:
+        raise InputError(place, "is a git-lfs pointer, not the file itself", fix="Fetch it: git lfs pull.")
     chosen = kind if kind is not None else detect(place)
-    found = reader(chosen)
-    if run is not None and chosen not in ("mlflow", "tensorboard", "lightning_csv", "wandb"):
+    if run is not None and chosen in ONE_RUN:
         raise InputError("--run", f"{chosen} holds one run, so there is none to choose")
-    if asked.columns and chosen == "run_directory":
-        raise InputError("--columns", "a run directory names its metrics itself: no column map applies")
-    return found.read(place, asked)
+    return reader(chosen).read(place, asked)
 
 
 def detect(path: Path) -> str:

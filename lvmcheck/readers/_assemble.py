@@ -12,7 +12,7 @@ from lvmcheck.readers._rows import VAL, Numbered, Row, named, numbered
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
 
-LOSSES = ("train_loss", "loss", "train_loss_step", "loss_step")
+LOSSES = ("train_loss", "loss", "train_loss_step", "loss_step", "total_loss", "train_total_loss", "loss_total")
 RATES = ("lr", "learning_rate", "train_lr", "train_learning_rate")
 NORMS = ("grad_norm", "train_grad_norm")
 FINISHED = {"status": "finished"}
@@ -65,7 +65,8 @@ def _often(table: Numbered, path: Path) -> frozenset[str]:
     """
     if table.ends is not None:
         return frozenset(name for i, row in enumerate(table.rows) if i not in table.ends for name in row.values)
-    found: set[str] = set()
+    present = {name for row in table.rows for name in row.values}
+    found = {f"{name}_step" for name in present if f"{name}_step" in present}
     last: dict[str, tuple[int, Row]] = {}
     for epoch, row in zip(table.epochs, table.rows, strict=True):
         for name in row.values:

@@ -9,9 +9,26 @@ from pathlib import Path
 from lvmcheck.errors import InputError, nearest
 
 AXES = ("epoch", "step")
+ALIASES = {
+    "epoch": ("epochs", "current_epoch", "epoch_id", "epoch_num"),
+    "step": (
+        *("global_step", "iteration", "iter", "current_steps", "current_step", "_step", "trainer/global_step"),
+        *("steps", "iterations", "num_updates", "n_iter", "train/global_step", "it"),
+    ),
+}
+"""Names that other loggers give the axes; the first that is there counts where the axis itself is not."""
 SIDECAR = ".columns.toml"
 _SPLITS = {"validation": "val", "valid": "val", "eval": "val", "dev": "val", "training": "train"}
 _SEPARATORS = re.compile(r"[\s/.:\-]+")
+
+
+TIMES = frozenset(
+    {
+        *("time", "elapsed_time", "remaining_time", "eta", "percentage", "data_time", "total_steps", "wall_time"),
+        *("timestamp", "runtime", "duration", "eta_seconds", "rank_data_time"),
+    }
+)
+"""Columns that say how far or how long a run is: they are no metrics."""
 
 
 def parse_columns(text: str) -> dict[str, str]:
@@ -56,6 +73,23 @@ def sidecar(path: Path) -> dict[str, str]:
     return body
 
 
+def with_axes(names: Iterable[str], columns: Mapping[str, str]) -> dict[str, str]:
+    """The column map, with axes that go by a name of another logger."""
+    present = set(names)
+    found = {
+        axis: next((name for name in aliases if name in present), None)
+        for axis, aliases in ALIASES.items()
+        if axis not in present and axis not in columns
+    }
+    return {**columns, **{axis: name for axis, name in found.items() if name and name not in columns.values()}}
+
+
+def axes(names: Iterable[str]) -> dict[str, str]:
+    """Axis -> the name by which a row states it."""
+    present = list(names)
+    return with_axes(present, {axis: axis for axis in AXES if axis in present})
+
+
 def usual_name(name: str) -> str:
     """``validation/loss`` and ``eval_loss`` as ``val_loss``, ``Train/Loss`` as ``train_loss``: the names of checks."""
     words = _SEPARATORS.sub("_", name.strip()).lower().strip("_")
@@ -79,7 +113,8 @@ def rename(names: Iterable[str], columns: Mapping[str, str], where: Path) -> dic
     rest = [name for name in present if name not in mapped]
     usual = [usual_name(_whole_epoch(name, present)) for name in rest]
     plain = {name: name if usual.count(new) > 1 else new for name, new in zip(rest, usual, strict=True)}
-    return {**{name: "" if new in columns else new for name, new in plain.items()}, **mapped}
+    left_out = {name for name in plain if name.lower() in TIMES}
+    return {**{name: "" if new in columns or name in left_out else new for name, new in plain.items()}, **mapped}
 
 
 def _whole_epoch(name: str, present: list[str]) -> str:

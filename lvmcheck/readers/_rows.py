@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 from lvmcheck.errors import InputError
@@ -87,6 +88,49 @@ def epochs_filled(rows: Sequence[Row]) -> list[Row]:
     return filled[::-1]
 
 
+def chosen(rows: Sequence[Row], path: Path, run: str | None) -> list[Row]:
+    """The rows of one run, where a run that was started again has written into the same file.
+
+    Raises:
+        InputError: several runs and none chosen, or no such run.
+    """
+    parts = restarts(rows)
+    if len(parts) == 1 and run in (None, "1"):
+        return list(rows)
+    places = [(part[0].line or 1, part[-1].line or len(part)) for part in parts]
+    names = ", ".join(f"{n} (rows {first} to {last})" for n, (first, last) in enumerate(places, start=1))
+    if run is None:
+        raise InputError(
+            path,
+            f"steps or epochs begin again: the file holds {len(parts)} runs, one after another: {names}",
+            fix=f"Say which: --run {len(parts)} is the last one.",
+        )
+    if not run.isdigit() or not 1 <= int(run) <= len(parts):
+        raise InputError("--run", f"expected 1 to {len(parts)}, got {run!r}; runs in this file: {names}")
+    return list(parts[int(run) - 1])
+
+
+def restarts(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rows cut where epochs, or the steps of one metric, fall back to their beginning."""
+    parts: list[list[Row]] = [[]]
+    epoch: float | None = None
+    steps: dict[str, int] = {}
+    for row in rows:
+        first = parts[0][0] if parts[0] else row
+        lower_epoch = epoch is not None and row.epoch is not None and row.epoch < epoch
+        at_start = first.epoch is not None and row.epoch is not None and row.epoch <= first.epoch
+        before = max((steps.get(name, 0) for name in row.values), default=0)
+        step_again = row.step is not None and first.step is not None and row.step <= first.step and row.step < before
+        if (lower_epoch and at_start) or (step_again and not (row.epoch is not None and not lower_epoch)):
+            parts.append([])
+            epoch, steps = None, {}
+        parts[-1].append(row)
+        epoch = row.epoch if row.epoch is not None else epoch
+        if row.step is not None:
+            steps.update(dict.fromkeys(row.values, row.step))
+    return parts
+
+
 def numbered(rows: Sequence[Row], path: Path) -> Numbered:
     """The epoch of every row.
 
@@ -106,7 +150,7 @@ def numbered(rows: Sequence[Row], path: Path) -> Numbered:
     if all(row.epoch is None and row.step is None for row in rows):
         note = "the rows state neither epoch nor step: the n-th row counts as epoch n"
         return Numbered(rows, range(1, len(rows) + 1), None, (note,))
-    ends = [i for i, row in enumerate(rows) if any(name.startswith(VAL) for name in row.values)]
+    ends = _evaluations(rows)
     if ends:
         return _by_evaluation(rows, ends)
     steps = sorted({row.step for row in rows if row.step is not None})
@@ -117,6 +161,20 @@ def numbered(rows: Sequence[Row], path: Path) -> Numbered:
             return Numbered(rows, numbers, None, (note,))
     note = "no epoch and no validation metric is recorded: judged by optimizer steps alone"
     return Numbered(rows, [1] * len(rows), frozenset(), (note,))
+
+
+def _evaluations(rows: Sequence[Row]) -> list[int]:
+    """Rows that end with an evaluation; evaluations of several sets at one step are one."""
+    hits = [i for i, row in enumerate(rows) if any(name.startswith(VAL) for name in row.values)]
+    same = {
+        i
+        for i, j in pairwise(hits)
+        if j == i + 1
+        and (rows[i].step, rows[i].epoch) == (rows[j].step, rows[j].epoch)
+        and (rows[i].step is not None or rows[i].epoch is not None)
+        and not set(rows[i].values) & set(rows[j].values)
+    }
+    return [i for i in hits if i not in same]
 
 
 def _stated(rows: Sequence[Row], epochs: Sequence[int], path: Path) -> Numbered:

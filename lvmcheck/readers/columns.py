@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from lvmcheck.errors import InputError, nearest
 from lvmcheck.readers._asked import Asked
 from lvmcheck.readers._assemble import run_of
-from lvmcheck.readers._columns import AXES, sidecar
+from lvmcheck.readers._columns import AXES, sidecar, with_axes
 from lvmcheck.readers._files import head
 from lvmcheck.readers._numbers import axis
-from lvmcheck.readers._rows import Row
+from lvmcheck.readers._rows import Row, chosen, epochs_filled
 from lvmcheck.readers._table import delimiter, numbers, read_csv, read_jsonl
 from lvmcheck.run.view import Run
 
 WHAT = "a CSV, TSV or JSON-lines table with a column 'epoch' or 'step', or with --columns"
-LINES = (".jsonl", ".ndjson")
-TABLES = (".csv", ".tsv", *LINES)
+LINES = (".jsonl", ".ndjson", ".json", ".log", ".txt")
+TABLES = (".csv", ".tsv")
 
 
 def reads(path: Path) -> bool:
     start = head(path)
-    if path.suffix.lower() not in TABLES or not start or b"\0" in start:
+    if not start or b"\0" in start:
         return False
-    return not start.lstrip().startswith(b"{") or path.suffix.lower() in LINES
+    if path.suffix.lower() in TABLES:
+        return not start.lstrip().startswith(b"{")
+    return path.suffix.lower() in LINES and _is_object(start.lstrip().partition(b"\n")[0])
+
+
+def _is_object(line: bytes) -> bool:
+    """Whether a line is one whole JSON object; a first line that a look at the file cut short is taken for one."""
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return line.startswith(b'{"') and len(line) > 4000
 
 
 def read(path: Path, asked: Asked | None = None) -> Run:
@@ -39,6 +52,7 @@ def read(path: Path, asked: Asked | None = None) -> Run:
     lines = read_jsonl(path) if is_lines else read_csv(path)
     columns = {**sidecar(path), **(asked.columns if asked else {})}
     present = list(dict.fromkeys(name for line in lines for name in line.cells))
+    columns = with_axes(present, columns)
     for ours, theirs in columns.items():
         if theirs not in present:
             fix = nearest(theirs, present)
@@ -53,24 +67,45 @@ def read(path: Path, asked: Asked | None = None) -> Run:
         step = axis(found.get("step"), "step", path, line.line)
         if "step" not in columns.values():
             found.pop("step", None)
-        if found:
+        if found or epoch is not None:
             rows.append(Row(values=found, epoch=epoch, step=step, line=line.line))
-    _one_axis(rows, path, columns)
+    rows = _with_epochs(chosen(rows, path, asked.run if asked else None), path, columns)
     notes = [f"columns left out, because they hold no numbers: {', '.join(texts[:8])}"] if texts else []
     return run_of(path, rows, columns=columns, notes=notes)
 
 
-def _one_axis(rows: list[Row], path: Path, columns: dict[str, str]) -> None:
-    """A row without an epoch in a table that has epochs is an error; nothing says where it belongs."""
-    if "epoch" in columns:
-        missing = next((row for row in rows if columns["epoch"] not in row.values and row.epoch is None), None)
-        name = columns["epoch"]
-        if name == "step":
-            missing = next((row for row in rows if row.step is None), None)
-    else:
-        name = "epoch"
-        missing = next((row for row in rows if row.epoch is None), None)
-        if all(row.epoch is None for row in rows):
-            return
+def _with_epochs(rows: list[Row], path: Path, columns: Mapping[str, str]) -> list[Row]:
+    """In a table that states epochs, rows of steps that state none belong to the next one that is stated.
+
+    Raises:
+        InputError: a row with neither an epoch nor a step, which nothing places.
+    """
+    name = columns.get("epoch", "epoch")
+    mapped = "epoch" in columns
+
+    def epoch_of(row: Row) -> float | None:
+        if not mapped:
+            return row.epoch
+        return row.step if name == "step" else row.values.get(name, row.epoch)
+
+    stated = [epoch_of(row) for row in rows]
+    if all(epoch is None for epoch in stated) and not mapped:
+        return rows
+    missing = next((row for row, epoch in zip(rows, stated, strict=True) if epoch is None and row.step is None), None)
     if missing is not None:
         raise InputError(path, "expected an epoch, got an empty cell", line=missing.line, key=name)
+    return rows if mapped and name == "step" else _filled(rows, stated, name if mapped else None)
+
+
+def _filled(rows: list[Row], stated: list[float | None], name: str | None) -> list[Row]:
+    if all(epoch is not None for epoch in stated):
+        return rows
+    if name is None:
+        return epochs_filled(rows)
+    values = [row.values if epoch is not None else {**row.values} for row, epoch in zip(rows, stated, strict=True)]
+    following = None
+    for index in reversed(range(len(rows))):
+        following = stated[index] if stated[index] is not None else following
+        if following is not None:
+            values[index] = {**values[index], name: following}
+    return [replace(row, values=found) for row, found in zip(rows, values, strict=True)]

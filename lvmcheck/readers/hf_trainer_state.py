@@ -68,15 +68,23 @@ def read(path: Path, asked: Asked | None = None) -> Run:
     steps, planned = body.get("global_step"), body.get("max_steps")
     done: dict[str, Any] = {"status": "finished"}
     if isinstance(steps, int) and isinstance(planned, int) and 0 < steps < planned:
-        done = {"status": "stopped", "reason": f"its state at step {steps:,} of {planned:,}"}
+        done = {"status": "open", "reason": f"its state at step {steps:,} of {planned:,}"}
+    info = {"config": _config(body)}
     columns = asked.columns if asked else {}
-    return run_of(place, rows, columns=columns, done=done, after=after, notes=notes, means=True)
+    return run_of(place, rows, columns=columns, info=info, done=done, after=after, notes=notes, means=True)
+
+
+def _config(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What the state says of the plan: steps, and epochs where they are whole."""
+    found = {name: body[name] for name in ("max_steps", "train_batch_size") if isinstance(body.get(name), int)}
+    epochs = body.get("num_train_epochs")
+    return {**found, **({"epochs": epochs} if isinstance(epochs, int) and not isinstance(epochs, bool) else {})}
 
 
 def _rows(history: list[Any], place: Path) -> tuple[list[Row], list[ev.Event], list[str]]:
     rows: list[Row] = []
     after: list[ev.Event] = []
-    evaluated: int | None = None
+    evaluated: set[tuple[int | None, str]] = set()
     normed = False
     for index, entry in enumerate(history):
         values, epoch, step = _values(entry, index, place)
@@ -84,11 +92,12 @@ def _rows(history: list[Any], place: Path) -> tuple[list[Row], list[ev.Event], l
             after.append(ev.Evaluation(name="train_summary", metrics=values, about="the whole training"))
             continue
         is_eval = any(name.startswith("eval_") for name in values)
-        if is_eval and step is not None and step == evaluated:
-            about = f"again at step {step:,}, after training"
+        again = is_eval and step is not None and any((step, name) in evaluated for name in values if _is_loss(name))
+        if again:
+            about = f"again at step {step or 0:,}, after training"
             after.append(ev.Evaluation(name="after_training", metrics=values, about=about))
             continue
-        evaluated = step if is_eval else evaluated
+        evaluated |= {(step, name) for name in values} if is_eval else set()
         normed = normed or "grad_norm" in values
         rows.append(
             Row(
@@ -99,6 +108,10 @@ def _rows(history: list[Any], place: Path) -> tuple[list[Row], list[ev.Event], l
             )
         )
     return rows, after, ["grad_norm is that of the last step of each logging interval"] if normed else []
+
+
+def _is_loss(name: str) -> bool:
+    return name.startswith("eval_") and not name.endswith(TIMINGS)
 
 
 def _values(entry: object, index: int, place: Path) -> tuple[dict[str, float], float | None, int | None]:

@@ -31,7 +31,10 @@ def _files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     own = path / NAME
-    return [own] if own.is_file() else inside(path, f"version_*/{NAME}")
+    if own.is_file():
+        return [own]
+    patterns = (f"version_*/{NAME}", f"*/version_*/{NAME}")
+    return next((found for pattern in patterns if (found := inside(path, pattern))), [])
 
 
 def read(path: Path, asked: Asked | None = None) -> Run:

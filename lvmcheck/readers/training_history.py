@@ -1,8 +1,9 @@
-"""training_history: the ancestors' ``training_history.json``: one object an epoch, and what stands beside them."""
+"""training_history: a JSON list of epochs, by itself or as "history" of an object, or a list of values a metric."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,17 @@ from lvmcheck.checks.wording import figure
 from lvmcheck.errors import InputError
 from lvmcheck.readers._asked import Asked
 from lvmcheck.readers._assemble import run_of
-from lvmcheck.readers._files import head, json_object, shown
+from lvmcheck.readers._columns import axes
+from lvmcheck.readers._files import head, parse_json, shown, text
 from lvmcheck.readers._numbers import NotANumberError, number
-from lvmcheck.readers._rows import Row
+from lvmcheck.readers._numbers import axis as axis_number
+from lvmcheck.readers._rows import Row, chosen
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
 
-WHAT = "a JSON object with a list 'history'"
+WHAT = "a JSON list of epochs, an object with a list 'history', or one list of values a metric (Keras)"
 NAME = "training_history.json"
+_METRIC_LIST = re.compile(rb'\{\s*"[^"]+"\s*:\s*\[')
 BEST = "best_val_loss"
 
 
@@ -26,6 +30,8 @@ def reads(path: Path) -> bool:
     if path.is_dir():
         return (path / NAME).is_file() and not (path / "events.jsonl").is_file()
     start = head(path).lstrip()
+    if path.suffix.lower() == ".json" and (start.startswith(b"[") or _METRIC_LIST.match(start)):
+        return True
     return start.startswith(b"{") and b'"history"' in start and b'"log_history"' not in start
 
 
@@ -37,16 +43,37 @@ def read(path: Path, asked: Asked | None = None) -> Run:
             is no number.
     """
     place = path / NAME if path.is_dir() else path
-    body = json_object(place)
-    history = body.get("history")
+    whole = parse_json(text(place), place)
+    body = whole if isinstance(whole, dict) else {"history": whole}
+    history = body["history"] if "history" in body else _by_metric(body, place)
+    if isinstance(history, dict):
+        history = _by_metric(history, place)
     if not isinstance(history, list) or not history:
-        got = "none" if "history" not in body else shown(history)
+        got = "none" if history is None else shown(history)
         raise InputError(place, f"expected a list of epochs, got {got}", key="history")
     rows = [_row(entry, i, place) for i, entry in enumerate(history, start=1)]
+    _consistent(history, rows, place)
+    rows = chosen(rows, place, asked.run if asked else None)
     columns = asked.columns if asked else {}
     config = body.get("config")
     info = {"config": config} if isinstance(config, dict) else {}
     return run_of(place, rows, columns=columns, info=info, said=list(_model(body)), notes=list(_notes(body, rows)))
+
+
+def _by_metric(body: Mapping[str, Any], place: Path) -> list[dict[str, Any]] | None:
+    """``{"loss": [..], "val_loss": [..]}``, as Keras keeps a history, as rows; None where no value is a list.
+
+    Raises:
+        InputError: lists of different lengths.
+    """
+    lists = {name: values for name, values in body.items() if isinstance(values, list)}
+    if not lists:
+        return None
+    counts = {len(values) for values in lists.values()}
+    if len(counts) > 1:
+        found = ", ".join(f"{name} {len(values)}" for name, values in list(lists.items())[:6])
+        raise InputError(place, f"expected lists of one length, got {found}")
+    return [{name: values[i] for name, values in lists.items()} for i in range(counts.pop())]
 
 
 def _row(entry: object, index: int, place: Path) -> Row:
@@ -58,13 +85,27 @@ def _row(entry: object, index: int, place: Path) -> Row:
         try:
             found = number(value)
         except NotANumberError as problem:
+            if isinstance(value, str | bool | list | dict):
+                continue  # a name, a time, a list of values: no metric by epoch
             raise InputError(place, f"expected a number, got {problem}", key=f"{where}.{name}") from None
         if found is not None:
             values[str(name)] = found
-    epoch = values.pop("epoch", None)
-    if epoch is None:
-        raise InputError(place, "expected an epoch, got none", key=f"{where}.epoch")
-    return Row(values=values, epoch=epoch, line=index)
+    stated = {axis: values.pop(name) for axis, name in axes(values).items()}
+    step = axis_number(stated.get("step"), "step", f"{place}: {where}", None)
+    return Row(values=values, epoch=stated.get("epoch"), step=step, line=index)
+
+
+def _consistent(history: list[Any], rows: list[Row], place: Path) -> None:
+    """Refuse text in a metric that is a number elsewhere, and rows without the epoch that the others state."""
+    numeric = {name for row in rows for name in row.values}
+    for row, entry in zip(rows, history, strict=True):
+        where = f"history[{(row.line or 1) - 1}]"
+        stated = [name for name in numeric if entry.get(name) is not None]
+        bad = next((name for name in stated if name not in row.values), None)
+        if bad is not None:
+            raise InputError(place, f"expected a number, got {shown(entry[bad])}", key=f"{where}.{bad}")
+        if row.epoch is None and row.step is None and any(other.epoch is not None for other in rows):
+            raise InputError(place, "expected an epoch, got none", key=f"{where}.epoch")
 
 
 def _model(body: Mapping[str, Any]) -> Iterator[ev.Event]:

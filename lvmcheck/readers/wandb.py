@@ -1,4 +1,4 @@
-"""wandb: an offline run of Weights & Biases (``run-ID.wandb``), read without a server and without starting wandb."""
+"""wandb: a run of Weights & Biases on this disk (``run-ID.wandb``), read without a server."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from lvmcheck.readers._records import WANDB, wandb_records
 from lvmcheck.readers._rows import Row, epochs_filled
 from lvmcheck.run.view import Run
 
-WHAT = "an offline W&B run (run-*.wandb)"
+WHAT = "a W&B run on this disk (run-*.wandb)"
 MODULE = "wandb.proto.wandb_internal_pb2"
 GLOBAL_STEP = "trainer/global_step"  # of Lightning's logger, and of our exporter
-PATTERNS = ("*.wandb", "offline-run-*/*.wandb", "wandb/offline-run-*/*.wandb")
+PATTERNS = ("*.wandb", *(f"{folder}{kind}-*/*.wandb" for folder in ("", "wandb/") for kind in ("offline-run", "run")))
 
 
 @dataclass
