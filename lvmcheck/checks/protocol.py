@@ -226,6 +226,8 @@ def judge(check: Check, run: Run) -> Outcome:
         return never_evaluated()
     if outcome.status is not Status.PENDING or not run.over:
         return outcome
+    if run.as_it_ended:
+        return not_recorded(f"{run.stopped_where()}; needed {outcome.awaits}")
     if run.death is not None:
         return error(f"could not be judged: {run.stopped_where()}", Why.RUN_DIED)
     stopped = run.done is not None and run.done.get("status") == "stopped"
@@ -239,9 +241,10 @@ def judge(check: Check, run: Run) -> Outcome:
 
 
 def evaluate(run: Run, checks: Iterable[Check] | None = None) -> list[Verdict]:
-    """Verdicts on a run; the universal checks where none are named."""
-    chosen = universal_checks() if checks is None else list(checks)
-    return [verdict(check, run) for check in chosen]
+    """Verdicts on a run; where no checks are named the universal ones, which judge it as far as it went."""
+    if checks is None:
+        return [verdict(check, run.without_plan()) for check in universal_checks()]
+    return [verdict(check, run) for check in checks]
 
 
 def verdict(

@@ -16,6 +16,8 @@ def complete(run: Run) -> bool:
     With a planned number of epochs all of them must have ended: an early return counts as incomplete, even with
     exit code 0. Without one the completion record decides.
     """
+    if run.as_it_ended:
+        return run.over
     if run.death is not None:
         return False
     if run.planned_epochs is not None:
