@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Finding, Outcome, failed, not_applicable, passed, pending
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, passed, pending
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.events import Begin
@@ -25,9 +25,9 @@ class CleanEnvironment(Check):
     The recorder writes the variables it knows into run.json when a run begins.
 
     Why:
-    The ancestors' launch script exports KMP_DUPLICATE_LIB_OK=TRUE, and their pre-flight list even demands it. It makes
-    a crash go away by allowing two OpenMP runtimes in one process, which the runtime itself says "may cause crashes or
-    silently produce incorrect results". A run made so cannot be told from a sound one afterwards.
+    The original project's launch script exports KMP_DUPLICATE_LIB_OK=TRUE, and its pre-flight list requires it. It
+    avoids a crash by allowing two OpenMP runtimes in one process, which the runtime itself says "may cause crashes or
+    silently produce incorrect results". Afterwards nothing tells such a run from a sound one.
 
     Usual causes:
     - A launch script or shell profile sets the variable to silence a crash.
@@ -42,7 +42,7 @@ class CleanEnvironment(Check):
     The variable set to 0 or empty; thread counts and cache settings, which change speed and not numbers.
 
     Source:
-    amn_790k_complete_diagnosis, pre-flight 6 (refuted); the OpenMP runtime's own warning.
+    docs/history.md (pre-flight list, item 6: refuted); the OpenMP runtime's own warning.
     """
 
     metric_fields = ()
@@ -57,20 +57,23 @@ class CleanEnvironment(Check):
 
     def judge(self, run: Run) -> Outcome:
         if not run.info and not run.of(Begin) and not run.over:
-            return pending("awaits run.json")
+            return pending("run.json")
         recorded = run.info.get("environment")
         if not isinstance(recorded, dict):
             return not_applicable("the run does not record its environment")
         doubtful = sorted(name for name in recorded if name not in self.allow)
         finding = Finding(
-            what="environment variables that cast doubt on the run",
+            code="variables_set",
             measured=len(doubtful),
-            wanted="0",
-            evidence=tuple(
-                f"{name}={recorded[name]}: {EFFECTS.get(name, 'recorded as doubtful')}" for name in doubtful
-            ),
+            unit="environment variables",
+            evidence=tuple(fact for name in doubtful for fact in _facts(name, str(recorded[name]))),
+            phrase="{measured} cast doubt on the numbers of the run",
         )
         return (failed if doubtful else passed)(finding)
+
+
+def _facts(name: str, value: str) -> tuple[Fact, Fact]:
+    return Fact("variable", f"{name}={value}"), Fact("effect", EFFECTS.get(name, "recorded as doubtful"))
 
 
 def _run(environment: dict[str, str]) -> Run:
@@ -86,11 +89,18 @@ PASSES: Sequence[Case] = (
     ),
 )
 FAILS: Sequence[Case] = (
-    made.case("the_seeds_script", CleanEnvironment(), _run({"KMP_DUPLICATE_LIB_OK": "TRUE"}), ("silently",)),
+    made.case(
+        "script_of_the_original_project",
+        CleanEnvironment(),
+        _run({"KMP_DUPLICATE_LIB_OK": "TRUE"}),
+        "variables_set",
+        1,
+        variable="KMP_DUPLICATE_LIB_OK=TRUE",
+    ),
     made.case(
         "another_than_the_allowed",
         CleanEnvironment(allow=("KMP_DUPLICATE_LIB_OK",)),
         _run({"KMP_DUPLICATE_LIB_OK": "TRUE", "PYTORCH_ENABLE_MPS_FALLBACK": "1"}),
-        ("MPS",),
+        variable="PYTORCH_ENABLE_MPS_FALLBACK=1",
     ),
 )

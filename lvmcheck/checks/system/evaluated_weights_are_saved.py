@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Outcome, error
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.finding import Finding, Outcome, facts, not_recorded
 from lvmcheck.checks.protocol import Case, Check, missing_metric
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
-from lvmcheck.checks.shared.compare import Comparison, at_most, settle
-from lvmcheck.checks.shared.epochs import awaiting, check_number, complete, not_at_end, not_finite, words
+from lvmcheck.checks.shared.compare import at_most, settle
+from lvmcheck.checks.shared.epochs import awaiting, check_number, complete, not_at_end, not_finite
+from lvmcheck.errors import BadValueError
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
 
@@ -27,8 +27,8 @@ class EvaluatedWeightsAreSaved(Check):
 
     Why:
     Averaged weights that are validated and raw weights that are saved make two models: the one that was chosen and the
-    one that is used. The ancestors validated an EMA of the weights from December on and stored the raw ones; before
-    that their validation loss was a constant, and the best checkpoint stayed that of epoch 1.
+    one that is used. The original project validated an EMA of the weights from December on and stored the raw ones;
+    before that its validation loss was a constant, and the best checkpoint stayed that of epoch 1.
 
     Usual causes:
     - An EMA (or SWA) is validated and not saved.
@@ -42,7 +42,7 @@ class EvaluatedWeightsAreSaved(Check):
     Rounding in the last digits; a last epoch that is worse than the best.
 
     Source:
-    facts B5 and C 67 of the ancestors (EMA .999 used for validation, raw weights stored).
+    docs/history.md (EMA .999 used for validation, raw weights stored).
     """
 
     metric: str = "val_loss"
@@ -52,7 +52,7 @@ class EvaluatedWeightsAreSaved(Check):
     def __post_init__(self) -> None:
         check_number("tolerance", self.tolerance, 0.0, 1.0)
         if not self.checkpoint:
-            raise ValueError("checkpoint: expected a name, got an empty string")
+            raise BadValueError("checkpoint", "expected a name, got an empty string")
 
     def detail(self) -> str:
         return "" if self.checkpoint == "best" else self.checkpoint
@@ -69,12 +69,12 @@ class EvaluatedWeightsAreSaved(Check):
             return broken
         saved = [event for event in run.of(ev.Checkpoint) if event.name == self.checkpoint]
         if not saved:
-            return error(f"no checkpoint {self.checkpoint!r} was published")
+            return not_recorded(f"no checkpoint {self.checkpoint!r} is recorded")
         value = series.at(saved[-1].epoch)
         again = self._reloaded(run)
         if value is None or again is None:
-            place = f"at epoch {saved[-1].epoch}" if value is None else "by an evaluation 'reload' about it"
-            return error(f"{self.metric} of the checkpoint {self.checkpoint!r} is not recorded {place}")
+            place = f"at epoch {saved[-1].epoch}" if value is None else "by an evaluation 'reload' of it"
+            return not_recorded(f"{self.metric} of the checkpoint {self.checkpoint!r} is not recorded {place}")
         return settle(self._compare(saved[-1], value, again, float(series.values.min())))
 
     def _reloaded(self, run: Run) -> float | None:
@@ -86,18 +86,18 @@ class EvaluatedWeightsAreSaved(Check):
         ]
         return about[-1] if about else None
 
-    def _compare(self, saved: ev.Checkpoint, value: float, again: float, lowest: float) -> list[Comparison]:
+    def _compare(self, saved: ev.Checkpoint, value: float, again: float, lowest: float) -> list[Finding]:
         scale = max(abs(value), 1e-12)
-        name = words(self.metric)
-        said = (
-            f"{name} {value:.8g} when it was validated at epoch {saved.epoch}, {again:.8g} from the saved file; lowest "
-            f"of the run {figure(lowest)}",
-        )
-        what = f"relative difference of {name} of the saved weights from that of the validated ones"
-        found = [at_most(what, abs(again - value) / scale, self.tolerance, said)]
+        more = {
+            "metric": self.metric,
+            "epoch": saved.epoch,
+            "evidence": facts(validated=value, after_loading=again, lowest_of_the_run=lowest),
+        }
+        phrase = "{metric} of the saved weights differs from that of the validated ones by a relative {measured}"
+        found = [at_most("saved_differ", abs(again - value) / scale, self.tolerance, phrase=phrase, **more)]
         if self.checkpoint == "best":
-            what = f"{name} of the epoch that was kept as best above the lowest"
-            found.append(at_most(what, (value - lowest) / scale, self.tolerance, said))
+            phrase = "{metric} of the best checkpoint is a relative {measured} above the lowest of the run"
+            found.append(at_most("not_the_best", (value - lowest) / scale, self.tolerance, phrase=phrase, **more))
         return found
 
 
@@ -122,7 +122,7 @@ PASSES: Sequence[Case] = (
     made.case("the_last_one", EvaluatedWeightsAreSaved(checkpoint="last"), _run(_LOSSES, 3, 1.2)),
 )
 FAILS: Sequence[Case] = (
-    made.case("ema_validated_raw_saved", _CHECK, _run(_LOSSES, 3, 1.31), ("1.31 from the saved file",)),
-    made.case("best_stuck_at_epoch_1", _CHECK, _run(_LOSSES, 1, 2.1), ("validated at epoch 1", "of the run 1.2")),
-    made.case("nan", _CHECK, _run(_LOSSES, 3, math.nan), ("NaN",)),
+    made.case("ema_validated_raw_saved", _CHECK, _run(_LOSSES, 3, 1.31), "saved_differ", after_loading=1.31),
+    made.case("best_stuck_at_epoch_1", _CHECK, _run(_LOSSES, 1, 2.1), "not_the_best", epoch=1, lowest_of_the_run=1.2),
+    made.case("nan", _CHECK, _run(_LOSSES, 3, math.nan), measured=math.nan),
 )

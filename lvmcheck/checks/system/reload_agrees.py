@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Finding, Outcome, error, failed, passed
+from lvmcheck.checks.finding import Fact, Finding, Outcome, facts, not_recorded
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.shared.epochs import awaiting, check_number, complete
+from lvmcheck.checks.shared.compare import at_most, each_evaluation
+from lvmcheck.checks.shared.epochs import check_number
+from lvmcheck.errors import BadValueError
 from lvmcheck.run.events import Evaluation
 from lvmcheck.run.view import Run
 
 PREFIX = "recorded_"
-WRONG = 0.05
-"""A cosine that moves this much was not computed by the same function."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +25,9 @@ class ReloadAgrees(Check):
     val_cosine beside recorded_val_cosine, val_loss beside recorded_val_loss, and so on.
 
     Why:
-    What is evaluated must be what was trained. Two classes of the ancestors shared every tensor name and shape, so a
-    strict load succeeded and the model scored -0.007 where training had recorded 0.5329; four weeks of diagnoses
-    followed. Re-evaluating after loading shows it in seconds.
+    What is evaluated must be what was trained. Two classes of the original project shared every tensor name and shape,
+    so a strict load succeeded and the model scored -0.007 where training had recorded 0.5329; four weeks of diagnoses
+    followed. Evaluating again after loading shows it in seconds.
 
     Usual causes:
     - Wrong class: same names and shapes, another forward pass.
@@ -43,7 +43,7 @@ class ReloadAgrees(Check):
     Differences of float rounding (1e-8) between two passes in another batch order.
 
     Source:
-    The ancestors' code (two AMN classes); wish of theirs: "re-compute metrics after loading".
+    docs/history.md (two AMN classes; a note of its authors: "re-compute metrics after loading").
     """
 
     metric_fields = ()
@@ -54,56 +54,34 @@ class ReloadAgrees(Check):
     def __post_init__(self) -> None:
         check_number("tolerance", self.tolerance, 0.0, 1.0)
         if not self.evaluation:
-            raise ValueError("evaluation: expected a name, got an empty string")
+            raise BadValueError("evaluation", "expected a name, got an empty string")
 
     def detail(self) -> str:
         return "" if self.evaluation == "reload" else self.evaluation
 
     def judge(self, run: Run) -> Outcome:
-        said = [event for event in run.of(Evaluation) if event.name == self.evaluation]
-        findings: list[Finding] = []
-        for event in said:
-            found = self._compare(event)
-            if isinstance(found, Outcome):
-                return found
-            findings += found
-            misses = [finding for finding in found if not (finding.margin or 0.0) >= 0.0]
-            if misses:
-                others = tuple(finding.evidence[0] for finding in misses[1:])
-                return failed(replace(misses[0], evidence=misses[0].evidence + others), evaluated=len(findings))
-        if not run.finished or not complete(run):  # best and last checkpoint are reloaded one after the other
-            return awaiting(run, f"every evaluation {self.evaluation!r}", evaluated=len(findings))
-        if not said:
-            return error(f"no evaluation {self.evaluation!r} is recorded: the checkpoint was never loaded afresh")
-        return passed(max(findings, key=_apart), evaluated=len(findings))
+        return each_evaluation(run, self.evaluation, self._compare, "no checkpoint was loaded after training")
 
     def _compare(self, event: Evaluation) -> list[Finding] | Outcome:
         """One finding for each pair of metrics, or why there is none."""
         pairs = {name.removeprefix(PREFIX): value for name, value in event.metrics.items() if name.startswith(PREFIX)}
         if not pairs:
-            return error(f"evaluation {self.evaluation!r} records no {PREFIX}* metric to compare with")
-        lacking = [name for name in pairs if name not in event.metrics]
-        if lacking:
-            return error(f"evaluation {self.evaluation!r} does not record {lacking[0]!r} beside {PREFIX}{lacking[0]}")
+            return not_recorded(f"evaluation {self.evaluation!r} records no {PREFIX}* metric to compare with")
+        lacking = next((name for name in pairs if name not in event.metrics), None)
+        if lacking is not None:
+            return not_recorded(f"evaluation {self.evaluation!r} records {PREFIX}{lacking} and no {lacking!r}")
         return [self._finding(event, name, event.metrics[name], recorded) for name, recorded in pairs.items()]
 
     def _finding(self, event: Evaluation, name: str, value: float, recorded: float) -> Finding:
-        apart = abs(value - recorded)
-        about = f" ({event.about})" if event.about else ""
-        sentences = [f"{name} {value:.8g} after loading, {recorded:.8g} recorded with the checkpoint{about}"]
-        if not apart <= WRONG and "cosine" in name:
-            sentences.append("far beyond rounding: the wrong class or the wrong weights were loaded")
-        return Finding(
-            what=f"difference of {name} after loading the checkpoint afresh",
-            measured=apart,
-            wanted=f"at most {self.tolerance:g}",
-            margin=self.tolerance - apart,
-            evidence=tuple(sentences),
+        about = (Fact("evaluated", event.about),) if event.about else ()
+        return at_most(
+            "differs_after_loading",
+            abs(value - recorded),
+            self.tolerance,
+            metric=name,
+            evidence=(*facts(after_loading=value, recorded=recorded), *about),
+            phrase="{metric} after loading differs from the recorded value by {measured}",
         )
-
-
-def _apart(finding: Finding) -> float:
-    return finding.measured if isinstance(finding.measured, float) else float("nan")
 
 
 def _reloaded(*metrics: dict[str, float]) -> Run:
@@ -133,7 +111,9 @@ FAILS: Sequence[Case] = (
         "wrong_class",
         _CHECK,
         _reloaded({"val_cosine": -0.0073, "recorded_val_cosine": 0.5329}),
-        ("wrong class or the wrong weights", "-0.0073"),
+        "differs_after_loading",
+        0.5402,
+        after_loading=-0.0073,
     ),
     made.case(
         "best_agrees_and_last_does_not",
@@ -141,9 +121,14 @@ FAILS: Sequence[Case] = (
         _reloaded(
             {"val_cosine": 0.5605, "recorded_val_cosine": 0.5605}, {"val_cosine": 0.31, "recorded_val_cosine": 0.5604}
         ),
-        ("0.31 after loading",),
+        after_loading=0.31,
     ),
     made.case("older_weights", _CHECK, _reloaded({"val_cosine": 0.5602, "recorded_val_cosine": 0.5605})),
-    made.case("nan", _CHECK, _reloaded({"val_cosine": float("nan"), "recorded_val_cosine": 0.5605}), ("NaN",)),
+    made.case(
+        "nan",
+        _CHECK,
+        _reloaded({"val_cosine": float("nan"), "recorded_val_cosine": 0.5605}),
+        measured=float("nan"),
+    ),
     made.case("nan_recorded", _CHECK, _reloaded({"val_cosine": 0.5, "recorded_val_cosine": float("nan")})),
 )

@@ -1,4 +1,4 @@
-"""throughput_floor: a run keeps its pace, and its pace is the one that was asked for."""
+"""throughput_floor: a run does not become slower, and its throughput is at least the required one."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Outcome, error
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.finding import Fact, Finding, Outcome, error, not_recorded
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
-from lvmcheck.checks.shared.compare import Comparison, at_least, at_most, settle
+from lvmcheck.checks.shared.compare import at_least, at_most, settle
 from lvmcheck.checks.shared.epochs import awaiting, check_number, complete
 from lvmcheck.checks.shared.pace import PROBE, RATE, Pace, UnpacedError, ends, fall, middle, paces
 from lvmcheck.run import events as ev
@@ -23,7 +22,7 @@ IMPOSSIBLE = 1.25
 
 @dataclass(frozen=True, kw_only=True)
 class ThroughputFloor(Check):
-    """The run keeps its pace from its early to its late epochs and, where asked, reaches a share of the machine's own.
+    """The run does not slow down from its early to its late epochs and, with a floor, reaches a share of the machine's rate.
 
     The pace of an epoch is the share of the ceiling: samples a second times operations a sample over the rate of a
     calibration kernel (a square matrix product on the same device and threads) that the trainer times just before and
@@ -41,9 +40,9 @@ class ThroughputFloor(Check):
     A run that used another device than its configuration asks for, or that lets MPS fall back to the CPU, is refused.
 
     Why:
-    Nothing fails when training becomes slow. Between October 23 and 29 the ancestors' AMN went from 6,700 samples a
-    second to 3,700 with the same code and size, because other services had come to share the GPU; nobody noticed. A
-    bound in seconds would have been off already: it alarms on every busy machine, and people learn to ignore it.
+    Nothing fails when training becomes slow. Between October 23 and 29 the original project's AMN went from 6,700
+    samples a second to 3,700 with the same code and size, because other services had come to share the GPU; nobody
+    noticed. A bound in seconds fails on every busy machine, and people learn to ignore it.
 
     Usual causes:
     - Something grows with every epoch: a history kept whole, a log written anew, a graph that is not freed.
@@ -62,7 +61,7 @@ class ThroughputFloor(Check):
     together; epochs that were disturbed half-way, if others were not.
 
     Source:
-    The ancestors' timestamps (1.8 times slower, unnoticed); model flops utilisation: Chowdhery et al. 2022 (PaLM),
+    docs/history.md (timestamps: 1.8 times slower, unnoticed); model flops utilisation: Chowdhery et al. 2022 (PaLM),
     appendix B.
     """
 
@@ -95,65 +94,74 @@ class ThroughputFloor(Check):
         try:
             found = paces(run)
         except UnpacedError as problem:
-            return error(str(problem))
+            return not_recorded(str(problem))
         if not found:
-            return error(f"neither a probe {PROBE!r} nor an epoch records {RATE!r}: not measured")
+            return not_recorded(f"neither a probe {PROBE!r} nor an epoch records {RATE!r}")
         if found[-1].epoch < run.last_epoch:
-            return error(f"no throughput is recorded after epoch {found[-1].epoch}, of {run.last_epoch} epochs")
+            return not_recorded(f"no throughput is recorded after epoch {found[-1].epoch}, of {run.last_epoch} epochs")
         if len({pace.kernel is None for pace in found}) > 1:
-            return error("some epochs time a calibration kernel and others do not: they cannot be compared")
+            return not_recorded("some epochs time a calibration kernel and others do not")
         idle = [pace for pace in found if not pace.unequal() > self.agree]
         if 2 * len(idle) < len(found):
             shown = ", ".join(f"{100 * pace.unequal():.0f} %" for pace in found[:6])
             disturbed = f"{len(found) - len(idle)} of {len(found)} epochs were disturbed"
             return error(f"not idle: {disturbed}: the kernel's rate before and after them differs by {shown}")
-        return self._compare(idle, f"{len(idle)} of {len(found)} epochs undisturbed")
+        return self._compare(idle, len(found))
 
-    def _compare(self, idle: Sequence[Pace], judged: str) -> Outcome:
-        """The comparisons that are asked for, on epochs that may be judged."""
+    def _compare(self, idle: Sequence[Pace], total: int) -> Outcome:
+        """The required comparisons, on epochs that may be judged."""
         rates = [pace.rate for pace in idle]
         shares = [share for pace in idle if (share := pace.share) is not None]
-        values, what = (shares, "share of the ceiling") if shares else (rates, "samples a second")
-        kernels = [kernel for pace in idle if (kernel := pace.kernel) is not None]
-        beside = (("samples a second", rates), ("flop/s of the kernel", kernels)) if shares else ()
-        said = (_described(what, values), *(_described(*each) for each in beside), judged)
         if shares and middle(shares) > IMPOSSIBLE:
             return error(
-                f"a share of {middle(shares):.3g} of the kernel's rate cannot be: operations or kernel are wrong"
+                f"share {middle(shares):.3g} of the kernel's rate is impossible: operations or kernel are wrong"
             )
         if self.floor is not None and not shares:
-            return error("floor: the run times no calibration kernel, so that no share of the ceiling is known")
+            return not_recorded("the run times no calibration kernel, which floor is a share of")
+        values = shares or rates
         if len(values) < 2 and self.floor is None and self.samples_per_second is None:
-            return error(f"the pace of one epoch is known ({judged}): no fall can be measured")
-        compared: list[Comparison] = []
-        if len(values) > 1:
-            compared.append(at_most(f"fall of the {what}, early over late epochs", fall(values), self.slowdown, said))
+            return not_recorded(f"the throughput of one epoch of {total} can be judged, and a slowdown needs two")
+        kernels = [kernel for pace in idle if (kernel := pace.kernel) is not None]
+        columns = {"share_of_ceiling": shares, "samples_per_second": rates, "kernel_flop_per_second": kernels}
+        shown = tuple(fact for name, column in columns.items() for fact in _facts(name, column))
+        counts = (Fact("undisturbed_epochs", len(idle)), Fact("epochs", total))
+        return settle(self._findings(rates, shares, (*shown, *counts)), evaluated=len(idle))
+
+    def _findings(self, rates: Sequence[float], shares: Sequence[float], shown: tuple[Fact, ...]) -> list[Finding]:
+        found: list[Finding] = []
+        if len(rates) > 1:
+            code = "share_fell" if shares else "samples_per_second_fell"
+            phrase = "throughput of the first third of the epochs is {measured} that of the last"
+            slower = fall(shares or rates)
+            found.append(at_most(code, slower, self.slowdown, unit="x", evidence=shown, phrase=phrase))
         if self.floor is not None:
-            compared.append(at_least("share of the ceiling", middle(shares), self.floor, said))
+            found.append(at_least("share_of_ceiling", middle(shares), self.floor, evidence=shown))
         if self.samples_per_second is not None:
-            compared.append(at_least("samples a second", middle(rates), self.samples_per_second, said))
-        return settle(compared, evaluated=len(idle))
+            found.append(at_least("samples_per_second", middle(rates), self.samples_per_second, evidence=shown))
+        return found
 
 
-def _described(what: str, values: Sequence[float]) -> str:
-    """``samples a second 3,700: 6,700 early, 3,650 late``."""
-    parts = f": {' early, '.join(map(figure, ends(values)))} late" if len(values) > 1 else ""
-    return f"median {what} {figure(middle(values))}{parts}"
+def _facts(name: str, values: Sequence[float]) -> tuple[Fact, ...]:
+    """Median of all epochs, of the early and of the late ones."""
+    if not values:
+        return ()
+    early_late = zip(("early", "late"), ends(values), strict=True) if len(values) > 1 else ()
+    return (Fact(f"median_{name}", middle(values)), *(Fact(f"{when}_{name}", value) for when, value in early_late))
 
 
 def _fallback(run: Run) -> str | None:
     """Why the device that was used is not, or may not be, the one that was asked for; None where nothing says so."""
     asked, used = run.config.get("device", "auto"), run.used_device
     if used is not None and asked != "auto" and asked != used:
-        return f"the configuration asks for the device {asked}, and the trainer used {used}"
+        return f"the configuration requires the device {asked}, and the trainer used {used}"
     environment = run.info.get("environment")
     fallback = isinstance(environment, dict) and "PYTORCH_ENABLE_MPS_FALLBACK" in environment
     if fallback and used != "cpu" and "mps" in (used, asked):
-        return "PYTORCH_ENABLE_MPS_FALLBACK lets operators run on the CPU unsaid"
+        return "PYTORCH_ENABLE_MPS_FALLBACK lets operators run on the CPU without notice"
     return None
 
 
-GEMM, SAMPLE = 92e9, 11.4e6  # facts E6: one thread of a 2.45 GHz EPYC, and training AMN on one sample
+GEMM, SAMPLE = 92e9, 11.4e6  # one thread of a 2.45 GHz EPYC, and training AMN on one sample
 
 
 def _timed(*epochs: tuple[float, float, float], config: dict[str, object] | None = None, used: str = "") -> Run:
@@ -182,7 +190,7 @@ PASSES: Sequence[Case] = (
     made.case("perfect_oracle_at_the_ceiling", ThroughputFloor(floor=1.0), _steady(*[GEMM / SAMPLE] * 4)),
     made.case("amn_batch_512_one_thread", ThroughputFloor(floor=0.7), _steady(6210, 6200, 6190)),
     made.case("slow_first_epoch", _CHECK, _steady(900, 3270, 3260, 3250, 3280, 3270)),
-    made.case("one_epoch_with_a_floor", _FLOOR, _steady(5290), ("0.6555",)),
+    made.case("one_epoch_with_a_floor", _FLOOR, _steady(5290), "share_of_ceiling", 0.6555),
     made.case(
         "busy_machine_slows_both",
         _FLOOR,
@@ -192,20 +200,37 @@ PASSES: Sequence[Case] = (
         "one_epoch_disturbed_half_way",
         _FLOOR,
         _timed((5290, GEMM, GEMM), (5200, GEMM, GEMM), (1900, GEMM, 0.3 * GEMM), (5250, GEMM, GEMM)),
-        ("3 of 4 epochs undisturbed",),
+        undisturbed_epochs=3,
+        epochs=4,
     ),
-    made.case("ancestors_october_23", ThroughputFloor(samples_per_second=6000), _recorded(6650, 6700, 6720)),
+    made.case("october_23", ThroughputFloor(samples_per_second=6000), _recorded(6650, 6700, 6720)),
 )
 FAILS: Sequence[Case] = (
     made.case(
-        "ancestors_october_29", ThroughputFloor(samples_per_second=6000), _recorded(3800, 3650, 3600), ("3,650",)
+        "october_29",
+        ThroughputFloor(samples_per_second=6000),
+        _recorded(3800, 3650, 3600),
+        "samples_per_second",
+        3650,
     ),
-    made.case("recorded_rate_halves", _CHECK, _recorded(6700, 6700, 6600, 3800, 3700, 3650), ("1.8",)),
-    made.case("a_list_grows", _CHECK, _steady(3270, 3200, 2600, 2100, 1700, 1400), ("early over late", "3,235 early")),
-    made.case("below_its_floor", _FLOOR, _steady(2740, 2740, 2740), ("0.3395", "at least 0.45")),
+    made.case(
+        "recorded_rate_halves",
+        _CHECK,
+        _recorded(6700, 6700, 6600, 3800, 3700, 3650),
+        "samples_per_second_fell",
+        1.823,
+    ),
+    made.case(
+        "a_list_grows",
+        _CHECK,
+        _steady(3270, 3200, 2600, 2100, 1700, 1400),
+        "share_fell",
+        early_samples_per_second=3235,
+    ),
+    made.case("below_its_floor", _FLOOR, _steady(2740, 2740, 2740), "share_of_ceiling", 0.3395),
     made.case("one_epoch_below_its_floor", _FLOOR, _steady(1700)),
-    made.case("stands_still", _CHECK, _steady(3270, 3270, 0.0), ("infinite",)),
-    made.case("nan_rate", _FLOOR, _steady(5290, _NAN, 5290), ("NaN",)),
-    made.case("nan_kernel", _CHECK, _timed((5290, GEMM, GEMM), (5290, _NAN, GEMM)), ("NaN",)),
-    made.case("nan_recorded", _CHECK, _recorded(3270, _NAN), ("NaN",)),
+    made.case("stands_still", _CHECK, _steady(3270, 3270, 0.0), measured=math.inf),
+    made.case("nan_rate", _FLOOR, _steady(5290, _NAN, 5290), measured=_NAN),
+    made.case("nan_kernel", _CHECK, _timed((5290, GEMM, GEMM), (5290, _NAN, GEMM)), measured=_NAN),
+    made.case("nan_recorded", _CHECK, _recorded(3270, _NAN), measured=_NAN),
 )
