@@ -22,7 +22,7 @@ IMPOSSIBLE = 1.25
 
 @dataclass(frozen=True, kw_only=True)
 class ThroughputFloor(Check):
-    """The run does not slow down from its early to its late epochs and, with a floor, reaches a share of the machine's rate.
+    """The run does not slow down from early to late epochs and, with a floor, reaches a share of the machine's rate.
 
     The pace of an epoch is the share of the ceiling: samples a second times operations a sample over the rate of a
     calibration kernel (a square matrix product on the same device and threads) that the trainer times just before and
@@ -131,9 +131,9 @@ class ThroughputFloor(Check):
         found: list[Finding] = []
         if len(rates) > 1:
             code = "share_fell" if shares else "samples_per_second_fell"
-            phrase = "throughput of the first third of the epochs is {measured} that of the last"
+            phrase = "throughput of the first third of the epochs is {measured} times that of the last"
             slower = fall(shares or rates)
-            found.append(at_most(code, slower, self.slowdown, unit="x", evidence=shown, phrase=phrase))
+            found.append(at_most(code, slower, self.slowdown, evidence=shown, phrase=phrase))
         if self.floor is not None:
             found.append(at_least("share_of_ceiling", middle(shares), self.floor, evidence=shown))
         if self.samples_per_second is not None:
@@ -142,11 +142,10 @@ class ThroughputFloor(Check):
 
 
 def _facts(name: str, values: Sequence[float]) -> tuple[Fact, ...]:
-    """Median of all epochs, of the early and of the late ones."""
-    if not values:
-        return ()
-    early_late = zip(("early", "late"), ends(values), strict=True) if len(values) > 1 else ()
-    return (Fact(f"median_{name}", middle(values)), *(Fact(f"{when}_{name}", value) for when, value in early_late))
+    """Medians of the early and of the late epochs; the one value of a single epoch."""
+    if len(values) < 2:
+        return tuple(Fact(name, value) for value in values)
+    return tuple(Fact(f"{when}_{name}", value) for when, value in zip(("early", "late"), ends(values), strict=True))
 
 
 def _fallback(run: Run) -> str | None:
