@@ -30,9 +30,10 @@ def reads(path: Path) -> bool:
     if path.is_dir():
         return (path / NAME).is_file() and not (path / "events.jsonl").is_file()
     start = head(path).lstrip()
-    if path.suffix.lower() == ".json" and (start.startswith(b"[") or _METRIC_LIST.match(start)):
-        return True
-    return start.startswith(b"{") and b'"history"' in start and b'"log_history"' not in start
+    if b'"log_history"' in start or not start.startswith((b"{", b"[")):
+        return False
+    bare = path.suffix.lower() == ".json" and (start.startswith(b"[") or _METRIC_LIST.match(start) is not None)
+    return bare or (start.startswith(b"{") and b'"history"' in start)
 
 
 def read(path: Path, asked: Asked | None = None) -> Run:
