@@ -20,7 +20,7 @@ HELP = "runs for TensorBoard, W&B (offline) or MLflow; no network"
 EXAMPLE = "lvmcheck export .lvmcheck/runs --to tensorboard --into logs"
 DONE, DIED, INTERRUPTED = 0, 1, 130
 EXITS = {DONE: "exported", DIED: "a run that was followed died", INTERRUPTED: "interrupted"}
-PATIENCE = 600.0
+DEAD_AFTER = 600.0
 """Seconds of silence after which a run that holds no lock counts as dead: longer than most evaluations."""
 
 
@@ -30,7 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--into", type=Path, metavar="DIR", help="where to write (default: exported/LOGGER)")
     parser.add_argument("--follow", action="store_true", help="go on while the runs go on, to their ends")
     parser.add_argument(
-        "--patience", type=float, default=PATIENCE, metavar="SECONDS", help="of silence, then it is dead (default: 600)"
+        "--dead-after",
+        type=float,
+        default=DEAD_AFTER,
+        metavar="SECONDS",
+        help="of silence that end a run (default: 600)",
     )
     add_reading(parser)
 
@@ -38,15 +42,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from lvmcheck.errors import InputError
     from lvmcheck.exporters import exporter
-    from lvmcheck.exporters.subject import name_of
+    from lvmcheck.exporters.export_run import name_of
     from lvmcheck.report.html.subject import run_paths
 
     chosen = exporter(options.to)
     into = options.into if options.into is not None else Path("exported") / options.to
     if into.exists() and not into.is_dir():
         raise InputError(into, "expected a folder to export into, got a file")
-    if not options.patience > 0:
-        raise InputError("--patience", f"expected a positive number of seconds, got {options.patience}")
+    if not options.dead_after > 0:
+        raise InputError("--dead-after", f"expected a positive number of seconds, got {options.dead_after}")
     paths = run_paths(options.paths)
     twice = [name for name, count in Counter(map(name_of, paths)).items() if count > 1]
     if twice:
@@ -87,7 +91,7 @@ def _following(paths: Sequence[Path], chosen: Exporter, into: Path, options: arg
     for name in ("kind", "columns", "run"):
         if getattr(options, name) is not None:
             raise InputError(f"--{name}", "does not go with --follow, which reads run directories")
-    return follow(paths, chosen, into, patience=options.patience)
+    return follow(paths, chosen, into, dead_after=options.dead_after)
 
 
 def _line(feed: Feed, run: Run, there: str | None) -> str:

@@ -19,13 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from lvmcheck.checks.wording import plural
     from lvmcheck.errors import InputError
     from lvmcheck.report.html.page import write_report
-    from lvmcheck.report.html.subject import subjects_at
+    from lvmcheck.report.html.report_run import runs_at
 
     if options.output.is_dir():
         raise InputError(options.output, "expected a file to write the report to, got a folder")
-    subjects = subjects_at(options.paths, lambda path: read_run(path, options))
-    size = write_report(options.output, subjects)
-    print(f"{options.output}: {len(subjects)} run{'' if len(subjects) == 1 else 's'}, {size:,} bytes")
+    runs = runs_at(options.paths, lambda path: read_run(path, options))
+    size = write_report(options.output, runs)
+    print(f"{options.output}: {plural(len(runs), 'run')}, {size:,} bytes")
     return PASSED

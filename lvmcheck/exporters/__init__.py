@@ -1,7 +1,7 @@
 """Runs as other loggers write them: one file a logger, found by presence; the module's name is the kind.
 
-An exporter module defines ``WHAT`` (what it writes, in words), ``earlier(into, subject) -> Earlier | None`` (an export
-of the same run that is there already) and ``begin(into, subject) -> Sink``. It imports its package when it begins, and
+An exporter module defines ``WHAT`` (what it writes, in words), ``earlier(into, exported) -> Earlier | None`` (an export
+of the same run that is there already) and ``begin(into, exported) -> Sink``. It imports its package when it begins, and
 nothing it does needs a network.
 """
 
@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from lvmcheck.errors import InputError, nearest
-from lvmcheck.exporters.entry import End, Scalars, Subject, Table
+from lvmcheck.exporters.entry import End, ExportRun, Scalars, TextTable
 
 EXPORTERS = Path(__file__).parent
-SHARED = ("entry", "feed", "follow", "marker", "names", "stream", "subject")
+SHARED = ("entry", "feed", "follow", "marker", "names", "stream", "export_run")
 """Modules of this package that are no exporters."""
 
 
@@ -37,7 +37,7 @@ class Sink(Protocol):
         """Write numbers."""
         ...
 
-    def text(self, table: Table) -> None:
+    def text(self, table: TextTable) -> None:
         """Write text."""
         ...
 
@@ -55,11 +55,11 @@ class Exporter(Protocol):
 
     WHAT: str
 
-    def earlier(self, into: Path, subject: Subject) -> Earlier | None:
+    def earlier(self, into: Path, exported: ExportRun) -> Earlier | None:
         """An export of this run that is in ``into`` already; raises InputError where another run is in its place."""
         ...
 
-    def begin(self, into: Path, subject: Subject) -> Sink:
+    def begin(self, into: Path, exported: ExportRun) -> Sink:
         """A new export; raises InputError where the package is missing or nothing can be written."""
         ...
 

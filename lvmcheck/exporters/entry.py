@@ -31,7 +31,7 @@ class Scalars:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class TextTable:
     """Text that was said at one moment: every row has one text for each column."""
 
     place: Place
@@ -58,11 +58,11 @@ def _code(lines: list[str]) -> str:
     return "\n".join(f"    {line}" for line in lines) or "    "
 
 
-Entry = Scalars | Table
+Entry = Scalars | TextTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class ExportRun:
     """What is exported.
 
     Args:

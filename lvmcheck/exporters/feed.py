@@ -7,12 +7,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from lvmcheck.checks.finding import Verdict
 from lvmcheck.errors import InputError
 from lvmcheck.exporters import Exporter, Sink
-from lvmcheck.exporters.entry import End, Table
+from lvmcheck.exporters.entry import End, TextTable
+from lvmcheck.exporters.export_run import digest_of, export_run, verdict_of
 from lvmcheck.exporters.stream import Stream
-from lvmcheck.exporters.subject import digest_of, subject_of, verdict_of
-from lvmcheck.report.html.rows import Row, recorded_rows
+from lvmcheck.report.recorded import recorded_verdicts
+from lvmcheck.report.verdicts import KINDS, kind, message
 from lvmcheck.run import directory as rundir
 from lvmcheck.run.view import Run, read_json
 
@@ -43,10 +45,10 @@ class Feed:
             InputError: one of this run is there that is not equal, or another run in its place.
         """
         with _refusal(self._into):
-            earlier = self._exporter.earlier(self._into, subject_of(run, self.path))
+            earlier = self._exporter.earlier(self._into, export_run(run, self.path))
         if earlier is None:
             return None
-        if earlier.digest != digest_of(run, _rows(run)):
+        if earlier.digest != digest_of(run, _verdicts(run)):
             how = "up to another point" if earlier.digest else "and broken off"
             raise InputError(
                 earlier.place,
@@ -73,7 +75,7 @@ class Feed:
             sink = self._open(run)
             for event in run.events[count:]:
                 for entry in self._stream.entries(event):
-                    if isinstance(entry, Table):
+                    if isinstance(entry, TextTable):
                         sink.text(entry)
                     else:
                         sink.scalars(entry)
@@ -87,21 +89,23 @@ class Feed:
         Raises:
             InputError: as :meth:`take`, or the verdicts cannot be read.
         """
-        rows = _rows(run)  # before anything is written
+        verdicts = _verdicts(run)  # before anything is written
         self.take(run)
         with _refusal(self._into):
             sink = self._open(run)
-            if rows:
-                said = tuple((row.check, row.word, row.sentence()) for row in rows)
+            if verdicts:
+                rows = tuple((it.name, KINDS[kind(it)], message(it)) for it in verdicts)
                 place = replace(self._stream.place, time=self._stream.place.time + 1e-3)
-                sink.text(Table(place=place, tag="about/verdicts", columns=("check", "verdict", "finding"), rows=said))
+                sink.text(
+                    TextTable(place=place, tag="about/verdicts", columns=("check", "verdict", "finding"), rows=rows)
+                )
             self._sink = None
             sink.close(
                 End(
                     status=_status(run),
                     sentence=sentence(run),
-                    digest=digest_of(run, rows),
-                    verdict=verdict_of(rows),
+                    digest=digest_of(run, verdicts),
+                    verdict=verdict_of(verdicts),
                     place=self._stream.place,
                 )
             )
@@ -116,9 +120,9 @@ class Feed:
 
     def _open(self, run: Run) -> Sink:
         if self._sink is None:
-            subject = subject_of(run, self.path)
-            self._stream = Stream(subject.started)
-            self._sink = self._exporter.begin(self._into, subject)
+            exported = export_run(run, self.path)
+            self._stream = Stream(exported.started)
+            self._sink = self._exporter.begin(self._into, exported)
         return self._sink
 
 
@@ -137,8 +141,8 @@ def with_death(run: Run) -> Run:
     return replace(run, death=str(death)[:600]) if death else run
 
 
-def _rows(run: Run) -> tuple[Row, ...]:
-    return (recorded_rows(run.path) or ()) if run.path is not None and run.path.is_dir() else ()
+def _verdicts(run: Run) -> tuple[Verdict, ...]:
+    return (recorded_verdicts(run.path) or ()) if run.path is not None and run.path.is_dir() else ()
 
 
 def _status(run: Run) -> str:

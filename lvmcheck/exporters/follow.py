@@ -25,19 +25,19 @@ class Watch:
 
     Args:
         path: the directory; ``run.json`` or events are there.
-        patience: seconds of silence after which a run that never had a lock counts as dead.
+        dead_after: seconds of silence after which a run that never had a lock counts as dead.
 
     Raises:
         InputError: there is no run.
     """
 
-    def __init__(self, path: Path, patience: float) -> None:
+    def __init__(self, path: Path, dead_after: float) -> None:
         self.path = path.parent if path.name == EVENTS else path
         if not any((self.path / name).is_file() for name in (EVENTS, INFO)):
             kind = "a directory without events.jsonl" if self.path.is_dir() else "no such directory"
             raise InputError(path, f"expected a run directory to follow, got {kind}")
         self._follower = Follower(self.path)
-        self._patience = patience
+        self._dead_after = dead_after
         self._owned = time.monotonic()
 
     def look(self) -> Run:
@@ -56,7 +56,7 @@ class Watch:
         if held is None:
             silence = self._silence()
             why = f"nothing was written for {silence:,.0f} s, and there is no completion record"
-            return replace(with_death(run), death=why) if silence > self._patience else run
+            return replace(with_death(run), death=why) if silence > self._dead_after else run
         if time.monotonic() - self._owned < GRACE:
             return run
         recorded = with_death(run)
@@ -76,14 +76,14 @@ class Watch:
 
 
 def follow(
-    paths: Sequence[Path], exporter: Exporter, into: Path, *, patience: float
+    paths: Sequence[Path], exporter: Exporter, into: Path, *, dead_after: float
 ) -> Iterator[tuple[Feed, Run, str | None]]:
     """Export runs while they grow; yields each at its end, with the place of an equal export that was there already.
 
     Raises:
         InputError: a run cannot be read or exported. Exports that are not at their end are let go.
     """
-    feeds = [(Watch(path, patience), Feed(path, exporter, into)) for path in paths]
+    feeds = [(Watch(path, dead_after), Feed(path, exporter, into)) for path in paths]
     begun: set[Path] = set()
     try:
         while feeds:

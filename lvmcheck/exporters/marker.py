@@ -6,19 +6,19 @@ from pathlib import Path
 
 from lvmcheck.errors import InputError
 from lvmcheck.exporters import Earlier
-from lvmcheck.exporters.entry import Subject
+from lvmcheck.exporters.entry import ExportRun
 from lvmcheck.run import directory as rundir
 from lvmcheck.run.view import read_json
 
 NAME = "lvmcheck-export.json"
 
 
-def write(folder: Path, subject: Subject, digest: str = "") -> None:
+def write(folder: Path, exported: ExportRun, digest: str = "") -> None:
     """Mark ``folder`` as the export of this run; ``digest`` once it has come to its end."""
-    rundir.write_json(folder / NAME, {"run": subject.identity, "name": subject.name, "digest": digest})
+    rundir.write_json(folder / NAME, {"run": exported.identity, "name": exported.name, "digest": digest})
 
 
-def found(folder: Path, subject: Subject) -> Earlier | None:
+def found(folder: Path, exported: ExportRun) -> Earlier | None:
     """What the marker in ``folder`` says; None where there is no such folder, or an empty one.
 
     Raises:
@@ -27,7 +27,7 @@ def found(folder: Path, subject: Subject) -> Earlier | None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return None
     said = read_json(folder / NAME)
-    if said is None or said.get("run") != subject.identity:
+    if said is None or said.get("run") != exported.identity:
         holds = "files that lvmcheck did not write" if said is None else "another run of this name"
         raise InputError(folder, f"expected no such folder, got one with {holds}", fix="Another place: --into DIR.")
     return Earlier(str(folder), str(said.get("digest") or ""))

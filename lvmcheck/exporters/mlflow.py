@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lvmcheck.exporters import Earlier
-from lvmcheck.exporters.entry import End, Scalars, Subject, Table, flat
+from lvmcheck.exporters.entry import End, ExportRun, Scalars, TextTable, flat
 from lvmcheck.exporters.names import Names
 from lvmcheck.exporters.stream import spelled_out
 from lvmcheck.extras import need
@@ -42,27 +42,27 @@ def _client(into: Path) -> Any:
         logging.disable(before)
 
 
-def earlier(into: Path, subject: Subject) -> Earlier | None:
+def earlier(into: Path, exported: ExportRun) -> Earlier | None:
     if not (into / "mlflow.db").is_file():
         return None
     client = _client(into)
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
         return None
-    runs = client.search_runs([experiment.experiment_id], f"tags.`{RUN}` = '{subject.identity}'", max_results=1)
+    runs = client.search_runs([experiment.experiment_id], f"tags.`{RUN}` = '{exported.identity}'", max_results=1)
     return (
         Earlier(f"{into / 'mlflow.db'} run {runs[0].info.run_id}", runs[0].data.tags.get(DIGEST, "")) if runs else None
     )
 
 
-def begin(into: Path, subject: Subject) -> StoredRun:
-    return StoredRun(into, subject)
+def begin(into: Path, exported: ExportRun) -> StoredRun:
+    return StoredRun(into, exported)
 
 
 class StoredRun:
     """One run of the store. Numbers are written when the sink is flushed, a thousand in one call."""
 
-    def __init__(self, into: Path, subject: Subject) -> None:
+    def __init__(self, into: Path, exported: ExportRun) -> None:
         self._entities = _module("mlflow.entities")
         into.mkdir(parents=True, exist_ok=True)
         self._client = _client(into)
@@ -73,9 +73,9 @@ class StoredRun:
             if experiment is not None
             else self._client.create_experiment(EXPERIMENT, artifact_location=artifacts)
         )
-        tags = {RUN: subject.identity, **{f"about.{name}": fact for name, fact in subject.facts.items()}}
+        tags = {RUN: exported.identity, **{f"about.{name}": fact for name, fact in exported.facts.items()}}
         self._id = self._client.create_run(
-            number, start_time=_ms(subject.started), tags=tags, run_name=subject.name
+            number, start_time=_ms(exported.started), tags=tags, run_name=exported.name
         ).info.run_id
         self.place = f"{into / 'mlflow.db'} run {self._id}"
         self._names = Names(self.place, reserved=("epoch",), allowed=_allowed)
@@ -83,7 +83,7 @@ class StoredRun:
         self._texts: dict[str, list[str]] = {}
         self._unwritten: set[str] = set()
         self._last = 0
-        self._params(flat(subject.config))
+        self._params(flat(exported.config))
 
     def scalars(self, entry: Scalars) -> None:
         # A store keeps milliseconds; entries of one would be merged when they are read.
@@ -94,7 +94,7 @@ class StoredRun:
             for name, value in {"epoch": float(entry.place.epoch), **named}.items()
         ]
 
-    def text(self, table: Table) -> None:
+    def text(self, table: TextTable) -> None:
         name = self._names(table.tag)
         heading = f"## step {table.place.step}, epoch {table.place.epoch}"
         self._texts.setdefault(name, []).append(f"{heading}\n\n{table.markdown()}\n")

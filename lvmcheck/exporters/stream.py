@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lvmcheck.exporters.entry import Entry, Place, Scalars, Table
+from lvmcheck.exporters.entry import Entry, Place, Scalars, TextTable
 from lvmcheck.report.html.text import clean
 from lvmcheck.run import events as ev
 
@@ -47,7 +47,7 @@ class Stream:
             yield Scalars(place=self._at(step, epoch, event.t), values=values)
         for tag, columns, rows in _texts(event):
             kept = tuple(tuple(clean(text, LONGEST) for text in row) for row in rows)
-            yield Table(place=self._at(step, epoch, event.t), tag=tag, columns=columns, rows=kept)
+            yield TextTable(place=self._at(step, epoch, event.t), tag=tag, columns=columns, rows=kept)
 
     def _axes(self, event: ev.Event) -> tuple[int, int]:
         """Step and epoch that the event states; where it states none, those that the run has come to."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from lvmcheck.errors import InputError
 from lvmcheck.exporters import Earlier, marker
-from lvmcheck.exporters.entry import End, Place, Scalars, Subject, Table, flat
+from lvmcheck.exporters.entry import End, ExportRun, Place, Scalars, TextTable, flat
 from lvmcheck.exporters.names import Names
 from lvmcheck.exporters.stream import spelled_out
 from lvmcheck.extras import need
@@ -21,12 +21,12 @@ LARGEST = (2 - 2**-23) * 2.0**127
 """The largest float32."""
 
 
-def earlier(into: Path, subject: Subject) -> Earlier | None:
-    return marker.found(into / subject.name, subject)
+def earlier(into: Path, exported: ExportRun) -> Earlier | None:
+    return marker.found(into / exported.name, exported)
 
 
-def begin(into: Path, subject: Subject) -> EventFile:
-    return EventFile(into / subject.name, subject)
+def begin(into: Path, exported: ExportRun) -> EventFile:
+    return EventFile(into / exported.name, exported)
 
 
 def _module(name: str) -> Any:
@@ -40,7 +40,7 @@ class EventFile:
     a word (seen with 2.21).
     """
 
-    def __init__(self, folder: Path, subject: Subject) -> None:
+    def __init__(self, folder: Path, exported: ExportRun) -> None:
         self._event = _module("compat.proto.event_pb2").Event
         self._summary = _module("compat.proto.summary_pb2").Summary
         self._tensor = _module("compat.proto.tensor_pb2").TensorProto
@@ -51,21 +51,21 @@ class EventFile:
         self._text = _module("plugins.text.metadata").create_summary_metadata("", "")
         self._names = Names(folder, reserved=("epoch", "about/facts", "about/end"))
         self._tagged: set[str] = set()
-        self._subject = subject
+        self._run_info = exported
         self._folder = folder
         self.place = str(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            name = f"events.out.tfevents.{int(subject.started)}.{socket.gethostname()}.{os.getpid()}.lvmcheck"
+            name = f"events.out.tfevents.{int(exported.started)}.{socket.gethostname()}.{os.getpid()}.lvmcheck"
             self._file = (folder / name).open("xb")
         except OSError as problem:
             raise InputError(
                 folder, f"cannot be written: {os.strerror(problem.errno or 0)}", fix="Another place: --into DIR."
             ) from None
-        marker.write(folder, subject)
+        marker.write(folder, exported)
         self._records = _module("summary.writer.record_writer").RecordWriter(self._file)
-        self._records.write(self._event(wall_time=subject.started, file_version=VERSION).SerializeToString())
-        self._begin(subject)
+        self._records.write(self._event(wall_time=exported.started, file_version=VERSION).SerializeToString())
+        self._begin(exported)
 
     def scalars(self, entry: Scalars) -> None:
         named = {self._names(name): value for name, value in entry.values.items()}
@@ -82,7 +82,7 @@ class EventFile:
             ],
         )
 
-    def text(self, table: Table) -> None:
+    def text(self, table: TextTable) -> None:
         self._say(table.place, self._names(table.tag), table.markdown())
 
     def flush(self) -> None:
@@ -98,25 +98,25 @@ class EventFile:
             self._say(end.place, "about/end", end.sentence + verdict)
         self._records.close()
         if end is not None:
-            marker.write(self._folder, self._subject, end.digest)
+            marker.write(self._folder, self._run_info, end.digest)
 
     # -- records -----------------------------------------------------------------------------------------------------
-    def _begin(self, subject: Subject) -> None:
+    def _begin(self, exported: ExportRun) -> None:
         """The hyperparameters, and what else is known of the run."""
-        said = self._hparams.SessionStartInfo(group_name=subject.name, start_time_secs=subject.started)
-        for name, value in flat(subject.config).items():
+        said = self._hparams.SessionStartInfo(group_name=exported.name, start_time_secs=exported.started)
+        for name, value in flat(exported.config).items():
             if isinstance(value, bool):
                 said.hparams[name].bool_value = value
             elif isinstance(value, int | float) and abs(value) < 1e300:
                 said.hparams[name].number_value = float(value)
             else:
                 said.hparams[name].string_value = spelled_out(value)
-        place = Place(step=0, epoch=1, time=subject.started)
+        place = Place(step=0, epoch=1, time=exported.started)
         tag = self._hparams_metadata.SESSION_START_INFO_TAG
         self._declare(place, tag, self._hparams.HParamsPluginData(session_start_info=said))
-        if subject.facts:
-            facts = Table(
-                place=place, tag="about/facts", columns=("name", "value"), rows=tuple(sorted(subject.facts.items()))
+        if exported.facts:
+            facts = TextTable(
+                place=place, tag="about/facts", columns=("name", "value"), rows=tuple(sorted(exported.facts.items()))
             )
             self._say(place, facts.tag, facts.markdown())
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lvmcheck.exporters import Earlier, marker
-from lvmcheck.exporters.entry import End, Scalars, Subject, Table
+from lvmcheck.exporters.entry import End, ExportRun, Scalars, TextTable
 from lvmcheck.exporters.names import Names
 from lvmcheck.extras import need
 from lvmcheck.readers.wandb import GLOBAL_STEP
@@ -20,13 +20,13 @@ TAG = 64
 """Signs of a tag that W&B takes."""
 
 
-def earlier(into: Path, subject: Subject) -> Earlier | None:
-    places = sorted(into.glob(f"wandb/offline-run-*-{subject.identity}"))
-    return marker.found(places[-1], subject) or Earlier(str(places[-1]), "") if places else None
+def earlier(into: Path, exported: ExportRun) -> Earlier | None:
+    places = sorted(into.glob(f"wandb/offline-run-*-{exported.identity}"))
+    return marker.found(places[-1], exported) or Earlier(str(places[-1]), "") if places else None
 
 
-def begin(into: Path, subject: Subject) -> OfflineRun:
-    return OfflineRun(into, subject)
+def begin(into: Path, exported: ExportRun) -> OfflineRun:
+    return OfflineRun(into, exported)
 
 
 class OfflineRun:
@@ -35,7 +35,7 @@ class OfflineRun:
     Text becomes one table for each tag, written at the end because W&B writes a table whole.
     """
 
-    def __init__(self, into: Path, subject: Subject) -> None:
+    def __init__(self, into: Path, exported: ExportRun) -> None:
         own = str((into / "wandb" / "cache").absolute())
         os.environ.update(WANDB_MODE="offline", WANDB_ERROR_REPORTING="false", WANDB_CACHE_DIR=own, WANDB_DATA_DIR=own)
         self._wandb: Any = need("wandb", extra="export", purpose="exporting to W&B")
@@ -50,26 +50,26 @@ class OfflineRun:
             x_disable_stats=True,
             x_save_requirements=False,
         )
-        known = (subject.facts.get("suite"), subject.facts.get("profile"), subject.facts.get("device"))
+        known = (exported.facts.get("suite"), exported.facts.get("profile"), exported.facts.get("device"))
         self._run = self._wandb.init(
             project=PROJECT,
             dir=str(into.absolute()),
-            id=subject.identity,
-            name=subject.name,
-            group=subject.facts.get("suite"),
+            id=exported.identity,
+            name=exported.name,
+            group=exported.facts.get("suite"),
             tags=list(dict.fromkeys(fact[:TAG] for fact in known if fact)),
-            config={**subject.config},
+            config={**exported.config},
             settings=settings,
         )
         self._run.define_metric(STEP)
         self._run.define_metric("*", step_metric=STEP)
-        for name, fact in subject.facts.items():
+        for name, fact in exported.facts.items():
             self._run.summary[f"about/{name}"] = fact
-        self._subject = subject
+        self._run_info = exported
         self._folder = Path(self._run.dir).parent
         self.place = str(into / "wandb" / self._folder.name)
-        marker.write(self._folder, subject)
-        reserved = ("epoch", STEP, *(f"about/{name}" for name in subject.facts), "about/end", "about/verdict")
+        marker.write(self._folder, exported)
+        reserved = ("epoch", STEP, *(f"about/{name}" for name in exported.facts), "about/end", "about/verdict")
         self._names = Names(self.place, reserved=reserved, allowed=lambda name: name.lstrip("_"))
         self._tables: dict[str, tuple[tuple[str, ...], list[list[object]]]] = {}
 
@@ -78,7 +78,7 @@ class OfflineRun:
         named = {self._names(name): value for name, value in entry.values.items()}
         self._run.log({"epoch": place.epoch, STEP: place.step, "_timestamp": place.time, **named})
 
-    def text(self, table: Table) -> None:
+    def text(self, table: TextTable) -> None:
         _, rows = self._tables.setdefault(self._names(table.tag), (table.columns, []))
         rows += [[table.place.step, table.place.epoch, *row] for row in table.rows]
 
@@ -90,7 +90,7 @@ class OfflineRun:
             self._run.finish(exit_code=255)
             return
         for tag, (columns, rows) in self._tables.items():  # in the history a table's sizes would be metrics
-            self._run.summary[tag] = self._wandb.Table(columns=["step", "epoch", *columns], data=rows)
+            self._run.summary[tag] = self._wandb.TextTable(columns=["step", "epoch", *columns], data=rows)
         notes = [str(row[2]) for row in self._tables.get("about/notes", ((), []))[1]]
         self._run.notes = "\n".join([end.sentence, *notes])
         self._run.summary["about/end"] = end.sentence
@@ -98,4 +98,4 @@ class OfflineRun:
             self._run.summary["about/verdict"] = end.verdict
             self._run.tags = (*self._run.tags, f"checks {end.verdict}"[:TAG])
         self._run.finish(exit_code=0 if end.status == "finished" else 1)
-        marker.write(self._folder, self._subject, end.digest)
+        marker.write(self._folder, self._run_info, end.digest)

@@ -56,7 +56,7 @@ def test_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_options_that_do_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("")
     assert "expected a folder" in refused(capsys, RUN, "--to", "wandb", "--into", tmp_path / "file")
-    assert "positive number of seconds" in refused(capsys, RUN, "--to", "wandb", "--patience", "nan")
+    assert "positive number of seconds" in refused(capsys, RUN, "--to", "wandb", "--dead-after", "nan")
     assert "does not go with --follow" in refused(capsys, RUN, "--to", "wandb", "--follow", "--kind", "wandb")
     recorded(tmp_path / "lstm_80k")
     assert "several runs are called 'lstm_80k'" in refused(capsys, RUN, tmp_path / "lstm_80k", "--to", "wandb")

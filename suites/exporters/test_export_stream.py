@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from lvmcheck.exporters.entry import Entry, Place, Scalars, Table, flat
+from lvmcheck.exporters.entry import Entry, Place, Scalars, TextTable, flat
 from lvmcheck.exporters.stream import Stream
-from lvmcheck.exporters.subject import digest_of, name_of, subject_of, verdict_of
+from lvmcheck.exporters.export_run import digest_of, name_of, export_run, verdict_of
 from lvmcheck.report.html.rows import recorded_rows
 from lvmcheck.run import events as ev
 from lvmcheck.run.directory import load
@@ -66,7 +66,7 @@ def test_generated_text_cannot_format_the_page() -> None:
     (entry,) = entries(
         ev.Sample(name="greedy", epoch=1, step=5, prompt="a\n# b\n```", text="</pre>\x1b[31m", answer="")
     )
-    assert isinstance(entry, Table)
+    assert isinstance(entry, TextTable)
     lines = entry.markdown().splitlines()
     said = [line for line in lines if line and not line.startswith("**")]
     assert said == ["    a", "    # b", "    ```", "    </pre>\ufffd[31m"]
@@ -74,7 +74,7 @@ def test_generated_text_cannot_format_the_page() -> None:
 
 def test_several_rows_are_aligned() -> None:
     place = Place(step=0, epoch=1, time=0.0)
-    table = Table(place=place, tag="t", columns=("name", "value"), rows=(("dim", "4"), ("a\nb", "5")))
+    table = TextTable(place=place, tag="t", columns=("name", "value"), rows=(("dim", "4"), ("a\nb", "5")))
     assert table.markdown() == "    name  value\n    dim   4\n    a b   5"
 
 
@@ -89,7 +89,7 @@ def test_the_identity_stays_and_the_digest_does_not(tmp_path: Path) -> None:
     with (path / "events.jsonl").open("a") as file:
         file.write(ev.to_line(ev.Note(text="one more")) + "\n")
     after = load(path)
-    assert subject_of(before, path).identity == subject_of(after, path).identity
+    assert export_run(before, path).identity == export_run(after, path).identity
     assert digest_of(before, ()) != digest_of(after, ()) == digest_of(load(path), ())
     assert name_of(path) == name_of(path / "events.jsonl") == "run"
 

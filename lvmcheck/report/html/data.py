@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from lvmcheck.report.html.figures import Curve, Figure, Level
-from lvmcheck.report.html.subject import Subject
-from lvmcheck.report.html.text import clean, fact, listed, shown, words
+from lvmcheck.report.html.report_run import ReportRun
+from lvmcheck.report.html.text import clean, fact, listed, name_text, shown
 from lvmcheck.run import events as ev
 
 PROFILE = "lag_profile"
@@ -35,22 +35,22 @@ class DataSet:
     gates: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-def data_sets(subjects: Sequence[Subject]) -> tuple[list[DataSet], int]:
+def data_sets(runs: Sequence[ReportRun]) -> tuple[list[DataSet], int]:
     """The data sets by fingerprint, and how many more there are than are shown."""
-    users: dict[str, list[Subject]] = {}
-    for subject in subjects:
-        if subject.run.of(ev.Data):
-            users.setdefault(_same(subject), []).append(subject)
+    users: dict[str, list[ReportRun]] = {}
+    for item in runs:
+        if item.run.of(ev.Data):
+            users.setdefault(_same(item), []).append(item)
     found = [_data_set(who) for who in list(users.values())[:SETS]]
     return found, max(0, len(users) - SETS)
 
 
-def _same(subject: Subject) -> str:
+def _same(item: ReportRun) -> str:
     """Runs share a table where their facts are alike as people read them; seeds draw their own training vectors."""
-    return json.dumps([str(subject.run.data_name), {k: fact(v) for k, v in subject.run.facts.items()}], default=str)
+    return json.dumps([str(item.run.data_name), {k: fact(v) for k, v in item.run.facts.items()}], default=str)
 
 
-def _data_set(who: Sequence[Subject]) -> DataSet:
+def _data_set(who: Sequence[ReportRun]) -> DataSet:
     run = who[0].run
     said = run.of(ev.Data)[-1]
     plain = [(k, v) for k, v in run.facts.items() if not k.startswith(("gate.", "ood."))][:FACTS]
@@ -58,9 +58,9 @@ def _data_set(who: Sequence[Subject]) -> DataSet:
     return DataSet(
         name=clean(said.name, 120),
         fingerprint=clean(said.fingerprint[:16]),
-        runs=listed([subject.label for subject in who]),
+        runs=listed([item.label for item in who]),
         notes=tuple(clean(note) for note in said.notes[:10]),
-        facts=tuple((words(str(k)), fact(v)) for k, v in plain),
+        facts=tuple((name_text(str(k)), fact(v)) for k, v in plain),
         parts=parts,
         gates=gates,
     )
@@ -74,22 +74,22 @@ def gate_table(facts: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[s
     for key, value in facts.items():
         part = next((part for part in parts if key.startswith(f"gate.{part}.")), None)
         if part is not None:
-            rows.setdefault(words(key.removeprefix(f"gate.{part}.")), {})[part] = fact(value)
+            rows.setdefault(name_text(key.removeprefix(f"gate.{part}.")), {})[part] = fact(value)
         elif key.startswith("ood.") and (part := next((p for p in parts if key.startswith(f"{p}.")), None)):
-            rows.setdefault(words(key.removeprefix(f"{part}.")), {})[part] = fact(value)
+            rows.setdefault(name_text(key.removeprefix(f"{part}.")), {})[part] = fact(value)
     kept = [(name, tuple(cells.get(part, "") for part in parts)) for name, cells in list(rows.items())[:FACTS]]
     return tuple(clean(part, 60) for part in parts), tuple(kept)
 
 
 # -- the lag profile ---------------------------------------------------------------------------------------------------
-def lag_figures(subjects: Sequence[Subject]) -> Iterator[Figure]:
+def lag_figures(runs: Sequence[ReportRun]) -> Iterator[Figure]:
     """Mean cosine of a vector with the one ``lag`` before it, a figure for each part of the data."""
     parts: dict[str, list[Curve]] = {}
     chance: dict[str, list[float]] = {}
-    for index, subject in enumerate(subjects):
-        for part, values, random in _profiles(subject.run.facts):
+    for index, item in enumerate(runs):
+        for part, values, random in _profiles(item.run.facts):
             curve = Curve(
-                name=subject.label, run=index, x=np.arange(1, len(values) + 1, dtype=np.float64), y=np.array(values)
+                name=item.label, run=index, x=np.arange(1, len(values) + 1, dtype=np.float64), y=np.array(values)
             )
             parts.setdefault(part, []).append(curve)
             chance.setdefault(part, []).extend([random] if random is not None else [])

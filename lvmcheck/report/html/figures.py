@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lvmcheck.report.html.text import clean, listed, plural, shown
+from lvmcheck.checks.wording import plural
+from lvmcheck.report.html.text import clean, listed, shown
 from lvmcheck.report.html.thinning import thinned
 
 Floats = NDArray[np.float64]
@@ -42,7 +43,7 @@ class Level:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Band:
+class Region:
     """A region between ``low`` and ``high`` over ``x``, each float64 [n]."""
 
     label: str
@@ -74,7 +75,7 @@ class Figure:
     x: str
     curves: tuple[Curve, ...]
     levels: tuple[Level, ...] = ()
-    bands: tuple[Band, ...] = ()
+    bands: tuple[Region, ...] = ()
     marks: tuple[Mark, ...] = ()
     y: tuple[float, float] | None = None
 

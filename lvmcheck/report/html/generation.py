@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.report.html.subject import Subject
+from lvmcheck.report.html.report_run import ReportRun
 from lvmcheck.report.html.text import clean
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
@@ -53,20 +53,20 @@ class Samples:
     left_out: int
 
 
-def histograms(subjects: Sequence[Subject]) -> list[Histogram]:
+def histograms(runs: Sequence[ReportRun]) -> list[Histogram]:
     """One for each run that measured halting."""
-    return [found for subject in subjects if (found := _histogram(subject)) is not None]
+    return [found for item in runs if (found := _histogram(item)) is not None]
 
 
-def _histogram(subject: Subject) -> Histogram | None:
-    probes = [probe for probe in subject.run.probes(HALTING) if _shares(probe)]
+def _histogram(item: ReportRun) -> Histogram | None:
+    probes = [probe for probe in item.run.probes(HALTING) if _shares(probe)]
     if not probes:
         return None
     first, last = probes[0], probes[-1]
     steps = sorted({*_shares(first), *_shares(last)})[:DEPTH]
     tokens = last.values.get("tokens", math.nan)
     return Histogram(
-        run=subject.label,
+        run=item.label,
         first=first.epoch,
         last=last.epoch,
         tokens=int(tokens) if math.isfinite(tokens) else None,
@@ -84,9 +84,9 @@ def _shares(probe: ev.Probe) -> dict[int, float]:
     return found
 
 
-def samples(subjects: Sequence[Subject]) -> list[Samples]:
+def samples(runs: Sequence[ReportRun]) -> list[Samples]:
     """Samples of each run that generated any, a block a prompt."""
-    return [_samples(it.label, it.run) for it in subjects if it.run.of(ev.Sample)]
+    return [_samples(it.label, it.run) for it in runs if it.run.of(ev.Sample)]
 
 
 def _samples(label: str, run: Run) -> Samples:

@@ -12,22 +12,28 @@ from pathlib import Path
 from typing import Any
 
 from lvmcheck import __version__
+from lvmcheck.causes.protocol import Diagnosis
+from lvmcheck.causes.wording import STANDINGS, diagnosis_evidence, diagnosis_sentence, ruled_out_text
+from lvmcheck.checks.finding import Verdict
+from lvmcheck.checks.wording import evidence_lines, plural
 from lvmcheck.errors import InputError
 from lvmcheck.report.html import curves, data, generation, settings, steps, verdicts
 from lvmcheck.report.html.colours import palette
 from lvmcheck.report.html.figures import Figure, Pool
-from lvmcheck.report.html.rows import MARKS
-from lvmcheck.report.html.subject import Extra, Subject
-from lvmcheck.report.html.text import clean, plural, shown
+from lvmcheck.report.html.report_run import Extra, ReportRun
+from lvmcheck.report.html.text import clean, shown
 from lvmcheck.report.html.thinning import points_a_curve
+from lvmcheck.report.verdicts import KINDS, bad, kind, mark, measured_text, message, unreached
 
 ASSETS = Path(__file__).parent / "assets"
+EVIDENCE = 20
+"""Figures of one finding that are shown."""
 OPEN = 6
 """Metrics whose curves are open from the start; the others are one step away."""
 
 
 def render(
-    subjects: Sequence[Subject],
+    runs: Sequence[ReportRun],
     extras: Sequence[Extra] = (),
     *,
     folder: Path,
@@ -37,7 +43,7 @@ def render(
     """The HTML of a report.
 
     Args:
-        subjects: the runs, with labels that tell them apart.
+        runs: the runs, with labels that tell them apart.
         extras: verdicts that belong to no run.
         folder: where the file will lie, so that links to suite files find them.
         problems: what could not be shown, and why.
@@ -52,14 +58,47 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(plural=plural, shown=shown, marks=MARKS)
-    environment.filters["breakable"] = _breakable
+    environment.globals.update(WORDS, plural=plural, shown=shown)
+    environment.filters.update(breakable=_breakable, bad=bad)
     environment.globals["href"] = lambda where: verdicts.link(where, folder, environ)
     script, styles = _asset("uplot.js") + "\n" + _asset("report.js"), _asset("uplot.css") + "\n" + _asset("report.css")
-    context = _context(subjects, extras, problems)
+    context = _context(runs, extras, problems)
     return environment.get_template("page.html.jinja").render(
         **context, script=script, styles=styles, script_digest=digest(script), version=__version__
     )
+
+
+def _message(verdict: Verdict) -> str:
+    return clean(message(verdict))
+
+
+def _evidence(verdict: Verdict) -> list[str]:
+    return [clean(line) for line in evidence_lines(verdict.finding)[:EVIDENCE]]
+
+
+def _measured(verdict: Verdict) -> str:
+    """In short; empty where the mark says it all."""
+    return "" if unreached(verdict) else clean(measured_text(verdict), 40)
+
+
+def _cause(cause: Diagnosis) -> str:
+    return clean(f"{STANDINGS[cause.standing]}: {diagnosis_sentence(cause)}")
+
+
+WORDS: dict[str, Any] = {
+    "kind": kind,
+    "kinds": KINDS,
+    "mark": mark,
+    "bad": bad,
+    "message": _message,
+    "evidence": _evidence,
+    "measured": _measured,
+    "where_asked": verdicts.where_asked,
+    "cause_text": _cause,
+    "cause_evidence": diagnosis_evidence,
+    "ruled_out": ruled_out_text,
+}
+"""What the template says of verdicts and causes."""
 
 
 def _breakable(text: str) -> Any:
@@ -79,54 +118,55 @@ def digest(script: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
-def _context(subjects: Sequence[Subject], extras: Sequence[Extra], problems: Sequence[str]) -> dict[str, Any]:
-    references, unread = settings.references_of(subjects)
-    metrics = list(curves.metric_figures(subjects, references))
+def _context(runs: Sequence[ReportRun], extras: Sequence[Extra], problems: Sequence[str]) -> dict[str, Any]:
+    references, unread = settings.references_of(runs)
+    metrics = list(curves.metric_figures(runs, references))
     groups: dict[str, list[Figure]] = {
         "metrics": metrics[:OPEN],
         "further": metrics[OPEN:],
-        "shares": list(steps.share_figures(subjects)),
-        "steps": list(steps.step_figures(subjects)),
-        "speed": list(steps.speed_figures(subjects)),
-        "lags": list(data.lag_figures(subjects)),
+        "shares": list(steps.share_figures(runs)),
+        "steps": list(steps.step_figures(runs)),
+        "speed": list(steps.speed_figures(runs)),
+        "lags": list(data.lag_figures(runs)),
     }
     every = [figure for group in groups.values() for figure in group]
     pool = Pool(points_a_curve(sum(len(figure.curves) for figure in every)))
     drawn = [pool.figure(figure) for figure in every]
-    palettes = {"light": palette(len(subjects), dark=False), "dark": palette(len(subjects), dark=True)}
-    sets, other_sets = data.data_sets(subjects)
-    counts = verdicts.counts(subjects, extras)
-    chosen, other_settings = settings.settings_of(subjects, references)
-    named = [*(it.suite for it in subjects), *(it.suite for it in extras)]
+    palettes = {"light": palette(len(runs), dark=False), "dark": palette(len(runs), dark=True)}
+    sets, other_sets = data.data_sets(runs)
+    counts = verdicts.counts(runs, extras)
+    chosen, other_settings = settings.settings_of(runs, references)
+    named = [*(it.suite for it in runs), *(it.suite for it in extras)]
     suites = list(dict.fromkeys(clean(name, 60) for name in named if name))
     return {
         "title": ", ".join(suites[:3]) + (f" and {len(suites) - 3} others" if len(suites) > 3 else "")
         if suites
-        else ", ".join(it.label for it in subjects[:3]),
-        "profiles": ", ".join(dict.fromkeys(it.profile for it in subjects if it.profile)),
-        "subjects": subjects,
+        else ", ".join(it.label for it in runs[:3]),
+        "profiles": ", ".join(dict.fromkeys(it.profile for it in runs if it.profile)),
+        "runs": runs,
         "problems": [*problems, *unread],
         "counts": counts,
-        "decided": bool(counts.keys() - {"unreached", "pending"}),
-        "causes": verdicts.causes(subjects),
-        "failures": verdicts.failures(subjects, extras),
-        "unreached": verdicts.unreached(subjects),
-        "tables": verdicts.tables(subjects, extras),
+        "decided": bool(counts.keys() - {"unreached", "pending", "not-run"}),
+        "causes": verdicts.causes(runs),
+        "failures": verdicts.failures(runs, extras),
+        "warnings": verdicts.warnings(runs, extras),
+        "unreached": verdicts.not_reached(runs),
+        "tables": verdicts.tables(runs, extras),
         "figures": groups,
-        "left_out_metrics": curves.metric_names(subjects)[1],
-        "only_term": steps.only_term(subjects),
-        "histograms": generation.histograms(subjects),
-        "samples": generation.samples(subjects),
+        "left_out_metrics": curves.metric_names(runs)[1],
+        "only_term": steps.only_term(runs),
+        "histograms": generation.histograms(runs),
+        "samples": generation.samples(runs),
         "data_sets": sets,
         "other_sets": other_sets,
         "settings": chosen,
         "other_settings": other_settings,
         "references": references,
-        "places": settings.places_of(subjects),
+        "places": settings.places_of(runs),
         "thinned": (pool.thinned_from, pool.limit) if pool.thinned_from else None,
         "palettes": palettes,
         "drawn": {
-            "runs": [it.label for it in subjects],
+            "runs": [it.label for it in runs],
             "axes": pool.axes,
             "figures": drawn,
             "palettes": palettes,
@@ -135,7 +175,7 @@ def _context(subjects: Sequence[Subject], extras: Sequence[Extra], problems: Seq
 
 
 def write_report(
-    target: Path, subjects: Sequence[Subject], extras: Sequence[Extra] = (), *, problems: Sequence[str] = ()
+    target: Path, runs: Sequence[ReportRun], extras: Sequence[Extra] = (), *, problems: Sequence[str] = ()
 ) -> int:
     """Write the report; a reader sees the old file or the new one, never a part.
 
@@ -145,7 +185,7 @@ def write_report(
     Raises:
         InputError: it cannot be written there.
     """
-    body = render(subjects, extras, folder=target.parent, problems=problems).encode("utf-8", "replace")
+    body = render(runs, extras, folder=target.parent, problems=problems).encode("utf-8", "replace")
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

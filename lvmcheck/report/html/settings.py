@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lvmcheck.errors import InputError
-from lvmcheck.report.html.subject import Subject, text_of
+from lvmcheck.report.html.report_run import ReportRun, text_of
 from lvmcheck.report.html.text import clean, listed
 from lvmcheck.run import events as ev
 from lvmcheck.statistics.differences import ABSENT, flat, same, shown
@@ -31,40 +31,40 @@ class Setting:
         return len(self.values) > 1 or self.reference is not None
 
 
-def references_of(subjects: Sequence[Subject], start: Path | None = None) -> tuple[dict[str, Reference], list[str]]:
+def references_of(runs: Sequence[ReportRun], start: Path | None = None) -> tuple[dict[str, Reference], list[str]]:
     """References of the suites by name, and what is wrong with those that cannot be read."""
     found: dict[str, Reference] = {}
     problems: list[str] = []
-    for subject in subjects:
-        device = text_of(subject.run, "device")
-        if not subject.suite or not subject.profile or not device or subject.suite in found:
+    for item in runs:
+        device = text_of(item.run, "device")
+        if not item.suite or not item.profile or not device or item.suite in found:
             continue
-        if any(part in ("", ".", "..") for part in (*subject.suite.split("/"), subject.profile, device)):
+        if any(part in ("", ".", "..") for part in (*item.suite.split("/"), item.profile, device)):
             continue  # names from a file: no way out of the folder of references
-        place = find(subject.suite, subject.profile, device, start)
+        place = find(item.suite, item.profile, device, start)
         try:
             if place is not None:
-                found[subject.suite] = read(place)
+                found[item.suite] = read(place)
         except InputError as problem:
             problems.append(clean(str(problem)))
     return found, list(dict.fromkeys(problems))
 
 
-def settings_of(subjects: Sequence[Subject], references: Mapping[str, Reference]) -> tuple[list[Setting], int]:
+def settings_of(runs: Sequence[ReportRun], references: Mapping[str, Reference]) -> tuple[list[Setting], int]:
     """The settings of all runs, those that differ first, and how many more there are than are shown."""
-    tables = [dict(flat(subject.run.config)) for subject in subjects]
+    tables = [dict(flat(item.run.config)) for item in runs]
     keys = list(dict.fromkeys(key for table in tables for key in table))
-    wanted = [dict(flat(references[it.suite].config)) if it.suite in references else {} for it in subjects]
-    found = [_setting(key, subjects, tables, wanted) for key in keys[:KEYS]]
+    wanted = [dict(flat(references[it.suite].config)) if it.suite in references else {} for it in runs]
+    found = [_setting(key, runs, tables, wanted) for key in keys[:KEYS]]
     return sorted(found, key=lambda setting: not setting.differs), max(0, len(keys) - KEYS)
 
 
 def _setting(
-    key: str, subjects: Sequence[Subject], tables: Sequence[dict[str, object]], wanted: Sequence[dict[str, object]]
+    key: str, runs: Sequence[ReportRun], tables: Sequence[dict[str, object]], wanted: Sequence[dict[str, object]]
 ) -> Setting:
     who: dict[str, list[str]] = {}
-    for subject, table in zip(subjects, tables, strict=True):
-        who.setdefault(clean(shown(table.get(key, ABSENT)), 300), []).append(subject.label)
+    for item, table in zip(runs, tables, strict=True):
+        who.setdefault(clean(shown(table.get(key, ABSENT)), 300), []).append(item.label)
     others = {
         clean(shown(theirs[key]), 300)
         for table, theirs in zip(tables, wanted, strict=True)
@@ -86,16 +86,16 @@ class Place:
     notes: tuple[str, ...]
 
 
-def places_of(subjects: Sequence[Subject]) -> list[Place]:
-    return [_place(subject) for subject in subjects]
+def places_of(runs: Sequence[ReportRun]) -> list[Place]:
+    return [_place(item) for item in runs]
 
 
-def _place(subject: Subject) -> Place:
-    run = subject.run
+def _place(item: ReportRun) -> Place:
+    run = item.run
     versions = run.info.get("versions")
     named = versions.items() if isinstance(versions, Mapping) else ()
     told = (
-        ("profile", subject.profile),
+        ("profile", item.profile),
         ("device", text_of(run, "device")),
         ("trainer", text_of(run, "trainer")),
         ("created", text_of(run, "created")),
@@ -105,7 +105,7 @@ def _place(subject: Subject) -> Place:
     )
     models = run.of(ev.Model)
     return Place(
-        label=subject.label,
+        label=item.label,
         path=clean(run.path, 300) if run.path is not None else "",
         ended=clean(run.stopped_where()) if run.over else f"still running: {run.last_epoch} epochs so far",
         model=f"{clean(models[-1].kind, 80)}, {models[-1].parameters:,} parameters" if models else "",

@@ -9,8 +9,8 @@ import numpy as np
 
 from lvmcheck.report.html.curves import stage_marks, stop_marks
 from lvmcheck.report.html.figures import Curve, Figure, Floats, first_lost
-from lvmcheck.report.html.subject import Subject
-from lvmcheck.report.html.text import words
+from lvmcheck.report.html.report_run import ReportRun
+from lvmcheck.report.html.text import name_text
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
 
@@ -23,32 +23,32 @@ GRADIENTS = "term_grad_norm"
 Points = tuple[Floats, Floats]
 
 
-def step_figures(subjects: Sequence[Subject]) -> Iterator[Figure]:
+def step_figures(runs: Sequence[ReportRun]) -> Iterator[Figure]:
     """Loss, gradient norm and learning rate by step, one figure each, where they are recorded."""
-    yield from _overlaid(subjects, "loss", "loss (mean of a window)", lambda run: _column(run, "loss_mean"))
+    yield from _overlaid(runs, "loss", "loss (mean of a window)", lambda run: _column(run, "loss_mean"))
     yield from _overlaid(
-        subjects, "grad", "gradient norm before clipping (mean of a window)", lambda run: _column(run, "grad_norm_mean")
+        runs, "grad", "gradient norm before clipping (mean of a window)", lambda run: _column(run, "grad_norm_mean")
     )
-    yield from _overlaid(subjects, "lr", "learning rate", lambda run: _column(run, "lr"))
+    yield from _overlaid(runs, "lr", "learning rate", lambda run: _column(run, "lr"))
 
 
-def speed_figures(subjects: Sequence[Subject]) -> Iterator[Figure]:
+def speed_figures(runs: Sequence[ReportRun]) -> Iterator[Figure]:
     """Samples a second by epoch, and by step from the windows."""
-    yield from _overlaid(subjects, "speed", "samples a second", _epoch_speed, x="epoch")
-    yield from _overlaid(subjects, "window-speed", "samples a second (mean of a window)", _window_speed)
+    yield from _overlaid(runs, "speed", "samples a second", _epoch_speed, x="epoch")
+    yield from _overlaid(runs, "window-speed", "samples a second (mean of a window)", _window_speed)
 
 
 def _overlaid(
-    subjects: Sequence[Subject], key: str, title: str, points: Callable[[Run], Points], x: str = "step"
+    runs: Sequence[ReportRun], key: str, title: str, points: Callable[[Run], Points], x: str = "step"
 ) -> Iterator[Figure]:
     curves = []
-    for index, subject in enumerate(subjects):
-        at, values = points(subject.run)
+    for index, item in enumerate(runs):
+        at, values = points(item.run)
         if len(values):
-            curves.append(Curve(name=subject.label, run=index, x=at, y=values))
+            curves.append(Curve(name=item.label, run=index, x=at, y=values))
     if curves:
         steps = x == "step"
-        marks = (*stage_marks(subjects, steps=steps), *stop_marks(subjects, steps=steps), *first_lost(curves))
+        marks = (*stage_marks(runs, steps=steps), *stop_marks(runs, steps=steps), *first_lost(curves))
         yield Figure(key=key, title=title, x=x, curves=tuple(curves), marks=marks)
 
 
@@ -72,33 +72,34 @@ def _points(said: Sequence[tuple[float, float]]) -> Points:
 
 
 # -- shares ------------------------------------------------------------------------------------------------------------
-def share_figures(subjects: Sequence[Subject]) -> Iterator[Figure]:
+def share_figures(runs: Sequence[ReportRun]) -> Iterator[Figure]:
     """What each loss term holds of the loss, and of the gradient where that was measured."""
-    yield from _shares(subjects, "share", "share of the loss", loss_shares)
-    yield from _shares(subjects, "gradient-share", "share of the gradient norms", gradient_shares)
+    yield from _shares(runs, "share", "share of the loss", loss_shares)
+    yield from _shares(runs, "gradient-share", "share of the gradient norms", gradient_shares)
 
 
 def _shares(
-    subjects: Sequence[Subject], key: str, title: str, measure: Callable[[Run], dict[str, Points]]
+    runs: Sequence[ReportRun], key: str, title: str, measure: Callable[[Run], dict[str, Points]]
 ) -> Iterator[Figure]:
     """One run: all its terms in one figure. Several runs: a figure a term, the runs overlaid in their colours."""
-    found = [measure(subject.run) for subject in subjects]
+    found = [measure(item.run) for item in runs]
     terms = list(dict.fromkeys(name for shares in found for name in shares))[:TERMS]
     if len(terms) < 2:
         return  # the only term holds all of it
-    if len(subjects) == 1:
-        curves = tuple(Curve(name=words(name), run=None, x=found[0][name][0], y=found[0][name][1]) for name in terms)
+    if len(runs) == 1:
+        only = found[0]
+        curves = tuple(Curve(name=name_text(name), run=None, x=only[name][0], y=only[name][1]) for name in terms)
         yield Figure(key=key, title=f"{title} by term", x="step", curves=curves, marks=first_lost(curves), y=WHOLE)
         return
     for number, name in enumerate(terms):
         curves = tuple(
-            Curve(name=subject.label, run=index, x=shares[name][0], y=shares[name][1])
-            for index, (subject, shares) in enumerate(zip(subjects, found, strict=True))
+            Curve(name=item.label, run=index, x=shares[name][0], y=shares[name][1])
+            for index, (item, shares) in enumerate(zip(runs, found, strict=True))
             if name in shares
         )
         marks = first_lost(curves)
         yield Figure(
-            key=f"{key}-{number}", title=f"{title}: {words(name)}", x="step", curves=curves, marks=marks, y=WHOLE
+            key=f"{key}-{number}", title=f"{title}: {name_text(name)}", x="step", curves=curves, marks=marks, y=WHOLE
         )
 
 
@@ -128,7 +129,7 @@ def _parts(rows: Sequence[tuple[int, dict[str, float]]]) -> dict[str, Points]:
     return {name: _points(said) for name, said in shares.items()}
 
 
-def only_term(subjects: Sequence[Subject]) -> str | None:
+def only_term(runs: Sequence[ReportRun]) -> str | None:
     """The name of the single loss term that all runs declare, for whom shares say nothing."""
-    names = {name for subject in subjects for window in subject.run.windows for name in window.terms}
-    return words(names.pop()) if len(names) == 1 else None
+    names = {name for item in runs for window in item.run.windows for name in window.terms}
+    return name_text(names.pop()) if len(names) == 1 else None

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.wording import figure, spaced
 
 SIGNS = 600
 """Signs that are kept of any one text; samples have a limit of their own."""
@@ -21,9 +20,9 @@ def clean(value: object, limit: int = SIGNS) -> str:
     return _CONTROL.sub("\ufffd", cut) + more
 
 
-def words(name: str) -> str:
+def name_text(name: str) -> str:
     """``val_cosine`` as ``val cosine``."""
-    return clean(name, 80).replace("_", " ")
+    return spaced(clean(name, 80))
 
 
 def shown(value: object) -> str:
@@ -41,19 +40,6 @@ def fact(value: object) -> str:
         listed = ", ".join(fact(item) for item in value[:12])
         return listed + (f", … ({len(value):,})" if len(value) > 12 else "")
     return shown(value)
-
-
-def spelled(value: object) -> float | str | None:
-    """A number that JSON had to spell out ("NaN") as the number; other text and numbers as they are."""
-    if isinstance(value, str):
-        return {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}.get(value, value)
-    if isinstance(value, bool):
-        return str(value)
-    return float(value) if isinstance(value, int | float) else None
-
-
-def plural(count: int, what: str) -> str:
-    return f"{count:,} {what}" + ("" if count == 1 else "s")
 
 
 def listed(names: Sequence[str], most: int = 6) -> str:

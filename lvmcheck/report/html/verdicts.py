@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from lvmcheck.causes.protocol import Diagnosis
-from lvmcheck.report.html.rows import Row
-from lvmcheck.report.html.subject import Extra, Subject
+from lvmcheck.checks.finding import Status, Verdict
+from lvmcheck.report.html.report_run import Extra, ReportRun
 from lvmcheck.report.html.text import clean, listed
+from lvmcheck.report.verdicts import KINDS, bad, kind, required_text, unreached
 
 CAUSES = 3
 """Causes of one run that are shown; the first is the likeliest."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
-    """A suite's verdicts: ``lines`` are a check, what was wanted, where it was asked for, and a cell a column."""
+class VerdictTable:
+    """A suite's verdicts: ``lines`` are a check, its bounds, where it was asked for, and a cell a column."""
 
     title: str
     columns: tuple[str, ...]
-    lines: tuple[tuple[str, str, str | None, tuple[Row | None, ...]], ...]
+    lines: tuple[tuple[str, str, str | None, tuple[Verdict | None, ...]], ...]
     judged: str
 
 
@@ -36,76 +38,86 @@ class Named:
     others: tuple[Diagnosis, ...]
 
 
-def tables(subjects: Sequence[Subject], extras: Sequence[Extra]) -> list[Table]:
+def tables(runs: Sequence[ReportRun], extras: Sequence[Extra]) -> list[VerdictTable]:
     """One table a suite; runs that were recorded elsewhere share one."""
-    columns: dict[str, list[tuple[str, tuple[Row, ...]]]] = {}
+    columns: dict[str, list[tuple[str, tuple[Verdict, ...]]]] = {}
     judged: dict[str, list[str]] = {}
-    for subject in subjects:
-        columns.setdefault(subject.suite, []).append((subject.label, subject.rows))
-        judged.setdefault(subject.suite, []).append(subject.judged)
+    for item in runs:
+        columns.setdefault(item.suite, []).append((item.label, item.verdicts))
+        judged.setdefault(item.suite, []).append(item.judged)
     for extra in extras:
-        columns.setdefault(extra.suite, []).append((extra.label, extra.rows))
+        columns.setdefault(extra.suite, []).append((extra.label, extra.verdicts))
     return [_table(suite, found, judged.get(suite, [])) for suite, found in columns.items()]
 
 
-def _table(suite: str, columns: Sequence[tuple[str, tuple[Row, ...]]], judged: Sequence[str]) -> Table:
-    checks: dict[str, list[Row]] = {}
-    for _, rows in columns:
-        for row in rows:
-            checks.setdefault(row.check, []).append(row)
-    cells = [{row.check: row for row in rows} for _, rows in columns]
+def _table(suite: str, columns: Sequence[tuple[str, tuple[Verdict, ...]]], judged: Sequence[str]) -> VerdictTable:
+    checks: dict[str, list[Verdict]] = {}
+    for _, verdicts in columns:
+        for verdict in verdicts:
+            checks.setdefault(verdict.name, []).append(verdict)
+    cells = [{verdict.name: verdict for verdict in verdicts} for _, verdicts in columns]
     # In the order of the suite file, whatever order the checks were decided in.
     ordered = sorted(checks, key=lambda check: _line(checks[check][0]))
     lines = tuple(
-        (check, _wanted(checks[check]), _where(checks[check][0]), tuple(column.get(check) for column in cells))
+        (check, _required(checks[check]), where_asked(checks[check][0]), tuple(column.get(check) for column in cells))
         for check in ordered
     )
     said = " · ".join(dict.fromkeys(judged))
-    return Table(title=suite or "recorded runs", columns=tuple(label for label, _ in columns), lines=lines, judged=said)
+    return VerdictTable(
+        title=suite or "recorded runs", columns=tuple(label for label, _ in columns), lines=lines, judged=said
+    )
 
 
-def _line(row: Row) -> int:
-    return 0 if row.asked is None else row.asked[1] or 0
+def _line(verdict: Verdict) -> int:
+    return 0 if verdict.asked is None else verdict.asked.line or 0
 
 
-def _wanted(rows: Sequence[Row]) -> str:
-    """What the bound says; seeds may have floors of their own, computed from their data."""
-    said = list(dict.fromkeys(row.wanted for row in rows if row.wanted))
-    return said[0] + (f" (and {len(said) - 1} other bounds)" if len(said) > 1 else "") if said else ""
+def _required(verdicts: Sequence[Verdict]) -> str:
+    """The bounds; seeds may have floors of their own, computed from their data."""
+    texts = list(dict.fromkeys(text for it in verdicts if (text := clean(required_text(it), 300))))
+    return texts[0] + (f" (and {len(texts) - 1} other bounds)" if len(texts) > 1 else "") if texts else ""
 
 
-def _where(row: Row) -> str | None:
+def where_asked(verdict: Verdict) -> str | None:
     """``suites/amn_790k/suite.toml:38``."""
-    if row.asked is None:
+    if verdict.asked is None:
         return None
-    path, line = row.asked
-    return clean(path, 200) if line is None else f"{clean(path, 200)}:{line}"
+    path, line = clean(verdict.asked.file, 200), verdict.asked.line
+    return path if line is None else f"{path}:{line}"
 
 
-def failures(subjects: Sequence[Subject], extras: Sequence[Extra]) -> list[tuple[str, Row, str | None]]:
+def failures(runs: Sequence[ReportRun], extras: Sequence[Extra]) -> list[tuple[str, Verdict]]:
     """What failed or could not be judged, with where: those that stopped a run first; the unreached are left out."""
-    labelled = [(it.label, it.rows) for it in subjects] + [(it.label, it.rows) for it in extras]
-    found = [(label, row, _where(row)) for label, rows in labelled for row in rows if row.bad and not row.unreached]
-    return sorted(found, key=lambda item: not item[1].abort)
+    found = [(label, verdict) for label, verdict in _all(runs, extras) if bad(verdict)]
+    return sorted(found, key=lambda item: not item[1].outcome.abort)
 
 
-def unreached(subjects: Sequence[Subject]) -> list[tuple[str, int, str]]:
+def warnings(runs: Sequence[ReportRun], extras: Sequence[Extra]) -> list[tuple[str, Verdict]]:
+    """What is suspicious and may be meant."""
+    return [(label, verdict) for label, verdict in _all(runs, extras) if verdict.status is Status.WARNING]
+
+
+def _all(runs: Sequence[ReportRun], extras: Sequence[Extra]) -> Iterator[tuple[str, Verdict]]:
+    yield from ((it.label, verdict) for it in runs for verdict in it.verdicts)
+    yield from ((it.label, verdict) for it in extras for verdict in it.verdicts)
+
+
+def not_reached(runs: Sequence[ReportRun]) -> list[tuple[str, int, str]]:
     """Label, number and reason of the checks that a stopped run left open."""
     found = []
-    for it in subjects:
-        rows = [row for row in it.rows if row.unreached]
-        if rows:
-            reason = rows[0].reason.partition(" (awaits")[0].removeprefix("not reached: ")
-            found.append((it.label, len(rows), reason))
+    for it in runs:
+        open_ = [verdict for verdict in it.verdicts if unreached(verdict)]
+        if open_:
+            found.append((it.label, len(open_), clean(it.run.stopped_where())))
     return found
 
 
-def causes(subjects: Sequence[Subject]) -> list[Named]:
+def causes(runs: Sequence[ReportRun]) -> list[Named]:
     """The likeliest cause of each run; runs with the same one share a place."""
-    groups: dict[str, list[Subject]] = {}
-    for subject in subjects:
-        if subject.causes:
-            groups.setdefault(subject.causes[0].name, []).append(subject)
+    groups: dict[str, list[ReportRun]] = {}
+    for item in runs:
+        if item.causes:
+            groups.setdefault(item.causes[0].name, []).append(item)
     return [
         Named(
             runs=listed([it.label for it in who]),
@@ -116,12 +128,10 @@ def causes(subjects: Sequence[Subject]) -> list[Named]:
     ]
 
 
-def counts(subjects: Sequence[Subject], extras: Sequence[Extra]) -> dict[str, int]:
+def counts(runs: Sequence[ReportRun], extras: Sequence[Extra]) -> dict[str, int]:
     """How many verdicts there are of each kind, the bad ones first."""
-    kinds = ("failed", "error", "unreached", "pending", "expected", "passed", "not-applicable")
-    rows = [row for it in subjects for row in it.rows] + [row for it in extras for row in it.rows]
-    total = {kind: sum(row.kind == kind for row in rows) for kind in kinds}
-    return {kind: number for kind, number in total.items() if number}
+    found = Counter(kind(verdict) for _, verdict in _all(runs, extras))
+    return {name: found[name] for name in KINDS if found[name]}
 
 
 # -- links -------------------------------------------------------------------------------------------------------------

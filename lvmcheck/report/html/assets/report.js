@@ -76,7 +76,7 @@
     return (u) => {
       const { ctx, bbox } = u;
       const ratio = devicePixelRatio;
-      const tint = { floor: style("--bad"), abort: style("--bad"), baseline: style("--soft"), stage: style("--soft"),
+      const tint = { floor: style("--bad"), ceiling: style("--bad"), abort: style("--bad"), baseline: style("--soft"), stage: style("--soft"),
         stop: style("--warn"), lost: style("--bad") };
       ctx.save();
       ctx.beginPath();
@@ -97,7 +97,7 @@
           to = Math.min(to, Math.max(at, bbox.left) + half);
           stroke(ctx, tint[level.kind], ratio * 0.6, [ratio, 3 * ratio], [to, y, bbox.left + bbox.width, y]);
         }
-        stroke(ctx, tint[level.kind], (level.kind === "floor" ? 2.5 : 1.3) * ratio, dash, [from, y, to, y]);
+        stroke(ctx, tint[level.kind], (level.kind === "floor" || level.kind === "ceiling" ? 2.5 : 1.3) * ratio, dash, [from, y, to, y]);
       }
       ctx.restore();
       letters(u, figure, tint, ratio);

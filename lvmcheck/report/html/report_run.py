@@ -1,4 +1,4 @@
-"""What a report is about: runs with their verdicts and causes, gathered from run directories or a pytest session."""
+"""The runs of a report with their verdicts and causes, gathered from run directories or a pytest session."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lvmcheck.causes.protocol import Diagnosis, diagnose
+from lvmcheck.checks.finding import Status, Verdict
 from lvmcheck.checks.protocol import evaluate
 from lvmcheck.errors import InputError
-from lvmcheck.report.html.rows import Row, recorded_rows, rows_of
 from lvmcheck.report.html.text import clean
+from lvmcheck.report.recorded import recorded_verdicts
+from lvmcheck.report.verdicts import bad, seed_text, unreached
 from lvmcheck.run import events as ev
 from lvmcheck.run.directory import EVENTS
 from lvmcheck.run.view import Run
@@ -22,7 +24,7 @@ MOST = 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class Subject:
+class ReportRun:
     """One run of a report.
 
     Args:
@@ -34,13 +36,13 @@ class Subject:
     run: Run
     label: str
     suite: str
-    rows: tuple[Row, ...]
+    verdicts: tuple[Verdict, ...]
     causes: tuple[Diagnosis, ...]
     judged: str
 
     @property
     def bad(self) -> bool:
-        return any(row.bad for row in self.rows)
+        return any(map(bad, self.verdicts))
 
     @property
     def profile(self) -> str:
@@ -53,7 +55,7 @@ class Extra:
 
     label: str
     suite: str
-    rows: tuple[Row, ...]
+    verdicts: tuple[Verdict, ...]
 
 
 def text_of(run: Run, key: str) -> str:
@@ -62,65 +64,60 @@ def text_of(run: Run, key: str) -> str:
     return clean(value, 200) if isinstance(value, str) else ""
 
 
-def subject_of(run: Run, *, label: str = "", rows: Sequence[Row] | None = None) -> Subject:
+def report_run(run: Run, *, label: str = "", verdicts: Sequence[Verdict] | None = None) -> ReportRun:
     """A run with its verdicts: those given, else recorded beside it, else of the universal checks, judged now.
 
     Raises:
         InputError: its ``verdicts.json`` cannot be used.
     """
-    recorded = recorded_rows(run.path) if run.path is not None and run.path.is_dir() else None
-    judged = "decided by its suite" if recorded is not None or rows is not None else "judged now: the universal checks"
-    known = recorded if recorded is not None else rows_of(evaluate(with_weights(run)[0]))
-    more = {row.check: row for row in known}
-    chosen = known if rows is None else tuple(_with_source(row, more.get(row.check)) for row in rows)
-    asked = chosen if rows is not None and recorded is None else known
-    causes = diagnose(run, [row.verdict(run.seed) for row in asked]) if worth_a_diagnosis(run, chosen) else []
-    return Subject(
+    chosen = verdicts
+    if chosen is None and run.path is not None and run.path.is_dir():
+        chosen = recorded_verdicts(run.path)
+    judged = "judged now: the universal checks" if chosen is None else "decided by its suite"
+    known = tuple(evaluate(with_weights(run)[0]) if chosen is None else chosen)
+    return ReportRun(
         run=run,
         label=label or label_of(run),
         suite=text_of(run, "suite"),
-        rows=tuple(chosen),
-        causes=tuple(causes),
+        verdicts=known,
+        causes=tuple(diagnose(run, [as_measured(it) for it in known]) if worth_a_diagnosis(run, known) else ()),
         judged=judged,
     )
 
 
-def _with_source(row: Row, recorded: Row | None) -> Row:
-    """A session's verdict with what only the recorded one says."""
-    if recorded is None:
-        return row
-    return replace(row, use=recorded.use, source=row.source or recorded.source, abort=row.abort or recorded.abort)
+def as_measured(verdict: Verdict) -> Verdict:
+    """The verdict as its check gave it: what a suite expects to fail has failed."""
+    if not verdict.expected_failure or verdict.status is not Status.PASSED:
+        return verdict
+    return replace(verdict, outcome=replace(verdict.outcome, status=Status.FAILED))
 
 
-def worth_a_diagnosis(run: Run, rows: Iterable[Row]) -> bool:
-    """Something failed, and there is anything to explain it by."""
-    return any(row.status.value == "failed" and not row.unreached for row in rows) and bool(
-        run.of(ev.Epoch) or run.windows or run.of(ev.Data)
-    )
+def worth_a_diagnosis(run: Run, verdicts: Iterable[Verdict]) -> bool:
+    """Something failed on a measurement, and there is anything to explain it by."""
+    failed = any(as_measured(it).status is Status.FAILED and not unreached(it) for it in verdicts)
+    return failed and bool(run.of(ev.Epoch) or run.windows or run.of(ev.Data))
 
 
 def label_of(run: Run) -> str:
     """``seed0``, or the name of the file or folder that holds the run."""
     if run.seed is not None:
-        return f"seed{run.seed}"
+        return seed_text(run.seed)
     return clean(run.path.name, 60) if run.path is not None else "run"
 
 
-def distinct(subjects: Sequence[Subject]) -> tuple[Subject, ...]:
-    """The same subjects with labels that tell them apart: by suite where there are several, by number where alike."""
-    if len({subject.suite for subject in subjects}) > 1:
-        subjects = [
-            replace(it, label=f"{it.suite.rpartition('/')[2]} {it.label}" if it.suite else it.label) for it in subjects
-        ]
-    total, seen, named = Counter(it.label for it in subjects), Counter[str](), []
-    for it in subjects:
+def distinct(runs: Sequence[ReportRun]) -> tuple[ReportRun, ...]:
+    """The same runs with labels that tell them apart: by suite where there are several, by number where alike."""
+    if len({it.suite for it in runs}) > 1:
+        runs = [replace(it, label=f"{it.suite.rpartition('/')[2]} {it.label}" if it.suite else it.label) for it in runs]
+    total, seen, named = Counter(it.label for it in runs), Counter[str](), []
+    for it in runs:
         seen[it.label] += 1
         alike = total[it.label] > 1
         named.append(replace(it, label=f"{it.label} ({seen[it.label]})") if alike else it)
     return tuple(named)
 
 
-def subjects_at(paths: Iterable[Path], read: Callable[[Path], Run]) -> tuple[Subject, ...]:
+def runs_at(paths: Iterable[Path], read: Callable[[Path], Run]) -> tuple[ReportRun, ...]:
     """The runs at these paths, told apart.
 
     Args:
@@ -129,7 +126,7 @@ def subjects_at(paths: Iterable[Path], read: Callable[[Path], Run]) -> tuple[Sub
     Raises:
         InputError: a run or its verdicts cannot be read, or there are too many.
     """
-    return distinct([subject_of(read(path)) for path in run_paths(paths)])
+    return distinct([report_run(read(path)) for path in run_paths(paths)])
 
 
 def run_paths(paths: Iterable[Path]) -> list[Path]:

@@ -10,21 +10,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lvmcheck.checks.finding import Status
-from lvmcheck.exporters.entry import Subject
-from lvmcheck.report.html.rows import Row
+from lvmcheck.checks.finding import Status, Verdict
+from lvmcheck.exporters.entry import ExportRun
 from lvmcheck.report.html.text import clean
+from lvmcheck.report.verdicts import KINDS, bad, kind, message
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
 
 FACTS = ("suite", "profile", "device", "trainer", "created", "platform", "key", "source")
 
 
-def subject_of(run: Run, path: Path) -> Subject:
+def export_run(run: Run, path: Path) -> ExportRun:
     """The run at ``path``. What a continued run rewrites (``session``) is no part of its identity."""
     same = {key: run.info.get(key) for key in ("config", "seed", "created", "key")}
     first = [ev.to_line(event) for event in run.events[:1]]
-    return Subject(
+    return ExportRun(
         name=name_of(path),
         identity=_digest([name_of(path), json.dumps(ev.spell(same), sort_keys=True, default=str), *first])[:16],
         started=_started(run),
@@ -40,20 +40,20 @@ def name_of(path: Path) -> str:
     return clean(name, 120).lstrip(".") or "run"
 
 
-def digest_of(run: Run, rows: Sequence[Row]) -> str:
+def digest_of(run: Run, verdicts: Sequence[Verdict]) -> str:
     """sha256 of all that an export of this run shows: its events, its end and its verdicts."""
     done = json.dumps(ev.spell(run.done), sort_keys=True, default=str)
-    judged = (f"{row.check} {row.word} {row.sentence()}" for row in rows)
+    judged = (f"{it.name} {KINDS[kind(it)]} {message(it)}" for it in verdicts)
     return _digest([*map(ev.to_line, run.events), done, str(run.death), *judged])
 
 
-def verdict_of(rows: Sequence[Row]) -> str | None:
+def verdict_of(verdicts: Sequence[Verdict]) -> str | None:
     """``passed: 36 of 36``, or ``failed: loss_balance, finite``; None where nothing was judged."""
-    bad = [row.check for row in rows if row.bad and not row.unreached]
-    if bad:
-        return f"failed: {', '.join(bad)}"
-    passed = sum(row.status is Status.PASSED or row.expected for row in rows)
-    return f"passed: {passed} of {len(rows)}" if passed else None
+    failed = [it.name for it in verdicts if bad(it)]
+    if failed:
+        return f"failed: {', '.join(failed)}"
+    passed = sum(it.status in (Status.PASSED, Status.WARNING) for it in verdicts)
+    return f"passed: {passed} of {len(verdicts)}" if passed else None
 
 
 def _digest(lines: Sequence[str]) -> str:
