@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from lvmcheck.errors import BadValueError, nearest
-from lvmcheck.run.role_names import QUANTITIES, TERMS, TRAIN, VALIDATION, Quantity, words
+from lvmcheck.run.role_names import IGNORED, QUANTITIES, TERMS, TRAIN, VALIDATION, Quantity, words
 
 
 class Split(StrEnum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,7 +35,7 @@ def blocks(values: Floats, count: int) -> Floats:
     """Medians of ``count`` consecutive parts of nearly equal length (of as many as there are values, at most)."""
     count = max(1, min(count, len(values)))
     cuts = np.linspace(0, len(values), count + 1).round().astype(int)
-    return np.array([np.median(values[a:b]) for a, b in zip(cuts[:-1], cuts[1:], strict=True)])
+    return np.array([np.median(values[a:b]) for a, b in pairwise(cuts.tolist())])
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def shape(values: Floats) -> Shape:
     return Shape(
         first=first,
         low=float(parts[at]),
-        low_at=min(count - 1, int(round((at + 1) * count / len(parts))) - 1),
+        low_at=min(count - 1, round((at + 1) * count / len(parts)) - 1),
         high=float(parts.max()),
         last=float(end),
         noise=sigma,

@@ -1,25 +1,32 @@
-"""finite: no NaN and no infinity anywhere."""
+"""finite: no NaN and no infinity where it means anything."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from lvmcheck.checks.finding import Finding, Outcome, error, failed, passed
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded, passed, pending, warning
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.shared.epochs import awaiting, complete, words
 from lvmcheck.run import events as ev
+from lvmcheck.run.role_names import Quantity
+from lvmcheck.run.roles import Direction, Role, Split
 from lvmcheck.run.view import Run, run_from
+
+ROW, STEPS = 3, 100
+"""So many gradient norms in a row that are not finite, over so many steps, are no search for a loss scale."""
+NORMS = ("grad_norm_mean", "grad_norm_max")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finite(Check):
-    """Every recorded number is finite: loss, terms, gradient norm, epoch metrics, probes and evaluations.
+    """Losses, loss terms, probes and evaluations are finite; so are metrics once they were, and gradient norms mostly.
 
-    The first offender is named with its step or epoch, and the run is stopped: a NaN in the weights never goes away.
+    The first offender fails with its step or epoch, and the run is stopped: a NaN in the weights never goes away.
+    A gradient norm may be infinite where the loss is finite, up to three recorded in a row over 100 steps: gradient
+    scalers skip such steps. A metric may be undefined until its first value and for ever; a score may be missing once.
 
     Why:
     After the first NaN every further step is wasted, and every comparison with a NaN is silently false: a check
@@ -37,11 +44,11 @@ class Finite(Check):
     backward pass. Normalise with an epsilon, clip by the global norm, and check the data for zero vectors.
 
     Healthy runs that must pass:
-    Very large and very small finite numbers; metrics that are absent because they were not measured; a loss scaler
-    that skips a step must not report the gradient norm of the skipped step.
+    Very large and very small finite numbers; metrics that are absent because they were not measured; a metric that is
+    NaN in the first epoch or for an absent class; the infinite gradient norms of skipped steps in mixed precision.
 
     Source:
-    House rule of the seeds: NaN fails every comparison.
+    House rule: NaN fails every comparison.
     """
 
     universal = True
@@ -50,37 +57,47 @@ class Finite(Check):
     def judge(self, run: Run) -> Outcome:
         looked = 0
         for event in run.events:
-            for place in _numbers(event):
+            for name, value in _numbers(event):
                 looked += 1
-                if not math.isfinite(place[1]):
-                    return failed(_finding(run, event, *place), evaluated=looked, abort=True)
-        if not run.finished or not complete(run):
-            return awaiting(run, "the end of the run", evaluated=looked)
+                if not math.isfinite(value):
+                    return failed(_finding(run, event, name, value), evaluated=looked, abort=True)
+        for outcome in (_norms(run), *_metrics(run)):
+            if outcome is not None:
+                return outcome
+        looked += sum(len(curve) + curve.missing for curve in run.curves.by_epoch.values())
+        if not run.over:
+            return pending("the end of the run", evaluated=looked)
         if not looked:
-            return error("the run recorded no number at all: never evaluated")
-        last = run.last_epoch or None
-        return passed(
-            Finding(what="numbers that are not finite", measured=0, wanted=f"0 of {looked:,}", epoch=last),
-            evaluated=looked,
+            return not_recorded("the run recorded no number at all")
+        skipped = _skipped(run)
+        done = Finding(
+            code="finite",
+            measured=0,
+            unit="values",
+            epoch=run.last_epoch or None,
+            evidence=(Fact("total", looked), *([Fact("infinite_gradient_norms", skipped)] if skipped else [])),
+            phrase="0 of {total} recorded values are NaN or inf",
         )
+        return passed(done, evaluated=looked)
 
 
 def _numbers(event: ev.Event) -> Iterator[tuple[str, float]]:
-    """Every measured number of an event and its name."""
+    """Every number of an event that may never be anything but finite, and its name."""
     if isinstance(event, ev.Window):
-        if event.non_finite:
-            yield str(event.non_finite.get("what", "loss")), _spelled(event.non_finite.get("value"))
-        for name in ("loss_mean", "loss_min", "loss_max", "ledger_error", "grad_norm_mean", "grad_norm_max", "lr"):
+        what = str((event.non_finite or {}).get("what", ""))
+        if event.non_finite and what not in ("grad_norm", *NORMS):
+            yield what or "loss", _spelled(event.non_finite.get("value"))
+        for name in ("loss_mean", "loss_min", "loss_max", "ledger_error", "lr"):
             value = getattr(event, name)
             if value is not None:
                 yield name, value
         for name, term in event.terms.items():
-            yield f"term {name}", term.mean
-    elif isinstance(event, ev.Epoch | ev.Evaluation | ev.Checkpoint):
+            yield f"term_{name}", term.mean
+    elif isinstance(event, ev.Evaluation | ev.Checkpoint):
         yield from event.metrics.items()
-    elif isinstance(event, ev.Probe):
+    elif isinstance(event, ev.Probe) and set(event.values) != {"value"}:
         for name, value in event.values.items():
-            yield f"{event.name} {name}", value
+            yield f"{event.name}_{name}", value
 
 
 def _spelled(value: object) -> float:
@@ -93,44 +110,128 @@ def _spelled(value: object) -> float:
 
 def _finding(run: Run, event: ev.Event, name: str, value: float) -> Finding:
     step = event.step if isinstance(event, ev.Probe) else None
-    sentences: list[str] = []
+    evidence: list[Fact] = []
     if isinstance(event, ev.Window):
         first = (event.non_finite or {}).get("step")
         step = first if isinstance(first, int) else event.first_step
-        sentences.append(f"first seen in steps {event.first_step:,} to {event.last_step:,}")
+        evidence += [Fact("first_step", event.first_step), Fact("last_step", event.last_step)]
     before = [window for window in run.windows if window.last_step < (step or 0)]
     if before:
-        norm = f", gradient norm {figure(before[-1].grad_norm_max)}" if before[-1].grad_norm_max is not None else ""
-        sentences.append(f"the window before: loss {figure(before[-1].loss_mean)}{norm}")
+        evidence.append(Fact("loss_before", before[-1].loss_mean, step=before[-1].last_step))
+        if before[-1].grad_norm_max is not None:
+            evidence.append(Fact("gradient_norm_before", before[-1].grad_norm_max, step=before[-1].last_step))
     if isinstance(event, ev.Evaluation):
-        sentences.append(f"in the evaluation {event.name!r}")
+        evidence.append(Fact("evaluation", event.name))
     epoch = event.epoch if isinstance(event, ev.Window | ev.Probe | ev.Epoch | ev.Checkpoint) else None
+    return _not_finite(name, value, epoch, step, tuple(evidence))
+
+
+def _not_finite(name: str, value: float, epoch: int | None, step: int | None, evidence: tuple[Fact, ...]) -> Finding:
     return Finding(
-        what=words(name), measured=value, wanted="finite numbers", epoch=epoch, step=step, evidence=tuple(sentences)
+        code="not_finite",
+        metric=name,
+        measured=value,
+        epoch=epoch,
+        step=step,
+        evidence=evidence,
+        phrase="{metric} is {measured}, not a finite number",
     )
 
 
+def _bad_norm(window: ev.Window) -> float | None:
+    values = (getattr(window, name) for name in NORMS)
+    return next((value for value in values if value is not None and not math.isfinite(value)), None)
+
+
+def _skipped(run: Run) -> int:
+    return sum(_bad_norm(window) is not None for window in run.windows)
+
+
+def _norms(run: Run) -> Outcome | None:
+    """A fail where gradient norms are not finite for too many steps in a row; decided at the first such row."""
+    row: list[ev.Window] = []
+    for window in run.windows:
+        row = [*row, window] if _bad_norm(window) is not None else []
+        if len(row) >= ROW and row[-1].last_step - row[0].first_step >= STEPS:
+            value = _bad_norm(row[0])
+            facts = (Fact("in_a_row", len(row), "windows"), Fact("last_step", window.last_step))
+            finding = _not_finite(
+                "grad_norm", math.nan if value is None else value, row[0].epoch, row[0].first_step, facts
+            )
+            return failed(finding, evaluated=len(row), abort=True)
+    return None
+
+
+def _metrics(run: Run) -> Iterator[Outcome | None]:
+    """Fails and warnings on metrics of epochs: losses at once, scores where they stay undefined."""
+    values: dict[str, list[tuple[int, float]]] = {}
+    for event in run.of(ev.Epoch):
+        for name, value in event.metrics.items():
+            values.setdefault(name, []).append((event.epoch, value))
+    late: list[Outcome | None] = []
+    for name, points in values.items():
+        bad = _bad_point(run.curves.roles[name], points, over=run.over)
+        if bad is None:
+            continue
+        finding = _not_finite(name, points[bad][1], points[bad][0], None, _before(points, bad))
+        known = run.curves.roles[name].direction is not Direction.UNKNOWN
+        if known:
+            yield failed(finding, evaluated=len(points), abort=run.curves.roles[name].quantity is Quantity.LOSS)
+        else:
+            late.append(warning(finding, evaluated=len(points)))
+    yield from late
+
+
+def _bad_point(role: Role, points: Sequence[tuple[int, float]], *, over: bool) -> int | None:
+    """Index of the value that is wrong not to be finite."""
+    finite = [math.isfinite(value) for _, value in points]
+    first = next((i for i, ok in enumerate(finite) if ok), None)
+    loss = role.quantity is Quantity.LOSS
+    if loss and role.split is Split.TRAIN:
+        return next((i for i, ok in enumerate(finite) if not ok), None)
+    if first is None:
+        return 0 if loss and over and len(points) > 1 else None
+    lost = [i for i in range(first, len(points)) if not finite[i]]
+    if loss:
+        return lost[0] if lost else None
+    if not over or not lost:
+        return None
+    ends = not finite[-1] and len(points) > 1
+    return lost[0] if ends or any(b - a == 1 for a, b in pairwise(lost)) else None
+
+
+def _before(points: Sequence[tuple[int, float]], bad: int) -> tuple[Fact, ...]:
+    good = [(epoch, value) for epoch, value in points[:bad] if math.isfinite(value)]
+    return (Fact("last_finite_value", good[-1][1], epoch=good[-1][0]),) if good else ()
+
+
 _CHECK = Finite()
-_NAN = float("nan")
+_NAN, _INF = float("nan"), float("inf")
 
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, run_from({"train_loss": [0.0], "val_cosine": [1.0]})),
     made.case("amn_584k", _CHECK, made.val_run(made.AMN_584K_VAL)),
     made.case("extreme_but_finite", _CHECK, made.window_run([1e300, 1e-300] * 10, grad_norms=[1e30] * 20)),
+    made.case("loss_scale_search", _CHECK, made.window_run([0.5] * 10, grad_norms=[_INF] * 2 + [1.0] * 8)),
+    made.case("undefined_at_first", _CHECK, run_from({"train_loss": [2.0, 1.0], "val_f1": [_NAN, 0.4]})),
+    made.case("absent_class", _CHECK, run_from({"train_loss": [2.0, 1.0], "bbox/AP-zebra": [_NAN, _NAN]})),
 )
 FAILS: Sequence[Case] = (
     made.case(
         "loss_becomes_nan",
         _CHECK,
         made.window_run([0.5, 0.4, _NAN], grad_norms=[1.0, 900.0, 1.0], over=False),
-        ("NaN at epoch 1, step 101", "gradient norm 900"),
+        "not_finite",
+        step=101,
+        gradient_norm_before=900.0,
     ),
-    made.case("infinite_metric", _CHECK, run_from({"perplexity": [12.0, float("inf")]}), ("infinite at epoch 2",)),
-    made.case("nan_gradient_norm", _CHECK, made.window_run([0.5] * 10, grad_norms=[1.0] * 9 + [_NAN])),
+    made.case("infinite_metric", _CHECK, run_from({"perplexity": [12.0, _INF]}), measured=_INF, epoch=2),
+    made.case("val_loss", _CHECK, run_from({"val_loss": [2.0, _NAN, 1.0]}, over=False), epoch=2),
+    made.case("nan_gradient_norms", _CHECK, made.window_run([0.5] * 10, grad_norms=[1.0] * 6 + [_NAN] * 4)),
     made.case(
         "nan_probe",
         _CHECK,
         made.window_run([0.5] * 10, gradients={100: {"mse": _NAN}}, over=False),
-        ("term grad norm mse", "step 100"),
+        step=100,
     ),
 )
