@@ -7,10 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from lvmcheck.causes.protocol import Diagnosis
-from lvmcheck.causes.wording import diagnosis_lines
 from lvmcheck.checks.finding import Asked, Outcome, Status, Verdict, Why, passed
 from lvmcheck.checks.verdict_json import verdict_json
-from lvmcheck.checks.wording import evidence_lines, outcome_text
 from lvmcheck.run import directory as rundir
 from lvmcheck.suite import CheckEntry, Suite
 
@@ -33,7 +31,7 @@ def as_expected(entry: CheckEntry, verdict: Verdict, causes: Causes) -> Verdict:
     """What a suite of known failures makes of a verdict: a pass only if it failed as the entry expects.
 
     Args:
-        causes: of the run's failures; asked for only where the entry names words that must occur.
+        causes: causes of the run's failures, the first ranked first; called only where the entry expects one.
     """
     expect, outcome = entry.expect, verdict.outcome
     if expect is None or outcome.status is Status.PENDING:
@@ -58,24 +56,24 @@ def _unexpected(entry: CheckEntry, outcome: Outcome, causes: Causes) -> str | No
     """How an outcome differs from what its entry expects; None where it does not."""
     expect = entry.expect
     assert expect is not None
-    if outcome.finding is None:
-        return f"expected to fail on a measurement, but it was: {outcome.status.value}"
+    finding = outcome.finding
+    if finding is None:
+        return f"expected to fail on a measurement, but the outcome is: {outcome.status.value}"
     if outcome.status is not Status.FAILED:
-        return f"expected to fail, but it {outcome.status.value}"
-    text = said(outcome, causes()).lower() if expect.says else ""
-    missing = [word for word in expect.says if word.lower() not in text]
-    if missing:
-        return f"it failed, but its message does not say {missing[0]!r}"
-    epoch = outcome.finding.epoch or 0  # what is found before training belongs to no epoch
+        return f"expected to fail, but the outcome is: {outcome.status.value}"
+    if expect.code is not None and finding.code != expect.code:
+        return f"expected code {expect.code!r}, but it failed with {finding.code!r}"
+    missing = next((name for name in expect.facts if finding.fact(name) is None), None)
+    if missing is not None:
+        known = ", ".join(fact.name for fact in finding.evidence) or "none"
+        return f"expected fact {missing!r}, but the finding has: {known}"
+    epoch = finding.epoch or 0  # what is found before training belongs to no epoch
     if expect.within_epoch is not None and epoch > expect.within_epoch:
-        return f"it failed at epoch {epoch}, expected within epoch {expect.within_epoch}"
+        return f"expected to fail within epoch {expect.within_epoch}, but it failed at epoch {epoch}"
+    first = next((cause.name for cause in causes()), None) if expect.cause is not None else None
+    if first != expect.cause:
+        return f"expected cause {expect.cause!r}, but the first is {first!r}"
     return None
-
-
-def said(outcome: Outcome, causes: Sequence[Diagnosis]) -> str:
-    """All that was found, in the words that a person reads: sentence, evidence and the first cause."""
-    lines = [outcome_text(outcome), *evidence_lines(outcome.finding)]
-    return "\n".join([*lines, *(line for cause in causes[:1] for line in diagnosis_lines(cause))])
 
 
 def write_verdicts(profile: str, verdicts: Iterable[Verdict], folder: Path) -> None:
