@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from lvmcheck.checks.finding import Scalar
+from lvmcheck.checks.finding import Scalar, Status
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run, run_from
@@ -72,10 +72,21 @@ def case(
     *,
     epoch: int | None = None,
     step: int | None = None,
+    status: Status | None = None,
     **facts: Scalar,
 ) -> Case:
-    """A case with what its answer must hold; keywords beside epoch and step are facts of the evidence."""
-    return Case(name=name, check=check, run=run, code=code, measured=measured, epoch=epoch, step=step, facts=facts)
+    """A case with what its answer must hold; keywords beside epoch, step and status are facts of the evidence."""
+    return Case(
+        name=name,
+        check=check,
+        run=run,
+        code=code,
+        measured=measured,
+        epoch=epoch,
+        step=step,
+        facts=facts,
+        status=status,
+    )
 
 
 def mse_of(cosines: Sequence[float]) -> list[float]:

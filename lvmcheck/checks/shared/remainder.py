@@ -1,4 +1,4 @@
-"""What is in a loss and in none of its logged terms: its size, its spread, and what it looks like."""
+"""What is in a loss and in none of its declared terms: its size, its spread, and what it looks like."""
 
 from __future__ import annotations
 
@@ -7,31 +7,43 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.finding import Fact, facts
 
 STEADY = 0.02
 """Relative spread up to which a remainder is called constant."""
+EXACT = 0.01
+"""Spread of the ratio of a remainder to a term up to which it is a multiple of that term."""
+MOVED = 10.0
+"""A term must vary this many times more than that ratio, or a constant remainder is a multiple of any constant term."""
 
 
 @dataclass(frozen=True)
 class Entry:
     """A window (with its last step) or an epoch in the ledger.
 
-    ``apart`` is the relative difference of the loss from ``total``, the sum of its weighted terms.
+    ``apart`` is the relative difference of the loss from ``total``, the sum of its weighted terms ``parts``.
     """
 
     epoch: int
     step: int | None
     apart: float
     loss: float
-    total: float
+    parts: Mapping[str, float]
+
+    @property
+    def total(self) -> float:
+        return math.fsum(self.parts.values()) if all(map(math.isfinite, self.parts.values())) else math.nan
+
+    @property
+    def rest(self) -> float:
+        return self.loss - self.total
 
 
-def entry(epoch: int, step: int | None, loss: float, parts: Sequence[float], measured: float | None = None) -> Entry:
+def entry(
+    epoch: int, step: int | None, loss: float, parts: Mapping[str, float], measured: float | None = None
+) -> Entry:
     """An entry of weighted terms ``parts``; ``measured`` is the difference where steps were compared one by one."""
-    finite = all(map(math.isfinite, parts))
-    total = math.fsum(parts) if finite else math.nan
-    return Entry(epoch, step, apart(loss, parts) if measured is None else measured, loss, total)
+    return Entry(epoch, step, apart(loss, list(parts.values())) if measured is None else measured, loss, parts)
 
 
 def apart(loss: float, parts: Sequence[float]) -> float:
@@ -42,49 +54,65 @@ def apart(loss: float, parts: Sequence[float]) -> float:
     return abs(loss - math.fsum(parts)) / scale if scale > 0 else 0.0
 
 
-def describe(entries: Sequence[Entry], cosines: Mapping[int, float], dim: int | None) -> str:
-    """The remainder in one sentence.
+def describe(entries: Sequence[Entry], cosines: Mapping[int, float], dim: int | None) -> tuple[Fact, ...]:
+    """Facts about the remainder; none where a number is not finite.
 
     Args:
         entries: the ledger.
         cosines: train cosine by epoch, where it is logged.
         dim: dimension of the vectors, where it is known.
     """
-    found = [(item, item.loss - item.total) for item in entries if math.isfinite(item.loss - item.total)]
+    found = [item for item in entries if math.isfinite(item.rest)]
     if not found or any(math.isnan(item.apart) for item in entries):
-        return "a NaN or an infinity in the loss or in a term: nothing can be balanced"
-    first, rest = found[0][0], [value for _, value in found]
+        return ()
+    first, rest = found[0], [item.rest for item in found]
     mean, spread = statistics.fmean(rest), statistics.pstdev(rest)
-    steady = len(rest) >= 2 and spread <= STEADY * abs(mean)
-    if len(rest) == 1:
-        shape = f"at epoch {first.epoch}"
-    elif steady:
-        shape = "in every " + ("window" if first.step is not None else "epoch")
-    else:
-        shape = f"on average (standard deviation {figure(spread)})"
-    share = 100 * abs(rest[0] / first.loss) if first.loss else math.nan
-    like = _constant(mean) if steady else _follows_cosine(found, cosines, dim)
-    return f"hidden remainder {mean:.3g} {shape}, {share:.2g} % of the loss at epoch {first.epoch}{like}"
+    constant = len(rest) >= 2 and spread <= STEADY * abs(mean)
+    share = 100 * abs(first.rest / first.loss) if first.loss else math.nan
+    return (
+        Fact("hidden_remainder", mean),
+        Fact("share_of_loss", share, "%", epoch=first.epoch),
+        *facts(standard_deviation=spread, constant=constant),
+        *(_hinge(mean) if constant else _follows_cosine(found, cosines, dim)),
+    )
 
 
-def _constant(mean: float) -> str:
+def _hinge(mean: float) -> tuple[Fact, ...]:
     """The variance hinge mean_d relu(1 - std_d) of unit vectors cannot leave [1 - 1/sqrt(D), 1]."""
     weight = float(f"{mean:.0e}") if mean > 0 else 0.0
-    if weight and 0.95 * weight <= mean <= 0.9999 * weight:
-        return (
-            f"; fits a variance hinge of weight {weight:g} (the hinge stays within 4 % of 1 for unit vectors; "
-            f"here {mean / weight:.3f})"
-        )
-    return "; a constant: it has no gradient, or it is a term at its bound"
+    fits = weight and 0.95 * weight <= mean <= 0.9999 * weight
+    return (Fact("variance_hinge_weight", weight),) if fits else ()
 
 
-def _follows_cosine(found: Sequence[tuple[Entry, float]], cosines: Mapping[int, float], dim: int | None) -> str:
+def _follows_cosine(found: Sequence[Entry], cosines: Mapping[int, float], dim: int | None) -> tuple[Fact, ...]:
     """An MSE of unit vectors is 2 (1 - cosine) / D."""
-    ratios = [value / (1 - cosines[item.epoch]) for item, value in found if cosines.get(item.epoch, 1.0) < 1]
-    if len(ratios) < 3 or found[0][0].step is not None:  # epochs have a cosine of their own, windows do not
-        return ""
+    ratios = [item.rest / (1 - cosines[item.epoch]) for item in found if cosines.get(item.epoch, 1.0) < 1]
+    if len(ratios) < 3 or found[0].step is not None:  # epochs have a cosine of their own, windows do not
+        return ()
     mean = statistics.fmean(ratios)
     if not statistics.pstdev(ratios) <= 0.01 * abs(mean):
-        return ""
-    mse = f" = an MSE of weight {mean * dim / 2:.3g}" if dim else ""
-    return f"; it follows 1 - train cosine: {mean:.3g} times it{mse}"
+        return ()
+    return facts(times_1_minus_train_cosine=mean, **({"mse_weight": mean * dim / 2} if dim else {}))
+
+
+def misweighted(entries: Sequence[Entry]) -> tuple[str, float] | None:
+    """A declared term that explains the remainder by another weight, and by what its weight is multiplied (0: absent).
+
+    None where the remainder is no multiple of one term.
+    """
+    names = [name for name in entries[0].parts if all(item.parts.get(name) for item in entries)] if entries else []
+    found = {name: times for name in names if (times := _times(entries, name)) is not None}
+    return next(iter(found.items())) if len(found) == 1 else None
+
+
+def _times(entries: Sequence[Entry], name: str) -> float | None:
+    parts = [item.parts[name] for item in entries]
+    ratios = [1 + item.rest / part for item, part in zip(entries, parts, strict=True)]
+    if not all(map(math.isfinite, ratios)):
+        return None
+    times = statistics.fmean(ratios)
+    spread = (max(ratios) - min(ratios)) / abs(times - 1) if times != 1 else math.inf
+    if abs(times) <= EXACT and spread <= EXACT:
+        return 0.0
+    moved = (max(parts) - min(parts)) / max(map(abs, parts))
+    return times if spread <= EXACT and moved > MOVED * spread and moved > EXACT else None

@@ -1,4 +1,4 @@
-"""The shares of loss terms: which holds how much of the loss and of its gradient, over a stretch of steps."""
+"""The shares of loss terms: which has how much of the loss and of its gradient, over a range of steps."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ PROBE = "term_grad_norm"
 TERM_METRIC = "train_loss_"
 MAIN = 10.0
 """A term whose weight is this many times the next is meant to dominate."""
-NAMES = {"mse": "MSE", "info_nce": "InfoNCE", "info": "InfoNCE"}
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The largest term of a stretch: by gradient norm where it was probed, else by value."""
+    """The largest term of a range of steps: by gradient norm where it was probed, else by value.
+
+    ``share`` is its part of the loss value, ``ratio`` its gradient norm over that of the next term.
+    """
 
     name: str
     next: str | None
@@ -27,19 +29,8 @@ class Measured:
     ratio: float | None
     count: int
     epoch: int
-    step: int | None
-    about: str
-
-    def sentence(self, *, dominant: bool) -> str:
-        if self.next is None:
-            return f"one term: {self.name}"
-        label = NAMES.get(self.name, self.name)
-        text = f"{label} holds {100 * self.share:.1f} % of the loss value"
-        if self.ratio is None:
-            return f"{text}; gradient norms of the terms are not recorded, so judged by value alone ({self.about})"
-        verb = "dominates the loss" if dominant else "leads"
-        held = f"{100 * self.share:.1f} % of its value"
-        return f"{label} {verb}: {held} and {self.ratio:,.3g} times the gradient norm of {self.next} ({self.about})"
+    first_step: int | None
+    last_step: int | None
 
 
 def active_terms(run: Run) -> dict[str, float]:
@@ -76,10 +67,9 @@ def measure(run: Run, epoch: int, first: float, last: float, names: Sequence[str
         weights = active_terms(run)
         values = {name: abs(weights[name] * ends[0].metrics.get(TERM_METRIC + name, math.nan)) for name in names}
     norms = {name: _median([p.values.get(name, math.nan) for p in probes]) for name in names} if probes else None
-    seen = epoch or (windows[-1].epoch if windows else 1)
-    step = windows[-1].last_step if windows and not epoch else None
-    about = f"median of steps {windows[0].first_step:,} to {windows[-1].last_step:,}" if windows else f"epoch {epoch}"
-    return _largest(values, norms, seen, step, about)
+    name, following, share, ratio = _largest(values, norms)
+    steps = (windows[0].first_step, windows[-1].last_step) if windows else (None, None)
+    return Measured(name, following, share, ratio, len(values), epoch or windows[-1].epoch, *steps)
 
 
 def _part(term: Term) -> float:
@@ -87,8 +77,9 @@ def _part(term: Term) -> float:
 
 
 def _largest(
-    values: Mapping[str, float], norms: Mapping[str, float] | None, epoch: int, step: int | None, about: str
-) -> Measured:
+    values: Mapping[str, float], norms: Mapping[str, float] | None
+) -> tuple[str, str | None, float, float | None]:
+    """Largest term, the next one, its share of the value and the ratio of their gradient norms."""
     order = norms if norms is not None else values
     bad = next((name for name in order if not math.isfinite(order[name])), None)
     ranked = sorted(order, key=lambda name: -order[name] if math.isfinite(order[name]) else -math.inf)
@@ -101,7 +92,7 @@ def _largest(
     if norms is not None and after is not None:
         ratio = math.nan if bad else norms[top] / norms[after] if norms[after] > 0 else math.inf
         ratio = 1.0 if norms[top] == 0 else ratio
-    return Measured(top, after, share, ratio, len(values), epoch, step, about)
+    return top, after, share, ratio
 
 
 def _median(numbers: Sequence[float]) -> float:
