@@ -1,4 +1,4 @@
-"""All trials of a session: one thread starts, follows and judges them, so that an abort never waits for pytest."""
+"""All jobs of a session: one thread starts, follows and judges them, so that an abort never waits for pytest."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from lvmcheck.errors import InputError
 from lvmcheck.launch.device import DEVICES, cores
 from lvmcheck.launch.locks import try_lock
 from lvmcheck.launch.plan import Plan, Settings
-from lvmcheck.launch.trial import State, Trial
+from lvmcheck.launch.run_job import RunJob, State
 from lvmcheck.suite import CheckEntry, Suite
 
 POLL = 0.02
-"""Seconds between two looks at the running trials."""
+"""Seconds between two looks at the running jobs."""
 TELL = 1.0
 """Seconds between two redrawings of the live line; drawing it is what costs most while others train."""
 
 
 class Launcher:
-    """Owns the trials of a session. Use from one thread; judging happens on another."""
+    """Owns the jobs of a session. Use from one thread; judging happens on another."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.trials: dict[tuple[str, int], Trial] = {}
-        self._active: list[Trial] = []
+        self.jobs: dict[tuple[str, int], RunJob] = {}
+        self._active: list[RunJob] = []
         self._guard = threading.RLock()
         self._changed = threading.Condition(self._guard)
         self._thread: threading.Thread | None = None
@@ -37,44 +37,44 @@ class Launcher:
         self._crash: BaseException | None = None
 
     # -- what is wanted ----------------------------------------------------------------------------------------------
-    def want(self, suite: Suite, seed: int, entries: Iterable[CheckEntry] = (), *, whole: bool = False) -> Trial:
+    def want(self, suite: Suite, seed: int, entries: Iterable[CheckEntry] = (), *, whole: bool = False) -> RunJob:
         """Register checks (or with ``whole`` the run to its end) of one suite and seed, before anything starts."""
         key = (str(suite.path), seed)
-        trial = self.trials.get(key)
-        if trial is None:
-            trial = self.trials[key] = Trial(Plan(suite, seed, self.settings), ())
-        trial.entries = (*trial.entries, *(entry for entry in entries if entry not in trial.entries))
-        trial.whole = trial.whole or whole
-        return trial
+        job = self.jobs.get(key)
+        if job is None:
+            job = self.jobs[key] = RunJob(Plan(suite, seed, self.settings), ())
+        job.entries = (*job.entries, *(entry for entry in entries if entry not in job.entries))
+        job.whole = job.whole or whole
+        return job
 
-    def siblings(self, trial: Trial) -> list[Trial]:
-        """The trials of the same suite, in the order of their seeds."""
-        return [other for other in self.trials.values() if other.plan.suite.path == trial.plan.suite.path]
+    def siblings(self, job: RunJob) -> list[RunJob]:
+        """The jobs of the same suite, in the order of their seeds."""
+        return [other for other in self.jobs.values() if other.plan.suite.path == job.plan.suite.path]
 
-    def held_up(self, trial: Trial) -> Path | None:
-        """The folder of places to train, when the trial waits for one and other sessions hold them all."""
+    def held_up(self, job: RunJob) -> Path | None:
+        """The folder of places to train, when the job waits for one and other sessions hold them all."""
         own = any(other.state is State.TRAINING for other in self._active)
-        return self._slots if trial.state is State.WAITING and not own else None
+        return self._slots if job.state is State.WAITING and not own else None
 
     @property
     def _slots(self) -> Path:
         return self.settings.home / "slots"
 
     # -- waiting -----------------------------------------------------------------------------------------------------
-    def wait(self, trial: Trial, node: str | None, tell: Callable[[], None]) -> None:
-        """Return when the check ``node`` of the trial is decided, or with None when the trial is over.
+    def wait(self, job: RunJob, node: str | None, tell: Callable[[], None]) -> None:
+        """Return when the check ``node`` of the job is decided, or with None when the job is over.
 
         Args:
             tell: called about once a second in the caller's thread, for the live line.
         """
-        self._activate(trial)
+        self._activate(job)
         if self.settings.inprocess:
-            self._run_here(trial)
+            self._run_here(job)
             tell()
             return
         told = 0.0
         with self._changed:
-            while not self._decided(trial, node):
+            while not self._decided(job, node):
                 self._changed.wait(0.25)
                 if time.monotonic() - told >= TELL:
                     tell()
@@ -83,21 +83,21 @@ class Launcher:
                     raise self._crash
         tell()
 
-    def _decided(self, trial: Trial, node: str | None) -> bool:
-        if trial.over:
+    def _decided(self, job: RunJob, node: str | None) -> bool:
+        if job.over:
             return True
-        outcome = trial.outcomes.get(node) if node is not None else None
+        outcome = job.outcomes.get(node) if node is not None else None
         # An abort is reported once the trainer has stopped, so that the message can say what was saved.
         return outcome is not None and outcome.decided and not outcome.abort
 
-    def _activate(self, trial: Trial) -> None:
-        """Start the trial and, as slots allow, the other seeds of its suite."""
+    def _activate(self, job: RunJob) -> None:
+        """Start the job and, as slots allow, the other seeds of its suite."""
         with self._guard:
-            alone = self.settings.inprocess or trial.plan.suite.sequential
-            for sibling in [trial] if alone else self.siblings(trial):
+            alone = self.settings.inprocess or job.plan.suite.sequential
+            for sibling in [job] if alone else self.siblings(job):
                 if sibling not in self._active:
                     # Schemas are the user's code and may not be safe in threads: ask them here. What is wrong with
-                    # the input is found again, and kept, when the trial is looked at.
+                    # the input is found again, and kept, when the job is looked at.
                     with contextlib.suppress(InputError):
                         _ = sibling.plan.key
                     self._active.append(sibling)
@@ -106,10 +106,10 @@ class Launcher:
                 self._thread.start()
 
     def activate_all(self) -> None:
-        """Start every trial that was asked for, in order, as slots allow."""
-        for trial in self.trials.values():
-            if not trial.plan.suite.sequential or trial is self.siblings(trial)[0]:
-                self._activate(trial)
+        """Start every job that was asked for, in order, as slots allow."""
+        for job in self.jobs.values():
+            if not job.plan.suite.sequential or job is self.siblings(job)[0]:
+                self._activate(job)
 
     def _loop(self) -> None:
         try:
@@ -122,33 +122,33 @@ class Launcher:
             self._crash = problem
 
     def _poll_all(self) -> bool:
-        """Whether any trial was looked at in full."""
+        """Whether any job was looked at in full."""
         looked = False
-        for trial in self._active:
-            if trial.over or not trial.due():
+        for job in self._active:
+            if job.over or not job.due():
                 continue
             looked = True
-            trial.poll(self._take_slot)
-            if trial.state is State.WAITING and (reason := self._pointless(trial)):
-                trial.cancel(reason)
+            job.poll(self._take_slot)
+            if job.state is State.WAITING and (reason := self._pointless(job)):
+                job.cancel(reason)
         return looked
 
     def _pointless_now(self, plan: Plan) -> bool:
         """Whether a seed that another process trains was doomed since it was last looked at."""
-        trial = self.trials[str(plan.suite.path), plan.seed]
-        for sibling in self.siblings(trial):
+        job = self.jobs[str(plan.suite.path), plan.seed]
+        for sibling in self.siblings(job):
             if sibling.state is State.FOLLOWING:
                 sibling.poll(self._take_slot)
-        return self._pointless(trial) is not None
+        return self._pointless(job) is not None
 
-    def _pointless(self, trial: Trial) -> str | None:
+    def _pointless(self, job: RunJob) -> str | None:
         """Why another seed need not start: one is doomed already and every seed must pass."""
-        for other in self.siblings(trial):
-            if other.doomed_by is None:
+        for other in self.siblings(job):
+            if other.aborted_by is None:
                 continue
-            entry = next(entry for entry in other.entries if entry.node == other.doomed_by)
+            entry = next(entry for entry in other.entries if entry.node == other.aborted_by)
             if entry.expect is None:
-                return f"seed{other.plan.seed} was stopped by {other.doomed_by}, and every seed must pass"
+                return f"seed{other.plan.seed} was stopped by {other.aborted_by}, and every seed must pass"
         return None
 
     def _take_slot(self, plan: Plan) -> FileLock | None:
@@ -168,18 +168,18 @@ class Launcher:
             return lock
         return None
 
-    def _run_here(self, trial: Trial) -> None:
-        while not trial.over:
-            trial.poll(self._take_slot)
-            if trial.state is State.TRAINING:
-                trial.train_here()
-            elif not trial.over:
+    def _run_here(self, job: RunJob) -> None:
+        while not job.over:
+            job.poll(self._take_slot)
+            if job.state is State.TRAINING:
+                job.train_here()
+            elif not job.over:
                 time.sleep(POLL)
 
     def finish_own(self) -> None:
-        """Wait for the trials that train here, which others may follow."""
+        """Wait for the jobs that train here, which others may follow."""
         with self._changed:
-            while any(trial.state is State.TRAINING for trial in self._active) and self._crash is None:
+            while any(job.state is State.TRAINING for job in self._active) and self._crash is None:
                 self._changed.wait(0.1)
 
     # -- the end -----------------------------------------------------------------------------------------------------
@@ -188,6 +188,6 @@ class Launcher:
         self._closing = True
         if self._thread is not None:
             self._thread.join(timeout=30.0)
-        for trial in self._active:
-            if not trial.over:
-                trial.cancel(reason)
+        for job in self._active:
+            if not job.over:
+                job.cancel(reason)

@@ -8,7 +8,7 @@ from filelock import FileLock, Timeout
 
 
 def try_lock(path: Path | str) -> FileLock | None:
-    """The lock, held; None while another process (or trial) holds it."""
+    """The lock, held; None while another process (or job) holds it."""
     lock = FileLock(path, thread_local=False)
     try:
         lock.acquire(timeout=0)

@@ -11,7 +11,7 @@ import pytest
 
 from lvmcheck.checks.across import decide
 from lvmcheck.checks.finding import Outcome, Status, outcome_json, plain
-from lvmcheck.launch.trial import Trial
+from lvmcheck.launch.run_job import RunJob
 from lvmcheck.report.failure import CheckFailed, FailureText, short
 from lvmcheck.suite import CheckEntry, Suite
 
@@ -33,19 +33,19 @@ class AcrossNode(pytest.Collector):
 
 
 class AcrossItem(pytest.Item):
-    """One check over all seeds of a suite; ``trials`` are theirs, in order."""
+    """One check over all seeds of a suite; ``jobs`` are theirs, in order."""
 
     def __init__(self, *, suite: Suite, entry: CheckEntry, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.suite = suite
         self.entry = entry
-        self.trials: list[Trial] = []
+        self.jobs: list[RunJob] = []
         self.add_marker(pytest.mark.lvm(seed=SEEDS))
         if self.config.pluginmanager.hasplugin("xdist"):
             self.add_marker(pytest.mark.xdist_group(suite.name))
 
     def runtest(self) -> None:
-        outcome = answer(self.suite, self.entry, self.trials)
+        outcome = answer(self.suite, self.entry, self.jobs)
         self._report(outcome)
         if outcome.status is not Status.PASSED:
             raise CheckFailed(self._text(outcome))
@@ -54,7 +54,7 @@ class AcrossItem(pytest.Item):
         source = f" ({self.entry.source})" if self.entry.source else ""
         lines = [*(outcome.finding.evidence if outcome.finding else ())]
         lines.append(f"asked for in {self.suite.path}:{self.entry.line}{source}")
-        lines += [f"run   {short(trial.run.path)}" for trial in self.trials if trial.run.path]
+        lines += [f"run   {short(job.run.path)}" for job in self.jobs if job.run.path]
         head = outcome.sentence()
         head = f"could not be judged: {head}" if outcome.status in (Status.ERROR, Status.PENDING) else head
         return FailureText(head, lines, self.suite.path, self.entry.line)
@@ -87,25 +87,25 @@ class AcrossItem(pytest.Item):
         return Path(self.path), self.entry.line - 1, f"{SEEDS}::{self.name}"
 
 
-def answer(suite: Suite, entry: CheckEntry, trials: list[Trial]) -> Outcome:
-    """The answer over the trials whose outcome is known so far, in the order of the seeds."""
+def answer(suite: Suite, entry: CheckEntry, jobs: list[RunJob]) -> Outcome:
+    """The answer over the jobs whose outcome is known so far, in the order of the seeds."""
     assert entry.across is not None
     known: dict[int, Outcome] = {}
-    for trial in trials:
-        outcome = trial.outcomes.get(entry.node)
+    for job in jobs:
+        outcome = job.outcomes.get(entry.node)
         if outcome is None or not outcome.decided:
             break
-        known[trial.plan.seed] = outcome
+        known[job.plan.seed] = outcome
     planned = len(suite.seeds)
     return decide(entry.across, known, planned=planned, looks=planned - 1 if suite.sequential else 1)
 
 
-def settled_by(suite: Suite, trials: list[Trial]) -> str | None:
+def settled_by(suite: Suite, jobs: list[RunJob]) -> str | None:
     """Why a further seed is not needed: what is asked of all seeds together is decided by these; None while open."""
     asked = [entry for entry in suite.checks if entry.across is not None]
-    if not suite.sequential or not trials or not asked:
+    if not suite.sequential or not jobs or not asked:
         return None
-    if any(answer(suite, entry, trials).status is Status.PENDING for entry in asked):
+    if any(answer(suite, entry, jobs).status is Status.PENDING for entry in asked):
         return None
-    seeds = ", ".join(f"seed{trial.plan.seed}" for trial in trials)
+    seeds = ", ".join(f"seed{job.plan.seed}" for job in jobs)
     return f"not needed: what is asked of all seeds together was decided by {seeds}"

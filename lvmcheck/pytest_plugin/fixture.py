@@ -56,7 +56,7 @@ def finished_run(request: pytest.FixtureRequest) -> Run:
         pytest.fail("the 'run' fixture needs a suite.toml beside the test", pytrace=False)
     session = session_of(request.config)
     path = request.node.path.parent / "suite.toml"
-    trial = session.launcher.want(session.suite(path), request.param, whole=True)
-    if not trial.run.finished:
-        pytest.fail(f"{trial.plan.title}: {trial.run.stopped_where()}", pytrace=False)
-    return trial.run
+    job = session.launcher.want(session.suite(path), request.param, whole=True)
+    if not job.run.finished:
+        pytest.fail(f"{job.plan.title}: {job.run.stopped_where()}", pytrace=False)
+    return job.run

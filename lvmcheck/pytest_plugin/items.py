@@ -12,7 +12,7 @@ import pytest
 from lvmcheck.checks.finding import Outcome, Status, not_applicable, outcome_json, plain
 from lvmcheck.errors import InputError
 from lvmcheck.launch.plan import as_expected
-from lvmcheck.launch.trial import Trial
+from lvmcheck.launch.run_job import RunJob
 from lvmcheck.pytest_plugin.across import SEEDS, AcrossNode
 from lvmcheck.pytest_plugin.reference import JUDGE
 from lvmcheck.pytest_plugin.session import LvmSession
@@ -77,7 +77,7 @@ class CheckItem(pytest.Item):
         self.suite = suite
         self.seed = seed
         self.entry = entry
-        self.trial: Trial | None = None
+        self.job: RunJob | None = None
         self.unneeded: str | None = None  # why this seed is not trained, in a sequential suite
         epochs = suite.config.get("epochs")
         self.due = entry.check.due(epochs if isinstance(epochs, int) else 1)
@@ -92,25 +92,25 @@ class CheckItem(pytest.Item):
         return str(self.suite.path), self.seed
 
     def runtest(self) -> None:
-        trial = self.trial
-        assert trial is not None
+        job = self.job
+        assert job is not None
         if self.unneeded is not None:
-            self._report(not_applicable(self.unneeded), trial)
+            self._report(not_applicable(self.unneeded), job)
             pytest.skip(self.unneeded)
-        outcome = trial.outcomes[self.entry.node]
+        outcome = job.outcomes[self.entry.node]
         if self.entry.use == JUDGE and LvmSession.of(self.config).update is not None:
             pytest.skip("its reference is being written")
-        if trial.raised is not None and outcome.status is Status.ERROR:
-            raise trial.raised  # in this process: the debugger wants the trainer's own frames
+        if job.raised is not None and outcome.status is Status.ERROR:
+            raise job.raised  # in this process: the debugger wants the trainer's own frames
         if self.entry.expect is not None:
-            outcome = as_expected(self.entry, outcome, found_words(outcome, trial))
-        self._report(outcome, trial)
+            outcome = as_expected(self.entry, outcome, found_words(outcome, job))
+        self._report(outcome, job)
         if outcome.status is Status.NOT_APPLICABLE:
             pytest.skip(outcome.reason)
         if outcome.status is not Status.PASSED:
-            raise CheckFailed(failure_text(self.entry, outcome, trial))
+            raise CheckFailed(failure_text(self.entry, outcome, job))
 
-    def _report(self, outcome: Outcome, trial: Trial) -> None:
+    def _report(self, outcome: Outcome, job: RunJob) -> None:
         """Numbers for JUnit, the terminal's table and other processes (xdist): plain values only."""
         body: dict[str, Any] = {
             "suite": self.suite.name,
@@ -120,11 +120,11 @@ class CheckItem(pytest.Item):
             "seed": self.seed,
             "check": self.entry.node,
             "expected_failure": self.entry.expect is not None,
-            "run": os.path.relpath(trial.run.path, self.config.invocation_params.dir) if trial.run.path else None,
-            "ended": trial.run.stopped_where() if trial.run.over else None,
-            "reused": trial.reused,
+            "run": os.path.relpath(job.run.path, self.config.invocation_params.dir) if job.run.path else None,
+            "ended": job.run.stopped_where() if job.run.over else None,
+            "reused": job.reused,
             "told": self.entry.check.told,
-            "unreached": self.entry.expect is None and left_open(outcome, trial),
+            "unreached": self.entry.expect is None and left_open(outcome, job),
             **{key: plain(value) for key, value in outcome_json(outcome).items()},
         }
         self.user_properties.append(("lvm", body))
@@ -142,8 +142,8 @@ class CheckItem(pytest.Item):
         return Path(self.path), self.entry.line - 1, f"seed{self.seed}::{self.name}"
 
 
-def left_open(outcome: Outcome, trial: Trial) -> bool:
+def left_open(outcome: Outcome, job: RunJob) -> bool:
     """Whether the outcome only says that another check ended the run, or kept it from starting."""
-    if trial.not_started is not None:
+    if job.not_started is not None:
         return True
-    return trial.doomed_by is not None and outcome.status is Status.FAILED and outcome.finding is None
+    return job.aborted_by is not None and outcome.status is Status.FAILED and outcome.finding is None

@@ -11,7 +11,7 @@ import pytest
 from lvmcheck.checks.finding import Status
 from lvmcheck.comparison.reference.make import changes, reference_of, target
 from lvmcheck.errors import InputError
-from lvmcheck.launch.trial import Trial
+from lvmcheck.launch.run_job import RunJob
 from lvmcheck.statistics.reference_file import dumps, read
 from lvmcheck.suite import Suite
 
@@ -37,12 +37,12 @@ def reason(config: pytest.Config) -> str | None:
     return str(said).strip()
 
 
-def write_references(trials: Sequence[Trial], root: Path, why: str) -> list[str]:
+def write_references(jobs: Sequence[RunJob], root: Path, why: str) -> list[str]:
     """Writes what may be written and says line by line what was, what changed, and what was refused and why."""
-    suites = {trial.plan.suite.path: trial.plan.suite for trial in trials}
+    suites = {job.plan.suite.path: job.plan.suite for job in jobs}
     lines = []
     for path, suite in suites.items():
-        own = [trial for trial in trials if trial.plan.suite.path == path]
+        own = [job for job in jobs if job.plan.suite.path == path]
         refusal = refused(suite, own)
         if refusal is not None:
             lines.append(f"{suite.name}: reference not written: {refusal}")
@@ -54,25 +54,25 @@ def write_references(trials: Sequence[Trial], root: Path, why: str) -> list[str]
     return lines
 
 
-def refused(suite: Suite, trials: Sequence[Trial]) -> str | None:
+def refused(suite: Suite, jobs: Sequence[RunJob]) -> str | None:
     """Why the runs of this session may not become a reference: it comes only from runs that passed everything."""
     if any(entry.expect is not None for entry in suite.checks):
         return "a suite of known failures is no reference"
-    for trial in trials:
-        name = f"seed{trial.plan.seed}"
-        asked = {entry.node for entry in trial.entries}
+    for job in jobs:
+        name = f"seed{job.plan.seed}"
+        asked = {entry.node for entry in job.entries}
         for entry in suite.checks:
             if entry.node not in asked:
                 return f"{name}: {entry.node} was deselected"
-            outcome = trial.outcomes.get(entry.node)
+            outcome = job.outcomes.get(entry.node)
             status = outcome.status if outcome is not None else Status.PENDING
             if entry.use != JUDGE and status not in (Status.PASSED, Status.NOT_APPLICABLE):
                 return f"{name}: {entry.node} {status.value}"
     return None
 
 
-def _write(trials: Sequence[Trial], root: Path, why: str) -> list[str]:
-    new = reference_of([trial.run for trial in trials], reason=why)
+def _write(jobs: Sequence[RunJob], root: Path, why: str) -> list[str]:
+    new = reference_of([job.run for job in jobs], reason=why)
     path = target(root, new)
     shown = os.path.relpath(path)
     words = [f"{shown}: {'written again' if path.exists() else 'written'} from {len(new.seeds)} seeds"]

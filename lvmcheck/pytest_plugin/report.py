@@ -86,8 +86,8 @@ def seen(config: pytest.Config, selection: Selection) -> list[tuple[str, SuiteRe
     root = git.top(config.rootpath) or config.rootpath
     found = []
     for path, suite in session.suites.items():
-        trials = [trial for (file, _), trial in session.launcher.trials.items() if file == str(suite.path)]
-        report = suite_report(suite, trials, selection.selected.get(path, set()), lambda place: below(place, root))
+        jobs = [job for (file, _), job in session.launcher.jobs.items() if file == str(suite.path)]
+        report = suite_report(suite, jobs, selection.selected.get(path, set()), lambda place: below(place, root))
         found.append((str(suite.path), report))
     return found
 

@@ -23,7 +23,7 @@ from lvmcheck.report.width import never_fail, wrapped
 from lvmcheck.suite import Suite, find_trainer, load_suite
 
 if TYPE_CHECKING:
-    from lvmcheck.launch.trial import Trial
+    from lvmcheck.launch.run_job import RunJob
     from lvmcheck.report.live import Teller
 
 
@@ -193,9 +193,9 @@ class LvmSession:
                 continue  # what is not run needs no training
             if isinstance(item, CheckItem):
                 whole = self.update is not None  # a reference is made of finished runs
-                item.trial = self.launcher.want(item.suite, item.seed, [item.entry], whole=whole)
+                item.job = self.launcher.want(item.suite, item.seed, [item.entry], whole=whole)
             elif isinstance(item, AcrossItem):
-                item.trials = [self.launcher.want(item.suite, seed, [item.entry]) for seed in item.suite.seeds]
+                item.jobs = [self.launcher.want(item.suite, seed, [item.entry]) for seed in item.suite.seeds]
             elif (asked := asks_run(item)) is not None:
                 self.launcher.want(self.suite(asked[0]), asked[1], whole=True)
 
@@ -204,45 +204,45 @@ class LvmSession:
         from lvmcheck.pytest_plugin.items import CheckItem
 
         if isinstance(item, CheckItem):
-            if item.trial is not None:
-                item.unneeded = self._unneeded(item.trial)
+            if item.job is not None:
+                item.unneeded = self._unneeded(item.job)
                 if item.unneeded is None:
-                    self._wait(item.trial, item.entry.node)
+                    self._wait(item.job, item.entry.node)
         elif isinstance(item, AcrossItem):
-            for trial in item.trials:
-                if self._unneeded(trial) is not None:
+            for job in item.jobs:
+                if self._unneeded(job) is not None:
                     break
-                self._wait(trial, item.entry.node)
+                self._wait(job, item.entry.node)
         elif item.get_closest_marker("skip") is None and (asked := asks_run(item)):
             self._wait(self.launcher.want(self.suite(asked[0]), asked[1], whole=True), None)
 
-    def _unneeded(self, trial: Trial) -> str | None:
+    def _unneeded(self, job: RunJob) -> str | None:
         """Why a seed of a sequential suite is not trained: those before it have decided the answer."""
-        if not trial.plan.suite.sequential:
+        if not job.plan.suite.sequential:
             return None
-        earlier = self.launcher.siblings(trial)
-        earlier = earlier[: earlier.index(trial)]
+        earlier = self.launcher.siblings(job)
+        earlier = earlier[: earlier.index(job)]
         for other in earlier:
-            if (settled := settled_by(trial.plan.suite, earlier[: earlier.index(other)])) is not None:
+            if (settled := settled_by(job.plan.suite, earlier[: earlier.index(other)])) is not None:
                 return settled
             for entry in other.entries:
                 if entry.across is not None:
                     self._wait(other, entry.node)
-        return settled_by(trial.plan.suite, earlier)
+        return settled_by(job.plan.suite, earlier)
 
-    def _wait(self, trial: Trial, node: str | None) -> None:
+    def _wait(self, job: RunJob, node: str | None) -> None:
         if self._teller is None:
             from lvmcheck.report.live import Teller
 
             self._teller = Teller(self.config, self.launcher, self._progress)
-        with self._teller.showing(trial) as tell:
-            self.launcher.wait(trial, node, tell)
+        with self._teller.showing(job) as tell:
+            self.launcher.wait(job, node, tell)
 
     def header(self) -> list[str]:
         """What is about to be trained, on what, and how to change that."""
         lines = []
-        for suite in {trial.plan.suite.path: trial.plan.suite for trial in self.launcher.trials.values()}.values():
-            seeds = [t.plan.seed for t in self.launcher.trials.values() if t.plan.suite.path == suite.path]
+        for suite in {job.plan.suite.path: job.plan.suite for job in self.launcher.jobs.values()}.values():
+            seeds = [t.plan.seed for t in self.launcher.jobs.values() if t.plan.suite.path == suite.path]
             device = guess_device(str(suite.config.get("device", "auto")))
             why = "" if device != "cpu" or suite.config.get("device", "auto") != "auto" else " (no accelerator found)"
             others = ", ".join(name for name in suite.profiles if name != suite.profile)
@@ -256,8 +256,8 @@ class LvmSession:
 
     def references(self) -> list[str]:
         """Write the references that were asked for; what was written or refused, line by line."""
-        trials = list(self.launcher.trials.values())
-        return [] if self.update is None else write_references(trials, self.config.rootpath, self.update)
+        jobs = list(self.launcher.jobs.values())
+        return [] if self.update is None else write_references(jobs, self.config.rootpath, self.update)
 
     def close(self, *, interrupted: bool) -> None:
         """Leave no trainer behind; an xdist worker first finishes what other workers may be waiting for."""

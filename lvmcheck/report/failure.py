@@ -17,7 +17,7 @@ from lvmcheck.run.events import Epoch
 
 if TYPE_CHECKING:
     from lvmcheck.causes.protocol import Diagnosis
-    from lvmcheck.launch.trial import Trial
+    from lvmcheck.launch.run_job import RunJob
     from lvmcheck.suite import CheckEntry
 
 
@@ -48,13 +48,13 @@ class CheckFailed(Exception):  # noqa: N818 - named for what the person reads
         self.text = text
 
 
-def failure_text(entry: CheckEntry, outcome: Outcome, trial: Trial) -> FailureText:
+def failure_text(entry: CheckEntry, outcome: Outcome, job: RunJob) -> FailureText:
     """Everything to say about a check that did not pass; a cause that was told with another is only named."""
-    path = trial.plan.suite.path
-    if trial.problem is not None and outcome.status is Status.ERROR:
-        kept = [] if trial.run.step else ["Nothing was trained."]
-        kept += [f"run   {short(trial.run.path)}"] if trial.run.path else []
-        return FailureText(str(trial.problem), kept, path, entry.line)
+    path = job.plan.suite.path
+    if job.problem is not None and outcome.status is Status.ERROR:
+        kept = [] if job.run.step else ["Nothing was trained."]
+        kept += [f"run   {short(job.run.path)}"] if job.run.path else []
+        return FailureText(str(job.problem), kept, path, entry.line)
     headline = outcome.sentence()
     if outcome.status is Status.ERROR:
         headline = f"could not be judged: {headline.removeprefix('could not be judged: ')}"
@@ -63,29 +63,29 @@ def failure_text(entry: CheckEntry, outcome: Outcome, trial: Trial) -> FailureTe
     lines.append(f"asked for in {path}:{entry.line}{source}")
     if outcome.finding is None and outcome.status is Status.FAILED:
         return FailureText(headline, lines, path, entry.line)  # not reached: the check that stopped the run says why
-    lines += _stopped(outcome, trial)
-    lines += _output(trial)
-    if trial.not_started is None and (trial.run.death is None or trial.killed) and outcome.status is Status.FAILED:
-        lines += _told(entry, trial)
-    lines += [f"run   {short(trial.run.path)}"] if trial.run.path else []
+    lines += _stopped(outcome, job)
+    lines += _output(job)
+    if job.not_started is None and (job.run.death is None or job.killed) and outcome.status is Status.FAILED:
+        lines += _told(entry, job)
+    lines += [f"run   {short(job.run.path)}"] if job.run.path else []
     return FailureText(headline, lines, path, entry.line)
 
 
-def found_words(outcome: Outcome, trial: Trial) -> str:
+def found_words(outcome: Outcome, job: RunJob) -> str:
     """What was found, in words: sentence, evidence and the diagnosed cause.
 
     Neither the suite's own words nor the usual causes of the manual page: those stand in every message of a check.
     """
     lines = [outcome.sentence(), *(outcome.finding.evidence if outcome.finding else ())]
     if outcome.status is Status.FAILED:
-        lines += [line for found in diagnoses(trial)[:1] for line in found.lines()]
+        lines += [line for found in diagnoses(job)[:1] for line in found.lines()]
     return "\n".join(lines)
 
 
-def _stopped(outcome: Outcome, trial: Trial) -> list[str]:
+def _stopped(outcome: Outcome, job: RunJob) -> list[str]:
     """What a stop has saved: epochs that were not trained, and about how long they would have taken."""
-    planned, run = trial.plan.config.get("epochs"), trial.run
-    if trial.killed and outcome.finding is not None:  # else the headline says it
+    planned, run = job.plan.config.get("epochs"), job.run
+    if job.killed and outcome.finding is not None:  # else the headline says it
         return [run.stopped_where()]
     if not isinstance(planned, int) or run.done is None or run.done.get("status") != "stopped":
         return []
@@ -99,39 +99,39 @@ def _stopped(outcome: Outcome, trial: Trial) -> list[str]:
     return [f"stopped {where} by {reason}; {left} epoch{'s' if left > 1 else ''} not trained{spared}"]
 
 
-def _output(trial: Trial) -> list[str]:
-    last = last_lines(trial.folder) if trial.run.death is not None and trial.problem is None else []
+def _output(job: RunJob) -> list[str]:
+    last = last_lines(job.folder) if job.run.death is not None and job.problem is None else []
     return ["", "last output of the trainer:", *(f"  {line}" for line in last)] if last else []
 
 
-def _cause(entry: CheckEntry, trial: Trial) -> list[str]:
+def _cause(entry: CheckEntry, job: RunJob) -> list[str]:
     """The likeliest cause from the whole run; else what usually causes this failure."""
-    found = diagnoses(trial)
+    found = diagnoses(job)
     if found:
         return ["", *found[0].lines()]
     causes = usual_causes(type(entry.check)) if entry.expect is None else ()
     return ["", "usual causes", *(f"  - {cause}" for cause in causes)] if causes else []
 
 
-def _told(entry: CheckEntry, trial: Trial) -> list[str]:
+def _told(entry: CheckEntry, job: RunJob) -> list[str]:
     """One line for a cause that an earlier failure of the same run has explained on its screen."""
-    found = diagnoses(trial)
-    if not found or trial.explained_by in (None, entry.node):
-        trial.explained_by = entry.node if found else trial.explained_by
-        return _cause(entry, trial)
-    return [f"likely cause: {found[0].sentence} (see {trial.explained_by})"]
+    found = diagnoses(job)
+    if not found or job.explained_by in (None, entry.node):
+        job.explained_by = entry.node if found else job.explained_by
+        return _cause(entry, job)
+    return [f"likely cause: {found[0].sentence} (see {job.explained_by})"]
 
 
-def diagnoses(trial: Trial) -> list[Diagnosis]:
+def diagnoses(job: RunJob) -> list[Diagnosis]:
     """The causes that a run shows, given what its own checks said, likeliest first."""
     from lvmcheck.causes.protocol import diagnose
 
     verdicts = [
-        Verdict(check=entry.node, use=entry.use, outcome=trial.outcomes[entry.node], seed=trial.plan.seed)
-        for entry in trial.entries
-        if entry.node in trial.outcomes
+        Verdict(check=entry.node, use=entry.use, outcome=job.outcomes[entry.node], seed=job.plan.seed)
+        for entry in job.entries
+        if entry.node in job.outcomes
     ]
-    return diagnose(trial.run, verdicts)
+    return diagnose(job.run, verdicts)
 
 
 def short(path: Path) -> str:

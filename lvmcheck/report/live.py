@@ -18,7 +18,7 @@ from lvmcheck.run.events import Data, Epoch, Note
 
 if TYPE_CHECKING:
     from lvmcheck.launch.launcher import Launcher
-    from lvmcheck.launch.trial import Trial
+    from lvmcheck.launch.run_job import RunJob
 
 BASELINES = (
     ("constant_mean", "constant mean"),
@@ -32,7 +32,7 @@ PATIENT = 3.0  # seconds without a place to train before that is said
 
 
 class Teller:
-    """Shows the trials that run. One per session."""
+    """Shows the jobs that run. One per session."""
 
     def __init__(self, config: pytest.Config, launcher: Launcher, asked: str) -> None:
         self.launcher = launcher
@@ -40,80 +40,80 @@ class Teller:
         self._capture: Any = config.pluginmanager.getplugin("capturemanager")
         self.mode = progress_mode(config, self._reporter, asked)
         self._verbose = config.get_verbosity() > 0
-        self._told: dict[int, int] = {}  # id of a trial -> events already told
+        self._told: dict[int, int] = {}  # id of a job -> events already told
         self._introduced: set[str] = set()
-        self._held_up_since: dict[int, float] = {}  # id of a trial -> when it was first asked
+        self._held_up_since: dict[int, float] = {}  # id of a job -> when it was first asked
         self._told_held_up = False
 
     @contextmanager
-    def showing(self, trial: Trial) -> Iterator[Callable[[], None]]:
-        """A function to call while waiting for the trial."""
+    def showing(self, job: RunJob) -> Iterator[Callable[[], None]]:
+        """A function to call while waiting for the job."""
         if self.mode == "off" or self._reporter is None:
             yield lambda: None
         elif self.mode == "live":
-            with self._live(trial) as tell:
+            with self._live(job) as tell:
                 yield tell
         else:
-            yield lambda: self._tell_plain(trial)
+            yield lambda: self._tell_plain(job)
 
     # -- plain -------------------------------------------------------------------------------------------------------
-    def _tell_plain(self, trial: Trial) -> None:
-        lines = [line for sibling in self.launcher.siblings(trial) for line in self.news(sibling)]
-        for line in (*lines, *self._held_up(trial)):
+    def _tell_plain(self, job: RunJob) -> None:
+        lines = [line for sibling in self.launcher.siblings(job) for line in self.news(sibling)]
+        for line in (*lines, *self._held_up(job)):
             self._reporter.ensure_newline()
             self._reporter.write_line(line)
 
-    def _held_up(self, trial: Trial) -> list[str]:
+    def _held_up(self, job: RunJob) -> list[str]:
         """Once, that other sessions hold every place to train: minutes of silence look like a hang."""
-        places = self.launcher.held_up(trial)
-        since = self._held_up_since.setdefault(id(trial), time.monotonic())
+        places = self.launcher.held_up(job)
+        since = self._held_up_since.setdefault(id(job), time.monotonic())
         if places is None or self._told_held_up or time.monotonic() - since < PATIENT:
             return []
         self._told_held_up = True
-        return [f"  seed{trial.plan.seed}  waits: other sessions train in all the places of {places} (see --lvm-jobs)"]
+        return [f"  seed{job.plan.seed}  waits: other sessions train in all the places of {places} (see --lvm-jobs)"]
 
-    def news(self, trial: Trial) -> list[str]:
-        """What a trial has said since the last call, as lines."""
-        run = trial.run
-        seen = self._told.get(id(trial), 0)
-        lines = self._introduction(trial) if run.events else []
-        if trial.reused and seen == 0 and run.events:
-            self._told[id(trial)] = len(run.events)
-            return [*lines, f"  seed{trial.plan.seed}  reused run of {trial.reused} UTC  {live_line(run)}"]
+    def news(self, job: RunJob) -> list[str]:
+        """What a job has said since the last call, as lines."""
+        run = job.run
+        seen = self._told.get(id(job), 0)
+        lines = self._introduction(job) if run.events else []
+        if job.reused and seen == 0 and run.events:
+            self._told[id(job)] = len(run.events)
+            return [*lines, f"  seed{job.plan.seed}  reused run of {job.reused} UTC  {live_line(run)}"]
         for i, event in enumerate(run.events[seen:], start=seen):
             if isinstance(event, Epoch):
-                lines.append(f"  seed{trial.plan.seed}  {live_line(type(run)(run.events[: i + 1], run.info))}")
+                lines.append(f"  seed{job.plan.seed}  {live_line(type(run)(run.events[: i + 1], run.info))}")
             elif isinstance(event, Note) and self._verbose:
-                lines.append(f"  seed{trial.plan.seed}  note: {event.text}")
-        self._told[id(trial)] = len(run.events)
+                lines.append(f"  seed{job.plan.seed}  note: {event.text}")
+        self._told[id(job)] = len(run.events)
         return lines
 
-    def _introduction(self, trial: Trial) -> list[str]:
+    def _introduction(self, job: RunJob) -> list[str]:
         """What the data allow, once per suite."""
-        data = trial.run.of(Data)
-        if not data or trial.plan.suite.name in self._introduced:
+        data = job.run.of(Data)
+        if not data or job.plan.suite.name in self._introduced:
             return []
-        self._introduced.add(trial.plan.suite.name)
-        facts = trial.run.facts
+        self._introduced.add(job.plan.suite.name)
+        facts = job.run.facts
         known = [f"{words} {figure(facts[key])}" for key, words in BASELINES if key in facts]
         return [f"  data {data[-1].name}: {' · '.join(known) or 'baselines not measured'}"]
 
     # -- live --------------------------------------------------------------------------------------------------------
     @contextmanager
-    def _live(self, trial: Trial) -> Iterator[Callable[[], None]]:
+    def _live(self, job: RunJob) -> Iterator[Callable[[], None]]:
         from rich.console import Console
         from rich.live import Live
         from rich.text import Text
 
-        siblings = self.launcher.siblings(trial)
+        siblings = self.launcher.siblings(job)
         ascii_only = "utf" not in (sys.__stdout__.encoding or "").lower() if sys.__stdout__ else True
 
         def frame() -> Text:
-            lanes = [Lane(label=f"seed{it.plan.seed}", run=it.run, state=state_of(it)) for it in siblings or [trial]]
+            lanes = [Lane(label=f"seed{it.plan.seed}", run=it.run, state=state_of(it)) for it in siblings or [job]]
             return Text("\n".join(table(lanes, console.width - 1, ascii_only=ascii_only)), no_wrap=True)
 
         def tell() -> None:
-            lines = [line for sibling in siblings for line in self._introduction(sibling)] + self._held_up(trial)
+            lines = [line for sibling in siblings for line in self._introduction(sibling)] + self._held_up(job)
             for line in lines:
                 live.console.print(Text(line))
             live.update(frame(), refresh=True)
@@ -125,18 +125,18 @@ class Teller:
             yield tell
 
 
-def state_of(trial: Trial) -> str:
-    """What the numbers of a trial do not say: that it waits, and how it ended."""
-    if not trial.over:
-        return "" if trial.run.events else "waiting"
-    run = trial.run
-    if trial.problem is not None or run.death is not None:
+def state_of(job: RunJob) -> str:
+    """What the numbers of a job do not say: that it waits, and how it ended."""
+    if not job.over:
+        return "" if job.run.events else "waiting"
+    run = job.run
+    if job.problem is not None or run.death is not None:
         return "died" if run.step else "not trained"
-    if trial.not_started is not None:
+    if job.not_started is not None:
         return "not needed"
     status = str((run.done or {}).get("status", ""))
-    by = f" by {trial.doomed_by}" if trial.doomed_by and status == "stopped" else ""
-    return ("reused, " if trial.reused else "") + status + by
+    by = f" by {job.aborted_by}" if job.aborted_by and status == "stopped" else ""
+    return ("reused, " if job.reused else "") + status + by
 
 
 def progress_mode(config: pytest.Config, reporter: Any, asked: str) -> str:

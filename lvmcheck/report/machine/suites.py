@@ -1,4 +1,4 @@
-"""Suites and trials of a session as parts of its report; the verdicts are filled in from pytest's own reports."""
+"""Suites and jobs of a session as parts of its report; the verdicts are filled in from pytest's own reports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Literal
 from lvmcheck.checks.finding import Status
 from lvmcheck.errors import InputError
 from lvmcheck.launch.device import guess_device
-from lvmcheck.launch.trial import State, Trial
+from lvmcheck.launch.run_job import State, RunJob
 from lvmcheck.report.failure import diagnoses
 from lvmcheck.report.machine.session import Answer, CauseReport, CheckReport, RunReport, SuiteReport
 from lvmcheck.run.events import Epoch
@@ -35,12 +35,12 @@ Shown = Callable[[Path], str]
 
 
 def suite_report(
-    suite: Suite, trials: Sequence[Trial], selected: Container[tuple[int | str, str]], shown: Shown
+    suite: Suite, jobs: Sequence[RunJob], selected: Container[tuple[int | str, str]], shown: Shown
 ) -> SuiteReport:
     """A suite before its verdicts: every check of its profile is "not run", and deselected unless it is selected.
 
     Args:
-        trials: those of this suite that were asked for.
+        jobs: those of this suite that were asked for.
         selected: seed and check of every item that is to be run.
         shown: how to show a path.
     """
@@ -61,12 +61,12 @@ def suite_report(
         sequential=suite.sequential,
         declared=suite.declared,
         overridden=suite.overridden,
-        runs=tuple(run_report(trial, shown) for trial in trials),
+        runs=tuple(run_report(job, shown) for job in jobs),
         checks=tuple(
             _check(entry, seed, file, "nothing" if (seed, entry.node) in selected else "deselected")
             for seed, entry in asked
         ),
-        causes=tuple(cause for trial in trials for cause in _causes(trial)),
+        causes=tuple(cause for job in jobs for cause in _causes(job)),
     )
 
 
@@ -97,12 +97,12 @@ def _check(entry: CheckEntry, seed: int | str, file: str, pytest: str) -> CheckR
     )
 
 
-def run_report(trial: Trial, shown: Shown) -> RunReport:
-    """The run of a trial as it stands."""
-    run, info = trial.run, trial.run.info
-    key = _key(trial)
+def run_report(job: RunJob, shown: Shown) -> RunReport:
+    """The run of a job as it stands."""
+    run, info = job.run, job.run.info
+    key = _key(job)
     return RunReport(
-        seed=trial.plan.seed,
+        seed=job.plan.seed,
         folder=shown(run.path.absolute()) if run.path else "",
         key=_text(info.get("key")),
         wanted_key=str(key.get("key", "")),
@@ -110,13 +110,13 @@ def run_report(trial: Trial, shown: Shown) -> RunReport:
         source=str(key.get("source", "")),
         inputs={shown(Path(path)): str(digest) for path, digest in key.get("inputs", {}).items()},
         versions={str(name): str(version) for name, version in info.get("versions", {}).items()},
-        device=trial.plan.device,
+        device=job.plan.device,
         used_device=run.used_device,
         created=_text(info.get("created")),
-        own=info.get("session") == trial.plan.settings.session,
-        reused=trial.reused,
-        status=_run_status(trial),
-        ended=trial.not_started or (run.stopped_where() if run.over else ""),
+        own=info.get("session") == job.plan.settings.session,
+        reused=job.reused,
+        status=_run_status(job),
+        ended=job.not_started or (run.stopped_where() if run.over else ""),
         last_epoch=run.last_epoch,
         epochs=run.planned_epochs,
         step=run.step,
@@ -135,32 +135,32 @@ def throughput(run: Run) -> float | None:
     return statistics.median(known[1:] or known) if known else None
 
 
-def _run_status(trial: Trial) -> Literal["finished", "stopped", "died", "not started", "open"]:
-    if trial.not_started is not None:
+def _run_status(job: RunJob) -> Literal["finished", "stopped", "died", "not started", "open"]:
+    if job.not_started is not None:
         return "not started"
-    if trial.run.death is not None:
+    if job.run.death is not None:
         return "died"
-    return RUN_STATUS.get(str((trial.run.done or {}).get("status")), "open")
+    return RUN_STATUS.get(str((job.run.done or {}).get("status")), "open")
 
 
-def _key(trial: Trial) -> Mapping[str, Any]:
+def _key(job: RunJob) -> Mapping[str, Any]:
     """The parts of the key that this checkout wants; nothing for what was never looked at or cannot be read."""
-    if trial.state is State.NEW:
+    if job.state is State.NEW:
         return {}
     try:
-        return trial.plan.key
+        return job.plan.key
     except InputError:
         return {}
 
 
-def _causes(trial: Trial) -> list[CauseReport]:
+def _causes(job: RunJob) -> list[CauseReport]:
     """Causes of a run with a failure that nobody expected."""
-    failed = {node for node, outcome in trial.outcomes.items() if outcome.status is Status.FAILED}
-    if not any(entry.expect is None and entry.node in failed for entry in trial.entries):
+    failed = {node for node, outcome in job.outcomes.items() if outcome.status is Status.FAILED}
+    if not any(entry.expect is None and entry.node in failed for entry in job.entries):
         return []
     return [
         CauseReport(
-            seed=trial.plan.seed,
+            seed=job.plan.seed,
             name=found.name,
             score=found.score,
             sentence=found.sentence,
@@ -169,7 +169,7 @@ def _causes(trial: Trial) -> list[CauseReport]:
             fix=found.fix,
             next=found.next,
         )
-        for found in diagnoses(trial)
+        for found in diagnoses(job)
     ]
 
 

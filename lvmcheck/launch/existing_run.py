@@ -1,4 +1,4 @@
-"""What is in a run directory before a trial begins: a run to reuse or to continue, or something to make way for."""
+"""What is in a run directory before a job begins: a run to reuse or to continue, or something to make way for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lvmcheck.suite import CheckEntry
 
 
 @dataclass(frozen=True)
-class Remains:
+class ExistingRun:
     """A readable run of the same key.
 
     Args:
@@ -42,7 +42,7 @@ class Remains:
         return self.run.finished or doomed or (not whole and all(outcome.decided for outcome in outcomes))
 
 
-def examine(plan: Plan) -> Remains | None:
+def examine(plan: Plan) -> ExistingRun | None:
     """The run in the plan's folder; what cannot be used, or must not be, is moved aside and nothing is deleted."""
     folder = plan.folder
     info = read_json(folder / rundir.INFO)
@@ -60,7 +60,7 @@ def examine(plan: Plan) -> Remains | None:
     except InputError:  # changed after it had ended, or not events
         move_aside(folder)
         return None
-    return Remains(run, follower, ours, read_json(folder / rundir.FAILURE) or {})
+    return ExistingRun(run, follower, ours, read_json(folder / rundir.FAILURE) or {})
 
 
 def make_room(folder: Path) -> None:

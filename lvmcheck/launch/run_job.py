@@ -14,12 +14,12 @@ from filelock import FileLock
 from lvmcheck.causes.protocol import Diagnosis, diagnose
 from lvmcheck.checks.finding import Outcome, Verdict, Why, error
 from lvmcheck.errors import InputError
+from lvmcheck.launch.existing_run import examine, make_room, record_death
 from lvmcheck.launch.inprocess import train_in_process
 from lvmcheck.launch.locks import is_free, run_lock, trainer_lock, try_lock
-from lvmcheck.launch.patience import Patience
 from lvmcheck.launch.plan import Plan, judge_entry
 from lvmcheck.launch.process import TrainerProcess
-from lvmcheck.launch.remains import examine, make_room, record_death
+from lvmcheck.launch.stop_deadline import StopDeadline
 from lvmcheck.launch.verdicts import as_expected, verdict_of, write_verdicts
 from lvmcheck.run import directory as rundir
 from lvmcheck.run import events as ev
@@ -31,13 +31,13 @@ ALL_DECIDED = "the decision of every check that was asked for"
 
 
 LOOK = 0.25
-"""Seconds after which a trial is looked at although its events have not grown: it may have ended, or a slot is free."""
+"""Seconds after which a job is looked at although its events have not grown: it may have ended, or a slot is free."""
 JUDGE_SHARE, JUDGE_WAIT = 0.01, 2.0
 """Share of the time that judging windows may take, and the longest that one waits; data and epochs never wait."""
 
 
 class State(Enum):
-    """Where a trial stands."""
+    """Where a job stands."""
 
     NEW = auto()
     WAITING = auto()  # it will be trained here, once a slot is free
@@ -47,7 +47,7 @@ class State(Enum):
 
 
 @dataclass
-class Trial:
+class RunJob:
     """A plan on its way to verdicts. Call :meth:`poll` until :attr:`over`.
 
     Args:
@@ -69,13 +69,13 @@ class Trial:
         self.raised: BaseException | None = None
         self.not_started: str | None = None
         self.process: TrainerProcess | None = None
-        self.doomed_by: str | None = None
+        self.aborted_by: str | None = None
         self.explained_by: str | None = None  # the check whose message told the cause of this run's failure
         self._lock: FileLock | None = None
         self._slot: FileLock | None = None
         self._follower: rundir.Follower | None = None
         self.killed: str | None = None  # why a trainer that was asked to stop had to be killed
-        self._patience = Patience()
+        self._deadline = StopDeadline()
         self._judged = -1
         self._judged_mark = (-1, -1)
         self._judge_after = 0.0
@@ -102,7 +102,7 @@ class Trial:
 
     # -- one step of whatever is going on ----------------------------------------------------------------------------
     def poll(self, take_slot: Callable[[Plan], FileLock | None]) -> None:
-        """Do what can be done without waiting. Problems of the input end the trial and are kept."""
+        """Do what can be done without waiting. Problems of the input end the job and are kept."""
         try:
             if self.state is State.NEW:
                 self._arrive()
@@ -176,10 +176,10 @@ class Trial:
     def _watch(self, process: TrainerProcess) -> None:
         code = process.exit_code()  # asked before reading, so that the last events are not missed
         self._read()
-        if code is None and not (self.run.done is not None and self._patience.lingers()):
+        if code is None and not (self.run.done is not None and self._deadline.lingers()):
             self._judge_live()
             if self.run.done is None:
-                self.killed = self._patience.insist(process, self._stop_reason()) or self.killed
+                self.killed = self._deadline.insist(process, self._stop_reason()) or self.killed
             return
         if code is not None:
             process.wait_output()
@@ -200,7 +200,7 @@ class Trial:
             self._judged = self._follower.offset
             # How it ended is judged by whoever holds the lock, perhaps after training on.
             self._judge_open(replace(self.run, done=None, death=None))
-            self.doomed_by = self._aborting()
+            self.aborted_by = self._aborting()
         if is_free(run_lock(self.folder)):
             self.state = State.NEW  # the other process has let go: look again at what it left
 
@@ -244,22 +244,22 @@ class Trial:
         if not self.run.over:
             self._judge_open(self.run)
             reason = self._stop_reason()
-            if reason is not None and not self._patience.asked:
-                self._patience.ask()
+            if reason is not None and not self._deadline.asked:
+                self._deadline.ask()
                 rundir.write_json(self.folder / rundir.STOP, {"reason": reason})
         self._judged, self._judged_mark = self._follower.offset, mark
         self._judge_after = began + min(JUDGE_WAIT, (time.monotonic() - began) / JUDGE_SHARE)
         (self.folder / rundir.JUDGED).write_text(str(self._judged))
 
     def _stop_reason(self) -> str | None:
-        self.doomed_by = self._aborting()
+        self.aborted_by = self._aborting()
         everything = not self.whole and all(outcome.decided for outcome in self.outcomes.values())
-        return self.doomed_by or (ALL_DECIDED if everything else None)
+        return self.aborted_by or (ALL_DECIDED if everything else None)
 
     def _settle(self) -> None:
         """The run is over: settle what is open, write the verdicts, let others in."""
         self._judge_open(self.run)
-        self.doomed_by = self.doomed_by or self._aborting()
+        self.aborted_by = self.aborted_by or self._aborting()
         write_verdicts(self.plan.suite.profile, map(self.verdict, self.entries), self.folder)
         self.state = State.OVER
         self._release()

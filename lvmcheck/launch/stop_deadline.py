@@ -14,7 +14,7 @@ INSIST = 10.0
 """Seconds from there after which its whole process group is killed."""
 
 
-class Patience:
+class StopDeadline:
     """Watches the clock of one trainer.
 
     Attributes:
