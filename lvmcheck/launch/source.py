@@ -10,7 +10,7 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
-RECORDER = ("run/events.py", "run/recorder.py", "run/values.py", "run/window.py")
+RECORDER = ("run/events.py", "run/recorder.py", "run/baselines.py", "run/values.py", "run/window.py")
 """Files of lvmcheck itself that a trainer runs through; checks and reports do not decide what a run says."""
 
 _FROM = re.compile(r"(?:^|[;:])[ \t]*from[ \t]+([^\W\d]\w*)", re.MULTILINE)

@@ -17,6 +17,7 @@ from typing import Any, Self
 from lvmcheck.errors import InputError
 from lvmcheck.run import directory as rundir
 from lvmcheck.run import events as ev
+from lvmcheck.run.baselines import Kind, baselines, collect
 from lvmcheck.run.values import check_number, number, numbers, refused
 from lvmcheck.run.view import read_json
 from lvmcheck.run.window import StepRow, summarise
@@ -76,6 +77,7 @@ class Recorder:
         self.window = window
         self._first_steps = early
         self._first_epoch: int | None = None
+        self._data_name = "data"
         self._judge = judge
         self._rows: list[StepRow] = []
         self._stop_file = str(path / rundir.STOP)
@@ -234,12 +236,24 @@ class Recorder:
         self, *, name: str, fingerprint: str, facts: Mapping[str, Any] | None = None, notes: Sequence[str] = ()
     ) -> None:
         """What the run is trained on; afterwards :attr:`stop` holds the live judge's answer, before the first step."""
+        self._data_name = name
         self._write(
             ev.Data(t=self._now(), name=name, fingerprint=fingerprint, facts=dict(facts or {}), notes=tuple(notes))
         )
         if self._judge is not None:
             self._judge(self, True)
         self._still_setting_up()
+
+    def baselines(self, targets: Any, kind: Kind | None = None, *, classes: int | None = None) -> None:
+        """What predictors that learn nothing score on these targets (:func:`lvmcheck.run.baselines.baselines`).
+
+        Args:
+            targets: an array, tensor or list of targets, or a loader of batches ``(inputs, targets)``.
+            kind: "classes", "tokens", "values" or "series"; by default classes for integers, values for floats.
+        """
+        array = collect(targets)
+        digest = hashlib.sha256(array.tobytes()).hexdigest()
+        self.data(name=self._data_name, fingerprint=digest, facts=baselines(array, kind, classes=classes))
 
     def model(
         self, *, kind: str, parameters: int, digest: str = "", components: Mapping[str, int] | None = None
