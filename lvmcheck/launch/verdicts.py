@@ -19,7 +19,7 @@ def verdict_of(suite: Suite, entry: CheckEntry, outcome: Outcome, seed: int | st
     """The outcome of a suite's check with its address."""
     return Verdict(
         name=entry.node,
-        check=entry.use,
+        check=entry.check.name(),
         outcome=outcome,
         seed=seed,
         asked=Asked(file=str(suite.path), line=entry.line),

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lvmcheck.report.machine.session import CauseReport, CheckReport, SessionReport, SuiteReport
-from lvmcheck.report.machine.words import is_bad, seed_words, sentence
+from lvmcheck.causes.wording import STANDINGS
+from lvmcheck.checks.finding import Status, Verdict
+from lvmcheck.checks.wording import evidence_lines
+from lvmcheck.report.machine.session import CauseReport, SessionReport, SuiteReport
+from lvmcheck.report.machine.words import is_bad
+from lvmcheck.report.verdicts import message, seed_text
 
 MOST = 10
 """GitHub shows no more errors of one step."""
@@ -15,27 +19,31 @@ LONGEST = 4000
 
 def workflow_commands(report: SessionReport) -> list[str]:
     """One line each; the last says how many more there are."""
-    bad = [(suite, check) for suite in report.suites for check in suite.checks if is_bad(check)]
+    checks = [(suite, check) for suite in report.suites for check in suite.checks]
+    bad = [(suite, check) for suite, check in checks if is_bad(check)]
     shown = bad if len(bad) <= MOST else bad[: MOST - 1]
-    lines = [_of_check(suite, check) for suite, check in shown]
+    lines = [_of_check("error", suite, check.verdict) for suite, check in shown]
     if len(shown) < len(bad):
         lines.append(command("error", {"title": "lvmcheck"}, f"{len(bad) - len(shown)} more checks failed"))
-    return lines
+    warned = [(suite, check.verdict) for suite, check in checks if check.verdict.status is Status.WARNING]
+    return [*lines, *(_of_check("warning", suite, verdict) for suite, verdict in warned[:MOST])]
 
 
-def _of_check(suite: SuiteReport, check: CheckReport) -> str:
-    place = {
+def _of_check(name: str, suite: SuiteReport, verdict: Verdict) -> str:
+    location = {
         "file": suite.file,
-        "line": str(check.line),
-        "title": f"{suite.name} ({suite.profile}) {seed_words(check.seed)}: {check.check}",
+        "line": str(verdict.asked.line or 1) if verdict.asked else "1",
+        "title": f"{suite.name} ({suite.profile}) {seed_text(verdict.seed)}: {verdict.name}",
     }
-    lines = [sentence(check), *check.evidence, *_cause(suite.causes, check.seed)]
-    return command("error", place, "\n".join(lines)[:LONGEST])
+    lines = [message(verdict), *evidence_lines(verdict.finding), *_cause(suite.causes, verdict.seed)]
+    return command(name, location, "\n".join(lines)[:LONGEST])
 
 
-def _cause(causes: Iterable[CauseReport], seed: int | str) -> list[str]:
+def _cause(causes: Iterable[CauseReport], seed: int | str | None) -> list[str]:
     first = next((cause for cause in causes if cause.seed == seed), None)
-    return [f"likely cause: {first.sentence}", f"fix: {first.fix}"] if first is not None else []
+    if first is None:
+        return []
+    return [f"{STANDINGS[first.diagnosis.standing]}: {first.message}", f"fix: {first.diagnosis.fix}"]
 
 
 def command(name: str, properties: dict[str, str], message: str) -> str:

@@ -5,8 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 
+from lvmcheck.checks.finding import Status
 from lvmcheck.report.machine.session import CheckReport, SessionReport, SuiteReport
-from lvmcheck.report.machine.words import is_bad, seed_words, sentence
+from lvmcheck.report.machine.words import is_bad
+from lvmcheck.report.verdicts import kind, message, seed_text
+
+MINOR = ("unreached", "pending", "not-run", "not-recorded", "warning")
+"""Kinds that are reported although nothing failed."""
 
 
 def code_quality(report: SessionReport) -> str:
@@ -15,18 +20,27 @@ def code_quality(report: SessionReport) -> str:
         _entry(suite, check)
         for suite in report.suites
         for check in suite.checks
-        if is_bad(check) or check.unreached or check.status in ("pending", "not run")
+        if is_bad(check) or kind(check.verdict) in MINOR
     ]
     return json.dumps(found, indent=1) + "\n"
 
 
 def _entry(suite: SuiteReport, check: CheckReport) -> dict[str, object]:
-    who = f"{suite.file} {suite.profile} {seed_words(check.seed)} {check.check}"
-    severity = "minor" if not is_bad(check) else "critical" if check.status == "error" or check.abort else "major"
+    verdict = check.verdict
+    who = f"{suite.file} {suite.profile} {seed_text(verdict.seed)} {verdict.name}"
     return {
-        "description": f"{seed_words(check.seed)} {check.check}: {sentence(check)}",
-        "check_name": f"lvmcheck.{check.use}",
+        "description": f"{seed_text(verdict.seed)} {verdict.name}: {message(verdict)}",
+        "check_name": f"lvmcheck.{verdict.check}",
         "fingerprint": hashlib.sha256(who.encode(errors="backslashreplace")).hexdigest(),
-        "severity": severity,
-        "location": {"path": suite.file, "lines": {"begin": check.line}},
+        "severity": severity(check),
+        "location": {"path": suite.file, "lines": {"begin": (verdict.asked.line or 1) if verdict.asked else 1}},
     }
+
+
+def severity(check: CheckReport) -> str:
+    """In GitLab's words."""
+    if check.verdict.status is Status.WARNING:
+        return "info"
+    if not is_bad(check):
+        return "minor"
+    return "critical" if check.verdict.status is Status.ERROR or check.verdict.outcome.abort else "major"

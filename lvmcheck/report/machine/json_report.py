@@ -10,17 +10,16 @@ import hashlib
 import json
 import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from lvmcheck.checks.verdict_json import from_json, plain_json, with_messages
 from lvmcheck.errors import InputError
 from lvmcheck.report.machine.session import FORMAT, SessionReport
-from lvmcheck.run.events import spell
 
 MAX_BYTES = 64 << 20
 DIGEST = "digest"
-SCHEMA_ID = "lvmcheck-report-1"
+SCHEMA_ID = "lvmcheck-report-2"
 
 
 def canonical(body: dict[str, Any]) -> bytes:
@@ -30,7 +29,7 @@ def canonical(body: dict[str, Any]) -> bytes:
 
 def to_json(report: SessionReport) -> dict[str, Any]:
     """Plain values with the digest; numbers that are not finite are spelled out."""
-    body = spell(asdict(report))
+    body = plain_json(report)
     assert isinstance(body, dict)
     return {**body, DIGEST: hashlib.sha256(canonical(body)).hexdigest()}
 
@@ -63,8 +62,6 @@ def read(path: Path) -> SessionReport:
 
 
 def _typed(path: Path, body: dict[str, Any]) -> SessionReport:
-    from pydantic import TypeAdapter, ValidationError
-
     digest = body.pop(DIGEST, None)
     try:
         whole = hashlib.sha256(canonical(body)).hexdigest()
@@ -72,19 +69,14 @@ def _typed(path: Path, body: dict[str, Any]) -> SessionReport:
         whole = None  # a number that is not finite, which no report has
     if digest != whole:
         raise InputError(path, "its content does not match its digest: it was edited or is not whole", key=DIGEST)
-    try:
-        return TypeAdapter(SessionReport).validate_json(canonical(body), strict=True)
-    except ValidationError as problem:
-        first = problem.errors(include_url=False)[0]
-        key = ".".join(map(str, first["loc"]))
-        raise InputError(path, f"{first['msg']}, got {str(first['input'])[:80]!r}", key=key) from None
+    return from_json(SessionReport, body, str(path))
 
 
 def schema() -> dict[str, Any]:
     """JSON schema (2020-12) of the report."""
     from pydantic import TypeAdapter
 
-    body = TypeAdapter(SessionReport).json_schema(mode="serialization")
+    body = with_messages(TypeAdapter(SessionReport).json_schema(mode="serialization"))
     digest = {"type": "string", "pattern": "^[0-9a-f]{64}$", "title": "Digest"}
     body["properties"] = {**body["properties"], "format": {"const": FORMAT}, DIGEST: digest}
     body["required"] = [*body["properties"]]

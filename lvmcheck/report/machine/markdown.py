@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from lvmcheck.checks.wording import figure
-from lvmcheck.report.machine.session import CauseReport, CheckReport, SessionReport, SuiteReport
-from lvmcheck.report.machine.words import about, counts, headline, is_bad, run_words, seed_words, sentence
+from lvmcheck.causes.wording import STANDINGS, diagnosis_evidence
+from lvmcheck.checks.finding import Status, Verdict
+from lvmcheck.checks.wording import evidence_lines
+from lvmcheck.report.machine.session import CauseReport, SessionReport, SuiteReport
+from lvmcheck.report.machine.words import GOOD, about, counts, headline, is_bad, run_words
+from lvmcheck.report.verdicts import KINDS, kind, measured_text, message, required_text, seed_text
 
 MARKER = "<!-- lvmcheck report -->"
 """The first line of a comment, by which it is found again to be updated."""
 LONGEST = 60_000
 """Characters of a comment; GitHub refuses more than 65,536."""
 FAILURES = 50
-MARKS = {"passed": "✅", "failed": "❌", "error": "❗", "not applicable": "➖", "pending": "❓", "not run": "❓"}
+MARKS = {"passed": "✅", "expected": "✅", "failed": "❌", "error": "❗", "warning": "⚠️", "not-applicable": "➖"}
+UNKNOWN = "❓"
+"""Mark of every other kind."""
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~>-])")
 
 
@@ -74,58 +79,66 @@ def _overview(report: SessionReport) -> Iterator[str]:
     if not report.suites:
         yield "No suite was collected.\n"
         return
-    lines = ["| suite | profile | device | passed | failed | could not be judged | not applicable | not run | runs |"]
-    lines.append("|---|---|---|--:|--:|--:|--:|--:|---|")
+    heads = ["passed", "warnings", "failed", "could not be judged", "not applicable", "not run"]
+    lines = [f"| suite | profile | device | {' | '.join(heads)} | runs |", f"|---|---|---|{'--:|' * len(heads)}---|"]
     for suite in report.suites:
         number = counts(suite)
-        shown = [number["passed"], number["failed"], number["error"] + number["pending"]]
-        shown += [number["not applicable"], number["not run"]]
-        runs = "<br>".join(f"{seed_words(run.seed)} {code(run_words(run))}" for run in suite.runs)
+        shown = [sum(number[name] for name in GOOD), number["warning"], number["failed"] + number["unreached"]]
+        shown += [number["error"] + number["pending"] + number["not-recorded"], number["not-applicable"]]
+        shown.append(number["not-run"])
+        runs = "<br>".join(f"{seed_text(run.seed)} {code(run_words(run))}" for run in suite.runs)
         cells = [code(suite.name), code(suite.profile), code(suite.device), *map(str, shown), runs]
         lines.append(f"| {' | '.join(cells)} |")
     yield "\n".join([*lines, ""])
 
 
 def _failures(report: SessionReport) -> Iterator[str]:
-    bad = [(suite, check) for suite in report.suites for check in suite.checks if is_bad(check)]
-    if bad:
-        yield "#### Failed\n"
-    for suite, check in bad[:FAILURES]:
-        where = f"{seed_words(check.seed)} {code(check.check)} ({code(f'{suite.file}:{check.line}')})"
-        lines = [f"- **{where}** {prose(sentence(check))}", *(f"  - {prose(item)}" for item in check.evidence[:4])]
-        yield "\n".join(lines)
-    if len(bad) > FAILURES:
-        yield f"- and {len(bad) - FAILURES} more"
+    checks = [check for suite in report.suites for check in suite.checks]
+    yield from _findings("Failed", [check.verdict for check in checks if is_bad(check)])
+    yield from _findings("Warnings", [it.verdict for it in checks if it.verdict.status is Status.WARNING])
     for suite in report.suites:
         for seed in dict.fromkeys(cause.seed for cause in suite.causes):
             yield _cause(suite, next(cause for cause in suite.causes if cause.seed == seed))
 
 
+def _findings(title: str, verdicts: Sequence[Verdict]) -> Iterator[str]:
+    if verdicts:
+        yield f"#### {title}\n"
+    for verdict in verdicts[:FAILURES]:
+        asked = f" ({code(f'{verdict.asked.file}:{verdict.asked.line}')})" if verdict.asked else ""
+        lines = [f"- **{seed_text(verdict.seed)} {code(verdict.name)}{asked}** {prose(message(verdict))}"]
+        yield "\n".join([*lines, *(f"  - {prose(line)}" for line in evidence_lines(verdict.finding)[:4])])
+    if len(verdicts) > FAILURES:
+        yield f"- and {len(verdicts) - FAILURES} more"
+
+
 def _cause(suite: SuiteReport, cause: CauseReport) -> str:
-    lines = [f"\n**Likely cause** ({code(suite.name)} {seed_words(cause.seed)}): {prose(cause.sentence)}"]
-    lines += [f"- {prose(item)}" for item in cause.evidence[:6]]
-    return "\n".join([*lines, f"- fix: {prose(cause.fix)}", f"- next: {code(cause.next)}", ""])
+    found = cause.diagnosis
+    standing = STANDINGS[found.standing].capitalize()
+    lines = [f"\n**{standing}** ({code(suite.name)} {seed_text(cause.seed)}): {prose(cause.message)}"]
+    lines += [f"- {prose(item)}" for item in diagnosis_evidence(found)[:6]]
+    return "\n".join([*lines, f"- fix: {prose(found.fix)}", f"- next: {code(found.next)}", ""])
 
 
 def _verdicts(suite: SuiteReport) -> Iterator[str]:
-    seeds = list(dict.fromkeys(check.seed for check in suite.checks))
-    by_name: dict[str, dict[int | str, CheckReport]] = {}
-    for check in suite.checks:
-        by_name.setdefault(check.check, {})[check.seed] = check
+    verdicts = [check.verdict for check in suite.checks]
+    seeds = list(dict.fromkeys(verdict.seed for verdict in verdicts))
+    by_name: dict[str, dict[int | str | None, Verdict]] = {}
+    for verdict in verdicts:
+        by_name.setdefault(verdict.name, {})[verdict.seed] = verdict
     yield f"<details><summary>Verdicts of {html.escape(suite.name)} ({html.escape(suite.profile)})</summary>\n"
-    yield f"| check | {' | '.join(map(seed_words, seeds))} | wanted |"
+    yield f"| check | {' | '.join(map(seed_text, seeds))} | required |"
     yield f"|---|{'--:|' * len(seeds)}---|"
     for name, row in by_name.items():
-        wanted = next((check.wanted for check in row.values() if check.wanted), "")
+        required = next((text for verdict in row.values() if (text := required_text(verdict))), "")
         cells = [_cell(row[seed]) if seed in row else "" for seed in seeds]
-        yield f"| {code(name)} | {' | '.join(cells)} | {code(wanted)} |"
+        yield f"| {code(name)} | {' | '.join(cells)} | {code(required)} |"
     yield "\n</details>\n"
 
 
-def _cell(check: CheckReport) -> str:
-    if check.unreached:
-        return "❓ not reached"
-    if check.status in ("not applicable", "not run", "pending", "error"):
-        return f"{MARKS[check.status]} {check.status}"
-    shown = check.measured if isinstance(check.measured, str) else figure(check.measured)
-    return f"{MARKS[check.status]} {code(shown[:40]) if isinstance(check.measured, str) else shown}"
+def _cell(verdict: Verdict) -> str:
+    mark, finding = MARKS.get(kind(verdict), UNKNOWN), verdict.finding
+    if finding is None or finding.measured is None:
+        return f"{mark} {KINDS[kind(verdict)]}"
+    text = measured_text(verdict)
+    return f"{mark} {code(text[:40]) if isinstance(finding.measured, str) else text}"

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping
 
-from lvmcheck.report.machine.session import CheckReport, SessionReport, SuiteReport
-from lvmcheck.report.machine.words import seed_words
+from lvmcheck.checks.finding import Status, Verdict
+from lvmcheck.report.machine.session import SessionReport, SuiteReport
 
-Sample = tuple[Mapping[str, str], float | str]
-FINITE = {"NaN": "NaN", "Infinity": "+Inf", "-Infinity": "-Inf"}
+Sample = tuple[Mapping[str, str], float]
 
 
 def openmetrics(report: SessionReport) -> str:
     """Gauges by suite, profile, device, seed and check; a value that was not measured has no sample."""
-    checks = [(_labels(suite, check), check) for suite in report.suites for check in suite.checks]
-    judged = [(labels, check) for labels, check in checks if check.status != "not applicable"]
+    checks = [(_labels(suite, it.verdict), it.verdict) for suite in report.suites for it in suite.checks]
+    judged = [(at, it) for at, it in checks if it.status not in (Status.NOT_APPLICABLE, Status.NOT_RECORDED)]
+    passed = [(at, it.status in (Status.PASSED, Status.WARNING)) for at, it in judged]
+    findings = [(at, it.finding) for at, it in checks if it.finding is not None]
+    numbers = [(at, it.number) for at, it in findings if is_number(it.measured)]
     families: list[tuple[str, str, list[Sample]]] = [
-        ("lvmcheck_check_passed", "1 if the check passed, 0 if not", [(at, c.status == "passed") for at, c in judged]),
-        ("lvmcheck_check_measured", "what the check measured", _figures((at, c.measured) for at, c in checks)),
+        ("lvmcheck_check_passed", "1 if the check passed, 0 if not", [*passed]),
+        ("lvmcheck_check_warning", "1 if the check warned", [(at, it.status is Status.WARNING) for at, it in judged]),
+        (
+            "lvmcheck_check_measured",
+            "what the check measured",
+            [(at, it.number) for at, it in findings if is_number(it.measured)],
+        ),
         (
             "lvmcheck_check_margin",
             "distance to the bound, negative is a miss",
-            _figures((at, c.margin) for at, c in checks),
+            [(at, it.margin) for at, it in findings if it.margin is not None],
         ),
         ("lvmcheck_run_epochs", "epochs that the run has trained", list(_epochs(report))),
         ("lvmcheck_session_seconds", "duration of the session", [({}, report.seconds)]),
@@ -34,17 +42,13 @@ def openmetrics(report: SessionReport) -> str:
     return "\n".join([*lines, "# EOF"]) + "\n"
 
 
-def _labels(suite: SuiteReport, check: CheckReport) -> dict[str, str]:
+def _labels(suite: SuiteReport, verdict: Verdict) -> dict[str, str]:
     where = {"suite": suite.name, "profile": suite.profile, "device": suite.device}
-    return {**where, "seed": seed_words(check.seed).removeprefix("seed"), "check": check.check}
+    return {**where, "seed": str(verdict.seed), "check": verdict.name}
 
 
-def _figures(values: Iterable[tuple[Mapping[str, str], float | str | None]]) -> list[Sample]:
-    return [
-        (labels, value)
-        for labels, value in values
-        if value is not None and (not isinstance(value, str) or value in FINITE)
-    ]
+def is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _epochs(report: SessionReport) -> Iterator[Sample]:
@@ -63,5 +67,7 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def _number(value: float | str) -> str:
-    return FINITE[value] if isinstance(value, str) else repr(float(value))
+def _number(value: float) -> str:
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    return "NaN" if math.isnan(value) else repr(float(value))

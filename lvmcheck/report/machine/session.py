@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-FORMAT = 1
+from lvmcheck.causes.protocol import Diagnosis
+from lvmcheck.checks.finding import Verdict
+
+FORMAT = 2
 """Version of the JSON report; raised when a field changes its meaning or goes."""
 NOT_FINISHED = "not finished"
 STATUS = {0: "passed", 1: "failed", 2: "interrupted", 3: "internal error", 4: "usage error", 5: "no tests"}
 """pytest's exit statuses in words."""
-
-Answer = Literal["passed", "failed", "not applicable", "error", "pending", "not run"]
 
 
 class Part:
@@ -34,41 +35,20 @@ class Git(Part):
 
 @dataclass(frozen=True, kw_only=True)
 class CheckReport(Part):
-    """One check of one seed (``seed`` is "seeds" for what all seeds answer together), asked for or left out.
+    """One check of one seed, asked for or left out, and what pytest made of its item.
 
     Attributes:
+        verdict: its answer; pending because "not run" where there is none.
         node: its pytest node id.
-        status: the verdict; "not run" where there is none.
-        pytest: what pytest made of it: passed, failed, skipped, deselected or nothing.
+        pytest: passed, failed, skipped, deselected or nothing.
         attempts: how often it was run in this session.
-        measured: a number, words, or a number that is not finite spelled out ("NaN").
-        margin: signed distance to the bound; negative is a miss.
-        unreached: another check ended the run before this one could be decided.
-        expected_failure: passed because it failed as a suite of known failures wants.
     """
 
-    check: str
-    use: str
-    seed: int | str
+    verdict: Verdict
     node: str
-    line: int
-    source: str | None
-    status: Answer
     pytest: str
-    attempts: int
-    seconds: float
-    what: str | None
-    measured: float | str | None
-    wanted: str | None
-    margin: float | str | None
-    epoch: int | None
-    step: int | None
-    evidence: tuple[str, ...]
-    reason: str
-    evaluated: int
-    abort: bool
-    unreached: bool
-    expected_failure: bool
+    attempts: int = 0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +57,9 @@ class RunReport(Part):
 
     Attributes:
         folder: its directory.
-        key: sha256 of what decided its numbers, as its directory says; ``wanted_key`` that of this checkout.
+        key: sha256 of what decided its numbers, as its directory says; ``required_key`` that of this checkout.
         config: sha256 of its configuration; ``source`` that of the trainer's files; ``inputs`` those of its data.
-        device: the kind of device that was expected, ``used_device`` the one that the trainer said it used.
+        device: the kind of device that was expected, ``used_device`` the one that the trainer recorded.
         own: trained, or trained on, by this session; else ``reused`` says when it was trained.
         ended: how and where it ended, in words; ``status`` in one: finished, stopped, died, not started, open.
         samples_per_second: median over its epochs (or windows) without the first; None where it is unknown.
@@ -88,7 +68,7 @@ class RunReport(Part):
     seed: int
     folder: str
     key: str | None
-    wanted_key: str
+    required_key: str
     config: str
     source: str
     inputs: dict[str, str]
@@ -108,16 +88,11 @@ class RunReport(Part):
 
 @dataclass(frozen=True, kw_only=True)
 class CauseReport(Part):
-    """A likely root cause of a run's failures; the list is ranked by ``score``."""
+    """A root cause of a run's failures, the likeliest first; ``message`` says it in words."""
 
     seed: int
-    name: str
-    score: float
-    sentence: str
-    evidence: tuple[str, ...]
-    ruled_out: tuple[str, ...]
-    fix: str
-    next: str
+    diagnosis: Diagnosis
+    message: str
 
 
 @dataclass(frozen=True, kw_only=True)

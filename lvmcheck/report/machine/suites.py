@@ -10,26 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from lvmcheck.checks.finding import Status
+from lvmcheck.causes.wording import diagnosis_sentence
+from lvmcheck.checks.finding import Asked, Outcome, Status, Verdict, Why
 from lvmcheck.errors import InputError
 from lvmcheck.launch.device import guess_device
-from lvmcheck.launch.run_job import State, RunJob
-from lvmcheck.report.failure import diagnoses
-from lvmcheck.report.machine.session import Answer, CauseReport, CheckReport, RunReport, SuiteReport
+from lvmcheck.launch.run_job import RunJob, State
+from lvmcheck.report.machine.session import CauseReport, CheckReport, RunReport, SuiteReport
+from lvmcheck.report.verdicts import SEEDS, seed_text
 from lvmcheck.run.events import Epoch
 from lvmcheck.run.view import Run
 from lvmcheck.suite import CheckEntry, Suite
 
-SEEDS = "seeds"
-"""Stands in place of a seed where all seeds answer together."""
 RUN_STATUS: dict[str, Literal["finished", "stopped"]] = {"finished": "finished", "stopped": "stopped"}
-ANSWERS: dict[str, Answer] = {
-    "passed": "passed",
-    "failed": "failed",
-    "not applicable": "not applicable",
-    "error": "error",
-    "pending": "pending",
-}
 Shown = Callable[[Path], str]
 """A path as the report shows it."""
 
@@ -71,30 +63,16 @@ def suite_report(
 
 
 def _check(entry: CheckEntry, seed: int | str, file: str, pytest: str) -> CheckReport:
-    return CheckReport(
-        check=entry.node,
-        use=entry.use,
+    """A check that was not run."""
+    verdict = Verdict(
+        name=entry.node,
+        check=entry.check.name(),
+        outcome=Outcome(status=Status.PENDING, why=Why.NOT_RUN, reason=Why.NOT_RUN.value),
         seed=seed,
-        node=f"{file}::{seed if isinstance(seed, str) else f'seed{seed}'}::{entry.node}",
-        line=entry.line,
+        asked=Asked(file=file, line=entry.line),
         source=entry.source,
-        status="not run",
-        pytest=pytest,
-        attempts=0,
-        seconds=0.0,
-        what=None,
-        measured=None,
-        wanted=None,
-        margin=None,
-        epoch=None,
-        step=None,
-        evidence=(),
-        reason="",
-        evaluated=0,
-        abort=False,
-        unreached=False,
-        expected_failure=entry.expect is not None,
     )
+    return CheckReport(verdict=verdict, node=f"{file}::{seed_text(seed)}::{entry.node}", pytest=pytest)
 
 
 def run_report(job: RunJob, shown: Shown) -> RunReport:
@@ -105,7 +83,7 @@ def run_report(job: RunJob, shown: Shown) -> RunReport:
         seed=job.plan.seed,
         folder=shown(run.path.absolute()) if run.path else "",
         key=_text(info.get("key")),
-        wanted_key=str(key.get("key", "")),
+        required_key=str(key.get("key", "")),
         config=_digest(key.get("config", {})),
         source=str(key.get("source", "")),
         inputs={shown(Path(path)): str(digest) for path, digest in key.get("inputs", {}).items()},
@@ -144,7 +122,7 @@ def _run_status(job: RunJob) -> Literal["finished", "stopped", "died", "not star
 
 
 def _key(job: RunJob) -> Mapping[str, Any]:
-    """The parts of the key that this checkout wants; nothing for what was never looked at or cannot be read."""
+    """The parts of the key of this checkout; nothing for what was never looked at or cannot be read."""
     if job.state is State.NEW:
         return {}
     try:
@@ -154,45 +132,24 @@ def _key(job: RunJob) -> Mapping[str, Any]:
 
 
 def _causes(job: RunJob) -> list[CauseReport]:
-    """Causes of a run with a failure that nobody expected."""
-    failed = {node for node, outcome in job.outcomes.items() if outcome.status is Status.FAILED}
-    if not any(entry.expect is None and entry.node in failed for entry in job.entries):
+    """Causes of a run with a failure that its suite does not expect."""
+    asked = [entry for entry in job.entries if entry.expect is None and entry.node in job.outcomes]
+    if not any(job.outcomes[entry.node].status is Status.FAILED for entry in asked):
         return []
     return [
-        CauseReport(
-            seed=job.plan.seed,
-            name=found.name,
-            score=found.score,
-            sentence=found.sentence,
-            evidence=found.evidence,
-            ruled_out=found.ruled_out,
-            fix=found.fix,
-            next=found.next,
-        )
-        for found in diagnoses(job)
+        CauseReport(seed=job.plan.seed, diagnosis=found, message=diagnosis_sentence(found)) for found in job.causes()
     ]
 
 
-def with_verdict(check: CheckReport, body: Mapping[str, Any], *, pytest: str, seconds: float) -> CheckReport:
-    """The check with what its item said of itself (``body``) and what pytest made of that."""
+def with_verdict(check: CheckReport, verdict: Verdict, *, pytest: str, seconds: float) -> CheckReport:
+    """The check with its verdict and what pytest made of that; the file is named as the report names it."""
+    assert check.verdict.asked is not None
     return replace(
         check,
-        status=ANSWERS.get(str(body["status"]), "error"),
+        verdict=replace(verdict, asked=check.verdict.asked),
         pytest=pytest,
         attempts=check.attempts + 1,
         seconds=check.seconds + seconds,
-        what=_text(body["what"]),
-        measured=_figure(body["measured"]),
-        wanted=_text(body["wanted"]),
-        margin=_figure(body["margin"]),
-        epoch=body["epoch"],
-        step=body["step"],
-        evidence=tuple(map(str, body["evidence"])),
-        reason=str(body["reason"]),
-        evaluated=int(body["evaluated"]),
-        abort=bool(body["abort"]),
-        unreached=bool(body["unreached"]),
-        expected_failure=bool(body["expected_failure"]),
     )
 
 
@@ -203,17 +160,17 @@ def merged(first: SuiteReport, other: SuiteReport) -> SuiteReport:
         known = runs.get(run.seed)
         if known is None or _rank(run) > _rank(known):
             runs[run.seed] = run
-    told = {cause.seed for cause in first.causes}
+    known_causes = {cause.seed for cause in first.causes}
     return replace(
         first,
         runs=tuple(runs[seed] for seed in sorted(runs)),
-        causes=(*first.causes, *(cause for cause in other.causes if cause.seed not in told)),
+        causes=(*first.causes, *(cause for cause in other.causes if cause.seed not in known_causes)),
     )
 
 
 def _rank(run: RunReport) -> tuple[bool, bool, bool]:
     """An account says more when its run was looked at, has ended, and was trained by whoever gives it."""
-    return bool(run.wanted_key), run.status not in ("open", "not started"), run.own
+    return bool(run.required_key), run.status not in ("open", "not started"), run.own
 
 
 def _digest(value: object) -> str:
@@ -222,7 +179,3 @@ def _digest(value: object) -> str:
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
-
-
-def _figure(value: Any) -> float | str | None:
-    return float(value) if isinstance(value, bool | int | float) else _text(value)
