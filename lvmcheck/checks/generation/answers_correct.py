@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lvmcheck.checks.finding import Outcome
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.finding import Outcome, facts
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.checks.shared.compare import at_least, at_most, settle
-from lvmcheck.checks.shared.epochs import at_epoch, awaiting, check_count, check_number, complete, words
+from lvmcheck.checks.shared.epochs import at_epoch, awaiting, check_count, check_number, complete
 from lvmcheck.run.view import Run
 
 
@@ -24,9 +23,8 @@ class AnswersCorrect(Check):
     The metric is a share in [0, 1]; the number of questions is the metric of the same name with "_questions".
 
     Why:
-    A falling loss can be bought with the form of an answer ("A: the answer is"). Exact match on questions that were
-    held out asks for the content, and means something only beside the share that guessing reaches and the number of
-    questions: 1 of 3 is not 33 %.
+    The form of an answer ("A: the answer is") alone lowers the loss. Exact match on held-out questions measures the
+    content, and has to be read beside the share that guessing reaches and the number of questions: 1 of 3 is not 33 %.
 
     Usual causes:
     - Too little training, or a model too small for the operations asked.
@@ -41,7 +39,7 @@ class AnswersCorrect(Check):
     A share exactly at the floor.
 
     Source:
-    facts B6 and C 59 of the ancestors (exact match and "test epoch 2-3" among their wishes; never measured).
+    docs/history.md (exact match was planned and never measured).
     """
 
     floor: float
@@ -70,15 +68,22 @@ class AnswersCorrect(Check):
             return share
         if isinstance(questions, Outcome):
             return questions
-        enough = at_least("questions that were asked", questions, self.min_questions)
-        if not enough[0]:
+        counts = facts(questions=questions)
+        enough = at_least("questions", questions, self.min_questions, phrase="{measured} questions", evidence=counts)
+        if not enough.met:
             return settle([enough])
-        said = (
-            f"of {figure(questions)} questions at epoch {epoch}; one standard error is "
-            f"{math.sqrt(max(share * (1 - share), 0.0) / questions):.3f}",
+        deviation = math.sqrt(max(share * (1 - share), 0.0) / questions)
+        evidence = (*counts, *facts(standard_error=deviation))
+        words = "{metric} {measured} of {questions} questions"
+        whole = at_most("share", share, 1.0, metric=self.metric, epoch=epoch, evidence=evidence)  # no percentage
+        return settle(
+            [
+                whole,
+                at_least(
+                    "answers", share, self.floor, metric=self.metric, epoch=epoch, evidence=evidence, phrase=words
+                ),
+            ]
         )
-        whole = at_most(f"{words(self.metric)}, which is a share,", share, 1.0, said)  # no percentage, no count
-        return settle([whole, at_least(words(self.metric), share, self.floor, said)])
 
 
 def _run(*shares: float, questions: float = 64) -> Run:
@@ -89,12 +94,12 @@ def _run(*shares: float, questions: float = 64) -> Run:
 _CHECK = AnswersCorrect(floor=0.5)
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, _run(1.0)),
-    made.case("learns_in_the_end", _CHECK, _run(0.0, 0.02, 0.73), ("one standard error is 0.055",)),
+    made.case("learns_in_the_end", _CHECK, _run(0.0, 0.02, 0.73), "answers", 0.73, standard_error=0.0555),
     made.case("exactly_at_the_floor", _CHECK, _run(0.5)),
 )
 FAILS: Sequence[Case] = (
-    made.case("form_without_content", _CHECK, _run(0.0, 0.05), ("0.0500", "of 64 questions")),
+    made.case("form_without_content", _CHECK, _run(0.0, 0.05), "answers", 0.05, questions=64),
     made.case("at_epoch_1", AnswersCorrect(floor=0.5, epoch=1), _run(0.3, 0.9)),
-    made.case("a_percentage", _CHECK, _run(73.0), ("73", "at most 1")),
-    made.case("nan", _CHECK, _run(float("nan")), ("NaN",)),
+    made.case("a_percentage", _CHECK, _run(73.0), "share", 73.0),
+    made.case("nan", _CHECK, _run(float("nan")), measured=float("nan")),
 )

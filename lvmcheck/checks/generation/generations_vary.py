@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Outcome
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.finding import Fact, Finding, Outcome, facts
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
-from lvmcheck.checks.shared.compare import Comparison, Numbers, at_least, at_most, final_probe, settle
+from lvmcheck.checks.shared.compare import Numbers, at_least, at_most, final_probe, settle
 from lvmcheck.checks.shared.epochs import check_count, check_number
 from lvmcheck.run.events import Probe, Sample
 from lvmcheck.run.view import Run
@@ -26,12 +25,13 @@ MOST = 0.95
 RUN = 10
 """Tokens up to which a repetition is never judged."""
 LONGEST = "sampled/longest_run"
-SAID = {
+WORDS = {
     "distinct_2": "share of distinct pairs of tokens",
-    "entropy": "entropy over tokens in nats",
+    "entropy": "entropy over tokens",
     "top_token_share": "share of the commonest token",
     "identical_share": "share of prompts with the answer of another one",
 }
+UNITS = {"entropy": "nats"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,14 +45,14 @@ class GenerationsVary(Check):
     repeats no token for more than half of a continuation and more than 10 tokens. At least `min_prompts` prompts.
 
     Why:
-    A language model that always writes the same has learned nothing, and no loss curve shows it. The ancestors' model
-    reached a train loss of 0.115 and answered every prompt with a row of colons; it was judged by eye, on three
+    A language model that always writes the same has learned nothing, and no loss curve shows it. The original project's
+    model reached a train loss of 0.115 and answered every prompt with a row of colons; it was judged by eye, on three
     prompts.
 
     Usual causes:
     - Labels that are not shifted, or no causal mask: the model learned to copy, and repeats the end of the prompt.
     - Padding counted in the loss: the commonest token wins.
-    - Too little training: the likeliest token of the corpus is written for ever ("the the the").
+    - Too little training: the likeliest token of the corpus is repeated ("the the the").
     - A sampler that ignores the temperature, or logits of the wrong position.
 
     Fix:
@@ -64,7 +64,7 @@ class GenerationsVary(Check):
     sums right: among 40 answers of one or two digits three in four equal that of another prompt by chance.
 
     Source:
-    facts B6, C 59 and E 3 of the ancestors (the output "::::::::"); Li et al. 2016, distinct-n.
+    docs/history.md (the output "::::::::"); Li et al. 2016, distinct-n.
     """
 
     metric_fields = ()
@@ -79,51 +79,56 @@ class GenerationsVary(Check):
         check_count("min_prompts", self.min_prompts, low=2)
 
     def judge(self, run: Run) -> Outcome:
-        def all_modes(known: Numbers, probe: Probe) -> Outcome:
-            asked = {mode: known.number(f"{mode}/prompts") for mode in MODES}
-            enough = [at_least(f"prompts continued {mode}", asked[mode], self.min_prompts) for mode in MODES]
-            if not all(ok for ok, _ in enough):
-                return settle(enough)
-            said = _samples(run, probe)
-            return settle([found for mode in MODES for found in self._compare(known, mode, said)])
+        return final_probe(run, PROBE, lambda known, probe: self._judge(known, _samples(run, probe)))
 
-        return final_probe(run, PROBE, all_modes)
+    def _judge(self, known: Numbers, samples: tuple[Fact, ...]) -> Outcome:
+        phrase = "{measured} prompts continued ({mode})"
+        enough = [
+            at_least(
+                "prompts", known.number(f"{mode}/prompts"), self.min_prompts, evidence=facts(mode=mode), phrase=phrase
+            )
+            for mode in MODES
+        ]
+        if not all(finding.met for finding in enough):
+            return settle(enough)
+        return settle([found for mode in MODES for found in self._compare(known, mode, samples)])
 
-    def _compare(self, known: Numbers, mode: str, samples: Sequence[str]) -> list[Comparison]:
+    def _compare(self, known: Numbers, mode: str, samples: tuple[Fact, ...]) -> list[Finding]:
         prompts, tokens = known.number(f"{mode}/prompts"), known.number(f"{mode}/tokens")
+        base = facts(mode=mode, prompts=prompts)
         if not tokens >= 1:
-            return [at_least(f"{mode} tokens generated for {figure(prompts)} prompts", tokens, 1, samples)]
+            words = "{measured} tokens generated for {prompts} prompts ({mode})"
+            return [at_least("tokens", tokens, 1, evidence=(*base, *samples), phrase=words)]
         keys = ["entropy", "top_token_share", "identical_share"]
         # Without two tokens in any answer there is no pair of tokens.
         if known.has(f"{mode}/distinct_2") or (known.has("reference/distinct_2") and tokens > prompts):
             keys.insert(0, "distinct_2")
         mine = {key: known.number(f"{mode}/{key}") for key in keys}
         own = {key: known.number(f"reference/{key}") for key in keys}
-        shown = (
-            *(f"{mode} {SAID[key]} {figure(mine[key])}, of the right answers {figure(own[key])}" for key in keys),
-            *samples,
-        )
-        part = self.share * STRICT[mode]
-        found = [
-            at_least(f"{mode} {SAID[key]}", mine[key], part * own[key], shown)
-            for key in ("distinct_2", "entropy")
-            if key in mine
-        ]
-        limits = {
-            "top_token_share": min(own["top_token_share"] + SLACK[mode], MOST),
-            "identical_share": self.max_identical,
-        }
-        found += [at_most(f"{mode} {SAID[key]}", mine[key], limit, shown) for key, limit in limits.items()]
+        both = facts({**mine, **{f"reference_{key}": value for key, value in own.items()}})
+        evidence = (*base, *both, *samples)
+        found = [self._bounded(key, mine[key], own[key], mode, evidence) for key in keys]
         if mode == "sampled":
             longest = max(RUN, 0.5 * tokens / prompts)
-            found.append(at_most("longest run of one token in sampled text", known.number(LONGEST), longest, shown))
+            words = "longest run of one token in sampled text {measured}"
+            found.append(at_most("longest_run", known.number(LONGEST), longest, evidence=evidence, phrase=words))
         return found
 
+    def _bounded(self, key: str, value: float, own: float, mode: str, evidence: tuple[Fact, ...]) -> Finding:
+        """One number of the generated text beside what that of the right answers allows."""
+        phrase, unit = f"{{mode}} text: {WORDS[key]} {{measured}}", UNITS.get(key, "")
+        if key in ("distinct_2", "entropy"):
+            limit = self.share * STRICT[mode] * own
+            return at_least(key, value, limit, unit=unit, evidence=evidence, phrase=phrase)
+        limit = self.max_identical if key == "identical_share" else min(own + SLACK[mode], MOST)
+        return at_most(key, value, limit, unit=unit, evidence=evidence, phrase=phrase)
 
-def _samples(run: Run, probe: Probe) -> list[str]:
+
+def _samples(run: Run, probe: Probe) -> tuple[Fact, ...]:
     """Two generated texts of the final epoch, beside their prompts."""
     final = [event for event in run.of(Sample) if event.epoch == probe.epoch][:2]
-    return [f"{event.name}: {event.prompt[-40:]!r} continued with {event.text[:60]!r}" for event in final]
+    texts = {f"sample_{i}": f"{event.prompt[-40:]!r} -> {event.text[:60]!r}" for i, event in enumerate(final, 1)}
+    return facts(texts)
 
 
 _REFERENCE = {"distinct_2": 0.6, "entropy": 2.8, "top_token_share": 0.15, "identical_share": 0.05}
@@ -168,14 +173,18 @@ PASSES: Sequence[Case] = (
     ),
 )
 FAILS: Sequence[Case] = (
-    made.case("colons", _CHECK, _run(_COLONS, _COLONS), ("commonest token", "of the right answers")),
-    made.case("samples_repeat_one_word", _CHECK, _run(_REPEATS, _REPEATS), ("sampled",)),
+    made.case(
+        "colons", _CHECK, _run(_COLONS, _COLONS), mode="sampled", top_token_share=1.0, reference_top_token_share=0.15
+    ),
+    made.case("samples_repeat_one_word", _CHECK, _run(_REPEATS, _REPEATS), mode="sampled"),
     made.case(
         "one_answer_to_all",
         _CHECK,
         _run({**_HEALTHY, "identical_share": 1.0}, _HEALTHY),
-        ("greedy share of prompts with the answer of another one 1",),
+        "identical_share",
+        1.0,
+        mode="greedy",
     ),
-    made.case("nothing_generated", _CHECK, _run(_HEALTHY, {"prompts": 32.0, "tokens": 0.0}), ("sampled tokens",)),
-    made.case("nan", _CHECK, _run(_HEALTHY, {**_HEALTHY, "entropy": float("nan")}), ("NaN",)),
+    made.case("nothing_generated", _CHECK, _run(_HEALTHY, {"prompts": 32.0, "tokens": 0.0}), "tokens", mode="sampled"),
+    made.case("nan", _CHECK, _run(_HEALTHY, {**_HEALTHY, "entropy": float("nan")}), "entropy", float("nan")),
 )

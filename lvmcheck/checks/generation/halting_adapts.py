@@ -1,4 +1,4 @@
-"""halting_adapts: a halting model thinks longer about tokens that are harder for it."""
+"""halting_adapts: a halting model takes more steps for tokens that are harder for it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Outcome
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.finding import Outcome, facts
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
@@ -29,7 +28,7 @@ class HaltingAdapts(Check):
     it must also be 3 standard errors, 3 / sqrt(tokens), above 0, so that few tokens cannot show it by chance.
 
     Why:
-    Adaptive computation is worth its cost only where it adapts. Variance alone is met by a head that halts at random.
+    Adaptive computation pays only where it adapts. A head that halts at random has variance too.
 
     Usual causes:
     - The head learned the position or the frequency of a token instead of its difficulty.
@@ -44,7 +43,7 @@ class HaltingAdapts(Check):
     A weak correlation over many tokens (0.1 over 4,096 tokens is 6 standard errors).
 
     Source:
-    Issue of the ancestors' halting head (facts B2); the standard error of a rank correlation is 1 / sqrt(n - 1).
+    docs/history.md (the halting head); the standard error of a rank correlation is 1 / sqrt(n - 1).
     """
 
     metric_fields = ()
@@ -61,18 +60,22 @@ class HaltingAdapts(Check):
 
     def _compare(self, known: Numbers, probe: Probe) -> Outcome:
         tokens, correlation = known.number("tokens"), known.number("loss_correlation")
-        enough = at_least("tokens over which halting was measured", tokens, self.min_tokens)
-        if not enough[0]:
+        enough = at_least("tokens", tokens, self.min_tokens, phrase="halting measured over {measured} tokens")
+        if not enough.met:
             return settle([enough])
-        floor = max(self.min_correlation, SIGMAS / math.sqrt(tokens))
-        said = [
-            f"over {figure(tokens)} tokens at epoch {probe.epoch}; 3 standard errors are {SIGMAS / tokens**0.5:.3f}"
-        ]
-        if math.isnan(correlation):
-            said.append("NaN: one of both is constant, so that there is no correlation")
-        elif correlation < 0:
-            said.append("negative: the model thinks longer about tokens that are easy for it")
-        return settle([at_least("rank correlation of expected steps with token loss", correlation, floor, said)])
+        code = "constant" if math.isnan(correlation) else "negative_correlation" if correlation < 0 else "correlation"
+        return settle(
+            [
+                at_least(
+                    code,
+                    correlation,
+                    max(self.min_correlation, SIGMAS / math.sqrt(tokens)),
+                    epoch=probe.epoch,
+                    evidence=facts(tokens=tokens, standard_error=1 / math.sqrt(tokens)),
+                    phrase="rank correlation of expected steps with token loss {measured} over {tokens} tokens",
+                )
+            ]
+        )
 
 
 def _run(correlation: float, tokens: float = 4096) -> Run:
@@ -86,7 +89,7 @@ PASSES: Sequence[Case] = (
 )
 FAILS: Sequence[Case] = (
     made.case("halts_at_random", _CHECK, _run(0.004)),
-    made.case("by_chance_over_few_tokens", _CHECK, _run(0.2, tokens=120), ("0.274",)),
-    made.case("longer_on_easy_tokens", _CHECK, _run(-0.3), ("negative",)),
-    made.case("constant_steps", _CHECK, _run(float("nan")), ("one of both is constant",)),
+    made.case("by_chance_over_few_tokens", _CHECK, _run(0.2, tokens=120), "correlation", 0.2, tokens=120),
+    made.case("longer_on_easy_tokens", _CHECK, _run(-0.3), "negative_correlation", -0.3),
+    made.case("constant_steps", _CHECK, _run(float("nan")), "constant", float("nan")),
 )

@@ -1,22 +1,20 @@
-"""halting_variance: how long a halting model thinks differs from token to token."""
+"""halting_variance: the number of steps of a halting model differs from token to token."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Outcome
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.finding import Fact, Outcome, facts
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
-from lvmcheck.checks.shared.compare import Comparison, Numbers, at_least, final_probe, settle
+from lvmcheck.checks.shared.compare import Numbers, at_least, final_probe, settle
 from lvmcheck.checks.shared.epochs import check_count, check_number
 from lvmcheck.run.events import Probe
 from lvmcheck.run.view import Run
 
 PROBE = "halting"
-_NONE = "over a single item there is no variance, over a few it says nothing"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +27,9 @@ class HaltingVariance(Check):
     `saturation` that passes, without it fails.
 
     Why:
-    A model that halts at the same step for every token pays for a halting head and has none. The ancestors looked at
-    the variance of the steps over a batch, which is not a number for a batch of one and 0 for integers that never
-    move; their head had no gradient, and the cause was sought in its settings.
+    A model that halts at the same step for every token pays for a halting head without the use of it. The original
+    project looked at the variance of the steps over a batch, which is not a number for a batch of one and 0 for
+    integers that never change; the head had no gradient, and the cause was sought in its settings.
 
     Usual causes:
     - No gradient reaches the halting head: gradients_reach_every_parameter names it.
@@ -48,7 +46,7 @@ class HaltingVariance(Check):
     saw too few tokens, as long as the final one did not.
 
     Source:
-    facts B2, C 49 and C 54 of the ancestors (variance 0 and "degrees of freedom <= 0"); seeds: variance above 0.05.
+    docs/history.md (variance 0 and "degrees of freedom <= 0"); required there: variance above 0.05.
     """
 
     metric_fields = ()
@@ -68,27 +66,29 @@ class HaltingVariance(Check):
 
     def _compare(self, known: Numbers, probe: Probe) -> Outcome:
         tokens = known.number("tokens")
-        enough = at_least("tokens over which halting was measured", tokens, self.min_tokens, (_NONE,))
-        if not enough[0]:
+        enough = at_least("tokens", tokens, self.min_tokens, phrase="halting measured over {measured} tokens")
+        if not enough.met:
             return settle([enough])
         steps, p, mean, most = (known.number(key) for key in ("variance", "p_variance", "mean", "max"))
-        shown = (
-            f"{figure(mean)} of {figure(most)} steps on average over {figure(tokens)} tokens at epoch {probe.epoch}, "
-            f"variance {figure(steps)}; variance of the halting probability {figure(p)}",
-            *_shares(probe),
-        )
-        found: list[Comparison] = [at_least("variance of the halting probability", p, self.min_p_variance, shown)]
-        one_step = 0.0 <= steps < self.min_variance
-        if not (self.saturation and one_step and found[0][0]):
-            found.append(at_least("variance of the halting steps", steps, self.min_variance, shown))
+        measured = {"mean_steps": mean, "max_steps": most, "tokens": tokens, "step_variance": steps}
+        evidence = (*facts(measured, probability_variance=p), *_shares(probe))
+        words = "variance of the halting probability {measured}"
+        found = [
+            at_least("probability_variance", p, self.min_p_variance, epoch=probe.epoch, evidence=evidence, phrase=words)
+        ]
+        if not found[0].met:
+            return settle(found)
+        if not (self.saturation and 0.0 <= steps < self.min_variance):
+            words = "variance of the halting steps {measured}"
+            found.append(
+                at_least("step_variance", steps, self.min_variance, epoch=probe.epoch, evidence=evidence, phrase=words)
+            )
         return settle(found)
 
 
-def _shares(probe: Probe) -> list[str]:
-    shares = {name.removeprefix("share_"): value for name, value in probe.values.items() if name.startswith("share_")}
-    if not shares:
-        return []
-    return ["tokens by step: " + ", ".join(f"{name}: {100 * value:.1f} %" for name, value in shares.items())]
+def _shares(probe: Probe) -> tuple[Fact, ...]:
+    """Shares of the tokens that halt at each step."""
+    return facts({name: value for name, value in probe.values.items() if name.startswith("share_")})
 
 
 def _probe(variance: float, p: float, *, mean: float = 1.9, tokens: float = 4096) -> dict[str, float]:
@@ -99,7 +99,7 @@ def _probe(variance: float, p: float, *, mean: float = 1.9, tokens: float = 4096
 _CHECK = HaltingVariance()
 _GOOD = _probe(0.69, 0.02)
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, language.probed(PROBE, _GOOD), ("tokens by step: 1: 40.0 %",)),
+    made.case("perfect_oracle", _CHECK, language.probed(PROBE, _GOOD), share_1=0.4),
     made.case(
         "batch_of_one_in_an_early_epoch",
         _CHECK,
@@ -113,21 +113,32 @@ FAILS: Sequence[Case] = (
         "dead_halting_head",
         _CHECK,
         language.probed(PROBE, _probe(0.0, 0.0, mean=3.0)),
-        ("3 of 3 steps on average", "variance of the halting probability 0"),
+        "probability_variance",
+        0.0,
+        mean_steps=3.0,
+        max_steps=3.0,
     ),
     made.case(
         "batch_of_one",
         _CHECK,
         language.probed(PROBE, _GOOD, _probe(float("nan"), float("nan"), tokens=1)),
-        ("tokens over which halting was measured 1", "no variance"),
+        "tokens",
+        1,
     ),
     made.case("one_probability_for_all", _CHECK, language.probed(PROBE, _probe(0.4, 1e-7))),
     made.case(
         "constant_steps_where_they_must_vary",
         HaltingVariance(saturation=False),
         language.probed(PROBE, _probe(0.003, 0.004)),
-        ("at least 0.05",),
+        "step_variance",
+        0.003,
     ),
-    made.case("nan", _CHECK, language.probed(PROBE, _probe(float("nan"), 0.02)), ("NaN",)),
-    made.case("nan_probability", _CHECK, language.probed(PROBE, _probe(0.7, float("nan"))), ("NaN",)),
+    made.case("nan", _CHECK, language.probed(PROBE, _probe(float("nan"), 0.02)), "step_variance", float("nan")),
+    made.case(
+        "nan_probability",
+        _CHECK,
+        language.probed(PROBE, _probe(0.7, float("nan"))),
+        "probability_variance",
+        float("nan"),
+    ),
 )

@@ -7,17 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from lvmcheck.checks.finding import Outcome, error
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.finding import Fact, Finding, Outcome, facts, not_recorded
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
-from lvmcheck.checks.shared.compare import Comparison, at_least, each_evaluation
+from lvmcheck.checks.shared.compare import at_least, each_evaluation
 from lvmcheck.checks.shared.epochs import check_number
 from lvmcheck.run.events import Evaluation
 from lvmcheck.run.view import Run
 
-MEASURES = {"halting_mean": "halting steps", "memory_use": "memory use"}
+MEASURES = ("halting_mean", "memory_use")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +28,8 @@ class SpecialisationsDiffer(Check):
     larger one.
 
     Why:
-    Settings that nothing reads make no specialist. The ancestors trained a reasoning, a memory and a speed model whose
-    memory capacity and surprise threshold no line of the model read, and whose halting threshold only changed an
+    Settings that no code reads change nothing. The original project trained a reasoning, a memory and a speed model
+    whose memory capacity and surprise threshold no line of the model read, and whose halting threshold only changed an
     integer in the log: they differed by their random initialisation.
 
     Usual causes:
@@ -46,7 +45,7 @@ class SpecialisationsDiffer(Check):
     Two that share their memory use and differ in depth.
 
     Source:
-    facts B1 and C 65 of the ancestors (capacity and surprise threshold never read).
+    docs/history.md (capacity and surprise threshold never read).
     """
 
     metric_fields = ()
@@ -62,30 +61,39 @@ class SpecialisationsDiffer(Check):
         lacks = "no two specialisations were compared"
         return each_evaluation(run, "specialisations", self._compare, lacks)
 
-    def _compare(self, event: Evaluation) -> list[Comparison] | Outcome:
+    def _compare(self, event: Evaluation) -> list[Finding] | Outcome:
         table = {key: _column(event.metrics, key) for key in MEASURES}
         names = list(dict.fromkeys(name for column in table.values() for name in column))
         lacking = [f"{name}/{key}" for key, column in table.items() for name in names if name not in column]
         if len(names) < 2 or lacking:
             missing = f": {lacking[0]!r} is missing" if lacking else ""
-            return error(f"evaluation 'specialisations' compares {len(names)} models{missing}")
-        shown = [
-            f"{words}: " + ", ".join(f"{name} {figure(table[key][name])}" for name in names)
-            for key, words in MEASURES.items()
-        ]
+            return not_recorded(f"evaluation 'specialisations' compares {len(names)} models{missing}")
+        evidence = facts({f"{name}_{key}": table[key][name] for name in names for key in MEASURES})
         steps, memory = table["halting_mean"], table["memory_use"]
-        found = [
-            at_least("fewest halting steps of a specialisation", _least(steps), 1.0, shown),
-            at_least("range of halting steps over specialisations", _spread(steps), self.min_steps, shown),
-            at_least("relative range of memory use over specialisations", _relative(memory), self.min_memory, shown),
-        ]
-        for one, other in combinations(names, 2):
-            apart = max(
-                _part(abs(steps[one] - steps[other]), self.min_steps),
-                _part(_relative({one: memory[one], other: memory[other]}), self.min_memory),
-            )
-            found.append(at_least(f"difference of {one} and {other} over the least that counts", apart, 1.0, shown))
-        return found
+        limits = (
+            ("fewest_steps", _least(steps), 1.0, "fewest halting steps of a specialisation {measured}"),
+            ("step_range", _spread(steps), self.min_steps, "range of halting steps over specialisations {measured}"),
+            ("memory_range", _relative(memory), self.min_memory, "relative range of memory use {measured}"),
+        )
+        found = [at_least(code, got, limit, evidence=evidence, phrase=words) for code, got, limit, words in limits]
+        return [*found, *(self._pair(steps, memory, pair, evidence) for pair in combinations(names, 2))]
+
+    def _pair(
+        self, steps: Mapping[str, float], memory: Mapping[str, float], pair: tuple[str, str], evidence: tuple[Fact, ...]
+    ) -> Finding:
+        """The larger difference of two specialisations, in units of the least that counts."""
+        one, other = pair
+        apart = max(
+            _part(abs(steps[one] - steps[other]), self.min_steps),
+            _part(_relative({name: memory[name] for name in pair}), self.min_memory),
+        )
+        return at_least(
+            "pair",
+            apart,
+            1.0,
+            evidence=(*facts(one=one, other=other), *evidence),
+            phrase="{one} and {other} differ by {measured} times the least that counts",
+        )
 
 
 def _column(metrics: Mapping[str, float], key: str) -> dict[str, float]:
@@ -112,10 +120,10 @@ def _part(difference: float, least: float) -> float:
 
 
 def _run(*models: tuple[str, float, float]) -> Run:
-    said: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     for name, steps, memory in models:
-        said |= {f"{name}/halting_mean": steps, f"{name}/memory_use": memory}
-    return language.evaluated("specialisations", said)
+        metrics |= {f"{name}/halting_mean": steps, f"{name}/memory_use": memory}
+    return language.evaluated("specialisations", metrics)
 
 
 _CHECK = SpecialisationsDiffer()
@@ -130,16 +138,17 @@ FAILS: Sequence[Case] = (
         "settings_that_nothing_reads",
         _CHECK,
         _run(("reasoning", 3.0, 0.5), ("memory", 3.0, 0.5), ("speed", 3.0, 0.5)),
-        ("reasoning 3, memory 3, speed 3",),
+        reasoning_halting_mean=3.0,
+        speed_halting_mean=3.0,
     ),
-    made.case(
-        "memory_is_never_read", _CHECK, _run(("reasoning", 2.4, 0.5), ("memory", 2.0, 0.5)), ("range of memory use",)
-    ),
+    made.case("memory_is_never_read", _CHECK, _run(("reasoning", 2.4, 0.5), ("memory", 2.0, 0.5)), "memory_range"),
     made.case(
         "one_under_two_names",
         _CHECK,
         _run(("reasoning", 2.4, 0.5), ("memory", 2.4, 0.5), ("speed", 1.3, 0.3)),
-        ("difference of reasoning and memory",),
+        "pair",
+        one="reasoning",
+        other="memory",
     ),
-    made.case("nan", _CHECK, _run(("reasoning", float("nan"), 0.5), ("speed", 1.3, 0.3)), ("NaN",)),
+    made.case("nan", _CHECK, _run(("reasoning", float("nan"), 0.5), ("speed", 1.3, 0.3)), measured=float("nan")),
 )

@@ -13,40 +13,40 @@ STEPS = 100
 
 
 def epochs(
-    *spoken: Sequence[ev.Event],
+    *by_epoch: Sequence[ev.Event],
     metrics: Mapping[str, Sequence[float]] | None = None,
     config: Mapping[str, object] | None = None,
     over: bool = True,
 ) -> Run:
-    """A run of as many epochs as there are arguments: what each says before it ends, and its metrics.
+    """A run of as many epochs as there are arguments: the events of each before it ends, and its metrics.
 
     A validation loss that falls from 3 to 2 nats stands for whatever else is logged.
     """
-    said: list[ev.Event] = [ev.Begin()]
-    falling = lines(len(spoken), 3.0, 2.0)
-    for i, events in enumerate(spoken):
-        said += events
+    events: list[ev.Event] = [ev.Begin()]
+    falling = lines(len(by_epoch), 3.0, 2.0)
+    for i, own in enumerate(by_epoch):
+        events += own
         values = {name: float(column[i]) for name, column in (metrics or {}).items()}
-        said.append(ev.Epoch(epoch=i + 1, step=(i + 1) * STEPS, metrics={"val_loss": falling[i], **values}))
+        events.append(ev.Epoch(epoch=i + 1, step=(i + 1) * STEPS, metrics={"val_loss": falling[i], **values}))
     info = {} if config is None else {"config": dict(config)}
-    return Run(events=tuple(said), info=info, done={"status": "finished"} if over else None)
+    return Run(events=tuple(events), info=info, done={"status": "finished"} if over else None)
 
 
 def probed(name: str, *values: Mapping[str, float], config: Mapping[str, object] | None = None) -> Run:
     """A finished run with one probe of that name at the end of each epoch."""
-    spoken = [
+    by_epoch = [
         [ev.Probe(name=name, epoch=i + 1, step=(i + 1) * STEPS, values=dict(each))] for i, each in enumerate(values)
     ]
-    return epochs(*spoken, config=config)
+    return epochs(*by_epoch, config=config)
 
 
 def evaluated(name: str, *metrics: Mapping[str, float], config: Mapping[str, object] | None = None) -> Run:
-    """A finished run of one epoch that says these evaluations before its first step."""
+    """A finished run of one epoch with these evaluations before its first step."""
     return epochs([ev.Evaluation(name=name, metrics=dict(each)) for each in metrics], config=config)
 
 
 def data(facts: Mapping[str, ev.Value], **config: object) -> Run:
-    """A run that has only said what its data are."""
+    """A run that has recorded only its data."""
     event = ev.Data(name="generated", fingerprint="0" * 64, facts=dict(facts))
     return Run(events=(ev.Begin(), event), info={"config": config})
 
@@ -65,13 +65,13 @@ def window(epoch: int, last: int, *, samples: int = 0, steps: int = 50, loss: fl
 
 
 def staged(scored: int, *samples: Sequence[int]) -> Run:
-    """A finished run of one stage that states its scored tokens, with the tokens of each window by epoch."""
+    """A finished run of one stage with its scored tokens, and the tokens of each window by epoch."""
     begin = ev.Stage(index=0, name="all", epoch=1, step=0, fingerprint="0" * 64, facts={"scored_tokens": scored})
-    spoken: list[list[ev.Event]] = []
+    by_epoch: list[list[ev.Event]] = []
     last = 0
     for epoch, counts in enumerate(samples, 1):
-        spoken.append([begin] if epoch == 1 else [])
+        by_epoch.append([begin] if epoch == 1 else [])
         for count in counts:
             last += 50
-            spoken[-1].append(window(epoch, last, samples=count))
-    return epochs(*spoken)
+            by_epoch[-1].append(window(epoch, last, samples=count))
+    return epochs(*by_epoch)
