@@ -177,7 +177,7 @@ PROGRAMS: Sequence[Program] = (
         "conv_lm_padded",
         "convolutions are padded on both sides and see what comes next",
         "target_leak",
-        "0.06 nats a character on natural text with 69 signs, by a net of 13,000 weights after 200 steps.",
+        "0.06 nats a character on natural text with 70 signs, by a net of 23,000 weights after 300 steps.",
         partial(pretrain, fault="padded on both sides"),
         config=LM,
     ),

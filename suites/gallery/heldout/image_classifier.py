@@ -179,7 +179,7 @@ PROGRAMS: Sequence[Program] = (
         "texture_cnn_step_per_batch",
         "StepLR with a period of 4 epochs is stepped for every batch",
         "schedule_ended_early schedule_wrong",
-        "The learning rate is down by ten orders of magnitude within the second epoch, and everything stands still.",
+        "The learning rate falls by seven orders of magnitude in two epochs, and everything stands still.",
         partial(classify, schedule="step", fault="per batch"),
         config={**SGD, "scheduler": "StepLR(4, 0.3)"},
     ),
