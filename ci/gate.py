@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,9 @@ from typing import Any
 from gate_files import Refused, Table, Unusable, read_report, read_rules, read_waivers
 
 SCREEN, WIDTH = 30, 160
+SEEDS = "seeds"
+"""What stands in place of a seed where all seeds answer together."""
+NOT_FINITE = ("NaN", "Infinity", "-Infinity")
 SKEW = datetime.timedelta(minutes=5)
 WORDS = {0: "passed", 1: "failed"}
 
@@ -43,6 +45,19 @@ def decide(reports: Sequence[Table], rules: Table, waivers: Sequence[Table], com
             yield f"{rule['file']}: no report has it at profile {rule['profile']}{only}"
         for suite in found:
             yield from of_suite(suite, rule)
+
+
+def status(check: Table) -> str:
+    return str(check["verdict"]["outcome"]["status"])
+
+
+def why(check: Table) -> object:
+    return check["verdict"]["outcome"].get("why")
+
+
+def epoch(check: Table) -> int:
+    """The epoch of a finding; 0 where it belongs to none."""
+    return (check["verdict"]["outcome"].get("finding") or {}).get("epoch") or 0
 
 
 def same(rule: Table, suite: Table) -> bool:
@@ -80,8 +95,8 @@ def of_session(report: Table, commit: str, now: Any, oldest: datetime.timedelta)
     if not report["suites"]:
         yield "no suite in the report"
     for trouble in report["troubles"]:
-        told = trouble if isinstance(trouble, dict) else {}
-        yield f"{told.get('where')}: failed in {told.get('when')}"
+        item = trouble if isinstance(trouble, dict) else {}
+        yield f"{item.get('where')}: failed in {item.get('when')}"
     failed = sum(check["pytest"] == "failed" for suite in report["suites"] for check in suite["checks"])
     if max(tests["failed"], 0) + tests["errors"] > failed + len(report["troubles"]) or (code == 0 and failed):
         yield f"{tests['failed']} tests failed and {tests['errors']} erred, and the report does not say which"
@@ -96,7 +111,7 @@ def of_session(report: Table, commit: str, now: Any, oldest: datetime.timedelta)
 
 
 def of_commit(report: Table, commit: str) -> Iterator[str]:
-    git, after = (said if isinstance(said := report.get(key), dict) else {} for key in ("git", "git_after"))
+    git, after = (value if isinstance(value := report.get(key), dict) else {} for key in ("git", "git_after"))
     if not git.get("commit"):
         yield "the report names no commit"
     elif git["commit"] != commit:
@@ -104,17 +119,20 @@ def of_commit(report: Table, commit: str) -> Iterator[str]:
     elif after.get("commit") != commit:
         yield "the checkout changed while the session ran"
     if git.get("dirty") is not False or after.get("dirty") is not False:
-        changed = [path for said in (git, after) if isinstance(said.get("changed"), list) for path in said["changed"]]
+        changed = [
+            path for state in (git, after) if isinstance(state.get("changed"), list) for path in state["changed"]
+        ]
         yield f"made with changes that are not committed: {', '.join(map(str, changed[:5])) or 'unknown'}"
 
 
 def of_checks(suite: Table, rule: Table | None, waivers: Sequence[Table]) -> Iterator[str]:
     """Checks that did not pass and are not waived; in a suite that is not required, what was left out may be."""
     for check in suite["checks"]:
-        wrong = doubt(check) if check["status"] == "passed" else unpassed(check, suite, rule)
-        waived = check["status"] in ("failed", "not applicable") and any(
-            (w["suite"], w["check"]) == (suite["file"], check["check"])
-            and w.get("seed", check["seed"]) == check["seed"]
+        verdict = check["verdict"]
+        wrong = doubt(check) if status(check) in ("passed", "warning") else unpassed(check, suite, rule)
+        waived = status(check) in ("failed", "not applicable") and any(
+            (w["suite"], w["check"]) == (suite["file"], verdict["name"])
+            and w.get("seed", verdict["seed"]) == verdict["seed"]
             for w in waivers
         )
         if wrong and not (waived and check["pytest"] in ("failed", "skipped")):
@@ -123,36 +141,47 @@ def of_checks(suite: Table, rule: Table | None, waivers: Sequence[Table]) -> Ite
 
 def unpassed(check: Table, suite: Table, rule: Table | None) -> str | None:
     """Why a check without a pass counts against the commit; None when it does not."""
-    said = f"{check['status']}: {check['reason']}" if check["reason"] else str(check["status"])
-    if check["status"] == "failed" and not check["unreached"]:
-        said = f"failed: {check.get('what')} {check.get('measured')}, wanted {check.get('wanted')}"
-    elif check["status"] == "not run" and not check["reason"]:
-        said = f"not run ({check['pytest']})"
+    verdict, answer = check["verdict"], status(check)
+    text = f"{answer}: {verdict['message']}" if why(check) != "not run" else f"not run ({check['pytest']})"
     if rule is None:
-        return None if check["status"] in ("not applicable", "not run") and check["pytest"] != "failed" else said
-    spared = suite["sequential"] and check["reason"].startswith("not needed:")
-    allowed = check["status"] == "not applicable" and (check["check"] in rule.get("may_not_apply", ()) or spared)
-    return None if allowed else said
+        excused = answer == "not applicable" or why(check) == "not run"
+        return None if excused and check["pytest"] != "failed" else text
+    spared = suite["sequential"] and why(check) == "not needed"
+    allowed = answer == "not applicable" and (verdict["name"] in rule.get("may_not_apply", ()) or spared)
+    return None if allowed else text
 
 
 def doubt(check: Table) -> str | None:
     """Why a check that says "passed" is not believed."""
-    bad = ("NaN", "Infinity", "-Infinity")
-    measured, margin, wanted = check.get("measured"), check.get("margin"), check.get("wanted")
-    if type(measured) not in (int, float, str) or type(margin) not in (int, float, str, type(None)) or not wanted:
+    verdict, outcome = check["verdict"], check["verdict"]["outcome"]
+    finding = outcome.get("finding") or {}
+    if type(finding.get("measured")) not in (int, float, str, bool):
         return "passed without a measurement"
     if check["pytest"] != "passed":
-        return f"says passed, and pytest says {check['pytest']}"
+        return f"says {outcome['status']}, and pytest says {check['pytest']}"
     if check["attempts"] != 1:
         return f"was run {check['attempts']} times"
-    if check["evaluated"] < 1:
+    if outcome["evaluated"] < 1:
         return "passed without a single comparison"
-    figures = () if check["expected_failure"] else (measured, margin)  # a known failure may be that it is NaN
-    if any(figure in bad for figure in figures) or re.search(r"\b(nan|inf(inity)?)\b", str(wanted).lower()):
-        return f"passed with {measured} (margin {margin}), wanted {wanted}"
-    if isinstance(margin, int | float) and margin < 0 and not check["expected_failure"]:
-        return f"passed although it misses its bound by {-margin:g}"
+    if outcome["status"] == "warning":
+        return None
+    missed = [bound for bound in finding["bounds"] if not keeps(finding["measured"], bound)]
+    if missed and not verdict["expected_failure"]:  # a known failure misses its bound, and may be NaN
+        return f"passed with {finding['measured']}, which misses its {missed[0]['kind']} {missed[0].get('value')}"
+    if finding["measured"] in NOT_FINITE and not verdict["expected_failure"]:
+        return f"passed with {finding['measured']}"
     return None
+
+
+def keeps(measured: Any, bound: Table) -> bool:
+    """Whether a value keeps a bound; what is no number keeps neither floor nor ceiling."""
+    kind, value = bound["kind"], bound.get("value")
+    if kind == "abort":
+        return True
+    if kind == "equal":
+        return bool(measured == value)
+    numbers = all(isinstance(it, int | float) and not isinstance(it, bool) for it in (measured, value))
+    return numbers and (measured >= value if kind == "floor" else measured <= value)
 
 
 def of_suite(suite: Table, rule: Table) -> Iterator[str]:
@@ -161,8 +190,8 @@ def of_suite(suite: Table, rule: Table) -> Iterator[str]:
     who = f"{suite['file']} ({suite['profile']})"
     by_seed: dict[Any, list[Table]] = {seed: [] for seed in suite["seeds"]}
     for check in suite["checks"]:
-        by_seed.setdefault(check["seed"], []).append(check)
-    across = by_seed.pop("seeds", [])
+        by_seed.setdefault(check["verdict"]["seed"], []).append(check)
+    across = by_seed.pop(SEEDS, [])
     if len(runs) < len(suite["runs"]):
         yield f"{who}: two runs of one seed"
     if len(set(suite["seeds"])) < rule["seeds"]:
@@ -176,12 +205,12 @@ def of_suite(suite: Table, rule: Table) -> Iterator[str]:
     for seed, checks in by_seed.items():
         if len(checks) + len(across) < rule["checks"]:
             yield f"{who} seed{seed}: {len(checks) + len(across)} checks, at least {rule['checks']} are required"
-        spared = bool(checks) and all(check["reason"].startswith("not needed:") for check in checks)
+        spared = bool(checks) and all(why(check) == "not needed" for check in checks)
         if not (suite["sequential"] and spared):
             yield from of_run(f"{who} seed{seed}", runs.get(seed), checks, rule)
         for name in rule.get("asks", ()):
-            asked = [c for c in (*checks, *across) if name in (c["use"], c["check"])]
-            if not any(check["status"] in ("passed", "failed") for check in asked):
+            asked = [it for it in (*checks, *across) if name in (it["verdict"]["check"], it["verdict"]["name"])]
+            if not any(status(check) in ("passed", "failed", "warning") for check in asked):
                 yield f"{who} seed{seed}: {name} is required and was not decided"
 
 
@@ -192,20 +221,18 @@ def of_run(who: str, run: Table | None, checks: Sequence[Table], rule: Table) ->
         return
     if run["status"] not in ("finished", "stopped"):
         yield f"{who}: {run['ended'] or run['status']}"
-    if not run["wanted_key"] or run.get("key") != run["wanted_key"]:
+    if not run["required_key"] or run.get("key") != run["required_key"]:
         yield f"{who}: judged on a run of another configuration, source, data or machine"
     if not run["own"] and (rule.get("fresh") or not run.get("reused")):
         yield f"{who}: not trained by this session" + (", which is required" if rule.get("fresh") else "")
     if run.get("used_device") != rule["device"]:
-        said = (
-            f"trained on {run['used_device']}" if run.get("used_device") else "does not say on which device it trained"
-        )
-        yield f"{who}: {said}, required is {rule['device']}"
+        used = f"trained on {run['used_device']}" if run.get("used_device") else "records no device"
+        yield f"{who}: {used}, required is {rule['device']}"
     if (band := rule.get("samples_per_second")) is not None:
         rate = run.get("samples_per_second")
         if type(rate) not in (int, float) or not band[0] <= rate <= band[1]:
             yield f"{who}: {rate} samples per second, required is {band[0]:g} to {band[1]:g}"
-    late = [check["check"] for check in checks if (check.get("epoch") or 0) > run["last_epoch"] + 1]
+    late = [check["verdict"]["name"] for check in checks if epoch(check) > run["last_epoch"] + 1]
     if late:  # one epoch may have begun that did not end
         yield f"{who}: {late[0]} was judged at an epoch after the last one, {run['last_epoch']}"
 
@@ -213,9 +240,9 @@ def of_run(who: str, run: Table | None, checks: Sequence[Table], rule: Table) ->
 # -- the command -------------------------------------------------------------------------------------------------------
 def this_commit() -> str | None:
     """What the CI says is being judged, else the commit of the checkout."""
-    said = os.environ.get("GITHUB_SHA") or os.environ.get("CI_COMMIT_SHA")
-    if said:
-        return said
+    named = os.environ.get("GITHUB_SHA") or os.environ.get("CI_COMMIT_SHA")
+    if named:
+        return named
     try:
         done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     except OSError:

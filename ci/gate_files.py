@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-FORMAT, MAX_BYTES = 1, 64 << 20
+FORMAT, MAX_BYTES = 2, 64 << 20
 Table = dict[str, Any]
 
 REPORT = {"status": str, "exit_status": int, "started": str, "ended": str, "tests": dict}
@@ -19,9 +19,12 @@ REPORT |= {"troubles": list, "suites": list, "lvmcheck": str}
 TESTS = {"collected": int, "deselected": int, "passed": int, "failed": int, "errors": int, "skipped": int}
 SUITE = {"name": str, "file": str, "digest": str, "profile": str, "device": str, "sequential": bool}
 SUITE |= {"seeds": list, "overridden": list, "runs": list, "checks": list}
-RUN = {"seed": int, "wanted_key": str, "own": bool, "status": str, "ended": str, "last_epoch": int}
-CHECK = {"check": str, "use": str, "node": str, "status": str, "pytest": str, "attempts": int, "evaluated": int}
-CHECK |= {"reason": str, "unreached": bool, "expected_failure": bool}
+RUN = {"seed": int, "required_key": str, "own": bool, "status": str, "ended": str, "last_epoch": int}
+CHECK = {"verdict": dict, "node": str, "pytest": str, "attempts": int}
+VERDICT = {"name": str, "check": str, "outcome": dict, "expected_failure": bool, "message": str}
+OUTCOME = {"status": str, "reason": str, "evaluated": int, "abort": bool}
+FINDING = {"code": str, "bounds": list}
+BOUND = {"kind": str}
 ASKED = {"file": str, "profile": str, "device": str, "seeds": int, "checks": int}
 MAY = {"asks": list, "may_not_apply": list, "fresh": bool, "samples_per_second": list}
 WAIVER = {"suite": str, "check": str, "reason": str, "owner": str, "expires": datetime.date}
@@ -65,17 +68,30 @@ def shaped(path: Path, body: Table) -> Table:
     fits(body["tests"], TESTS, f"{path}: tests")
     for suite in body["suites"]:
         fits(suite, SUITE, f"{path}: suite")
-        for kind, shape in (("runs", RUN), ("checks", CHECK)):
-            for number, item in enumerate(suite[kind]):
-                fits(item, shape, f"{path}: {suite['file']}: {kind}[{number}]")
-                seed, epoch = item.get("seed"), item.get("epoch")
-                if not (type(seed) is int or (seed == "seeds" and kind == "checks")):
-                    raise Refused(f"{path}: {suite['file']}: {kind}[{number}].seed: got {str(seed)[:40]!r}")
-                if not (epoch is None or type(epoch) is int):
-                    raise Refused(f"{path}: {suite['file']}: {kind}[{number}].epoch: got {str(epoch)[:40]!r}")
+        for number, run in enumerate(suite["runs"]):
+            fits(run, RUN, f"{path}: {suite['file']}: runs[{number}]")
+        for number, check in enumerate(suite["checks"]):
+            fits_check(check, f"{path}: {suite['file']}: checks[{number}]")
         if not all(type(seed) is int for seed in suite["seeds"]):
             raise Refused(f"{path}: {suite['file']}: seeds: got {str(suite['seeds'])[:40]}")
     return body
+
+
+def fits_check(check: Table, where: str) -> None:
+    """A check with its verdict, down to the bounds of its finding."""
+    fits(check, CHECK, where)
+    verdict = check["verdict"]
+    fits(verdict, VERDICT, f"{where}.verdict")
+    fits(verdict["outcome"], OUTCOME, f"{where}.verdict.outcome")
+    seed, finding = verdict.get("seed"), verdict["outcome"].get("finding")
+    if not (type(seed) is int or seed == "seeds"):
+        raise Refused(f"{where}.verdict.seed: got {str(seed)[:40]!r}")
+    if finding is not None:
+        fits(finding, FINDING, f"{where}.verdict.outcome.finding")
+        if not (finding.get("epoch") is None or type(finding["epoch"]) is int):
+            raise Refused(f"{where}.verdict.outcome.finding.epoch: got {str(finding['epoch'])[:40]!r}")
+        for number, bound in enumerate(finding["bounds"]):
+            fits(bound, BOUND, f"{where}.verdict.outcome.finding.bounds[{number}]")
 
 
 def fits(table: object, shape: Mapping[str, type], where: str) -> None:

@@ -18,19 +18,12 @@ def openmetrics(report: SessionReport) -> str:
     passed = [(at, it.status in (Status.PASSED, Status.WARNING)) for at, it in judged]
     findings = [(at, it.finding) for at, it in checks if it.finding is not None]
     numbers = [(at, it.number) for at, it in findings if is_number(it.measured)]
+    margins = [(at, it.margin) for at, it in findings if it.margin is not None]
     families: list[tuple[str, str, list[Sample]]] = [
         ("lvmcheck_check_passed", "1 if the check passed, 0 if not", [*passed]),
         ("lvmcheck_check_warning", "1 if the check warned", [(at, it.status is Status.WARNING) for at, it in judged]),
-        (
-            "lvmcheck_check_measured",
-            "what the check measured",
-            [(at, it.number) for at, it in findings if is_number(it.measured)],
-        ),
-        (
-            "lvmcheck_check_margin",
-            "distance to the bound, negative is a miss",
-            [(at, it.margin) for at, it in findings if it.margin is not None],
-        ),
+        ("lvmcheck_check_measured", "what the check measured", [*numbers]),
+        ("lvmcheck_check_margin", "distance to the nearest bound, negative is a miss", [*margins]),
         ("lvmcheck_run_epochs", "epochs that the run has trained", list(_epochs(report))),
         ("lvmcheck_session_seconds", "duration of the session", [({}, report.seconds)]),
     ]
