@@ -17,7 +17,7 @@ from lvmcheck.causes.protocol import cause_names, load_cause
 from lvmcheck.checks.protocol import Check, cases, check_names, load_check, manual, usual_causes
 from lvmcheck.errors import InputError, nearest
 from lvmcheck.suite.toml_text import value_text
-from lvmcheck.suite.values import expected
+from lvmcheck.validation import expected
 
 HEAD = """# Checks
 

@@ -65,12 +65,20 @@ class BadValueError(ValueError):
     Args:
         key: the key whose value is refused.
         problem: what was expected and what came.
+        fix: what to do next, such as the nearest valid name.
     """
 
-    def __init__(self, key: str, problem: str) -> None:
+    def __init__(self, key: str, problem: str, fix: str | None = None) -> None:
         super().__init__(f"{key}: {problem}")
         self.key = key
         self.problem = problem
+        self.fix = fix
+
+
+def excerpt(text: str, limit: int = 60) -> str:
+    """At most ``limit`` characters of a text from outside, with nothing that could move a terminal's cursor."""
+    clean = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text[: limit + 1])
+    return clean if len(clean) <= limit else clean[: limit - 3] + "..."
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -30,6 +30,7 @@ from lvmcheck.checks.finding import (
 )
 from lvmcheck.errors import InputError, nearest
 from lvmcheck.run.view import Run
+from lvmcheck.validation import STRICT
 
 CHECKS = Path(__file__).parent
 
@@ -37,6 +38,8 @@ CHECKS = Path(__file__).parent
 @dataclass(frozen=True, kw_only=True)
 class Check:
     """Base of all checks. Subclasses add fields (their keys in a suite) and :meth:`judge`."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
 
     universal: ClassVar[bool] = False
     """Judged on any run without being asked for."""

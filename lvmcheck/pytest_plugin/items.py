@@ -98,7 +98,7 @@ class CheckItem(pytest.Item):
             self._report(not_applicable(self.unneeded), job)
             pytest.skip(self.unneeded)
         outcome = job.outcomes[self.entry.node]
-        if self.entry.use == JUDGE and LvmSession.of(self.config).update is not None:
+        if self.entry.check.name() == JUDGE and LvmSession.of(self.config).update is not None:
             pytest.skip("its reference is being written")
         if job.raised is not None and outcome.status is Status.ERROR:
             raise job.raised  # in this process: the debugger wants the trainer's own frames

@@ -66,7 +66,7 @@ def refused(suite: Suite, jobs: Sequence[RunJob]) -> str | None:
                 return f"{name}: {entry.node} was deselected"
             outcome = job.outcomes.get(entry.node)
             status = outcome.status if outcome is not None else Status.PENDING
-            if entry.use != JUDGE and status not in (Status.PASSED, Status.NOT_APPLICABLE):
+            if entry.check.name() != JUDGE and status not in (Status.PASSED, Status.NOT_APPLICABLE):
                 return f"{name}: {entry.node} {status.value}"
     return None
 

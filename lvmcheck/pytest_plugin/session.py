@@ -20,7 +20,7 @@ from lvmcheck.pytest_plugin.fixture import asks_run
 from lvmcheck.pytest_plugin.hooks import INI, OPTIONS, SESSION
 from lvmcheck.pytest_plugin.reference import reason, write_references
 from lvmcheck.report.width import never_fail, wrapped
-from lvmcheck.suite import Suite, find_trainer, load_suite
+from lvmcheck.suite import Suite, find_trainer, load_suite, with_overrides
 
 if TYPE_CHECKING:
     from lvmcheck.launch.run_job import RunJob
@@ -115,9 +115,7 @@ class LvmSession:
             profile = option(self.config, "--lvm-profile")
             suite = load_suite(shown, profile=profile, default_profile=default)
             overrides = self._overrides(suite)
-            if overrides:
-                suite = load_suite(shown, profile=profile, default_profile=default, overrides=overrides)
-            self.suites[path] = suite
+            self.suites[path] = with_overrides(suite, overrides) if overrides else suite
         return self.suites[path]
 
     def _overrides(self, suite: Suite) -> dict[str, object]:

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from lvmcheck.suite.load import load_suite, suite_name
+from lvmcheck.suite.load import load_suite, suite_name, with_overrides
 from lvmcheck.suite.model import CheckEntry, Expect, Suite
 from lvmcheck.suite.trainer import Trainer, find_trainer, trainer_names
 
-__all__ = ["CheckEntry", "Expect", "Suite", "Trainer", "find_trainer", "load_suite", "suite_name", "trainer_names"]
+__all__ = [
+    "CheckEntry",
+    "Expect",
+    "Suite",
+    "Trainer",
+    "find_trainer",
+    "load_suite",
+    "suite_name",
+    "trainer_names",
+    "with_overrides",
+]

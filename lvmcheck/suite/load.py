@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import cast
+from typing import Any, cast
 
-from lvmcheck.errors import InputError
+from lvmcheck.errors import BadValueError, InputError, nearest
 from lvmcheck.suite.entries import check_epochs, check_metrics, check_seeds, read_entries
-from lvmcheck.suite.model import Suite, covers, run_path
-from lvmcheck.suite.profile import Table, check_run, choose_profile, declared_profiles, merged_run
+from lvmcheck.suite.model import CheckEntry, Suite, covers, run_path
+from lvmcheck.suite.profile import Table, choose_profile, declared_profiles, merged_run, overridden_run
 from lvmcheck.suite.source import Source, read_source
+from lvmcheck.suite.tables import SEEDS, RunTable, SuiteTable
 from lvmcheck.suite.trainer import find_trainer
-from lvmcheck.suite.values import MismatchError, convert, expected
+from lvmcheck.validation import validated
 
 _TOP = ("suite", "run", "profile", "check", "end")
-_SUITE = {"about": str, "checks": int, "default_profile": str, "end": bool, "sequential": bool}
-_OPTIONAL = ("default_profile", "end", "sequential")
 
 
 def load_suite(
@@ -32,51 +32,46 @@ def load_suite(
     Args:
         path: the file; errors name it as given.
         profile: the profile asked for; None leaves it to the suite's ``default_profile``, else ``default_profile``.
-        overrides: dotted keys below ``[run]`` with the values that replace them (``{"epochs": 2, "data": {...}}``).
+        overrides: as :func:`with_overrides` takes them.
 
     Raises:
         InputError: anything wrong with the file, with its line, key and the nearest valid name.
     """
     source = read_source(path)
-    about = _check_frame(source)
+    table = _suite_table(source)
     declared = declared_profiles(source)
-    chosen, available = choose_profile(source, declared, profile, default_profile)
+    chosen, available = choose_profile(source, declared, profile, table.default_profile, default_profile)
     entries = read_entries(source, available)
-    changes = dict(overrides or {})
     for name in declared:
         if name != chosen:
-            _validate(source, name, merged_run(source, declared[name], {}), ())
-    run = merged_run(source, declared.get(chosen, {}), changes)
-    trainer, metrics = _validate(source, chosen, run, tuple(changes))
-    if metrics is not None:
-        check_metrics(source, entries, metrics)
+            _validate(source, name, merged_run(source, declared[name]))
+    run = merged_run(source, declared.get(chosen, {}))
     suite = Suite(
         path=path,
         name=suite_name(path),
-        about=about,
+        about=table.about,
         profile=chosen,
         profiles=available,
-        trainer=trainer,
-        config={key: value for key, value in run.items() if key not in ("trainer", "seeds")},
-        seeds=tuple(cast(list[int], run["seeds"])),
+        **_run_fields(source, chosen, run, entries),
         checks=tuple(entry for entry in entries if entry.belongs(chosen)),
         declared=len(entries),
-        sequential=bool(cast(Table, source.table["suite"]).get("sequential", False)),
-        overridden=tuple(changes),
+        sequential=table.sequential,
         origin=source,
     )
-    _check_sequential(source, suite)
-    check_seeds(source, entries, chosen, suite.seeds)
-    check_epochs(source, entries, chosen, cast(int, run["epochs"]), suite.where("run.epochs")[1])
     if not suite.checks:
         raise InputError(path, f"none of its {len(entries)} checks belongs to profile {chosen!r}")
-    return suite
+    return with_overrides(_consistent(suite), overrides) if overrides else _consistent(suite)
 
 
-def _check_sequential(source: Source, suite: Suite) -> None:
-    if suite.sequential and not any(entry.across for entry in suite.checks):
-        problem = 'expected a check with across = "mean" or "2 of 3": nothing else can make further seeds needless'
-        raise source.error(("suite", "sequential"), problem)
+def with_overrides(suite: Suite, overrides: Mapping[str, object]) -> Suite:
+    """The suite with dotted keys below ``[run]`` replaced (``{"epochs": 2, "data": {...}}``), without reading it again.
+
+    Raises:
+        InputError: a value that the trainer or a check refuses, named as an override.
+    """
+    run = overridden_run({**suite.config, "trainer": suite.trainer, "seeds": list(suite.seeds)}, overrides, suite.path)
+    fields = _run_fields(suite.origin, suite.profile, run, suite.checks, tuple(overrides))
+    return _consistent(replace(suite, **fields, overridden=tuple(overrides)))
 
 
 def suite_name(path: Path) -> str:
@@ -88,41 +83,37 @@ def suite_name(path: Path) -> str:
     return "/".join((*(below or (folder.name,)), *own))
 
 
-def _check_frame(source: Source) -> str:
-    """The tables of the file and what ``[suite]`` promises: all its checks are here, and so is its end."""
-    source.only(source.table, (), _TOP)
+# -- the file ----------------------------------------------------------------------------------------------------------
+def _suite_table(source: Source) -> SuiteTable:
+    """``[suite]``, with what it promises: all its checks are here, and so is its end."""
+    for name in source.table:
+        if name not in _TOP:
+            raise source.error((name,), "unknown key", fix=nearest(name, _TOP))
     for name in ("suite", "run"):
         if not isinstance(source.table.get(name), dict):
             raise source.error((name,), f"expected a table [{name}]", key="")
-    suite = cast(Table, source.table["suite"])
-    source.only(suite, ("suite",), _SUITE)
-    for key, hint in _SUITE.items():
-        if key not in suite:
-            if key in _OPTIONAL:
-                continue
-            raise source.error(("suite", key), f"missing, expected {expected(hint)}")
-        try:
-            convert(suite[key], hint)
-        except MismatchError as problem:
-            raise source.error(("suite", key), problem.problem) from None
+    try:
+        table = validated(SuiteTable, cast(Table, source.table["suite"]))
+    except BadValueError as problem:
+        raise _bad_value(source, ("suite",), problem) from None
     entries = source.table.get("check", [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise source.error(("check",), "expected [[check]] entries")
-    declared, found = cast(int, suite["checks"]), len(entries)
-    if declared < 1:
-        raise source.error(
-            ("suite", "checks"), f"expected at least 1, got {declared}: a suite without checks proves nothing"
-        )
+    declared, found = table.checks, len(entries)
     if declared != found:
         why = "truncated?" if found < declared else "raise the number if the new ones are meant"
         raise source.error(("suite", "checks"), f"declares {declared} checks, the file has {found} ({why})")
-    _check_end(source)
-    return str(suite["about"])
+    _check_end(source, promised=table.end)
+    return table
 
 
-def _check_end(source: Source) -> None:
+def _bad_value(source: Source, at: tuple[str, ...], problem: BadValueError) -> InputError:
+    return source.error((*at, *problem.key.split(".")), problem.problem, fix=problem.fix)
+
+
+def _check_end(source: Source, *, promised: bool) -> None:
     """``[end]`` comes last in a file that promises it: cut in its last table, a file is a smaller, valid suite."""
-    if "end" not in source.table and not cast(Table, source.table["suite"]).get("end"):
+    if "end" not in source.table and not promised:
         return
     if source.table.get("end") != {}:
         problem = (
@@ -136,24 +127,48 @@ def _check_end(source: Source) -> None:
         raise source.error(("end",), f"expected nothing after it, line {after.line} follows")
 
 
+# -- the run -----------------------------------------------------------------------------------------------------------
+def _run_fields(
+    source: Source, profile: str, run: Table, entries: tuple[CheckEntry, ...], overridden: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Trainer, config and seeds of a suite, of a run that its trainer accepts and whose metrics its checks may name."""
+    table, metrics = _validate(source, profile, run, overridden)
+    if metrics is not None:
+        check_metrics(source, entries, metrics)
+    config = {key: value for key, value in run.items() if key not in ("trainer", "seeds")}
+    return {"trainer": table.trainer, "config": config, "seeds": tuple(table.seeds)}
+
+
+def _consistent(suite: Suite) -> Suite:
+    """The suite, whose checks its seeds and epochs can answer."""
+    if suite.sequential and not any(entry.across for entry in suite.checks):
+        problem = 'expected a check with across = "mean" or "2 of 3": nothing else can make further seeds needless'
+        raise suite.origin.error(("suite", "sequential"), problem)
+    check_seeds(suite.origin, suite.checks, suite.seeds)
+    epochs, line = cast(int, suite.config["epochs"]), suite.where("run.epochs")[1]
+    check_epochs(suite.origin, suite.checks, suite.profile, epochs, line)
+    return suite
+
+
 def _validate(
-    source: Source, profile: str, run: Table, overridden: tuple[str, ...]
-) -> tuple[str, tuple[str, ...] | None]:
+    source: Source, profile: str, run: Table, overridden: tuple[str, ...] = ()
+) -> tuple[RunTable, tuple[str, ...] | None]:
     """Check ``[run]`` at a profile, by its trainer's own schema where there is one.
 
     Returns:
-        the trainer as written, and the metrics it can log where it says so.
+        what every run has, and the metrics that the trainer can log where it says so.
     """
     try:
-        check_run(run)
-        name = str(run["trainer"])
-        schema = _schema(name)
+        if "seed" in run:
+            raise InputError("run", "unknown key", key="seed", fix=f"Write seeds, {SEEDS}; each run gets one of them.")
+        table = validated(RunTable, run)
+        schema = _schema(table.trainer)
         if schema is not None and hasattr(schema, "validate"):
             schema.validate({key: value for key, value in run.items() if key not in ("trainer", "seeds")})
-    except InputError as problem:
-        raise _placed(source, profile, problem, overridden) from None
+    except (InputError, BadValueError) as problem:
+        raise _at_its_line(source, profile, problem, overridden) from None
     metrics = getattr(schema, "METRICS", None)
-    return name, None if metrics is None else tuple(metrics)
+    return table, None if metrics is None else tuple(metrics)
 
 
 def _schema(name: str) -> ModuleType | None:
@@ -163,7 +178,9 @@ def _schema(name: str) -> ModuleType | None:
         raise InputError("run", f"{problem.where}: {problem.problem}", key="trainer", fix=problem.fix) from None
 
 
-def _placed(source: Source, profile: str, problem: InputError, overridden: tuple[str, ...]) -> InputError:
+def _at_its_line(
+    source: Source, profile: str, problem: InputError | BadValueError, overridden: tuple[str, ...]
+) -> InputError:
     """The error of a key below ``[run]`` with its file and line in this suite; an overridden key has no line."""
     key = (problem.key or "").removeprefix("run.")
     parts = tuple(part.split("[")[0] for part in key.split(".")) if key else ()

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from lvmcheck.checks.across import Across
+from lvmcheck.errors import BadValueError, nearest
 from lvmcheck.suite.source import Source
+from lvmcheck.validation import STRICT
 
 if TYPE_CHECKING:
     from lvmcheck.checks.protocol import Check
@@ -20,13 +22,28 @@ class Expect:
 
     Args:
         outcome: what the check must come to.
-        says: every one of these must occur in its message, upper or lower case alike.
+        code: the finding's code.
+        facts: names that the finding's evidence must hold.
+        cause: name of the run's first-ranked cause.
         within_epoch: the epoch by whose end it must have failed.
     """
 
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
     outcome: Literal["failed"] = "failed"
-    says: tuple[str, ...] = ()
+    code: str | None = None
+    facts: tuple[str, ...] = ()
+    cause: str | None = None
     within_epoch: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.within_epoch is not None and self.within_epoch < 1:
+            raise BadValueError("within_epoch", f"expected integer >= 1, got {self.within_epoch}")
+        if self.cause is not None:
+            from lvmcheck.causes.protocol import cause_names
+
+            if self.cause not in cause_names():
+                raise BadValueError("cause", f"no cause {self.cause!r}", nearest(self.cause, cause_names()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +51,7 @@ class CheckEntry:
     """One ``[[check]]``.
 
     Args:
-        use: name of the check, or ``package.module:Class``.
+        index: its 0-based number in the file.
         name: the entry's own name, in place of the check's label.
         params: the check's own keys, as its fields want them.
         check: the check made of them.
@@ -48,7 +65,7 @@ class CheckEntry:
         lines: 1-based line of each of its keys.
     """
 
-    use: str
+    index: int
     name: str | None = None
     params: Mapping[str, object]
     check: Check

@@ -7,12 +7,12 @@ import difflib
 import math
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from lvmcheck.errors import InputError, nearest
+from lvmcheck.errors import InputError, excerpt, nearest
 from lvmcheck.suite.lines import MAX_DEPTH, KeyPath, Lines, scan
 
 MAX_BYTES = 1_000_000
@@ -43,19 +43,6 @@ class Source:
         """The error of the key ``at``; ``key`` replaces the dotted path that is shown."""
         shown = dotted(at) if key is None else key
         return InputError(self.path, problem, line=self.lines.nearest(at), key=shown or None, fix=fix)
-
-    def only(self, table: dict[str, object], at: KeyPath, known: Iterable[str], *, key: str | None = None) -> None:
-        """Refuse the first key of ``table`` that is not ``known``, naming the nearest one.
-
-        Args:
-            key: what is shown in front of the unknown key; the dotted path ``at`` by default.
-        """
-        names = tuple(known)
-        for name in table:
-            if name not in names:
-                front = dotted(at) if key is None else key
-                shown = f"{front}.{dotted((name,))}" if front else dotted((name,))
-                raise self.error((*at, name), "unknown key", key=shown, fix=nearest(name, names))
 
 
 def read_source(path: Path) -> Source:
@@ -92,12 +79,6 @@ def dotted(path: KeyPath) -> str:
             text = part if plain else f'"{excerpt(part)}"'
             shown += f".{text}" if shown else text
     return shown
-
-
-def excerpt(text: str, limit: int = 60) -> str:
-    """At most ``limit`` characters of a text from outside, with nothing that could move a terminal's cursor."""
-    clean = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text[: limit + 1])
-    return clean if len(clean) <= limit else clean[: limit - 3] + "..."
 
 
 def _read(path: Path) -> bytes:

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from lvmcheck.errors import InputError, nearest
-from lvmcheck.suite.source import excerpt
+from lvmcheck.errors import InputError, excerpt, nearest
 
 HOME = "models.trainers"
 _WORD = r"[A-Za-z_]\w*"
