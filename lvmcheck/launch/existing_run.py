@@ -63,18 +63,6 @@ def examine(plan: Plan) -> ExistingRun | None:
     return ExistingRun(run, follower, ours, read_json(folder / rundir.FAILURE) or {})
 
 
-def make_room(folder: Path) -> None:
-    """Make the parent of a run directory.
-
-    Raises:
-        InputError: it cannot be made.
-    """
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise rundir.cannot_write(folder.parent, problem) from None
-
-
 def record_death(folder: Path, how: str, session: str) -> dict[str, Any]:
     """Keep how a trainer ended without its completion record, with its own last words, and return it."""
     failure = read_json(folder / rundir.FAILURE) or {}

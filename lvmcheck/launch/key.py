@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 from collections.abc import Iterable, Mapping
 from importlib import metadata
@@ -56,7 +55,7 @@ def file_digest(path: Path, cache: Path) -> str:
     try:
         stat = path.stat()
     except OSError as problem:
-        raise InputError(path, f"cannot be read: {os.strerror(problem.errno or 0)}") from None
+        raise InputError(path, f"cannot be read: {problem.strerror or problem}") from None
     name = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:24]
     stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
     remembered = cache / f"{name}.json"
@@ -67,7 +66,7 @@ def file_digest(path: Path, cache: Path) -> str:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as problem:
-        raise InputError(path, f"cannot be read: {os.strerror(problem.errno or 0)}") from None
+        raise InputError(path, f"cannot be read: {problem.strerror or problem}") from None
     try:
         cache.mkdir(parents=True, exist_ok=True)
     except OSError:

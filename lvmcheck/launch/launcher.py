@@ -19,7 +19,7 @@ from lvmcheck.suite import CheckEntry, Suite
 
 POLL = 0.02
 """Seconds between two looks at the running jobs."""
-TELL = 1.0
+REDRAW = 1.0
 """Seconds between two redrawings of the live line; drawing it is what costs most while others train."""
 
 
@@ -61,27 +61,27 @@ class Launcher:
         return self.settings.home / "slots"
 
     # -- waiting -----------------------------------------------------------------------------------------------------
-    def wait(self, job: RunJob, node: str | None, tell: Callable[[], None]) -> None:
+    def wait(self, job: RunJob, node: str | None, redraw: Callable[[], None]) -> None:
         """Return when the check ``node`` of the job is decided, or with None when the job is over.
 
         Args:
-            tell: called about once a second in the caller's thread, for the live line.
+            redraw: called about once a second in the caller's thread, for the live line.
         """
         self._activate(job)
         if self.settings.inprocess:
             self._run_here(job)
-            tell()
+            redraw()
             return
-        told = 0.0
+        drawn = 0.0
         with self._changed:
             while not self._decided(job, node):
                 self._changed.wait(0.25)
-                if time.monotonic() - told >= TELL:
-                    tell()
-                    told = time.monotonic()
+                if time.monotonic() - drawn >= REDRAW:
+                    redraw()
+                    drawn = time.monotonic()
                 if self._crash is not None:
                     raise self._crash
-        tell()
+        redraw()
 
     def _decided(self, job: RunJob, node: str | None) -> bool:
         if job.over:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ from lvmcheck.checks.protocol import judge
 from lvmcheck.errors import InputError
 from lvmcheck.launch.device import guess_device
 from lvmcheck.launch.key import run_key
+from lvmcheck.run.info import tainting
 from lvmcheck.run.view import Run
 from lvmcheck.suite import CheckEntry, Suite, find_trainer
 
@@ -28,6 +30,8 @@ class Settings:
         jobs: trainers at a time on the CPU; 0 means as many as cores allow.
         fresh: never reuse a run of another session.
         inprocess: train in this process, for debuggers.
+        environment, start: environment and working directory of this process when the session began: whatever a test
+            changes afterwards for its own use, trainers never see it.
     """
 
     home: Path
@@ -36,6 +40,8 @@ class Settings:
     jobs: int = 0
     fresh: bool = False
     inprocess: bool = False
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
+    start: Path = field(default_factory=Path.cwd)
 
 
 @dataclass(frozen=True)
@@ -110,6 +116,7 @@ class Plan:
             "key": self.key["key"],
             "source": self.key["source"],
             "inputs": self.key["inputs"],
+            "environment": tainting(self.settings.environment),
             "session": self.settings.session,
         }
 
@@ -127,7 +134,7 @@ def judge_entry(entry: CheckEntry, run: Run) -> Outcome:
     """The settled outcome of one suite entry on a run so far, before what the entry expects of it."""
     if entry.calibrated_on is not None:
         if run.data_name is None:
-            return pending("the data are not known yet") if not run.over else _unknown_data(entry, run)
+            return pending("the name of the data") if not run.over else _unknown_data(entry, run)
         if run.data_name != entry.calibrated_on:
             return not_applicable(
                 f"its bound was chosen on {entry.calibrated_on!r} and this run uses {run.data_name!r}; "
@@ -135,6 +142,8 @@ def judge_entry(entry: CheckEntry, run: Run) -> Outcome:
                 Why.OTHER_DATA,
             )
     outcome = judge(entry.check, run)
+    if outcome.status is Status.NOT_RECORDED:  # a suite asks for what is not there
+        return replace(outcome, status=Status.ERROR)
     if entry.abort and outcome.status is Status.FAILED:
         return replace(outcome, abort=True)
     return outcome

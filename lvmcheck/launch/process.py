@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 
 from lvmcheck.run import directory as rundir
@@ -23,7 +24,7 @@ TAIL_BYTES = 256 << 10
 class TrainerProcess:
     """A running ``lvmcheck.launch.worker``."""
 
-    def __init__(self, folder: Path, *, threads: int, seed: int, cwd: Path, resume: Path | None = None) -> None:
+    def __init__(self, folder: Path, *, cwd: Path, environment: Mapping[str, str], resume: Path | None = None) -> None:
         self.folder = folder
         # -P: the trainer imports what this process can and nothing else, or the digest of its source would lie.
         command = [sys.executable, "-P", "-m", "lvmcheck.launch.worker", str(folder), str(os.getpid())]
@@ -34,7 +35,7 @@ class TrainerProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=cwd,
-            env=environment(threads=threads, seed=seed),
+            env=environment,
             start_new_session=True,  # a Ctrl-C reaches the parent alone, which then asks the trainer to stop
         )
         self._pump = threading.Thread(target=self._keep_output, name="lvmcheck-output", daemon=True)
@@ -110,16 +111,21 @@ class TrainerProcess:
             self._process.stdout.close()
 
 
-def environment(*, threads: int, seed: int) -> dict[str, str]:
-    """The trainer's environment: what the parent can import it can, and as little as possible is left to chance."""
+def trainer_environment(inherited: Mapping[str, str], start: Path, *, threads: int, seed: int) -> dict[str, str]:
+    """The trainer's environment: it can import what the parent can, and its threads and hashes are fixed.
+
+    Args:
+        inherited: the environment that the session began with.
+        start: the working directory then, against which relative import paths are resolved.
+    """
     return {
         # A thread that waits spins for some microseconds and then sleeps. Spinning on takes the core that another needs
         # (2 to 5 times slower beside a busy process), sleeping at once halves the speed of an idle machine.
         "GOMP_SPINCOUNT": "1000",
         # Tensors on huge pages where glibc can: fewer misses of the TLB, no other effect.
         "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),  # noqa: PTH109
+        **inherited,
+        "PYTHONPATH": os.pathsep.join(str(start / path) for path in sys.path),
         "PYTHONUNBUFFERED": "1",
         "PYTHONHASHSEED": str(seed % 4294967296),
         "OMP_NUM_THREADS": str(threads),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,11 +15,11 @@ from filelock import FileLock
 from lvmcheck.causes.protocol import Diagnosis, diagnose
 from lvmcheck.checks.finding import Outcome, Verdict, Why, error
 from lvmcheck.errors import InputError
-from lvmcheck.launch.existing_run import examine, make_room, record_death
+from lvmcheck.launch.existing_run import examine, record_death
 from lvmcheck.launch.inprocess import train_in_process
 from lvmcheck.launch.locks import is_free, run_lock, trainer_lock, try_lock
 from lvmcheck.launch.plan import Plan, judge_entry
-from lvmcheck.launch.process import TrainerProcess
+from lvmcheck.launch.process import TrainerProcess, trainer_environment
 from lvmcheck.launch.stop_deadline import StopDeadline
 from lvmcheck.launch.verdicts import as_expected, verdict_of, write_verdicts
 from lvmcheck.run import directory as rundir
@@ -32,6 +33,9 @@ ALL_DECIDED = "the decision of every check that was asked for"
 
 LOOK = 0.25
 """Seconds after which a job is looked at although its events have not grown: it may have ended, or a slot is free."""
+TRANSIENT = frozenset({errno.EACCES, errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EMFILE, errno.ENFILE, errno.ESTALE})
+PERSISTENT = 5.0
+"""Seconds after which such a refusal of the system, before a trainer is started, is taken for a lasting one."""
 JUDGE_SHARE, JUDGE_WAIT = 0.01, 2.0
 """Share of the time that judging windows may take, and the longest that one waits; data and epochs never wait."""
 
@@ -80,6 +84,7 @@ class RunJob:
         self._judged_mark = (-1, -1)
         self._judge_after = 0.0
         self._polled = 0.0
+        self._refused_since: float | None = None
         self._resume: Path | None = None
         self._causes: list[Diagnosis] = []
         self._causes_mark = (-1, -1)
@@ -104,33 +109,50 @@ class RunJob:
     def poll(self, take_slot: Callable[[Plan], FileLock | None]) -> None:
         """Do what can be done without waiting. Problems of the input end the job and are kept."""
         try:
-            if self.state is State.NEW:
-                self._arrive()
-            if self.state is State.WAITING:
-                self._slot = take_slot(self.plan)
-                if self._slot is not None:
-                    self._start()
-            elif self.state is State.TRAINING and self.process is not None:
-                self._watch(self.process)
-            elif self.state is State.FOLLOWING:
-                self._follow()
+            self._step(take_slot)
+            self._refused_since = None
         except InputError as problem:
             self._give_up(self.plan.locate(problem))
         except OSError as problem:
-            self._give_up(rundir.cannot_write(Path(problem.filename or self.plan.settings.home), problem))
+            if not self._try_again(problem):
+                self._give_up(rundir.cannot_write(Path(problem.filename or self.plan.settings.home), problem))
+
+    def _step(self, take_slot: Callable[[Plan], FileLock | None]) -> None:
+        if self.state is State.NEW:
+            self._arrive()
+        if self.state is State.WAITING:
+            self._slot = take_slot(self.plan)
+            if self._slot is not None:
+                self._start()
+        elif self.state is State.TRAINING and self.process is not None:
+            self._watch(self.process)
+        elif self.state is State.FOLLOWING:
+            self._follow()
+
+    def _try_again(self, problem: OSError) -> bool:
+        """Whether to look again, from the start: the system refused a lock or a folder and may not do so for long."""
+        if problem.errno not in TRANSIENT or self.state not in (State.NEW, State.WAITING):
+            return False
+        now = time.monotonic()
+        self._refused_since = now if self._refused_since is None else self._refused_since
+        if now - self._refused_since > PERSISTENT:
+            return False
+        self._release()
+        self.state = State.NEW
+        return True
 
     def _arrive(self) -> None:
         """Decide between reuse, training here and following another process."""
-        make_room(self.folder)
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
         lock = try_lock(run_lock(self.folder))
         if lock is None:
             self._follower = rundir.Follower(self.folder)
             self.state = State.FOLLOWING
             return
-        if not is_free(trainer_lock(self.folder)):  # by the trainer of a killed process, which ends by itself, soon
-            lock.release()
-            return
         self._lock = lock
+        if not is_free(trainer_lock(self.folder)):  # held by the trainer of a killed process, which ends by itself soon
+            self._release()
+            return
         if self._reusable():
             self._settle()
         else:
@@ -163,13 +185,15 @@ class RunJob:
             rundir.write_json(self.folder / rundir.INFO, {**info, "session": self.plan.settings.session})
         self._follower = rundir.Follower(self.folder)
         self.state = State.TRAINING
-        if self.plan.settings.inprocess:
+        settings = self.plan.settings
+        if settings.inprocess:
             return
         self.process = TrainerProcess(
             self.folder,
-            threads=self.plan.threads,
-            seed=self.plan.seed,
-            cwd=self.plan.settings.root,
+            cwd=settings.root,
+            environment=trainer_environment(
+                settings.environment, settings.start, threads=self.plan.threads, seed=self.plan.seed
+            ),
             resume=self._resume,
         )
 

@@ -1,4 +1,4 @@
-"""How long a trainer may go on after it was asked to stop, or after it said that it is done. Nothing waits here."""
+"""How long a trainer may go on after it was asked to stop, or after its completion record was written. Nothing waits here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from lvmcheck.launch.process import TrainerProcess
 
 LINGER = 3.0  # seconds that a trainer may take to end after its completion record; then it is ended
 GRACE = 120.0
-"""Seconds from the request to stop after which a trainer is told again (SIGTERM). A step, an evaluation and a
+"""Seconds from the request to stop after which a trainer is asked again (SIGTERM). A step, an evaluation and a
 checkpoint end well before; a trainer that never looks at ``rec.stop``, or hangs, does not."""
 INSIST = 10.0
 """Seconds from there after which its whole process group is killed."""
@@ -23,7 +23,7 @@ class StopDeadline:
 
     def __init__(self) -> None:
         self._asked_at: float | None = None
-        self._told_again = False
+        self._asked_again = False
         self._done_at: float | None = None
 
     @property
@@ -39,8 +39,8 @@ class StopDeadline:
         if self._asked_at is None:
             return None
         waited = time.monotonic() - self._asked_at
-        if waited > GRACE and not self._told_again:
-            self._told_again = True
+        if waited > GRACE and not self._asked_again:
+            self._asked_again = True
             process.ask_again()
         elif waited > GRACE + INSIST:
             process.stop(grace=0.0)

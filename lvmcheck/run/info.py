@@ -53,10 +53,15 @@ def make_run(folder: Path, info: Mapping[str, Any]) -> None:
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "versions": versions(),
         "platform": platform.platform(),
-        "environment": {name: os.environ[name] for name in TAINTING if os.environ.get(name, "0") not in ("", "0")},
+        "environment": tainting(os.environ),
         **info,
     }
     rundir.write_json(folder / rundir.INFO, body)
+
+
+def tainting(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables of :data:`TAINTING` that are set."""
+    return {name: environment[name] for name in TAINTING if environment.get(name, "0") not in ("", "0")}
 
 
 def versions() -> dict[str, str]:
