@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from lvmcheck.checks.finding import Bound, BoundKind, Finding, Outcome, compared, error, not_applicable
@@ -14,6 +15,8 @@ from lvmcheck.checks.shared.epochs import at_epoch, awaiting, check_count, compl
 from lvmcheck.errors import BadValueError
 from lvmcheck.run.events import Epoch
 from lvmcheck.run.view import Run, run_from
+
+_KINDS = {"floor": BoundKind.FLOOR, "abort_below": BoundKind.ABORT}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,12 +67,16 @@ class CosineFloor(Check):
             raise BadValueError("min_steps", f"expected at least 0, got {self.min_steps}")
         if self.min_steps and not isinstance(self.epoch, int):
             raise BadValueError("min_steps", f"expected with a numbered epoch, got epoch {self.epoch!r}")
-        required = parse_floor("floor", self.floor)
-        if self.abort_below is not None:
-            abort = parse_floor("abort_below", self.abort_below)
-            low, high = abort.value({}), required.value({})
-            if low is not None and high is not None and low > high:
-                raise BadValueError("abort_below", f"expected at most floor = {required.text}, got {abort.text}")
+        required, *abort = self._floors.values()
+        low, high = abort[0].value({}) if abort else None, required.value({})
+        if low is not None and high is not None and low > high:
+            raise BadValueError("abort_below", f"expected at most floor = {required.text}, got {abort[0].text}")
+
+    @cached_property
+    def _floors(self) -> dict[str, Floor]:
+        """The bounds as they are asked for, by key: the floor first, parsed once."""
+        asked = {"floor": self.floor, "abort_below": self.abort_below}
+        return {key: parse_floor(key, value) for key, value in asked.items() if value is not None}
 
     def detail(self) -> str:
         return f"{self.metric}@{self.epoch}"
@@ -124,17 +131,11 @@ class CosineFloor(Check):
         """Floor and abort bound as numbers on this run's data, the floor first."""
         known = baselines(run, self.metric)
         bounds = []
-        for kind, key, asked in (
-            (BoundKind.FLOOR, "floor", self.floor),
-            (BoundKind.ABORT, "abort_below", self.abort_below),
-        ):
-            if asked is None:
-                continue
-            parsed: Floor = parse_floor(key, asked)
+        for key, parsed in self._floors.items():
             number = parsed.value(known)
             if number is None:
                 return error(f"{key} {parsed.text!r}: not recorded for this data: {', '.join(parsed.missing(known))}")
-            bounds.append(Bound(kind, number, parsed.text if parsed.relative else ""))
+            bounds.append(Bound(_KINDS[key], number, parsed.text if parsed.relative else ""))
         return tuple(bounds)
 
     def _compare(self, run: Run, value: float, epoch: int) -> Outcome:
