@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from lvmcheck.checks.finding import Asked, Status, Verdict
-from lvmcheck.checks.protocol import evaluate, verdict
+from lvmcheck.checks.finding import Status, Verdict
+from lvmcheck.checks.protocol import evaluate
 from lvmcheck.checks.wording import asked_text, evidence_lines, plural, verdict_text
 from lvmcheck.commands._exit import FAILED, PASSED
 from lvmcheck.commands._reading import add_run, make_importable, suite_file
@@ -38,25 +37,14 @@ def verdicts_on(run: Run, options: argparse.Namespace) -> list[Verdict]:
 
         return evaluate(with_weights(run)[0])
     from lvmcheck.launch.plan import judge_entry
+    from lvmcheck.launch.verdicts import verdict_of
     from lvmcheck.suite import load_suite
 
     make_importable()
     own = run.info.get("profile")
     profile = options.profile or (own if isinstance(own, str) else None)
     suite = load_suite(suite_file(options.suite), profile=profile)
-    return [
-        replace(
-            verdict(
-                entry.check,
-                run,
-                judge_entry(entry, run),
-                asked=Asked(file=str(suite.path), line=entry.line),
-                source=entry.source,
-            ),
-            name=entry.node,  # its own name, where it has one: two floors on one metric must not look alike
-        )
-        for entry in suite.checks
-    ]
+    return [verdict_of(suite, entry, judge_entry(entry, run), run.seed) for entry in suite.checks]
 
 
 def print_verdicts(verdicts: Iterable[Verdict], *, verbose: bool = False, evidence: bool = False) -> None:

@@ -15,7 +15,7 @@ from lvmcheck.suite import CheckEntry, Suite
 Causes = Callable[[], Sequence[Diagnosis]]
 
 
-def verdict_of(suite: Suite, entry: CheckEntry, outcome: Outcome, seed: int | str) -> Verdict:
+def verdict_of(suite: Suite, entry: CheckEntry, outcome: Outcome, seed: int | str | None) -> Verdict:
     """The outcome of a suite's check with its address."""
     return Verdict(
         name=entry.node,

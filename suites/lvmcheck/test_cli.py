@@ -1,18 +1,33 @@
-"""``lvmcheck check``, ``diagnose``, ``list`` and ``explain``: what they print and their exit codes."""
+"""``lvmcheck check``, ``diagnose``, ``list`` and ``explain``: what they answer, and their exit codes."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import lvmcheck
-from lvmcheck.checks.protocol import check_names
-from lvmcheck.commands.main import BAD_INPUT, FAILED, NO_READER, PASSED, main
+from lvmcheck.causes.protocol import cause_names
+from lvmcheck.checks.finding import (
+    Finding,
+    Verdict,
+    failed,
+    not_applicable,
+    not_recorded,
+    passed,
+    pending,
+    warning,
+)
+from lvmcheck.checks.protocol import check_names, universal_checks
+from lvmcheck.commands._judging import exit_code
+from lvmcheck.commands.main import BAD_INPUT, EXITS, FAILED, NO_READER, PASSED, command_names, main
 
 SUITE = """[suite]
 about = "a"
@@ -74,11 +89,25 @@ def call(capsys: pytest.CaptureFixture[str], *args: str | Path) -> tuple[int, st
     return code, out, err
 
 
+def judged(capsys: pytest.CaptureFixture[str], *args: str | Path) -> tuple[int, dict[str, Any]]:
+    """Exit code, and by the names of the verdicts their outcomes, with their address."""
+    code, out, _ = call(capsys, *args, "--json")
+    return code, {verdict["name"]: {**verdict, **verdict["outcome"]} for verdict in json.loads(out)}
+
+
 # -- check -------------------------------------------------------------------------------------------------------------
 def test_a_good_run_passes_the_checks_of_a_suite(capsys: pytest.CaptureFixture[str], run: Path, suite: Path) -> None:
     code, out, _ = call(capsys, "check", run, "--suite", suite)
     assert code == PASSED
-    assert out.splitlines()[0].startswith("✓ cosine_floor[val_cosine@1]  val cosine 0.5000 at epoch 1; wanted at")
+    assert out.splitlines()[0] == "✓ cosine_floor[val_cosine@1]  val cosine 0.5000 at epoch 1 (floor 0.4)"
+
+
+def test_a_suite_may_be_named_by_its_folder(capsys: pytest.CaptureFixture[str], run: Path, suite: Path) -> None:
+    assert call(capsys, "check", run, "--suite", suite.parent) == (
+        PASSED,
+        call(capsys, "check", run, "--suite", suite)[1],
+        "",
+    )
 
 
 def test_a_bad_run_fails_and_says_where_it_was_asked(
@@ -87,8 +116,8 @@ def test_a_bad_run_fails_and_says_where_it_was_asked(
     suite.write_text(SUITE.replace("{final}", "0.9"))
     code, out, _ = call(capsys, "check", run, "--suite", suite)
     assert code == FAILED
-    assert "✗ cosine_floor[val_cosine@final]  val cosine 0.6000 at epoch 2; wanted at least 0.9" in out
-    assert f"asked for in {suite}:17" in out
+    assert "✗ cosine_floor[val_cosine@final]  val cosine 0.6000 at epoch 2 (floor 0.9)" in out
+    assert f"required by {suite}:17" in out
 
 
 def test_without_a_suite_the_universal_checks_judge(capsys: pytest.CaptureFixture[str], run: Path) -> None:
@@ -98,18 +127,19 @@ def test_without_a_suite_the_universal_checks_judge(capsys: pytest.CaptureFixtur
 
 
 def test_a_nan_fails(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    code, out, _ = call(capsys, "check", record(tmp_path / "bad", 0.5, float("nan")))
+    code, verdicts = judged(capsys, "check", record(tmp_path / "bad", 0.5, float("nan")))
     assert code == FAILED
-    assert "✗ finite  val cosine NaN at epoch 2" in out
+    assert verdicts["finite"]["status"] == "failed"
+    assert verdicts["finite"]["finding"]["epoch"] == 2
 
 
 def test_verdicts_as_json(capsys: pytest.CaptureFixture[str], run: Path, suite: Path) -> None:
-    code, out, _ = call(capsys, "check", run, "--suite", suite, "--json")
-    body = json.loads(out)
+    code, verdicts = judged(capsys, "check", run, "--suite", suite)
     assert code == PASSED
-    assert [item["status"] for item in body] == ["passed", "passed"]
-    assert body[0]["measured"] == 0.5
-    assert body[0]["asked"] == f"{suite}:10 (the paper)"
+    assert [item["status"] for item in verdicts.values()] == ["passed", "passed"]
+    first = verdicts["cosine_floor[val_cosine@1]"]
+    assert (first["check"], first["finding"]["measured"]) == ("cosine_floor", 0.5)
+    assert (first["asked"], first["source"]) == ({"file": str(suite), "line": 10}, "the paper")
 
 
 def test_json_of_a_nan_is_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -118,18 +148,74 @@ def test_json_of_a_nan_is_json(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
 
 
-def test_a_run_that_goes_on_has_not_passed(capsys: pytest.CaptureFixture[str], tmp_path: Path, suite: Path) -> None:
+@pytest.mark.parametrize("command", ["check", "diagnose"])
+def test_a_run_that_goes_on_is_judged_as_far_as_it_goes(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, suite: Path, command: str
+) -> None:
     going = record(tmp_path / "going", 0.5, config={"epochs": 2}, finish=False)
-    code, out, _ = call(capsys, "check", going, "--suite", suite)
-    assert code == FAILED
-    assert "… cosine_floor[val_cosine@final]" in out
+    code, out, _ = call(capsys, command, going, "--suite", suite)
+    assert code == PASSED
+    assert out.splitlines()[-1] == "no completion record: judged up to epoch 1 of 2, 1 check pending"
+    suite.write_text(SUITE.replace("{final}", "0.55").replace("floor = 0.4", "floor = 0.6"))
+    assert call(capsys, command, going, "--suite", suite)[0] == FAILED
 
 
-def test_a_run_that_says_nothing_has_not_passed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["check", "diagnose"])
+def test_a_run_that_records_nothing_has_not_passed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str
+) -> None:
     lvmcheck.record(tmp_path / "silent", config={"epochs": 1}).close("finished")
-    code, _, err = call(capsys, "check", tmp_path / "silent")
+    code, _, err = call(capsys, command, tmp_path / "silent")
     assert code == FAILED
-    assert err == "nothing passed: no check could be evaluated\n"
+    assert len(err.splitlines()) <= 1
+
+
+WARNED = Verdict(
+    name="w", check="w", outcome=warning(Finding(code="odd", measured=1.0)), seed=0, asked=None, source=None
+)
+NOT_RECORDED = replace(WARNED, outcome=not_recorded("no train_loss"))
+NOT_APPLICABLE = replace(WARNED, outcome=not_applicable("a vector model"))
+PENDING = replace(WARNED, outcome=pending("epoch 2", evaluated=3))
+GOOD = replace(WARNED, outcome=passed(Finding(code="fine", measured=1.0)))
+BAD = replace(WARNED, outcome=failed(Finding(code="low", measured=1.0)))
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "strict", "code"),
+    [
+        ([GOOD], False, PASSED),
+        ([GOOD, WARNED, NOT_RECORDED, NOT_APPLICABLE, PENDING], False, PASSED),
+        ([GOOD, WARNED], True, FAILED),
+        ([GOOD, NOT_RECORDED, NOT_APPLICABLE, PENDING], True, PASSED),
+        ([GOOD, BAD], False, FAILED),
+        ([PENDING], False, PASSED),
+        ([WARNED], False, PASSED),
+        ([NOT_RECORDED, NOT_APPLICABLE], False, FAILED),
+        ([replace(PENDING, outcome=pending("the first step"))], False, FAILED),
+        ([], False, FAILED),
+    ],
+)
+def test_what_decides_the_exit_code(verdicts: list[Verdict], strict: bool, code: int) -> None:
+    assert exit_code(verdicts, strict=strict) == code
+
+
+@pytest.mark.parametrize("command", ["check", "diagnose"])
+def test_what_does_not_apply_is_a_count_or_a_list(capsys: pytest.CaptureFixture[str], run: Path, command: str) -> None:
+    silent = [v for v in judged(capsys, "check", run)[1].values() if v["status"].startswith("not ")]
+    short, long = (call(capsys, command, run, *more)[1] for more in ((), ("--verbose",)))
+    assert f"{len(silent)} checks did not apply or lacked data (-v lists them)" in short
+    assert all(f"– {v['name']}  {v['message']}" in long for v in silent)
+    assert not any(line.startswith("–") for line in short.splitlines())
+
+
+@pytest.mark.parametrize("bad", [False, True])
+def test_check_and_diagnose_agree(capsys: pytest.CaptureFixture[str], tmp_path: Path, bad: bool) -> None:
+    run = record(tmp_path / "run", 0.5, math.nan if bad else 0.6)
+    codes = [call(capsys, command, run)[0] for command in ("check", "diagnose")]
+    assert codes == [FAILED if bad else PASSED] * 2
+    failed = [name for name, verdict in judged(capsys, "check", run)[1].items() if verdict["status"] == "failed"]
+    body = json.loads(call(capsys, "diagnose", run, "--json")[1])
+    assert [verdict["name"] for verdict in body["failed"]] == failed
 
 
 @pytest.mark.parametrize("profile", [5, None, "nonsense", {"a": 1}])
@@ -227,13 +313,18 @@ def test_a_dominating_term_is_named(capsys: pytest.CaptureFixture[str], tmp_path
     assert json.loads(out)["causes"][0]["name"] == "dominant_term"
 
 
-def test_all_checks_and_causes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_checks_and_causes_are_listed_by_subject(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(capsys, "list", "checks")
     assert code == PASSED
-    assert [line.split()[0] for line in out.splitlines()] == check_names()
+    rows = [line[4:].split()[0] for line in out.splitlines() if line.startswith("  ")]
+    assert sorted(rows) == check_names()
+    universal = [line[4:].split()[0] for line in out.splitlines() if line.startswith("  *")]
+    assert sorted(universal) == sorted(check.name() for check in universal_checks())
+    subjects = [line for line in out.splitlines() if not line.startswith((" ", "*"))]
+    assert subjects == sorted(subjects)
     code, out, _ = call(capsys, "list", "causes")
     assert code == PASSED
-    assert any(line.startswith("dominant_term ") for line in out.splitlines())
+    assert sorted(line[4:].split()[0] for line in out.splitlines() if line.startswith("  ")) == cause_names()
 
 
 @pytest.mark.parametrize("name", check_names())
@@ -244,10 +335,36 @@ def test_every_check_is_explained(capsys: pytest.CaptureFixture[str], name: str)
     assert "\nWhy\n" in out
 
 
-def test_an_unknown_check_offers_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("name", cause_names())
+def test_every_cause_is_explained(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    code, out, _ = call(capsys, "explain", name)
+    assert code == PASSED
+    assert out.startswith(f"{name}\n")
+    assert "\n  fix: " in out
+
+
+def test_an_unknown_name_offers_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = call(capsys, "explain", "cosine_flor")
     assert (code, out) == (BAD_INPUT, "")
-    assert err == "check 'cosine_flor': no such check. Did you mean 'cosine_floor'?\n"
+    assert err == "'cosine_flor': no such check or cause. Did you mean 'cosine_floor'?\n"
+
+
+# -- help --------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", command_names())
+def test_every_command_shows_an_example_and_its_exit_codes(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    code, out, _ = call(capsys, name, "--help")
+    assert code == PASSED
+    assert f"\nexample:\n  lvmcheck {name} " in out
+    codes = [int(line.split()[0]) for line in out.split("exit codes:\n")[1].splitlines()]
+    assert set(EXITS) <= set(codes)
+    assert codes == sorted(codes)
+
+
+def test_all_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call(capsys, "--help")
+    assert code == PASSED
+    listed = out.split("COMMAND\n")[1].split("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in listed if line[4] != " "] == command_names()
 
 
 # -- as a command ------------------------------------------------------------------------------------------------------
