@@ -1,4 +1,5 @@
-"""How long a trainer may go on after it was asked to stop, or after its completion record was written. Nothing waits here."""
+"""How long a trainer may go on after it was asked to stop, or after its completion record. Nothing waits here."""
+here."""
 
 from __future__ import annotations
 

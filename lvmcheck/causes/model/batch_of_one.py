@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
@@ -23,20 +24,20 @@ class BatchOfOne(Cause):
         if not few:
             return None
         first = few[0]
-        value = first.values.get("variance")
-        shown = "absent" if value is None else "NaN" if math.isnan(value) else f"{value:g}"
         return Diagnosis(
             name=self.name(),
-            sentence="a variance was taken over a single item: there is none",
+            standing=Standing.MEASURED if few[-1] is probes[-1] else Standing.LIKELY,
+            phrase="a variance was taken over {tokens}, in {affected} of {probes}: a single item has none",
             evidence=(
-                f"{len(few)} of {len(probes)} probes of halting saw {first.values['tokens']:.0f} tokens; "
-                f"variance there: {shown} (step {first.step:,})",
-                "a dead halting head has a variance of 0 over many tokens, too",
+                Fact("tokens", first.values["tokens"], "tokens", step=first.step),
+                Fact("affected", len(few)),
+                Fact("probes", len(probes), "probes"),
+                Fact("variance", first.values.get("variance"), step=first.step),
             ),
+            explains=frozenset({"halting_variance"}),
             ruled_out=evidence.ruled_out({"gradients_reach_every_parameter": "a dead halting head"}),
             fix="take the variance over all scored tokens of the validation set, and log nothing below two",
             next="lvmcheck explain halting_variance",
-            score=0.75 if first is probes[-1] or few[-1] is probes[-1] else 0.3,
         )
 
 
@@ -55,6 +56,6 @@ PASSES: Sequence[CauseCase] = (
     CauseCase(name="no_probe", run=language.epochs([ev.Note(text="nothing about halting")])),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(name="last_batch_of_the_epoch", run=_run(4096, 1), says=("1 of 2 probes", "variance there: NaN")),
-    CauseCase(name="always", run=_run(1, 1), says=("2 of 2 probes",)),
+    CauseCase(name="last_batch_of_the_epoch", run=_run(4096, 1), facts={"affected": 1, "variance": math.nan}),
+    CauseCase(name="always", run=_run(1, 1), standing=Standing.MEASURED, facts={"affected": 2}),
 )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.checks.finding import Fact
+from lvmcheck.checks.model.declared_terms_in_graph import TermGradients
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
@@ -18,40 +20,45 @@ class DeadHalting(Cause):
     """No gradient reaches the halting head, so that every token takes the same number of steps for ever."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        dead = _dead(evidence.run, "gradients", evidence.failed("gradients_reach_every_parameter") is not None)
-        term = evidence.failed("declared_terms_in_graph")
-        halting = [sentence for sentence in (term.evidence[:-1] if term else ()) if _about_halting(sentence)]
-        if not dead and not halting:
+        dead = _dead(evidence.run) if evidence.failed("gradients_reach_every_parameter") else []
+        terms = _dead_terms(evidence.run) if evidence.failed("declared_terms_in_graph") else ()
+        if not dead and not terms:
             return None
         variance = evidence.failed("halting_variance")
         return Diagnosis(
             name=self.name(),
-            sentence="the halting head is dead: nothing that is optimised has a gradient in it",
+            standing=Standing.MEASURED,
+            phrase="the halting head does not learn: no optimised loss term has a gradient in it",
             evidence=(
-                *([f"gradient 0 in {', '.join(dead)}"] if dead else []),
-                *halting,
+                *((Fact("parameters_without_gradient", ", ".join(dead)),) if dead else ()),
+                *terms,
                 *(variance.evidence if variance else ()),
-                "a threshold out of reach looks the same in the steps; there the halting probability varies",
             ),
-            ruled_out=evidence.ruled_out({"causal": "a label leak", "finite": "numerical trouble"}),
+            explains=frozenset(
+                {"gradients_reach_every_parameter", "declared_terms_in_graph", "halting_variance", "halting_adapts"}
+            ),
+            ruled_out=evidence.ruled_out({"causal": "a label leak", "finite": "numerical problems"}),
             fix="train on the expectation over steps, weighted with the halting distribution, plus a ponder cost on "
             "their expected number; an integer of steps has no gradient",
             next="lvmcheck explain gradients_reach_every_parameter",
-            score=0.9,
         )
 
 
-def _about_halting(text: str) -> bool:
-    return any(part in text.partition(" ")[0].lower() for part in HEAD)
+def _of_halting(name: str) -> bool:
+    return any(part in name.lower() for part in HEAD)
 
 
-def _dead(run: Run, name: str, failed: bool) -> list[str]:
-    """Halting parameters without a gradient in any evaluation of that name."""
-    if not failed:
-        return []
-    said = [event.metrics for event in run.of(ev.Evaluation) if event.name == name]
-    names = dict.fromkeys(name for metrics in said for name in metrics if _about_halting(name))
-    return [name for name in names if all(metrics.get(name, 0.0) == 0.0 for metrics in said)]
+def _dead_terms(run: Run) -> tuple[Fact, ...]:
+    """Gradient norm and value of each halting term that has no gradient."""
+    measured = TermGradients(run)
+    return measured.facts([name for name in measured.dead if _of_halting(name)])
+
+
+def _dead(run: Run) -> list[str]:
+    """Halting parameters without a gradient in any evaluation "gradients"."""
+    measured = [event.metrics for event in run.of(ev.Evaluation) if event.name == "gradients"]
+    names = dict.fromkeys(name for metrics in measured for name in metrics if _of_halting(name))
+    return [name for name in names if all(metrics.get(name, 0.0) == 0.0 for metrics in measured)]
 
 
 def _run(gradients: Mapping[str, float], terms: Mapping[str, float], p: float) -> Run:
@@ -78,7 +85,8 @@ FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="mean_of_integers",
         run=_run({**_GRADIENTS, "halting.weight": 0.0}, {**_TERMS, "ponder": 0.0}, 0.0),
-        says=("gradient 0 in halting.weight", "ponder has gradient norm 0", "variance of the halting probability 0"),
+        standing=Standing.MEASURED,
+        facts={"parameters_without_gradient": "halting.weight", "gradient_norm_ponder": 0.0},
     ),
-    CauseCase(name="never_called", run=_run(_GRADIENTS, {"ce": 1.1}, 0.0), says=("ponder is declared and was not",)),
+    CauseCase(name="never_called", run=_run(_GRADIENTS, {"ce": 1.1}, 0.0), facts={"gradient_norm_ponder": None}),
 )

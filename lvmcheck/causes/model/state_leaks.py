@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.checks.finding import Fact, Finding, facts
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
@@ -19,38 +20,36 @@ class StateLeaks(Cause):
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         finding = evidence.failed("eval_is_pure")
-        measured = None if finding is None else finding.measured
-        if finding is None or not isinstance(measured, float) or not math.isfinite(measured):
+        if finding is None or not finding.number > IMPURE or math.isinf(finding.number):
             return None
-        if measured <= IMPURE:
-            return None
-        rows = evidence.failed("batch_invariance")
-        kept = any(
-            event.name == "purity" and event.metrics.get("state_changed", 0.0) > 0
-            for event in evidence.run.of(ev.Evaluation)
+        changed = max(
+            (
+                event.metrics.get("state_changed", 0.0)
+                for event in evidence.run.of(ev.Evaluation)
+                if event.name == "purity"
+            ),
+            default=0.0,
         )
         return Diagnosis(
             name=self.name(),
-            sentence="evaluation changes the model: state leaks from batch to batch"
-            if kept
-            else "evaluating twice gives two results: something is drawn or kept outside the model's state",
-            evidence=(
-                *finding.evidence,
-                finding.sentence(),
-                *((f"rows depend on each other, too: {rows.sentence()}",) if rows else ()),
-                "dropout that is left on looks the same and changes no tensor"
-                if kept
-                else "a buffer that is overwritten looks the same and changes a tensor",
-            ),
+            standing=Standing.MEASURED,
+            phrase="evaluation changes the model: state leaks from batch to batch (tensors changed: {tensors_changed})"
+            if changed
+            else "two evaluations differ and no tensor changed: dropout is on, or something random is drawn",
+            evidence=(*facts(tensors_changed=changed), *finding.evidence, *_rows(evidence.failed("batch_invariance"))),
+            explains=frozenset({"eval_is_pure", "batch_invariance", "reload_agrees"}),
             ruled_out=evidence.ruled_out(
-                {"batch_invariance": "rows that are mixed inside a batch", "finite": "numerical trouble"}
+                {"batch_invariance": "rows that are mixed inside a batch", "finite": "numerical problems"}
             ),
             fix="keep state per sequence, pass it in and out explicitly, and begin every batch with none"
-            if kept
-            else "call model.eval() before evaluating, and draw from no global generator",
+            if changed
+            else "call model.eval() before evaluating, and use no global random generator",
             next="lvmcheck explain eval_is_pure",
-            score=0.93,
         )
+
+
+def _rows(finding: Finding | None) -> tuple[Fact, ...]:
+    return () if finding is None else (Fact("difference_of_a_row_alone_and_in_a_batch", finding.measured),)
 
 
 def _run(repeat: float, order: float, state: float, rows: float = 0.0) -> Run:
@@ -72,8 +71,9 @@ FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="memory_is_the_mean_of_the_batch_before",
         run=_run(0.03, 0.12, 1.0, rows=0.05),
-        says=("state leaks from batch to batch", "state changed by evaluation: 1", "rows depend on each other"),
+        standing=Standing.MEASURED,
+        facts={"tensors_changed": 1.0, "difference_of_a_row_alone_and_in_a_batch": 0.05},
     ),
-    CauseCase(name="dropout", run=_run(0.4, 0.4, 0.0), says=("call model.eval()", "0.4")),
-    CauseCase(name="in_both", run=_run(0.03, 0.0, 2.0), says=("begin every batch with none",)),
+    CauseCase(name="dropout", run=_run(0.4, 0.4, 0.0), facts={"tensors_changed": 0.0, "repeat_difference": 0.4}),
+    CauseCase(name="in_both", run=_run(0.03, 0.0, 2.0), facts={"tensors_changed": 2.0}),
 )

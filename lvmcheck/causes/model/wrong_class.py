@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.model.neighbour_sweep import CLUSTERED, clustered
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run import events as ev
@@ -19,49 +20,52 @@ class WrongClass(Cause):
     """Weights were loaded into another class (or are other weights): the evaluated function was never trained."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        said = [*_reevaluated(evidence.run), *_clusters(evidence.run)]
-        if not said:
+        again, clusters = _reevaluated(evidence.run), _clusters(evidence.run)
+        if not again and not clusters:
             return None
         sweep = evidence.failed("neighbour_sweep")
         return Diagnosis(
             name=self.name(),
-            sentence="the wrong class was evaluated: the weights fit, its forward pass was never trained",
-            evidence=(*said, *(sweep.evidence if sweep else ())),
+            standing=Standing.MEASURED if again else Standing.LIKELY,
+            phrase="the evaluated function is not the trained one: the weights were loaded into the wrong class, or other "
+            "weights were loaded",
+            evidence=(*again, *clusters, *(sweep.evidence if sweep else ())),
+            explains=frozenset({"reload_agrees", "neighbour_sweep", "ood_holds", "beats_baselines", "cosine_floor"}),
             ruled_out=evidence.ruled_out(
                 {
                     "ood_same_space": "another encoder",
                     "generalisation_gap": "memorisation",
-                    "finite": "numerical trouble",
+                    "finite": "numerical problems",
                 }
             ),
-            fix="load checkpoints through models.reload.load_model, which refuses another class; never with "
-            "load_state_dict into a class chosen by hand",
+            fix="save the class and its arguments with the weights and build the model from them; never load_state_dict into "
+            "a class chosen by hand",
             next="lvmcheck explain neighbour_sweep",
-            score=0.96,
         )
 
 
-def _reevaluated(run: Run) -> list[str]:
+def _reevaluated(run: Run) -> list[Fact]:
     """Evaluations that repeat validation and do not get the recorded value."""
-    return [
-        f"val cosine {event.metrics['val_cosine']:.4f} in evaluation {event.name!r}, {event.metrics[RECORDED]:.4f} "
-        f"when it was trained{f' ({event.about})' if event.about else ''}"
-        for event in run.of(ev.Evaluation)
-        if {"val_cosine", RECORDED} <= event.metrics.keys()
-        and abs(event.metrics["val_cosine"] - event.metrics[RECORDED]) > FAR
-    ]
+    found: list[Fact] = []
+    for event in run.of(ev.Evaluation):
+        again, recorded = event.metrics.get("val_cosine"), event.metrics.get(RECORDED)
+        if again is not None and recorded is not None and abs(again - recorded) > FAR:
+            found += [
+                Fact("evaluation", event.about or event.name),
+                Fact("val_cosine", again),
+                Fact(RECORDED, recorded),
+            ]
+    return found
 
 
-def _clusters(run: Run) -> list[str]:
-    """Sets on which predictions are alike around a direction that the targets do not share, and hit nothing."""
-    found = []
+def _clusters(run: Run) -> list[Fact]:
+    """Sets on which predictions are alike around a direction that the targets do not share, with a cosine near 0."""
+    found: list[Fact] = []
     for event in run.of(ev.Evaluation):
         beyond, own = clustered(event), event.metrics.get("offset_0")
         if beyond is not None and own is not None and beyond > CLUSTERED and abs(own) < FAR:
-            found.append(
-                f"predictions on {event.about or event.name} are alike (self-similarity "
-                f"{event.metrics['self_similarity']:.3f}) and near 0 with their targets (cosine {own:.3f})"
-            )
+            alike = Fact("similarity_of_predictions", event.metrics["self_similarity"])
+            found += [Fact("evaluation", event.about or event.name), alike, Fact("cosine_with_target", own)]
     return found
 
 
@@ -91,6 +95,11 @@ PASSES: Sequence[CauseCase] = (
     CauseCase(name="untrained", run=_run(_sweep(0.001, 0.01, 0.02))),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(name="reloaded", run=_run(_reload(-0.0073, 0.5329)), says=("wrong class", "-0.0073", "0.5329")),
-    CauseCase(name="ood_near_zero", run=_run(_sweep(-0.007, 0.61, 0.02)), says=("wrong class", "0.610", "flat")),
+    CauseCase(name="reloaded", run=_run(_reload(-0.0073, 0.5329)), facts={"val_cosine": -0.0073, RECORDED: 0.5329}),
+    CauseCase(
+        name="ood_near_zero",
+        run=_run(_sweep(-0.007, 0.61, 0.02)),
+        standing=Standing.LIKELY,
+        facts={"similarity_of_predictions": 0.61, "pattern": "flat"},
+    ),
 )

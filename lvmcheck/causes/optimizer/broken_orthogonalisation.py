@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.optimizer._probed import median, stated
 from lvmcheck.checks.optimizer.update_orthogonal import GRADIENT, KEY
 from lvmcheck.checks.shared import language_cases as language
@@ -21,18 +22,16 @@ class BrokenOrthogonalisation(Cause):
             return None
         return Diagnosis(
             name=self.name(),
-            sentence=f"updates of hidden matrices are not orthogonal (error {error:.3f}): Newton-Schulz is wrong",
-            evidence=(
-                finding.sentence(),
-                *finding.evidence,
-                "five steps of the quintic leave singular values between 0.7 and 1.2",
-            ),
+            standing=Standing.MEASURED,
+            phrase="updates of hidden matrices are not orthogonal (median error {median_error}): Newton-Schulz is wrong",
+            evidence=(Fact("median_error", error), *finding.evidence),
+            explains=frozenset({"update_orthogonal"}),
             ruled_out=evidence.ruled_out(
                 {"effective_lr_matches_config": "wrong learning rates", "filter_is_low_pass": "a reversed filter"}
             ),
-            fix="X <- a X + (b A + c A A) X with A = X X^T, on the wide side of X, after dividing by its norm",
+            fix="X <- a X + (b A + c A A) X with A = X X^T, on the wide side of X, after dividing by its norm; five "
+            "steps leave singular values between 0.7 and 1.2",
             next="lvmcheck explain update_orthogonal",
-            score=0.88,
         )
 
 

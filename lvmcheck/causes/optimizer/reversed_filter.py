@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.optimizer._probed import median, stated
 from lvmcheck.checks.optimizer.filter_is_low_pass import KEY
 from lvmcheck.checks.shared import language_cases as language
@@ -24,19 +25,15 @@ class ReversedFilter(Cause):
             return None
         return Diagnosis(
             name=self.name(),
-            sentence=f"the gradient filter is reversed: the slow gradient is damped, with a gain of {gain:.3g}",
-            evidence=(
-                finding.sentence(),
-                *finding.evidence,
-                "g + lambda * (g - ema) has the gain -lambda, the published g + lambda * ema has +lambda; a filter "
-                "that is never called has 0",
-            ),
+            standing=Standing.MEASURED,
+            phrase="the gradient filter is reversed: it damps the slow gradient, with a median gain of {median_gain}",
+            evidence=(Fact("median_gain", gain), *finding.evidence),
+            explains=frozenset({"filter_is_low_pass"}),
             ruled_out=evidence.ruled_out(
                 {"effective_lr_matches_config": "wrong learning rates", "update_orthogonal": "wrong updates"}
             ),
             fix="add lambda times the running mean of the gradient to it",
             next="lvmcheck explain filter_is_low_pass",
-            score=0.88,
         )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.checks.finding import facts
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.checks.shared.pace import PROBE, RATE, UnpacedError, ends, fall, paces
 from lvmcheck.run import events as ev
@@ -34,25 +35,22 @@ class MachineBusy(Cause):
         shares = [pace.share for pace in timed if pace.share is not None]
         if len(timed) < LEAST or not all(math.isfinite(x) and x > 0 for x in (*rates, *kernels, *shares)):
             return None
-        slower, kept = fall(rates), fall(shares)
-        if not slower > SLOWER or not 1 / SAME < kept < SAME:
+        slower, share = fall(rates), fall(shares)
+        if not slower > SLOWER or not 1 / SAME < share < SAME:
             return None
-        crowded = sum(pace.unequal() > CROWDED for pace in timed)
-        half_way = f"{crowded} of {len(timed)} epochs saw the kernel's rate change half-way"
         return Diagnosis(
             name=self.name(),
-            sentence=f"the machine became {fall(kernels):.2g} times slower while this ran: it was shared or throttled",
+            standing=Standing.CONSISTENT,  # slow is not wrong: any defect of the model comes first
+            phrase="the machine became {kernel_slowdown} slower during the run: it was shared or throttled",
             evidence=(
-                f"samples a second fell {slower:.2g} times, to {ends(rates)[1]:,.0f}",
-                f"the calibration kernel fell {fall(kernels):.2g} times; the share of it that training reached changed "
-                f"{kept:.2g} times",
-                *([half_way] if crowded else []),
+                *facts({"kernel_slowdown": fall(kernels), "slowdown": slower, "change_of_share": share}, unit="x"),
+                *facts(late_samples_per_second=ends(rates)[1], epochs=len(timed)),
+                *facts(epochs_with_changing_load=sum(pace.unequal() > CROWDED for pace in timed)),
             ),
-            ruled_out=("the trainer's own work: it kept its share of what the kernel reached",),
-            fix="look for other processes on the device, its temperature and its power cap; judge shares, not seconds",
+            explains=frozenset({"throughput_floor"}),
+            tell_apart="list the processes on the device, its temperature and its power cap while it trains",
+            fix="train on an idle machine, or judge shares of the kernel's rate instead of samples a second",
             next="lvmcheck explain throughput_floor",
-            # What is slow is not wrong: any defect of the model comes first.
-            score=0.12,
         )
 
 
@@ -85,12 +83,11 @@ PASSES: Sequence[CauseCase] = (
     ),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="others_come", run=_run(_FAST + _SLOW, _KERNEL + _BUSY), says=("2 times slower", "kernel fell 2 times")
-    ),
+    CauseCase(name="others_come", run=_run(_FAST + _SLOW, _KERNEL + _BUSY), facts={"kernel_slowdown": 2.0}),
     CauseCase(
         name="throttles",
         run=_run([5290.0, 5200.0, 4000.0, 3300.0, 3000.0, 2900.0], [92e9, 91e9, 70e9, 58e9, 53e9, 51e9]),
-        says=("shared or throttled", "not: the trainer's own work"),
+        standing=Standing.CONSISTENT,
+        facts={"epochs": 6},
     ),
 )
