@@ -131,7 +131,22 @@ class Run:
         said: dict[str, Any] = dict(self.info.get("roles") or {})
         for event in self.of(ev.Declare):
             said.update(getattr(event, "roles", None) or {})
-        return Curves(self.of(ev.Epoch), self.windows, self.of(ev.Probe), said)
+        return Curves(self.of(ev.Epoch), self.windows, (*self.of(ev.Probe), *self._logged), said)
+
+    @property
+    def _logged(self) -> Iterator[ev.Probe]:
+        """What was measured by step beside loss, learning rate and gradient norm, as one probe a value."""
+        taken = {event.step for event in self.of(ev.Epoch)} if not self._epochs_stated else set()
+        for event in self.events:
+            if isinstance(event, ev.Window | ev.Log):
+                step = event.last_step if isinstance(event, ev.Window) else event.step
+                found = {} if isinstance(event, ev.Log) and step in taken else event.metrics
+                for name, value in found.items():
+                    yield ev.Probe(t=event.t, name=name, epoch=event.epoch, step=step, values={"value": value})
+
+    @property
+    def _epochs_stated(self) -> bool:
+        return any(isinstance(event, ev.Epoch) for event in self.events)
 
     # -- how far it is -----------------------------------------------------------------------------------------------
     @property
@@ -173,8 +188,8 @@ class Run:
         grouped: dict[type[ev.Event], list[ev.Event]] = {}
         for event in self.events:
             grouped.setdefault(type(event), []).append(event)
-        if ev.Epoch not in grouped and ev.Log in grouped:
-            grouped[ev.Epoch] = list(evaluations(grouped[ev.Log]))
+        if ev.Epoch not in grouped and (ev.Log in grouped or ev.Evaluation in grouped):
+            grouped[ev.Epoch] = list(evaluations(self.events))
         return {kind: tuple(items) for kind, items in grouped.items()}
 
     @cached_property
@@ -222,15 +237,23 @@ class Run:
         return f"run {status} {where}" + (f" by {reason}" if reason else "")
 
 
-def evaluations(logs: Iterable[ev.Event]) -> Iterator[ev.Epoch]:
-    """Metrics logged by step in a run without epochs, as epochs: the n-th step with an evaluation is epoch n."""
+def evaluations(events: Iterable[ev.Event]) -> Iterator[ev.Epoch]:
+    """Evaluations of a run without epochs, as epochs: the n-th step that has one is epoch n."""
     steps: dict[int, tuple[float, dict[str, float]]] = {}
-    for log in logs:
-        if isinstance(log, ev.Log):
-            steps.setdefault(log.step, (log.t, {}))[1].update(log.metrics)
-    held_out = [(step, t, metrics) for step, (t, metrics) in steps.items() if any(map(is_evaluation, metrics))]
-    for number, (step, t, metrics) in enumerate(held_out, start=1):
-        yield ev.Epoch(t=t, epoch=number, step=step, metrics=metrics)
+    last, count = 0, 0
+    for event in events:
+        if isinstance(event, ev.Log):
+            last, found = event.step, dict(event.metrics)
+        elif isinstance(event, ev.Evaluation):
+            found = {name if is_evaluation(name) else f"val_{name}": value for name, value in event.metrics.items()}
+        else:
+            last = event.last_step if isinstance(event, ev.Window) else last
+            continue
+        steps.setdefault(last, (event.t, {}))[1].update(found)
+    for step, (t, metrics) in steps.items():
+        if any(map(is_evaluation, metrics)):
+            count += 1
+            yield ev.Epoch(t=t, epoch=count, step=step, metrics=metrics)
 
 
 def is_evaluation(metric: str) -> bool:
