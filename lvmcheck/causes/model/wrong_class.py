@@ -27,8 +27,7 @@ class WrongClass(Cause):
         return Diagnosis(
             name=self.name(),
             standing=Standing.MEASURED if again else Standing.LIKELY,
-            phrase="the evaluated function is not the trained one: the weights were loaded into the wrong class, or other "
-            "weights were loaded",
+            phrase="the evaluated function is not the trained one: wrong class, or other weights",
             evidence=(*again, *clusters, *(sweep.evidence if sweep else ())),
             explains=frozenset({"reload_agrees", "neighbour_sweep", "ood_holds", "beats_baselines", "cosine_floor"}),
             ruled_out=evidence.ruled_out(
@@ -38,8 +37,8 @@ class WrongClass(Cause):
                     "finite": "numerical problems",
                 }
             ),
-            fix="save the class and its arguments with the weights and build the model from them; never load_state_dict into "
-            "a class chosen by hand",
+            fix="save the class and its arguments with the weights and build the model from them; never load_state_dict "
+            "into a class chosen by hand",
             next="lvmcheck explain neighbour_sweep",
         )
 

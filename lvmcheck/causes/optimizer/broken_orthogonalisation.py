@@ -23,7 +23,7 @@ class BrokenOrthogonalisation(Cause):
         return Diagnosis(
             name=self.name(),
             standing=Standing.MEASURED,
-            phrase="updates of hidden matrices are not orthogonal (median error {median_error}): Newton-Schulz is wrong",
+            phrase="updates of hidden matrices are not orthogonal (median error {median_error}): wrong Newton-Schulz",
             evidence=(Fact("median_error", error), *finding.evidence),
             explains=frozenset({"update_orthogonal"}),
             ruled_out=evidence.ruled_out(
