@@ -1,12 +1,13 @@
 """The manual of all checks as one Markdown page, made from their docstrings, and the command that writes every page.
 
-``python -m docs.manual`` prints it, ``... docs`` writes all generated pages into a folder and
-``... docs/checks.md`` one of them.
+``python -m docs.manual docs`` (``make docs``) writes all generated pages, ``... docs/checks.md`` one of them, and
+without a path that of the checks is printed.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import sys
 import typing
 from collections.abc import Callable, Sequence
@@ -21,13 +22,15 @@ from lvmcheck.validation import expected
 
 HEAD = """# Checks
 
-Made from the docstrings by `python -m docs.manual docs/checks.md`; edit the docstrings, not this page.
+Made by `make docs`; edit the docstrings below `lvmcheck/checks`, not this page.
 
 A check is one file below `lvmcheck/checks`; its module name is its name in suites, its fields are its keys. Each is
 proved by runs that must pass and runs that must fail. *Universal* checks are judged on any run without being asked for.
 No check passes on missing data, and a NaN fails every comparison.
 """
-SECTIONS = ("why", "usual causes", "fix", "healthy runs that must pass", "source")
+SECTIONS = ("why", "usual causes", "fix", "fails or warns", "healthy runs that must pass", "source")
+OPTIONAL = ("fails or warns",)
+"""Headings that a docstring may leave out."""
 
 
 def page() -> str:
@@ -40,12 +43,20 @@ def page() -> str:
 
 
 def entry(name: str, kind: type[Check]) -> str:
-    """The section of one check."""
+    """The section of one check.
+
+    Raises:
+        InputError: its docstring lacks a heading, or a text below it.
+    """
     sections = manual(kind)
+    for section in SECTIONS:
+        if not sections.get(section) and section not in OPTIONAL:
+            file = inspect.getsourcefile(kind) or kind.__module__
+            raise InputError(file, f"the docstring of {kind.__name__} lacks the heading '{section.capitalize()}:'")
     lines = [f"## {name}", "", *(["*Universal.*", ""] if kind.universal else []), sections["what"], ""]
     if dataclasses.fields(kind):
         lines += ["| key | type | default |", "|---|---|---|", *keys(kind), ""]
-    for section in SECTIONS:
+    for section in filter(sections.get, SECTIONS):
         lines += [f"**{section.capitalize()}.**", ""]
         lines += [f"- {cause}" for cause in usual_causes(kind)] if section == "usual causes" else [sections[section]]
         lines.append("")
@@ -68,7 +79,15 @@ def keys(kind: type[Check]) -> list[str]:
 def causes() -> str:
     """The section of the causes."""
     rows = [f"- `{name}`: {(load_cause(name).__doc__ or '').strip()}" for name in cause_names()]
-    return "\n".join(["## Causes", "", "`lvmcheck diagnose PATH` names them, likeliest first.", "", *rows])
+    return "\n".join(
+        [
+            "## Causes",
+            "",
+            "`lvmcheck diagnose PATH` names them by the standing of their evidence (causes.md).",
+            "",
+            *rows,
+        ]
+    )
 
 
 def _first(kind: type[Check]) -> str:

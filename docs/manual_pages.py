@@ -7,6 +7,7 @@ import re
 import sys
 
 from lvmcheck.causes.protocol import CauseCase, cause_names, diagnose, load_cause
+from lvmcheck.causes.wording import diagnosis_lines
 from lvmcheck.pytest_plugin.hooks import INI, OPTIONS
 from lvmcheck.run import events as ev
 
@@ -15,14 +16,14 @@ MADE = "Made by `make docs`; edit {what}, not this page.\n"
 CAUSES = f"""# Causes
 
 {MADE.format(what="the files below `lvmcheck/causes`")}
-`lvmcheck diagnose PATH` names them, likeliest first; a failed suite names the likeliest below its first failure. Each
-is proved by runs that show it and by runs that must not be blamed on it. Below each stands what is said of the first
-run that shows it. How a diagnosis is read: [diagnose.md](diagnose.md).
+`lvmcheck diagnose PATH` names them, ranked by the standing of their evidence; a failed suite names the first below its
+first failure. Each is proved by runs that show it and by runs in which it must not be named. Below each stands the
+diagnosis of the first run that shows it. How a diagnosis is read: [diagnose.md](diagnose.md).
 """
 EVENTS = f"""# Events
 
 {MADE.format(what="`lvmcheck/run/events.py`")}
-What a run may say. One event is one JSON object on one line of `events.jsonl` ([run-directory.md](run-directory.md)).
+What a run records. One event is one JSON object on one line of `events.jsonl` ([run-directory.md](run-directory.md)).
 JSON has no NaN: numbers that are not finite are the strings `"NaN"`, `"Infinity"` and `"-Infinity"`. What was not
 measured is absent, never 0; a field without a default must be there, and an unknown event or field is an error. The
 format is {ev.FORMAT}; a reader refuses a newer one.
@@ -49,13 +50,12 @@ def _cause(name: str) -> str:
     module = sys.modules[kind.__module__]
     lines = [f"## {name}", "", (kind.__doc__ or "").strip(), ""]
     shown: list[CauseCase] = list(module.FAILS)
-    said = next((item for item in diagnose(shown[0].run) if item.name == name), None)
-    if said is not None:
-        lines += ["```", said.sentence, *(f"  - {one}" for one in said.evidence)]
-        lines += [*(f"  not: {one}" for one in said.ruled_out), f"  fix: {said.fix}", f"  next: {said.next}", "```", ""]
-    spared = ", ".join(case.name.replace("_", " ") for case in module.PASSES)
+    diagnosis = next((item for item in diagnose(shown[0].run) if item.name == name), None)
+    if diagnosis is not None:
+        lines += ["```", *diagnosis_lines(diagnosis), "```", ""]
+    others = ", ".join(case.name.replace("_", " ") for case in module.PASSES)
     proved = ", ".join(case.name.replace("_", " ") for case in shown)
-    return "\n".join([*lines, f"**Proved by.** Shown by: {proved}. Not blamed for: {spared}.", ""])
+    return "\n".join([*lines, f"**Proved by.** Shown by: {proved}. Not named in: {others}.", ""])
 
 
 # -- events ------------------------------------------------------------------------------------------------------------

@@ -204,7 +204,7 @@ def manual(kind: type[Check]) -> dict[str, str]:
     return {name: inspect.cleandoc("\n".join(lines)).strip() for name, lines in sections.items()}
 
 
-_HEADINGS = ("why", "usual causes", "fix", "healthy runs that must pass", "keys", "source")
+_HEADINGS = ("why", "usual causes", "fix", "fails or warns", "healthy runs that must pass", "keys", "source")
 
 
 def usual_causes(kind: type[Check]) -> tuple[str, ...]:
