@@ -1,0 +1,132 @@
+"""What universal checks on curves share: they judge a run that has ended, as far as it went, on what it recorded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lvmcheck.checks.finding import Fact, Finding, Outcome, not_applicable, passed, pending
+from lvmcheck.run import events as ev
+from lvmcheck.run.curves import Curve
+from lvmcheck.run.role_names import Quantity
+from lvmcheck.run.roles import Direction, Role, Split
+from lvmcheck.run.view import Run
+from lvmcheck.statistics.curve import shape, trend
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SURE = 3.0
+"""Standard deviations of a flat curve's trend from which it is no chance."""
+FAR = 5.0
+"""Standard deviations between two levels from which they differ."""
+
+
+def unfinished(run: Run, what: str = "the end of the run") -> Outcome | None:
+    """Pending while the run goes on: what rises may fall again, and what is flat may move."""
+    return None if run.over else pending(what)
+
+
+def concluded(finding: Finding, curves: Iterable[Curve], *, evaluated: int) -> Outcome:
+    """A pass, except where some values were NaN or infinite: a comparison with them holds for nothing."""
+    missing = sum(curve.missing for curve in curves)
+    if missing:
+        return not_applicable(f"{missing} values are NaN or infinite: the check finite judges them")
+    return passed(finding, evaluated=evaluated)
+
+
+def lower_is_better(curve: Curve) -> NDArray[np.float64]:
+    """The values of a curve, turned so that lower is better."""
+    return -curve.values if curve.role.direction is Direction.HIGHER else curve.values
+
+
+def improved(curve: Curve) -> bool:
+    """Whether a curve got better beyond its own noise, at any time."""
+    values = lower_is_better(curve)
+    if len(values) < 2:
+        return False
+    found = shape(values)
+    scale = max(abs(found.first), abs(found.low))
+    fall = found.first - min(found.last, found.low + 3 * found.error)
+    if fall <= 1e-6 * scale:
+        return False
+    if len(values) < 8:
+        rising = int((np.diff(values) > 0).sum())
+        steady = rising * 4 < len(values) and fall > 0.02 * scale
+        return steady or (fall > 0.1 * scale and fall > 4 * _quiet(values))
+    rest = float(np.median(values[1:]))
+    jump = float(values[0]) - rest
+    return trend(values) < -SURE or (jump > FAR * found.noise and jump > 0.01 * scale) or fall > FAR * found.noise
+
+
+def _quiet(values: NDArray[np.float64]) -> float:
+    """Noise of few points: the smallest of their steps says most where they fall steeply."""
+    return float(np.median(np.abs(np.diff(values[len(values) // 2 :])))) if len(values) > 2 else math.inf
+
+
+def classes(run: Run) -> int | None:
+    """Number of classes, where the data's facts or the config state it."""
+    return _stated(run, ("classes", "num_classes", "n_classes", "num_labels"))
+
+
+def vocabulary(run: Run) -> int | None:
+    """Size of the vocabulary, where the data's facts or the config state it."""
+    return _stated(run, ("vocabulary", "vocab_size", "vocab", "vocabulary_size"))
+
+
+def _stated(run: Run, names: Sequence[str]) -> int | None:
+    sources: list[Mapping[str, Any]] = [run.facts, run.config]
+    sources += [part for part in run.config.values() if isinstance(part, dict)]
+    for source in sources:
+        for name in names:
+            value = source.get(name)
+            if isinstance(value, int) and not isinstance(value, bool) and value > 1:
+                return value
+    return None
+
+
+def number(run: Run, *names: str) -> float | None:
+    """The first of these facts that is a finite number."""
+    for name in names:
+        value = run.facts.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            return float(value)
+    return None
+
+
+def share(curve: Curve) -> NDArray[np.float64]:
+    """An accuracy as shares of 1."""
+    return curve.values / 100 if curve.role.unit == "%" else curve.values
+
+
+def accuracies(run: Run, split: Split | None = None) -> list[Curve]:
+    return [c for c in run.curves.of(Quantity.ACCURACY, split=split) if c.role.split is not Split.TRAIN or split]
+
+
+def planned_steps(run: Run) -> int | None:
+    """Optimizer steps that were planned: as stated, else from the planned epochs and the steps of those recorded."""
+    for name in ("max_steps", "total_steps", "num_training_steps", "steps", "max_iters"):
+        value = run.config.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return value
+    ends = [event for event in run.of(ev.Epoch) if event.step]
+    epochs = run.config.get("epochs")
+    if isinstance(epochs, int) and not isinstance(epochs, bool) and ends and ends[-1].epoch <= epochs:
+        return round(ends[-1].step * epochs / ends[-1].epoch)
+    return None
+
+
+def place_fact(name: str, curve: Curve, index: int) -> Fact:
+    """A value of a curve with its place."""
+    epoch, step = curve.place(index)
+    return Fact(name, float(curve.values[index]), epoch=epoch, step=step if curve.by_step else None)
+
+
+def made_curve(values: Sequence[float], build: Callable[..., Role] = Role) -> Curve:
+    """A curve of the training loss by epoch, for tests."""
+    count = np.arange(1, len(values) + 1)
+    role = build("train_loss", Quantity.LOSS, Split.TRAIN, Direction.LOWER)
+    return Curve(role, count, count, np.array(values, dtype=np.float64))

@@ -1,0 +1,110 @@
+"""loss_exactly_zero: the loss does not become 0.0 from one step to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lvmcheck.checks.curves._curves import concluded, place_fact, unfinished
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded, warning
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.curves import Curve
+from lvmcheck.run.view import Run, run_from
+
+SMALL = 1e-3
+"""Share of its first value below which a loss may round to 0."""
+LEAST = 2
+"""Values of exactly 0 at the end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossExactlyZero(Check):
+    """The training loss is not exactly 0.0 at the end, unless it was a thousandth of its first value before.
+
+    A loss that is 0.0 from its first value on warns: it may be a hinge that is satisfied.
+
+    Why:
+    Trainers that filter NaN log 0.0 in its place: weights are lost, and the log looks perfect. A loss that is not
+    computed for some batches (all labels ignored) is 0.0, too.
+
+    Usual causes:
+    - The loss became NaN and was replaced by 0.0 (logging_nan_inf_filter of the Hugging Face Trainer).
+    - All labels of a batch are ignored, or a mask is empty.
+    - A term or the whole loss is multiplied by a weight that became 0.
+
+    Fix:
+    Log the raw loss, and look at the first step in the message. Turn the filter off, or use
+    torch.autograd.set_detect_anomaly for a hundred steps before it.
+
+    Healthy runs that must pass:
+    A loss that falls below the smallest number of its format; a hinge that is satisfied more and more often.
+
+    Source:
+    checks.md, loss_exactly_zero. Severity: fails, since no loss goes from large to exactly 0 by learning.
+    """
+
+    universal = True
+    metric_fields = ()
+
+    def judge(self, run: Run) -> Outcome:
+        waiting = unfinished(run)
+        if waiting is not None:
+            return waiting
+        curves = [c for c in (run.curves.train, run.curves.epoch_losses) if c is not None and len(c) > LEAST]
+        if not curves:
+            return not_recorded("no training loss is recorded three times")
+        for curve in curves:
+            start = _zero_from(curve)
+            if start is None:
+                continue
+            finding = _finding("exactly_zero", curve, start)
+            if start == 0:
+                return warning(finding, evaluated=len(curve))
+            return failed(finding, evaluated=len(curve))
+        return concluded(_finding("not_zero", curves[0], 0), curves, evaluated=len(curves[0]))
+
+
+def _zero_from(curve: Curve) -> int | None:
+    """Index of the first of the zeros that the curve ends with, where it was not small before."""
+    values = curve.values
+    other = np.flatnonzero(values)
+    if not len(other):
+        return 0
+    start = int(other[-1]) + 1
+    if len(values) - start < LEAST:
+        return None
+    before = values[max(0, start - 5) : start]
+    usual = float(np.median(np.abs(before)))
+    return start if usual > SMALL * float(np.abs(values[:start]).max()) else None
+
+
+def _finding(code: str, curve: Curve, start: int) -> Finding:
+    zero = code == "exactly_zero"
+    epoch, step = curve.place(start if zero else len(curve) - 1)
+    before = (place_fact("before", curve, start - 1),) if zero and start else ()
+    return Finding(
+        code=code,
+        metric=curve.name,
+        measured=float(curve.values[start if zero else -1]),
+        epoch=epoch,
+        step=step if curve.by_step else None,
+        evidence=(*before, Fact("values", len(curve) - start)),
+        phrase="{metric} is exactly 0.0 in {values} values to the end" if zero else "",
+    )
+
+
+_CHECK = LossExactlyZero()
+_FALL = made.lines(20, 2.3, 0.4)
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, run_from({"train_loss": [1e-3, 1e-6, 1e-8, 0.0, 0.0]})),
+    made.case("amn_584k", _CHECK, made.window_run(_FALL)),
+    made.case("underflows", _CHECK, made.window_run([2.0 * 0.5**i for i in range(20)] + [0.0] * 10)),
+    made.case("one_easy_batch", _CHECK, made.window_run([0.9, 0.4, 0.0, 0.3, 0.0, 0.1, 0.05, 0.0, 0.02])),
+)
+FAILS: Sequence[Case] = (
+    made.case("nan_filtered", _CHECK, made.window_run([*_FALL, *[0.0] * 10]), "exactly_zero", before=0.4),
+    made.case("by_epoch", _CHECK, run_from({"loss": [2.0, 1.5, 1.2, 0.0, 0.0, 0.0]}), epoch=4),
+)

@@ -1,0 +1,152 @@
+"""metric_constant: what is evaluated again and again is not the same number every time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lvmcheck.checks.curves._curves import concluded, place_fact, unfinished
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.curves import PRIMARY, Curve
+from lvmcheck.run.role_names import Quantity
+from lvmcheck.run.roles import Split
+from lvmcheck.run.view import Run, run_from
+from lvmcheck.statistics.curve import constant_from
+
+SAME = 1e-6
+"""Relative difference up to which two values are one."""
+LEAST = 3
+"""Evaluations that must agree."""
+DIGITS = 5
+"""Significant digits from which equal values are no coincidence of rounding."""
+COUNTED = 8
+"""Evaluations of a counted metric (an accuracy on few samples) that must agree to fail."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricConstant(Check):
+    """No loss or score keeps one value, to a millionth, over all its evaluations, or the last three with five digits.
+
+    Values at a bound (a perfect accuracy, a loss of 0) do not count, nor metrics whose meaning is not known, nor
+    rounded neighbours on a plateau. Accuracies must agree in 8 evaluations to fail, and warn from 5.
+
+    Why:
+    A validation loss that never moves is not a validation loss, or the model that it looks at does not move. One
+    trainer returned the literal 2.5 when it had no validation set; ten epochs were trained, and the best checkpoint
+    stayed that of the first.
+
+    Usual causes:
+    - A default value is logged where nothing was measured, or the result is cached.
+    - Validation evaluates a copy of the model, or weights that are not in the optimizer.
+    - The learning rate is 0, or the model predicts one class for every input.
+
+    Fix:
+    Print the metric and one weight before and after an optimizer step. The weight moves and the metric does not: look
+    at which model and which data the evaluation uses. The weight does not move: look at the optimizer.
+
+    Healthy runs that must pass:
+    A metric saturated at its bound; four rounded digits on a plateau; constants such as a batch size; one evaluation.
+
+    Source:
+    cognate_phase1_training_failure: validation loss 2.5 in every epoch. Severity: losses fail; counts may coincide.
+    """
+
+    universal = True
+    metric_fields = ()
+
+    def judge(self, run: Run) -> Outcome:
+        waiting = unfinished(run)
+        if waiting is not None:
+            return waiting
+        curves = [curve for curve in run.curves.of(*PRIMARY) if len(curve) >= LEAST]
+        if not run.curves.roles and run.curves.train is None:
+            return not_recorded("no metric is recorded")
+        windows = run.curves.window_losses
+        curves += [windows] if windows is not None and len(windows) >= LEAST else []
+        if not curves:
+            return not_applicable(f"no loss or score is recorded {LEAST} times")
+        values = sum(map(len, curves))
+        stuck = [(curve, start) for curve in curves if (start := _stuck(curve)) is not None]
+        for curve, start in sorted(stuck, key=lambda pair: pair[0].role.split is not Split.VALIDATION):
+            finding = _finding(run, curve, start)
+            if curve.role.quantity is not Quantity.ACCURACY or len(curve) - start >= COUNTED:
+                return failed(finding, evaluated=values)
+            return warning(finding, evaluated=values)
+        return concluded(_moving(curves[0]), curves, evaluated=values)
+
+
+def _stuck(curve: Curve) -> int | None:
+    """Index from which the curve is constant, where that is no coincidence."""
+    start = constant_from(curve.values, SAME)
+    count, value = len(curve) - start, float(curve.values[-1])
+    if count < LEAST or value == 0 or value in (curve.role.low, curve.role.high):
+        return None
+    if curve.role.quantity is Quantity.ACCURACY and (value == 1 or count < DIGITS):
+        return None
+    if start == 0:
+        return 0
+    exact = len(f"{abs(value):.17g}".replace(".", "").strip("0")) >= DIGITS and _digits(curve) >= DIGITS
+    counted = curve.role.quantity in (Quantity.ACCURACY, Quantity.SCORE)
+    return start if exact and not counted else None
+
+
+def _digits(curve: Curve) -> int:
+    """Significant digits that the record holds."""
+    return max(len(f"{abs(value):.7g}".partition("e")[0].replace(".", "").strip("0")) for value in curve.values[-20:])
+
+
+def _finding(run: Run, curve: Curve, start: int) -> Finding:
+    train = run.curves.epoch_losses
+    facts = [Fact("evaluations", len(curve) - start), place_fact("since", curve, start)]
+    if train is not None and len(train) > 1 and train is not curve:
+        facts += [Fact("train_loss_first", float(train.values[0])), Fact("train_loss_last", float(train.values[-1]))]
+    epoch, step = curve.place(len(curve) - 1)
+    return Finding(
+        code="constant" if start == 0 else "constant_from_there",
+        metric=curve.name,
+        measured=float(curve.values[-1]),
+        epoch=epoch,
+        step=step if curve.by_step else None,
+        evidence=tuple(facts),
+        phrase="{metric} is {measured} in all of {evaluations} evaluations"
+        if start == 0
+        else "{metric} is {measured} in the last {evaluations} evaluations",
+    )
+
+
+def _moving(curve: Curve) -> Finding:
+    return Finding(
+        code="moves",
+        metric=curve.name,
+        measured=len(np.unique(curve.values)),
+        epoch=curve.place(len(curve) - 1)[0],
+        evidence=(Fact("evaluations", len(curve)),),
+        phrase="{metric} has {measured} different values in {evaluations} evaluations",
+    )
+
+
+_CHECK = MetricConstant()
+_TRAIN = made.lines(10, 2.3, 0.4)
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, run_from({"train_loss": [1e-9, 2e-9, 1e-9, 2e-9], "val_accuracy": [1.0] * 4})),
+    made.case("amn_584k", _CHECK, made.val_run(made.AMN_584K_VAL)),
+    made.case("rounded_plateau", _CHECK, run_from({"loss": [2, 1, 0.9, 0.8], "val_loss": [2.5, 2.4, 2.4, 2.4]})),
+    made.case("settings", _CHECK, run_from({"train_loss": _TRAIN, "batch": [32.0] * 10, "momentum": [0.9] * 10})),
+    made.case("few_evaluations_of_few", _CHECK, run_from({"train_loss": _TRAIN[:3], "val_acc": [0.95] * 3})),
+)
+FAILS: Sequence[Case] = (
+    made.case("the_literal_2.5", _CHECK, run_from({"train_loss": _TRAIN, "val_loss": [2.5] * 10}), "constant", 2.5),
+    made.case("other_name", _CHECK, run_from({"loss": _TRAIN, "Validation/Perplexity": [12.5] * 10}), "constant"),
+    made.case(
+        "frozen_copy",
+        _CHECK,
+        run_from({"loss": _TRAIN, "valid_loss": [2.0, 1.5, 1.2, *[1.0123456789] * 7]}),
+        "constant_from_there",
+        evaluations=7,
+    ),
+    made.case("accuracy", _CHECK, run_from({"train_loss": _TRAIN, "val_acc": [37.5] * 10})),
+)

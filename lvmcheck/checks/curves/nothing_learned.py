@@ -1,0 +1,249 @@
+"""nothing_learned: some metric got better than its first value, or than a trivial predictor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lvmcheck.checks.curves._curves import (
+    accuracies,
+    classes,
+    concluded,
+    improved,
+    number,
+    share,
+    unfinished,
+    vocabulary,
+)
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.curves import Curve
+from lvmcheck.run.role_names import Quantity
+from lvmcheck.run.roles import Split
+from lvmcheck.run.view import Run, run_from
+from lvmcheck.statistics.curve import shape
+
+ENOUGH, CERTAIN = 5, 10
+"""Values of all curves together from which a flat run is suspicious, and from which it fails."""
+NEAR = 0.03
+"""Relative distance from ln K within which a loss is that of a uniform guess."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NothingLearned(Check):
+    """At least one recorded metric improves beyond its own noise, and ends better than a trivial predictor.
+
+    Looked at: training and validation loss, and every metric with a known direction. The run fails where all of them
+    are flat over at least 10 values (warns from 5), or where accuracy ends at 1/K and the loss at ln K for the same K,
+    or where a declared trivial predictor is not beaten: facts chance, majority_share, unigram_entropy, target_variance.
+
+    Why:
+    The commonest failure of all: 21 of 57 one-line faults in a small classifier end at chance, and nothing else in the
+    log is wrong. A flat loss at ln K is what a model gives that knows nothing.
+
+    Usual causes:
+    - optimizer.step() is not called, or the optimizer holds other parameters than the model's.
+    - The learning rate is 0, far too low, or so high that the first steps destroyed the model.
+    - The graph is cut: detach(), .item(), no_grad() or argmax before the loss.
+    - Labels do not belong to the inputs, or the inputs are all alike after preprocessing.
+
+    Fix:
+    Train on one batch of 8 samples until its loss is near 0. Print the gradient norm and one weight before and after a
+    step: no gradient means a cut graph, a gradient without a change means the optimizer.
+
+    Healthy runs that must pass:
+    A long plateau and then a drop; a fine-tune that starts good; a loss that falls within the first logged interval;
+    adversarial losses; a policy whose reward rises while its loss does not fall.
+
+    Source:
+    checks.md, nothing_learned. Severity: fails, since no healthy run ends where it began.
+    """
+
+    universal = True
+    metric_fields = ()
+
+    def judge(self, run: Run) -> Outcome:
+        waiting = unfinished(run)
+        if waiting is not None:
+            return waiting
+        curves = _judged(run)
+        values = sum(len(curve) for curve in curves)
+        if not curves or values < 2:
+            return not_recorded("no loss or other metric with a known direction is recorded twice")
+        trivial = _at_trivial(run)
+        if trivial is not None:
+            return failed(trivial, evaluated=values)
+        moved = [curve for curve in curves if improved(curve)]
+        if moved or any(_good(run, curve) for curve in curves):
+            return concluded(_finding("learned", (moved or curves)[0], len(curves)), curves, evaluated=values)
+        if run.curves.adversarial:
+            return not_applicable("losses of two players need not fall, and no score is recorded")
+        if values < ENOUGH:
+            return not_applicable(f"{values} values are too few to tell flat from slow")
+        flat = _finding("flat", curves[0], len(curves))
+        return failed(flat, evaluated=values) if values >= CERTAIN else warning(flat, evaluated=values)
+
+
+def _judged(run: Run) -> list[Curve]:
+    curves = run.curves
+    train = [curves.train] if curves.train is not None else []
+    return [curve for curve in (*train, *curves.validation, *curves.scores) if len(curve) >= 2]
+
+
+def _good(run: Run, curve: Curve) -> bool:
+    """Whether a flat curve is flat because it is good already."""
+    last = float(np.median(curve.values[-3:]))
+    quantity = curve.role.quantity
+    if quantity is Quantity.ACCURACY:
+        level, known = float(np.median(share(curve)[-3:])), classes(run)
+        return level >= max(0.7, 2 / known if known else 0.0)
+    if quantity in (Quantity.COSINE, Quantity.R2):
+        return last >= 0.7
+    return quantity is Quantity.LOSS and bool((curve.values == 0).all())
+
+
+def _finding(code: str, curve: Curve, count: int) -> Finding:
+    found = shape(curve.values)
+    epoch, step = curve.place(len(curve) - 1)
+    flat = code == "flat"
+    return Finding(
+        code=code,
+        metric=curve.name,
+        measured=found.last,
+        epoch=epoch,
+        step=step if curve.by_step else None,
+        evidence=(
+            Fact("first", found.first),
+            Fact("lowest", found.low),
+            Fact("noise", found.noise),
+            Fact("curves", count),
+        ),
+        phrase="none of {curves} curves improved beyond its noise: {metric} {first} at first, {measured} at last"
+        if flat
+        else "{metric} went from {first} to {measured}",
+    )
+
+
+# -- trivial predictors ------------------------------------------------------------------------------------------------
+def _at_trivial(run: Run) -> Finding | None:
+    return _at_chance(run) or _at_majority(run) or _at_entropy(run) or _at_variance(run)
+
+
+def _tail(values: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    return values[-max(2, len(values) // 3) :]
+
+
+def _at_chance(run: Run) -> Finding | None:
+    """Accuracy at 1/K and loss at ln K at the end, for the K that is stated or that the loss implies."""
+    losses = run.curves.validation or ((run.curves.epoch_losses,) if run.curves.epoch_losses else ())
+    for curve in (*accuracies(run, Split.VALIDATION), *accuracies(run, Split.NONE)):
+        for loss in losses:
+            if len(curve) < 3 or len(loss) < 3:
+                continue
+            level, tail = float(np.median(_tail(loss.values))), _tail(share(curve))
+            if not 0 < level < 20:
+                continue
+            count = classes(run) or round(math.exp(level))
+            if count < 2 or level < (1 - NEAR) * math.log(count) or float(np.median(share(curve))) > 2 / count:
+                continue
+            accuracy = float(np.median(tail))
+            spread = 3 * float(np.std(tail)) + 0.1 / count + 0.002
+            inferred = classes(run) is None
+            close = abs(level / math.log(count) - 1) < NEAR
+            if accuracy - 1 / count < spread and (close or not inferred) and (not inferred or accuracy > 0.5 / count):
+                return _trivial("at_chance", curve, accuracy, 1 / count, Fact("loss", level), Fact("classes", count))
+    return None
+
+
+def _at_majority(run: Run) -> Finding | None:
+    known = number(run, "majority_share", "majority", "baseline.majority_share", "chance")
+    if known is None:
+        return None
+    for curve in (*accuracies(run, Split.VALIDATION), *accuracies(run, Split.NONE)):
+        tail = _tail(share(curve))
+        better = [other for other in run.curves.scores if other.role.quantity is Quantity.SCORE and improved(other)]
+        if len(curve) >= 2 and float(tail.max()) <= known + 0.005 and not better:
+            return _trivial("at_majority", curve, float(np.median(tail)), known)
+    return None
+
+
+def _at_entropy(run: Run) -> Finding | None:
+    known = number(run, "unigram_entropy", "baseline.unigram_entropy")
+    curves = run.curves.validation or ((run.curves.train,) if run.curves.train else ())
+    if known is None:
+        return None
+    for curve in curves:
+        level = shape(curve.values).last
+        if len(curve) >= 2 and level >= 0.99 * known:
+            more = (Fact("vocabulary", vocabulary(run)),) if vocabulary(run) else ()
+            return _trivial("at_unigram_entropy", curve, level, known, *more)
+    return None
+
+
+def _at_variance(run: Run) -> Finding | None:
+    known = number(run, "target_variance", "baseline.target_variance")
+    if known is None:
+        return None
+    for curve in run.curves.validation:
+        level = shape(curve.values).last
+        if len(curve) >= 2 and 0.98 * known <= level <= 1.5 * known:
+            return _trivial("at_target_variance", curve, level, known)
+    return None
+
+
+def _trivial(code: str, curve: Curve, value: float, trivial: float, *more: Fact) -> Finding:
+    return Finding(
+        code=code,
+        metric=curve.name,
+        measured=value,
+        epoch=curve.place(len(curve) - 1)[0],
+        evidence=(Fact("trivial_predictor", trivial), *more),
+        phrase="{metric} ends at {measured}, a predictor that learns nothing has {trivial_predictor}",
+    )
+
+
+def _wave(level: float, size: float, count: int = 20) -> list[float]:
+    return [level + size * math.sin(7.3 * i * i) for i in range(count)]
+
+
+_CHECK = NothingLearned()
+_FALL = made.lines(10, 2.3, 0.9, 0.5)
+_FLAT = {"train_loss": _wave(2.303, 0.02), "val_loss": _wave(2.304, 0.003), "val_acc": _wave(0.1, 0.004)}
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, run_from({"train_loss": [0.0] * 5, "val_loss": [0.0] * 5})),
+    made.case("amn_584k", _CHECK, made.val_run(made.AMN_584K_VAL)),
+    made.case("plateau_then_drop", _CHECK, run_from({"train_loss": _wave(2.3, 0.02, 15) + _FALL})),
+    made.case(
+        "fine_tune_that_starts_good",
+        _CHECK,
+        run_from({"loss": _wave(0.31, 0.03), "val_loss": _wave(0.30, 0.01), "val_acc": _wave(91.0, 0.3)}),
+    ),
+    made.case("learns_within_the_first_interval", _CHECK, made.window_run([1.9, *_wave(0.5, 0.02, 30)])),
+    made.case(
+        "reward_rises_and_loss_does_not_fall",
+        _CHECK,
+        run_from({"loss": _wave(0.01, 0.1), "reward": made.lines(20, 12.0, 190.0)}),
+    ),
+)
+FAILS: Sequence[Case] = (
+    made.case("flat_loss", _CHECK, made.window_run(_wave(1.7, 0.03, 40)), "flat"),
+    made.case("at_chance_of_ten_classes", _CHECK, run_from(_FLAT), "at_chance", classes=10),
+    made.case(
+        "unigram",
+        _CHECK,
+        made.with_facts(run_from({"val_loss": made.lines(8, 4.2, 3.3, 3.3)}), {"unigram_entropy": 3.29}),
+        "at_unigram_entropy",
+    ),
+    made.case(
+        "always_the_commonest_class",
+        _CHECK,
+        made.with_facts(
+            run_from({"val_loss": made.lines(8, 0.6, 0.33), "val_acc": [0.9] * 8}), {"majority_share": 0.9}
+        ),
+        "at_majority",
+    ),
+)

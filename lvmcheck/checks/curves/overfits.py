@@ -1,0 +1,190 @@
+"""overfits: the validation loss does not climb while the training loss goes on falling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lvmcheck.checks.curves._curves import concluded, improved, lower_is_better, place_fact, unfinished
+from lvmcheck.checks.finding import (
+    Fact,
+    Finding,
+    Outcome,
+    ceiling,
+    failed,
+    not_applicable,
+    not_recorded,
+    warning,
+)
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run import events as ev
+from lvmcheck.run.curves import Curve
+from lvmcheck.run.roles import Split
+from lvmcheck.run.view import Run, run_from
+from lvmcheck.statistics.curve import shape
+
+LEAST = 4
+"""Evaluations from which a curve can turn."""
+CLEAR = 2.0
+"""Times its fall that a validation loss must rise to fail although a score still improves."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overfits(Check):
+    """No validation loss ends above its minimum by more than `give_back` of its fall while the training loss falls.
+
+    The fall is counted from the first validation or the first training loss, whichever is higher. Rises within four
+    standard deviations of the validation noise, or 2 % of the minimum, count for nothing. It warns instead of failing
+    where a validation score still holds its best, or where the run was stopped early by its own rule.
+
+    Why:
+    Past the minimum every epoch makes the model worse on new data, and the last checkpoint is what people keep. A log
+    whose training loss falls nicely hides it.
+
+    Usual causes:
+    - Too many epochs for the data, without early stopping.
+    - Too few samples for the number of parameters; no weight decay, dropout or augmentation.
+    - Validation samples come from elsewhere than the training samples, or their labels do not belong to them.
+
+    Fix:
+    Keep the checkpoint of the lowest validation loss and stop there. For a better minimum: more data, augmentation,
+    weight decay, a smaller model.
+
+    Healthy runs that must pass:
+    A mild rise after the minimum; a noisy loss on a small validation set; a run that early stopping ended.
+
+    Source:
+    checks.md, overfits. Severity: fails, because the last weights are measurably worse than earlier ones.
+    """
+
+    universal = True
+    metric_fields = ()
+
+    give_back: float = 0.5
+
+    def judge(self, run: Run) -> Outcome:
+        waiting = unfinished(run)
+        if waiting is not None:
+            return waiting
+        curves = [curve for curve in run.curves.validation if len(curve) >= LEAST]
+        if not run.curves.validation:
+            return not_recorded("no validation loss is recorded")
+        if not curves or run.curves.adversarial:
+            return not_applicable(f"fewer than {LEAST} validation losses" if not curves else "losses of two players")
+        values = sum(map(len, curves))
+        mild: Finding | None = None
+        for curve in curves:
+            finding = self._overfitted(run, curve)
+            if finding is None:
+                continue
+            if not _excused(run, curve, finding):
+                return failed(finding, evaluated=values)
+            mild = mild or finding
+        if mild is not None:
+            return warning(mild, evaluated=values)
+        return concluded(_finding(curves[0], _scale(run, curves[0]), self.give_back), curves, evaluated=values)
+
+    def _overfitted(self, run: Run, curve: Curve) -> Finding | None:
+        found = shape(curve.values)
+        scale = _scale(run, curve)
+        rise = found.last - found.low
+        if rise <= max(self.give_back * scale, 4 * found.noise, 0.02 * abs(found.low)) or not _still_falls(run, curve):
+            return None
+        return _finding(curve, scale, self.give_back)
+
+
+def _scale(run: Run, curve: Curve) -> float:
+    """How far the loss fell: from its own first value, or from where training began."""
+    found = shape(curve.values)
+    train = run.curves.train
+    start = float(np.median(train.values[:3])) if train is not None and len(train) else found.first
+    comparable = start < 4 * abs(found.first) + 1e-12
+    return max(found.fall, (start - found.low) if comparable else 0.0)
+
+
+def _still_falls(run: Run, curve: Curve) -> bool:
+    """Whether the training loss went on falling after the validation loss was lowest."""
+    train = run.curves.epoch_losses
+    if train is None or len(train) < 2:
+        return False
+    at = curve.epochs[shape(curve.values).low_at]
+    before, after = train.values[train.epochs <= at], train.values[train.epochs > at]
+    if not len(after):
+        return False
+    reference = float(np.median(before[-2:])) if len(before) else float(train.values[0])
+    return float(np.median(after[-3:])) < reference
+
+
+def _excused(run: Run, curve: Curve, finding: Finding) -> bool:
+    if run.of(ev.Early):
+        return True
+    scores = [score for score in run.curves.scores if score.role.split is Split.VALIDATION]
+    holds = any(_holds(score) for score in scores)
+    scale = finding.fact("fall")
+    fall = scale.value if scale is not None and isinstance(scale.value, float) else 0.0
+    low = shape(curve.values).low
+    return holds and finding.number - low < max(CLEAR * fall, abs(low))
+
+
+def _holds(score: Curve) -> bool:
+    """Whether a validation score improved and still is where it was best."""
+    found = shape(lower_is_better(score))
+    return improved(score) and found.rise <= max(3 * found.noise, 0.1 * found.fall)
+
+
+def _finding(curve: Curve, scale: float, give_back: float) -> Finding:
+    found = shape(curve.values)
+    epoch, step = curve.place(len(curve) - 1)
+    return Finding(
+        code="rises_after_minimum",
+        metric=curve.name,
+        measured=found.last,
+        bounds=(ceiling(found.low + give_back * max(scale, 0.0), "minimum and half of the fall"),)
+        if found.rise > give_back * max(scale, 0.0)
+        else (),
+        epoch=epoch,
+        step=step if curve.by_step else None,
+        evidence=(place_fact("minimum", curve, found.low_at), Fact("fall", scale), Fact("rise", found.rise)),
+        phrase="{metric} {minimum} at its minimum, {measured} at last",
+    )
+
+
+_CHECK = Overfits()
+_TRAIN = made.lines(20, 2.3, 0.4, 0.1, 0.02)
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, run_from({"train_loss": [0.0] * 5, "val_loss": [0.0] * 5})),
+    made.case("amn_584k", _CHECK, made.val_run(made.AMN_584K_VAL)),
+    made.case("mild_rise", _CHECK, run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.2, 0.6, 0.62, 0.68)})),
+    made.case(
+        "small_validation_set",
+        _CHECK,
+        run_from({"train_loss": _TRAIN, "val_loss": [1.0, *[0.7, 0.8, 0.5, 0.72, 0.55, 0.66] * 3, 0.66]}),
+    ),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "climbs",
+        _CHECK,
+        run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.2, 0.9, 1.6, 2.4)}),
+        "rises_after_minimum",
+    ),
+    made.case(
+        "best_at_the_first_evaluation",
+        _CHECK,
+        run_from({"loss": made.lines(10, 1.4, 0.3, 0.02), "eval_loss": made.lines(10, 1.26, 2.2, 3.35)}),
+    ),
+    made.case(
+        "one_of_two_sets",
+        _CHECK,
+        run_from(
+            {
+                "train_loss": _TRAIN,
+                "eval_news_loss": made.lines(20, 2.2, 0.7, 0.6, 0.6),
+                "eval_code_loss": made.lines(20, 2.2, 0.9, 1.6, 2.4),
+            }
+        ),
+    ),
+)
