@@ -37,7 +37,7 @@ class WrongClass(Cause):
                     "finite": "numerical problems",
                 }
             ),
-            fix="save the class and its arguments with the weights and build the model from them; never load_state_dict "
+            fix="save the class and its arguments with the weights and build the model from them, no load_state_dict "
             "into a class chosen by hand",
             next="lvmcheck explain neighbour_sweep",
         )
