@@ -79,15 +79,8 @@ def keys(kind: type[Check]) -> list[str]:
 def causes() -> str:
     """The section of the causes."""
     rows = [f"- `{name}`: {(load_cause(name).__doc__ or '').strip()}" for name in cause_names()]
-    return "\n".join(
-        [
-            "## Causes",
-            "",
-            "`lvmcheck diagnose PATH` names them by the standing of their evidence (causes.md).",
-            "",
-            *rows,
-        ]
-    )
+    intro = "`lvmcheck diagnose PATH` ranks them by the standing of their evidence ([causes.md](causes.md))."
+    return "\n".join(["## Causes", "", intro, "", *rows])
 
 
 def _first(kind: type[Check]) -> str:

@@ -1,20 +1,17 @@
-"""docs/checks.md is what the docstrings say."""
+"""docs/checks.md: every check and cause with its keys, and what a docstring must hold."""
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from docs.manual import main, page
+from docs.manual import OPTIONAL, SECTIONS, entry, main, page
 from lvmcheck.causes.protocol import cause_names
-from lvmcheck.checks.protocol import check_names
-
-DOCS = Path(__file__).parents[2] / "docs" / "checks.md"
-
-
-def test_docs_are_up_to_date() -> None:
-    assert DOCS.read_text(encoding="utf-8") == page(), "run: python -m docs.manual docs/checks.md"
+from lvmcheck.checks.protocol import Check, check_names, load_check
+from lvmcheck.errors import InputError
 
 
 def test_every_check_and_cause_is_on_the_page() -> None:
@@ -22,7 +19,22 @@ def test_every_check_and_cause_is_on_the_page() -> None:
     assert all(f"\n## {name}\n" in text for name in check_names())
     assert all(f"- `{name}`: " in text for name in cause_names())
     assert "| `floor` | float or string | required |" in text
-    assert "| `max_ratio` | float | `20.0` |" in text
+
+
+@pytest.mark.parametrize("missing", [section for section in SECTIONS if section not in OPTIONAL])
+def test_a_missing_heading_is_named_with_its_file(missing: str) -> None:
+    doc = inspect.cleandoc(load_check("cosine_floor").__doc__ or "")
+    heading = f"{missing.capitalize()}:"
+    assert f"\n{heading}\n" in doc
+
+    @dataclass(frozen=True, kw_only=True)
+    class Undocumented(Check):
+        __doc__ = doc.replace(f"\n{heading}\n", "\n\n")
+
+    with pytest.raises(InputError) as caught:
+        entry("undocumented", Undocumented)
+    assert caught.value.where == __file__
+    assert heading in caught.value.problem
 
 
 def test_writes_where_it_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -35,6 +47,6 @@ def test_writes_where_it_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 def test_bad_path_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path / "none" / "checks.md")]) == 2
-    said = capsys.readouterr().err
-    assert "cannot be written: No such file or directory" in said
-    assert said.count("\n") == 1
+    message = capsys.readouterr().err
+    assert "cannot be written: No such file or directory" in message
+    assert message.count("\n") == 1
