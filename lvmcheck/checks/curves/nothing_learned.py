@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.curves._curves import (
     accuracies,
     classes,
     concluded,
     improved,
+    lower_is_better,
     number,
     share,
     unfinished,
@@ -25,10 +27,12 @@ from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.roles import Split
 from lvmcheck.run.view import Run, run_from
-from lvmcheck.statistics.curve import shape
+from lvmcheck.statistics.curve import shape, trend
 
 ENOUGH, CERTAIN = 5, 10
 """Values of all curves together from which a flat run is suspicious, and from which it fails."""
+SOME = 2.0
+"""Standard deviations of all trends together from which a run that looks flat may be slow."""
 NEAR = 0.03
 """Relative distance from ln K within which a loss is that of a uniform guess."""
 
@@ -85,13 +89,20 @@ class NothingLearned(Check):
         if values < ENOUGH:
             return not_applicable(f"{values} values are too few to tell flat from slow")
         flat = _finding("flat", curves[0], len(curves))
-        return failed(flat, evaluated=values) if values >= CERTAIN else warning(flat, evaluated=values)
+        certain = values >= CERTAIN and _together(curves) > -SOME
+        return failed(flat, evaluated=values) if certain else warning(flat, evaluated=values)
 
 
 def _judged(run: Run) -> list[Curve]:
     curves = run.curves
     train = [curves.train] if curves.train is not None else []
     return [curve for curve in (*train, *curves.validation, *curves.scores) if len(curve) >= 2]
+
+
+def _together(curves: Sequence[Curve]) -> float:
+    """The trends of all curves as one standard normal deviate; negative where they get better."""
+    deviates = [trend(lower_is_better(curve)) for curve in curves if len(curve) >= 4]
+    return sum(deviates) / math.sqrt(len(deviates)) if deviates else 0.0
 
 
 def _good(run: Run, curve: Curve) -> bool:
@@ -206,31 +217,27 @@ def _trivial(code: str, curve: Curve, value: float, trivial: float, *more: Fact)
     )
 
 
-def _wave(level: float, size: float, count: int = 20) -> list[float]:
-    return [level + size * math.sin(7.3 * i * i) for i in range(count)]
-
-
 _CHECK = NothingLearned()
 _FALL = made.lines(10, 2.3, 0.9, 0.5)
-_FLAT = {"train_loss": _wave(2.303, 0.02), "val_loss": _wave(2.304, 0.003), "val_acc": _wave(0.1, 0.004)}
+_FLAT = {"train_loss": wave(2.303, 0.02), "val_loss": wave(2.304, 0.003), "val_acc": wave(0.1, 0.004)}
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, run_from({"train_loss": [0.0] * 5, "val_loss": [0.0] * 5})),
     made.case("amn_584k", _CHECK, made.val_run(made.AMN_584K_VAL)),
-    made.case("plateau_then_drop", _CHECK, run_from({"train_loss": _wave(2.3, 0.02, 15) + _FALL})),
+    made.case("plateau_then_drop", _CHECK, run_from({"train_loss": wave(2.3, 0.02, 15) + _FALL})),
     made.case(
         "fine_tune_that_starts_good",
         _CHECK,
-        run_from({"loss": _wave(0.31, 0.03), "val_loss": _wave(0.30, 0.01), "val_acc": _wave(91.0, 0.3)}),
+        run_from({"loss": wave(0.31, 0.03), "val_loss": wave(0.30, 0.01), "val_acc": wave(91.0, 0.3)}),
     ),
-    made.case("learns_within_the_first_interval", _CHECK, made.window_run([1.9, *_wave(0.5, 0.02, 30)])),
+    made.case("learns_within_the_first_interval", _CHECK, made.window_run([1.9, *wave(0.5, 0.02, 30)])),
     made.case(
         "reward_rises_and_loss_does_not_fall",
         _CHECK,
-        run_from({"loss": _wave(0.01, 0.1), "reward": made.lines(20, 12.0, 190.0)}),
+        run_from({"loss": wave(0.01, 0.1), "reward": made.lines(20, 12.0, 190.0)}),
     ),
 )
 FAILS: Sequence[Case] = (
-    made.case("flat_loss", _CHECK, made.window_run(_wave(1.7, 0.03, 40)), "flat"),
+    made.case("flat_loss", _CHECK, made.window_run(wave(1.7, 0.03, 40)), "flat"),
     made.case("at_chance_of_ten_classes", _CHECK, run_from(_FLAT), "at_chance", classes=10),
     made.case(
         "unigram",

@@ -1,0 +1,118 @@
+"""gradient_norm_grows: the gradient norm does not grow without end, nor jump when an epoch begins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lvmcheck.checks.curves._curves import SURE, concluded, improved, unfinished
+from lvmcheck.checks.finding import Fact, Finding, Outcome, ceiling, failed, not_applicable, not_recorded, warning
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.curves import Curve
+from lvmcheck.run.view import Run
+from lvmcheck.statistics.curve import blocks, correlation, trend
+
+LEAST = 4
+"""Recorded norms from which growth is no chance."""
+FATAL, MUCH = 300.0, 20.0
+"""Times its early level at the end: the first fails, the second warns, or fails where nothing was learned."""
+LINE, FACTOR = 0.97, 4.0
+"""Correlation of norm and step from which the growth is a straight line, as of gradients that add up, and its size."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientNormGrows(Check):
+    """At the end the gradient norm is at most 20 times its early level (warns), or 300 times (fails).
+
+    The early level is the median of the second tenth of the run, the end that of its last tenth. A growth of more than
+    20 times, or of 4 times in a straight line through 0, fails where the loss did not improve, and else warns.
+
+    Why:
+    A norm that grows by orders of magnitude announces divergence; clipping hides it from the loss. A norm that grows
+    in proportion to the steps is a sum over all of them: gradients are not cleared.
+
+    Usual causes:
+    - zero_grad() is missing, so that gradients add up step by step.
+    - The learning rate is too high for this stage of training.
+    - Recurrence over many steps without clipping; weights that grow without decay.
+    - A loss that is summed over a batch or an epoch that grows.
+
+    Fix:
+    Call optimizer.zero_grad() in every step. Else halve the learning rate, clip by the norm, and look at the norm of
+    each layer at the place where the growth begins.
+
+    Healthy runs that must pass:
+    Norms that are small while a warm-up begins; a rise by a few times late in a language model; single large batches.
+
+    Source:
+    checks.md, zero_grad_missing and exploding_gradient. Severity: by size.
+    """
+
+    universal = True
+    metric_fields = ()
+
+    def judge(self, run: Run) -> Outcome:
+        waiting = unfinished(run)
+        if waiting is not None:
+            return waiting
+        norm = run.curves.gradient
+        if norm is None:
+            return not_recorded("no gradient norm is recorded")
+        if len(norm) < LEAST or not norm.values.any():
+            return not_applicable(f"fewer than {LEAST} gradient norms above 0 are recorded")
+        early, late = _ends(norm)
+        growth = late / early if early > 0 else 0.0
+        line = correlation(norm.steps.astype(np.float64), norm.values) > LINE
+        learned = run.curves.train is not None and improved(run.curves.train)
+        finding = _finding(norm, early, growth, line=line)
+        grows = growth > MUCH or (line and growth > FACTOR)
+        if not grows or trend(norm.values) < min(SURE, _most(len(norm))):
+            return concluded(finding, [norm], evaluated=len(norm))
+        bad = growth > FATAL or not learned
+        return (failed if bad and not run.curves.adversarial else warning)(finding, evaluated=len(norm))
+
+
+def _ends(norm: Curve) -> tuple[float, float]:
+    """Early and late level."""
+    if len(norm) < 20:
+        return float(np.median(norm.values[: max(2, len(norm) // 4)])), float(np.median(norm.values[-2:]))
+    parts = blocks(norm.values, 10)
+    return float(max(parts[0], parts[1])), float(parts[-1])
+
+
+def _most(count: int) -> float:
+    """Half of the trend of a few values that rise each time."""
+    return trend(np.arange(count, dtype=np.float64)) / 2
+
+
+def _finding(norm: Curve, early: float, growth: float, *, line: bool) -> Finding:
+    epoch, step = norm.place(len(norm) - 1)
+    grows = growth > (FACTOR if line else MUCH)
+    return Finding(
+        code="grows_in_a_line" if grows and line else "grows" if grows else "bounded",
+        metric=norm.name,
+        measured=growth,
+        unit="x",
+        bounds=(ceiling(FACTOR if line else MUCH),) if grows else (),
+        epoch=epoch,
+        step=step if norm.by_step else None,
+        evidence=(Fact("early_level", early), Fact("last", float(norm.values[-1]))),
+        phrase="gradient norm at the end {measured} its early level of {early_level}",
+    )
+
+
+_CHECK = GradientNormGrows()
+_FALL = made.lines(40, 2.3, 0.4)
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, made.window_run(_FALL, grad_norms=[1.0] * 40)),
+    made.case("falls", _CHECK, made.window_run(_FALL, grad_norms=[0.9**i for i in range(40)])),
+    made.case("rises_a_little", _CHECK, made.window_run(_FALL, grad_norms=made.lines(40, 0.2, 0.4, 1.0))),
+    made.case("one_large_batch", _CHECK, made.window_run(_FALL, grad_norms=[0.1] * 20 + [500.0] + [0.1] * 19)),
+)
+FAILS: Sequence[Case] = (
+    made.case("adds_up", _CHECK, made.window_run([2.3] * 40, grad_norms=made.lines(40, 0.0, 400.0)), "grows_in_a_line"),
+    made.case("explodes", _CHECK, made.window_run(_FALL, grad_norms=[1.5**i for i in range(40)]), "grows"),
+)

@@ -1,0 +1,108 @@
+"""gradient_norm_zero: gradients arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lvmcheck.checks.curves._curves import concluded, place_fact, unfinished
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.curves import Curve
+from lvmcheck.run.view import Run
+
+LEAST = 3
+"""Recorded norms from which zeros are no chance."""
+TAIL = 0.1
+"""Share of the run at whose end the gradient may not be 0."""
+VANISHED = 1e-6
+"""Share of its first level below which a gradient norm has vanished."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientNormZero(Check):
+    """The gradient norm is not exactly 0 throughout, nor in the last tenth of the run, while the loss is not 0.
+
+    A norm that fell below a millionth of its first level while the loss kept more than half of its own warns.
+
+    Why:
+    A gradient of exactly 0 means that nothing can be learned: it is a cut graph or a dead network, never a minimum.
+
+    Usual causes:
+    - The loss does not depend on the parameters: detach(), no_grad(), argmax, .item(), a numpy round trip.
+    - Gradients are cleared between backward() and step() (or between backward() and the measurement).
+    - All units of a ReLU layer are dead, a sigmoid is saturated, a scale is 0.
+
+    Fix:
+    After backward() print p.grad of the first and the last layer. None: not in the graph. Zero: dead or saturated.
+
+    Healthy runs that must pass:
+    A loss of 0 whose gradient is 0; single steps without a gradient; norms that fall with the loss.
+
+    Source:
+    checks.md, grad_cleared_before_step and vanishing_gradient. Severity: exact zeros fail, a vanished norm warns.
+    """
+
+    universal = True
+    metric_fields = ()
+
+    def judge(self, run: Run) -> Outcome:
+        waiting = unfinished(run)
+        if waiting is not None:
+            return waiting
+        norm, loss = run.curves.gradient, run.curves.train
+        if norm is None:
+            return not_recorded("no gradient norm is recorded")
+        if len(norm) < LEAST:
+            return not_applicable(f"fewer than {LEAST} finite gradient norms are recorded")
+        if loss is not None and len(loss) and not loss.values[-LEAST:].any():
+            return not_applicable("the loss is 0, and so may its gradient be")
+        zeros = _zeros(norm)
+        if zeros == len(norm) or (zeros >= LEAST and zeros > TAIL * len(norm)):
+            return failed(_finding("always_zero" if zeros == len(norm) else "zero_to_the_end", norm, zeros))
+        if _vanished(norm, loss):
+            return warning(_finding("vanished", norm, 0), evaluated=len(norm))
+        return concluded(_finding("flows", norm, 0), [norm], evaluated=len(norm))
+
+
+def _zeros(norm: Curve) -> int:
+    """Zeros at the end."""
+    other = np.flatnonzero(norm.values)
+    return len(norm) - (int(other[-1]) + 1 if len(other) else 0)
+
+
+def _vanished(norm: Curve, loss: Curve | None) -> bool:
+    if loss is None or len(norm) < 10 or len(loss) < 10:
+        return False
+    ends = [float(np.median(np.abs(values))) for values in (norm.values[:3], norm.values[-3:])]
+    levels = [float(np.median(values)) for values in (loss.values[:3], loss.values[-3:])]
+    return ends[1] < VANISHED * ends[0] and levels[1] > 0.5 * levels[0] > 0
+
+
+def _finding(code: str, norm: Curve, zeros: int) -> Finding:
+    epoch, step = norm.place(len(norm) - max(zeros, 1))
+    return Finding(
+        code=code,
+        metric=norm.name,
+        measured=float(norm.values[-1]),
+        epoch=epoch,
+        step=step if norm.by_step else None,
+        evidence=(place_fact("first", norm, 0), Fact("values", zeros or len(norm))),
+        phrase="gradient norm exactly 0 in {values} recorded values to the end" if zeros else "",
+    )
+
+
+_CHECK = GradientNormZero()
+_FALL = made.lines(20, 2.3, 0.4)
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, made.window_run(_FALL, grad_norms=[1.0] * 20)),
+    made.case("falls_with_the_loss", _CHECK, made.window_run(_FALL, grad_norms=[0.5**i for i in range(20)])),
+    made.case("a_step_without", _CHECK, made.window_run(_FALL, grad_norms=[1.0] * 10 + [0.0] + [1.0] * 9)),
+)
+FAILS: Sequence[Case] = (
+    made.case("cut_graph", _CHECK, made.window_run([2.3] * 20, grad_norms=[0.0] * 20), "always_zero", 0.0),
+    made.case("died", _CHECK, made.window_run([2.3] * 20, grad_norms=[1.0] * 10 + [0.0] * 10), "zero_to_the_end"),
+)

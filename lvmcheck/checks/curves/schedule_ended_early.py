@@ -1,0 +1,137 @@
+"""schedule_ended_early: the learning rate has not decayed to nothing while much of the run is ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lvmcheck.checks.curves._cases import rates
+from lvmcheck.checks.curves._curves import concluded, planned_steps, unfinished
+from lvmcheck.checks.finding import Fact, Finding, Outcome, ceiling, failed, not_applicable, not_recorded, warning
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.curves import Curve
+from lvmcheck.run.view import Run
+
+LEAST = 5
+"""Recorded rates from which a schedule has a shape."""
+NOTHING, LITTLE = 1e-6, 1e-3
+"""Shares of the highest rate: at most the first is nothing; a final rate at most the second warns."""
+AHEAD = 0.1
+"""Share of the run that may lie behind the end of the schedule."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleEndedEarly(Check):
+    """The learning rate is not at 0 for the last steps while more than a tenth of the planned steps are ahead.
+
+    A rate of at most a millionth of the highest fails; one that rests at a thousandth or less warns, since a scheduler
+    that waits for plateaus may mean it. Planned steps are those of the config, else those of the run. Where the plan is
+    a whole multiple of the schedule, the factor is named: it is the number of processes, accumulated batches or steps
+    an epoch.
+
+    Why:
+    With a scheduler that is stepped by each of 8 processes, seven eighths of a run train nothing and cost the same.
+
+    Usual causes:
+    - The scheduler is stepped by every process, or once a micro-batch instead of once an optimizer step.
+    - Its length is given in epochs and it is stepped once a batch.
+    - Its length was computed from another batch size, data set or number of epochs.
+
+    Fix:
+    Give the schedule the number of optimizer steps: epochs * len(loader) // accumulation. Step it after
+    optimizer.step(), in one place.
+
+    Healthy runs that must pass:
+    A schedule that ends at 0 with the run; a floor of a tenth of the rate; cosine restarts that pass 0; a run that was
+    interrupted.
+
+    Source:
+    checks.md, schedule_ended_early. Severity: fails at 0; a small rest warns.
+    """
+
+    universal = True
+    metric_fields = ()
+
+    def judge(self, run: Run) -> Outcome:
+        waiting = unfinished(run)
+        if waiting is not None:
+            return waiting
+        rate = run.curves.rate
+        if rate is None:
+            return not_recorded("no learning rate is recorded")
+        highest = float(np.abs(rate.values).max()) if len(rate) else 0.0
+        if len(rate) < LEAST or highest == 0:
+            return not_applicable(f"fewer than {LEAST} learning rates above 0 are recorded")
+        start, total = _ended(rate, highest), _length(run, rate)
+        ended = float(_axis(rate)[start])
+        ahead = max(0.0, 1 - ended / total) if start < len(rate) - 1 else 0.0
+        finding = _finding(rate, start, ahead, total / ended if ended > 0 else 0.0)
+        if ahead <= AHEAD:
+            return concluded(finding, [rate], evaluated=len(rate))
+        nothing = float(np.abs(rate.values[start:]).max()) <= NOTHING * highest
+        return (failed if nothing else warning)(finding, evaluated=len(rate))
+
+
+def _axis(rate: Curve) -> np.ndarray:  # type: ignore[type-arg]
+    return rate.steps if rate.steps[-1] > 0 else rate.epochs
+
+
+def _length(run: Run, rate: Curve) -> float:
+    """Where the run is planned to end, on the axis of the rates."""
+    last = float(_axis(rate)[-1])
+    if rate.steps[-1] > 0:
+        return max(last, float(planned_steps(run) or 0))
+    return max(last, float(run.planned_epochs or 0))
+
+
+def _ended(rate: Curve, highest: float) -> int:
+    """Index of the first of the last rates that are next to nothing; the last index where they are not."""
+    for level in (NOTHING, LITTLE):
+        high = np.flatnonzero(np.abs(rate.values) > level * highest)
+        start = int(high[-1]) + 1
+        if level == LITTLE and start < len(rate):
+            resting = np.abs(rate.values[start:])
+            if float(resting.max()) > 1.01 * float(resting.min()):
+                return len(rate) - 1  # it still moves
+        if start < len(rate) - 1:
+            return start
+    return len(rate) - 1
+
+
+def _finding(rate: Curve, start: int, ahead: float, ratio: float) -> Finding:
+    epoch, step = rate.place(start)
+    factor = round(ratio)
+    whole = factor > 1 and abs(ratio / factor - 1) < 0.04
+    return Finding(
+        code="ended_early" if ahead > AHEAD else "in_time",
+        metric=rate.name,
+        measured=100 * ahead,
+        unit="%",
+        bounds=(ceiling(100 * AHEAD),),
+        epoch=epoch,
+        step=step if rate.by_step else None,
+        evidence=(
+            Fact("final_rate", float(rate.values[-1])),
+            Fact("highest_rate", float(np.abs(rate.values).max())),
+            *([Fact("planned_over_schedule", float(factor if whole else ratio), "x")] if ahead > AHEAD else []),
+        ),
+        phrase="{measured} of the planned steps lie behind the end of the schedule (final rate {final_rate})",
+    )
+
+
+_CHECK = ScheduleEndedEarly()
+_DOWN = made.lines(20, 1e-3, 0.0)
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, rates([1e-3] * 20)),
+    made.case("ends_with_the_run", _CHECK, rates(_DOWN)),
+    made.case("floor_of_a_tenth", _CHECK, rates([*made.lines(20, 1e-3, 1e-4), *[1e-4] * 30])),
+    made.case("restarts", _CHECK, rates([*_DOWN, *_DOWN, *_DOWN])),
+    made.case("interrupted", _CHECK, rates(made.lines(40, 1e-3, 5e-4), epochs=8)),
+)
+FAILS: Sequence[Case] = (
+    made.case("eight_processes", _CHECK, rates([*_DOWN, *[0.0] * 140]), "ended_early", planned_over_schedule=8.0),
+    made.case("planned_longer", _CHECK, rates([*_DOWN, *[0.0] * 20], epochs=8), planned_over_schedule=4.0),
+)

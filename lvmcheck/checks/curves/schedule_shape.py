@@ -1,0 +1,153 @@
+"""schedule_shape: the learning rate goes the way that was declared, and does not swing by accident."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lvmcheck.checks.curves._cases import rates
+from lvmcheck.checks.curves._curves import concluded, unfinished
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
+from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.curves import Curve
+from lvmcheck.run.view import Run
+
+LEAST = 6
+"""Recorded rates from which a schedule has a shape."""
+SWINGS = 4
+"""Turns from low to high from which a schedule is periodic."""
+KEYS = ("scheduler", "lr_scheduler", "lr_scheduler_type", "schedule", "lr_schedule")
+DECAYS = ("cosine", "linear", "poly", "polynomial", "exponential", "onecycle", "one_cycle", "cosineannealinglr")
+PERIODIC = ("cyclic", "restart", "restarts", "triangular", "warm_restarts")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleShape(Check):
+    """A declared decay decays, a learning rate does not swing within epochs, and does not rise to the end.
+
+    Declared is what the config calls scheduler, lr_scheduler or the like. A constant rate beside a declared cosine,
+    linear, polynomial or exponential decay fails; so does a rate that swings with a period of twice as many steps as
+    there are epochs (a cosine over epochs that is stepped once a batch). Other swings within epochs, and a rate that
+    rises over more than half of the run and ends at its highest, warn.
+
+    Why:
+    A scheduler that is stepped in the wrong place is the commonest silent fault of a schedule: the loss falls, only
+    not as far.
+
+    Usual causes:
+    - scheduler.step() is missing, or called once an epoch with a length in steps.
+    - CosineAnnealingLR(T_max=epochs) is stepped once a batch, so that the rate goes up and down.
+    - A warm-up longer than the run; a decay factor above 1.
+
+    Fix:
+    Plot the recorded rate. Give the schedule its length in the unit in which it is stepped.
+
+    Healthy runs that must pass:
+    A constant rate that nobody declared otherwise; declared cycles; restarts of several epochs; a one-cycle schedule.
+
+    Source:
+    checks.md, scheduler. Severity: fails where it contradicts the config or its period gives it away, else warns.
+    """
+
+    universal = True
+    metric_fields = ()
+
+    def judge(self, run: Run) -> Outcome:
+        waiting = unfinished(run)
+        if waiting is not None:
+            return waiting
+        rate = run.curves.rate
+        if rate is None:
+            return not_recorded("no learning rate is recorded")
+        if len(rate) < LEAST or not rate.values.any():
+            return not_applicable(f"fewer than {LEAST} learning rates above 0 are recorded")
+        declared = _declared(run)
+        for finding, sure in (_constant(run, rate, declared), _swings(run, rate, declared), _rises(rate, declared)):
+            if finding is not None:
+                return (failed if sure else warning)(finding, evaluated=len(rate))
+        return concluded(_finding("shape", rate), [rate], evaluated=len(rate))
+
+
+def _declared(run: Run) -> str:
+    """The name of the declared schedule in small letters; empty where there is none."""
+    for key in KEYS:
+        value = run.config.get(key)
+        if isinstance(value, Mapping):
+            value = value.get("name") or value.get("type") or value.get("kind")
+        if isinstance(value, str):
+            return value.lower()
+    return ""
+
+
+def _constant(run: Run, rate: Curve, declared: str) -> tuple[Finding | None, bool]:
+    if declared not in DECAYS or float(np.ptp(rate.values)) > 1e-9 * float(np.abs(rate.values).max()):
+        return None, False
+    covered = run.planned_epochs is None or run.last_epoch * 2 >= run.planned_epochs
+    return (_finding("never_decayed", rate, Fact("declared", declared)), True) if covered else (None, False)
+
+
+def _swings(run: Run, rate: Curve, declared: str) -> tuple[Finding | None, bool]:
+    """A rate that goes up and down, more often than epochs pass."""
+    if not rate.by_step or any(word in declared for word in PERIODIC):
+        return None, False
+    values = rate.values
+    turns = np.flatnonzero(
+        (values[1:-1] < values[:-2]) & (values[1:-1] <= values[2:]) & (values[1:-1] < values.max() / 2)
+    )
+    if len(turns) < SWINGS:
+        return None, False
+    period = float(np.median(np.diff(rate.steps[turns + 1])))
+    epochs = run.config.get("epochs")
+    accident = isinstance(epochs, int) and abs(period / (2 * epochs) - 1) < 0.05
+    if not accident and len(turns) < run.last_epoch:
+        return None, False
+    return _finding("swings", rate, Fact("period", period, "steps"), Fact("swings", len(turns))), accident
+
+
+def _rises(rate: Curve, declared: str) -> tuple[Finding | None, bool]:
+    values = rate.values
+    steps = np.diff(values)
+    rising = values[-1] == values.max() and values[-1] > 3 * max(float(values[len(values) // 2]), 0.0)
+    if not rising or "cycle" in declared or float((steps > 0).mean()) < 0.5:
+        return None, False
+    return _finding("rises_to_the_end", rate), False
+
+
+def _finding(code: str, rate: Curve, *more: Fact) -> Finding:
+    phrases = {
+        "never_decayed": "the learning rate is {measured} from first to last, declared is {declared}",
+        "swings": "the learning rate swings {swings} times, with a period of {period}",
+        "rises_to_the_end": "the learning rate rises to the end, from {first} to {measured}",
+        "shape": "the learning rate goes from {first} to {measured}",
+    }
+    epoch, step = rate.place(len(rate) - 1)
+    return Finding(
+        code=code,
+        metric=rate.name,
+        measured=float(rate.values[-1]),
+        epoch=epoch,
+        step=step if rate.by_step else None,
+        evidence=(Fact("first", float(rate.values[0])), Fact("highest", float(rate.values.max())), *more),
+        phrase=phrases[code],
+    )
+
+
+def _cosine(count: int, period: int) -> list[float]:
+    return [1e-3 * (0.5 + 0.5 * float(np.cos(2 * np.pi * i / period))) for i in range(count)]
+
+
+_CHECK = ScheduleShape()
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, rates(_cosine(40, 80), scheduler="cosine")),
+    made.case("constant_undeclared", _CHECK, rates([1e-3] * 20)),
+    made.case("step_decay_beyond_the_run", _CHECK, rates([1e-3] * 20, scheduler="step")),
+    made.case("declared_cycles", _CHECK, rates(_cosine(100, 8), lr_scheduler="cyclic")),
+    made.case("warm_up", _CHECK, rates([*made.lines(5, 0.0, 1e-3), *[1e-3] * 30])),
+)
+FAILS: Sequence[Case] = (
+    made.case("never_stepped", _CHECK, rates([1e-3] * 20, scheduler={"name": "cosine"}), "never_decayed"),
+    made.case("stepped_once_a_batch", _CHECK, rates(_cosine(100, 20), epochs=10), "swings", period=20.0),
+)
