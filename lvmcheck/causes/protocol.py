@@ -213,6 +213,15 @@ def diagnose(run: Run, verdicts: Sequence[Verdict] = ()) -> list[Diagnosis]:
     return sorted(found, key=lambda diagnosis: (-diagnosis.standing, -diagnosis.share(failures), diagnosis.name))
 
 
+def finding_facts(finding: Finding | None) -> tuple[Fact, ...]:
+    """A finding as evidence: what was measured, by metric or code, then its own facts; () without one."""
+    if finding is None:
+        return ()
+    name = finding.metric or finding.code
+    measured = Fact(name, finding.measured, finding.unit, epoch=finding.epoch, step=finding.step)
+    return (measured, *finding.evidence)
+
+
 def weight_facts(weights: Weights) -> tuple[Fact, ...]:
     """Weights that were recovered from a history, as evidence."""
     terms = tuple(Fact(f"recovered_weight_{name}", weight) for name, weight in weights.weights.items())

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.checks.data import _gate_cases as gates
-from lvmcheck.checks.finding import Finding
+from lvmcheck.checks.finding import Finding, facts
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.run.view import Run
 
@@ -16,40 +16,44 @@ FIXES = {
     "figures",
     "val_disjoint_from_train": "hold out questions before anything else is done; discard the validation figures",
 }
-"""What says that validation was trained on, and what to do about it."""
+"""Checks that find validation data among the training data, and what to do."""
+PHRASES = {
+    "targets_in_training": "the split leaks: a share of {shared} of the validation targets is in training windows",
+    "near_duplicates": "the split leaks: a share of {shared} of the validation targets has a copy in training",
+    "shared_articles": "the split leaks: {shared} articles are in training and in validation",
+    "overlap": "the split leaks: a share of {shared} of the validation records was trained on",
+}
 
 
 class LeakedSplit(Cause):
-    """Validation was trained on, as windows of vectors or as records of text: its metrics measure memory."""
+    """Validation data were trained on, as windows of vectors or as records of text: metrics measure memorisation."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        use = next((use for use in FIXES if _shown(evidence.failed(use))), None)
-        finding = None if use is None else evidence.failed(use)
-        if use is None or finding is None:
+        check = next((check for check in FIXES if _shared(evidence.failed(check))), None)
+        finding = None if check is None else evidence.failed(check)
+        if check is None or finding is None:
             return None
-        drawn = evidence.run.facts.get("split") == "random"
-        said = ["windows were drawn at random: nearly every target stands in a training window"] if drawn else []
         return Diagnosis(
             name=self.name(),
-            sentence="the split leaks: validation was seen in training",
-            evidence=(finding.sentence(), *finding.evidence, *said),
+            standing=Standing.MEASURED,
+            phrase=PHRASES.get(finding.code, PHRASES["targets_in_training"]),
+            evidence=(*facts(shared=finding.number), *finding.evidence),
+            explains=frozenset({*FIXES, "too_good_to_be_true"}),
             ruled_out=evidence.ruled_out(
                 {
                     "lag_profile": "a scrambled order",
                     "causal": "a label leak, which looks as good",
-                    "finite": "numerical trouble",
+                    "finite": "numerical problems",
                 }
             ),
-            fix=FIXES[use],
-            next=f"lvmcheck explain {use}",
-            score=0.8 if use == "split_disjoint" else 0.94,
+            fix=FIXES[check],
+            next=f"lvmcheck explain {check}",
         )
 
 
-def _shown(finding: Finding | None) -> bool:
-    """Whether a check found shared windows or records, and not a NaN or a validation set that is not there."""
-    measured = None if finding is None else finding.measured
-    return isinstance(measured, int | float) and math.isfinite(measured) and measured > 0
+def _shared(finding: Finding | None) -> bool:
+    """Whether a check measured shared windows or records, and not a NaN or a validation set that is empty."""
+    return finding is not None and math.isfinite(finding.number) and finding.number > 0
 
 
 def _records(overlap: float, val: int = 500) -> Run:
@@ -68,11 +72,10 @@ FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="random_windows",
         run=gates.run({"split": "random", "leak": 0.998, "gate.split.near_share": 0.998}),
-        says=("leaks", "0.9980", "drawn at random"),
+        standing=Standing.MEASURED,
+        facts={"shared": 0.998, "split": "random"},
     ),
-    CauseCase(
-        name="near_duplicates", run=gates.run({"gate.split.near_share": 0.513}), says=("near-duplicate", "0.513")
-    ),
-    CauseCase(name="validation_is_the_training_set", run=_records(1.0), says=("seen in training", "9,000 training")),
-    CauseCase(name="shared_articles", run=gates.run({"gate.split.shared_articles": 40}), says=("both sides", "40")),
+    CauseCase(name="near_duplicates", run=gates.run({"gate.split.near_share": 0.513}), facts={"shared": 0.513}),
+    CauseCase(name="validation_is_the_training_set", run=_records(1.0), facts={"shared": 1.0, "train_records": 9000}),
+    CauseCase(name="shared_articles", run=gates.run({"gate.split.shared_articles": 40}), facts={"shared": 40}),
 )

@@ -1,35 +1,33 @@
-"""missing_data_sets: data sets that were asked for are not there."""
+"""missing_data_sets: data sets that the configuration names are not among the data."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
 
 
 class MissingDataSets(Cause):
-    """Data sets are missing and were skipped in silence: the run is about other data than its configuration says."""
+    """Data sets are missing and were skipped without an error: the run uses other data than its configuration."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         finding = evidence.failed("datasets_present")
         if finding is None:
             return None
         same = evidence.failed("stage_changes_data")
+        stage = same.evidence if same else ()
         return Diagnosis(
             name=self.name(),
-            sentence=f"data sets were skipped in silence: {finding.evidence[0]}",
-            evidence=(
-                finding.sentence(),
-                *finding.evidence[1:],
-                *((f"so a stage has nothing of its own: {same.sentence()}",) if same else ()),
-            ),
-            ruled_out=evidence.ruled_out({"val_disjoint_from_train": "a leaked split", "finite": "numerical trouble"}),
+            standing=Standing.MEASURED,
+            phrase="data sets were skipped without an error: {missing}",
+            evidence=(*finding.evidence, *(fact for fact in stage if fact.name in ("stage", "stage_name", "previous"))),
+            explains=frozenset({"datasets_present", "stage_changes_data"}),
+            ruled_out=evidence.ruled_out({"val_disjoint_from_train": "a leaked split", "finite": "numerical problems"}),
             fix="fetch the sets or take them out of the configuration; let the loader raise on a set it cannot serve",
             next="lvmcheck explain datasets_present",
-            score=0.95,
         )
 
 
@@ -38,11 +36,11 @@ _SETS: dict[str, ev.Value] = {"arithmetic": 3000, "recall": 3000}
 
 def _run(missing: list[str], stages: str = "") -> Run:
     run = language.data({"sets": _SETS, "missing": missing})
-    said = [
+    events = [
         ev.Stage(index=i, name=f"part {i + 1}", epoch=i + 1, step=0, fingerprint=mark * 64, records=_SETS)
         for i, mark in enumerate(stages)
     ]
-    return run.extended(said)
+    return run.extended(events)
 
 
 PASSES: Sequence[CauseCase] = (
@@ -50,6 +48,11 @@ PASSES: Sequence[CauseCase] = (
     CauseCase(name="nothing_stated", run=language.data({"sets": _SETS})),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(name="skipped", run=_run(["mbpp", "hellaswag"]), says=("missing: mbpp, hellaswag", "arithmetic 3,000")),
-    CauseCase(name="stage_3_is_stage_2", run=_run(["mbpp"], "abb"), says=("missing: mbpp", "nothing of its own")),
+    CauseCase(
+        name="skipped",
+        run=_run(["mbpp", "hellaswag"]),
+        standing=Standing.MEASURED,
+        facts={"missing": "mbpp, hellaswag", "records_arithmetic": 3000},
+    ),
+    CauseCase(name="stage_3_is_stage_2", run=_run(["mbpp"], "abb"), facts={"missing": "mbpp", "stage": 3}),
 )

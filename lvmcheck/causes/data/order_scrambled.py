@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.data import _gate_cases as gates
+from lvmcheck.checks.finding import Fact, facts
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
@@ -16,10 +17,16 @@ FLAT = 0.04
 """Lag 1 minus the last lag below which there is no order; 0.00 when shuffled, 0.09 to 0.13 in reading order."""
 NEAR = 0.03
 """A model that is at most this far below the mean of context of its data was trained normally for them."""
+EXPLAINS = frozenset(
+    {
+        *("lag_profile", "groups", "windows_inside_articles", "pairs_kept", "difficulty_parity"),
+        *("cosine_floor", "beats_baselines", "improves"),
+    }
+)
 
 
 class OrderScrambled(Cause):
-    """The rows of the corpus are in no reading order: the context says little about the target."""
+    """The rows of the corpus are in no reading order: the context holds little information about the target."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         profile = evidence.failed("lag_profile")
@@ -28,19 +35,20 @@ class OrderScrambled(Cause):
         lost_key = null is not None and null > NULL
         if profile is None or not (lost_key or (drop is not None and drop < FLAT)):
             return None
-        said = [profile.sentence(), *profile.evidence]
-        if lost_key:
-            said.insert(0, f"{100 * (null or 0.0):.1f} % of the rows have no article id: their sort key was lost")
+        lost = facts(unit="%", rows_without_id=100 * (null or 0.0)) if lost_key else ()
         return Diagnosis(
             name=self.name(),
-            sentence="the order of the corpus is scrambled: neighbouring rows are not neighbouring chunks",
-            evidence=(*said, *_normal(evidence)),
+            standing=Standing.MEASURED,
+            phrase="the order of the corpus is scrambled: {rows_without_id} of the rows have lost their article id"
+            if lost_key
+            else "the order of the corpus is scrambled: adjacent rows are not adjacent chunks",
+            evidence=(*lost, *finding_facts(profile), *_normal(evidence)),
+            explains=EXPLAINS,
             ruled_out=evidence.ruled_out(
-                {"finite": "numerical trouble", "loss_balance": "a dominant loss term", "not_diverging": "divergence"}
+                {"finite": "numerical problems", "loss_balance": "a dominant loss term", "not_diverging": "divergence"}
             ),
             fix="build the corpus again, sorted by article and by the position of each chunk in it",
             next="lvmcheck explain lag_profile",
-            score=0.97 if lost_key else 0.93,
         )
 
 
@@ -59,16 +67,13 @@ def _drop(facts: Mapping[str, object]) -> float | None:
     return float(profile[0] - profile[-1])
 
 
-def _normal(evidence: Evidence) -> tuple[str, ...]:
-    """The seeds called a model bad that had learned all that its scrambled data allow."""
+def _normal(evidence: Evidence) -> tuple[Fact, ...]:
+    """The cosine of a model that has learned what its scrambled data allow: it was trained normally."""
     linear, mean = (evidence.run.facts.get(name) for name in ("best_linear", "mean_of_context"))
     val = evidence.last("val_cosine")
     if not isinstance(linear, float) or not isinstance(mean, float) or val is None or not val >= mean - NEAR:
         return ()
-    return (
-        f"the model trained normally for these data: val cosine {val:.3f}, mean of context {mean:.3f}, best linear "
-        f"predictor {linear:.3f}",
-    )
+    return facts(trained_normally=True, val_cosine=val, mean_of_context=mean, best_linear=linear)
 
 
 # The twin with 80.5 % of its rows scrambled, and with the chunks of every article shuffled, as measured.
@@ -101,7 +106,8 @@ FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="attempts_1_and_3",
         run=_trained(_SCRAMBLED),
-        says=("scrambled", "80.5 % of the rows", "trained normally for these data"),
+        standing=Standing.MEASURED,
+        facts={"rows_without_id": 80.495, "trained_normally": True},
     ),
-    CauseCase(name="shuffled_inside_articles", run=_trained(_SHUFFLED), says=("scrambled", "lags 1 to 5")),
+    CauseCase(name="shuffled_inside_articles", run=_trained(_SHUFFLED), facts={"lag_1": 0.349, "lag_5": 0.346}),
 )

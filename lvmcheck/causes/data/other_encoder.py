@@ -1,12 +1,13 @@
-"""other_encoder: the vectors of an OOD set live in another space."""
+"""other_encoder: the vectors of an OOD set are in another space than the training vectors."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.data import _gate_cases as gates
+from lvmcheck.checks.finding import facts
 
 
 class OtherEncoder(Cause):
@@ -14,23 +15,24 @@ class OtherEncoder(Cause):
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         finding = evidence.failed("ood_same_space")
-        measured = None if finding is None else finding.measured
-        if finding is None or not isinstance(measured, float) or not math.isfinite(measured):
+        # A set may be hard to predict in the same space, too: only the alignment tells another space.
+        if finding is None or finding.code != "alignment" or not math.isfinite(finding.number):
             return None
-        if not finding.what.startswith("alignment"):  # a set may be hard to predict in the same space, too
-            return None
-        own, abroad = evidence.last("val_cosine"), evidence.last("ood_cosine")
-        trained = f"ood cosine {abroad:.3f}, val cosine {own:.3f}" if own is not None and abroad is not None else None
+        trained = {metric: evidence.last(metric) for metric in ("val_cosine", "ood_cosine")}
         return Diagnosis(
             name=self.name(),
-            sentence="the OOD vectors come from another encoder: they do not share the space of the training vectors",
-            evidence=(finding.sentence(), *finding.evidence, *([trained] if trained else [])),
+            standing=Standing.MEASURED,
+            phrase="{part} does not share the space of the training vectors (alignment {alignment}): another encoder",
+            evidence=(
+                *finding_facts(finding),
+                *facts({metric: value for metric, value in trained.items() if value is not None}),
+            ),
+            explains=frozenset({"ood_same_space", "ood_holds"}),
             ruled_out=evidence.ruled_out(
                 {"reload_agrees": "the wrong class", "generalisation_gap": "memorisation", "lag_profile": "their order"}
             ),
             fix="encode the OOD texts with the encoder of the training set, and compare stored golden vectors",
             next="lvmcheck explain ood_same_space",
-            score=0.85,
         )
 
 
@@ -47,10 +49,10 @@ PASSES: Sequence[CauseCase] = (
     CauseCase(name="not_a_number", run=gates.run({"gate.ood.pydoc.space_alignment": math.nan})),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(name="rotated", run=gates.run(_ROTATED), says=("another encoder", "-0.0198")),
+    CauseCase(name="rotated", run=gates.run(_ROTATED), standing=Standing.MEASURED, facts={"alignment": -0.0198}),
     CauseCase(
         name="rotated_real_text",
         run=gates.run({"gate.ood.pydoc.space_alignment": -0.059, "ood.pydoc.best_linear": 0.5199}),
-        says=("another encoder", "alignment of OOD pydoc"),
+        facts={"part": "ood.pydoc", "alignment": -0.059},
     ),
 )

@@ -1,41 +1,38 @@
-"""padding_counted: the loss is taken over padding, too."""
+"""padding_counted: the loss includes padding."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.checks.finding import facts
 from lvmcheck.checks.shared import language_cases as language
 
 
 class PaddingCounted(Cause):
-    """Padding is scored like text: the loss is diluted with the easiest token there is, and the model learns to pad."""
+    """Padding is scored like text: the easiest token dilutes the loss, and the model learns to pad."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         finding = evidence.failed("tokens_scored_once")
-        measured = None if finding is None else finding.measured
-        if finding is None or not isinstance(measured, float) or not math.isfinite(measured):
-            return None
-        if not any("padding" in sentence for sentence in finding.evidence):  # fewer targets than the records hold
+        if finding is None or finding.code != "scored_more" or not math.isfinite(finding.number):
             return None
         loss = evidence.last("train_loss")
-        said = [] if loss is None else [f"train loss {loss:.3f} nats is a mean over all of them"]
         return Diagnosis(
             name=self.name(),
-            sentence=f"padding is scored: {1 + measured:.2f} targets for each token of the records",
+            standing=Standing.LIKELY,
+            phrase="padding is scored: {targets_per_token} targets for each token of the records",
             evidence=(
+                *facts(targets_per_token=1 + finding.number),
                 *finding.evidence,
-                finding.sentence(),
-                *said,
+                *(facts(train_loss=loss) if loss is not None else ()),
             ),
+            explains=frozenset({"tokens_scored_once"}),
             ruled_out=evidence.ruled_out(
                 {"causal": "a missing causal mask", "stage_changes_data": "another stage's data"}
             ),
             fix="give padding the ignored target (-100), and divide by the number of targets that are left",
             next="lvmcheck explain tokens_scored_once",
-            # Labels that are not shifted lower the loss far more; where both are shown, they come first.
-            score=0.86,
         )
 
 
@@ -44,6 +41,6 @@ PASSES: Sequence[CauseCase] = (
     CauseCase(name="left_over_batches_dropped", run=language.staged(1000, [500, 400])),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(name="no_ignored_index", run=language.staged(1000, [800, 800]), says=("1.60 targets for each token",)),
-    CauseCase(name="little_padding", run=language.staged(1000, [550, 550]), says=("1.10",)),
+    CauseCase(name="no_ignored_index", run=language.staged(1000, [800, 800]), facts={"targets_per_token": 1.6}),
+    CauseCase(name="little_padding", run=language.staged(1000, [550, 550]), facts={"targets_per_token": 1.1}),
 )

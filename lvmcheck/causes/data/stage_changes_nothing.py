@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.checks.finding import facts
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
@@ -19,12 +20,13 @@ class StageChangesNothing(Cause):
             return None
         return Diagnosis(
             name=self.name(),
-            sentence=f"a stage of the curriculum changes nothing: {finding.what} are {finding.measured}",
-            evidence=(f"stages begun: {len(evidence.run.of(ev.Stage))}", *finding.evidence),
+            standing=Standing.MEASURED,
+            phrase="stage {stage} ({stage_name}) of the curriculum has the records of stage {previous}",
+            evidence=(*finding.evidence, *facts(stages_begun=len(evidence.run.of(ev.Stage)))),
+            explains=frozenset({"stage_changes_data"}),
             ruled_out=evidence.ruled_out({"datasets_present": "data sets that are missing"}),
             fix="choose the stage's sets or its limit of difficulty so that its records differ; print records by stage",
             next="lvmcheck explain stage_changes_data",
-            score=0.85,
         )
 
 
@@ -41,6 +43,11 @@ PASSES: Sequence[CauseCase] = (
     CauseCase(name="back_to_the_first", run=_run("aba")),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(name="stage_3_is_stage_2", run=_run("abb"), says=("stage 3 (part 3)", "data sets that are missing")),
-    CauseCase(name="all_the_same", run=_run("aa"), says=("stage 2 (part 2)",)),
+    CauseCase(
+        name="stage_3_is_stage_2",
+        run=_run("abb"),
+        standing=Standing.MEASURED,
+        facts={"stage": 3, "stage_name": "part 3", "previous": 2},
+    ),
+    CauseCase(name="all_the_same", run=_run("aa"), facts={"stage": 2}),
 )

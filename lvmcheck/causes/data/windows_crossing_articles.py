@@ -5,27 +5,33 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.data import _gate_cases as gates
+
+MANY = 0.5
+"""Share of windows outside one article from which the corpus has lost its boundaries."""
 
 
 class WindowsCrossingArticles(Cause):
-    """Windows cross article boundaries: targets that nothing in their context announces."""
+    """Windows cross article boundaries: their targets do not follow from their context."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         finding = evidence.failed("windows_inside_articles")
-        measured = None if finding is None else finding.measured
-        if finding is None or not isinstance(measured, float) or not math.isfinite(measured):
+        if finding is None or not math.isfinite(finding.number):
             return None
+        few = finding.code == "outside_one_article" and finding.number < MANY
         return Diagnosis(
             name=self.name(),
-            sentence="windows cross article boundaries: the corpus has lost where its articles end",
-            evidence=(finding.sentence(), *finding.evidence),
-            ruled_out=evidence.ruled_out({"lag_profile": "a scrambled order", "finite": "numerical trouble"}),
+            # A few crossing windows cost little: another cause that is measured comes first.
+            standing=Standing.LIKELY if few else Standing.MEASURED,
+            phrase="windows cross article boundaries: all {rows} rows of {part} count as one article"
+            if finding.code == "one_article"
+            else "windows cross article boundaries: {crossing} of {windows} in {part} touch two articles",
+            evidence=finding_facts(finding),
+            explains=frozenset({"windows_inside_articles", "groups"}),
+            ruled_out=evidence.ruled_out({"lag_profile": "a scrambled order", "finite": "numerical problems"}),
             fix="make windows article by article; expect context windows fewer per article than it has chunks",
             next="lvmcheck explain windows_inside_articles",
-            # A few crossing windows cost little: other causes that are shown come first.
-            score=0.6,
         )
 
 
@@ -42,10 +48,16 @@ PASSES: Sequence[CauseCase] = (
     CauseCase(name="not_a_number", run=gates.run({"gate.data.windows_crossing": math.nan})),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(name="every_N_minus_5_file", run=gates.run(_JOINED), says=("cross article", "rows - context 5 = 43,382")),
+    CauseCase(
+        name="every_N_minus_5_file",
+        run=gates.run(_JOINED),
+        standing=Standing.MEASURED,
+        facts={"rows": 43_387, "context": 5, "windows": 43_382},
+    ),
     CauseCase(
         name="crossing",
         run=gates.run({"gate.data.windows_crossing": 3_280}),
-        says=("3,280 touch two articles", "not: a scrambled order"),
+        standing=Standing.LIKELY,
+        facts={"crossing": 3_280},
     ),
 )

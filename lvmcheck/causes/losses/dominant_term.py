@@ -1,14 +1,21 @@
-"""dominant_term: one loss term drowns the others."""
+"""dominant_term: one loss term has so much gradient that the others are not optimised."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.checks.finding import Fact, Finding, facts
 from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.shares import TERM_METRIC, active_terms
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run, run_from
+
+RISE = 1.05
+"""A term that ends this many times above its first value is not optimised."""
+
+RECORD = "record the gradient norm of each weighted term: rec.probe('term_grad_norm', {term: norm})"
 
 
 class DominantTerm(Cause):
@@ -18,46 +25,55 @@ class DominantTerm(Cause):
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         finding = evidence.failed("loss_balance")
-        measured = None if finding is None else finding.measured
-        if finding is None or not isinstance(measured, float) or math.isnan(measured):
+        if finding is None or math.isnan(finding.number) or evidence.failed("finite") is not None:
             return None
-        if evidence.failed("finite") is not None:
-            return None
-        by_gradient = any("times the gradient norm" in sentence for sentence in finding.evidence)
+        by_gradient = finding.code == "gradient_ratio"
+        support = (*_neglected(evidence, finding), *_mean_direction(evidence), *_below_constant(evidence))
         return Diagnosis(
             name=self.name(),
-            sentence=finding.evidence[0] if finding.evidence else finding.sentence(),
-            evidence=(*_mean_direction(evidence), *_below_constant(evidence), finding.sentence()),
+            standing=Standing.MEASURED if by_gradient else Standing.LIKELY if support else Standing.CONSISTENT,
+            phrase="loss term {term} dominates: {gradient_ratio} the gradient norm of {next}"
+            if by_gradient
+            else "loss term {term} holds a share of {value_share} of the loss value",
+            evidence=(*finding_facts(finding), *support),
+            explains=frozenset({"loss_balance", "cosine_floor", "beats_baselines", "improves", "val_loss_descends"}),
+            tell_apart="" if by_gradient else RECORD,
             ruled_out=evidence.ruled_out(
-                {
-                    "finite": "numerical trouble",
-                    "not_diverging": "divergence",
-                    "generalisation_gap": "memorisation",
-                }
+                {"finite": "numerical problems", "not_diverging": "divergence", "generalisation_gap": "memorisation"}
             ),
             fix="train the main loss alone first; then add the other term with a hundredth of the main gradient norm",
             next="lvmcheck explain loss_balance",
-            score=0.95 if by_gradient else 0.85,
         )
 
 
-def _mean_direction(evidence: Evidence) -> tuple[str, ...]:
-    """What InfoNCE loses: the direction that all targets share, to which it is blind."""
-    got, wanted = evidence.last("val_mean_direction"), evidence.last("val_target_mean_direction")
-    if got is None or wanted is None or not got < 0.8 * wanted:
+def _neglected(evidence: Evidence, finding: Finding) -> tuple[Fact, ...]:
+    """Another optimised term that rises while the loss falls."""
+    run, term = evidence.run, finding.fact("term")
+    losses = run.series("train_loss").values.tolist()
+    if term is None or len(losses) < 2 or not losses[-1] < losses[0]:
         return ()
-    return (
-        f"predictions lost the common mean direction of the targets: cosine with it {got:.3f}, that of the targets "
-        f"{wanted:.3f}; a contrastive loss is blind to whatever all targets share",
-    )
+    for name in active_terms(run):
+        values = [] if name == term.value else run.series(TERM_METRIC + name).values.tolist()
+        if len(values) > 1 and values[0] > 0 and values[-1] > RISE * values[0]:
+            return facts({"neglected_term": name, "first": values[0], "last": values[-1]})
+    return ()
 
 
-def _below_constant(evidence: Evidence) -> tuple[str, ...]:
+def _mean_direction(evidence: Evidence) -> tuple[Fact, ...]:
+    """What InfoNCE does not see: the direction that all targets share."""
+    got, of_targets = evidence.last("val_mean_direction"), evidence.last("val_target_mean_direction")
+    if got is None or of_targets is None or not got < 0.8 * of_targets:
+        return ()
+    return facts(mean_direction=got, target_mean_direction=of_targets)
+
+
+def _below_constant(evidence: Evidence) -> tuple[Fact, ...]:
+    """A cosine below that of a constant prediction."""
     constant = evidence.run.facts.get("constant_mean")
     for metric in ("val_cosine", "train_cosine"):
         value = evidence.last(metric)
         if value is not None and isinstance(constant, int | float) and value < constant:
-            return (f"{metric.replace('_', ' ')} {value:.3f} is below a constant prediction ({constant:.3f})",)
+            return facts({metric: value}, constant_mean=constant)
     return ()
 
 
@@ -66,8 +82,8 @@ _EPOCH_1 = {"train_loss": [0.69797], "train_loss_mse": [0.0020154], "train_loss_
 
 
 def _lost_direction() -> Run:
-    said = {**_EPOCH_1, "val_mean_direction": [0.11], "val_target_mean_direction": [0.48]}
-    return made.with_facts(run_from(said, config={"loss": _LOSS}, over=False), {"constant_mean": 0.48})
+    metrics = {**_EPOCH_1, "val_mean_direction": [0.11], "val_target_mean_direction": [0.48]}
+    return made.with_facts(run_from(metrics, config={"loss": _LOSS}, over=False), {"constant_mean": 0.48})
 
 
 def _gradients(ratio: float) -> Run:
@@ -85,11 +101,30 @@ FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="attempt_2_with_gradients",
         run=_gradients(388.0),
-        says=("InfoNCE dominates the loss", "388 times", "not: numerical trouble"),
+        standing=Standing.MEASURED,
+        facts={"gradient_ratio": 388.0, "term": "info_nce", "next": "mse"},
     ),
     CauseCase(
         name="attempt_2_history",
         run=_lost_direction(),
-        says=("InfoNCE holds 99.9 %", "lost the common mean direction", "below a constant prediction"),
+        standing=Standing.LIKELY,
+        facts={"value_share": 0.9986, "mean_direction": 0.11, "val_cosine": 0.2664, "constant_mean": 0.48},
+    ),
+    CauseCase(
+        name="the_other_term_rises",
+        run=run_from(
+            {"train_loss": [0.7, 0.6], "train_loss_mse": [0.002, 0.003], "train_loss_info": [1.398, 1.197]},
+            config={"loss": _LOSS},
+        ),
+        standing=Standing.LIKELY,
+        facts={"neglected_term": "mse", "first": 0.002, "last": 0.003},
+    ),
+    CauseCase(
+        name="by_value_alone",
+        run=run_from(
+            {"train_loss": [0.7, 0.6], "train_loss_mse": [0.003, 0.002], "train_loss_info": [1.397, 1.198]},
+            config={"loss": _LOSS},
+        ),
+        standing=Standing.CONSISTENT,
     ),
 )

@@ -1,13 +1,17 @@
-"""hidden_term: the loss contains a term that nobody logs."""
+"""hidden_term: the loss contains a term that is not logged."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.checks.finding import facts
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.view import run_from
+
+SMALL = 0.01
+"""Share of the loss below which a hidden term is not the likely cause of a failed run."""
 
 
 class HiddenTerm(Cause):
@@ -17,18 +21,18 @@ class HiddenTerm(Cause):
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         finding = evidence.failed("loss_ledger")
-        measured = None if finding is None else finding.measured
-        if finding is None or not isinstance(measured, float) or not math.isfinite(measured):
+        if finding is None or finding.code != "hidden_remainder" or not math.isfinite(finding.number):
             return None
         return Diagnosis(
             name=self.name(),
-            sentence=f"the loss contains a term that is not logged, {100 * measured:.2g} % of it",
-            evidence=(*finding.evidence, finding.sentence()),
-            ruled_out=evidence.ruled_out({"finite": "numerical trouble", "loss_balance": "a dominant declared term"}),
+            # A large hidden share explains a failure; a small one is a defect beside another cause.
+            standing=Standing.LIKELY if finding.number >= SMALL else Standing.CONSISTENT,
+            phrase="the loss contains a term that is not logged, {hidden_share} of it",
+            evidence=(*facts(unit="%", hidden_share=100 * finding.number), *finding.evidence),
+            explains=frozenset({"loss_ledger"}),
+            ruled_out=evidence.ruled_out({"finite": "numerical problems", "loss_balance": "a dominant declared term"}),
             fix="build the loss from the very terms that are logged, and give every weight in the config",
             next="lvmcheck explain loss_ledger",
-            # A large hidden share explains a failure; a tiny one is a defect beside another cause.
-            score=min(0.9, 0.3 + measured),
         )
 
 
@@ -36,6 +40,10 @@ _LOSS = (0.0021568, 0.0020218, 0.0020162, 0.0020137)
 _MSE = (0.0011822, 0.0010459, 0.0010400, 0.0010374)
 
 PASSES: Sequence[CauseCase] = (
+    CauseCase(
+        name="declared_term_that_is_not_added",
+        run=made.window_run([1.0, 0.5], terms={"mse": (1.0, [1.0, 0.5]), "aux": (0.5, [0.2, 0.3])}, ledger_error=None),
+    ),
     CauseCase(name="amn_584k", run=run_from({"train_loss": _MSE, "train_loss_mse": _MSE}, config={"loss": made.PURE})),
     CauseCase(
         name="not_a_number",
@@ -46,11 +54,17 @@ FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="attempt_1",
         run=run_from({"train_loss": _LOSS, "train_loss_mse": _MSE}, config={"loss": made.PURE}),
-        says=("45 % of it", "variance hinge of weight 0.001"),
+        standing=Standing.LIKELY,
+        facts={"hidden_share": 45.19, "variance_hinge_weight": 0.001},
     ),
     CauseCase(
         name="constant_0.04",
         run=made.window_run([0.3] * 10, terms={"ce": (1.0, [0.26] * 10)}, ledger_error=0.133),
-        says=("13 % of it", "a constant"),
+        facts={"hidden_share": 13.3, "constant": True},
+    ),
+    CauseCase(
+        name="a_thousandth",
+        run=made.window_run([0.3] * 10, terms={"ce": (1.0, [0.2997] * 10)}, ledger_error=0.001),
+        standing=Standing.CONSISTENT,
     ),
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.checks.finding import Fact, facts
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.shares import active_terms
 from lvmcheck.run import events as ev
@@ -15,13 +16,13 @@ REGRESSION = ("mse",)
 SMALL = 0.1
 """Weight of a regression term, as a share of InfoNCE's, up to which it does not decide (its value is smaller still)."""
 STILL = 0.02
-"""Cosine by which validation may move and is still said to stand still."""
+"""Change of the validation cosine up to which it counts as constant."""
 LOST = 0.8
 """Share of the targets' cosine with their mean direction below which predictions have lost it."""
 
 
 class InfonceRemovesMean(Cause):
-    """InfoNCE is the only loss that asks for a direction, and it cannot see the one that all targets share."""
+    """InfoNCE is the only main loss, and it does not depend on the direction that all targets share."""
 
     reads_loss = True
 
@@ -32,31 +33,34 @@ class InfonceRemovesMean(Cause):
         # Beside a regression term that counts the question is which of both wins: dominant_term.
         if not contrastive or regression > SMALL * contrastive:
             return None
-        said = [*_direction(evidence), *_below(evidence)]
-        if not said:
+        direction, below = _direction(evidence), _below(evidence)
+        if not direction and not below:
             return None
+        likely = bool(direction) or _constant(evidence)
         return Diagnosis(
             name=self.name(),
-            sentence=f"InfoNCE is the only main loss (mse weight {regression:g}), and it removes the common mean "
-            "direction",
-            evidence=tuple(said),
+            standing=Standing.LIKELY if likely else Standing.CONSISTENT,
+            phrase="InfoNCE is the only main loss (mse weight {mse_weight}) and does not see the common mean direction",
+            evidence=(*facts(mse_weight=regression, info_nce_weight=contrastive), *direction, *below),
+            explains=frozenset({"beats_baselines", "cosine_floor", "improves", "val_loss_descends"}),
+            also=() if likely else ("memorisation",),
+            tell_apart="" if likely else "record the cosine of predictions with the mean target (val_mean_direction)",
             ruled_out=evidence.ruled_out(
                 {
-                    "finite": "numerical trouble",
+                    "finite": "numerical problems",
                     "generalisation_gap": "memorisation",
                     "lag_profile": "a scrambled order",
                 }
             ),
-            fix="train MSE (or 1 - cosine) as the main loss: loss = { mse = 1.0 }; a default weight of 0 is no choice",
+            fix="train MSE (or 1 - cosine) as the main loss: loss = { mse = 1.0 }; do not leave its weight at 0",
             next="lvmcheck explain beats_baselines",
-            score=0.85 if _stood_still(evidence) else 0.55,
         )
 
 
-def _stood_still(evidence: Evidence) -> bool:
-    """Validation stood where it is from the first epoch on, halfway to a constant: that is no memorisation.
+def _constant(evidence: Evidence) -> bool:
+    """Validation stays where it is after the first epoch, halfway to a constant: that is no memorisation.
 
-    Memorisation costs what had been learned, or keeps validation near 0; here the loss never asked for more.
+    Memorisation costs what had been learned, or leaves validation near 0; here the loss never required more.
     """
     constant, values = evidence.run.facts.get("constant_mean"), evidence.run.series("val_cosine").values.tolist()
     if not isinstance(constant, float) or len(values) < 2:
@@ -65,38 +69,37 @@ def _stood_still(evidence: Evidence) -> bool:
 
 
 def _configured(run: Run) -> dict[str, float]:
-    """Weights of the config: it decides what is optimised, logged or not; windows say it better."""
+    """Weights of the config, which holds terms that are not logged, too; windows are more exact."""
     loss = None if run.windows else run.config.get("loss")
     weights = loss if isinstance(loss, Mapping) else {}
     return {str(name): float(w) for name, w in weights.items() if isinstance(w, int | float) and w}
 
 
-def _direction(evidence: Evidence) -> list[str]:
-    got, wanted = evidence.last("val_mean_direction"), evidence.last("val_target_mean_direction")
-    if got is None or wanted is None or not got < LOST * wanted:
-        return []
-    return [
-        f"cosine of predictions with the targets' mean direction {got:.3f}, of the targets {wanted:.3f}: adding any "
-        "vector to all targets leaves InfoNCE as it is"
-    ]
+def _direction(evidence: Evidence) -> tuple[Fact, ...]:
+    """Cosines with the targets' mean direction: adding any vector to all targets does not change InfoNCE."""
+    got, of_targets = evidence.last("val_mean_direction"), evidence.last("val_target_mean_direction")
+    if got is None or of_targets is None or not got < LOST * of_targets:
+        return ()
+    return facts(mean_direction=got, target_mean_direction=of_targets)
 
 
-def _below(evidence: Evidence) -> list[str]:
+def _below(evidence: Evidence) -> tuple[Fact, ...]:
+    """A validation cosine below that of a constant prediction."""
     constant, val = evidence.run.facts.get("constant_mean"), evidence.last("val_cosine")
     if not isinstance(constant, float) or val is None or not val < constant:
-        return []
-    return [f"val cosine {val:.3f} is below a constant prediction ({constant:.3f})"]
+        return ()
+    return facts(val_cosine=val, constant_mean=constant)
 
 
 def _run(loss: dict[str, float], val: float, direction: float) -> Run:
-    said = {
+    metrics = {
         "train_loss": [1.4],
         **{f"train_loss_{name}": [1.4] for name in loss},
         "val_cosine": [val],
         "val_mean_direction": [direction],
         "val_target_mean_direction": [0.48],
     }
-    return made.with_facts(run_from(said, config={"loss": loss}), {"constant_mean": 0.48})
+    return made.with_facts(run_from(metrics, config={"loss": loss}), {"constant_mean": 0.48})
 
 
 _FACTS: dict[str, ev.Value] = {"constant_mean": 0.4218}
@@ -109,18 +112,20 @@ FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="infonce_alone",
         run=_run({"info_nce": 1.0}, 0.30, 0.11),
-        says=("InfoNCE is the only main loss", "mean direction 0.110", "below a constant prediction"),
+        standing=Standing.LIKELY,
+        facts={"mse_weight": 0.0, "mean_direction": 0.11, "val_cosine": 0.30},
     ),
     CauseCase(
         name="mse_of_a_twentieth",
         run=_run({"info_nce": 1.0, "mse": 0.05}, 0.4051, 0.12),
-        says=("mse weight 0.05", "below a constant prediction (0.480)"),
+        facts={"mse_weight": 0.05, "constant_mean": 0.48},
     ),
     CauseCase(
         name="october_16_history",
         run=made.with_facts(
             run_from({"train_loss_info": [1.8], "val_cosine": [0.3539]}, config={"loss": {"info": 1.0}}), _FACTS
         ),
-        says=("0.354 is below a constant prediction (0.422)",),
+        standing=Standing.CONSISTENT,
+        facts={"val_cosine": 0.3539, "constant_mean": 0.4218},
     ),
 )

@@ -1,11 +1,12 @@
-"""unsatisfiable_hinge: a hinge asks for what its input can never have."""
+"""unsatisfiable_hinge: a hinge requires what its input cannot have."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.checks.finding import facts
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.shares import active_terms
 from lvmcheck.run.view import Run, run_from
@@ -16,7 +17,7 @@ LOWEST = 1 - 1 / math.sqrt(made.D)
 
 
 class UnsatisfiableHinge(Cause):
-    """A variance hinge demands a standard deviation of 1 of unit vectors, which have at most 1 / sqrt(D)."""
+    """A variance hinge requires a standard deviation of 1 of unit vectors, which have at most 1 / sqrt(D)."""
 
     reads_loss = True
 
@@ -30,22 +31,20 @@ class UnsatisfiableHinge(Cause):
             return None
         return Diagnosis(
             name=self.name(),
-            sentence=f"the variance hinge (weight {weight:g}) can never be satisfied by unit vectors",
-            evidence=(
-                f"its value stays within [{min(values):.4f}, {max(values):.4f}] over {len(values)} epochs; for unit "
-                f"vectors it cannot leave [{lowest:.4f}, 1]",
-            ),
-            fix="ask for a standard deviation of 1 / sqrt(D), or drop the term",
+            # It adds a constant and a small gradient: another cause comes first.
+            standing=Standing.CONSISTENT,
+            phrase="the variance hinge (weight {weight}) cannot be satisfied by unit vectors: it stays above {lowest}",
+            evidence=facts(weight=weight, lowest=lowest, smallest=min(values), largest=max(values), epochs=len(values)),
+            explains=frozenset({"loss_balance"}),
+            fix="require a standard deviation of 1 / sqrt(D), or drop the term",
             next="lvmcheck explain loss_balance",
-            # It costs a constant and a faint push; what sinks a run beside it is named first.
-            score=0.2,
         )
 
 
 def _run(values: Sequence[float], weight: float) -> Run:
     losses = [1.0 + weight * value for value in values]
-    said = {"train_loss": losses, "train_loss_mse": [1.0] * len(values), TERM: values}
-    return run_from(said, config={"loss": {"mse": 1.0, "variance": weight}})
+    metrics = {"train_loss": losses, "train_loss_mse": [1.0] * len(values), TERM: values}
+    return run_from(metrics, config={"loss": {"mse": 1.0, "variance": weight}})
 
 
 PASSES: Sequence[CauseCase] = (
@@ -54,6 +53,10 @@ PASSES: Sequence[CauseCase] = (
     CauseCase(name="not_a_number", run=_run([0.99, math.nan], 0.005)),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(name="october_13", run=_run([0.9998, 0.9807, 0.9666], 0.005), says=("[0.9666, 0.9998]", "weight 0.005")),
-    CauseCase(name="at_its_bound", run=_run([1.0, 1.0, 1.0], 0.01), says=("[1.0000, 1.0000]",)),
+    CauseCase(
+        name="october_13",
+        run=_run([0.9998, 0.9807, 0.9666], 0.005),
+        facts={"smallest": 0.9666, "largest": 0.9998, "weight": 0.005},
+    ),
+    CauseCase(name="at_its_bound", run=_run([1.0, 1.0, 1.0], 0.01), facts={"smallest": 1.0}),
 )
