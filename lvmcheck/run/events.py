@@ -72,6 +72,15 @@ class Model(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Device(Event):
+    """What training runs on: the kind of device ("cpu", "cuda", "mps") and whatever else describes it."""
+
+    event: ClassVar[str] = "device"
+    kind: str
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stage(Event):
     """A stage of a curriculum begins: ``step`` optimizer steps are done, ``epoch`` is its first (1-based).
 
@@ -191,12 +200,16 @@ class Checkpoint(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation(Event):
-    """A measurement outside the epochs, such as a checkpoint loaded afresh and evaluated again ("reload")."""
+    """A measurement outside the epochs, such as a checkpoint loaded afresh and evaluated again ("reload").
+
+    ``checkpoint`` is the name of the checkpoint that was evaluated, where it was one.
+    """
 
     event: ClassVar[str] = "evaluation"
     name: str
     metrics: Mapping[str, float] = field(default_factory=dict)
     about: str = ""
+    checkpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +243,7 @@ class Stop(Event):
 KINDS: dict[str, type[Event]] = {
     kind.event: kind
     for kind in (
-        *(Begin, Declare, Data, Model, Stage, Window, Probe),
+        *(Begin, Declare, Data, Model, Device, Stage, Window, Probe),
         *(Epoch, Log, Sample, Checkpoint, Evaluation, Early, Note, Stop),
     )
 }

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 E = TypeVar("E", bound=ev.Event)
-_DEVICE = re.compile(r"device (\w+)")
 
 
 @dataclass(frozen=True)
@@ -115,9 +114,9 @@ class Run:
 
     @cached_property
     def used_device(self) -> str | None:
-        """The kind of device that the trainer said it used, in a note that begins ``device cuda``."""
-        said = [match[1] for note in self.of(ev.Note) if (match := _DEVICE.match(note.text))]
-        return said[-1] if said else None
+        """The kind of device that training used, where the run records it."""
+        devices = self.of(ev.Device)
+        return devices[-1].kind if devices else None
 
     @cached_property
     def declared(self) -> tuple[str, ...] | None:

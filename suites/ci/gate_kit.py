@@ -28,7 +28,7 @@ import toy
 
 
 def train(config, rec):
-    rec.note(f"device {config.get('device', 'cpu')}, without torch")
+    rec.device(config.get("device", "cpu"), "without torch")
     toy.train(config, rec)
 """
 REQUIRE = f"""

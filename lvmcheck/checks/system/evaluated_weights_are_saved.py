@@ -78,13 +78,13 @@ class EvaluatedWeightsAreSaved(Check):
         return settle(self._compare(saved[-1], value, again, float(series.values.min())))
 
     def _reloaded(self, run: Run) -> float | None:
-        """The metric of the file loaded afresh; one that does not say which file it is about is not it."""
-        about = [
+        """The metric of the checkpoint loaded afresh."""
+        values = [
             event.metrics[self.metric]
             for event in run.of(ev.Evaluation)
-            if event.name == "reload" and self.metric in event.metrics and self.checkpoint in event.about.split(",")[0]
+            if event.name == "reload" and self.metric in event.metrics and event.checkpoint == self.checkpoint
         ]
-        return about[-1] if about else None
+        return values[-1] if values else None
 
     def _compare(self, saved: ev.Checkpoint, value: float, again: float, lowest: float) -> list[Finding]:
         scale = max(abs(value), 1e-12)
@@ -108,8 +108,8 @@ def _run(losses: Sequence[float], best: int, again: float) -> Run:
         [
             ev.Checkpoint(name="best", path="best", epoch=best, step=100 * best),
             ev.Checkpoint(name="last", path="last", epoch=len(losses), step=100 * len(losses)),
-            ev.Evaluation(name="reload", metrics={"val_loss": again}, about="checkpoint best, loaded afresh"),
-            ev.Evaluation(name="reload", metrics={"val_loss": losses[-1]}, about="checkpoint last, loaded afresh"),
+            ev.Evaluation(name="reload", metrics={"val_loss": again}, checkpoint="best"),
+            ev.Evaluation(name="reload", metrics={"val_loss": losses[-1]}, checkpoint="last"),
         ]
     )
 

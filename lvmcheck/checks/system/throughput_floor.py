@@ -168,8 +168,8 @@ def _timed(*epochs: tuple[float, float, float], config: dict[str, object] | None
     keys = (RATE, "kernel_before", "kernel_after")
     values = ({**dict(zip(keys, epoch, strict=True)), "flops_per_sample": SAMPLE} for epoch in epochs)
     run = language.probed(PROBE, *values, config=config)
-    notes = (ev.Note(text=f"device {used}, 1 thread"),) if used else ()
-    return Run(events=(*notes, *run.events), info=run.info, done=run.done)
+    device = (ev.Device(kind=used, about="1 thread"),) if used else ()
+    return Run(events=(*device, *run.events), info=run.info, done=run.done)
 
 
 def _steady(*rates: float, kernel: float = GEMM) -> Run:

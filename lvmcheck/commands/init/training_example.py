@@ -34,7 +34,7 @@ def train(config: dict[str, Any], rec: Recorder) -> None:
         rec.data(name="autoregression", fingerprint=made, facts=facts(validation))
         rec.model(kind="linear", parameters=DIM * DIM)
         rec.declare(["train_cosine", "val_cosine", "val_loss"])
-        rec.note("device cpu, without torch")  # "device KIND": a gate may ask for the kind that was used
+        rec.device("cpu", "without torch")  # a gate may require the kind that was used
     for epoch in range(begin, config["epochs"] + 1):
         order = random.Random(f"{config['seed']}, {epoch}").sample(training, len(training))  # the same after a stop
         for start in range(0, len(order), config["batch_size"]):

@@ -12,7 +12,7 @@ SCRIPTS = ("gate.py", "gate_files.py", "without_commands.sh")
 """Files of ``ci/`` that the workflow runs; they need nothing but Python's standard library and a shell."""
 TODO = (
     "commit ci/ to the main branch first: the gate takes its script and requirements from there",
-    'have the trainer say where it trains, as rec.note("device cpu"): the gate asks for it',
+    'have the trainer record its device, as rec.device("cpu"): the gate requires it',
 )
 
 
