@@ -40,7 +40,7 @@ class BatchInvariance(Check):
     Differences of float32 kernels chosen by batch size (1e-6 to 1e-5).
 
     Source:
-    docs/history.md (memory_state [2, 1, 160] in a checkpoint: 10,798 mod 4 = 2 rows).
+    history 9 (memory_state [2, 1, 160] in a checkpoint: 10,798 mod 4 = 2 rows).
     """
 
     metric_fields = ()

@@ -42,7 +42,7 @@ class Causal(Check):
     Rounding of float32 kernels (1e-6) in logits before j; a window shorter than the sequence.
 
     Source:
-    docs/history.md (full score matrix, no mask supplied by the trainer).
+    history 9 and 16 (full score matrix, no mask supplied by the trainer).
     """
 
     metric_fields = ()

@@ -42,7 +42,7 @@ class DeclaredTermsInGraph(Check):
     A hinge that is met from the start (value 0, no gradient); a term with weight 0.
 
     Source:
-    docs/history.md (compute_act_loss; 0.01 times a mean of halting steps).
+    history 10 (compute_act_loss; 0.01 times a mean of halting steps).
     """
 
     metric_fields = ()

@@ -43,7 +43,7 @@ class EvalIsPure(Check):
     Rounding (1e-6) where another batch order chooses another kernel.
 
     Source:
-    docs/history.md (memory_state overwritten in evaluation, "difference is expected").
+    history 9 (memory_state overwritten in evaluation, "difference is expected").
     """
 
     metric_fields = ()

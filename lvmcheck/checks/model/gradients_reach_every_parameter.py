@@ -46,7 +46,7 @@ class GradientsReachEveryParameter(Check):
     Biases before a normalisation, which have none for ever: name them in `allow`.
 
     Source:
-    docs/history.md (compute_act_loss with zero call sites).
+    history 10 (compute_act_loss with zero call sites).
     """
 
     metric_fields = ()

@@ -51,7 +51,7 @@ class NeighbourSweep(Check):
     its own context is far above that with its target.
 
     Source:
-    docs/history.md (neighbour sweeps and 5CAT gate A, as read in the code); sweeps of every model on the twin.
+    history 6 and 7 (neighbour sweeps and 5CAT gate A, as read in the code); sweeps of every model on the twin.
     """
 
     metric_fields = ()

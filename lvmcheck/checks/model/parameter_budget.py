@@ -41,7 +41,7 @@ class ParameterBudget(Check):
     A count exactly at a bound.
 
     Source:
-    docs/history.md (table of parameter counts; target: 25M +- 1M).
+    history 9 (table of parameter counts; target: 25M +- 1M).
     """
 
     metric_fields = ()

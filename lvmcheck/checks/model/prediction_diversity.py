@@ -40,7 +40,7 @@ class PredictionDiversity(Check):
     0.50 to 0.53.
 
     Source:
-    docs/history.md (diversity: predictions .393, targets .864, from the wrong class); measured on the twin.
+    history 6 (diversity of predictions .393, targets .864, from the wrong class); measured on the twin.
     """
 
     metric: str = "val_self_similarity"

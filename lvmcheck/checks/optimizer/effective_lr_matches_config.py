@@ -56,7 +56,7 @@ class EffectiveLrMatchesConfig(Check):
     gradients become noise.
 
     Source:
-    docs/history.md (learning rates and scheduler without effect).
+    history 13 (learning rates and scheduler without effect).
     """
 
     metric_fields = ()

@@ -43,7 +43,7 @@ class FilterIsLowPass(Check):
     A filter that is off; one probe of the first steps, in which running mean and gradient can hardly be told apart.
 
     Source:
-    Lee et al. 2024 (Grokfast); docs/history.md (a high-pass filter in the last version).
+    Lee et al. 2024 (Grokfast); history 11 (a high-pass filter).
     """
 
     metric_fields = ()

@@ -47,7 +47,7 @@ class UpdateOrthogonal(Check):
     of that of the gradient (wrong order: 1.05 to 1.48, 0.76 to 0.96).
 
     Source:
-    Jordan et al. 2024 (Muon); docs/history.md.
+    Jordan et al. 2024 (Muon); history 11.
     """
 
     metric_fields = ()

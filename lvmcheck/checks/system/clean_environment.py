@@ -42,7 +42,7 @@ class CleanEnvironment(Check):
     The variable set to 0 or empty; thread counts and cache settings, which change speed and not numbers.
 
     Source:
-    docs/history.md (pre-flight list, item 6: refuted); the OpenMP runtime's own warning.
+    pre-flight list of the original project, item 6 (refuted); the OpenMP runtime's own warning.
     """
 
     metric_fields = ()

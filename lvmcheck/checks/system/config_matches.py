@@ -45,7 +45,7 @@ class ConfigMatches(Check):
     20 and 20.0; keys that only the run has (paths, devices, seeds); ignored keys.
 
     Source:
-    docs/history.md (attempt 2 on the 790k corpus) and the recorded histories.
+    history 6 (attempt 2 on the 790k corpus) and the recorded histories.
     """
 
     metric_fields = ()

@@ -42,7 +42,7 @@ class EvaluatedWeightsAreSaved(Check):
     Rounding in the last digits; a last epoch that is worse than the best.
 
     Source:
-    docs/history.md (EMA .999 used for validation, raw weights stored).
+    history 13 (EMA .999 used for validation, raw weights stored).
     """
 
     metric: str = "val_loss"

@@ -43,7 +43,7 @@ class ReloadAgrees(Check):
     Differences of float rounding (1e-8) between two passes in another batch order.
 
     Source:
-    docs/history.md (two AMN classes; a note of its authors: "re-compute metrics after loading").
+    history 6 (two AMN classes; a note of its authors: "re-compute metrics after loading").
     """
 
     metric_fields = ()

@@ -61,7 +61,7 @@ class ThroughputFloor(Check):
     together; epochs that were disturbed half-way, if others were not.
 
     Source:
-    docs/history.md (timestamps: 1.8 times slower, unnoticed); model flops utilisation: Chowdhery et al. 2022 (PaLM),
+    timestamps of the original project (1.8 times slower, unnoticed); model flops utilisation: Chowdhery et al. 2022 (PaLM),
     appendix B.
     """
 
@@ -160,7 +160,7 @@ def _fallback(run: Run) -> str | None:
     return None
 
 
-GEMM, SAMPLE = 92e9, 11.4e6  # one thread of a 2.45 GHz EPYC, and training AMN on one sample
+GEMM, SAMPLE = 92e9, 11.4e6  # history 18: one thread of a 2.45 GHz EPYC, and training AMN on one sample
 
 
 def _timed(*epochs: tuple[float, float, float], config: dict[str, object] | None = None, used: str = "") -> Run:
