@@ -10,7 +10,8 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
-RECORDER = ("run/events.py", "run/recorder.py", "run/baselines.py", "run/values.py", "run/window.py")
+RECORDED_BY = ("baselines", "events", "recorder", "statements", "table", "values", "window")
+RECORDER = tuple(f"run/{name}.py" for name in RECORDED_BY)
 """Files of lvmcheck itself that a trainer runs through; checks and reports do not decide what a run says."""
 
 _FROM = re.compile(r"(?:^|[;:])[ \t]*from[ \t]+([^\W\d]\w*)", re.MULTILINE)

@@ -14,6 +14,7 @@ from typing import Any
 from lvmcheck import __version__
 from lvmcheck.run import directory as rundir
 from lvmcheck.run import events as ev
+from lvmcheck.run.utc import utc
 
 TAINTING = (
     "KMP_DUPLICATE_LIB_OK",  # OpenMP: "may cause crashes or silently produce incorrect results"
@@ -50,7 +51,7 @@ def make_run(folder: Path, info: Mapping[str, Any]) -> None:
         raise rundir.cannot_write(folder, problem) from None
     body = {
         "format": ev.FORMAT,
-        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "created": utc(),
         "versions": versions(),
         "platform": platform.platform(),
         "environment": tainting(os.environ),

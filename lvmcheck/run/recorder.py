@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,12 +17,11 @@ from typing import Any, Self
 from lvmcheck.errors import InputError
 from lvmcheck.run import directory as rundir
 from lvmcheck.run import events as ev
-from lvmcheck.run.baselines import Kind, baselines, collect
+from lvmcheck.run.statements import Statements
 from lvmcheck.run.values import check_number, number, numbers, refused
 from lvmcheck.run.view import read_json
 from lvmcheck.run.window import StepRow, summarise
 
-SAMPLE = 4000  # characters of a prompt or a generated text that are kept
 WINDOW = 50
 EARLY = 50
 MAX_EPOCH = 10_000_000
@@ -41,7 +40,7 @@ def progress(lines: bytes) -> tuple[int, int, int | None]:
     return steps, epochs, first
 
 
-class Recorder:
+class Recorder(Statements):
     """Reports one run. Make it with :func:`lvmcheck.record`; a launched trainer receives one.
 
     Attributes:
@@ -77,7 +76,6 @@ class Recorder:
         self.window = window
         self._first_steps = early
         self._first_epoch: int | None = None
-        self._data_name = "data"
         self._judge = judge
         self._rows: list[StepRow] = []
         self._stop_file = str(path / rundir.STOP)
@@ -232,114 +230,9 @@ class Recorder:
         if self.steps == 0:
             self._epoch_began = self._window_began = time.monotonic()
 
-    def data(
-        self, *, name: str, fingerprint: str, facts: Mapping[str, Any] | None = None, notes: Sequence[str] = ()
-    ) -> None:
-        """What the run is trained on; afterwards :attr:`stop` holds the live judge's answer, before the first step."""
-        self._data_name = name
-        self._write(
-            ev.Data(t=self._now(), name=name, fingerprint=fingerprint, facts=dict(facts or {}), notes=tuple(notes))
-        )
-        if self._judge is not None:
-            self._judge(self, True)
-        self._still_setting_up()
-
-    def baselines(self, targets: Any, kind: Kind | None = None, *, classes: int | None = None) -> None:
-        """What predictors that learn nothing score on these targets (:func:`lvmcheck.run.baselines.baselines`).
-
-        Args:
-            targets: an array, tensor or list of targets, or a loader of batches ``(inputs, targets)``.
-            kind: "classes", "tokens", "values" or "series"; by default classes for integers, values for floats.
-        """
-        array = collect(targets)
-        digest = hashlib.sha256(array.tobytes()).hexdigest()
-        self.data(name=self._data_name, fingerprint=digest, facts=baselines(array, kind, classes=classes))
-
-    def model(
-        self, *, kind: str, parameters: int, digest: str = "", components: Mapping[str, int] | None = None
-    ) -> None:
-        """What is trained; ``parameters`` counts the trainable ones, ``components`` splits them."""
-        parts = dict(components or {})
-        self._write(ev.Model(t=self._now(), kind=kind, parameters=parameters, digest=digest, components=parts))
-        self._still_setting_up()
-
-    def stage(
-        self,
-        *,
-        index: int,
-        name: str,
-        fingerprint: str,
-        records: Mapping[str, int] | None = None,
-        facts: Mapping[str, Any] | None = None,
-    ) -> None:
-        """A stage of a curriculum begins; ``records`` counts its training records by data set."""
-        self._finish_window()
-        event = ev.Stage(
-            t=self._now(),
-            index=index,
-            name=name,
-            epoch=self.epochs + 1,
-            step=self.steps,
-            fingerprint=fingerprint,
-            records=dict(records or {}),
-            facts=dict(facts or {}),
-        )
-        self._write(event)
-        self._still_setting_up()
-
-    def sample(
-        self, name: str, *, prompt: str, text: str, answer: str | None = None, dataset: str | None = None
-    ) -> None:
-        """What the model continued ``prompt`` with, generated "greedy" or "sampled"; cut to 4,000 characters."""
-        event = ev.Sample(
-            t=self._now(),
-            name=name,
-            epoch=self.epochs + 1,
-            step=self.steps,
-            prompt=prompt[:SAMPLE],
-            text=text[:SAMPLE],
-            answer=answer,
-            dataset=dataset,
-        )
-        self._write(event)
-
-    def declare(self, metrics: Sequence[str] = (), *, roles: Mapping[str, Mapping[str, Any]] | None = None) -> None:
-        """Promise the metrics of every epoch, so that a check on another name fails at once.
-
-        Args:
-            roles: what a metric is where its name does not say it, such as
-                ``{"val_score": {"direction": "higher", "low": 0.0, "high": 1.0}}``.
-        """
-        stated = {name: dict(role) for name, role in (roles or {}).items()}
-        self._write(ev.Declare(t=self._now(), metrics=tuple(metrics), roles=stated))
-        self._still_setting_up()
-
-    def probe(self, name: str, values: Mapping[str, Any]) -> None:
-        """A measurement at the current step, such as the gradient norm of each term."""
-        found = numbers(values, name)
-        self._write(ev.Probe(t=self._now(), name=name, epoch=self.epochs + 1, step=self.steps, values=found))
-
-    def checkpoint(
-        self, name: str, path: str | Path, *, epoch: int, step: int, metrics: Mapping[str, Any] | None = None
-    ) -> None:
-        """A checkpoint was published, at ``path`` (absolute, or relative to the run directory)."""
-        relative = os.path.relpath(self.path / path, self.path)
-        found = numbers(metrics or {}, name)
-        self._write(ev.Checkpoint(t=self._now(), name=name, path=relative, epoch=epoch, step=step, metrics=found))
-
-    def evaluation(self, name: str, metrics: Mapping[str, Any], about: str = "") -> None:
-        """A measurement outside the epochs, such as a checkpoint that was loaded afresh."""
-        found = numbers(metrics, name)
-        self._write(ev.Evaluation(t=self._now(), name=name, metrics=found, about=about))
-
-    def early(self, reason: str) -> None:
-        """The run ends here by a rule of its config, ``early_stop``; without that key it counts for nothing."""
-        self._finish_window()
-        self._write(ev.Early(t=self._now(), epoch=self.epochs, step=self.steps, reason=reason))
-
-    def note(self, text: str) -> None:
-        """A sentence for the reader of the run."""
-        self._write(ev.Note(t=self._now(), text=text))
+    def device(self, kind: str, about: str = "") -> None:
+        """What training runs on: "cpu", "cuda" or "mps", and whatever else describes it."""
+        self._write(ev.Device(t=self._now(), kind=kind, about=about))
 
     # -- beginning and end -------------------------------------------------------------------------------------------
     def begin(self, *, continued: bool = False) -> None:
