@@ -62,7 +62,7 @@ def test_what_was_broken_is_found_and_nothing_else(tmp_path: Path, check: str) -
     assert [name for name in CHECKS if found[name] in (Status.FAILED, Status.WARNING)] == [check]
 
 
-def test_images_and_xor_are_aligned(tmp_path: Path) -> None:
+def test_labels_that_no_single_column_tells_are_aligned() -> None:
     generator = np.random.Generator(np.random.PCG64(0))
     bits = generator.integers(0, 2, (400, 2))
     rows = bits + 0.1 * generator.standard_normal((400, 2))
