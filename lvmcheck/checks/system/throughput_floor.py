@@ -61,8 +61,8 @@ class ThroughputFloor(Check):
     together; epochs that were disturbed half-way, if others were not.
 
     Source:
-    timestamps of the original project (1.8 times slower, unnoticed); model flops utilisation: Chowdhery et al. 2022 (PaLM),
-    appendix B.
+    timestamps of the original project (1.8 times slower, unnoticed); model flops utilisation: Chowdhery et al. 2022
+    (PaLM), appendix B.
     """
 
     metric_fields = ()
