@@ -1,5 +1,4 @@
 """How long a trainer may go on after it was asked to stop, or after its completion record. Nothing waits here."""
-here."""
 
 from __future__ import annotations
 
