@@ -50,6 +50,12 @@ class Check:
     metric_fields: ClassVar[tuple[str, ...]] = ("metric",)
     """Fields that name a metric of the run."""
 
+    exempt: ClassVar[Mapping[str, str]] = {}
+    """Law of all checks ("nan", "no_data" in ``suites/lvmcheck/test_checks.py``) that does not apply -> why."""
+
+    may_be_missing: ClassVar[Mapping[str, str]] = {}
+    """Metric that the last epoch may lack and the check still passes -> why."""
+
     def judge(self, run: Run) -> Outcome:
         """The answer on the run so far. Pure: the same run gives the same answer."""
         raise NotImplementedError

@@ -62,7 +62,7 @@ class LabelLeak(Cause):
             also=() if apart and alone else ("memorisation",) if alone else ("leaked_split", "memorisation"),
             tell_apart=""
             if apart and alone
-            else "evaluate text that is new to the model: with a leak the loss stays as low, after memorisation it rises",
+            else "evaluate text that is new to the model: with a leak its loss is as low, after memorisation it is not",
             ruled_out=evidence.ruled_out({"causal": "a missing causal mask, which has the same curve", **OTHERS}),
             fix="compare logits[:, :-1] with tokens[:, 1:], once, and ignore padding",
             next="lvmcheck explain too_good_to_be_true",

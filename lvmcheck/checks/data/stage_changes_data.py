@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 from lvmcheck.checks.finding import Finding, Outcome, facts, failed, not_applicable, not_recorded, passed
 from lvmcheck.checks.protocol import Case, Check
@@ -45,6 +46,7 @@ class StageChangesData(Check):
 
     universal = True
     metric_fields = ()
+    exempt: ClassVar[Mapping[str, str]] = {"nan": "compares fingerprints"}
 
     def judge(self, run: Run) -> Outcome:
         stages = run.of(ev.Stage)
