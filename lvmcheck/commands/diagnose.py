@@ -19,14 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from lvmcheck.causes.protocol import diagnose
-    from lvmcheck.report.diagnosis import diagnosis_json, screen
+    from lvmcheck.report.diagnosis import screen, screen_json
     from lvmcheck.run.events import spell
 
     recorded = run_of(options)
     verdicts = verdicts_on(recorded, options)
     causes = diagnose(recorded, verdicts)
     if options.json:
-        print(json.dumps(spell(diagnosis_json(recorded, causes, verdicts)), indent=1, allow_nan=False))
+        print(json.dumps(spell(screen_json(recorded, causes, verdicts)), indent=1, allow_nan=False))
     else:
         print("\n".join(screen(recorded, causes, verdicts)))
         if options.verbose:

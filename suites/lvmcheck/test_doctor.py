@@ -1,4 +1,4 @@
-"""``lvmcheck doctor``: what would spoil results is found, said with its remedy, and decides the exit code."""
+"""``lvmcheck doctor``: what would spoil results is found, shown with its fix, and decides the exit code."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from packaging.requirements import Requirement
 
 import lvmcheck
 from lvmcheck.commands.doctor import packages as of_packages
-from lvmcheck.commands.doctor.home import home
 from lvmcheck.commands.doctor.item import Item, size
 from lvmcheck.commands.doctor.machine import machine
 from lvmcheck.commands.doctor.packages import packages, plugins, requirements
+from lvmcheck.commands.doctor.runs_folder import runs_folder
 from lvmcheck.commands.doctor.screen import answer, screen
 from lvmcheck.commands.doctor.torch_probe import torch
 from lvmcheck.commands.main import main
 from lvmcheck.launch.locks import run_lock
 from lvmcheck.run.info import TAINTING, make_run
+
+pytestmark = pytest.mark.own_process  # it sets directory and environment
 
 
 @pytest.fixture
@@ -159,35 +161,39 @@ def test_runs_that_were_left_are_told_from_those_that_go_on(here: Path) -> None:
     for name in ("left", "going"):
         make_run(runs / name, {})
     with FileLock(run_lock(runs / "going")):
-        item = named(list(home(here, here / ".lvmcheck")), "runs ended")
-    assert item.value == "3 runs: 1 ended, 1 going on"
-    assert item.problem == "1 began, and nobody goes on with them: .lvmcheck/runs/toy/left"
+        item = named(list(runs_folder(here, here / ".lvmcheck")), "runs ended")
+    assert item.value == "3 runs: 1 ended, 1 running"
+    assert item.problem == "1 began and are not running: .lvmcheck/runs/toy/left"
     assert not (runs / "left.lock").exists()
     assert not item.spoils
 
 
 def test_a_full_disk_spoils_results(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lvmcheck.commands.doctor.home.LOW", 1e30)
-    assert named(list(home(here, here / ".lvmcheck")), "folder").spoils
+    monkeypatch.setattr("lvmcheck.commands.doctor.runs_folder.LOW", 1e30)
+    assert named(list(runs_folder(here, here / ".lvmcheck")), "folder").spoils
 
 
 def test_a_place_that_is_a_file(here: Path) -> None:
     (here / "taken").write_text("x")
-    item = named(list(home(here, here / "taken" / "below")), "folder")
+    item = named(list(runs_folder(here, here / "taken" / "below")), "folder")
     assert item.spoils
-    assert "no folder that can be written" in item.problem
+    assert "not a writable folder" in item.problem
 
 
 def test_git(here: Path) -> None:
-    assert named(list(home(here, here / ".lvmcheck")), "repository").value.startswith("none here")
+    assert named(list(runs_folder(here, here / ".lvmcheck")), "repository").value.startswith("none here")
     git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org"]
     for words in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "first"]):
         subprocess.run([*git, *words], cwd=here, check=True, capture_output=True)
     (here / "new").write_text("x")
-    assert named(list(home(here, here / ".lvmcheck")), "revision").value.endswith("1 files changed or not tracked")
+    assert named(list(runs_folder(here, here / ".lvmcheck")), "revision").value.endswith(
+        "1 files changed or not tracked"
+    )
     tree = here / ".lvmcheck" / "revisions" / "abc" / "tree"
     subprocess.run(["git", "worktree", "add", "--detach", str(tree)], cwd=here, check=True, capture_output=True)
-    assert "1 worktrees of `lvmcheck compare`" in named(list(home(here, here / ".lvmcheck")), "worktrees").problem
+    assert (
+        "1 worktrees of `lvmcheck compare`" in named(list(runs_folder(here, here / ".lvmcheck")), "worktrees").problem
+    )
 
 
 # -- words -------------------------------------------------------------------------------------------------------------

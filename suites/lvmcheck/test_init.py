@@ -17,12 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lvmcheck
-from lvmcheck.commands.init.place import PYTEST_INI
 from lvmcheck.commands.init.propose import propose, wobble
+from lvmcheck.commands.init.write import PYTEST_INI
 from lvmcheck.commands.main import main
 from lvmcheck.run.view import Run, run_from
 from lvmcheck.suite import load_suite
 from lvmcheck.suite.toml_text import key_text, value_text
+
+pytestmark = pytest.mark.own_process  # it sets the directory
 
 ROOT = Path(__file__).parents[2]
 RUNS = ROOT / "fixtures" / "runs"
@@ -260,7 +262,7 @@ def test_nothing_is_overwritten(name: str, here: Path, capsys: pytest.CaptureFix
     (here / name).parent.mkdir(parents=True, exist_ok=True)
     (here / name).write_text("theirs")
     assert main(["init"]) == 2
-    assert f"{name}: is there already. Nothing was written." in capsys.readouterr().err
+    assert f"{name}: exists already. Nothing was written." in capsys.readouterr().err
     assert (here / name).read_text() == "theirs"
     assert not (here / "pytest.ini").exists()
 

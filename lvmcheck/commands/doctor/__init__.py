@@ -14,7 +14,7 @@ EXITS = {PASSED: "nothing would spoil results", FAILED: "something would spoil r
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--no-torch", dest="torch", action="store_false", help="do not start torch to ask it")
+    parser.add_argument("--no-torch", dest="torch", action="store_false", help="do not import torch")
     parser.add_argument("--lvm-dir", type=Path, default=Path(".lvmcheck"), metavar="PATH", help="where runs are kept")
     parser.add_argument("--json", action="store_true", help="the findings as JSON")
 

@@ -1,14 +1,14 @@
-"""Everything that the doctor looks at."""
+"""All findings of the doctor."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from lvmcheck.commands.doctor.home import home
 from lvmcheck.commands.doctor.item import Item
 from lvmcheck.commands.doctor.machine import machine
 from lvmcheck.commands.doctor.packages import packages
+from lvmcheck.commands.doctor.runs_folder import runs_folder
 from lvmcheck.commands.doctor.torch_probe import torch
 
 
@@ -16,7 +16,7 @@ def examine(root: Path, folder: Path, *, ask_torch: bool = True) -> list[Item]:
     """Findings by group.
 
     Args:
-        root: the working directory. folder: where runs are kept. ask_torch: whether torch is started to ask it.
+        root: the working directory. folder: where runs are kept. ask_torch: whether another process imports torch.
     """
     environment = dict(os.environ)
-    return [*machine(environment), *torch(ask=ask_torch), *packages(environment), *home(root, folder)]
+    return [*machine(environment), *torch(ask=ask_torch), *packages(environment), *runs_folder(root, folder)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """What was looked at, and what is wrong with it.
+    """What was examined, and what is wrong with it.
 
     Args:
         group: where it is shown, such as "torch". name: what it is. value: what was found.

@@ -1,4 +1,4 @@
-"""Python, cores, memory and the environment variables that decide or spoil numbers."""
+"""Python, cores, memory and the environment variables that decide or distort numbers."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def machine(environment: Mapping[str, str]) -> Iterator[Item]:
     yield Item(group="machine", name="lvmcheck", value=__version__)
     yield Item(group="machine", name="system", value=platform.platform())
     count = cores()
-    there = os.cpu_count() or count
-    limited = f" of {there} that there are" if there != count else ""
+    total = os.cpu_count() or count
+    limited = f" of {total}" if total != count else ""
     share = f"{count} for this process{limited}; a trainer takes 1 thread (run.threads), up to {count} train at a time"
     yield Item(group="machine", name="cores", value=share)
     yield Item(group="machine", name="memory", value=memory())
@@ -39,23 +39,23 @@ def machine(environment: Mapping[str, str]) -> Iterator[Item]:
                 fix=f"unset {name}; lvmcheck explain clean_environment",
                 spoils=True,
             )
-    said = environment.get(WORKSPACE)
-    own = "trainers are started with :4096:8" + ("" if said in (None, ":4096:8") else ", whatever is set here")
-    yield Item(group="environment", name=WORKSPACE, value=f"{said or 'not set'}; {own}")
+    workspace = environment.get(WORKSPACE)
+    own = "trainers are started with :4096:8" + ("" if workspace in (None, ":4096:8") else ", whatever is set here")
+    yield Item(group="environment", name=WORKSPACE, value=f"{workspace or 'not set'}; {own}")
 
 
-def _threads(name: str, said: str | None, count: int) -> Item:
-    item = Item(group="environment", name=name, value=f"{said or 'not set'}; trainers get their own (run.threads)")
-    if said is None or (said.isdigit() and 1 <= int(said) <= count):
+def _threads(name: str, setting: str | None, count: int) -> Item:
+    item = Item(group="environment", name=name, value=f"{setting or 'not set'}; trainers get their own (run.threads)")
+    if setting is None or (setting.isdigit() and 1 <= int(setting) <= count):
         return item
-    problem = f"expected 1 to {count}, the cores that there are" if said.isdigit() else "expected a number of threads"
+    problem = f"expected 1 to {count}, the number of cores" if setting.isdigit() else "expected a number of threads"
     return Item(
         group=item.group, name=name, value=item.value, problem=problem, fix=f"export {name}=1 (--lvm-inprocess uses it)"
     )
 
 
 def memory() -> str:
-    """Physical memory, where the system says it."""
+    """Physical memory, where the system reports it."""
     try:
         return size(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (ValueError, OSError):

@@ -1,4 +1,4 @@
-"""Packages that lvmcheck needs, those that it can use, and pytest plugins that get in its way."""
+"""Packages that lvmcheck needs, those that it can use, and pytest plugins that interfere with it."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _dependency(requirement: Requirement) -> Item | None:
     problem = "is not installed" if found is None else f"expected {requirement.specifier}"
     fix = f'pip install "{requirement.name}{requirement.specifier}"'
     return Item(
-        group="packages", name=requirement.name, value=found or "not there", problem=problem, fix=fix, spoils=True
+        group="packages", name=requirement.name, value=found or "missing", problem=problem, fix=fix, spoils=True
     )
 
 
@@ -109,7 +109,9 @@ def plugins(environment: Mapping[str, str]) -> Iterator[Item]:
         if name in INTERFERING:
             problem, fix, spoils = INTERFERING[name]
             yield Item(group="pytest", name=name, value="installed", problem=problem, fix=fix, spoils=spoils)
-    said = environment.get("PYTEST_ADDOPTS")
-    if said:
-        problem = "pytest adds these words to every call; a -k or --deselect among them hides checks"
-        yield Item(group="pytest", name="PYTEST_ADDOPTS", value=said[:80], problem=problem, fix="unset PYTEST_ADDOPTS")
+    options = environment.get("PYTEST_ADDOPTS")
+    if options:
+        problem = "pytest adds these options to every call; a -k or --deselect among them hides checks"
+        yield Item(
+            group="pytest", name="PYTEST_ADDOPTS", value=options[:80], problem=problem, fix="unset PYTEST_ADDOPTS"
+        )

@@ -1,4 +1,4 @@
-"""What torch says of itself, asked in a process of its own: a broken installation is reported, not crashed on."""
+"""Build and devices of torch, read in a process of its own: a broken installation is reported, not crashed on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lvmcheck.commands.doctor.packages import version
 from lvmcheck.launch.device import guess_device
 
 LIMIT = 60.0
-"""Seconds that torch may take to be imported and asked."""
+"""Seconds that importing torch and the probe may take."""
 CODE = """
 import json, torch
 cuda = torch.cuda.is_available()
@@ -34,42 +34,42 @@ ONE = 512.0  # of the product in CODE
 def torch(
     *, ask: bool, limit: float = LIMIT, command: tuple[str, ...] = (sys.executable, "-c", CODE)
 ) -> Iterator[Item]:
-    """Build and devices; only the version where it is not to be asked.
+    """Build and devices; only the version with ``ask`` false.
 
     Args:
         limit: seconds it may take. command: what is run; prints one JSON object as its last line.
     """
     installed = version("torch")
     if installed is None:
-        return  # said by packages
+        return  # packages reports it
     if not ask:
-        yield Item(group="torch", name="version", value=f"{installed} (not asked: --no-torch)")
+        yield Item(group="torch", name="version", value=f"{installed} (not imported: --no-torch)")
         return
-    said = _ask(command, limit)
-    if isinstance(said, str):
+    report = _probe(command, limit)
+    if isinstance(report, str):
         fix = "pip install --force-reinstall torch, from one source with the other numeric packages"
-        yield Item(group="torch", name="version", value=installed, problem=said, fix=fix, spoils=True)
+        yield Item(group="torch", name="version", value=installed, problem=report, fix=fix, spoils=True)
         return
-    yield Item(group="torch", name="version", value=f"{said['version']}, built for {said['built']}")
-    yield Item(group="torch", name="threads", value=f"{said['threads']} where nobody sets them")
-    yield from _devices(said)
+    yield Item(group="torch", name="version", value=f"{report['version']}, built for {report['built']}")
+    yield Item(group="torch", name="threads", value=f"{report['threads']} by default")
+    yield from _devices(report)
 
 
-def _devices(said: dict[str, Any]) -> Iterator[Item]:
-    for number, (name, memory, capability) in enumerate(said["devices"]):
+def _devices(report: dict[str, Any]) -> Iterator[Item]:
+    for number, (name, memory, capability) in enumerate(report["devices"]):
         value = f"{name}, {size(memory)}, compute capability {capability}"
         yield Item(group="torch", name=f"cuda:{number}", value=value)
-    kinds = [kind for kind in ("cuda", "mps") if said[kind]] or ["cpu"]
+    kinds = [kind for kind in ("cuda", "mps") if report[kind]] or ["cpu"]
     expected = guess_device("auto")
     if expected in (*kinds, "cpu"):
-        yield Item(group="torch", name="device", value=f"{kinds[0]} where a suite says auto")
+        yield Item(group="torch", name="device", value=f"{kinds[0]} for device auto")
         return
     problem = f"the machine has {expected} and this torch cannot use it: runs would be expected on {expected}"
     fix = "install a build of torch for it (and its driver), or --lvm-device cpu"
     yield Item(group="torch", name="device", value=kinds[0], problem=problem, fix=fix, spoils=True)
 
 
-def _ask(command: Sequence[str], limit: float) -> dict[str, Any] | str:
+def _probe(command: Sequence[str], limit: float) -> dict[str, Any] | str:
     """What it printed, or what is wrong with it."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
@@ -81,7 +81,7 @@ def _ask(command: Sequence[str], limit: float) -> dict[str, Any] | str:
         tail = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
         return f"cannot be imported or used: {tail[:200]}"
     try:
-        said = json.loads(done.stdout.splitlines()[-1])
+        report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     except (ValueError, IndexError):
         return "printed something else when it was imported: another module of that name?"
-    return said if said.get("one") == ONE else f"multiplies wrongly: {said.get('one')} for {ONE}"
+    return report if report.get("one") == ONE else f"multiplies wrongly: {report.get('one')} for {ONE}"

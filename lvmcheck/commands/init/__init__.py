@@ -13,7 +13,7 @@ from lvmcheck.commands._reading import add_reading, read_run
 from lvmcheck.errors import InputError
 
 if TYPE_CHECKING:
-    from lvmcheck.commands.init.begin import Made
+    from lvmcheck.commands.init.draft import Made
 
 HELP = "write a suite into a repository, from a recorded run if there is one"
 EXAMPLE = "lvmcheck init --from runs/healthy --trainer mypackage.training:train"
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from lvmcheck.commands.init.begin import finish, from_nothing, from_run
+    from lvmcheck.commands.init.draft import finish, from_nothing, from_run
 
     root: Path = options.folder
     if root.exists() and not root.is_dir():

@@ -1,6 +1,6 @@
-"""Checks that a recorded run supports: floors from its curve and its data, and what held on it.
+"""Checks that a recorded run supports: floors from its curve and its data, and what passed on it.
 
-Every proposal is judged on the run before it is made, so a suite never asks for what its own source does not show.
+Every proposal is judged on the run before it is made, so a suite never requires what its own source does not show.
 """
 
 from __future__ import annotations
@@ -57,18 +57,18 @@ def propose(run: Run, name: str) -> tuple[list[Proposal], list[str]]:
     Args:
         name: what the run is called in the sources.
     """
-    kept: list[Proposal] = []
-    left = []
-    for proposal in (*floors(run, name), *held(name)):
+    passing: list[Proposal] = []
+    left_out = []
+    for proposal in (*floors(run, name), *general_checks(name)):
         check = proposal.check()
-        if any(other.check().label() == check.label() and other.name == proposal.name for other in kept):
+        if any(other.check().label() == check.label() and other.name == proposal.name for other in passing):
             continue
         outcome = judge(check, run)
         if outcome.status is Status.PASSED:
-            kept.append(proposal)
-        elif outcome.status is Status.FAILED or (outcome.status is Status.ERROR and check.universal):
-            left.append(f"{check.label()} {outcome.status.value}: {outcome_text(outcome)}")
-    return kept, left
+            passing.append(proposal)
+        elif outcome.status in (Status.FAILED, Status.WARNING, Status.ERROR):
+            left_out.append(f"{check.label()} {outcome.status.value}: {outcome_text(outcome)}")
+    return passing, left_out
 
 
 def floors(run: Run, name: str) -> Iterator[Proposal]:
@@ -128,8 +128,8 @@ def _relative(run: Run, curve: Series, name: str, off: float) -> Iterator[Propos
     keys: dict[str, object] = {"metric": curve.name, "epoch": "final", "floor": f"{best} {sign} {abs(margin):.4f}"}
     yield Proposal(check_name="cosine_floor", keys=keys, source=source, name=f"{curve.name}@final of the data")
     if value >= max(known.values()):
-        said = f"{_figure(curve.name, value, run.last_epoch, name)} is above every trivial predictor of its data"
-        yield Proposal(check_name="beats_baselines", keys={"metric": curve.name}, source=said)
+        source = f"{_figure(curve.name, value, run.last_epoch, name)} is above every trivial predictor of its data"
+        yield Proposal(check_name="beats_baselines", keys={"metric": curve.name}, source=source)
 
 
 def wobble(curve: Series) -> float:
@@ -160,13 +160,15 @@ def _gain(curve: Series, name: str, *, by: int) -> Iterator[Proposal]:
     gain = max(early) - early[0] if len(early) > 1 else 0.0
     if by < 2 or gain < OFF_LAST:
         return
-    asked = _down(gain / 2)
+    required = _down(gain / 2)
     source = f"{curve.name} gained {gain:.4f} by epoch {by} of run {name}; half of it"
-    yield Proposal(check_name="improves", keys={"metric": curve.name, "by_epoch": by, "min_gain": asked}, source=source)
+    yield Proposal(
+        check_name="improves", keys={"metric": curve.name, "by_epoch": by, "min_gain": required}, source=source
+    )
 
 
 # -- checks without bounds of their own --------------------------------------------------------------------------------
-def held(name: str) -> Iterator[Proposal]:
+def general_checks(name: str) -> Iterator[Proposal]:
     """Every check that needs no keys."""
     for check_name in check_names():
         kind = load_check(check_name)

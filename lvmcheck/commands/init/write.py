@@ -1,4 +1,4 @@
-"""Files placed into somebody else's repository: all of them or none, and never over one that is there."""
+"""Files written into a repository: all of them or none, and never over an existing one."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ CONFIGS = {
     "tox.ini": "[pytest]",
     "setup.cfg": "[tool:pytest]",
 }
-"""Where pytest may be configured, and the table that says so."""
+"""Where pytest may be configured, and the table that does it."""
 PYTEST_INI = "[pytest]\npythonpath = .\n"
 
 
-def place(files: Mapping[Path, str]) -> None:
+def write_files(files: Mapping[Path, str]) -> None:
     """Write the files.
 
     Raises:
@@ -28,7 +28,7 @@ def place(files: Mapping[Path, str]) -> None:
     """
     for path in files:
         if path.exists() or path.is_symlink():
-            raise InputError(path, "is there already", fix="Nothing was written. Give another name: --name NAME.")
+            raise InputError(path, "exists already", fix="Nothing was written. Give another name: --name NAME.")
     written = []
     for path, text in files.items():
         try:
@@ -52,7 +52,7 @@ def pytest_config(root: Path) -> Path | None:
 
 
 def finds_modules(config: Path) -> bool:
-    """Whether that configuration says where modules of the repository are found."""
+    """Whether that configuration names where modules of the repository are found."""
     return "pythonpath" in (_text(config) or "")
 
 

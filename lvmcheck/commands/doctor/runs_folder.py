@@ -1,4 +1,4 @@
-"""The folder of runs, caches and locks: its disk, its sizes, what was left behind, and git."""
+"""The folder of runs, caches and locks: its disk, its sizes, unfinished runs, and git."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ LOW, MANY = 1e9, 200_000
 REVISIONS = "revisions"
 
 
-def home(root: Path, folder: Path) -> Iterator[Item]:
+def runs_folder(root: Path, folder: Path) -> Iterator[Item]:
     """The state of ``folder`` (``.lvmcheck``) and of the git repository at ``root``."""
     yield _disk(folder)
     if folder.is_dir():
         for part in ("runs", "cache", REVISIONS):
             if (folder / part).is_dir():
                 yield Item(group="runs", name=part, value=_total(folder / part))
-        yield _left(folder / "runs")
+        yield _unfinished(folder / "runs")
     yield from _git(root, folder)
 
 
 def _disk(folder: Path) -> Item:
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    free = shutil.disk_usage(there).free
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free
     value = f"{os.path.relpath(folder)}, {size(free)} free"
-    if not os.access(there, os.W_OK) or not there.is_dir():
-        problem, fix = f"{os.path.relpath(there)} is no folder that can be written", "--lvm-dir PATH"
+    if not os.access(existing, os.W_OK) or not existing.is_dir():
+        problem, fix = f"{os.path.relpath(existing)} is not a writable folder", "--lvm-dir PATH"
         return Item(group="runs", name="folder", value=value, problem=problem, fix=fix, spoils=True)
     if free < LOW:
         problem = f"less than {size(LOW)} free: a run may end with a full disk"
@@ -58,45 +58,45 @@ def _total(folder: Path) -> str:
     return f"{size(total)} in {count:,} files"
 
 
-def _left(runs: Path) -> Item:
-    """Runs that began and neither finished nor go on."""
+def _unfinished(runs: Path) -> Item:
+    """Runs that began, have not ended and are not running."""
     folders = [path.parent for path in runs.rglob(INFO)]
     open_ones = [folder for folder in folders if not (folder / DONE).exists()]
-    stale = [folder for folder in open_ones if not _held(folder)]
-    value = f"{len(folders)} runs: {len(folders) - len(open_ones)} ended, {len(open_ones) - len(stale)} going on"
+    stale = [folder for folder in open_ones if not _is_running(folder)]
+    value = f"{len(folders)} runs: {len(folders) - len(open_ones)} ended, {len(open_ones) - len(stale)} running"
     if not stale:
         return Item(group="runs", name="runs ended", value=value)
     shown = ", ".join(os.path.relpath(folder) for folder in stale[:3]) + (", ..." if len(stale) > 3 else "")
-    problem = f"{len(stale)} began, and nobody goes on with them: {shown}"
-    fix = "the next pytest that asks for them goes on from their checkpoint; or delete those folders"
+    problem = f"{len(stale)} began and are not running: {shown}"
+    fix = "the next pytest that needs them resumes from their checkpoint; or delete those folders"
     return Item(group="runs", name="runs ended", value=value, problem=problem, fix=fix)
 
 
-def _held(folder: Path) -> bool:
+def _is_running(folder: Path) -> bool:
     lock = Path(run_lock(folder))
     return lock.exists() and not is_free(lock)  # a lock that is not there must not be made by looking
 
 
 def _git(root: Path, folder: Path) -> Iterator[Item]:
-    sha = _said(root, "rev-parse", "--short=12", "HEAD")
+    sha = _git_output(root, "rev-parse", "--short=12", "HEAD")
     if sha is None:
         fix = "git init, and commit: comparing and bisecting need revisions"
         yield Item(group="git", name="repository", value="none here, or no commit yet", fix=fix)
         return
-    changed = len((_said(root, "status", "--porcelain") or "").splitlines())
+    changed = len((_git_output(root, "status", "--porcelain") or "").splitlines())
     value = f"{sha}, " + (f"{changed} files changed or not tracked" if changed else "nothing changed")
     yield Item(group="git", name="revision", value=value)
-    listed = (_said(root, "worktree", "list", "--porcelain") or "").splitlines()
+    listed = (_git_output(root, "worktree", "list", "--porcelain") or "").splitlines()
     trees = [line.removeprefix("worktree ") for line in listed if line.startswith("worktree ")]
     below = str((folder / REVISIONS).resolve())
-    left = [tree for tree in trees if tree.startswith(below)]
-    if left or any(line.startswith("prunable") for line in listed):
-        problem = f"{len(left) or 'some'} worktrees of `lvmcheck compare` were left behind"
+    leftover = [tree for tree in trees if tree.startswith(below)]
+    if leftover or any(line.startswith("prunable") for line in listed):
+        problem = f"{len(leftover) or 'some'} worktrees of `lvmcheck compare` were not removed"
         fix = "if no compare is running: git worktree prune; git worktree remove --force PATH"
         yield Item(group="git", name="worktrees", value=f"{len(trees)} in all", problem=problem, fix=fix)
 
 
-def _said(root: Path, *words: str) -> str | None:
+def _git_output(root: Path, *words: str) -> str | None:
     try:
         done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=False, timeout=20)
     except (OSError, subprocess.TimeoutExpired):

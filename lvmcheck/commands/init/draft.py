@@ -15,10 +15,10 @@ from lvmcheck.causes.protocol import diagnose
 from lvmcheck.checks.finding import Status
 from lvmcheck.checks.protocol import evaluate
 from lvmcheck.checks.wording import outcome_text
-from lvmcheck.commands.init.place import PYTEST_INI, finds_modules, place, pytest_config
 from lvmcheck.commands.init.propose import Proposal, propose
 from lvmcheck.commands.init.suite_text import suite_text
 from lvmcheck.commands.init.workflow import TODO, workflow_files
+from lvmcheck.commands.init.write import PYTEST_INI, finds_modules, pytest_config, write_files
 from lvmcheck.errors import InputError
 from lvmcheck.launch.plan import judge_entry
 from lvmcheck.run.view import Run
@@ -87,37 +87,37 @@ def from_nothing(*, trainer: str | None, name: str | None) -> Draft:
         about=f"{chosen}: what must hold", head=head, trainer=trainer, epochs=1, seeds=[0], config={}, checks=checks
     )
     text = text.replace("[end]\n", f"{FLOOR}\n[end]\n")
-    prove(text, None)
+    require_pass(text, None)
     return Draft(chosen, text, trainer)
 
 
-def from_run(run: Run, place_of_run: str, *, trainer: str | None, name: str | None, anyway: bool = False) -> Draft:
+def from_run(run: Run, path: str, *, trainer: str | None, name: str | None, anyway: bool = False) -> Draft:
     """A suite that the run passes.
 
     Args:
-        place_of_run: the path it was read from, as it was given.
+        path: the path it was read from, as it was given.
         anyway: also from a run that checks or causes find something wrong with.
 
     Raises:
-        InputError: the run has not finished or is not healthy, or nobody says what trains it.
+        InputError: the run has not finished or is not healthy, or its trainer is not known.
     """
     if not run.finished or not run.last_epoch or run.last_epoch < (run.planned_epochs or 0):
-        raise InputError(place_of_run, f"expected a finished run with epochs, got: {run.stopped_where()}")
-    wrong = ailments(run)
+        raise InputError(path, f"expected a finished run with epochs, got: {run.stopped_where()}")
+    wrong = problems(run)
     if wrong and not anyway:
-        fix = f"lvmcheck diagnose {place_of_run} says more; --anyway makes a suite of it nevertheless."
-        raise InputError(place_of_run, f"expected a healthy run, got one with: {', '.join(wrong)}", fix=fix)
+        fix = f"lvmcheck diagnose {path} shows more; --anyway makes a suite of it nevertheless."
+        raise InputError(path, f"expected a healthy run, got one with: {', '.join(wrong)}", fix=fix)
     own = str(run.info.get("suite") or "")
-    stem = Path(place_of_run).name or Path(place_of_run).resolve().name
-    called = f"{own} {stem}".strip()
+    stem = Path(path).name or Path(path).resolve().name
+    label = f"{own} {stem}".strip()
     chosen = check_name(name or _plain(own.rpartition("/")[2] or Path(stem).stem))
-    checks, left = propose(run, called)
+    checks, left = propose(run, label)
     if not checks:
-        raise InputError(place_of_run, "nothing in it that a check could judge", fix="lvmcheck check RUN says why.")
-    trainer = trainer or _own_trainer(run, place_of_run)
+        raise InputError(path, "nothing in it that a check could judge", fix="lvmcheck check RUN shows why.")
+    trainer = trainer or _own_trainer(run, path)
     text = suite_text(
-        about=f"{chosen}: what run {called} shows",
-        head=[*_head(called), *(f"NOT A HEALTHY RUN: {item}" for item in wrong)],
+        about=f"{chosen}: what run {label} shows",
+        head=[*_head(label), *(f"NOT A HEALTHY RUN: {item}" for item in wrong)],
         trainer=trainer,
         epochs=run.planned_epochs or run.last_epoch,
         seeds=[run.seed or 0],
@@ -125,21 +125,21 @@ def from_run(run: Run, place_of_run: str, *, trainer: str | None, name: str | No
         checks=checks,
         left=left,
     )
-    prove(text, run)
+    require_pass(text, run)
     return Draft(chosen, text, trainer, left=tuple(left))
 
 
-def ailments(run: Run) -> list[str]:
+def problems(run: Run) -> list[str]:
     """What is wrong with a run that floors were to be taken from; empty for a healthy one.
 
-    A check that has nothing to judge is no ailment; it is left out of the suite.
+    A check without data to judge is no problem; it is left out of the suite.
     """
     verdicts = evaluate(with_weights(run)[0])
     failed = [f"{verdict.check} failed" for verdict in verdicts if verdict.status is Status.FAILED]
-    return failed + [f"likely cause {item.name}" for item in diagnose(run, verdicts)]
+    return failed + [f"cause {item.name}" for item in diagnose(run, verdicts)]
 
 
-def prove(text: str, run: Run | None) -> None:
+def require_pass(text: str, run: Run | None) -> None:
     """Refuse a suite that cannot be loaded, or that its own run does not pass, before any file is written."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "suite.toml"
@@ -173,17 +173,17 @@ def _plain(text: str) -> str:
 
 
 def _own_trainer(run: Run, where: str) -> str:
-    said = run.info.get("trainer")
-    if not isinstance(said, str):
-        fix = "Say which function trains it: --trainer package.module:function (docs/suite-format.md, [run])."
-        raise InputError(where, "does not say what trained it", fix=fix)
-    find_trainer(said)
-    return said
+    trainer = run.info.get("trainer")
+    if not isinstance(trainer, str):
+        fix = "Name the function that trains it: --trainer package.module:function (docs/suite-format.md, [run])."
+        raise InputError(where, "records no trainer", fix=fix)
+    find_trainer(trainer)
+    return trainer
 
 
-def _head(called: str) -> list[str]:
+def _head(label: str) -> list[str]:
     return [
-        f"Proposed by `lvmcheck init` from run {called}. Every bound names its figure and what was taken off.",
+        f"Proposed by `lvmcheck init` from run {label}. Every bound names its figure and what was taken off.",
         "One run shows no spread between seeds: `lvmcheck calibrate SUITE` trains several and proposes floors with a",
         "stated rate of false alarms; a reference band needs them too (docs/references.md of lvmcheck).",
     ]
@@ -196,7 +196,7 @@ def finish(root: Path, draft: Draft, ci: str | None = None) -> Made:
         ci: what pip installs lvmcheck from, where a workflow and its gate are wanted.
 
     Raises:
-        InputError: one of the files is there already, or cannot be written; then none is.
+        InputError: one of the files exists already, or cannot be written; then none is written.
     """
     suite = f"suites/{draft.name}/suite.toml"
     table = tomli.loads(draft.text)
@@ -212,5 +212,5 @@ def finish(root: Path, draft: Draft, ci: str | None = None) -> Made:
     if ci is not None:
         files |= workflow_files(root, suite, install=ci, seeds=len(table["run"]["seeds"]), checks=checks)
         todo += TODO
-    place(files)
+    write_files(files)
     return Made(tuple(files), checks, draft.left, tuple(todo))
