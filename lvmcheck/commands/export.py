@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     from lvmcheck.errors import InputError
     from lvmcheck.exporters import exporter
     from lvmcheck.exporters.export_run import name_of
-    from lvmcheck.report.html.subject import run_paths
+    from lvmcheck.report.html.report_run import run_paths
 
     chosen = exporter(options.to)
     into = options.into if options.into is not None else Path("exported") / options.to
