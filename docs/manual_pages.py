@@ -8,7 +8,7 @@ import sys
 
 from lvmcheck.causes.protocol import CauseCase, cause_names, diagnose, load_cause
 from lvmcheck.causes.wording import diagnosis_lines
-from lvmcheck.pytest_plugin.hooks import INI, OPTIONS
+from lvmcheck.pytest_plugin.constants import INI, OPTIONS
 from lvmcheck.run import events as ev
 
 MADE = "Made by `make docs`; edit {what}, not this page.\n"

@@ -42,7 +42,9 @@ def plain_json(value: Any) -> Any:
         return value.value
     if isinstance(value, Mapping):
         return {str(key): plain_json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | frozenset):
+    if isinstance(value, frozenset):
+        return sorted(map(plain_json, value))
+    if isinstance(value, list | tuple):
         return [plain_json(item) for item in value]
     return spell(plain(value))
 

@@ -8,17 +8,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lvmcheck.causes.diagnosis_json import diagnosis_json
 from lvmcheck.causes.protocol import Diagnosis, diagnose
+from lvmcheck.causes.wording import diagnosis_lines
 from lvmcheck.checks.wording import figure
 from lvmcheck.comparison.curves import CurveDiff, compare_metric, first_step
 from lvmcheck.comparison.sides import Side
 from lvmcheck.run.events import Epoch
+from lvmcheck.run.main_metrics import main_first, main_metric
+from lvmcheck.run.roles import by_name
 from lvmcheck.statistics.differences import factors, shown
 
 FIRST = ("loss", "data", "model", "lr", "schedule", "optimizer", "curriculum", "warmup_steps", "batch_size", "epochs")
 """Settings to put back first when several differ: in the order in which they explained the seeds' failures."""
-BETTER_LOW, BETTER_HIGH = ("loss", "perplexity", "bits"), ("cosine", "match", "accuracy")
-MAIN = ("val_cosine", "val_loss", "exact_match", "train_cosine", "train_loss")
 SHOWN_FACTORS, SHOWN_CURVES, FACT_SHARE = 8, 6, 0.02
 
 
@@ -45,7 +47,8 @@ class Comparison:
     @property
     def judged(self) -> CurveDiff | None:
         """The curve that decides: the first of the usual validation metrics that both sides have."""
-        return next((c for name in MAIN for c in self.curves if c.metric == name), None)
+        judged = main_metric(curve.metric for curve in self.curves)
+        return next((curve for curve in self.curves if curve.metric == judged), None)
 
     @property
     def worse(self) -> bool | None:
@@ -63,15 +66,15 @@ def compare(a: Side, b: Side, *, noise: float | None = None) -> Comparison:
         noise: standard deviation between repeats of the judged metric, where known and the sides have no repeats.
     """
     names = [name for name in a.run.metric_names if name in b.run.metric_names]
-    judged = next((name for name in MAIN if name in names), None)
-    found = [c for n in names if (c := compare_metric(n, a, b, noise if n == judged else None)) is not None]
+    judged = main_metric(names)
+    found = [c for n in main_first(names) if (c := compare_metric(n, a, b, noise if n == judged else None)) is not None]
     known = {diagnosis.name for diagnosis in diagnose(a.run)}
     return Comparison(
         a=a,
         b=b,
         config=tuple(sorted(_config(a, b), key=lambda item: _rank(item[0]))),
         facts=tuple(_facts(a.run.facts, b.run.facts)),
-        curves=tuple(sorted(found, key=lambda c: MAIN.index(c.metric) if c.metric in MAIN else len(MAIN))),
+        curves=tuple(found),
         step=first_step(a.run, b.run),
         speed=_speed(a, b),
         causes=tuple(d for d in diagnose(b.run) if d.name not in known),
@@ -114,8 +117,7 @@ def _speed(a: Side, b: Side) -> float | None:
 
 def improved(curve: CurveDiff) -> bool:
     """Whether B is better, as far as the metric's name says; a NaN never is."""
-    low = any(word in curve.metric for word in BETTER_LOW)
-    return curve.difference < 0 if low else curve.difference > 0
+    return by_name(curve.metric).better(curve.b, curve.a)
 
 
 # -- words -------------------------------------------------------------------------------------------------------------
@@ -132,7 +134,8 @@ def screen(found: Comparison) -> list[str]:
     if found.speed is not None:
         lines.append(f"speed    {found.speed:.2f} times A's samples per second")
     for number, cause in enumerate(found.causes, start=1):
-        lines += [f"{number} " + cause.lines()[0], *(cause.lines()[1:] if number == 1 else [])]
+        words = diagnosis_lines(cause)
+        lines += [f"{number} {words[0]}", *(words[1:] if number == 1 else [])]
     if not found.causes:
         lines.append("no cause is known for B that A does not show as well")
     return lines
@@ -217,5 +220,5 @@ def to_json(found: Comparison) -> dict[str, object]:
         ],
         "step": found.step,
         "speed": found.speed,
-        "causes": [cause.to_json() for cause in found.causes],
+        "causes": [diagnosis_json(cause) for cause in found.causes],
     }

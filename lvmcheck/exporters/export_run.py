@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
 import hashlib
 import json
 import time
@@ -15,6 +14,7 @@ from lvmcheck.exporters.entry import ExportRun
 from lvmcheck.report.html.text import clean
 from lvmcheck.report.verdicts import KINDS, bad, kind, message
 from lvmcheck.run import events as ev
+from lvmcheck.run.utc import seconds_of
 from lvmcheck.run.view import Run
 
 FACTS = ("suite", "profile", "device", "trainer", "created", "platform", "key", "source")
@@ -67,12 +67,9 @@ def _started(run: Run) -> float:
     """When it began, in seconds since 1970; a recorded run that does not say so begins now."""
     begins = run.of(ev.Begin)
     for stamp in (begins[0].time if begins else None, run.info.get("created")):
-        try:
-            said = calendar.timegm(time.strptime(str(stamp), "%Y-%m-%dT%H:%M:%SZ"))
-        except ValueError:
-            continue
-        if 0 < said < 4e9:
-            return float(said) - (begins[0].t if begins else 0.0)
+        began = seconds_of(stamp)
+        if began is not None and 0 < began < 4e9:
+            return began - (begins[0].t if begins else 0.0)
     return time.time()
 
 

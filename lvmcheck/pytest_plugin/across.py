@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lvmcheck.checks.across import decide
-from lvmcheck.checks.finding import Outcome, Status, outcome_json, plain
+from lvmcheck.checks.finding import Outcome, Status, Verdict
+from lvmcheck.checks.wording import evidence_lines
 from lvmcheck.launch.run_job import RunJob
-from lvmcheck.report.failure import CheckFailed, FailureText, short
+from lvmcheck.launch.verdicts import verdict_of
+from lvmcheck.pytest_plugin.constants import JOBS
+from lvmcheck.pytest_plugin.needs import ALL_SEEDS, CheckFailed, Need, SuiteItem
+from lvmcheck.report.failure import Failure, headline, required_by, short
+from lvmcheck.report.verdicts import SEEDS
 from lvmcheck.suite import CheckEntry, Suite
-
-SEEDS = "seeds"
 
 
 class AcrossNode(pytest.Collector):
@@ -32,62 +35,37 @@ class AcrossNode(pytest.Collector):
                 yield AcrossItem.from_parent(self, name=entry.node, nodeid=nodeid, suite=self.suite, entry=entry)
 
 
-class AcrossItem(pytest.Item):
-    """One check over all seeds of a suite; ``jobs`` are theirs, in order."""
+class AcrossItem(SuiteItem):
+    """One check over all seeds of a suite."""
 
-    def __init__(self, *, suite: Suite, entry: CheckEntry, **kwargs: Any) -> None:
+    turn = ALL_SEEDS
+
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.suite = suite
-        self.entry = entry
-        self.jobs: list[RunJob] = []
         self.add_marker(pytest.mark.lvm(seed=SEEDS))
         if self.config.pluginmanager.hasplugin("xdist"):
-            self.add_marker(pytest.mark.xdist_group(suite.name))
+            self.add_marker(pytest.mark.xdist_group(self.suite.name))
+
+    def needs(self) -> tuple[Need, ...]:
+        return tuple(Need(suite=self.suite, seed=seed, entry=self.entry) for seed in self.suite.seeds)
 
     def runtest(self) -> None:
-        outcome = answer(self.suite, self.entry, self.jobs)
-        self._report(outcome)
-        if outcome.status is not Status.PASSED:
-            raise CheckFailed(self._text(outcome))
+        jobs = self.stash[JOBS]
+        verdict = verdict_of(self.suite, self.entry, answer(self.suite, self.entry, jobs), SEEDS)
+        self.report(verdict, show_when_passed=True)
+        if verdict.status not in (Status.PASSED, Status.WARNING):
+            raise CheckFailed(self._failure(verdict, jobs))
 
-    def _text(self, outcome: Outcome) -> FailureText:
-        source = f" ({self.entry.source})" if self.entry.source else ""
-        lines = [*(outcome.finding.evidence if outcome.finding else ())]
-        lines.append(f"asked for in {self.suite.path}:{self.entry.line}{source}")
-        lines += [f"run   {short(job.run.path)}" for job in self.jobs if job.run.path]
-        head = outcome.sentence()
-        head = f"could not be judged: {head}" if outcome.status in (Status.ERROR, Status.PENDING) else head
-        return FailureText(head, lines, self.suite.path, self.entry.line)
-
-    def _report(self, outcome: Outcome) -> None:
-        body: dict[str, Any] = {
-            "suite": self.suite.name,
-            "file": str(self.suite.path),
-            "line": self.entry.line,
-            "profile": self.suite.profile,
-            "seed": SEEDS,
-            "check": self.entry.node,
-            "expected_failure": False,
-            "run": None,
-            "ended": None,
-            "reused": None,
-            "told": True,
-            "unreached": False,
-            **{key: plain(value) for key, value in outcome_json(outcome).items()},
-        }
-        self.user_properties.append(("lvm", body))
-        self.user_properties.extend((name, body[name]) for name in ("seed", "measured", "wanted") if body[name])
-
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        if isinstance(excinfo.value, CheckFailed):
-            return excinfo.value.text
-        return super().repr_failure(excinfo, style)
+    def _failure(self, verdict: Verdict, jobs: Sequence[RunJob]) -> Failure:
+        lines = [*evidence_lines(verdict.finding), *required_by(verdict)]
+        lines += [f"run   {short(job.run.path)}" for job in jobs if job.run.path]
+        return Failure(headline=headline(verdict), lines=tuple(lines), path=self.suite.path, line=self.entry.line)
 
     def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:
         return Path(self.path), self.entry.line - 1, f"{SEEDS}::{self.name}"
 
 
-def answer(suite: Suite, entry: CheckEntry, jobs: list[RunJob]) -> Outcome:
+def answer(suite: Suite, entry: CheckEntry, jobs: Sequence[RunJob]) -> Outcome:
     """The answer over the jobs whose outcome is known so far, in the order of the seeds."""
     assert entry.across is not None
     known: dict[int, Outcome] = {}
@@ -100,7 +78,7 @@ def answer(suite: Suite, entry: CheckEntry, jobs: list[RunJob]) -> Outcome:
     return decide(entry.across, known, planned=planned, looks=planned - 1 if suite.sequential else 1)
 
 
-def settled_by(suite: Suite, jobs: list[RunJob]) -> str | None:
+def settled_by(suite: Suite, jobs: Sequence[RunJob]) -> str | None:
     """Why a further seed is not needed: what is asked of all seeds together is decided by these; None while open."""
     asked = [entry for entry in suite.checks if entry.across is not None]
     if not suite.sequential or not jobs or not asked:

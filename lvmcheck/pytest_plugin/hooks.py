@@ -1,4 +1,4 @@
-"""The pytest plugin: hooks of a few lines; all sense lives in ``lvmcheck.pytest_plugin.items`` and what it stands on.
+"""The pytest plugin: hooks of a few lines each.
 
 Nothing heavy is imported until a suite file is collected, so that an installed but unused plugin costs nothing.
 """
@@ -8,62 +8,11 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from lvmcheck.pytest_plugin.session import LvmSession
-
-    SESSION: pytest.StashKey[LvmSession]
-SESSION = pytest.StashKey()
-
-OPTIONS: dict[str, dict[str, Any]] = {
-    "--lvm-profile": {"metavar": "NAME", "help": "smoke, ci or full (default: smoke without an accelerator, else ci)"},
-    "--lvm-data": {
-        "metavar": "PATH",
-        "help": "train on these vectors: .npz, .npy, .parquet, .jsonl, a folder, or text",
-    },
-    "--lvm-data-name": {"metavar": "NAME", "help": "name of --lvm-data; bounds calibrated_on that name then apply"},
-    "--lvm-ood": {"metavar": "PATH", "action": "append", "help": "an out-of-distribution set; may be repeated"},
-    "--lvm-seeds": {"metavar": "LIST", "help": "seeds to run instead of the suite's, such as 0,1,2"},
-    "--lvm-device": {"metavar": "NAME", "help": "auto, cpu, cuda or mps"},
-    "--lvm-dir": {"metavar": "PATH", "help": "where runs, caches and locks are kept (default: .lvmcheck)"},
-    "--lvm-fresh": {"action": "store_true", "help": "train again even where a finished run could be reused"},
-    "--lvm-inprocess": {"action": "store_true", "help": "train inside the pytest process, for debuggers"},
-    "--lvm-threads": {"metavar": "N", "type": int, "help": "threads of each run (default: the suite's, else 1)"},
-    "--lvm-jobs": {
-        "metavar": "N",
-        "type": int,
-        "help": "trainers at a time (default: cores / threads on a CPU, one on an accelerator)",
-    },
-    "--lvm-update-reference": {
-        "metavar": "REASON",
-        "help": "write the reference band of each suite whose every seed passes, with the reason for it",
-    },
-    "--lvm-throughput-compare": {
-        "metavar": "FILE",
-        "action": "append",
-        "help": "fail where a benchmark is slower than in this document of --benchmark-json; may be repeated",
-    },
-    "--lvm-report": {"metavar": "FILE", "help": "write runs, verdicts and causes as one HTML file"},
-    "--lvm-json": {"metavar": "FILE", "help": "write the report that ci/gate.py reads"},
-    "--lvm-markdown": {"metavar": "FILE", "help": "write a comment for a pull request"},
-    "--lvm-gitlab": {"metavar": "FILE", "help": "write GitLab's code quality report"},
-    "--lvm-openmetrics": {"metavar": "FILE", "help": "write the figures as OpenMetrics text"},
-    "--lvm-progress": {"metavar": "HOW", "choices": ("auto", "live", "plain", "off"), "help": "progress of the runs"},
-}
-BENCHMARKS = ("lvm_throughput_compare", "benchmark_json", "benchmark_save", "benchmark_autosave")
-"""Options with which benchmarks are compared or written."""
-REPORTS = ("json", "markdown", "gitlab", "openmetrics")
-INI: tuple[str, ...] = (
-    "--lvm-profile",
-    "--lvm-device",
-    "--lvm-dir",
-    "--lvm-threads",
-    "--lvm-jobs",
-    "--lvm-progress",
-)
+from lvmcheck.pytest_plugin.constants import BENCHMARKS, INI, OPTIONS, REPORTS, SESSION, SUITE_FILE
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -81,17 +30,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
         start(config)
     if any(config.getoption(name, None) is not None for name in BENCHMARKS):
-        from lvmcheck.pytest_plugin import throughput as pytest_throughput
+        from lvmcheck.pytest_plugin import throughput
 
-        pytest_throughput.start(config)
+        throughput.start(config)
     if config.getoption("lvm_report") is not None:
-        from lvmcheck.pytest_plugin import html as pytest_html
+        from lvmcheck.pytest_plugin import html
 
-        pytest_html.start(config)
+        html.start(config)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    if file_path.name != "suite.toml":
+    if file_path.name != SUITE_FILE:
         return None
     from lvmcheck.pytest_plugin.items import SuiteFile
 
@@ -99,11 +48,10 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "run" in metafunc.fixturenames and (metafunc.definition.path.parent / "suite.toml").is_file():
-        from lvmcheck.pytest_plugin.fixture import asks_ours, parametrize_run
+    if "run" in metafunc.fixturenames and (metafunc.definition.path.parent / SUITE_FILE).is_file():
+        from lvmcheck.pytest_plugin.fixture import parametrize_run
 
-        if asks_ours(metafunc.definition):
-            parametrize_run(metafunc)
+        parametrize_run(metafunc)
 
 
 @pytest.fixture
@@ -132,7 +80,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         session.config.stash[SESSION].begin(session.config.option)
 
 
-def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
+def pytest_report_collectionfinish(config: pytest.Config) -> Any:
     shown = SESSION in config.stash and config.get_verbosity() >= 0
     return config.stash[SESSION].header() if shown else []
 
@@ -146,24 +94,18 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_report_teststatus(report: pytest.TestReport | pytest.CollectReport, config: pytest.Config) -> Any:
-    if not isinstance(report, pytest.TestReport) or report.when != "call" or hasattr(report, "wasxfail"):
+    if report.when != "call" or hasattr(report, "wasxfail") or not getattr(report, "user_properties", None):
         return None
-    if not any(name == "lvm" for name, _ in report.user_properties):
-        return None
-    from lvmcheck.report.terminal import status_word
+    from lvmcheck.pytest_plugin.summary import status_word
 
-    return status_word(report, config)
+    return status_word(report, verbose=config.get_verbosity() > 0)
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    config = terminalreporter.config
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     if SESSION in config.stash or config.pluginmanager.hasplugin("dsession"):  # with xdist, workers hold the sessions
-        from lvmcheck.report.terminal import summary
+        from lvmcheck.pytest_plugin.summary import summary
 
-        summary(terminalreporter)
-    if SESSION in config.stash:
-        for line in config.stash[SESSION].references():
-            terminalreporter.write_line(line)
+        summary(terminalreporter, config)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

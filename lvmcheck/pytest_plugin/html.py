@@ -11,14 +11,16 @@ from typing import Any
 
 import pytest
 
+from lvmcheck.checks.finding import Verdict
 from lvmcheck.errors import InputError
+from lvmcheck.pytest_plugin.options import report_file
 from lvmcheck.report.html.page import write_report
-from lvmcheck.report.html.rows import Row, session_row
-from lvmcheck.report.html.subject import MOST, Extra, Subject, distinct, subject_of
-from lvmcheck.report.terminal import column, lvm_of
+from lvmcheck.report.html.report_run import MOST, Extra, ReportRun, distinct, report_run
+from lvmcheck.report.item import item_report
+from lvmcheck.report.verdicts import seed_text
 from lvmcheck.run.directory import load
 
-Place = tuple[str, int | str]
+Place = tuple[str, int | str | None]
 """Name of a suite and the seed, or what all seeds answered together."""
 
 
@@ -28,40 +30,35 @@ def start(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: there is no place for the file.
     """
-    asked = config.getoption("lvm_report")
-    if asked == "":
-        raise pytest.UsageError("--lvm-report: expected a file, got nothing")
-    target = config.invocation_params.dir / asked
-    if target.is_dir():
-        raise pytest.UsageError(f"--lvm-report: expected a file, got the folder {asked}")
-    if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Reporter(config, target, asked), "lvmcheck-html")
+    target = report_file(config, "--lvm-report")
+    if target is not None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(HtmlReporter(config, target, config.getoption("lvm_report")), "lvmcheck-html")
 
 
-class Reporter:
-    """Collects what the items of suites said; writes the report when the session ends."""
+class HtmlReporter:
+    """Collects the verdicts of the items of suites; writes the report when the session ends."""
 
     def __init__(self, config: pytest.Config, target: Path, shown: str) -> None:
         self.config = config
         self.target = target
         self.shown = shown
-        self.rows: dict[Place, dict[str, Row]] = {}
+        self.verdicts: dict[Place, dict[str, Verdict]] = {}
         self.runs: dict[Place, Path] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        body = lvm_of(report) if report.when == "call" else None
-        if body is None:
+        item = item_report(report) if report.when == "call" else None
+        if item is None:
             return
-        place = (str(body["suite"]), body["seed"])
-        self.rows.setdefault(place, {})[str(body["check"])] = session_row(body, where=report.nodeid)  # a rerun replaces
-        if body["run"]:
-            self.runs[place] = self.config.invocation_params.dir / str(body["run"])
+        place = (item.suite, item.verdict.seed)
+        self.verdicts.setdefault(place, {})[item.verdict.name] = item.verdict  # a rerun replaces
+        if item.run:
+            self.runs[place] = self.config.invocation_params.dir / item.run
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
-        subjects, extras, problems = gathered(self.rows, self.runs)
+        runs, extras, problems = gathered(self.verdicts, self.runs)
         try:
-            size = write_report(self.target, subjects, extras, problems=problems)
+            size = write_report(self.target, runs, extras, problems=problems)
         except InputError as problem:
             raise pytest.UsageError(str(problem)) from None
         reporter: Any = self.config.pluginmanager.getplugin("terminalreporter")
@@ -71,22 +68,22 @@ class Reporter:
 
 
 def gathered(
-    rows: Mapping[Place, Mapping[str, Row]], runs: Mapping[Place, Path]
-) -> tuple[tuple[Subject, ...], list[Extra], list[str]]:
+    verdicts: Mapping[Place, Mapping[str, Verdict]], paths: Mapping[Place, Path]
+) -> tuple[tuple[ReportRun, ...], list[Extra], list[str]]:
     """Runs, verdicts without a run, and what could not be read: a report is written whatever happened."""
-    subjects: list[Subject] = []
+    runs: list[ReportRun] = []
     extras: list[Extra] = []
     problems: list[str] = []
-    for (suite, seed), found in rows.items():
-        said = tuple(found.values())
-        path = runs.get((suite, seed))
+    for (suite, seed), found in verdicts.items():
+        own = tuple(found.values())
+        path = paths.get((suite, seed))
         try:
-            if path is not None and len(subjects) < MOST:
-                subjects.append(subject_of(load(path), label=column(seed), rows=said))
+            if path is not None and len(runs) < MOST:
+                runs.append(report_run(load(path), label=seed_text(seed), verdicts=own))
                 continue
         except InputError as problem:
             problems.append(str(problem))
-        extras.append(Extra(label=column(seed), suite=suite, rows=said))
-    if len(subjects) == MOST < len(runs):
-        problems.append(f"{len(runs) - MOST} more runs are judged here and not drawn")
-    return distinct(subjects), extras, problems
+        extras.append(Extra(label=seed_text(seed), suite=suite, verdicts=own))
+    if len(runs) == MOST < len(paths):
+        problems.append(f"{len(paths) - MOST} more runs are judged here and not drawn")
+    return distinct(runs), extras, problems

@@ -9,15 +9,19 @@ from typing import Any
 
 import pytest
 
-from lvmcheck.checks.finding import Outcome, Status, not_applicable, outcome_json, plain
+from lvmcheck.checks.finding import Status, Verdict, Why, not_applicable
 from lvmcheck.errors import InputError
-from lvmcheck.launch.plan import as_expected
 from lvmcheck.launch.run_job import RunJob
-from lvmcheck.pytest_plugin.across import SEEDS, AcrossNode
+from lvmcheck.launch.verdicts import verdict_of
+from lvmcheck.pytest_plugin.across import AcrossNode
+from lvmcheck.pytest_plugin.constants import JOBS, UNNEEDED
+from lvmcheck.pytest_plugin.needs import ONE_SEED, CheckFailed, Need, SuiteItem
+from lvmcheck.pytest_plugin.pytest_api import without_pytest_frames
 from lvmcheck.pytest_plugin.reference import JUDGE
 from lvmcheck.pytest_plugin.session import LvmSession
-from lvmcheck.report.failure import CheckFailed, failure_text, found_words
-from lvmcheck.suite import CheckEntry, Suite
+from lvmcheck.report.failure import failure_of
+from lvmcheck.report.verdicts import SEEDS
+from lvmcheck.suite import Suite
 
 
 class Word(str):
@@ -69,81 +73,57 @@ class SeedNode(pytest.Collector):
             )
 
 
-class CheckItem(pytest.Item):
+class CheckItem(SuiteItem):
     """One check of one run."""
 
-    def __init__(self, *, suite: Suite, seed: int, entry: CheckEntry, **kwargs: Any) -> None:
+    turn = ONE_SEED
+
+    def __init__(self, *, seed: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.suite = suite
         self.seed = seed
-        self.entry = entry
-        self.job: RunJob | None = None
-        self.unneeded: str | None = None  # why this seed is not trained, in a sequential suite
-        epochs = suite.config.get("epochs")
-        self.due = entry.check.due(epochs if isinstance(epochs, int) else 1)
+        epochs = self.suite.config.get("epochs")
+        self.due = self.entry.check.due(epochs if isinstance(epochs, int) else 1)
         self.extra_keyword_matches.add(Word(f"epoch_{self.due}"))
         self.add_marker(pytest.mark.lvm(seed=seed))
         if self.config.pluginmanager.hasplugin("xdist"):
-            group = suite.name if suite.sequential else f"{suite.name}-seed{seed}"
+            group = self.suite.name if self.suite.sequential else f"{self.suite.name}-seed{seed}"
             self.add_marker(pytest.mark.xdist_group(group))
 
-    @property
-    def group(self) -> tuple[str, int]:
-        return str(self.suite.path), self.seed
+    def needs(self) -> tuple[Need, ...]:
+        return (Need(suite=self.suite, seed=self.seed, entry=self.entry),)
 
     def runtest(self) -> None:
-        job = self.job
-        assert job is not None
-        if self.unneeded is not None:
-            self._report(not_applicable(self.unneeded), job)
-            pytest.skip(self.unneeded)
-        outcome = job.outcomes[self.entry.node]
-        if self.entry.check.name() == JUDGE and LvmSession.of(self.config).update is not None:
+        (job,) = self.stash[JOBS]
+        unneeded = self.stash.get(UNNEEDED, None)
+        if unneeded is not None:
+            outcome = not_applicable(unneeded, Why.NOT_NEEDED)
+            self._report(job, verdict_of(self.suite, self.entry, outcome, self.seed))
+            pytest.skip(unneeded)
+        if self.entry.check.name() == JUDGE and LvmSession.of(self.config).options.reason is not None:
             pytest.skip("its reference is being written")
-        if job.raised is not None and outcome.status is Status.ERROR:
+        verdict = job.verdict(self.entry)
+        if job.raised is not None and verdict.status is Status.ERROR:
             raise job.raised  # in this process: the debugger wants the trainer's own frames
-        if self.entry.expect is not None:
-            outcome = as_expected(self.entry, outcome, found_words(outcome, job))
-        self._report(outcome, job)
-        if outcome.status is Status.NOT_APPLICABLE:
-            pytest.skip(outcome.reason)
-        if outcome.status is not Status.PASSED:
-            raise CheckFailed(failure_text(self.entry, outcome, job))
+        self._report(job, verdict)
+        if verdict.status is Status.NOT_APPLICABLE:
+            pytest.skip(verdict.outcome.reason)
+        if verdict.status not in (Status.PASSED, Status.WARNING):
+            raise CheckFailed(failure_of(self.entry, verdict, job))
 
-    def _report(self, outcome: Outcome, job: RunJob) -> None:
-        """Numbers for JUnit, the terminal's table and other processes (xdist): plain values only."""
-        body: dict[str, Any] = {
-            "suite": self.suite.name,
-            "file": str(self.suite.path),
-            "line": self.entry.line,
-            "profile": self.suite.profile,
-            "seed": self.seed,
-            "check": self.entry.node,
-            "expected_failure": self.entry.expect is not None,
-            "run": os.path.relpath(job.run.path, self.config.invocation_params.dir) if job.run.path else None,
-            "ended": job.run.stopped_where() if job.run.over else None,
-            "reused": job.reused,
-            "told": self.entry.check.told,
-            "unreached": self.entry.expect is None and left_open(outcome, job),
-            **{key: plain(value) for key, value in outcome_json(outcome).items()},
-        }
-        self.user_properties.append(("lvm", body))
-        self.user_properties.extend(
-            (name, body[name]) for name in ("seed", "epoch", "measured", "wanted") if body[name] is not None
+    def _report(self, job: RunJob, verdict: Verdict) -> None:
+        run = job.run
+        self.report(
+            verdict,
+            run=os.path.relpath(run.path, self.config.invocation_params.dir) if run.path else None,
+            ended=job.not_started or (run.stopped_where() if run.over else None),
+            reused=job.reused,
+            show_when_passed=self.entry.check.show_when_passed,
         )
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        if isinstance(excinfo.value, CheckFailed):
-            return excinfo.value.text
-        excinfo.traceback = excinfo.traceback.cut(path=__file__)  # without pytest's own frames
+        if not isinstance(excinfo.value, CheckFailed):
+            excinfo.traceback = without_pytest_frames(excinfo, __file__)
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:
         return Path(self.path), self.entry.line - 1, f"seed{self.seed}::{self.name}"
-
-
-def left_open(outcome: Outcome, job: RunJob) -> bool:
-    """Whether the outcome only says that another check ended the run, or kept it from starting."""
-    if job.not_started is not None:
-        return True
-    return job.aborted_by is not None and outcome.status is Status.FAILED and outcome.finding is None

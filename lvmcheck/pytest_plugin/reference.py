@@ -6,39 +6,20 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
-
 from lvmcheck.checks.finding import Status
+from lvmcheck.checks.wording import plural
 from lvmcheck.comparison.reference.make import changes, reference_of, target
 from lvmcheck.errors import InputError
 from lvmcheck.launch.run_job import RunJob
+from lvmcheck.report.verdicts import seed_text
 from lvmcheck.statistics.reference_file import dumps, read
 from lvmcheck.suite import Suite
 
-OPTION = "--lvm-update-reference"
 JUDGE = "matches_reference"
 
 
-def reason(config: pytest.Config) -> str | None:
-    """Why references are to be written, or None when they are not.
-
-    Raises:
-        pytest.UsageError: no reason, a CI job (references are reviewed, not made there), or several workers.
-    """
-    said = config.getoption(OPTION[2:].replace("-", "_"))
-    if said is None:
-        return None
-    if not str(said).strip():
-        raise pytest.UsageError(f"{OPTION}: expected the reason, got nothing. It stands in the file and in its diff.")
-    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
-        raise pytest.UsageError(f"{OPTION}: refused in CI (the variable CI is set): a reference is reviewed first")
-    if hasattr(config, "workerinput") or config.getoption("numprocesses", None):
-        raise pytest.UsageError(f"{OPTION}: expected one process, got -n: run it without")
-    return str(said).strip()
-
-
 def write_references(jobs: Sequence[RunJob], root: Path, why: str) -> list[str]:
-    """Writes what may be written and says line by line what was, what changed, and what was refused and why."""
+    """Writes what may be written and says line by line what was there, what changed, and what was refused and why."""
     suites = {job.plan.suite.path: job.plan.suite for job in jobs}
     lines = []
     for path, suite in suites.items():
@@ -59,7 +40,7 @@ def refused(suite: Suite, jobs: Sequence[RunJob]) -> str | None:
     if any(entry.expect is not None for entry in suite.checks):
         return "a suite of known failures is no reference"
     for job in jobs:
-        name = f"seed{job.plan.seed}"
+        name = seed_text(job.plan.seed)
         asked = {entry.node for entry in job.entries}
         for entry in suite.checks:
             if entry.node not in asked:
@@ -75,11 +56,11 @@ def _write(jobs: Sequence[RunJob], root: Path, why: str) -> list[str]:
     new = reference_of([job.run for job in jobs], reason=why)
     path = target(root, new)
     shown = os.path.relpath(path)
-    words = [f"{shown}: {'written again' if path.exists() else 'written'} from {len(new.seeds)} seeds"]
+    lines = [f"{shown}: {'written again' if path.exists() else 'written'} from {plural(len(new.seeds), 'seed')}"]
     if len(new.seeds) < 2:
-        words.append('  one seed shows no spread: only mode = "exact" can be judged with it')
+        lines.append('  one seed shows no spread: only mode = "exact" can be judged with it')
     if path.exists():
-        words += [f"  {line}" for line in changes(read(path), new)] or ["  nothing changed but the date and the reason"]
+        lines += [f"  {line}" for line in changes(read(path), new)] or ["  nothing changed but the date and the reason"]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -87,4 +68,4 @@ def _write(jobs: Sequence[RunJob], root: Path, why: str) -> list[str]:
         temporary.replace(path)
     except OSError as problem:
         raise InputError(path, f"cannot be written: {problem.strerror}") from None
-    return words
+    return lines

@@ -10,31 +10,30 @@ import os
 import platform
 import time
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lvmcheck import __version__
+from lvmcheck.checks.finding import Why
+from lvmcheck.checks.verdict_json import from_json, plain_json
 from lvmcheck.errors import InputError
-from lvmcheck.pytest_plugin.hooks import SESSION
-from lvmcheck.pytest_plugin.throughput import FAILING
+from lvmcheck.pytest_plugin.constants import SESSION, SLOWER
+from lvmcheck.pytest_plugin.options import report_file
+from lvmcheck.report.item import ItemReport, item_report
 from lvmcheck.report.machine import git
 from lvmcheck.report.machine.outputs import RENDERERS, Outputs, on_github
 from lvmcheck.report.machine.session import STATUS, CheckReport, SessionReport, SuiteReport, Tests, Trouble
 from lvmcheck.report.machine.suites import merged, suite_report, with_verdict
-from lvmcheck.report.terminal import lvm_of
-from lvmcheck.run.events import spell
+from lvmcheck.run.utc import utc
 
 SENT = "lvmcheck_report"
 LONGEST = 2000
-"""Characters of what is kept of a failure that is no check's."""
+"""Characters of the message of a failure that is no check's."""
 FOREIGN_ANNOTATIONS = "pytest_github_actions_annotate_failures"
-
-Key = tuple[str, str, int | str, str]
-"""File as the items name it, profile, seed and check."""
 
 
 def start(config: pytest.Config) -> None:
@@ -43,11 +42,8 @@ def start(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: a file cannot be written, or nothing was given for its name.
     """
-    asked = {kind: config.getoption(f"lvm_{kind}") for kind in RENDERERS}
-    empty = next((kind for kind, name in asked.items() if name == ""), None)
-    if empty is not None:
-        raise pytest.UsageError(f"--lvm-{empty}: expected a file, got nothing")
-    outputs = on_github({kind: config.invocation_params.dir / name for kind, name in asked.items() if name})
+    files = {kind: report_file(config, f"--lvm-{kind}") for kind in RENDERERS}
+    outputs = on_github({kind: path for kind, path in files.items() if path is not None})
     if config.pluginmanager.hasplugin(FOREIGN_ANNOTATIONS):
         outputs = replace(outputs, annotate=False)
     if not outputs.files and outputs.step_summary is None and not outputs.annotate:
@@ -55,7 +51,7 @@ def start(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         config.pluginmanager.register(Messenger(config), "lvmcheck-messenger")
     else:
-        config.pluginmanager.register(Watcher(config, outputs), "lvmcheck-watcher")
+        config.pluginmanager.register(SessionReporter(config, outputs), "lvmcheck-reports")
 
 
 class Selection:
@@ -107,12 +103,12 @@ class Messenger(Selection):
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
-        suites = [(name, spell(asdict(suite))) for name, suite in seen(self.config, self)]
+        suites = [(name, plain_json(suite)) for name, suite in seen(self.config, self)]
         body = {"suites": suites, "count": self.count, "left_out": sorted(self.left_out)}
         self.config.workeroutput[SENT] = json.dumps(body)
 
 
-class Watcher(Selection):
+class SessionReporter(Selection):
     """In the only process, or the one that controls workers: collects everything and writes the reports."""
 
     def __init__(self, config: pytest.Config, outputs: Outputs) -> None:
@@ -122,7 +118,7 @@ class Watcher(Selection):
         self.began = time.time()
         self.suites: dict[str, SuiteReport] = {}
         self.reports: dict[str, dict[str, pytest.TestReport]] = {}
-        self.bodies: list[tuple[Key, Mapping[str, Any], pytest.TestReport]] = []
+        self.items: list[tuple[ItemReport, pytest.TestReport]] = []
         self.troubles: list[Trouble] = []
         self.first = SessionReport(
             lvmcheck=__version__,
@@ -135,26 +131,23 @@ class Watcher(Selection):
         )
         self._write(self.first, begin=True)
 
-    # -- what pytest says ----------------------------------------------------------------------------------------------
+    # -- from pytest ----------------------------------------------------------------------------------------------
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            self.troubles.append(Trouble(where=report.nodeid, when="collection", message=told(report)))
+            self.troubles.append(Trouble(where=report.nodeid, when="collection", message=reason_of(report)))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.reports.setdefault(report.nodeid, {})[report.when] = report
-        body = lvm_of(report) if report.when == "call" else None
-        if body is not None:
-            key = (body["file"], body["profile"], body["seed"], body["check"])
-            self.bodies.append((key, body, report))
+        item = item_report(report) if report.when == "call" else None
+        if item is not None:
+            self.items.append((item, report))
         elif report.failed:
             when = report.when if report.when in ("setup", "teardown") else "call"  # "???" when a worker crashed
-            self.troubles.append(Trouble(where=report.nodeid, when=when, message=told(report)))
+            self.troubles.append(Trouble(where=report.nodeid, when=when, message=reason_of(report)))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """A worker of xdist has ended; one that crashed has sent nothing, and its runs are then missing."""
-        from pydantic import TypeAdapter
-
         sent = getattr(node, "workeroutput", {}).get(SENT)
         if sent is None:
             return
@@ -162,7 +155,7 @@ class Watcher(Selection):
         self.count = max(self.count, body["count"])
         self.left_out.update(body["left_out"])
         for name, raw in body["suites"]:
-            suite = TypeAdapter(SuiteReport).validate_python(raw)
+            suite = from_json(SuiteReport, raw, name)
             self.suites[name] = merged(self.suites[name], suite) if name in self.suites else suite
 
     @pytest.hookimpl(trylast=True)
@@ -170,7 +163,7 @@ class Watcher(Selection):
         self.suites |= dict(seen(self.config, self))
         self.troubles += [
             Trouble(where=each.name, when="throughput", message=each.sentence())
-            for each in self.config.stash.get(FAILING, [])
+            for each in self.config.stash.get(SLOWER, [])
         ]
         self._write(self.finished(int(session.exitstatus)), begin=False)
 
@@ -191,19 +184,24 @@ class Watcher(Selection):
         )
 
     def _with_verdicts(self, name: str, suite: SuiteReport) -> SuiteReport:
-        checks = {(check.seed, check.check): check for check in suite.checks}
-        for (file, profile, seed, node), body, report in self.bodies:
-            if (file, profile) == (name, suite.profile) and (seed, node) in checks:
-                check = checks[seed, node]
-                checks[seed, node] = with_verdict(check, body, pytest=report.outcome, seconds=report.duration)
+        checks = {(check.verdict.seed, check.verdict.name): check for check in suite.checks}
+        for item, report in self.items:
+            key = item.verdict.seed, item.verdict.name
+            if (item.file, item.profile) == (name, suite.profile) and key in checks:
+                outcome, seconds = report.outcome, report.duration
+                checks[key] = with_verdict(checks[key], item.verdict, pytest=outcome, seconds=seconds)
         return replace(suite, checks=tuple(map(self._skipped, checks.values())))
 
     def _skipped(self, check: CheckReport) -> CheckReport:
         """A check without a verdict, with what pytest made of its item."""
-        if check.status != "not run" or check.pytest != "nothing":
+        verdict = check.verdict
+        if verdict.outcome.why is not Why.NOT_RUN or check.pytest != "nothing":
             return check
-        said = next((report for report in self._phases(check.node) if report.outcome != "passed"), None)
-        return check if said is None else replace(check, pytest=said.outcome, reason=told(said))
+        report = next((it for it in self._phases(check.node) if it.outcome != "passed"), None)
+        if report is None:
+            return check
+        outcome = replace(verdict.outcome, reason=reason_of(report))
+        return replace(check, pytest=report.outcome, verdict=replace(verdict, outcome=outcome))
 
     def _phases(self, node: str) -> list[pytest.TestReport]:
         """Reports of an item by its node id in the report; xdist may write a group behind pytest's own."""
@@ -237,11 +235,7 @@ class Watcher(Selection):
                 reporter.write_line(line)
 
 
-def utc(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
-
-
-def told(report: pytest.CollectReport | pytest.TestReport) -> str:
+def reason_of(report: pytest.CollectReport | pytest.TestReport) -> str:
     """The reason of a skip or a failure, bounded."""
     if isinstance(report.longrepr, tuple):
         return str(report.longrepr[2])[:LONGEST]

@@ -1,6 +1,7 @@
 """``--lvm-throughput-compare FILE``: each benchmark against its stored result, and the session fails on a slower one.
 
-Where pytest-benchmark writes a document, what the session left unmeasured is added to it, so that a part is no whole.
+Where pytest-benchmark writes a document, what the session left unmeasured is added to it, so that a partial
+session is not taken for a complete one.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from collections.abc import Generator, Mapping
 from typing import Any
 
 import pytest
-from _pytest.runner import runtestprotocol
 
 from lvmcheck.comparison.throughput import stored
 from lvmcheck.comparison.throughput.comparison import Comparison, compare, compare_all, complaints, require_kind
@@ -17,12 +17,13 @@ from lvmcheck.comparison.throughput.result import Result, result_of
 from lvmcheck.comparison.throughput.several import together
 from lvmcheck.comparison.throughput.table import table
 from lvmcheck.errors import InputError
+from lvmcheck.pytest_plugin.constants import SLOWER
+from lvmcheck.pytest_plugin.options import option
+from lvmcheck.pytest_plugin.pytest_api import run_again
 
 OPTION = "--lvm-throughput-compare"
 AGAIN = 2
 """How often a benchmark that seems slower is measured again when all others are done."""
-FAILING: pytest.StashKey[list[Comparison]] = pytest.StashKey()
-"""Comparisons that made this session fail, for the reports of it."""
 
 
 def start(config: pytest.Config) -> None:
@@ -35,7 +36,7 @@ def start(config: pytest.Config) -> None:
     if hasattr(config, "workerinput") or config.getoption("collectonly", False):
         return
     if asked is None:
-        config.pluginmanager.register(Watcher(config), "lvmcheck-throughput")
+        config.pluginmanager.register(BenchmarkWatcher(config), "lvmcheck-throughput")
         return
     why = nothing_measured(config)
     if why is not None:
@@ -45,7 +46,7 @@ def start(config: pytest.Config) -> None:
         known = together([_document(config, name) for name in asked])
     except InputError as problem:
         raise pytest.UsageError(str(problem)) from None
-    device = config.getoption("lvm_device") or config.getini("lvm_device")
+    device = option(config, "--lvm-device")
     if device and device != "auto" and device not in known.devices:
         held = ", ".join(known.devices)
         clash = f"holds results on {held}, and --lvm-device asks for {device}: different kinds are never compared"
@@ -77,7 +78,7 @@ def nothing_measured(config: pytest.Config) -> str | None:
     return None
 
 
-class Watcher:
+class BenchmarkWatcher:
     """Which benchmarks a session was asked for, which it measured, and why not the others."""
 
     def __init__(self, config: pytest.Config) -> None:
@@ -138,7 +139,7 @@ class Watcher:
         output_json[stored.BLOCK] = stored.block(self.asked, self.missing())
 
 
-class Comparer(Watcher):
+class Comparer(BenchmarkWatcher):
     """Compares when the session ends, and fails it."""
 
     def __init__(self, config: pytest.Config, known: stored.Stored, shown: str) -> None:
@@ -157,7 +158,7 @@ class Comparer(Watcher):
             doubtful = [item for item in session.items if self._doubtful(item.nodeid)]
             self.again |= {item.nodeid for item in doubtful}
             for item, following in zip(doubtful, [*doubtful, None][1:], strict=True):
-                runtestprotocol(item, log=False, nextitem=following)
+                run_again(item, following)
         return done
 
     def _doubtful(self, name: str) -> bool:
@@ -182,7 +183,7 @@ class Comparer(Watcher):
             raise pytest.UsageError(str(problem)) from None
         self.failed = complaints(self.compared)
         self.others = stored.other_machine(self._machine(), self.known.machine)
-        session.config.stash[FAILING] = [comparison for comparison in self.compared if comparison.failing]
+        session.config.stash[SLOWER] = [comparison for comparison in self.compared if comparison.failing]
         if self.failed and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from lvmcheck.run.events import Epoch
+from lvmcheck.run.main_metrics import main_first
 from lvmcheck.run.view import Run
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -21,12 +22,12 @@ def sparkline(values: Sequence[float], width: int = 20, *, ascii_only: bool = Fa
     if not finite:
         return "!" * len(shown)
     low, span = min(finite), (max(finite) - min(finite)) or 1.0
-    signs = "._-=+*%#" if ascii_only else BLOCKS
-    return "".join(signs[round((v - low) / span * 7)] if math.isfinite(v) else "!" for v in shown)
+    bars = "._-=+*%#" if ascii_only else BLOCKS
+    return "".join(bars[round((v - low) / span * 7)] if math.isfinite(v) else "!" for v in shown)
 
 
 def live_cells(run: Run, *, ascii_only: bool = False, width: int = 20) -> dict[str, str]:
-    """What is said of a run while it goes on, by column: curve, epoch, the two main metrics, speed and time left."""
+    """What is shown of a run while it goes on, by column: curve, epoch, the two main metrics, speed and time left."""
     ends = run.of(Epoch)
     planned = f"/{run.planned_epochs}" if run.planned_epochs else ""
     if not ends:
@@ -48,7 +49,7 @@ def live_cells(run: Run, *, ascii_only: bool = False, width: int = 20) -> dict[s
     left = seconds_left(run)
     if left is not None and not run.over and left > 0:
         cells["left"] = f"{duration(left)} left"
-    metric = next((name for name in ("val_cosine", "val_loss", *run.metric_names) if name in last.metrics), None)
+    metric = next(iter(main_first(last.metrics)), None)
     if metric:
         cells["curve"] = sparkline(list(run.series(metric).values), width, ascii_only=ascii_only)
     return cells

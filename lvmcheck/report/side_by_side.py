@@ -20,7 +20,7 @@ CURVES = (20, 10)
 
 @dataclass(frozen=True, kw_only=True)
 class Lane:
-    """One run of the table; ``state`` says what its numbers do not, such as "waiting" or "stopped by cosine_floor"."""
+    """One run of the table; ``state`` is what its figures do not show, such as "waiting"."""
 
     label: str
     run: Run

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import textwrap
 
-from _pytest._io import TerminalWriter
 
-
-def never_fail(tw: TerminalWriter) -> None:
-    """Has a terminal that knows no ✓ or · print something in its place instead of ending the session."""
-    if isinstance(tw._file, io.TextIOWrapper) and tw._file.errors == "strict":
-        tw._file.reconfigure(errors="replace")
-
-
-def wrapped(line: str, tw: TerminalWriter) -> list[str]:
-    """The line cut between words where a person's terminal ends; what follows is indented like its beginning."""
-    if not tw.hasmarkup or len(line) <= tw.fullwidth:
+def wrapped(line: str, width: int | None) -> list[str]:
+    """The line cut between words at ``width``; what follows is indented like its beginning. None cuts nothing."""
+    if width is None or len(line) <= width:
         return [line]
     indent = " " * (len(line) - len(line.lstrip(" -")))
     return textwrap.wrap(
         line,
-        tw.fullwidth,
+        width,
         subsequent_indent=indent,
         break_long_words=False,
         break_on_hyphens=False,

@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lvmcheck.checks.protocol import check_names
-from lvmcheck.pytest_plugin.hooks import OPTIONS
+from lvmcheck.pytest_plugin.constants import OPTIONS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import lvmcheck
-from lvmcheck.pytest_plugin.hooks import INI, OPTIONS
+from lvmcheck.pytest_plugin.constants import INI, OPTIONS
 from lvmcheck.run.events import KINDS
 
 ROOT = Path(__file__).parents[2]

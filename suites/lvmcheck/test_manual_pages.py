@@ -9,7 +9,7 @@ import pytest
 
 from docs.manual import PAGES, main
 from lvmcheck.causes.protocol import cause_names
-from lvmcheck.pytest_plugin.hooks import INI, OPTIONS
+from lvmcheck.pytest_plugin.constants import INI, OPTIONS
 from lvmcheck.run.events import KINDS
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lvmcheck.errors import InputError
-from lvmcheck.pytest_plugin.session import option
+from lvmcheck.pytest_plugin.options import option
 from suites.throughput import machine, measured, stopwatch
 from suites.throughput.ceilings import Ceilings
 from suites.throughput.document import incomplete, write
@@ -78,7 +78,7 @@ def timing(pytestconfig: pytest.Config) -> None:
 @pytest.fixture
 def place(pytestconfig: pytest.Config) -> Iterator[Place]:
     """The device and threads that were asked for, in use: one thread where nobody says, since two lose ten times over
-    while anything else runs (facts E4).
+    while anything else runs (history 17).
     """
     yield from _use(pytestconfig.stash[PLACE])
 

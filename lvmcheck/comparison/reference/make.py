@@ -5,11 +5,11 @@ from __future__ import annotations
 import getpass
 import math
 import statistics
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from lvmcheck.errors import InputError
+from lvmcheck.run.utc import utc
 from lvmcheck.run.view import Run
 from lvmcheck.statistics.differences import factors, flat, shown
 from lvmcheck.statistics.reference_file import Reference, place, spread
@@ -50,7 +50,7 @@ def reference_of(runs: Sequence[Run], *, reason: str, by: str | None = None) -> 
         source=str(first.info.get("source", "")),
         versions=_versions(first),
         by=by if by is not None else getpass.getuser(),
-        when=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        when=utc(),
         reason=reason,
         steps={run.seed or 0: _steps(run) for run in runs},
     )

@@ -16,7 +16,7 @@ FLOOR = 1.3
 SPREADS = 2.0
 """So many joint spreads (:attr:`Result.spread` of both, in quadrature) are never called a change."""
 WIDEST = 1.75
-"""A tolerance above this could hide the 1.8 times that the ancestors lost: nothing is said then."""
+"""A tolerance above this could hide the 1.8 times that the original project lost: nothing is said then."""
 
 
 class Verdict(StrEnum):

@@ -12,20 +12,10 @@ from lvmcheck.report.html.figures import Curve, Figure, Level, Mark, Region, fir
 from lvmcheck.report.html.report_run import ReportRun
 from lvmcheck.report.html.text import clean, listed, name_text, shown
 from lvmcheck.run import events as ev
+from lvmcheck.run.main_metrics import main_first
 from lvmcheck.run.view import Run
 from lvmcheck.statistics.reference_file import Reference
 
-FIRST = (
-    "val_cosine",
-    "train_cosine",
-    "exact_match",
-    "val_loss",
-    "train_loss",
-    "ood_cosine",
-    "val_bits_per_byte",
-    "val_perplexity",
-)
-"""Metrics that are shown before all others, in this order."""
 METRICS = 100
 """Metrics of one report."""
 LEVELS = 12
@@ -39,9 +29,8 @@ LINES = {BoundKind.FLOOR: "floor", BoundKind.CEILING: "ceiling", BoundKind.ABORT
 
 
 def metric_names(runs: Sequence[ReportRun]) -> tuple[list[str], int]:
-    """Metrics of all runs, those of :data:`FIRST` first, and how many more there are than are shown."""
-    every = dict.fromkeys(name for item in runs for name in item.run.metric_names)
-    ordered = [name for name in FIRST if name in every] + [name for name in every if name not in FIRST]
+    """Metrics of all runs, the main ones first, and how many more there are than are shown."""
+    ordered = main_first(name for item in runs for name in item.run.metric_names)
     return ordered[:METRICS], max(0, len(ordered) - METRICS)
 
 

@@ -8,8 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,16 @@ def floor(epoch: int | str, bound: float, *more: str, metric: str = "val_cosine"
     return "\n".join([*lines, f"floor = {bound}", *more]) + "\n"
 
 
-CHECKS = (floor(1, 0.45), floor(3, 0.55), floor("final", 0.55), '[[check]]\nuse = "finite"\n')
+CHECKS = (floor(1, 0.45), floor(3, 0.55), floor("final", 0.55), '[[check]]\ncheck = "finite"\n')
+
+
+HEEDING_CTRL_C = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+"""Becomes another Python that Ctrl-C interrupts even where this one was started in the background of a shell: such a
+shell ignores Ctrl-C, and children inherit that."""
 
 
 class Project:
@@ -71,9 +79,9 @@ class Project:
 
     def start(self, *args: str, log: str = "pytest.log") -> subprocess.Popen[bytes]:
         """pytest in the background, in its own process group, its output in ``log``."""
-        with (self.path / log).open("wb") as output, heeding_ctrl_c():
+        with (self.path / log).open("wb") as output:
             return subprocess.Popen(
-                [sys.executable, "-m", "pytest", *OPTIONS, *args],
+                [sys.executable, "-c", HEEDING_CTRL_C, "-m", "pytest", *OPTIONS, *args],
                 cwd=self.path,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -94,18 +102,6 @@ class Project:
     def trainings(self) -> int:
         """How often a trainer was started in any run directory that is still there."""
         return sum(len(events(folder, "begin")) for folder in self.runs().values())
-
-
-@contextmanager
-def heeding_ctrl_c() -> Iterator[None]:
-    """Inside, a new process can be interrupted even where this one was started in the background of a shell: such a
-    shell ignores Ctrl-C, and children inherit that.
-    """
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def events(folder: Path, kind: str | None = None) -> list[dict[str, Any]]:

@@ -11,27 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.shared.baselines import baselines
+from lvmcheck.checks.wording import figure, spaced
 from lvmcheck.report.progress import live_line
 from lvmcheck.report.side_by_side import Lane, table
+from lvmcheck.report.verdicts import seed_text
 from lvmcheck.run.events import Data, Epoch, Note
 
 if TYPE_CHECKING:
     from lvmcheck.launch.launcher import Launcher
     from lvmcheck.launch.run_job import RunJob
 
-BASELINES = (
-    ("constant_mean", "constant mean"),
-    ("persistence", "persistence"),
-    ("mean_of_context", "mean of context"),
-    ("best_linear", "best linear"),
-    ("optimum", "optimum"),
-)
-
-PATIENT = 3.0  # seconds without a place to train before that is said
+WAITING = 3.0
+"""Seconds without a place to train before that is shown."""
 
 
-class Teller:
+class ProgressReporter:
     """Shows the jobs that run. One per session."""
 
     def __init__(self, config: pytest.Config, launcher: Launcher, asked: str) -> None:
@@ -40,10 +35,10 @@ class Teller:
         self._capture: Any = config.pluginmanager.getplugin("capturemanager")
         self.mode = progress_mode(config, self._reporter, asked)
         self._verbose = config.get_verbosity() > 0
-        self._told: dict[int, int] = {}  # id of a job -> events already told
-        self._introduced: set[str] = set()
+        self._shown: dict[int, int] = {}  # id of a job -> events already shown
+        self._data_shown: set[str] = set()
         self._held_up_since: dict[int, float] = {}  # id of a job -> when it was first asked
-        self._told_held_up = False
+        self._held_up_shown = False
 
     @contextmanager
     def showing(self, job: RunJob) -> Iterator[Callable[[], None]]:
@@ -51,13 +46,13 @@ class Teller:
         if self.mode == "off" or self._reporter is None:
             yield lambda: None
         elif self.mode == "live":
-            with self._live(job) as tell:
-                yield tell
+            with self._live(job) as redraw:
+                yield redraw
         else:
-            yield lambda: self._tell_plain(job)
+            yield lambda: self._write_plain(job)
 
     # -- plain -------------------------------------------------------------------------------------------------------
-    def _tell_plain(self, job: RunJob) -> None:
+    def _write_plain(self, job: RunJob) -> None:
         lines = [line for sibling in self.launcher.siblings(job) for line in self.news(sibling)]
         for line in (*lines, *self._held_up(job)):
             self._reporter.ensure_newline()
@@ -67,35 +62,34 @@ class Teller:
         """Once, that other sessions hold every place to train: minutes of silence look like a hang."""
         places = self.launcher.held_up(job)
         since = self._held_up_since.setdefault(id(job), time.monotonic())
-        if places is None or self._told_held_up or time.monotonic() - since < PATIENT:
+        if places is None or self._held_up_shown or time.monotonic() - since < WAITING:
             return []
-        self._told_held_up = True
-        return [f"  seed{job.plan.seed}  waits: other sessions train in all the places of {places} (see --lvm-jobs)"]
+        self._held_up_shown = True
+        return [f"  {seed_text(job.plan.seed)}  waits: every training slot in {places} is in use (see --lvm-jobs)"]
 
     def news(self, job: RunJob) -> list[str]:
-        """What a job has said since the last call, as lines."""
+        """What a job has recorded since the last call, as lines."""
         run = job.run
-        seen = self._told.get(id(job), 0)
-        lines = self._introduction(job) if run.events else []
+        seen = self._shown.get(id(job), 0)
+        lines = self._data_line(job) if run.events else []
         if job.reused and seen == 0 and run.events:
-            self._told[id(job)] = len(run.events)
-            return [*lines, f"  seed{job.plan.seed}  reused run of {job.reused} UTC  {live_line(run)}"]
+            self._shown[id(job)] = len(run.events)
+            return [*lines, f"  {seed_text(job.plan.seed)}  reused run of {job.reused} UTC  {live_line(run)}"]
         for i, event in enumerate(run.events[seen:], start=seen):
             if isinstance(event, Epoch):
-                lines.append(f"  seed{job.plan.seed}  {live_line(type(run)(run.events[: i + 1], run.info))}")
+                lines.append(f"  {seed_text(job.plan.seed)}  {live_line(type(run)(run.events[: i + 1], run.info))}")
             elif isinstance(event, Note) and self._verbose:
-                lines.append(f"  seed{job.plan.seed}  note: {event.text}")
-        self._told[id(job)] = len(run.events)
+                lines.append(f"  {seed_text(job.plan.seed)}  note: {event.text}")
+        self._shown[id(job)] = len(run.events)
         return lines
 
-    def _introduction(self, job: RunJob) -> list[str]:
+    def _data_line(self, job: RunJob) -> list[str]:
         """What the data allow, once per suite."""
         data = job.run.of(Data)
-        if not data or job.plan.suite.name in self._introduced:
+        if not data or job.plan.suite.name in self._data_shown:
             return []
-        self._introduced.add(job.plan.suite.name)
-        facts = job.run.facts
-        known = [f"{words} {figure(facts[key])}" for key, words in BASELINES if key in facts]
+        self._data_shown.add(job.plan.suite.name)
+        known = [f"{spaced(name)} {figure(value)}" for name, value in baselines(job.run, "").items()]
         return [f"  data {data[-1].name}: {' · '.join(known) or 'baselines not measured'}"]
 
     # -- live --------------------------------------------------------------------------------------------------------
@@ -109,11 +103,11 @@ class Teller:
         ascii_only = "utf" not in (sys.__stdout__.encoding or "").lower() if sys.__stdout__ else True
 
         def frame() -> Text:
-            lanes = [Lane(label=f"seed{it.plan.seed}", run=it.run, state=state_of(it)) for it in siblings or [job]]
+            lanes = [Lane(label=seed_text(it.plan.seed), run=it.run, state=state_of(it)) for it in siblings or [job]]
             return Text("\n".join(table(lanes, console.width - 1, ascii_only=ascii_only)), no_wrap=True)
 
-        def tell() -> None:
-            lines = [line for sibling in siblings for line in self._introduction(sibling)] + self._held_up(job)
+        def redraw() -> None:
+            lines = [line for sibling in siblings for line in self._data_line(sibling)] + self._held_up(job)
             for line in lines:
                 live.console.print(Text(line))
             live.update(frame(), refresh=True)
@@ -122,11 +116,11 @@ class Teller:
         self._reporter.ensure_newline()
         shown = Live(frame(), console=console, transient=True, auto_refresh=False)
         with self._capture.global_and_fixture_disabled(), shown as live:
-            yield tell
+            yield redraw
 
 
 def state_of(job: RunJob) -> str:
-    """What the numbers of a job do not say: that it waits, and how it ended."""
+    """What the figures of a job do not show: that it waits, and how it ended."""
     if not job.over:
         return "" if job.run.events else "waiting"
     run = job.run

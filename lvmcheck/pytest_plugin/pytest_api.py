@@ -1,0 +1,62 @@
+"""All that lvmcheck uses of pytest without a promise that it stays: one file to look at when pytest changes."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _pytest._code.code import ReprFileLocation, TerminalRepr
+from _pytest._io import TerminalWriter
+from _pytest.runner import runtestprotocol
+
+from lvmcheck.report.failure import Failure
+from lvmcheck.report.width import wrapped
+
+__all__ = ["FailureRepr", "fixture_module", "line_width", "never_fail", "run_again", "without_pytest_frames"]
+
+
+class FailureRepr(TerminalRepr):
+    """A failure as pytest shows it: its headline alone in the summary, the line of the suite in annotations."""
+
+    def __init__(self, failure: Failure) -> None:
+        self.failure = failure
+        self.reprcrash = ReprFileLocation(str(failure.path), failure.line, failure.headline)
+
+    def toterminal(self, tw: TerminalWriter) -> None:
+        for line in wrapped(f"  {self.failure.headline}", line_width(tw)):
+            tw.line(line, red=True, bold=True)
+        for line in self.failure.lines:
+            for part in wrapped(f"  {line}" if line else "", line_width(tw)):
+                tw.line(part)
+
+    def __str__(self) -> str:
+        return str(self.failure)
+
+
+def line_width(tw: TerminalWriter) -> int | None:
+    """Where a person's terminal ends; None where nobody looks at it."""
+    return tw.fullwidth if tw.hasmarkup else None
+
+
+def never_fail(tw: TerminalWriter) -> None:
+    """Has a terminal that knows no ✓ or · print something in its place instead of ending the session."""
+    if isinstance(tw._file, io.TextIOWrapper) and tw._file.errors == "strict":
+        tw._file.reconfigure(errors="replace")
+
+
+def fixture_module(item: pytest.Item, name: str) -> str:
+    """The module whose fixture of that name a test uses; empty where it uses none."""
+    known = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {}).get(name, ())
+    return getattr(known[-1].func, "__module__", "") if known else ""
+
+
+def without_pytest_frames(excinfo: pytest.ExceptionInfo[BaseException], path: str) -> Any:
+    """The exception's traceback from behind a frame of ``path``."""
+    return excinfo.traceback.cut(path=Path(path))
+
+
+def run_again(item: pytest.Item, following: pytest.Item | None) -> None:
+    """Run an item once more without reporting it."""
+    runtestprotocol(item, log=False, nextitem=following)
