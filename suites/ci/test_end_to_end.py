@@ -8,6 +8,8 @@ import pytest
 
 from suites.ci.gate_kit import ROOT, SUITE, Repository, ask, refused
 
+pytestmark = pytest.mark.own_process  # it sets the environment
+
 FULL = f"""
 [[suite]]
 file = "{SUITE}"

@@ -12,6 +12,8 @@ import pytest
 from suites.ci.gate_kit import Repository
 from suites.lvmcheck.plugin_kit.project import CHECKS, floor
 
+pytestmark = pytest.mark.own_process  # it sets the environment
+
 
 @pytest.fixture
 def repository(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Repository:

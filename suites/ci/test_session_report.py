@@ -16,6 +16,8 @@ from lvmcheck.report.machine.session import SessionReport
 from suites.ci.gate_kit import ROOT, Repository
 from suites.lvmcheck.plugin_kit.project import CHECKS, NODE_1, NODE_3, NODE_END, floor
 
+pytestmark = pytest.mark.own_process  # it sets the environment
+
 SCHEMA = ROOT / "docs" / "report.schema.json"
 HIGH = floor(3, 0.7, 'name = "too high"', 'source = "a paper"')
 

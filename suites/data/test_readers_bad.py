@@ -90,6 +90,7 @@ def test_things_that_are_not_files_do_not_hang(tmp_path: Path) -> None:
     assert error(loop).startswith("cannot be read: ")
 
 
+@pytest.mark.own_process
 def test_unreadable_file(tmp_path: Path) -> None:
     path = npz(tmp_path)
     path.chmod(0)

@@ -41,12 +41,6 @@ CAUSES = {
 """By suite: what `lvmcheck diagnose` names first."""
 
 
-@pytest.fixture(autouse=True)
-def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Suites name their files from there."""
-    monkeypatch.chdir(ROOT)
-
-
 def recorded(suite: str) -> Run:
     """The finished run of a suite as it and the code are now."""
     plan_of = load_suite(ROOT / "suites" / suite / "suite.toml", profile="smoke")
@@ -74,7 +68,7 @@ def test_no_cause_is_named_of_healthy_runs(name: str) -> None:
 
 
 def test_real_questions_collapse_to_colons(tmp_path: Path) -> None:
-    """Labels not shifted and padding counted, on gsm8k: a loss of nothing, and nothing but colons (facts E3)."""
+    """Labels not shifted and padding counted, on gsm8k: a loss of nothing, and nothing but colons (history 16)."""
     if not (QA / "gsm8k.jsonl.gz").is_file():
         pytest.skip("the real sets are not beside this checkout (../shared/data/qa)")
     config = {

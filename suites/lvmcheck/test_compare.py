@@ -18,6 +18,8 @@ from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run, run_from
 from suites.lvmcheck.plugin_kit.project import Project, floor
 
+pytestmark = pytest.mark.own_process  # it sets the directory
+
 RUNS = Path(__file__).parents[2] / "fixtures" / "runs"
 GOOD, ATTEMPT_1, ATTEMPT_3 = (RUNS / name for name in ("amn_584k_pure_mse", "amn_790k_attempt_1", "amn_790k_attempt_3"))
 

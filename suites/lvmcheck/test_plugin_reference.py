@@ -9,6 +9,8 @@ import pytest
 from lvmcheck.statistics.reference_file import read
 from suites.lvmcheck.plugin_kit.project import CHECKS, Project, floor, verdicts
 
+pytestmark = pytest.mark.own_process  # it sets the environment
+
 BAND = '[[check]]\nuse = "matches_reference"\nmetrics = ["val_cosine"]\n'
 EXACT = '[[check]]\nuse = "matches_reference"\nmetrics = ["val_cosine"]\nmode = "exact"\n'
 BAND_NODE, EXACT_NODE = "matches_reference[val_cosine]", "matches_reference[val_cosine, exact]"

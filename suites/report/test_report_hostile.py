@@ -209,6 +209,7 @@ def test_a_folder_of_run_directories_stands_for_them(tmp_path: Path, capsys: pyt
     assert "2 runs" in capsys.readouterr().out
 
 
+@pytest.mark.own_process
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -146,6 +146,7 @@ def test_settings_that_differ_come_first_with_the_runs_that_have_them() -> None:
     assert [text for _, text in first] == ["lr 0.1 seed0 0.2 seed1"]
 
 
+@pytest.mark.own_process
 def test_a_reference_gives_a_band_and_the_settings_that_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from lvmcheck.statistics.reference_file import Reference, dumps, place
 

@@ -152,6 +152,7 @@ def test_piped_output_has_no_escapes_and_every_epoch_once(project: Project) -> N
     assert [text.count(f"epoch {epoch}/4") for epoch in (1, 2, 3, 4)] == [1, 1, 1, 1]
 
 
+@pytest.mark.own_process
 def test_an_output_without_our_signs_ends_no_session(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     monkeypatch.setenv("PYTHONUTF8", "0")

@@ -74,6 +74,7 @@ def test_it_is_found_above_the_working_directory(tmp_path: Path) -> None:
     assert find("a/b", "full", "cpu", tmp_path) is None
 
 
+@pytest.mark.own_process
 def test_it_is_found_above_the_run_wherever_the_process_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A session judges in a thread while another test may have changed the working directory."""
     project, elsewhere = tmp_path / "project", tmp_path / "elsewhere"

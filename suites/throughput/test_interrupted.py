@@ -9,6 +9,8 @@ import pytest
 from suites.throughput import conftest
 from suites.throughput.document import BEGIN, END
 
+pytestmark = pytest.mark.own_process  # it sets the environment
+
 TESTS = """
 def test_measured(figures):
     figures.add("data", "drawing", "9 windows/s", "half a step", "")

@@ -9,6 +9,8 @@ import pytest
 from suites.ci.gate_kit import SUITE, Repository
 from suites.throughput_compare.pace_kit import FILE, OPTIONS, STEP_32, Paced, stated
 
+pytestmark = pytest.mark.own_process  # it sets the environment
+
 THEN = ".lvmcheck/then.json"
 
 
