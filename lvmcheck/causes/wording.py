@@ -13,8 +13,9 @@ STANDINGS = {
 
 
 def diagnosis_sentence(diagnosis: Diagnosis) -> str:
-    """What is wrong, with its figures."""
-    values = {fact.name: scalar(fact.value, fact.unit) for fact in diagnosis.evidence}
+    """What is wrong, with its figures; a figure that a recorded verdict does not hold is not measured."""
+    values = dict.fromkeys(phrase_names(diagnosis.phrase), scalar(None))
+    values |= {fact.name: scalar(fact.value, fact.unit) for fact in diagnosis.evidence}
     return diagnosis.phrase.format_map(values)
 
 

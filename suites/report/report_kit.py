@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+from lvmcheck.checks.finding import Asked, Finding, Outcome, Status, Verdict, floor
 from lvmcheck.report.html.page import render
-from lvmcheck.report.html.rows import row_of
-from lvmcheck.report.html.subject import Extra, Subject, distinct, subject_of
+from lvmcheck.report.html.report_run import Extra, ReportRun, distinct, report_run
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
 
@@ -61,25 +61,30 @@ def whole_run(seed: int = 0, **info: Any) -> Run:
     return Run(events=tuple(said), info=body | info, done={"status": "finished"})
 
 
-def verdict(check: str, status: str = "passed", **fields: Any) -> dict[str, Any]:
-    """A line of ``verdicts.json``."""
-    body = {"check": check, "use": check.partition("[")[0], "asked": None, "status": status, "what": "val cosine"}
-    body |= {"measured": 0.57, "wanted": "at least 0.55", "epoch": 3, "margin": 0.02, "evidence": [], "reason": ""}
-    return body | fields
+def finding(**fields: Any) -> Finding:
+    """A validation cosine above its floor at epoch 3, with other fields where they are given."""
+    own: dict[str, Any] = {"code": "at_epoch", "metric": "val_cosine", "measured": 0.57, "bounds": (floor(0.55),)}
+    return Finding(**own | {"epoch": 3} | fields)
 
 
-def subject(run: Run, *rows: Mapping[str, Any], label: str = "") -> Subject:
+def verdict(name: str, status: Status = Status.PASSED, found: Finding | None = None, **fields: Any) -> Verdict:
+    """A verdict that a suite asked for; ``fields`` are those of a verdict, or else of its outcome."""
+    address = {key: fields.pop(key) for key in ("seed", "asked", "source", "expected_failure") if key in fields}
+    outcome = Outcome(status=status, finding=finding() if found is None and "why" not in fields else found, **fields)
+    address = {"asked": Asked(file="suites/sums/suite.toml", line=1)} | address
+    return Verdict(name=name, check=name.partition("[")[0], outcome=outcome, **address)
+
+
+def report_of(run: Run, *verdicts: Verdict, label: str = "") -> ReportRun:
     """With verdicts that are given, or judged now where none are."""
-    return subject_of(run, label=label, rows=[row_of(row, where="test") for row in rows] or None)
+    return report_run(run, label=label, verdicts=verdicts or None)
 
 
-def page(*subjects: Subject, extras: Sequence[Extra] = (), folder: Path | None = None, **fields: Any) -> str:
-    return render(
-        distinct(subjects), extras, folder=folder or Path.cwd(), environ=fields.pop("environ", NOWHERE), **fields
-    )
+def page(*runs: ReportRun, extras: Sequence[Extra] = (), folder: Path | None = None, **fields: Any) -> str:
+    return render(distinct(runs), extras, folder=folder or Path.cwd(), environ=fields.pop("environ", NOWHERE), **fields)
 
 
-def many(runs: int = 30, length: int = 1000, metrics: int = 14) -> list[Subject]:
+def many(runs: int = 30, length: int = 1000, metrics: int = 14) -> list[ReportRun]:
     """Runs whose metrics are all different, as those of a sweep are."""
     found = []
     for seed in range(runs):
@@ -88,7 +93,7 @@ def many(runs: int = 30, length: int = 1000, metrics: int = 14) -> list[Subject]
             for m in range(metrics)
         }
         run = Run(events=tuple(epochs(table)), info={"seed": seed, "suite": "sweep"}, done={"status": "finished"})
-        found.append(subject(run, verdict("finite")))
+        found.append(report_of(run, verdict("finite")))
     return found
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from lvmcheck.errors import InputError
 from lvmcheck.readers import open_run
 from lvmcheck.report.html.page import write_report
-from lvmcheck.report.html.subject import subjects_at
+from lvmcheck.report.html.report_run import runs_at
 from suites.report.browser import Browser
 
 
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with tempfile.TemporaryDirectory() as folder, Browser() as browser:
             report = Path(folder) / "report.html"
-            write_report(report, subjects_at(options.runs, open_run))
+            write_report(report, runs_at(options.runs, open_run))
             for path in pictures(browser, report, options.output):
                 print(path)
     except InputError as problem:

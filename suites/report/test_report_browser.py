@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from lvmcheck.checks.finding import Status, floor
 from lvmcheck.errors import InputError
 from suites.report.browser import INSTALL, Browser, find_browser
-from suites.report.report_kit import many, page, subject, verdict, whole_run
+from suites.report.report_kit import finding, many, page, report_of, verdict, whole_run
 from suites.report.screenshots import SETTLED, VIEWS, pictures
-from suites.report.test_report_hostile import hostile_rows, hostile_run
+from suites.report.test_report_hostile import hostile_run, hostile_verdicts
 
 pytestmark = pytest.mark.skipif(find_browser() is None, reason=f"no Chrome or Chromium is installed: {INSTALL}")
 AXE = Path(__file__).with_name("axe.min.js")
@@ -48,9 +49,9 @@ def desktop(browser: Browser) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two seeds with everything, with a failure."""
-    bad = verdict("cosine_floor[val_cosine@1]", "failed", measured=0.5, epoch=1, wanted="at least 0.6", margin=-0.1)
+    bad = verdict("cosine_floor[val_cosine@1]", Status.FAILED, finding(measured=0.5, epoch=1, bounds=(floor(0.6),)))
     path = tmp_path_factory.mktemp("report") / "report.html"
-    path.write_text(page(subject(whole_run(0), verdict(FLOOR), bad), subject(whole_run(1), verdict(FLOOR))))
+    path.write_text(page(report_of(whole_run(0), verdict(FLOOR), bad), report_of(whole_run(1), verdict(FLOOR))))
     return path
 
 
@@ -96,7 +97,7 @@ def test_axe_finds_nothing(browser: Browser, report: Path, colours: str, width: 
 @pytest.mark.parametrize("width", [320, 360, 700, 1280])
 def test_no_page_scrolls_sideways(browser: Browser, tmp_path: Path, report: Path, width: int) -> None:
     hostile = tmp_path / "hostile.html"
-    hostile.write_text(page(subject(hostile_run(), *hostile_rows(), label="x" * 80)))
+    hostile.write_text(page(report_of(hostile_run(), *hostile_verdicts(), label="x" * 80)))
     wide = tmp_path / "wide.html"
     wide.write_text(page(*many(20, 3, 2)))
     for path in (report, hostile, wide):
@@ -109,7 +110,7 @@ def test_no_page_scrolls_sideways(browser: Browser, tmp_path: Path, report: Path
 
 def test_markup_from_outside_never_runs(browser: Browser, tmp_path: Path) -> None:
     path = tmp_path / "hostile.html"
-    path.write_text(page(subject(hostile_run(), *hostile_rows())))
+    path.write_text(page(report_of(hostile_run(), *hostile_verdicts())))
     browser.open(path)
     browser.run("document.querySelectorAll('details').forEach(it => { it.open = true; }); true")
     browser.run(SETTLED)
@@ -119,7 +120,7 @@ def test_markup_from_outside_never_runs(browser: Browser, tmp_path: Path) -> Non
 
 def test_the_policy_stops_a_script_that_is_not_the_page_s(browser: Browser, tmp_path: Path) -> None:
     path = tmp_path / "planted.html"
-    html = page(subject(whole_run(), verdict(FLOOR)))
+    html = page(report_of(whole_run(), verdict(FLOOR)))
     path.write_text(html.replace("<main>", "<main><script>document.documentElement.dataset.planted = 1</script>"))
     browser.open(path)
     assert browser.run("document.documentElement.dataset.planted") is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lvmcheck.checks.finding import Asked, Status, Verdict, Why, abort, facts, floor
+from lvmcheck.checks.verdict_json import verdict_json
 from lvmcheck.commands.main import main
 from lvmcheck.errors import InputError
-from lvmcheck.report.html.rows import recorded_rows
-from lvmcheck.report.html.subject import subject_of
+from lvmcheck.report.html.report_run import report_run
 from lvmcheck.report.html.text import clean
 from lvmcheck.report.html.thinning import LEAST, MOST, POINTS, points_a_curve, thinned
+from lvmcheck.report.recorded import recorded_verdicts
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run, run_from
-from suites.report.report_kit import Page, epochs, page, subject, verdict, whole_run
+from suites.report.report_kit import Page, epochs, finding, page, report_of, verdict, whole_run
 
 BAD = "<script>alert(1)</script>"
 ATTRIBUTE = '"><img src=x onerror=alert(1)>'
@@ -44,16 +47,20 @@ def hostile_run() -> Run:
     return Run(events=tuple(said), info=info, done={"status": "stopped", "reason": BAD}, path=Path("a<b>"))
 
 
-def hostile_rows() -> list[dict[str, Any]]:
+def hostile_verdicts() -> list[Verdict]:
+    script = Asked(file="javascript:alert(1)", line=3)
+    evidence = facts({BAD: ATTRIBUTE, ATTRIBUTE: BAD})
+    failed = finding(code=CLOSE, metric=None, evidence=evidence, unit=BAD)
+    passed = finding(measured=ATTRIBUTE, bounds=(floor(0.5, BAD),))
     return [
-        verdict(BAD, "failed", what=CLOSE, evidence=[ATTRIBUTE, BAD], source=BAD, asked="javascript:alert(1):3"),
-        verdict(CLOSE, measured=ATTRIBUTE, wanted=BAD, asked=f"{ATTRIBUTE}:1"),
-        verdict(ATTRIBUTE, "not applicable", reason=BAD),
+        verdict(BAD, Status.FAILED, failed, source=BAD, asked=script),
+        verdict(CLOSE, found=passed, asked=Asked(file=ATTRIBUTE, line=1)),
+        verdict(ATTRIBUTE, Status.NOT_APPLICABLE, why=Why.OTHER, reason=BAD),
     ]
 
 
 def test_markup_from_outside_stays_text() -> None:
-    html = Page(page(subject(hostile_run(), *hostile_rows(), label=BAD)))
+    html = Page(page(report_of(hostile_run(), *hostile_verdicts(), label=BAD)))
     assert len(html.all("script")) == 2, "the figures and the script of the page"
     for tag, attributes, _ in html.elements:
         assert tag != "img"
@@ -67,9 +74,9 @@ def test_markup_from_outside_stays_text() -> None:
 def test_control_signs_and_overrides_do_not_reach_the_page() -> None:
     assert clean("a\x00b\x1b[31mc\u202ed\ud800") == "a\ufffdb\ufffd[31mc\ufffdd\ufffd"
     assert clean("two\n\tlines") == "two\n\tlines"
-    assert clean("x" * 1000, 10) == "x" * 10 + " … (1,000 signs)"
+    assert clean("x" * 1000, 10) == "x" * 10 + " … (1,000 characters)"
     run = run_from({"v\x1b[2J\x00": [1.0]})
-    html = page(subject(run))
+    html = page(report_of(run))
     assert not {sign for sign in html if ord(sign) < 32} - {"\n", "\t"}
 
 
@@ -106,7 +113,7 @@ def test_all_curves_together_stay_within_the_points_of_a_report(curves: int) -> 
 def test_a_long_history_is_thinned_and_says_so_and_keeps_its_spike() -> None:
     values = [1.0 + 1e-6 * (i % 1000) for i in range(50_000)]
     values[31_234] = 77.0
-    html = page(subject(run_from({"val_loss": values})))
+    html = page(report_of(run_from({"val_loss": values})))
     assert len(html) < 300_000
     assert "77" in html
     assert f"Curves of up to 50,000 points are thinned to at most {MOST:,}" in html
@@ -114,7 +121,7 @@ def test_a_long_history_is_thinned_and_says_so_and_keeps_its_spike() -> None:
 
 def test_ten_thousand_metrics_are_a_page_with_a_hundred() -> None:
     run = Run(events=tuple(epochs({f"m{i}": [1.0, 2.0] for i in range(10_000)})))
-    html = Page(page(subject(run, verdict("finite"))))
+    html = Page(page(report_of(run, verdict("finite"))))
     assert len(html.all("figure")) == 100
     assert "9,900 more metrics not shown" in html.text("section", id="curves")
 
@@ -125,10 +132,17 @@ def test_samples_are_bounded_and_what_is_left_out_is_counted() -> None:
         for e in range(1, 51)
         for p in range(40)
     ]
-    html = Page(page(subject(Run(events=tuple(events)), verdict("finite"))))
+    html = Page(page(report_of(Run(events=tuple(events)), verdict("finite"))))
     assert len(html.all("details", class_="sample")) == 12
     assert f"{40 * 50 - 12 * 8:,} more samples not shown" in html.text("section", id="samples")
     assert len(html.text("section", id="samples")) < 60_000
+
+
+def edited(change: Callable[[Any], object]) -> str:
+    """``verdicts.json`` with one verdict, and a change made to it by hand."""
+    body = verdict_json(verdict("a"))
+    change(body)
+    return json.dumps({"verdicts": [body]})
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
@@ -140,15 +154,20 @@ def test_samples_are_bounded_and_what_is_left_out_is_counted() -> None:
         ("[" * 100_000, "expected an object"),
         ('{"verdicts": 3}', "expected an object"),
         ('{"verdicts": [3]}', "expected an object"),
-        ('{"verdicts": [{"check": "a", "status": "fine"}]}', "a.status: expected one of passed"),
-        ('{"verdicts": [{"status": "passed"}]}', "expected the name of a check"),
-        (json.dumps({"verdicts": [{"check": "a", "status": "passed"}] * 2001}), "at most 2,000 verdicts, got 2,001"),
+        (edited(lambda body: body["outcome"].update(status="fine")), "outcome.status: Input should be 'passed'"),
+        (edited(lambda body: body.pop("name")), "verdict 1: name: Field required"),
+        (edited(lambda body: body["outcome"]["finding"].update(epoch="1")), "outcome.finding.epoch: Input should be"),
+        (edited(lambda body: body["outcome"]["finding"].update(evidence=7)), "outcome.finding.evidence: Input"),
+        (edited(lambda body: body["outcome"]["finding"].update(phrase="{measured:>999999999}")), "expected a phrase"),
+        (edited(lambda body: body["outcome"]["finding"].update(phrase="{measured.__class__}")), "expected a phrase"),
+        (edited(lambda body: body["outcome"]["finding"].update(phrase="{nothing}")), "expected a phrase"),
+        (json.dumps({"verdicts": [{}] * 2001}), "at most 2,000 verdicts, got 2,001"),
     ],
 )
 def test_verdicts_that_cannot_be_used_are_one_clear_error(tmp_path: Path, body: str, says: str) -> None:
     (tmp_path / "verdicts.json").write_text(body)
     with pytest.raises(InputError, match=r"verdicts\.json") as caught:
-        recorded_rows(tmp_path)
+        recorded_verdicts(tmp_path)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -157,25 +176,21 @@ def test_a_file_of_verdicts_without_end_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "verdicts.json").open("wb") as file:
         file.truncate(20 << 20)
     with pytest.raises(InputError, match="expected at most 16,777,216 bytes"):
-        recorded_rows(tmp_path)
+        recorded_verdicts(tmp_path)
 
 
-def test_wrong_types_in_a_verdict_are_left_out_and_not_guessed(tmp_path: Path) -> None:
-    body = {"check": "a", "status": "failed", "epoch": "1", "step": True, "margin": "NaN", "measured": "NaN"}
-    (tmp_path / "verdicts.json").write_text(json.dumps({"verdicts": [body | {"evidence": 7, "asked": 3}]}))
-    ((row),) = recorded_rows(tmp_path) or ()
-    assert (row.epoch, row.step, row.evidence, row.asked) == (None, None, (), None)
-    assert math.isnan(row.measured)  # type: ignore[arg-type]
-    assert row.bad
-
-
-def test_a_check_that_should_have_failed_and_passed_is_a_failure(tmp_path: Path) -> None:
-    body = {"verdicts": [verdict("a", "passed", expected_failure=True), verdict("b", "failed", expected_failure=True)]}
-    (tmp_path / "verdicts.json").write_text(json.dumps(body))
-    first, second = recorded_rows(tmp_path) or ()
-    assert first.bad
-    assert "expects this check to fail" in first.evidence[0]
-    assert not second.bad
+def test_what_was_written_is_what_is_read(tmp_path: Path) -> None:
+    found = finding(
+        measured=math.inf, bounds=(floor(0.1 + 0.2), abort(1e-300)), evidence=facts(a=math.inf, b=None, c=3)
+    )
+    written = (verdict("a", Status.FAILED, found, seed=3, abort=True), verdict("b", why=Why.NOT_NEEDED, reason="x"))
+    (tmp_path / "verdicts.json").write_text(json.dumps({"verdicts": [verdict_json(it) for it in written]}))
+    assert recorded_verdicts(tmp_path) == written
+    nan = verdict("nan", Status.FAILED, finding(measured=math.nan))
+    (tmp_path / "verdicts.json").write_text(json.dumps({"verdicts": [verdict_json(nan)]}))
+    ((again),) = recorded_verdicts(tmp_path) or ()
+    assert again.finding is not None
+    assert math.isnan(again.finding.number)
 
 
 def test_names_of_a_run_lead_to_no_file_outside_the_references(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +198,7 @@ def test_names_of_a_run_lead_to_no_file_outside_the_references(monkeypatch: pyte
 
     monkeypatch.setattr(settings, "find", lambda *names: pytest.fail(f"looked for {names}"))
     for suite in ("../../etc", "/etc", "a//b", "."):
-        assert settings.references_of([subject(whole_run(suite=suite), verdict("finite"))]) == ({}, [])
+        assert settings.references_of([report_of(whole_run(suite=suite), verdict("finite"))]) == ({}, [])
 
 
 # -- the command -------------------------------------------------------------------------------------------------------
@@ -234,5 +249,6 @@ def test_verdicts_beside_a_run_are_taken_as_they_are(tmp_path: Path) -> None:
 
     with lvmcheck.record(tmp_path / "run") as rec:
         rec.epoch(1, val_loss=1.0)
-    (tmp_path / "run" / "verdicts.json").write_text(json.dumps({"verdicts": [verdict("mine", "failed")]}))
-    assert [row.check for row in subject_of(lvmcheck.load(tmp_path / "run")).rows] == ["mine"]
+    mine = verdict("mine", Status.FAILED)
+    (tmp_path / "run" / "verdicts.json").write_text(json.dumps({"verdicts": [verdict_json(mine)]}))
+    assert report_run(lvmcheck.load(tmp_path / "run")).verdicts == (mine,)
