@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from functools import cache
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from lvmcheck.checks.finding import Outcome, Status
+from lvmcheck.checks.finding import Finding, Outcome, Status, Why, passed
 from lvmcheck.checks.protocol import (
     Case,
     Check,
@@ -22,6 +23,8 @@ from lvmcheck.checks.protocol import (
     universal_checks,
     usual_causes,
 )
+from lvmcheck.checks.wording import evidence_lines, outcome_text, sentence
+from lvmcheck.errors import BadValueError
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run, run_from
 
@@ -29,6 +32,7 @@ NAMES = check_names()
 GOOD = [(name, case) for name in NAMES for case in cases(name)[0]]
 BAD = [(name, case) for name in NAMES for case in cases(name)[1]]
 ALL = GOOD + BAD
+BROKEN = (Status.FAILED, Status.WARNING)
 
 
 def ids(pairs: list[tuple[str, Case]]) -> list[str]:
@@ -36,8 +40,8 @@ def ids(pairs: list[tuple[str, Case]]) -> list[str]:
 
 
 def text(outcome: Outcome) -> str:
-    evidence = outcome.finding.evidence if outcome.finding else ()
-    return " | ".join((outcome.sentence(), *evidence))
+    """The answer in words, for the message of a failed assertion."""
+    return " | ".join((str(outcome.status), outcome_text(outcome), *evidence_lines(outcome.finding)))
 
 
 def by_check(pairs: list[tuple[str, Case]]) -> dict[str, list[Case]]:
@@ -54,20 +58,35 @@ def test_passes(name: str, case: Case) -> None:
     assert outcome.status is Status.PASSED, text(outcome)
     assert outcome.evaluated >= 1
     assert outcome.finding is not None
+    assert outcome.finding.code
     assert outcome.finding.margin is None or outcome.finding.margin >= 0
-    assert not [words for words in case.says if words not in text(outcome)], text(outcome)
-    assert case.check.use() == name
+    assert not case.mismatch(outcome), text(outcome)
+    assert case.check.name() == name
 
 
 @pytest.mark.parametrize(("name", "case"), BAD, ids=ids(BAD))
 def test_fails(name: str, case: Case) -> None:
     outcome = case.check.judge(case.run)  # unsettled: a fail must be measured, not the lack of an end
-    assert outcome.status is Status.FAILED, text(outcome)
+    assert outcome.status is (case.status or Status.FAILED), text(outcome)
+    assert case.status in (None, Status.FAILED, Status.WARNING)
     assert outcome.finding is not None
+    assert outcome.finding.code
     assert outcome.finding.margin is None or not outcome.finding.margin >= 0, "a miss is a negative distance, or NaN"
+    assert not outcome.abort or outcome.status is Status.FAILED, "a warning stops no run"
     assert outcome.evaluated >= 1
-    assert not [words for words in case.says if words not in text(outcome)], text(outcome)
-    assert case.check.use() == name
+    assert not case.mismatch(outcome), f"{case.mismatch(outcome)}: {text(outcome)}"
+    assert case.check.name() == name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_words_can_be_made_of_every_finding(name: str) -> None:
+    """Every placeholder of a phrase is a field or a fact; every fact has one place."""
+    for case in by_check(ALL)[name]:
+        finding = case.check.judge(case.run).finding
+        if finding is not None:
+            assert sentence(finding)
+            names = [(fact.name, fact.epoch, fact.step) for fact in finding.evidence]
+            assert len(names) == len(set(names)), names
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -107,8 +126,8 @@ NOTHING = {
 def test_no_data_is_never_a_pass(name: str, nothing: str) -> None:
     run = NOTHING[nothing]
     for case in (*cases(name)[0], *cases(name)[1]):
-        if name == "finite" and run.metric_names:
-            continue  # every finite number is its data
+        if "no_data" in case.check.exempt and run.metric_names:
+            continue
         outcome = judge(case.check, run)
         assert outcome.status is not Status.PASSED, f"{case.name}: {text(outcome)}"
         assert outcome.status is not Status.PENDING or not run.over
@@ -148,23 +167,63 @@ def test_no_pass_before_the_planned_end(name: str) -> None:
         if any(case.check.judge(early).status is Status.PASSED for early in list(prefixes(case.run))[:-1]):
             continue  # decided early, for good
         outcome = judge(case.check, run)
-        assert outcome.status in (Status.FAILED, Status.ERROR), f"{case.name}: {text(outcome)}"
-        assert "not reached" in text(outcome)
+        assert outcome.status is Status.FAILED, f"{case.name}: {text(outcome)}"
+        assert outcome.why in (Why.NOT_REACHED, Why.RUN_ENDED), f"{case.name}: {text(outcome)}"
+
+
+@cache
+def measured_fields(kind: type) -> tuple[str, ...]:
+    """Fields of a dataclass that may hold a float, by their types; epochs, steps and counts are integers."""
+    hints = get_type_hints(kind)
+    return tuple(field.name for field in dataclasses.fields(kind) if _admits_float(hints[field.name]))
+
+
+def _admits_float(hint: Any) -> bool:
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return bool(measured_fields(hint))
+    return hint is float or any(map(_admits_float, get_args(hint)))
+
+
+def with_one_number(value: Any, number: float) -> Iterator[tuple[str, Any]]:
+    """Copies of a value, each with one of the numbers in it replaced, and where that was."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        yield "", number
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from ((f"{key}{rest}", {**value, key: new}) for rest, new in with_one_number(item, number))
+    elif isinstance(value, list | tuple):
+        for i, item in enumerate(value):
+            changes = with_one_number(item, number)
+            yield from ((f"[{i}]{rest}", [*value[:i], new, *value[i + 1 :]]) for rest, new in changes)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for name in measured_fields(type(value)):
+            changes = with_one_number(getattr(value, name), number)
+            yield from ((f".{name}.{rest}", replace(value, **{name: new})) for rest, new in changes)
 
 
 def poisoned(run: Run, number: float) -> Iterator[tuple[int, str, Run]]:
-    """The run with one recorded number replaced, for every number it holds."""
+    """The run with one recorded number replaced, for every number of every event that it holds."""
     for i, event in enumerate(run.events):
-        changes: list[tuple[str, dict[str, Any]]] = []
-        if isinstance(event, ev.Epoch | ev.Evaluation):
-            changes = [(name, {"metrics": {**event.metrics, name: number}}) for name in event.metrics]
-        elif isinstance(event, ev.Probe):
-            changes = [(name, {"values": {**event.values, name: number}}) for name in event.values]
-        elif isinstance(event, ev.Window):
-            stated = ("loss_mean", "grad_norm_max", "ledger_error")
-            changes = [(name, {name: number}) for name in stated if getattr(event, name) is not None]
-        for name, change in changes:
-            yield i, name, replace(run, events=(*run.events[:i], replace(event, **change), *run.events[i + 1 :]))
+        for where, changed in with_one_number(event, number):
+            yield i, where, replace(run, events=(*run.events[:i], changed, *run.events[i + 1 :]))
+
+
+def test_the_poison_reaches_every_kind_of_number() -> None:
+    event = ev.Window(
+        epoch=1,
+        first_step=1,
+        last_step=2,
+        loss_mean=1.0,
+        loss_min=1.0,
+        loss_max=1.0,
+        terms={"a": ev.Term(weight=1.0, mean=2.0)},
+    )
+    reached = {where for where, _ in with_one_number(event, 0.0)}
+    assert {".loss_mean.", ".terms.a.weight.", ".terms.a.mean.", ".t."} <= reached
+    assert not {".epoch.", ".first_step."} & reached
+    data = ev.Data(name="d", fingerprint="0", facts={"lags": [0.1, 0.2], "rows": 3, "name": "x", "whole": True})
+    reached = {where for where, _ in with_one_number(data, 0.0)}
+    assert reached == {".t.", ".facts.lags[0]", ".facts.lags[1]", ".facts.rows"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -177,29 +236,15 @@ def test_nan_is_never_better_than_any_number(name: str) -> None:
         fatal = set()
         for number in (-1e6, 1e6, 0.0):
             fatal |= {
-                (i, what)
-                for i, what, run in poisoned(case.run, number)
-                if judge(case.check, run).status is Status.FAILED
+                (i, where) for i, where, run in poisoned(case.run, number) if judge(case.check, run).status in BROKEN
             }
-        for i, what, run in poisoned(case.run, math.nan):
-            if (i, what) in fatal:
+        for i, where, run in poisoned(case.run, math.nan):
+            if (i, where) in fatal:
                 judged += 1
                 outcome = judge(case.check, run)
-                assert outcome.status is not Status.PASSED, f"{case.name}, {what} of event {i}: {text(outcome)}"
-    # One number moves no median (loss_balance), and no finite number fails finite; both have NaN cases of their own.
-    # stage_changes_data compares fingerprints, tokens_scored_once integers.
-    numberless = ("finite", "loss_balance", "stage_changes_data", "tokens_scored_once")
-    assert judged or name in numberless or all(case.check.due(20) == 0 for case in by_check(GOOD)[name])
-
-
-OPTIONAL = {
-    ("generalisation_gap", "train_eval_cosine"),  # the running metric stands in
-    ("too_good_to_be_true", "train_loss"),  # validation is judged; the first epoch of training where it is logged
-    ("too_good_to_be_true", "train_bits_per_byte"),
-    ("improves", "val_cosine"),  # decided by the first epochs
-    ("val_loss_moves", "train_loss"),  # without it every epoch counts as training
-    ("val_loss_moves", "lr"),
-}
+                assert outcome.status is not Status.PASSED, f"{case.name}, {where} of event {i}: {text(outcome)}"
+    assert judged or "nan" in load_check(name).exempt
+    assert not judged or "nan" not in load_check(name).exempt, "the exemption is not needed"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -209,39 +254,83 @@ def test_what_is_missing_at_the_end_has_not_passed(name: str) -> None:
         epochs = [i for i, event in enumerate(case.run.events) if isinstance(event, ev.Epoch)]
         if not epochs or not case.run.over:
             continue
-        fatal = {
-            what
-            for number in (-1e6, 1e6)
-            for i, what, run in poisoned(case.run, number)
-            if i == epochs[-1] and judge(case.check, run).status is Status.FAILED
-        }
-        for what in fatal:
-            if (name, what) in OPTIONAL:
+        last = case.run.events[epochs[-1]]
+        assert isinstance(last, ev.Epoch)
+        for metric in last.metrics:
+            changes = ({**last.metrics, metric: number} for number in (-1e6, 1e6))
+            answers = (judge(case.check, with_last(case.run, epochs[-1], metrics)) for metrics in changes)
+            if metric in case.check.may_be_missing or not any(answer.status in BROKEN for answer in answers):
                 continue
-            last = case.run.events[epochs[-1]]
-            assert isinstance(last, ev.Epoch)
-            kept = replace(last, metrics={key: value for key, value in last.metrics.items() if key != what})
-            events = (*case.run.events[: epochs[-1]], kept, *case.run.events[epochs[-1] + 1 :])
-            outcome = judge(case.check, replace(case.run, events=events))
-            assert outcome.status is not Status.PASSED, f"{case.name} without {what}: {text(outcome)}"
+            kept = {key: value for key, value in last.metrics.items() if key != metric}
+            outcome = judge(case.check, with_last(case.run, epochs[-1], kept))
+            assert outcome.status is not Status.PASSED, f"{case.name} without {metric}: {text(outcome)}"
 
 
+def with_last(run: Run, place: int, metrics: Mapping[str, float]) -> Run:
+    event = run.events[place]
+    assert isinstance(event, ev.Epoch)
+    return replace(run, events=(*run.events[:place], replace(event, metrics=metrics), *run.events[place + 1 :]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_exemption_has_a_reason(name: str) -> None:
+    kind = load_check(name)
+    assert set(kind.exempt) <= {"nan", "no_data"}
+    assert all(map(str.strip, (*kind.exempt.values(), *kind.may_be_missing.values())))
+
+
+# -- a check that was never evaluated has not passed -------------------------------------------------------------------
+EMPTY = Finding(code="nothing", measured=0.0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluated(Check):
+    """A check that answers what it is given."""
+
+    answer: Outcome
+
+    def judge(self, run: Run) -> Outcome:  # noqa: ARG002 - the same answer for every run
+        return self.answer
+
+
+@pytest.mark.parametrize("status", [Status.PASSED, Status.WARNING])
+def test_judging_turns_an_answer_without_a_comparison_into_an_error(status: Status) -> None:
+    """The guard of ``judge``, for a check that builds its outcome itself."""
+    outcome = judge(Evaluated(answer=Outcome(status=status, finding=EMPTY, evaluated=0)), Run())
+    assert outcome.status is Status.ERROR
+    assert outcome.why is Why.NEVER_EVALUATED
+    assert judge(Evaluated(answer=Outcome(status=status, finding=EMPTY, evaluated=1)), Run()).status is status
+
+
+def test_a_pass_without_a_comparison_is_an_error_from_the_start() -> None:
+    """The guard of ``passed``, for whoever reads the answer of a check without ``judge``."""
+    outcome = passed(EMPTY, evaluated=0)
+    assert outcome.status is Status.ERROR
+    assert outcome.why is Why.NEVER_EVALUATED
+    assert outcome.finding is None
+    assert passed(EMPTY).status is Status.PASSED
+
+
+# -- single checks -----------------------------------------------------------------------------------------------------
 def test_windows_that_stop_before_the_last_epoch_have_not_passed() -> None:
     for name in ("not_diverging", "grad_norm_bounded", "loss_ledger"):
         run = next(case.run for case in by_check(GOOD)[name] if case.run.windows and case.run.last_epoch)
         later = run.extended([ev.Epoch(epoch=run.last_epoch + 1, step=run.step, metrics={"train_loss": 0.0})])
         outcome = judge(load_check(name)(), later)
-        assert outcome.status is Status.ERROR, f"{name}: {text(outcome)}"
-        assert "no step is recorded after step" in text(outcome)
+        assert outcome.status is Status.NOT_RECORDED, f"{name}: {text(outcome)}"
 
 
-def test_finite_fails_on_a_nan_in_any_place() -> None:
+def test_finite_fails_on_a_nan_in_any_loss_probe_or_evaluation() -> None:
     for case in by_check(GOOD)["finite"]:
         for number in (math.nan, math.inf, -math.inf):
-            for i, what, run in poisoned(case.run, number):
-                outcome = judge(case.check, run)
-                assert outcome.status is Status.FAILED, f"{what} of event {i}: {text(outcome)}"
-                assert outcome.abort
+            for i, where, run in poisoned(case.run, number):
+                event = run.events[i]
+                loss = isinstance(event, ev.Window) and where.startswith((".loss", ".ledger"))
+                probe = isinstance(event, ev.Probe | ev.Evaluation) and where != ".t."
+                if loss or probe:
+                    outcome = judge(case.check, run)
+                    assert outcome.status is Status.FAILED, f"{where} of event {i}: {text(outcome)}"
+                    assert outcome.abort
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -261,57 +350,55 @@ def test_says_where_it_is_decided_and_never_later_than_due(name: str) -> None:
             assert case.check.due(epochs) >= 0
             if not isinstance(getattr(case.check, "epoch", None), int):
                 assert case.check.due(epochs) <= epochs
-        assert case.check.label().startswith(name)
+        assert case.check.label().split("[")[0] == name
 
 
 def test_universal_checks_judge_any_history() -> None:
     """The healthy history fails none of them, with no suite and no configuration."""
     history = next(case.run for case in cases("finite")[0] if case.name == "amn_584k")
-    found = {check.use(): judge(check, history) for check in universal_checks()}
-    expected = {"finite", "val_loss_moves", "loss_ledger", "loss_balance", "val_identity", "not_diverging"}
-    assert expected <= set(found)
-    for use, outcome in found.items():
-        allowed = (Status.PASSED, Status.NOT_APPLICABLE)
-        assert use == "val_loss_moves" or outcome.status in allowed, f"{use}: {text(outcome)}"
+    found = {check.name(): judge(check, history) for check in universal_checks()}
+    assert {"finite", "val_loss_moves", "loss_ledger", "loss_balance", "val_identity", "not_diverging"} <= set(found)
+    for name, outcome in found.items():
+        allowed = (Status.PASSED, Status.NOT_APPLICABLE, Status.NOT_RECORDED)
+        assert outcome.status in allowed, f"{name}: {text(outcome)}"
 
 
 # -- keys ----------------------------------------------------------------------------------------------------------
 WRONG: list[tuple[str, dict[str, Any], str]] = [
-    ("cosine_floor", {"metric": "m", "epoch": 1, "floor": 1.2}, "floor: expected -1 to 1, got 1.2"),
-    ("cosine_floor", {"metric": "m", "epoch": 0, "floor": 0.5}, "epoch: expected an integer of at least 1, got 0"),
-    ("cosine_floor", {"metric": "m", "epoch": 1, "floor": 0.4, "abort_below": 0.5}, "abort_below: expected at most"),
-    ("cosine_floor", {"metric": "m", "epoch": 1, "floor": "best_liner + 1"}, "Did you mean 'best_linear'?"),
-    ("cosine_floor", {"metric": "m", "epoch": 1, "floor": "__import__('os')"}, "floor: expected a number or an exp"),
-    ("cosine_floor", {"metric": "m", "epoch": 1, "floor": "optimum * optimum"}, "at most one baseline"),
-    ("improves", {"by_epoch": 1}, "by_epoch: expected an integer of at least 2, got 1"),
-    ("improves", {"min_gain": 0.0}, "min_gain: expected 1e-09 to 2, got 0"),
-    ("val_loss_descends", {"tolerance": -1.0}, "tolerance: expected 0 to 1, got -1"),
-    ("val_loss_moves", {"epochs": 1}, "epochs: expected an integer of at least 2"),
-    ("val_identity", {"dim": 0}, "dim: expected an integer of at least 1"),
-    ("generalisation_gap", {"epoch": 0}, "epoch: expected an integer of at least 1"),
-    ("generalisation_gap", {"max_gap": math.nan}, "max_gap: expected a finite number"),
-    ("beats_baselines", {"margin": 3.0}, "margin: expected -2 to 2, got 3"),
-    ("ood_holds", {"max_drop": -0.1}, "max_drop: expected 0 to 2"),
-    ("loss_ledger", {"tolerance": 2.0}, "tolerance: expected 0 to 1, got 2"),
-    ("loss_balance", {"max_ratio": 0.5}, "max_ratio: expected at least 1, got 0.5"),
-    ("loss_balance", {"from_step": 500, "to_step": 500}, "to_step: expected an integer of at least 501"),
-    ("grad_norm_bounded", {"bound": 0.0}, "bound: expected at least"),
-    ("not_diverging", {"factor": 0.9}, "factor: expected at least 1, got 0.9"),
-    ("config_matches", {}, "reference: expected either reference or expected, got neither"),
-    (
-        "config_matches",
-        {"expected": {"lr": 1}, "ignore": ("lr",)},
-        "expected: the configuration to compare with has no",
-    ),
-    ("config_matches", {"reference": "amn_584k_pure_mze"}, "Did you mean 'amn_584k_pure_mse'?"),
-    ("config_matches", {"reference": "../secret"}, "reference: expected the name of a file"),
-    ("reload_agrees", {"tolerance": -1.0}, "tolerance: expected 0 to 1"),
+    ("cosine_floor", {"metric": "m", "epoch": 1, "floor": 1.2}, "floor"),
+    ("cosine_floor", {"metric": "m", "epoch": 0, "floor": 0.5}, "epoch"),
+    ("cosine_floor", {"metric": "m", "epoch": 1, "floor": 0.4, "abort_below": 0.5}, "abort_below"),
+    ("cosine_floor", {"metric": "m", "epoch": 1, "floor": "best_liner + 1"}, "floor"),
+    ("cosine_floor", {"metric": "m", "epoch": 1, "floor": "__import__('os')"}, "floor"),
+    ("cosine_floor", {"metric": "m", "epoch": 1, "floor": "optimum * optimum"}, "floor"),
+    ("cosine_floor", {"metric": "m", "epoch": "final", "floor": 0.5, "min_steps": 5}, "min_steps"),
+    ("data_fact", {"fact": "leak"}, "at_least"),
+    ("data_fact", {"fact": "leak", "at_least": 2.0, "at_most": 1.0}, "at_least"),
+    ("improves", {"by_epoch": 1}, "by_epoch"),
+    ("improves", {"min_gain": 0.0}, "min_gain"),
+    ("val_loss_descends", {"tolerance": -1.0}, "tolerance"),
+    ("val_loss_moves", {"epochs": 1}, "epochs"),
+    ("val_identity", {"dim": 0}, "dim"),
+    ("generalisation_gap", {"epoch": 0}, "epoch"),
+    ("generalisation_gap", {"max_gap": math.nan}, "max_gap"),
+    ("beats_baselines", {"margin": 3.0}, "margin"),
+    ("ood_holds", {"max_drop": -0.1}, "max_drop"),
+    ("loss_ledger", {"tolerance": 2.0}, "tolerance"),
+    ("loss_balance", {"max_ratio": 0.5}, "max_ratio"),
+    ("loss_balance", {"from_step": 500, "to_step": 500}, "to_step"),
+    ("grad_norm_bounded", {"bound": 0.0}, "bound"),
+    ("not_diverging", {"factor": 0.9}, "factor"),
+    ("config_matches", {}, "reference"),
+    ("config_matches", {"expected": {"lr": 1}, "ignore": ("lr",)}, "expected"),
+    ("config_matches", {"reference": "amn_584k_pure_mze"}, "reference"),
+    ("config_matches", {"reference": "../secret"}, "reference"),
+    ("reload_agrees", {"tolerance": -1.0}, "tolerance"),
 ]
 
 
-@pytest.mark.parametrize(("use", "keys", "says"), WRONG, ids=[f"{u}-{i}" for i, (u, _, _) in enumerate(WRONG)])
-def test_wrong_values_are_refused_by_name(use: str, keys: dict[str, Any], says: str) -> None:
-    kind: type[Check] = load_check(use)
-    with pytest.raises(ValueError, match=r"^\w+: ") as caught:
-        kind(**keys)
-    assert says in str(caught.value)
+@pytest.mark.parametrize(("check", "keys", "key"), WRONG, ids=[f"{c}-{i}" for i, (c, _, _) in enumerate(WRONG)])
+def test_wrong_values_are_refused_by_key(check: str, keys: dict[str, Any], key: str) -> None:
+    with pytest.raises(BadValueError) as caught:
+        load_check(check)(**keys)
+    assert caught.value.key == key
+    assert caught.value.problem

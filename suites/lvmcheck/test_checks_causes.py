@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import json
 
 import pytest
 
 from lvmcheck.causes.protocol import CauseCase, cause_names, diagnose, load_cause
+from lvmcheck.causes.wording import diagnosis_lines
 from lvmcheck.checks.curves.cosine_floor import CosineFloor
 from lvmcheck.checks.losses.loss_balance import LossBalance
-from lvmcheck.checks.protocol import verdict
+from lvmcheck.checks.protocol import check_names, verdict
 from lvmcheck.checks.shared.cases import val_run
 from lvmcheck.errors import InputError
 from lvmcheck.run.view import Run
@@ -19,7 +19,7 @@ NAMES = cause_names()
 
 
 def of(kind: str) -> list[tuple[str, CauseCase]]:
-    modules = {name: importlib.import_module(f"lvmcheck.causes.{name}") for name in NAMES}
+    modules = {name: importlib.import_module(load_cause(name).__module__) for name in NAMES}
     return [(name, case) for name, module in modules.items() for case in getattr(module, kind)]
 
 
@@ -32,20 +32,29 @@ def test_is_not_named(name: str, case: CauseCase) -> None:
 def test_comes_first(name: str, case: CauseCase) -> None:
     found = diagnose(case.run)
     assert found
-    assert found[0].name == name
-    said = "\n".join(found[0].lines())
-    assert not [words for words in case.says if words not in said], said
-    assert 0 < found[0].score <= 1
-    assert any(character.isdigit() for character in "".join(found[0].evidence)), "evidence has no figure"
-    assert found[0].fix
-    assert found[0].next.startswith("lvmcheck ")
-    assert json.loads(json.dumps(found[0].to_json()))["name"] == name
+    assert name in (found[0].name, *found[0].also), [(item.name, item.standing.name) for item in found]
+    own = next(item for item in found if item.name == name)
+    assert not case.mismatch(own), case.mismatch(own)
+    assert any(isinstance(fact.value, int | float) for fact in own.evidence), "no figure in the evidence"
+    assert own.explains <= set(check_names())
+    assert set(own.also) <= set(NAMES) - {name}
+    assert bool(own.tell_apart) or not own.also, "what looks the same must be told apart"
+    assert own.fix
+    assert own.next.split()[0] == "lvmcheck"
+    assert diagnosis_lines(own)
+
+
+@pytest.mark.parametrize(("name", "case"), of("FAILS"), ids=lambda x: getattr(x, "name", x))
+def test_every_figure_has_one_name(name: str, case: CauseCase) -> None:
+    own = next(item for item in diagnose(case.run) if item.name == name)
+    places = [(fact.name, fact.epoch, fact.step) for fact in own.evidence]
+    assert len(places) == len(set(places)), places
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_is_proved_and_documented(name: str) -> None:
-    assert len([case for use, case in of("PASSES") if use == name]) >= 2
-    assert len([case for use, case in of("FAILS") if use == name]) >= 2
+    assert len([case for owner, case in of("PASSES") if owner == name]) >= 2
+    assert len([case for owner, case in of("FAILS") if owner == name]) >= 2
     assert (load_cause(name).__doc__ or "").strip()
 
 

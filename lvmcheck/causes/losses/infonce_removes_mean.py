@@ -93,7 +93,7 @@ def _below(evidence: Evidence) -> tuple[Fact, ...]:
 
 def _run(loss: dict[str, float], val: float, direction: float) -> Run:
     metrics = {
-        "train_loss": [1.4],
+        "train_loss": [1.4 * sum(loss.values())],
         **{f"train_loss_{name}": [1.4] for name in loss},
         "val_cosine": [val],
         "val_mean_direction": [direction],
