@@ -1,13 +1,12 @@
-"""Values from outside against the annotations of a dataclass: pydantic decides, and its first error is said in TOML's
-words with the key that it belongs to.
+"""Values from outside against annotations: pydantic decides, and its first error is one sentence with its key.
 
-Types are the annotations, limits are the dataclass's own ``__post_init__``, which raises :class:`BadValueError`.
+Types are the annotations of a dataclass or of a pydantic model. Limits are the model's fields, or the dataclass's own
+``__post_init__``, which raises :class:`lvmcheck.errors.BadValueError`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import json
 import math
 import types
@@ -16,7 +15,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
-from lvmcheck.errors import BadValueError, excerpt, nearest
+from lvmcheck.errors import BadValueError, InputError, excerpt, nearest
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
@@ -26,17 +25,22 @@ T = TypeVar("T")
 STRICT: dict[str, object] = {"extra": "forbid", "allow_inf_nan": False}
 """``__pydantic_config__`` of a dataclass that refuses unknown keys, and numbers that are not finite."""
 _UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
-_WORDS: dict[object, str] = {bool: "boolean", int: "integer", float: "float", str: "string"}
+_MISSING = ("missing", "missing_keyword_only_argument")
+_TYPED = ("literal_error", "int_from_float", "too_long", "too_short", *_MISSING)
+_LIMITS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+_NOUNS: dict[object, str] = {bool: "true or false", int: "an integer", float: "a number", str: "a string"}
+_PLURALS: dict[object, str] = {bool: "truth values", int: "integers", float: "numbers", str: "strings"}
 
 
 def validated(kind: type[T], table: Mapping[str, object], *, also: Iterable[str] = ()) -> T:
-    """``table`` as an instance of the dataclass ``kind``; an integer may stand for a float, nothing else is coerced.
+    """``table`` as an instance of ``kind``; an integer may stand for a float, nothing else is coerced.
 
     Args:
         also: further names that a misspelt key may have meant.
 
     Raises:
         BadValueError: an unknown key first, else the first thing wrong.
+        InputError: as a validator of ``kind`` raised it.
         TypeError: an annotation of ``kind`` is of no kind that a file can fill (a defect of the code).
     """
     from pydantic import ValidationError
@@ -46,7 +50,7 @@ def validated(kind: type[T], table: Mapping[str, object], *, also: Iterable[str]
         # As JSON, because arrays of a file may then become tuples while everything else stays strict.
         instance: T = adapter.validate_json(json.dumps(table, default=str), strict=True)
     except ValidationError as problem:
-        raise _mismatch(problem, kind, table, tuple(also)) from None
+        raise _first_error(problem, kind, table, tuple(also)) from None
     return instance
 
 
@@ -62,104 +66,135 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
         raise TypeError(f"{kind.__qualname__} has an annotation that no file can fill: {first}") from None
 
 
-# -- errors ------------------------------------------------------------------------------------------------------------
-def _mismatch(
+# -- the first error ---------------------------------------------------------------------------------------------------
+@dataclasses.dataclass(frozen=True)
+class _Place:
+    """Where an error belongs: its keys, the annotation and the value there, and the keys that its table may have."""
+
+    keys: tuple[str, ...]
+    hint: Any
+    value: object
+    known: tuple[str, ...]
+
+    def key(self, *more: str) -> str:
+        return ".".join(part for part in (*self.keys, *more) if part)
+
+
+def _first_error(
     problem: ValidationError, kind: type, table: Mapping[str, object], also: tuple[str, ...]
-) -> BadValueError:
+) -> BadValueError | InputError:
     found = problem.errors(include_url=False)
     error = next((item for item in found if item["type"] in _UNKNOWN), found[0])
-    path, owner = _field_path(kind, error["loc"])
+    place = _place(kind, error["loc"], table)
+    cause = error.get("ctx", {}).get("error")
+    if isinstance(cause, InputError):
+        return cause
+    if isinstance(cause, BadValueError):
+        return BadValueError(place.key(cause.key), cause.problem, cause.fix)
+    if cause is not None:
+        return BadValueError(place.key(), excerpt(str(cause), 300))
     if error["type"] in _UNKNOWN:
         key = str(error["loc"][-1])
-        names = [field.name for field in dataclasses.fields(owner) if field.init]
-        return BadValueError(_dotted(*path, key), "unknown key", nearest(key, [*names, *also]))
-    cause = error.get("ctx", {}).get("error")
-    if isinstance(cause, ValueError):
-        bad = cause if isinstance(cause, BadValueError) else BadValueError("", str(cause))
-        return BadValueError(_dotted(*path, bad.key), excerpt(bad.problem, 300), bad.fix)
-    return _unfit(error, path, owner, table)
+        return BadValueError(place.key(key), "unknown key", nearest(key, [*place.known, *also]))
+    if error["type"] in _MISSING and isinstance(error["loc"][-1], str):
+        return BadValueError(place.key(), f"missing, expected {expected(place.hint)}")
+    choices = [item for item in _choices(place.hint) if isinstance(item, str)]
+    fix = nearest(place.value, choices) if choices and isinstance(place.value, str) else None
+    return BadValueError(place.key(), f"expected {_wanted(error, place)}, got {describe(place.value)}", fix)
 
 
-def _unfit(error: ErrorDetails, path: tuple[str, ...], owner: type, table: Mapping[str, object]) -> BadValueError:
-    """A value of another type, or none where one is required."""
-    hint = _hints(owner)[path[-1]]
-    if error["type"] in ("missing", "missing_keyword_only_argument"):
-        return BadValueError(_dotted(*path), f"missing, expected {expected(hint)}")
+def _wanted(error: ErrorDetails, place: _Place) -> str:
+    if isinstance(place.value, float) and not math.isfinite(place.value):
+        return "a finite number"
+    for limit, words in _LIMITS.items():
+        if limit in error.get("ctx", {}):
+            return f"{words} {error['ctx'][limit]:g}"
+    if "min_length" in error.get("ctx", {}) and get_origin(place.hint) is not tuple:
+        return f"at least {error['ctx']['min_length']} of them"
+    typed = error["type"].endswith("_type") or error["type"] in _TYPED
+    return expected(place.hint) if typed else error["msg"]
+
+
+def _place(kind: type, loc: Sequence[str | int], table: Mapping[str, object]) -> _Place:
+    """Follows pydantic's path, which names members of unions as well as keys."""
+    keys: tuple[str, ...] = ()
+    hint: Any = kind
     value: Any = table
-    for part in path:
-        value = value[part]
-    if isinstance(value, float) and not math.isfinite(value):
-        return BadValueError(_dotted(*path), f"expected a finite number, got {value}")
-    choices = [item for item in _choices(hint) if isinstance(item, str)]
-    fix = nearest(value, choices) if choices and isinstance(value, str) else None
-    return BadValueError(_dotted(*path), f"expected {expected(hint)}, got {describe(value)}", fix)
-
-
-def _field_path(kind: type, loc: Sequence[str | int]) -> tuple[tuple[str, ...], type]:
-    """The part of pydantic's path that names fields, and the dataclass that holds the last of them."""
-    path: tuple[str, ...] = ()
-    owner = kind
     for part in loc:
-        hints = _hints(kind)
-        if not isinstance(part, str) or part not in hints:
-            break
-        path, owner = (*path, part), kind
-        inner = [item for item in (hints[part], *get_args(hints[part])) if dataclasses.is_dataclass(item)]
-        if not inner:
-            break
-        kind = cast(type, inner[0])
-    return path, kind if len(path) < len(loc) else owner
+        inside = _fields(hint)
+        if inside is not None and part in inside:
+            hint = inside[part]
+        elif inside is None and (found := _element(hint, part, value)) is not None:
+            hint = found
+        else:
+            continue
+        keys = (*keys, str(part))
+        value = value.get(part) if isinstance(value, Mapping) else cast(Any, value)[part]
+    return _Place(keys, hint, value, tuple(_fields(hint) or ()))
 
 
-@cache
-def _hints(kind: type) -> dict[str, Any]:
-    hints = typing.get_type_hints(kind)
-    return {field.name: hints[field.name] for field in dataclasses.fields(kind) if field.init}
+def _fields(hint: Any) -> dict[str, Any] | None:
+    """Annotations by key of the dataclass or model that a value may be; None where it may be none."""
+    for item in _members(hint):
+        if hasattr(item, "model_fields"):
+            return {name: field.annotation for name, field in item.model_fields.items()}
+        if dataclasses.is_dataclass(item):
+            hints = typing.get_type_hints(item)
+            return {field.name: hints[field.name] for field in dataclasses.fields(item) if field.init}
+    return None
 
 
-def _dotted(*parts: str) -> str:
-    return ".".join(part for part in parts if part)
+def _element(hint: Any, part: str | int, value: object) -> Any:
+    """The annotation of an element of an array or table; None where there is no such element."""
+    for item in _members(hint):
+        origin, args = get_origin(item) or item, get_args(item)
+        if origin in (list, tuple, Sequence) and isinstance(value, list | tuple) and part in range(len(value)):
+            return args[0] if args else Any
+        if origin in (dict, Mapping) and isinstance(value, Mapping) and part in value:
+            return args[1] if args else Any
+    return None
+
+
+def _members(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
 
 
 def _choices(hint: Any) -> tuple[object, ...]:
-    if get_origin(hint) is Literal:
-        return get_args(hint)
-    if get_origin(hint) in (Union, types.UnionType):
-        return tuple(choice for item in get_args(hint) for choice in _choices(item))
-    return ()
+    return tuple(choice for item in _members(hint) if get_origin(item) is Literal for choice in get_args(item))
 
 
 # -- words -------------------------------------------------------------------------------------------------------------
 def expected(hint: Any) -> str:
-    """An annotation in TOML's words: ``float``, ``array of integer``, ``"a" or "b"``."""
-    if hint in _WORDS:
-        return _WORDS[hint]
+    """An annotation in words: ``a number``, ``a list of integers``, ``"a" or "b"``."""
+    if hint in _NOUNS:
+        return _NOUNS[hint]
     origin, args = get_origin(hint) or hint, get_args(hint)
+    if origin is typing.Annotated:
+        return expected(args[0])
     if origin is Literal:
-        return " or ".join(f'"{item}"' if isinstance(item, str) else describe(item) for item in args)
+        return " or ".join(json.dumps(item) for item in args)
     if origin in (Union, types.UnionType):
         return " or ".join(expected(item) for item in args if item is not type(None))
     if origin is tuple and args and args[-1] is not Ellipsis:
-        return f"array of {len(args)} ({', '.join(map(expected, args))})"
+        return f"a list of {len(args)} ({', '.join(map(expected, args))})"
     if origin in (tuple, list, Sequence):
-        return f"array of {expected(args[0])}" if args else "array"
+        return f"a list of {_plural(args[0])}" if args else "a list"
     if origin in (dict, Mapping):
-        return f"table of {expected(args[1])}" if args and args[1] not in (Any, object) else "table"
-    if dataclasses.is_dataclass(hint):
-        return "table"
-    return "any value" if hint in (Any, object) else str(hint)
+        return f"a table of {_plural(args[1])}" if args and args[1] not in (Any, object) else "a table"
+    return "any value" if hint in (Any, object) else "a table" if _fields(hint) is not None else str(hint)
+
+
+def _plural(hint: Any) -> str:
+    hint = get_args(hint)[0] if get_origin(hint) is typing.Annotated else hint
+    return _PLURALS.get(hint, "values") if isinstance(hint, Hashable) else "values"
 
 
 def describe(value: object) -> str:
-    """What came, in TOML's words: ``string "5e-4"``, ``boolean true``, ``array [1, 2]``."""
-    if isinstance(value, bool):
-        return f"boolean {str(value).lower()}"
-    if isinstance(value, int | float):
-        return f"{_WORDS[type(value)]} {value!r}"
+    """A value in words: ``string '5e-4'``, ``true``, ``[1, 2]``, ``a table with lr``."""
     if isinstance(value, str):
-        return f'string "{excerpt(value, 40)}"'
-    if isinstance(value, list | tuple):
-        return f"array {excerpt(json.dumps(value, default=str), 40)}"
-    if isinstance(value, dict):
-        return f"table with {excerpt(', '.join(value), 40) or 'no keys'}"
-    return f"date {value}" if isinstance(value, datetime.date | datetime.time) else type(value).__name__
+        return f"string {excerpt(value, 40)!r}"
+    if isinstance(value, bool | list | tuple):
+        return excerpt(json.dumps(value, default=str), 60)
+    if isinstance(value, Mapping):
+        return f"a table with {excerpt(', '.join(map(str, value)), 40) or 'no keys'}"
+    return excerpt(repr(value))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 from lvmcheck.checks.across import Across, P, parse_across
@@ -36,23 +37,29 @@ def read_entries(source: Source, profiles: Sequence[str]) -> tuple[CheckEntry, .
 def _entry(source: Source, index: int, table: Table, profiles: Sequence[str]) -> CheckEntry:
     if "check" not in table and "use" in table:
         raise entry_error(source, index, "use", "unknown key", "Did you mean 'check'?")
-    try:
+    with _at_its_line(source, index):
         own = validated(EntryTable, {key: value for key, value in table.items() if key in _OWN})
-        kind = _kind(source, index, own.check)
-        keys = {key: value for key, value in table.items() if key not in _OWN}
+        across = None if own.across is None else parse_across(own.across, P if own.p is None else own.p)
+    kind = _kind(source, index, own.check)
+    keys = {key: value for key, value in table.items() if key not in _OWN}
+    with _at_its_line(source, index):
         check = validated(kind, keys, also=_OWN)
         check.label()
-        across = None if own.across is None else parse_across(own.across, P if own.p is None else own.p)
-    except BadValueError as problem:
-        raise entry_error(source, index, problem.key, problem.problem, problem.fix) from None
-    except (ValueError, TypeError) as problem:
-        if isinstance(problem, InputError):
-            raise
-        raise entry_error(source, index, "", excerpt(str(problem), 200)) from None
     for name in own.profiles or ():
         if name not in profiles:
             raise entry_error(source, index, "profiles", f"no profile {excerpt(name)!r}", nearest(name, profiles))
     return _made(source, index, own, keys, check, across)
+
+
+@contextmanager
+def _at_its_line(source: Source, index: int) -> Iterator[None]:
+    """Bad values of an entry become errors of its file."""
+    try:
+        yield
+    except (BadValueError, InputError) as problem:
+        raise entry_error(source, index, problem.key or "", problem.problem, problem.fix) from None
+    except (ValueError, TypeError) as problem:
+        raise entry_error(source, index, "", excerpt(str(problem), 200)) from None
 
 
 def _made(

@@ -38,7 +38,7 @@ class Expect:
 
     def __post_init__(self) -> None:
         if self.within_epoch is not None and self.within_epoch < 1:
-            raise BadValueError("within_epoch", f"expected integer >= 1, got {self.within_epoch}")
+            raise BadValueError("within_epoch", f"expected an integer of at least 1, got {self.within_epoch}")
         if self.cause is not None:
             from lvmcheck.causes.protocol import cause_names
 

@@ -42,7 +42,7 @@ class RunTable:
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
-            raise BadValueError("epochs", f"expected integer >= 1, got {self.epochs}")
+            raise BadValueError("epochs", f"expected an integer of at least 1, got {self.epochs}")
         if not self.seeds:
             raise BadValueError("seeds", f"expected {SEEDS}, got none")
         for seed in self.seeds:

@@ -18,7 +18,7 @@ def test_every_check_and_cause_is_on_the_page() -> None:
     text = page()
     assert all(f"\n## {name}\n" in text for name in check_names())
     assert all(f"- `{name}`: " in text for name in cause_names())
-    assert "| `floor` | float or string | required |" in text
+    assert "| `floor` | a number or a string | required |" in text
 
 
 @pytest.mark.parametrize("missing", [section for section in SECTIONS if section not in OPTIONAL])

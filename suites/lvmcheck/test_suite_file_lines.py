@@ -179,20 +179,22 @@ def test_values_that_are_allowed(value: object, hint: Any, want: object) -> None
 
 
 REFUSED: list[tuple[object, Any, str]] = [
-    ("5e-4", float, 'expected float, got string "5e-4"'),
-    (True, float, "expected float, got boolean true"),
-    (True, int, "expected integer, got boolean true"),
-    (1, bool, "expected boolean, got integer 1"),
-    (20.0, int, "expected integer, got float 20.0"),
+    ("5e-4", float, "expected a number, got string '5e-4'"),
+    (True, float, "expected a number, got true"),
+    (True, int, "expected an integer, got true"),
+    (1, bool, "expected true or false, got 1"),
+    (20.0, int, "expected an integer, got 20.0"),
     (float("nan"), float, "expected a finite number, got nan"),
     (float("inf"), float | None, "expected a finite number, got inf"),
-    ("x", float | None, 'expected float, got string "x"'),
-    (True, Literal["1", "a"], 'expected "1" or "a", got boolean true'),
-    ([1, 2, 3], tuple[int, int], "expected array of 2 (integer, integer), got array [1, 2, 3]"),
-    (["x"], list[float], 'expected array of float, got array ["x"]'),
-    ("x", tuple[str, ...], 'expected array of string, got string "x"'),
-    ([1], dict[str, float], "expected table of float, got array [1]"),
-    ({}, str, "expected string, got table with no keys"),
+    ("x", float | None, "expected a number, got string 'x'"),
+    (True, Literal["1", "a"], 'expected "1" or "a", got true'),
+    ([1, 2, 3], tuple[int, int], "expected a list of 2 (an integer, an integer), got [1, 2, 3]"),
+    ([1], tuple[int, int], "expected a list of 2 (an integer, an integer), got [1]"),
+    (["x"], list[float], "expected a number, got string 'x'"),
+    ("x", tuple[str, ...], "expected a list of strings, got string 'x'"),
+    ([1], dict[str, float], "expected a table of numbers, got [1]"),
+    ({"mse": "x"}, dict[str, float] | None, "expected a number, got string 'x'"),
+    ({}, str, "expected a string, got a table with no keys"),
 ]
 
 

@@ -138,7 +138,7 @@ def test_overrides_replace_exactly_what_they_name(good: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ({"epochs": 0}, "override of run.epochs: expected integer >= 1, got 0."),
+        ({"epochs": 0}, "override of run.epochs: expected an integer of at least 1, got 0."),
         ({"lr": 3}, "override of run.lr: expected float > 0, got 3."),
         ({"loss": {"inf_nce": 1.0}}, "override of run.loss.inf_nce: no such loss. Did you mean 'info_nce'?"),
         ({"epoch": 3}, "override of run.epoch: unknown key. Did you mean 'epochs'?"),
