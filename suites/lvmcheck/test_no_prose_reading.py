@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ def module_name(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts)
 
 
+@cache
 def makers() -> dict[str, set[str]]:
     """Wording module -> names of its functions."""
     trees = {module_name(path): ast.parse(path.read_text(encoding="utf-8")) for path in WORDING}
@@ -69,6 +71,8 @@ class Texts:
                 return attr in TEXTS
             case ast.Name(id=name):
                 return name in self.names
+            case ast.Call(func=ast.Attribute(attr="get"), args=[ast.Constant(value=key), *_]):
+                return key in TEXTS
             case ast.Call(func=ast.Name(id=name)):
                 return name in self.functions
             case ast.Call(func=ast.Attribute(value=ast.Name(id=module), attr=name)):
@@ -76,8 +80,6 @@ class Texts:
             case ast.Call(func=ast.Attribute(value=value, attr="lower" | "upper" | "strip" | "casefold")):
                 return self.holds(value)
             case ast.Subscript(slice=ast.Constant(value=key)):
-                return key in TEXTS
-            case ast.Call(func=ast.Attribute(attr="get"), args=[ast.Constant(value=key), *_]):
                 return key in TEXTS
             case ast.NamedExpr(value=value):
                 return self.holds(value)
