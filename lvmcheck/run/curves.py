@@ -162,8 +162,17 @@ class Curves:
 
     @cached_property
     def validation(self) -> tuple[Curve, ...]:
-        """Validation losses, of every evaluation set."""
-        return tuple(self.of(Quantity.LOSS, split=Split.VALIDATION))
+        """Validation losses, of every evaluation set; errors where no loss is recorded."""
+        losses = tuple(self.of(Quantity.LOSS, split=Split.VALIDATION))
+        return losses or tuple(self.of(Quantity.ERROR, split=Split.VALIDATION))
+
+    def partner(self, curve: Curve) -> Curve | None:
+        """What was measured on the training set as ``curve`` was on another; the training loss where nothing was."""
+        what = curve.role
+        for found in self.of(what.quantity, split=Split.TRAIN):
+            if found.role.group == what.group and words(found.name)[-1] == words(curve.name)[-1]:
+                return found
+        return self.epoch_losses if what.quantity in (Quantity.LOSS, Quantity.ERROR) else None
 
     @cached_property
     def scores(self) -> tuple[Curve, ...]:

@@ -42,7 +42,7 @@ TERMS = _set(
 """Words that make a loss one term of it."""
 _VOCABULARY = {
     Quantity.LOSS: "loss losses nll crossentropy xent ce bce cost objective elbo",
-    Quantity.ERROR: "mse rmse mae mape rmsle msle wer cer error err eer fid fvd mre epe brier ece",
+    Quantity.ERROR: "mse rmse mae mape rmsle msle wer cer error err eer fid fvd kid swd mmd emd wasserstein chamfer mre epe brier ece",
     Quantity.ACCURACY: """acc accuracy top1 top5 top3 top10 acc1 acc5 acc10 precision recall sensitivity
         specificity""",
     Quantity.SCORE: """f1 auc auroc auprc roc ap map ap50 ap75 map50 iou miou dice bleu rouge rouge1 rouge2 rougel mrr

@@ -19,6 +19,8 @@ LEAST = 4
 """Recorded norms from which growth is no chance."""
 FATAL, MUCH = 300.0, 20.0
 """Times its early level at the end: the first fails, the second warns, or fails where nothing was learned."""
+SLOW, OPPOSITE = 100.0, 6.0
+"""Times its early level that warns where the loss improved, and that fails where the loss fell to a tenth meanwhile."""
 LINE, FACTOR = 0.97, 4.0
 """Correlation of norm and step from which the growth is a straight line, as of gradients that add up, and its size."""
 
@@ -27,8 +29,9 @@ LINE, FACTOR = 0.97, 4.0
 class GradientNormGrows(Check):
     """At the end the gradient norm is at most 20 times its early level (warns), or 300 times (fails).
 
-    The early level is the median of the second tenth of the run, the end that of its last tenth. A growth of more than
-    20 times, or of 4 times in a straight line through 0, fails where the loss did not improve, and else warns.
+    The early level is the median of the second tenth of the run, the end that of its last tenth. Where the loss
+    improved, a growth of more than 100 times warns, of 4 times in a straight line, too; more than 6 times while the loss
+    fell to a tenth fails. Where it did not improve, all of these fail.
 
     Why:
     A norm that grows by orders of magnitude announces divergence; clipping hides it from the loss. A norm that grows
@@ -68,10 +71,11 @@ class GradientNormGrows(Check):
         line = correlation(norm.steps.astype(np.float64), norm.values) > LINE
         learned = run.curves.train is not None and improved(run.curves.train)
         finding = _finding(norm, early, growth, line=line)
-        grows = growth > MUCH or (line and growth > FACTOR)
+        against = learned and _against(run, growth)
+        grows = growth > (SLOW if learned else MUCH) or (line and growth > FACTOR) or against
         if not grows or trend(norm.values) < min(SURE, _most(len(norm))):
             return concluded(finding, [norm], evaluated=len(norm))
-        bad = growth > FATAL or not learned
+        bad = growth > FATAL or not learned or against
         return (failed if bad and not run.curves.adversarial else warning)(finding, evaluated=len(norm))
 
 
@@ -81,6 +85,15 @@ def _ends(norm: Curve) -> tuple[float, float]:
         return float(np.median(norm.values[: max(2, len(norm) // 4)])), float(np.median(norm.values[-2:]))
     parts = blocks(norm.values, 10)
     return float(max(parts[0], parts[1])), float(parts[-1])
+
+
+def _against(run: Run, growth: float) -> bool:
+    """Whether the norm grew while a loss above 0 fell to a tenth: a sum over steps, not a gradient."""
+    train = run.curves.train
+    if train is None or len(train) < 20 or growth <= OPPOSITE or run.curves.adversarial:
+        return False
+    parts = blocks(train.values, 10)
+    return bool(0 < parts[-1] < 0.1 * parts[0])
 
 
 def _most(count: int) -> float:

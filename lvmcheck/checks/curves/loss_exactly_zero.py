@@ -24,7 +24,8 @@ LEAST = 2
 class LossExactlyZero(Check):
     """The training loss is not exactly 0.0 at the end, unless it was a thousandth of its first value before.
 
-    A loss that is 0.0 from its first value on warns: it may be a hinge that is satisfied.
+    A loss that is 0.0 from its first value on warns, since it may be a hinge that is satisfied, and fails where every
+    gradient norm is 0 as well.
 
     Why:
     Trainers that filter NaN log 0.0 in its place: weights are lost, and the log looks perfect. A loss that is not
@@ -61,7 +62,9 @@ class LossExactlyZero(Check):
             if start is None:
                 continue
             finding = _finding("exactly_zero", curve, start)
-            if start == 0:
+            norm = run.curves.gradient
+            silent = norm is not None and len(norm) > LEAST and not norm.values.any()
+            if start == 0 and not silent:
                 return warning(finding, evaluated=len(curve))
             return failed(finding, evaluated=len(curve))
         return concluded(_finding("not_zero", curves[0], 0), curves, evaluated=len(curves[0]))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import concluded, place_fact, unfinished
+from lvmcheck.checks.curves._curves import concluded, improved, place_fact, share, unfinished
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
@@ -31,8 +31,8 @@ COUNTED = 8
 class MetricConstant(Check):
     """No loss or score keeps one value, to a millionth, over all its evaluations, or the last three with five digits.
 
-    Values at a bound (a perfect accuracy, a loss of 0) do not count, nor metrics whose meaning is not known, nor
-    rounded neighbours on a plateau. Accuracies must agree in 8 evaluations to fail, and warn from 5.
+    Values at a bound (a perfect accuracy) do not count, nor rounded neighbours on a plateau. Accuracies must agree in 8
+    evaluations to fail (warn from 5), beside a validation loss that does not move. Metrics of unknown meaning warn.
 
     Why:
     A validation loss that never moves is not a validation loss, or the model that it looks at does not move. One
@@ -71,11 +71,15 @@ class MetricConstant(Check):
             return not_applicable(f"no loss or score is recorded {LEAST} times")
         values = sum(map(len, curves))
         stuck = [(curve, start) for curve in curves if (start := _stuck(curve)) is not None]
+        stuck = [(curve, start) for curve, start in stuck if not _coincidence(run, curve)]
         for curve, start in sorted(stuck, key=lambda pair: pair[0].role.split is not Split.VALIDATION):
             finding = _finding(run, curve, start)
             if curve.role.quantity is not Quantity.ACCURACY or len(curve) - start >= COUNTED:
                 return failed(finding, evaluated=values)
             return warning(finding, evaluated=values)
+        unknown = next((c for c in run.curves.of(Quantity.UNKNOWN) if _computed(c)), None)
+        if unknown is not None:
+            return warning(_finding(run, unknown, 0), evaluated=values)
         return concluded(_moving(curves[0]), curves, evaluated=values)
 
 
@@ -83,8 +87,11 @@ def _stuck(curve: Curve) -> int | None:
     """Index from which the curve is constant, where that is no coincidence."""
     start = constant_from(curve.values, SAME)
     count, value = len(curve) - start, float(curve.values[-1])
-    if count < LEAST or value == 0 or value in (curve.role.low, curve.role.high):
+    if count < LEAST or value in (curve.role.low, curve.role.high):
         return None
+    if value == 0:  # a loss of nothing, unless the training loss is 0 as well
+        empty = start == 0 and curve.role.quantity is Quantity.LOSS and curve.role.split is Split.VALIDATION
+        return 0 if empty else None
     if curve.role.quantity is Quantity.ACCURACY and (value == 1 or count < DIGITS):
         return None
     if start == 0:
@@ -92,6 +99,22 @@ def _stuck(curve: Curve) -> int | None:
     exact = len(f"{abs(value):.17g}".replace(".", "").strip("0")) >= DIGITS and _digits(curve) >= DIGITS
     counted = curve.role.quantity in (Quantity.ACCURACY, Quantity.SCORE)
     return start if exact and not counted else None
+
+
+def _computed(curve: Curve) -> bool:
+    """Whether a metric of unknown meaning is constant with so many digits that it is no setting."""
+    shown = f"{abs(float(curve.values[-1])):.12g}"
+    digits = len(shown.partition("e")[0].replace(".", "").strip("0"))
+    return len(curve) >= DIGITS and digits >= 2 * DIGITS and constant_from(curve.values, 1e-12) == 0
+
+
+def _coincidence(run: Run, curve: Curve) -> bool:
+    """Whether a constant may be one: a count beside a validation loss that moves, a 0 beside a training loss of 0."""
+    if curve.role.quantity is Quantity.ACCURACY:
+        moving = [loss for loss in run.curves.validation if _stuck(loss) is None]
+        return any(improved(loss) for loss in moving) or (bool(moving) and float(share(curve)[-1]) > 0.9)
+    train = run.curves.train
+    return float(curve.values[-1]) == 0 and (train is None or not train.values[-LEAST:].any())
 
 
 def _digits(curve: Curve) -> int:
@@ -148,5 +171,6 @@ FAILS: Sequence[Case] = (
         "constant_from_there",
         evaluations=7,
     ),
+    made.case("empty_loader", _CHECK, run_from({"loss": _TRAIN, "val_loss": [0.0] * 10}), measured=0.0),
     made.case("accuracy", _CHECK, run_from({"train_loss": _TRAIN, "val_acc": [37.5] * 10})),
 )

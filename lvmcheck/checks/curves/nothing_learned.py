@@ -33,6 +33,8 @@ ENOUGH, CERTAIN = 5, 10
 """Values of all curves together from which a flat run is suspicious, and from which it fails."""
 SOME = 2.0
 """Standard deviations of all trends together from which a run that looks flat may be slow."""
+LITTLE = 0.015
+"""Share of its first value that a loss must fall not to be suspicious."""
 NEAR = 0.03
 """Relative distance from ln K within which a loss is that of a uniform guess."""
 
@@ -76,16 +78,19 @@ class NothingLearned(Check):
             return waiting
         curves = _judged(run)
         values = sum(len(curve) for curve in curves)
-        if not curves or values < 2:
+        if not curves:
+            if run.curves.adversarial:
+                return not_applicable("losses of two players need not fall, and no score is recorded")
             return not_recorded("no loss or other metric with a known direction is recorded twice")
         trivial = _at_trivial(run)
         if trivial is not None:
             return failed(trivial, evaluated=values)
         moved = [curve for curve in curves if improved(curve)]
+        barely = [curve for curve in moved if not _clearly(curve)]
+        if moved and len(barely) == len(moved) and not any(_good(run, curve) for curve in curves):
+            return warning(_finding("barely_moved", moved[0], len(curves)), evaluated=values)
         if moved or any(_good(run, curve) for curve in curves):
             return concluded(_finding("learned", (moved or curves)[0], len(curves)), curves, evaluated=values)
-        if run.curves.adversarial:
-            return not_applicable("losses of two players need not fall, and no score is recorded")
         if values < ENOUGH:
             return not_applicable(f"{values} values are too few to tell flat from slow")
         flat = _finding("flat", curves[0], len(curves))
@@ -95,8 +100,18 @@ class NothingLearned(Check):
 
 def _judged(run: Run) -> list[Curve]:
     curves = run.curves
+    if curves.rewards or curves.adversarial:  # their losses say nothing of success
+        return [curve for curve in curves.rewards or curves.scores if len(curve) >= 2]
     train = [curves.train] if curves.train is not None else []
     return [curve for curve in (*train, *curves.validation, *curves.scores) if len(curve) >= 2]
+
+
+def _clearly(curve: Curve) -> bool:
+    """Whether an improvement is more than a hundredth, and more than a few points."""
+    found = shape(lower_is_better(curve))
+    few = len(curve) < 8 or curve.role.quantity not in (Quantity.LOSS, Quantity.ERROR) or found.low <= 0
+    start = max(found.first, float(curve.values[0])) if not few else found.first
+    return few or start - found.low > LITTLE * abs(start)
 
 
 def _together(curves: Sequence[Curve]) -> float:
@@ -117,10 +132,15 @@ def _good(run: Run, curve: Curve) -> bool:
     return quantity is Quantity.LOSS and bool((curve.values == 0).all())
 
 
+_PHRASES = {
+    "flat": "none of {curves} curves improved beyond its noise: {metric} {first} at first, {measured} at last",
+    "barely_moved": "no curve fell by more than a hundredth: {metric} {first} at first, {measured} at last",
+}
+
+
 def _finding(code: str, curve: Curve, count: int) -> Finding:
     found = shape(curve.values)
     epoch, step = curve.place(len(curve) - 1)
-    flat = code == "flat"
     return Finding(
         code=code,
         metric=curve.name,
@@ -133,15 +153,13 @@ def _finding(code: str, curve: Curve, count: int) -> Finding:
             Fact("noise", found.noise),
             Fact("curves", count),
         ),
-        phrase="none of {curves} curves improved beyond its noise: {metric} {first} at first, {measured} at last"
-        if flat
-        else "{metric} went from {first} to {measured}",
+        phrase=_PHRASES.get(code, "{metric} went from {first} to {measured}"),
     )
 
 
 # -- trivial predictors ------------------------------------------------------------------------------------------------
 def _at_trivial(run: Run) -> Finding | None:
-    return _at_chance(run) or _at_majority(run) or _at_entropy(run) or _at_variance(run)
+    return _at_chance(run) or _at_mean(run) or _at_majority(run) or _at_entropy(run) or _at_variance(run)
 
 
 def _tail(values: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
@@ -162,11 +180,21 @@ def _at_chance(run: Run) -> Finding | None:
             if count < 2 or level < (1 - NEAR) * math.log(count) or float(np.median(share(curve))) > 2 / count:
                 continue
             accuracy = float(np.median(tail))
-            spread = 3 * float(np.std(tail)) + 0.1 / count + 0.002
+            spread = 3 * float(np.std(tail)) + 0.15 / count + 0.01
             inferred = classes(run) is None
             close = abs(level / math.log(count) - 1) < NEAR
             if accuracy - 1 / count < spread and (close or not inferred) and (not inferred or accuracy > 0.5 / count):
                 return _trivial("at_chance", curve, accuracy, 1 / count, Fact("loss", level), Fact("classes", count))
+    return None
+
+
+def _at_mean(run: Run) -> Finding | None:
+    """An R2 or explained variance that never got above 0; of a critic it may."""
+    if run.curves.rewards:
+        return None
+    for curve in run.curves.of(Quantity.R2):
+        if curve.role.split is not Split.TRAIN and len(curve) >= 4 and float(curve.values.max()) <= 0.005:
+            return _trivial("at_mean_target", curve, float(curve.values[-1]), 0.0)
     return None
 
 

@@ -99,7 +99,7 @@ class Overfits(Check):
 def _scale(run: Run, curve: Curve) -> float:
     """How far the loss fell: from its own first value, or from where training began."""
     found = shape(curve.values)
-    train = run.curves.train
+    train = run.curves.partner(curve)
     start = float(np.median(train.values[:3])) if train is not None and len(train) else found.first
     comparable = start < 4 * abs(found.first) + 1e-12
     return max(found.fall, (start - found.low) if comparable else 0.0)
@@ -107,7 +107,7 @@ def _scale(run: Run, curve: Curve) -> float:
 
 def _still_falls(run: Run, curve: Curve) -> bool:
     """Whether the training loss went on falling after the validation loss was lowest."""
-    train = run.curves.epoch_losses
+    train = run.curves.partner(curve)
     if train is None or len(train) < 2:
         return False
     at = curve.epochs[shape(curve.values).low_at]
