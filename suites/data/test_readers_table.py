@@ -190,6 +190,7 @@ def test_parquet_whose_lists_are_a_bomb_is_refused_before_unpacking(tmp_path: Pa
     assert error(path).startswith("vector: 1000000 dimensions at row 0; expected 2 to 16384.")
 
 
+@pytest.mark.own_process
 def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "v.parquet"
     path.write_bytes(b"PAR1....PAR1")

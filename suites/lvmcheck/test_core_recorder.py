@@ -102,6 +102,7 @@ def test_a_run_that_ends_early_by_its_own_rule_planned_no_more(
     assert run.of(ev.Early)[0].epoch == 2
 
 
+@pytest.mark.own_process
 def test_steps_are_gathered_and_each_line_is_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[bytes] = []
     real = os.write

@@ -173,6 +173,7 @@ def test_what_is_no_run(tmp_path: Path) -> None:
         lvmcheck.load(tmp_path)
 
 
+@pytest.mark.own_process
 def test_a_line_that_is_too_long_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = made(tmp_path / "run", close=False)
     monkeypatch.setattr(rundir, "MAX_LINE", 40)

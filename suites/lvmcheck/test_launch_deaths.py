@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lvmcheck.launch import patience
+from lvmcheck.launch import stop_deadline
 from suites.lvmcheck.plugin_kit.project import (
     EPOCHS,
     NODE_1,
@@ -133,13 +133,14 @@ def test_a_trainer_that_does_not_end_after_its_record_is_ended(project: Project)
     assert "run finished at epoch 4 of 4" in result.stdout.str()
 
 
+@pytest.mark.own_process
 @pytest.mark.parametrize(("how", "settings"), [("deaf", {"pause": 0.08}), ("hanging", {"die": "hang"})])
 def test_a_trainer_that_does_not_stop_is_killed(
     project: Project, monkeypatch: pytest.MonkeyPatch, how: str, settings: dict[str, Any]
 ) -> None:
-    """It was doomed at epoch 1 and never looks at ``rec.stop``: told again, killed, and both are said."""
-    monkeypatch.setattr(patience, "GRACE", 0.5)
-    monkeypatch.setattr(patience, "INSIST", 0.5)
+    """It fails at epoch 1 and never looks at ``rec.stop``: asked again, killed, and the message says both."""
+    monkeypatch.setattr(stop_deadline, "GRACE", 0.5)
+    monkeypatch.setattr(stop_deadline, "INSIST", 0.5)
     project.suite(floor(1, 0.9, "abort_below = 0.8"), floor("final", 0.55), deaf=True, **settings)
     result = project.pytest("-v")
     assert verdicts(result) == {f"seed0::{NODE_1}": "FAILED", f"seed0::{NODE_END}": "FAILED"}, how

@@ -8,7 +8,7 @@ import pytest
 
 from suites.lvmcheck.plugin_kit.project import NODE_END, Project, done, events, floor, verdicts
 
-GATE = '[[check]]\nuse = "data_fact"\nfact = "persistence"\nat_least = {}\nabort = true\n'
+GATE = '[[check]]\ncheck = "data_fact"\nfact = "persistence"\nat_least = {}\nabort = true\n'
 NODE_GATE = "data_fact[persistence]"
 
 
