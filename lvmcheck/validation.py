@@ -172,21 +172,24 @@ def expected(hint: Any) -> str:
     if origin is typing.Annotated:
         return expected(args[0])
     if origin is Literal:
-        return " or ".join(json.dumps(item) for item in args)
+        *others, last = map(json.dumps, args)
+        return f"{', '.join(others)} or {last}" if others else last
     if origin in (Union, types.UnionType):
         return " or ".join(expected(item) for item in args if item is not type(None))
     if origin is tuple and args and args[-1] is not Ellipsis:
         return f"a list of {len(args)} ({', '.join(map(expected, args))})"
     if origin in (tuple, list, Sequence):
-        return f"a list of {_plural(args[0])}" if args else "a list"
+        return f"a list{_of(args[0])}" if args else "a list"
     if origin in (dict, Mapping):
-        return f"a table of {_plural(args[1])}" if args and args[1] not in (Any, object) else "a table"
+        return f"a table{_of(args[1])}" if args else "a table"
     return "any value" if hint in (Any, object) else "a table" if _fields(hint) is not None else str(hint)
 
 
-def _plural(hint: Any) -> str:
+def _of(hint: Any) -> str:
+    """`` of numbers``; empty where the elements are of no one simple type."""
     hint = get_args(hint)[0] if get_origin(hint) is typing.Annotated else hint
-    return _PLURALS.get(hint, "values") if isinstance(hint, Hashable) else "values"
+    plural = _PLURALS.get(hint) if isinstance(hint, Hashable) else None
+    return f" of {plural}" if plural else ""
 
 
 def describe(value: object) -> str:

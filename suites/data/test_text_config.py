@@ -18,24 +18,31 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ({"source": "generatd"}, "run.data.source: no such source 'generatd'. Did you mean 'generated'?"),
-        ({"lenght": 3}, "run.data.lenght: no such key. Did you mean 'length'?"),
+        (
+            {"source": "generatd"},
+            'run.data.source: expected "generated", "qa", "hub" or "jsonl", '
+            "got string 'generatd'. Did you mean 'generated'?",
+        ),
+        ({"lenght": 3}, "run.data.lenght: unknown key. Did you mean 'length'?"),
         ({"sets": ["arithmetics"]}, "run.data.sets: unknown set 'arithmetics' for source 'generated'. Did you mean"),
         ({"source": "qa", "path": "x", "sets": ["gsm8"]}, "run.data.sets: unknown set 'gsm8' for source 'qa'. Did you"),
         ({"sets": ["code", "code"]}, "run.data.sets: set 'code' is named twice."),
-        ({"sets": "code"}, "run.data.sets: expected a list, got string 'code'."),
+        ({"sets": "code"}, "run.data.sets: expected a list of strings, got string 'code'."),
         ({"source": "qa"}, "run.data.path: missing: source 'qa' needs the folder that holds the sets."),
         ({"source": "jsonl"}, "run.data.path: missing: source 'jsonl' needs the file of the records."),
         ({"path": "x"}, "run.data.path: has no effect with source 'generated'. It belongs to source 'qa' or 'jsonl'."),
         ({"source": "hub", "digits": 1}, "run.data.digits: has no effect with source 'hub'. It belongs to source 'gen"),
         ({"records": 0}, "run.data.records: expected at least 1, got 0."),
-        ({"records": True}, "run.data.records: expected an integer, got True."),
+        ({"records": True}, "run.data.records: expected an integer, got true."),
         ({"records": 2.0}, "run.data.records: expected an integer, got 2.0."),
         ({"max_share": float("nan")}, "run.data.max_share: expected a finite number, got nan."),
         ({"vocabulary": 100}, "run.data.vocabulary: expected at least 258, got 100."),
         ({"operators": "+/"}, "run.data.operators: expected some of '+-*', each once, got '+/'."),
         ({"operators": "++"}, "run.data.operators: expected some of '+-*', each once, got '++'."),
-        ({"mix": "balance"}, "run.data.mix: no such mix 'balance'. Did you mean 'balanced'?"),
+        (
+            {"mix": "balance"},
+            "run.data.mix: expected \"balanced\" or \"natural\", got string 'balance'. Did you mean 'balanced'?",
+        ),
     ],
 )
 def test_each_mistake_names_key_value_and_remedy(config: dict[str, Any], said: str) -> None:

@@ -57,7 +57,7 @@ def test_without_a_curriculum_there_is_one_stage_of_everything() -> None:
             "expected 2, the sum of the stages of the curriculum, got 3",
         ),
         ({"curriculum": [{**STAGE, "sets": ["code"]}]}, "curriculum", "no such data set 'code' here"),
-        ({"curriculum": [{**STAGE, "epoch": 3}]}, "curriculum.0.epoch", "no such key. Did you mean 'epochs'?"),
+        ({"curriculum": [{**STAGE, "epoch": 3}]}, "curriculum.0.epoch", "unknown key. Did you mean 'epochs'?"),
         ({"curriculum": [{**STAGE, "epochs": 0}]}, "curriculum.0.epochs", "expected at least 1, got 0"),
         (
             {"curriculum": [{**STAGE, "epochs": 1}, {**STAGE, "epochs": 2}]},
@@ -68,7 +68,7 @@ def test_without_a_curriculum_there_is_one_stage_of_everything() -> None:
         ({"early_stop": {"patience": 0}}, "early_stop.patience", "expected at least 1, got 0"),
         ({"early_stop": {"patience": 1, "min_delt": 0.1}}, "early_stop.min_delt", "Did you mean 'min_delta'?"),
         ({"generation": {"top_p": 0.0}}, "generation.top_p", "expected more than 0, got 0.0"),
-        ({"precision": "bf61"}, "precision", "no such precision 'bf61'. Did you mean 'bf16'?"),
+        ({"precision": "bf61"}, "precision", "got string 'bf61'. Did you mean 'bf16'?"),
         ({"optimizer": {"preset": "phase2"}}, "optimizer.preset", "no such preset 'phase2'. Did you mean 'phase1'?"),
         (
             {"optimizer": {"lr": 1e-3}, "lr": 2e-3},
@@ -77,7 +77,7 @@ def test_without_a_curriculum_there_is_one_stage_of_everything() -> None:
         ),
         ({"ema": 1.0}, "ema", "expected less than 1, got 1.0"),
         ({"accumulation": 0}, "accumulation", "expected at least 1, got 0"),
-        ({"batchsize": 3}, "batchsize", "no such key. Did you mean 'batch_size'?"),
+        ({"batchsize": 3}, "batchsize", "unknown key. Did you mean 'batch_size'?"),
     ],
 )
 def test_mistakes(change: dict[str, Any], key: str, says: str) -> None:

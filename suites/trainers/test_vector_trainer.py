@@ -23,8 +23,8 @@ from models.checkpoints.checkpoint import publish, published
 from models.checkpoints.load import load_model, read
 from models.checkpoints.state import TrainingState
 from models.lvm.amn import AMN
-from models.trainers.learner import Learner
-from models.trainers.vector import train_epoch
+from models.trainers.loop import train_epoch
+from models.trainers.vector import VectorTask
 from models.trainers.vector_config import METRICS, parse
 from suites.trainers.vector_kit import MIXED, STEPS, TINY, curves, final_tensors, of, run, stop_after
 
@@ -141,7 +141,7 @@ def test_a_checkpoint_loaded_afresh_agrees(healthy: Run) -> None:
         assert metrics["val_cosine"] == metrics["recorded_val_cosine"]
         assert metrics["val_loss"] == metrics["recorded_val_loss"]
     best = min(of(healthy, ev.Epoch), key=lambda event: event.metrics["val_loss"])
-    assert again["checkpoint best, loaded afresh"]["epoch"] == best.epoch
+    assert again["checkpoint best"]["epoch"] == best.epoch
 
 
 def test_checkpoints_are_announced_where_they_are(healthy: Run) -> None:
@@ -263,24 +263,24 @@ def test_data_that_changed_since_are_refused(tmp_path: Path) -> None:
 def test_passes_by_hand_train_what_autograd_trains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: dict[str, Any]
 ) -> None:
-    assert Learner.make(parse(config)).passes is not None
-    by_hand = run(tmp_path / "hand", config)
-    monkeypatch.setattr(AMN, "by_hand", lambda *_: None)
+    assert VectorTask.make(parse(config)).manual is not None
+    manual = run(tmp_path / "hand", config)
+    monkeypatch.setattr(AMN, "manual_backward", lambda *_: None)
     by_autograd = run(tmp_path / "autograd", config)
-    for ours, other in zip(of(by_hand, ev.Window), of(by_autograd, ev.Window), strict=True):
+    for ours, other in zip(of(manual, ev.Window), of(by_autograd, ev.Window), strict=True):
         assert ours.grad_norm_mean == pytest.approx(other.grad_norm_mean, rel=1e-3)
-    for ours, other in zip(of(by_hand, ev.Epoch), of(by_autograd, ev.Epoch), strict=True):
+    for ours, other in zip(of(manual, ev.Epoch), of(by_autograd, ev.Epoch), strict=True):
         assert ours.metrics == pytest.approx(other.metrics, rel=1e-3, abs=1e-6)
 
 
 def test_training_is_in_train_mode_whatever_was_done_before(tmp_path: Path) -> None:
-    learner = Learner.make(parse(TINY))
-    learner.model.eval()
+    task = VectorTask.make(parse(TINY))
+    task.model.eval()
     make_run(tmp_path / "run", {})
     with Recorder(tmp_path / "run") as rec:
         rec.begin()
-        train_epoch(learner, learner.start(), rec)
-    assert all(module.training for module in learner.model.modules())
+        train_epoch(task, rec)
+    assert all(module.training for module in task.model.modules())
 
 
 def test_gradients_are_clipped_to_the_config_and_reported_before(tmp_path: Path) -> None:
@@ -322,7 +322,7 @@ def test_a_loss_that_is_not_finite_is_seen_and_never_saved(tmp_path: Path) -> No
             {"model": {"kind": "amn", "input_dim": 65}},
             "run.model.input_dim: expected the width of the data, 64, got 65",
         ),
-        ({"losses": {}}, "losses: no such key. Did you mean 'loss'?"),
+        ({"losses": {}}, "losses: unknown key. Did you mean 'loss'?"),
     ],
 )
 def test_mistakes_end_the_run_before_the_first_step(tmp_path: Path, change: dict[str, Any], says: str) -> None:
