@@ -184,7 +184,7 @@ ATTEMPTS: dict[Callable[[Repository], None], tuple[str, ...]] = {
     uncommitted_change: ("not committed: mine.py",),
     committed_while_it_ran: ("the report is for commit",),
     another_device: ("trained on mps, required is cpu",),
-    device_not_said: ("does not say on which device it trained",),
+    device_not_said: ("records no device",),
     a_test_fails_beside_it: ("test_other.py::test_other: failed in call",),
     a_file_does_not_import: ("test_other.py: failed in collection",),
     no_repository: ("the report names no commit",),

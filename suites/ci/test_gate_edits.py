@@ -13,6 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lvmcheck.checks.finding import Asked, Finding, Verdict, floor, passed
+from lvmcheck.checks.verdict_json import plain_json
+from lvmcheck.report.machine.session import CheckReport
 from suites.ci.gate_kit import REQUIRE, SUITE, ask, ask_here, refused, scripts, seal
 
 COMMIT = "1" * 40
@@ -24,24 +27,27 @@ def iso(hours: float) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def check(name: str, seed: int, **more: Any) -> dict[str, Any]:
-    body = {"check": name, "use": "cosine_floor", "seed": seed, "node": f"{SUITE}::seed{seed}::{name}", "line": 9}
-    body |= {"status": "passed", "pytest": "passed", "attempts": 1, "evaluated": 1, "reason": "", "epoch": 1}
-    body |= {"what": "val cosine", "measured": 0.5, "wanted": "at least 0.45", "margin": 0.05}
-    return body | {"unreached": False, "expected_failure": False, **more}
+def check(name: str, seed: int) -> dict[str, Any]:
+    finding = Finding(code="at_epoch", metric="val_cosine", measured=0.5, bounds=(floor(0.45),), epoch=1)
+    asked = Asked(file=SUITE, line=9)
+    verdict = Verdict(name=name, check="cosine_floor", outcome=passed(finding), seed=seed, asked=asked)
+    own = CheckReport(verdict=verdict, node=f"{SUITE}::seed{seed}::{name}", pytest="passed", attempts=1)
+    body = plain_json(own)
+    assert isinstance(body, dict)
+    return body
 
 
 def healthy(suites: int = 1, checks: int = 4) -> dict[str, Any]:
     """A report as a session writes it, but for what the gate does not read."""
     git = {"commit": COMMIT, "dirty": False, "changed": []}
-    run = {"key": "a", "wanted_key": "a", "own": True, "reused": None, "status": "finished", "ended": ""}
+    run = {"key": "a", "required_key": "a", "own": True, "reused": None, "status": "finished", "ended": ""}
     run |= {"device": "cpu", "used_device": "cpu", "last_epoch": 4}
     suite = {"name": "toy", "digest": "d", "profile": "smoke", "device": "cpu", "sequential": False}
     suite |= {"seeds": [0, 1], "overridden": [], "runs": [{**run, "seed": seed} for seed in (0, 1)]}
     suite["checks"] = [check(f"floor {n}", seed) for seed in (0, 1) for n in range(checks)]
     total = suites * 2 * checks
     tests = {"collected": total, "deselected": 0, "passed": total, "failed": 0, "skipped": 0, "errors": 0}
-    body = {"format": 1, "lvmcheck": "0.1.0", "status": "passed", "exit_status": 0, "started": iso(-2)}
+    body = {"format": 2, "lvmcheck": "0.1.0", "status": "passed", "exit_status": 0, "started": iso(-2)}
     body |= {"ended": iso(-1), "git": git, "git_after": git, "tests": tests, "troubles": []}
     body["suites"] = [{**suite, "file": SUITE if n == 0 else f"suites/toy{n}/suite.toml"} for n in range(suites)]
     for other in body["suites"][1:]:
@@ -68,30 +74,60 @@ def run_of(body: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def outcome(body: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """The outcome of the first check, changed."""
+    found = first(body)["verdict"]["outcome"]
+    assert isinstance(found, dict)
+    found.update(fields)
+    return found
+
+
+def finding(body: dict[str, Any], **fields: Any) -> None:
+    outcome(body)["finding"].update(fields)
+
+
+def bound(body: dict[str, Any], **fields: Any) -> None:
+    outcome(body)["finding"]["bounds"][0].update(fields)
+
+
+def unfound(body: dict[str, Any], status: str, message: str, why: str = "other") -> None:
+    """The first check without a finding."""
+    outcome(body, status=status, finding=None, why=why, reason=message)
+    first(body)["verdict"]["message"] = message
+
+
 SEALED: dict[str, tuple[Edit, str]] = {
     "verdict": (lambda b: first(b).update(pytest="failed"), "says passed, and pytest says failed"),
     "skipped": (lambda b: first(b).update(pytest="skipped"), "says passed, and pytest says skipped"),
-    "nan measured": (lambda b: first(b).update(measured="NaN"), "passed with NaN"),
-    "nan floor": (lambda b: first(b).update(wanted="at least NaN"), "wanted at least NaN"),
-    "nan margin": (lambda b: first(b).update(margin="NaN"), "margin NaN"),
-    "misses its bound": (lambda b: first(b).update(margin=-0.1), "passed although it misses its bound by 0.1"),
-    "nothing measured": (lambda b: first(b).update(measured=None), "passed without a measurement"),
-    "nothing wanted": (lambda b: first(b).update(wanted=""), "passed without a measurement"),
+    "nan measured": (lambda b: finding(b, measured="NaN"), "passed with NaN"),
+    "nan without a bound": (lambda b: finding(b, measured="NaN", bounds=[]), "passed with NaN"),
+    "nan floor": (lambda b: bound(b, value="NaN"), "misses its floor NaN"),
+    "misses its floor": (lambda b: finding(b, measured=0.44), "passed with 0.44, which misses its floor 0.45"),
+    "misses its ceiling": (lambda b: bound(b, kind="ceiling"), "passed with 0.5, which misses its ceiling 0.45"),
+    "is not equal": (lambda b: bound(b, kind="equal"), "passed with 0.5, which misses its equal 0.45"),
+    "text for a number": (lambda b: finding(b, measured="much"), "passed with much, which misses its floor"),
+    "nothing measured": (lambda b: finding(b, measured=None), "passed without a measurement"),
+    "nothing found": (lambda b: outcome(b, finding=None), "passed without a measurement"),
+    "a warning that failed": (
+        lambda b: (outcome(b, status="warning"), first(b).update(pytest="failed")),
+        "says warning, and pytest says failed",
+    ),
+    "not recorded": (lambda b: unfound(b, "not recorded", "no metric"), "not recorded: no metric"),
     "fewer tests than checks": (lambda b: b["tests"].update(passed=3), "8 checks passed and only 3 tests"),
     "two runs": (lambda b: b["suites"][0]["runs"].append(run_of(b)), "two runs of one seed"),
-    "never evaluated": (lambda b: first(b).update(evaluated=0), "passed without a single comparison"),
+    "never evaluated": (lambda b: outcome(b, evaluated=0), "passed without a single comparison"),
     "run again until green": (lambda b: first(b).update(attempts=3), "was run 3 times"),
-    "not applicable": (lambda b: first(b).update(status="not applicable", reason="other data"), "other data"),
-    "pending": (lambda b: first(b).update(status="pending", reason="epoch 1"), "pending: epoch 1"),
-    "error": (lambda b: first(b).update(status="error", reason="no metric"), "error: no metric"),
-    "failed, expected by nobody": (lambda b: first(b).update(status="failed", measured=0.1), "failed: val cosine 0.1"),
-    "after the end": (lambda b: first(b).update(epoch=9), "was judged at an epoch after the last one, 4"),
+    "not applicable": (lambda b: unfound(b, "not applicable", "other data"), "other data"),
+    "pending": (lambda b: unfound(b, "pending", "epoch 1"), "pending: epoch 1"),
+    "error": (lambda b: unfound(b, "error", "no metric"), "error: no metric"),
+    "failed, expected by nobody": (lambda b: outcome(b, status="failed"), "failed: val cosine 0.5"),
+    "after the end": (lambda b: finding(b, epoch=9), "was judged at an epoch after the last one, 4"),
     "a check twice": (lambda b: b["suites"][0]["checks"].append(first(b)), "a check stands in the report twice"),
     "a seed without checks": (lambda b: b["suites"][0]["checks"].__delitem__(slice(4)), "seed0: 0 checks"),
     "no checks": (lambda b: b["suites"][0].update(checks=[]), "0 checks, at least 4"),
     "a run is missing": (lambda b: b["suites"][0]["runs"].pop(), "seed1: no run"),
     "other key": (lambda b: run_of(b).update(key="b", own=False, reused="then"), "another configuration"),
-    "no key": (lambda b: run_of(b).update(key=None, wanted_key=""), "another configuration"),
+    "no key": (lambda b: run_of(b).update(key=None, required_key=""), "another configuration"),
     "whose run": (lambda b: run_of(b).update(own=False), "not trained by this session"),
     "died": (lambda b: run_of(b).update(status="died", ended="run died after epoch 1"), "run died after epoch 1"),
     "still open": (lambda b: run_of(b).update(status="open"), "seed0: open"),
@@ -115,11 +151,11 @@ SEALED: dict[str, tuple[Edit, str]] = {
     "no commit": (lambda b: b.update(git=None), "names no commit"),
     "changed meanwhile": (lambda b: b["git_after"].update(commit="2" * 40), "changed while the session ran"),
     "dirty": (lambda b: b["git"].update(dirty=True, changed=["a.py"]), "not committed: a.py"),
-    "other version": (lambda b: b.update(format=2), "expected a report of format 1, got '2'"),
-    "a flag for a version": (lambda b: b.update(format=True), "expected a report of format 1"),
+    "other version": (lambda b: b.update(format=1), "expected a report of format 2, got '1'"),
+    "a flag for a version": (lambda b: b.update(format=True), "expected a report of format 2"),
     "no tests": (lambda b: b.pop("tests"), "report.tests: expected dict"),
     "suites of another kind": (lambda b: b.update(suites=[[]]), "suite: expected an object, got list"),
-    "a seed of another kind": (lambda b: first(b).update(seed=[0]), "checks[0].seed"),
+    "a seed of another kind": (lambda b: first(b)["verdict"].update(seed=[0]), "checks[0].verdict.seed"),
     "trouble": (lambda b: b.update(troubles=[{"where": "x.py", "when": "setup"}]), "x.py: failed in setup"),
 }
 
@@ -138,7 +174,8 @@ def test_the_report_before_the_edits_is_accepted(tmp_path: Path) -> None:
 
 def test_a_known_failure_may_be_that_a_figure_is_nan(tmp_path: Path) -> None:
     body = healthy()
-    first(body).update(measured="NaN", margin="NaN", expected_failure=True)
+    first(body)["verdict"].update(expected_failure=True)
+    finding(body, measured="NaN")
     assert answer(tmp_path, seal(body)).returncode == 0
 
 
@@ -151,12 +188,12 @@ def test_an_edited_verdict(tmp_path: Path) -> None:
     ("text", "word"),
     [
         ("", "not a JSON report"),
-        ("null", "expected a report of format 1, got 'NoneType'"),
+        ("null", "expected a report of format 2, got 'NoneType'"),
         ("[" * 100_000, "not a JSON report"),
         (seal(healthy())[:-40], "not a JSON report"),
-        (seal(healthy()).replace('"margin": 0.05', '"margin": NaN', 1), "NaN is not JSON"),
-        (seal(healthy()).replace('"margin": 0.05', '"margin": 1e999', 1), "not a JSON report"),
-        (seal(healthy()).replace('"margin": 0.05', '"margin": ' + "9" * 5000, 1), "not a JSON report"),
+        (seal(healthy()).replace('"value": 0.45', '"value": NaN', 1), "NaN is not JSON"),
+        (seal(healthy()).replace('"value": 0.45', '"value": 1e999', 1), "not a JSON report"),
+        (seal(healthy()).replace('"value": 0.45', '"value": ' + "9" * 5000, 1), "not a JSON report"),
         (seal(healthy()).replace('"attempts": 1', '"attempts": 1, "attempts": 1', 1), "a key stands there twice"),
     ],
     ids=["empty", "null", "deep", "cut", "nan", "overflow", "digits", "twice"],
@@ -177,11 +214,13 @@ def waivers(tmp_path: Path, *, days: int = 10, **changes: str | None) -> Path:
     return path
 
 
-def failing(**changes: Any) -> str:
+def failing(status: str = "failed", pytest: str = "failed") -> str:
     body = healthy()
     for found in body["suites"][0]["checks"]:
-        if found["check"] == "floor 0":
-            found.update({"status": "failed", "pytest": "failed", "measured": 0.1, "margin": -0.35, **changes})
+        if found["verdict"]["name"] == "floor 0":
+            found["pytest"] = pytest
+            found["verdict"]["outcome"]["status"] = status
+            found["verdict"]["message"] = "val cosine 0.1 at epoch 1 (floor 0.45)"
     body["tests"].update(failed=2, passed=6)
     body.update(status="failed", exit_status=1)
     return seal(body)
@@ -191,7 +230,7 @@ def test_a_waiver_accepts_its_failure_and_is_named(tmp_path: Path) -> None:
     said = answer(tmp_path, failing(), "--waivers", waivers(tmp_path))
     assert said.returncode == 0, said.stdout
     assert f"waived: {SUITE} floor 0 by @ana until " in said.stdout
-    refused(answer(tmp_path, failing()), "floor 0: failed: val cosine 0.1, wanted at least 0.45")
+    refused(answer(tmp_path, failing()), "floor 0: failed: val cosine 0.1 at epoch 1 (floor 0.45)")
 
 
 @pytest.mark.parametrize(
@@ -201,7 +240,7 @@ def test_a_waiver_accepts_its_failure_and_is_named(tmp_path: Path) -> None:
         ({"days": 300}, failing(), "at most 90 are allowed"),
         ({"check": "floor 1"}, failing(), "floor 0: failed"),
         ({"suite": "suites/other/suite.toml"}, failing(), "floor 0: failed"),
-        ({}, failing(status="error", reason="no metric"), "error: no metric"),
+        ({}, failing(status="error"), "error: val cosine"),
         ({}, failing(status="failed", pytest="passed"), "floor 0: failed"),
         ({"days": -1}, seal(healthy()), "(@ana): expired on"),
     ],
@@ -254,7 +293,7 @@ def test_what_must_have_been_decided(tmp_path: Path) -> None:
     refused(answer(tmp_path, seal(healthy()), require=REQUIRE + asks), "matches_reference is required and was not")
     body = healthy()
     for found in body["suites"][0]["checks"]:
-        found.update(use="matches_reference")
+        found["verdict"]["check"] = "matches_reference"
     assert answer(tmp_path, seal(body), require=REQUIRE + asks).returncode == 0
 
 
@@ -301,9 +340,10 @@ def test_a_report_of_any_shape_is_answered(data: st.DataObject) -> None:
     """Any one value of the report replaced by any other: an answer and never an exception."""
     gate, gate_files = scripts()
     body = healthy()
-    place: Any = data.draw(
-        st.sampled_from([body, body["git"], body["tests"], body["suites"][0], first(body), run_of(body)])
-    )
+    verdict, found = first(body)["verdict"], outcome(body)["finding"]
+    parts = [body, body["git"], body["tests"], body["suites"][0], first(body), run_of(body)]
+    parts += [verdict, verdict["outcome"], found, found["bounds"][0]]
+    place: Any = data.draw(st.sampled_from(parts))
     place[data.draw(st.sampled_from(sorted(place)))] = data.draw(VALUES)
     rule = {"file": SUITE, "profile": "smoke", "device": "cpu", "seeds": 2, "checks": 4, "asks": ["cosine_floor"]}
     rules = {"max_age_hours": 24, "max_waiver_days": 90, "suite": [rule]}
@@ -313,3 +353,25 @@ def test_a_report_of_any_shape_is_answered(data: st.DataObject) -> None:
         return
     reasons = list(gate.decide([shaped], rules, [], COMMIT, datetime.datetime.now(datetime.UTC)))
     assert all(isinstance(reason, str) for reason in reasons)
+
+
+def test_a_warning_is_accepted(tmp_path: Path) -> None:
+    body = healthy()
+    outcome(body, status="warning")
+    finding(body, measured=0.1)
+    assert answer(tmp_path, seal(body)).returncode == 0
+
+
+@pytest.mark.parametrize(("sequential", "accepted"), [(True, True), (False, False)])
+def test_a_seed_that_is_not_needed(tmp_path: Path, sequential: bool, accepted: bool) -> None:
+    """By its field, whatever its message says; only a sequential suite may leave a seed out."""
+    body = healthy()
+    body["suites"][0]["sequential"] = sequential
+    for found in body["suites"][0]["checks"][4:]:
+        found["pytest"] = "skipped"
+        found["verdict"]["outcome"].update(status="not applicable", finding=None, why="not needed", reason="x")
+    body["tests"].update(passed=4, skipped=4)
+    assert answer(tmp_path, seal(body)).returncode == (0 if accepted else 1)
+    for found in body["suites"][0]["checks"][4:]:
+        found["verdict"]["outcome"].update(why="other", reason="not needed: everything is decided")
+    assert answer(tmp_path, seal(body)).returncode == 1

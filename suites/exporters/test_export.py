@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from lvmcheck.checks.finding import Status, ceiling, equal
+from lvmcheck.checks.verdict_json import verdict_json
 from lvmcheck.commands.main import BAD_INPUT, PASSED, main
 from lvmcheck.readers import open_run
 from lvmcheck.run import events as ev
 from lvmcheck.run.directory import load
 from lvmcheck.run.view import Run
 from suites.exporters.export_kit import EVERY_KIND, HARD, RECORDED, bits, metrics_of, needs, recorded
+from suites.report.report_kit import finding, verdict
 
 pytestmark = pytest.mark.filterwarnings("default")  # what the libraries warn of while they are imported
 WINDOWS = "loss=window/loss_mean,lr=window/lr,grad_norm=window/grad_norm_max"
@@ -102,11 +104,12 @@ def wandb_id(into: Path, name: str) -> str:
 def judged(path: Path) -> Path:
     """A run with verdicts beside it, one of which is a failure."""
     recorded(path)
-    said: list[dict[str, Any]] = [
-        {"check": "finite", "status": "failed", "what": "numbers", "measured": 3.0, "wanted": "0"},
-        {"check": "loss_ledger", "status": "passed", "what": "error", "measured": 0.0, "wanted": "at most 0.0001"},
+    verdicts = [
+        verdict("finite", Status.FAILED, finding(metric=None, code="not_finite", measured=3, bounds=(equal(0),))),
+        verdict("loss_ledger", found=finding(metric=None, code="error", measured=0.0, bounds=(ceiling(1e-4),))),
     ]
-    (path / "verdicts.json").write_text(json.dumps({"profile": "smoke", "verdicts": said}))
+    body = {"profile": "smoke", "verdicts": [verdict_json(it) for it in verdicts]}
+    (path / "verdicts.json").write_text(json.dumps(body))
     return path
 
 
@@ -126,7 +129,7 @@ def test_text_and_hyperparameters_in_tensorboard(tmp_path: Path) -> None:
     samples = text("samples/greedy")
     assert len(samples) == len(HARD)
     assert "**prompt**\n\n    1+1=|\n\n**text**\n\n    *2*\n        </pre>\ufffd\n\n**answer**\n\n    2" in samples[0]
-    assert "finite       failed   numbers 3; wanted 0" in text("about/verdicts")[0]
+    assert "finite       failed   not finite 3" in text("about/verdicts")[0]
     assert "run finished at epoch 8 of 8\n\nchecks failed: finite" in text("about/end")[0]
     assert "**note**\n\n    the end is near" in text("about/notes")
     start = metadata.parse_session_start_info_plugin_data(

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from lvmcheck.checks.finding import Status
 from lvmcheck.exporters.entry import Entry, Place, Scalars, TextTable, flat
+from lvmcheck.exporters.export_run import digest_of, export_run, name_of, verdict_of
 from lvmcheck.exporters.stream import Stream
-from lvmcheck.exporters.export_run import digest_of, name_of, export_run, verdict_of
-from lvmcheck.report.html.rows import recorded_rows
 from lvmcheck.run import events as ev
 from lvmcheck.run.directory import load
 from suites.exporters.export_kit import recorded
+from suites.report.report_kit import verdict
 
 
 def entries(*events: ev.Event) -> list[Entry]:
@@ -95,18 +96,15 @@ def test_the_identity_stays_and_the_digest_does_not(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("statuses", "verdict"),
+    ("statuses", "text"),
     [
         ((), None),
         (("not applicable",), None),
         (("passed", "not applicable"), "passed: 1 of 2"),
         (("passed", "pending"), "passed: 1 of 2"),
+        (("warning", "not recorded"), "passed: 1 of 2"),
         (("passed", "failed", "error"), "failed: check1, check2"),
     ],
 )
-def test_verdicts_in_words(statuses: tuple[str, ...], verdict: str | None, tmp_path: Path) -> None:
-    import json
-
-    said = [{"check": f"check{i}", "status": status, "what": "x"} for i, status in enumerate(statuses)]
-    (tmp_path / "verdicts.json").write_text(json.dumps({"verdicts": said}))
-    assert verdict_of(recorded_rows(tmp_path) or ()) == verdict
+def test_verdicts_in_words(statuses: tuple[str, ...], text: str | None) -> None:
+    assert verdict_of([verdict(f"check{i}", Status(status)) for i, status in enumerate(statuses)]) == text

@@ -7,18 +7,18 @@ import os
 import re
 import subprocess
 import sys
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lvmcheck.checks.finding import floor
 from lvmcheck.report import terminal
 from lvmcheck.report.progress import BLOCKS, sparkline
 from lvmcheck.report.side_by_side import MOST, Lane, table
 from lvmcheck.run.view import Run
 from suites.lvmcheck.plugin_kit.project import CHECKS, OPTIONS, Project
-from suites.report.report_kit import epochs
+from suites.report.report_kit import epochs, finding, verdict
 
 HIDING = ("CI", "NO_COLOR", "PY_COLORS", "FORCE_COLOR", "COLUMNS", "LINES", "GITHUB_ACTIONS")
 """Variables that change what a terminal is sent."""
@@ -71,21 +71,17 @@ def test_a_sparkline_shows_the_shape_and_what_is_not_finite() -> None:
 
 
 # -- the verdicts at the end -------------------------------------------------------------------------------------------
-def body(check: str, seed: int, **fields: Any) -> dict[str, Any]:
-    shown = {"check": check, "seed": seed, "line": 1, "status": "passed", "measured": 0.5, "wanted": "at least 0.48"}
-    return shown | {"reason": "", "unreached": False} | fields
-
-
 def test_verdicts_that_do_not_fit_are_a_paragraph_a_check() -> None:
-    bodies = [body("cosine_floor[train_cosine@1]", seed) for seed in (0, 1, 2)]
-    assert terminal.table(bodies)[1] == "cosine_floor[train_cosine@1]  ✓ 0.5000  ✓ 0.5000  ✓ 0.5000  at least 0.48"
-    assert terminal.table(bodies, 80) == terminal.table(bodies)
-    assert terminal.table(bodies, 50) == [
+    found = finding(measured=0.5, bounds=(floor(0.48),))
+    verdicts = [verdict("cosine_floor[train_cosine@1]", found=found, seed=seed) for seed in (0, 1, 2)]
+    assert terminal.table(verdicts)[1] == "cosine_floor[train_cosine@1]  ✓ 0.5000  ✓ 0.5000  ✓ 0.5000  floor 0.48"
+    assert terminal.table(verdicts, 80) == terminal.table(verdicts)
+    assert terminal.table(verdicts, 50) == [
         "cosine_floor[train_cosine@1]",
         "  seed0 ✓ 0.5000  seed1 ✓ 0.5000  seed2 ✓ 0.5000",
-        "  wanted at least 0.48",
+        "  required floor 0.48",
     ]
-    assert max(map(len, terminal.table(bodies, 40))) <= 40
+    assert max(map(len, terminal.table(verdicts, 40))) <= 40
 
 
 # -- in a terminal -----------------------------------------------------------------------------------------------------
@@ -132,7 +128,7 @@ def test_in_a_terminal_our_lines_fit_and_the_runs_stand_side_by_side(project: Pr
     text = in_terminal(project, width)
     lines = plain(text)
     assert any(re.match(r"  seed0 .*val \.", line) for line in lines)
-    ours = [line for line in lines if re.match(r"  seed\d|  data|lvmcheck 0|cosine_floor|run seed|  wanted", line)]
+    ours = [line for line in lines if re.match(r"  seed\d|  data|lvmcheck 0|cosine_floor|run seed|  required", line)]
     assert len(ours) > 5
     assert max(map(len, ours)) <= width
     assert "\x1b[32m" in text, "colours where they can be seen"
