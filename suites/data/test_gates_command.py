@@ -40,8 +40,10 @@ def lines(path: Path, texts: list[str]) -> Path:
 
 
 def judged(capsys: Capture, *arguments: object) -> tuple[int, dict[str, dict[str, Any]]]:
+    """Exit code, and by the names of their checks the outcomes with their message."""
     code = main(["gate", *map(str, arguments), "--json"])
-    return code, {verdict["check"]: verdict for verdict in json.loads(capsys.readouterr().out)}
+    verdicts = json.loads(capsys.readouterr().out)
+    return code, {verdict["check"]: {**verdict["outcome"], "message": verdict["message"]} for verdict in verdicts}
 
 
 # -- exit codes --------------------------------------------------------------------------------------------------------
@@ -238,7 +240,7 @@ def test_a_gzip_bomb_is_refused_before_it_is_unpacked(sound: Path, tmp_path: Pat
 def test_bad_options(sound: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "run.data.encoder" in refused(capsys, sound, "--encoder", "gtr")
     assert "run.data.context" in refused(capsys, sound, "--context", 0)
-    assert "expected: expected an integer of at least 1" in refused(capsys, sound, "--expected-articles", 0)
+    assert "--expected-articles: expected an integer of at least 1" in refused(capsys, sound, "--expected-articles", 0)
     monkeypatch.setattr(measure, "HOME", "nowhere.to.be.found")
     assert "no module 'nowhere.to.be.found'" in refused(capsys, sound)
 

@@ -1,4 +1,4 @@
-"""Judging data before a single step: open, measure, and evaluate every gate on what was measured."""
+"""Data before training: opened, measured, and judged by every gate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from lvmcheck.checks.data._gate import Gate
 from lvmcheck.checks.finding import Verdict
 from lvmcheck.checks.protocol import Check, check_names, evaluate, load_check
-from lvmcheck.errors import InputError
+from lvmcheck.errors import BadValueError, InputError
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
 
@@ -23,20 +23,20 @@ def gates(*, expected: int | None = None) -> list[Check]:
     Raises:
         InputError: an impossible number of articles.
     """
-    found: list[Check] = []
+    chosen: list[Check] = []
     for name in check_names():
         kind = load_check(name)
         if issubclass(kind, Gate) and kind.data == "vectors":
             keys: dict[str, Any] = {"expected": expected} if name == "groups" and expected is not None else {}
             try:
-                found.append(kind(**keys))
-            except ValueError as problem:
-                raise InputError(f"gate {name}", str(problem)) from None
-    return found
+                chosen.append(kind(**keys))
+            except BadValueError as problem:
+                raise InputError("--expected-articles", problem.problem) from None
+    return chosen
 
 
 def gate_data(config: Mapping[str, object], *, expected: int | None = None) -> tuple[Run, list[Verdict]]:
-    """The data of ``config`` as a run that has only said what its data are, and the verdict of every gate.
+    """The data of ``config`` as a run without any training, and the verdict of every gate.
 
     Args:
         config: path, ood, reference, texts, golden, encoder, context (``models.data.config.PathConfig``).
