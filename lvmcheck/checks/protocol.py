@@ -51,7 +51,7 @@ class Check:
     """Fields that name a metric of the run."""
 
     exempt: ClassVar[Mapping[str, str]] = {}
-    """Law of all checks ("nan", "no_data" in ``suites/lvmcheck/test_checks.py``) that does not apply -> why."""
+    """Law of all checks (in ``suites/lvmcheck/test_checks.py``: "nan", "no_data", ...) that does not apply -> why."""
 
     may_be_missing: ClassVar[Mapping[str, str]] = {}
     """Metric that the last epoch may lack and the check still passes -> why."""

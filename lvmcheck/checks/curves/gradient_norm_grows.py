@@ -11,6 +11,7 @@ from lvmcheck.checks.curves._curves import SURE, concluded, improved, unfinished
 from lvmcheck.checks.finding import Fact, Finding, Outcome, ceiling, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.laws import LEVELS
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.view import Run
 from lvmcheck.statistics.curve import blocks, correlation, trend
@@ -56,6 +57,7 @@ class GradientNormGrows(Check):
 
     universal = True
     metric_fields = ()
+    exempt = LEVELS
 
     def judge(self, run: Run) -> Outcome:
         waiting = unfinished(run)

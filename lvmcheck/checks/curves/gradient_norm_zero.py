@@ -11,6 +11,7 @@ from lvmcheck.checks.curves._curves import concluded, place_fact, unfinished
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.laws import LEVELS
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.view import Run
 
@@ -48,6 +49,7 @@ class GradientNormZero(Check):
 
     universal = True
     metric_fields = ()
+    exempt = LEVELS
 
     def judge(self, run: Run) -> Outcome:
         waiting = unfinished(run)

@@ -12,6 +12,7 @@ from lvmcheck.checks.curves._curves import concluded, unfinished
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.laws import LEVELS
 from lvmcheck.run.view import Run, run_from
 
 LEAST = 3
@@ -42,6 +43,7 @@ class LearningRateZero(Check):
 
     universal = True
     metric_fields = ()
+    exempt = LEVELS
 
     def judge(self, run: Run) -> Outcome:
         waiting = unfinished(run)

@@ -12,6 +12,7 @@ from lvmcheck.checks.curves._curves import FAR, concluded, lower_is_better, plac
 from lvmcheck.checks.finding import Bound, Fact, Finding, Outcome, ceiling, failed, floor, not_recorded
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.laws import AS_RECORDED
 from lvmcheck.run import events as ev
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import Quantity
@@ -60,6 +61,7 @@ class LossDiverging(Check):
 
     universal = True
     metric_fields = ()
+    exempt = AS_RECORDED
 
     def judge(self, run: Run) -> Outcome:
         waiting = unfinished(run)

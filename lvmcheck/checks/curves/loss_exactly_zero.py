@@ -11,6 +11,7 @@ from lvmcheck.checks.curves._curves import concluded, place_fact, unfinished
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded, warning
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.laws import AS_RECORDED
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.view import Run, run_from
 
@@ -49,12 +50,14 @@ class LossExactlyZero(Check):
 
     universal = True
     metric_fields = ()
+    exempt = AS_RECORDED
 
     def judge(self, run: Run) -> Outcome:
         waiting = unfinished(run)
         if waiting is not None:
             return waiting
-        curves = [c for c in (run.curves.train, run.curves.epoch_losses) if c is not None and len(c) > LEAST]
+        losses = [c for c in (run.curves.train, run.curves.epoch_losses) if c is not None]
+        curves = [c for c in losses if len(c) > LEAST]
         if not curves:
             return not_recorded("no training loss is recorded three times")
         for curve in curves:
@@ -67,7 +70,7 @@ class LossExactlyZero(Check):
             if start == 0 and not silent:
                 return warning(finding, evaluated=len(curve))
             return failed(finding, evaluated=len(curve))
-        return concluded(_finding("not_zero", curves[0], 0), curves, evaluated=len(curves[0]))
+        return concluded(_finding("not_zero", curves[0], 0), losses, evaluated=len(curves[0]))
 
 
 def _zero_from(curve: Curve) -> int | None:

@@ -11,6 +11,7 @@ from lvmcheck.checks.curves._curves import concluded, improved, place_fact, shar
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.laws import LEVELS
 from lvmcheck.run.curves import PRIMARY, Curve
 from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.roles import Split
@@ -57,6 +58,7 @@ class MetricConstant(Check):
 
     universal = True
     metric_fields = ()
+    exempt = LEVELS
 
     def judge(self, run: Run) -> Outcome:
         waiting = unfinished(run)

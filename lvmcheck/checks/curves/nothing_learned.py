@@ -23,6 +23,7 @@ from lvmcheck.checks.curves._curves import (
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.laws import AS_RECORDED
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.roles import Split
@@ -71,6 +72,7 @@ class NothingLearned(Check):
 
     universal = True
     metric_fields = ()
+    exempt = AS_RECORDED
 
     def judge(self, run: Run) -> Outcome:
         waiting = unfinished(run)

@@ -20,6 +20,7 @@ from lvmcheck.checks.finding import (
 )
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.laws import AS_RECORDED
 from lvmcheck.run import events as ev
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.roles import Split
@@ -62,6 +63,7 @@ class Overfits(Check):
 
     universal = True
     metric_fields = ()
+    exempt = AS_RECORDED
 
     give_back: float = 0.5
 

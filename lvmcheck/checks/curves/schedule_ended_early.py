@@ -12,6 +12,7 @@ from lvmcheck.checks.curves._curves import concluded, planned_steps, unfinished
 from lvmcheck.checks.finding import Fact, Finding, Outcome, ceiling, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.laws import AS_RECORDED
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.view import Run
 
@@ -54,6 +55,7 @@ class ScheduleEndedEarly(Check):
 
     universal = True
     metric_fields = ()
+    exempt = AS_RECORDED
 
     def judge(self, run: Run) -> Outcome:
         waiting = unfinished(run)

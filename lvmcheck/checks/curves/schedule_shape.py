@@ -12,6 +12,7 @@ from lvmcheck.checks.curves._curves import concluded, unfinished
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.laws import LEVELS
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.view import Run
 
@@ -54,6 +55,7 @@ class ScheduleShape(Check):
 
     universal = True
     metric_fields = ()
+    exempt = LEVELS
 
     def judge(self, run: Run) -> Outcome:
         waiting = unfinished(run)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 from lvmcheck.checks.finding import (
     Finding,
@@ -65,7 +64,6 @@ class LossBalance(Check):
 
     universal = True
     metric_fields = ()
-    exempt: ClassVar[Mapping[str, str]] = {"nan": "no single finite number moves a median over windows"}
 
     max_ratio: float = 20.0
     max_share: float = 0.9

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, passed, pending
 from lvmcheck.checks.protocol import Case, Check
@@ -46,6 +47,7 @@ class CleanEnvironment(Check):
     """
 
     metric_fields = ()
+    exempt: ClassVar[Mapping[str, str]] = {"nan": "reads no number"}
 
     allow: tuple[str, ...] = ()
 

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Scalar, failed, not_recorded, passed, pending
 from lvmcheck.checks.protocol import Case, Check
@@ -49,6 +49,7 @@ class ConfigMatches(Check):
     """
 
     metric_fields = ()
+    exempt: ClassVar[Mapping[str, str]] = {"nan": "compares configurations, not measurements"}
 
     reference: str | None = None
     expected: dict[str, Any] | None = None

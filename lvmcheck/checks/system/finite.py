@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded, passed, pending, warning
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.laws import AS_RECORDED
 from lvmcheck.run import events as ev
 from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.roles import Direction, Role, Split
@@ -53,6 +55,15 @@ class Finite(Check):
 
     universal = True
     metric_fields = ()
+    exempt: ClassVar[Mapping[str, str]] = {
+        **AS_RECORDED,
+        "nan": "asks whether each number is finite",
+        "no_data": "every number is its data",
+    }
+        **AS_RECORDED,
+        "nan": "asks whether each number is finite",
+        "no_data": "every number is its data",
+    }
 
     def judge(self, run: Run) -> Outcome:
         looked = 0
