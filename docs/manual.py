@@ -25,7 +25,7 @@ HEAD = """# Checks
 Made by `make docs`; edit the docstrings below `lvmcheck/checks`, not this page.
 
 A check is one file below `lvmcheck/checks`; its module name is its name in suites, its fields are its keys. Each is
-proved by runs that must pass and runs that must fail. *Universal* checks are judged on any run without being asked for.
+proved by runs that must pass and runs that must fail. *Universal* checks are judged on any run (`lvmcheck check RUN`).
 No check passes on missing data, and a NaN fails every comparison.
 """
 SECTIONS = ("why", "usual causes", "fix", "fails or warns", "healthy runs that must pass", "source")

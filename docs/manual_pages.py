@@ -39,7 +39,7 @@ command line wins. pytest's own options work: `-k cosine_floor` asks for some ch
 
 # -- causes ------------------------------------------------------------------------------------------------------------
 def causes_page() -> str:
-    """Every cause with what it says of a run that shows it."""
+    """Every cause with its diagnosis of a run that shows it."""
     entries = [_cause(name) for name in cause_names()]
     rows = [f"- [{name}](#{name})" for name in cause_names()]
     return "\n".join([CAUSES, *rows, "", *entries]).rstrip("\n") + "\n"

@@ -1,4 +1,4 @@
-"""The one error for anything a person or a file got wrong: it names the place, what came and the nearest valid name."""
+"""The one error for bad input: it names file and key, what was expected, what came and the nearest valid name."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class InputError(ValueError):
         super().__init__(str(self))
 
     def __str__(self) -> str:
-        place = self.where if self.line is None else f"{self.where}:{self.line}"
+        where = self.where if self.line is None else f"{self.where}:{self.line}"
         key = f"{self.key}: " if self.key else ""
         problem = self.problem.rstrip(".")
         fix = f" {self.fix}" if self.fix else ""
-        return f"{place}: {key}{problem}.{fix}"
+        return f"{where}: {key}{problem}.{fix}"
 
     def to_json(self) -> dict[str, object]:
         """A plain dict from which :meth:`from_json` makes the same error in another process."""
@@ -77,7 +77,7 @@ class BadValueError(ValueError):
 
 def excerpt(text: str, limit: int = 60) -> str:
     """At most ``limit`` characters of a text from outside, with nothing that could move a terminal's cursor."""
-    clean = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text[: limit + 1])
+    clean = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text[: limit + 1])
     return clean if len(clean) <= limit else clean[: limit - 3] + "..."
 
 

@@ -68,7 +68,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 # -- the first error ---------------------------------------------------------------------------------------------------
 @dataclasses.dataclass(frozen=True)
-class _Place:
+class _Position:
     """Where an error belongs: its keys, the annotation and the value there, and the keys that its table may have."""
 
     keys: tuple[str, ...]
@@ -85,37 +85,39 @@ def _first_error(
 ) -> BadValueError | InputError:
     found = problem.errors(include_url=False)
     error = next((item for item in found if item["type"] in _UNKNOWN), found[0])
-    place = _place(kind, error["loc"], table)
+    position = _position(kind, error["loc"], table)
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, InputError):
         return cause
     if isinstance(cause, BadValueError):
-        return BadValueError(place.key(cause.key), cause.problem, cause.fix)
+        return BadValueError(position.key(cause.key), cause.problem, cause.fix)
     if cause is not None:
-        return BadValueError(place.key(), excerpt(str(cause), 300))
+        return BadValueError(position.key(), excerpt(str(cause), 300))
     if error["type"] in _UNKNOWN:
         key = str(error["loc"][-1])
-        return BadValueError(place.key(key), "unknown key", nearest(key, [*place.known, *also]))
+        return BadValueError(position.key(key), "unknown key", nearest(key, [*position.known, *also]))
     if error["type"] in _MISSING and isinstance(error["loc"][-1], str):
-        return BadValueError(place.key(), f"missing, expected {expected(place.hint)}")
-    choices = [item for item in _choices(place.hint) if isinstance(item, str)]
-    fix = nearest(place.value, choices) if choices and isinstance(place.value, str) else None
-    return BadValueError(place.key(), f"expected {_wanted(error, place)}, got {describe(place.value)}", fix)
+        return BadValueError(position.key(), f"missing, expected {expected(position.hint)}")
+    choices = [item for item in _choices(position.hint) if isinstance(item, str)]
+    fix = nearest(position.value, choices) if choices and isinstance(position.value, str) else None
+    return BadValueError(
+        position.key(), f"expected {_requirement(error, position)}, got {describe(position.value)}", fix
+    )
 
 
-def _wanted(error: ErrorDetails, place: _Place) -> str:
-    if isinstance(place.value, float) and not math.isfinite(place.value):
+def _requirement(error: ErrorDetails, position: _Position) -> str:
+    if isinstance(position.value, float) and not math.isfinite(position.value):
         return "a finite number"
     for limit, words in _LIMITS.items():
         if limit in error.get("ctx", {}):
             return f"{words} {error['ctx'][limit]:g}"
-    if "min_length" in error.get("ctx", {}) and get_origin(place.hint) is not tuple:
+    if "min_length" in error.get("ctx", {}) and get_origin(position.hint) is not tuple:
         return f"at least {error['ctx']['min_length']} of them"
     typed = error["type"].endswith("_type") or error["type"] in _TYPED
-    return expected(place.hint) if typed else error["msg"]
+    return expected(position.hint) if typed else error["msg"]
 
 
-def _place(kind: type, loc: Sequence[str | int], table: Mapping[str, object]) -> _Place:
+def _position(kind: type, loc: Sequence[str | int], table: Mapping[str, object]) -> _Position:
     """Follows pydantic's path, which names members of unions as well as keys."""
     keys: tuple[str, ...] = ()
     hint: Any = kind
@@ -130,7 +132,7 @@ def _place(kind: type, loc: Sequence[str | int], table: Mapping[str, object]) ->
             continue
         keys = (*keys, str(part))
         value = value.get(part) if isinstance(value, Mapping) else cast(Any, value)[part]
-    return _Place(keys, hint, value, tuple(_fields(hint) or ()))
+    return _Position(keys, hint, value, tuple(_fields(hint) or ()))
 
 
 def _fields(hint: Any) -> dict[str, Any] | None:

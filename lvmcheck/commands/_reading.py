@@ -31,7 +31,7 @@ def run_of(options: argparse.Namespace) -> Run:
 
 
 def read_run(path: Path, options: argparse.Namespace) -> Run:
-    """The run at ``path``, read as :func:`add_reading`'s arguments say."""
+    """The run at ``path``, read by :func:`add_reading`'s arguments."""
     from lvmcheck.readers import open_run
 
     return open_run(path, kind=options.kind, columns=options.columns, run=options.run)

@@ -25,7 +25,7 @@ EXITS = {
     FAILED: "something failed",
     BAD_INPUT: "bad input",
     INTERNAL: "internal error",
-    NO_READER: "nobody reads the output",
+    NO_READER: "the reader of the output is gone",
 }
 
 
@@ -80,7 +80,7 @@ def load_command(name: str) -> Command:
 
 
 def parser(first: str = "") -> argparse.ArgumentParser:
-    """The parser of all commands, or of the one command that the first word of a command line names."""
+    """The parser of all commands, or of the one that ``first``, the first argument, names."""
     top = argparse.ArgumentParser(prog="lvmcheck", description="pytest for training runs")
     top.add_argument("--version", action="version", version=f"lvmcheck {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True, prog="lvmcheck")  # given, or shutil is imported

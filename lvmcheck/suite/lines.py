@@ -21,7 +21,7 @@ MAX_DEPTH = 20
 
 @dataclass(frozen=True)
 class Mention:
-    """One place that names a key: its 1-based line and byte offset.
+    """One mention of a key: its 1-based line and byte offset.
 
     Args:
         statement: it stands on its own, not inside an inline table or array.

@@ -31,7 +31,7 @@ def load_suite(
 
     Args:
         path: the file; errors name it as given.
-        profile: the profile asked for; None leaves it to the suite's ``default_profile``, else ``default_profile``.
+        profile: the chosen profile; None leaves it to the suite's ``default_profile``, else ``default_profile``.
         overrides: as :func:`with_overrides` takes them.
 
     Raises:
@@ -156,7 +156,7 @@ def _validate(
     """Check ``[run]`` at a profile, by its trainer's own schema where there is one.
 
     Returns:
-        what every run has, and the metrics that the trainer can log where it says so.
+        what every run has, and the metrics that the trainer can log where its schema lists them.
     """
     try:
         if "seed" in run:

@@ -1,4 +1,4 @@
-"""What a suite file says, typed: the suite, its checks and what a suite of known failures expects of them."""
+"""The content of a suite file, typed: the suite, its checks and what a suite of known failures expects of them."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def run_path(source: Source, profile: str, key: tuple[str, ...]) -> tuple[str, .
     return ("run", *key)
 
 
-def covers(key: str, asked: tuple[str, ...]) -> bool:
-    """Whether the dotted ``key`` is ``asked`` or a table that holds it."""
+def covers(key: str, path: tuple[str, ...]) -> bool:
+    """Whether the dotted ``key`` is ``path`` or a table that holds it."""
     front = tuple(key.split("."))
-    return asked[: len(front)] == front
+    return path[: len(front)] == front

@@ -29,9 +29,9 @@ def declared_profiles(source: Source) -> dict[str, Table]:
 
 
 def choose_profile(
-    source: Source, declared: Iterable[str], asked: str | None, own: str | None, default: str
+    source: Source, declared: Iterable[str], requested: str | None, own: str | None, default: str
 ) -> tuple[str, tuple[str, ...]]:
-    """The profile to use and all that could be asked for: the standard ones and those with a table.
+    """The profile to use and all available ones: the standard ones and those with a table.
 
     One without a table is the plain ``[run]``. Unasked, the suite's ``default_profile`` is meant, else ``default``.
     """
@@ -39,7 +39,7 @@ def choose_profile(
     if own is not None and own not in available:
         at = ("suite", "default_profile")
         raise source.error(at, f"no profile {excerpt(own)!r}", fix=nearest(own, available))
-    chosen = asked or own or default
+    chosen = requested or own or default
     if chosen not in available:
         raise InputError(source.path, f"no profile {excerpt(chosen)!r}", fix=nearest(chosen, available))
     return chosen, available

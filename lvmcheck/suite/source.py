@@ -1,4 +1,4 @@
-"""A TOML file from outside, read with care: bounded, decoded, parsed, and able to say where every key stands."""
+"""A TOML file from outside, read with limits: bounded, decoded, parsed, with the line of every key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tables of a suite file may say, but for the keys that belong to a check or a trainer."""
+"""The tables of a suite file, without the keys that belong to a check or a trainer."""
 
 from __future__ import annotations
 

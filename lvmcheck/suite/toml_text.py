@@ -38,11 +38,11 @@ def key_text(key: str) -> str:
 
 
 def _string(text: str) -> str:
-    """JSON's escapes are TOML's; signs that cannot be seen, or that turn the reading direction, are escaped as well."""
-    if any(0xD800 <= ord(sign) <= 0xDFFF for sign in text):
+    """JSON's escapes are TOML's; invisible characters and those that change the direction of text are escaped as well."""
+    if any(0xD800 <= ord(char) <= 0xDFFF for char in text):
         raise ValueError("expected a string of Unicode, got half of a surrogate pair")
-    return "".join(sign if sign.isprintable() else _escape(sign) for sign in json.dumps(text, ensure_ascii=False))
+    return "".join(char if char.isprintable() else _escape(char) for char in json.dumps(text, ensure_ascii=False))
 
 
-def _escape(sign: str) -> str:
-    return f"\\u{ord(sign):04x}" if ord(sign) < 0x10000 else f"\\U{ord(sign):08x}"
+def _escape(char: str) -> str:
+    return f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"

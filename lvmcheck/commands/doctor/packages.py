@@ -13,11 +13,11 @@ from lvmcheck.commands.doctor.item import Item
 OWN = "lvmcheck"
 INTERFERING = {
     "rerunfailures": (
-        "repeats failed items: a check that fails is asked again until it passes",
+        "repeats failed items: a check that fails is judged again until it passes",
         "pip uninstall pytest-rerunfailures, or -p no:rerunfailures",
         True,
     ),
-    "flaky": ("repeats failed items: a check that fails is asked again", "pip uninstall flaky, or -p no:flaky", True),
+    "flaky": ("repeats failed items: a check that fails is judged again", "pip uninstall flaky, or -p no:flaky", True),
     "randomly": (
         "shuffles items; lvmcheck puts its own back in order, but seeds that wait for others do so longer",
         "-p no:randomly",
@@ -40,8 +40,8 @@ def packages(environment: Mapping[str, str]) -> Iterator[Item]:
     yield from wrong
     if not wrong:
         yield Item(group="packages", name="dependencies", value=f"all {len(needed)} are installed")
-    for extra, wanted in sorted(extras.items()):
-        missing = [requirement.name for requirement in wanted if version(requirement.name) is None]
+    for extra, required in sorted(extras.items()):
+        missing = [requirement.name for requirement in required if version(requirement.name) is None]
         value = f"missing: {', '.join(missing)}" if missing else "installed"
         fix = f'from a checkout: pip install -e ".[{extra}]"' if missing else ""
         yield Item(group="packages", name=f"extra {extra}", value=value, fix=fix)

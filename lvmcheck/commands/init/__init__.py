@@ -1,4 +1,4 @@
-"""``lvmcheck init``: a suite for somebody else's repository, to start from or from a run that they have."""
+"""``lvmcheck init``: a first suite for a repository, from a recorded run if there is one."""
 
 from __future__ import annotations
 

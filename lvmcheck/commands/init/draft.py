@@ -28,7 +28,7 @@ from lvmcheck.suite import find_trainer, load_suite
 HERE = Path(__file__).parent
 EXAMPLE = "training_example"
 STARTING = (("finite", "a NaN never passes"), ("not_diverging", "usual bounds"), ("plausible_range", "definitions"))
-"""Checks that any trainer can be asked for before anything is known of its curves."""
+"""Checks for any trainer, before anything is known of its curves."""
 FLOOR = """# When you know what a good run reaches, ask for it; `lvmcheck init --from RUN` proposes floors.
 # [[check]]
 # check = "cosine_floor"
@@ -193,7 +193,7 @@ def finish(root: Path, draft: Draft, ci: str | None = None) -> Made:
     """Write the files, with a pytest.ini where the trainer lies in the repository and nothing configures pytest.
 
     Args:
-        ci: what pip installs lvmcheck from, where a workflow and its gate are wanted.
+        ci: what pip installs lvmcheck from, where a workflow and its gate are to be written.
 
     Raises:
         InputError: one of the files exists already, or cannot be written; then none is written.

@@ -59,7 +59,7 @@ def _config(config: Mapping[str, object]) -> Iterator[str]:
 
 
 def _without_none(value: object) -> object:
-    """A key that is None is a key that was not given: TOML has no other word for it."""
+    """Without keys that are None: TOML has no null."""
     if isinstance(value, Mapping):
         return {key: _without_none(item) for key, item in value.items() if item is not None}
     return value
@@ -79,4 +79,4 @@ def _entry(proposal: Proposal) -> Iterator[str]:
 
 def _comment(text: str) -> str:
     """One line that stays a comment, whatever a name from outside holds."""
-    return "# " + "".join(sign if sign.isprintable() else " " for sign in text)
+    return "# " + "".join(char if char.isprintable() else " " for char in text)

@@ -34,9 +34,9 @@ def workflow_files(root: Path, suite: str, *, install: str, seeds: int, checks: 
     text = text.replace("@LVMCHECK@", json.dumps(install, ensure_ascii=False)).replace("@OWN@", own)
     files = {root / ".github" / "workflows" / "lvmcheck.yml": text}
     files |= {root / "ci" / name: (gate / name).read_text(encoding="utf-8") for name in SCRIPTS}
-    asked = {"file": suite, "profile": "smoke", "device": "cpu", "seeds": seeds, "checks": checks}
+    rule = {"file": suite, "profile": "smoke", "device": "cpu", "seeds": seeds, "checks": checks}
     lines = ["# What a commit must have shown: `seeds` and `checks` are the least there may be.", "[[suite]]"]
-    files[root / "ci" / "gate.toml"] = "\n".join([*lines, *(f"{k} = {json.dumps(v)}" for k, v in asked.items())]) + "\n"
+    files[root / "ci" / "gate.toml"] = "\n".join([*lines, *(f"{k} = {json.dumps(v)}" for k, v in rule.items())]) + "\n"
     return files
 
 
