@@ -60,10 +60,6 @@ class Finite(Check):
         "nan": "asks whether each number is finite",
         "no_data": "every number is its data",
     }
-        **AS_RECORDED,
-        "nan": "asks whether each number is finite",
-        "no_data": "every number is its data",
-    }
 
     def judge(self, run: Run) -> Outcome:
         looked = 0

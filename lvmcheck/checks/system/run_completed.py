@@ -45,10 +45,6 @@ class RunCompleted(Check):
         "nan": "reads no number",
         "no_data": "the end of the run is its data",
     }
-        **AS_RECORDED,
-        "nan": "reads no number",
-        "no_data": "the end of the run is its data",
-    }
 
     def judge(self, run: Run) -> Outcome:
         if not run.over:
