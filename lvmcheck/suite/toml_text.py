@@ -38,7 +38,7 @@ def key_text(key: str) -> str:
 
 
 def _string(text: str) -> str:
-    """JSON's escapes are TOML's; invisible characters and those that change the direction of text are escaped as well."""
+    """JSON's escapes are TOML's; invisible characters and those that change the direction of text are escaped, too."""
     if any(0xD800 <= ord(char) <= 0xDFFF for char in text):
         raise ValueError("expected a string of Unicode, got half of a surrogate pair")
     return "".join(char if char.isprintable() else _escape(char) for char in json.dumps(text, ensure_ascii=False))
