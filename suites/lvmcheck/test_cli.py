@@ -367,6 +367,16 @@ def test_all_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line.split()[0] for line in listed if line[4] != " "] == command_names()
 
 
+def test_only_the_command_that_is_called_is_imported() -> None:
+    code = (
+        "import sys; from lvmcheck.commands.main import command_names, main; main(['explain', 'cosine_floor'])\n"
+        "print([name for name in command_names() if f'lvmcheck.commands.{name}' in sys.modules])\n"
+        "print(sorted({'torch', 'pydantic', 'rich', 'pytest'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-2:] == ["['explain']", "[]"]
+
+
 # -- as a command ------------------------------------------------------------------------------------------------------
 def command(*args: str | Path, stdout: int = subprocess.PIPE, **env: str) -> subprocess.CompletedProcess[str]:
     words = [sys.executable, "-m", "lvmcheck.commands.main", *map(str, args)]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lvmcheck.errors import InputError
-from lvmcheck.suite import Expect, find_trainer, load_suite, suite_name, trainer_names
+from lvmcheck.suite import Expect, find_trainer, load_suite, suite_name, trainer_names, with_overrides
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -133,6 +133,16 @@ def test_overrides_replace_exactly_what_they_name(good: Path) -> None:
     assert suite.where("run.loss.mse") == (good, 16)
     changes["data"]["path"] = "y.npz"  # type: ignore[index]
     assert suite.config["data"] == {"source": "path", "path": "x.npz"}
+
+
+def test_overrides_need_no_second_look_at_the_file(good: Path) -> None:
+    suite = load_suite(good)
+    good.unlink()
+    changed = with_overrides(suite, {"epochs": 2, "seeds": [7]})
+    assert (changed.config["epochs"], changed.seeds, changed.overridden) == (2, (7,), ("epochs", "seeds"))
+    assert changed.checks is suite.checks
+    with pytest.raises(InputError, match=r"override of run\.lr: "):
+        with_overrides(suite, {"lr": 3})
 
 
 @pytest.mark.parametrize(
