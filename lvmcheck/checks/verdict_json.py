@@ -109,9 +109,11 @@ def require_phrase(verdict: Verdict, where: str) -> None:
 
 
 def unspelled(value: Any) -> Any:
-    """Figures that were spelled out as numbers again; integers beyond 64 bits as floats."""
+    """Figures that were spelled out as numbers again, integers beyond 64 bits as floats, verdicts without message."""
     if isinstance(value, Mapping):
-        return {key: _figure(item) if key in FIGURES else unspelled(item) for key, item in value.items()}
+        left_out = "message" if "outcome" in value else None
+        kept = {key: item for key, item in value.items() if key != left_out}
+        return {key: _figure(item) if key in FIGURES else unspelled(item) for key, item in kept.items()}
     return [unspelled(item) for item in value] if isinstance(value, list) else value
 
 

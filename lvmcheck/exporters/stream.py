@@ -17,7 +17,7 @@ LONGEST = 100_000
 _WINDOW = tuple(
     f.name
     for f in dataclasses.fields(ev.Window)
-    if f.name not in ("t", "epoch", "first_step", "last_step", "terms", "non_finite")
+    if f.name not in ("t", "epoch", "first_step", "last_step", "terms", "metrics", "non_finite")
 )
 
 
@@ -83,6 +83,7 @@ def _numbers(event: ev.Event) -> Mapping[str, float | None]:
         own = {f"window/{name}": getattr(event, name) for name in _WINDOW}
         own |= {f"window/{name}": getattr(event, name) or None for name in ("samples", "seconds")}  # 0: not counted
         terms = {f"window/term/{name}": term.mean for name, term in event.terms.items()}
+        own |= {f"window/metric/{name}": value for name, value in event.metrics.items()}
         return {**own, **terms, **{f"window/weight/{name}": term.weight for name, term in event.terms.items()}}
     if isinstance(event, ev.Probe):
         return {f"probe/{event.name}/{key}": value for key, value in event.values.items()}
