@@ -1,0 +1,60 @@
+"""The text of docs/gallery.md around the tables."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+from suites.gallery.recorded import ROOT
+from suites.gallery.table import JudgedHalf, half_lines
+
+INTRODUCTION = """\
+# The gallery: how well runs of strangers are judged
+
+Small training programs in eight kinds of task, each healthy or with one fault planted, recorded with `lvmcheck.record`
+as the README shows and judged by `lvmcheck check` and `lvmcheck diagnose` without a suite or an option. A program knows
+what is right: the causes that its fault has, several where the recorded figures cannot separate them, and whether a
+careful expert can tell from the figures alone that something is wrong. Each half was written by somebody else: the
+checks were developed with the tuning half, the held-out half was written without a look at the checks.
+
+```
+python -m suites.gallery.peers               # once: the other tools, in an environment of their own
+python -m suites.gallery --half all --peers  # prints this page; --write writes it
+python -m suites.gallery --only NAME         # one program
+LVM_GALLERY=full pytest suites/gallery       # the floors, on every program; without it on a fixed third
+```
+
+*Flagged* is exit code 1 of `lvmcheck check`. A cause is *right* where one of the program's causes is the first that
+`lvmcheck diagnose` names, or one that it says looks the same as the first. Other tools get the same figures as a CSV
+with one row a step in columns that all of them know, the best of nine forms that were tried; their settings are the
+default ones, and what they call the cause is not compared: their names for it are too different. A tool that has no
+exit code of its own is red where it reports its highest severity.
+"""
+
+
+def page(halves: Sequence[JudgedHalf], arguments: Sequence[str]) -> str:
+    """The whole page; the command that printed it, the date and the versions stand below the introduction."""
+    lines = [*INTRODUCTION.splitlines(), "", _measured(arguments)]
+    for half in halves:
+        lines += ["", *half_lines(half)]
+    return "\n".join(lines) + "\n"
+
+
+def _measured(arguments: Sequence[str]) -> str:
+    command = shlex.join(["python", "-m", "suites.gallery", *(word for word in arguments if word != "--write")])
+    today = datetime.now(UTC).date()
+    return (
+        f"Measured {today} with `{command}`: lvmcheck {version('lvmcheck')} ({_revision()}), "
+        f"torch {version('torch')}, Python {platform.python_version()}."
+    )
+
+
+def _revision() -> str:
+    """The commit, with a plus where the tree differs from it."""
+    git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--abbrev=8", "--exclude=*"]
+    done = subprocess.run(git, capture_output=True, text=True)
+    return done.stdout.strip() or "no revision known"

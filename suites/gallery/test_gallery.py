@@ -1,0 +1,166 @@
+"""The gallery: no healthy program fails, and of the broken ones no fewer are seen than the floors say.
+
+A fixed third of each half by default; all of it with ``LVM_GALLERY=full pytest suites/gallery``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from suites.gallery.counts import Counts, count
+from suites.gallery.floors import FLOORS, FULL, SHORT, Floor
+from suites.gallery.judge import Conclusion, Judgement, Kind, Named, in_short_form, judge_all, of_kind
+from suites.gallery.peer_logs import write_log
+from suites.gallery.peers import PEERS, Answer, versions
+from suites.gallery.program import HALVES, discover
+from suites.gallery.table import JudgedHalf, half_lines, loss_of
+
+FORM = FULL if os.environ.get("LVM_GALLERY") == "full" else SHORT
+
+
+@cache
+def judged(half: str) -> tuple[Floor, list[Judgement], Counts]:
+    floor = FLOORS[half, FORM]
+    if floor is None:
+        pytest.skip(f"the {half} half has no floors yet: it is judged once, by hand (suites/gallery/floors.py)")
+    judgements = judge_all(half, short=FORM is SHORT)
+    counts = count(judgements)
+    print(f"{half}, {FORM}: {counts}")
+    return floor, judgements, counts
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_no_healthy_program_fails(half: str) -> None:
+    _, judgements, counts = judged(half)
+    assert counts.healthy
+    assert {item.name: item.concluded for item in of_kind(judgements, Kind.HEALTHY) if item.concluded.exit} == {}
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_few_healthy_programs_are_warned_of(half: str) -> None:
+    floor, judgements, _ = judged(half)
+    warned = {item.name: item.concluded.warned for item in of_kind(judgements, Kind.HEALTHY) if item.only_warned}
+    assert len(warned) <= floor.healthy_warned, warned
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_broken_programs_are_flagged(half: str) -> None:
+    floor, judgements, counts = judged(half)
+    missed = {item.name: item.fault for item in of_kind(judgements, Kind.BROKEN) if not item.flagged}
+    assert counts.flagged_share >= floor.flagged, missed
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_the_right_cause_comes_first_or_in_the_tie_of_the_first(half: str) -> None:
+    floor, judgements, counts = judged(half)
+    wrong = {item.name: item.concluded.named[:1] for item in of_kind(judgements, Kind.BROKEN) if not item.right}
+    assert counts.right_share >= floor.right, wrong
+
+
+# -- the gallery itself ------------------------------------------------------------------------------------------------
+def test_the_gallery_is_as_large_as_it_should_be() -> None:
+    programs = [program for half in HALVES for program in discover(half)]
+    assert sum(not program.healthy for program in programs) >= 60
+    assert sum(program.healthy for program in programs) >= 60
+    assert len({program.task for program in programs}) == 8
+    for half in HALVES:
+        short = [program for program in discover(half) if in_short_form(program)]
+        assert {True, False} == {program.healthy for program in short}
+        assert len(short) <= 0.45 * len(discover(half))
+
+
+# -- counting and showing ----------------------------------------------------------------------------------------------
+def judgement(name: str, kind: Kind, code: int, *named: Named, warned: tuple[str, ...] = ()) -> Judgement:
+    causes = frozenset() if kind is Kind.HEALTHY else frozenset({"loss_sign"})
+    fault = "" if kind is Kind.HEALTHY else "sign of the loss"
+    failed = ("not_diverging",) if code else ()
+    return Judgement(
+        half="tuning",
+        name=name,
+        task="gan",
+        kind=kind,
+        fault=fault,
+        causes=causes,
+        concluded=Conclusion(exit=code, failed=failed, warned=warned, named=named),
+        rows=Path("rows.jsonl"),
+    )
+
+
+SIGN, RATE = Named("loss_sign", "likely"), Named("learning_rate_too_high", "likely")
+JUDGED = {
+    "": judgement("seen", Kind.BROKEN, 1, SIGN, RATE),
+    "in a tie": judgement("tied", Kind.BROKEN, 1, Named("diverging", "consistent", also=("loss_sign",))),
+    "second": judgement("second", Kind.BROKEN, 1, RATE, SIGN),
+    "nothing": judgement("nothing", Kind.BROKEN, 0),
+    "warned": judgement("warned", Kind.BROKEN, 0, SIGN, warned=("spikes",)),
+    "hidden": judgement("hidden", Kind.HIDDEN, 0),
+    "alarm": judgement("alarm", Kind.HEALTHY, 1),
+    "healthy, warned": judgement("warned_healthy", Kind.HEALTHY, 0, warned=("spikes",)),
+    "healthy": judgement("healthy", Kind.HEALTHY, 0),
+}
+
+
+def test_counts() -> None:
+    counts = count(JUDGED.values())
+    assert (counts.broken, counts.flagged, counts.warned, counts.first, counts.tied) == (5, 3, 1, 2, 1)
+    assert (counts.hidden, counts.hidden_flagged) == (1, 0)
+    assert (counts.healthy, counts.failed, counts.healthy_warned) == (3, 1, 1)
+    assert (counts.flagged_share, counts.right_share) == (0.6, 0.6)
+
+
+def test_every_way_to_lose_is_named_and_shown() -> None:
+    lost = {name: loss_of(item) for name, item in JUDGED.items()}
+    assert lost == {
+        "": "",
+        "in a tie": "",
+        "second": "wrong cause",
+        "nothing": "missed, no cause",
+        "warned": "only warned of",
+        "hidden": "",
+        "alarm": "false alarm",
+        "healthy, warned": "warned of",
+        "healthy": "",
+    }
+    answers = {peer.name: [Answer(red=True, warned=False)] * len(JUDGED) for peer in PEERS if not peer.cannot}
+    lines = half_lines(JudgedHalf("tuning", list(JUDGED.values()), answers))
+    shown = [line for line in lines if line.startswith("| ")]
+    for name, reason in lost.items():
+        assert any(line.startswith(f"| {JUDGED[name].name} (") for line in shown) == bool(reason)
+    assert len({line.count("|") for line in shown if "false alarm" in line or "missed" in line}) == 1
+
+
+# -- logs for other tools ----------------------------------------------------------------------------------------------
+def rows(*reported: tuple[str, int, int | None, dict[str, float]]) -> str:
+    keys = ("kind", "step", "epoch", "values")
+    return "".join(json.dumps(dict(zip(keys, row, strict=True))) + "\n" for row in reported)
+
+
+@pytest.mark.parametrize(
+    ("reported", "expected"),
+    [
+        (
+            rows(
+                ("step", 1, None, {"loss": 2.0, "lr": 0.1, "kl": 0.3}),
+                ("epoch", 1, 1, {"train_loss": 2.0, "valid_loss": 3.0, "acc": 0.5}),
+            ),
+            "step,loss,lr,val_loss\n1,2.0,0.1,3.0\n",
+        ),
+        (rows(("epoch", 0, 1, {"train_loss": 2.0}), ("epoch", 0, 2, {"train_loss": 1.0})), "step,loss\n1,2.0\n2,1.0\n"),
+        (rows(("epoch", 0, 1, {"reward": 5.0})), "step,reward\n1,5.0\n"),
+        (rows(("step", 1, None, {"loss": float("nan")})), "step,loss\n1,nan\n"),
+    ],
+)
+def test_rows_become_a_log_that_other_tools_read(tmp_path: Path, reported: str, expected: str) -> None:
+    (tmp_path / "rows.jsonl").write_text(reported)
+    write_log(tmp_path / "rows.jsonl", tmp_path / "log.csv")
+    assert (tmp_path / "log.csv").read_text().replace("\r", "") == expected
+
+
+def test_peers_are_pinned() -> None:
+    assert set(versions()) == {peer.name for peer in PEERS if not peer.cannot}
+    assert all(versions().values())
