@@ -243,7 +243,7 @@ def evaluations(events: Iterable[ev.Event]) -> Iterator[ev.Epoch]:
     for event in events:
         if isinstance(event, ev.Log):
             last, found = event.step, dict(event.metrics)
-        elif isinstance(event, ev.Evaluation):
+        elif isinstance(event, ev.Evaluation) and is_evaluation(event.name):
             found = {name if is_evaluation(name) else f"val_{name}": value for name, value in event.metrics.items()}
         else:
             last = event.last_step if isinstance(event, ev.Window) else last
