@@ -72,25 +72,27 @@ class Judgement:
     kind: Kind
     fault: str
     causes: frozenset[str]
-    exit: int
-    failed: tuple[str, ...]
-    warned: tuple[str, ...]
-    named: tuple[Named, ...]
+    concluded: Conclusion
     rows: Path
 
     @property
-    def red(self) -> bool:
-        return self.exit == 1
+    def flagged(self) -> bool:
+        """Whether a check failed."""
+        return self.concluded.exit == FAILED
+
+    @property
+    def only_warned(self) -> bool:
+        return self.concluded.exit == PASSED and bool(self.concluded.warned)
 
     @property
     def first(self) -> bool:
         """Whether a right cause comes first."""
-        return bool(self.named) and self.named[0].name in self.causes
+        return any(cause.name in self.causes for cause in self.concluded.named[:1])
 
     @property
     def right(self) -> bool:
         """Whether a right cause comes first or is in the tie of the first."""
-        return self.first or (bool(self.named) and not self.causes.isdisjoint(self.named[0].also))
+        return self.first or any(not self.causes.isdisjoint(cause.also) for cause in self.concluded.named[:1])
 
 
 def kind_of(program: Program) -> Kind:
