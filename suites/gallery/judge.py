@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lvmcheck.causes.protocol import diagnose
 from lvmcheck.checks.finding import Status, Verdict
-from lvmcheck.commands._exit import BAD_INPUT, INTERNAL
+from lvmcheck.commands._exit import BAD_INPUT, FAILED, INTERNAL, PASSED
 from lvmcheck.commands._judging import BAD, exit_code, verdicts_on
 from lvmcheck.errors import InputError
 from lvmcheck.readers import open_run
