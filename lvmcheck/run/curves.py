@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 BY_STEP = "value"
 """The only value of a probe that is a metric logged by step."""
+PARTS = 60
+"""Parts of a run that a window need not be narrower than where others are much wider."""
 PRIMARY = (
     *(Quantity.LOSS, Quantity.ERROR, Quantity.ACCURACY, Quantity.SCORE, Quantity.COSINE),
     *(Quantity.R2, Quantity.PERPLEXITY, Quantity.BITS, Quantity.REWARD),
@@ -66,6 +68,32 @@ def curve(what: Role, points: Sequence[tuple[int, int, float]], *, by_step: bool
     kept = table[finite]
     epochs, steps = kept[:, 0].astype(np.int64), kept[:, 1].astype(np.int64)
     return Curve(what, epochs, steps, kept[:, 2], by_step, int((~finite).sum()))
+
+
+def _widths(steps: Ints) -> Floats:
+    """Optimizer steps that each window stands for."""
+    import numpy as np
+
+    return np.maximum(np.diff(steps, prepend=0), 1).astype(np.float64)
+
+
+def evened(windows: Curve) -> Curve:
+    """Windows of few steps among wide ones as means over a sixtieth of the run, so that points weigh alike."""
+    import numpy as np
+
+    widths = _widths(windows.steps)
+    least = min(float(windows.steps[-1]) // PARTS, float(widths.max())) if len(windows) else 0.0
+    if len(windows) < 3 or widths.max() <= 4 * widths.min() or least <= 1:
+        return windows
+    starts, steps = [0], 0.0
+    for index, width in enumerate(widths.tolist()[:-1]):
+        steps += width
+        if steps >= least or windows.epochs[index + 1] != windows.epochs[index]:
+            starts.append(index + 1)
+            steps = 0.0
+    values = np.add.reduceat(windows.values * widths, starts) / np.add.reduceat(widths, starts)
+    ends = np.append(starts[1:], len(windows)) - 1
+    return Curve(windows.role, windows.epochs[ends], windows.steps[ends], values, True, windows.missing)
 
 
 class Curves:
@@ -138,17 +166,21 @@ class Curves:
 
     @cached_property
     def epoch_losses(self) -> Curve | None:
-        """Training loss by epoch: the metric, else the mean of each epoch's windows."""
+        """Training loss by epoch: the metric, else :attr:`epoch_means`."""
+        named = next(self.of(Quantity.LOSS, split=Split.TRAIN), None)
+        return named if named is not None and not named.by_step else self.epoch_means or named
+
+    @cached_property
+    def epoch_means(self) -> Curve | None:
+        """Mean loss of the steps of each epoch, from windows."""
         import numpy as np
 
-        named = next(self.of(Quantity.LOSS, split=Split.TRAIN), None)
-        if named is not None and not named.by_step:
-            return named
         windows = self.window_losses
         if windows is None:
-            return named
+            return None
         epochs, starts = np.unique(windows.epochs, return_index=True)
-        means = np.add.reduceat(windows.values, starts) / np.diff([*starts, len(windows)])
+        weights = _widths(windows.steps)
+        means = np.add.reduceat(windows.values * weights, starts) / np.add.reduceat(weights, starts)
         ends = windows.steps[np.append(starts[1:], len(windows)) - 1]
         return Curve(windows.role, epochs, ends, means)
 
@@ -158,7 +190,7 @@ class Curves:
         windows, epochs = self.window_losses, self.epoch_losses
         if windows is None or (epochs is not None and len(epochs) > len(windows)):
             return epochs
-        return windows
+        return evened(windows)
 
     @cached_property
     def validation(self) -> tuple[Curve, ...]:
@@ -213,7 +245,9 @@ class Curves:
         said = [(w.epoch, w.last_step, getattr(w, field)) for w in self._windows if getattr(w, field) is not None]
         if said:
             found = curve(what, said, by_step=True)
-            return found if len(found) or found.missing else None
+            if len(found) or found.missing:
+                return found if quantity is Quantity.LEARNING_RATE else evened(found)
+            return None
         named = [name for name, known in self.roles.items() if known.quantity is quantity]
         stepped = [self.by_step[name] for name in named if name in self.by_step]
         return max(stepped, key=len) if stepped else next((self.by_epoch[n] for n in named if n in self.by_epoch), None)

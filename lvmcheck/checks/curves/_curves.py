@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from lvmcheck.checks.finding import Fact, Finding, Outcome, not_applicable, passed, pending
+from lvmcheck.checks.protocol import Check
 from lvmcheck.run import events as ev
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import Quantity
@@ -23,6 +25,18 @@ SURE = 3.0
 """Standard deviations of a flat curve's trend from which it is no chance."""
 FAR = 5.0
 """Standard deviations between two levels from which they differ."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurveCheck(Check):
+    """A check of whatever series a run has, once it has ended."""
+
+    metric_fields = ()
+    exempt: ClassVar[Mapping[str, str]] = {
+        "planned_end": "judges a run as far as it went: early stopping and a plain break are ordinary ends",
+        "missing_end": "validation may come every n-th epoch, and its last value stands",
+        "nan": "one value moves no level; with one that is not finite nothing passes, and the check finite fails",
+    }
 
 
 def unfinished(run: Run, what: str = "the end of the run") -> Outcome | None:
@@ -130,3 +144,11 @@ def made_curve(values: Sequence[float], build: Callable[..., Role] = Role) -> Cu
     count = np.arange(1, len(values) + 1)
     role = build("train_loss", Quantity.LOSS, Split.TRAIN, Direction.LOWER)
     return Curve(role, count, count, np.array(values, dtype=np.float64))
+
+
+def aligned(train: Curve, other: Curve) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Values of both at the epochs that both were recorded at, the last of each epoch."""
+    known = dict(zip(train.epochs.tolist(), train.values.tolist(), strict=True))
+    found = dict(zip(other.epochs.tolist(), other.values.tolist(), strict=True))
+    shared = [epoch for epoch in found if epoch in known]
+    return np.array([known[epoch] for epoch in shared]), np.array([found[epoch] for epoch in shared])

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import SURE, concluded, improved, unfinished
+from lvmcheck.checks.curves._curves import SURE, CurveCheck, concluded, improved, unfinished
 from lvmcheck.checks.finding import Fact, Finding, Outcome, ceiling, failed, not_applicable, not_recorded, warning
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import LEVELS
 from lvmcheck.run.curves import Curve
@@ -22,17 +22,19 @@ FATAL, MUCH = 300.0, 20.0
 """Times its early level at the end: the first fails, the second warns, or fails where nothing was learned."""
 SLOW, OPPOSITE = 100.0, 6.0
 """Times its early level that warns where the loss improved, and that fails where the loss fell to a tenth meanwhile."""
+STUCK, LITTLE = 10.0, 0.7
+"""Times its first values at the end, beside a loss that stays above this share of its own and does not fall."""
 LINE, FACTOR = 0.97, 4.0
 """Correlation of norm and step from which the growth is a straight line, as of gradients that add up, and its size."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class GradientNormGrows(Check):
+class GradientNormGrows(CurveCheck):
     """At the end the gradient norm is at most 20 times its early level (warns), or 300 times (fails).
 
     The early level is the median of the second tenth of the run, the end that of its last tenth. Where the loss
-    improved, a growth of more than 100 times warns, of 4 times in a straight line, too; more than 6 times while the loss
-    fell to a tenth fails. Where it did not improve, all of these fail.
+    improved, a growth of more than 100 times warns, of 4 times in a straight line, too; more than 6 times while the
+    loss fell to a tenth, or 10 times its first values while it stands still, fails. Where it did not, all of these do.
 
     Why:
     A norm that grows by orders of magnitude announces divergence; clipping hides it from the loss. A norm that grows
@@ -56,7 +58,6 @@ class GradientNormGrows(Check):
     """
 
     universal = True
-    metric_fields = ()
     exempt = LEVELS
 
     def judge(self, run: Run) -> Outcome:
@@ -73,7 +74,7 @@ class GradientNormGrows(Check):
         line = correlation(norm.steps.astype(np.float64), norm.values) > LINE
         learned = run.curves.train is not None and improved(run.curves.train)
         finding = _finding(norm, early, growth, line=line)
-        against = learned and _against(run, growth)
+        against = learned and (_against(run, growth) or _stuck(run, norm))
         grows = growth > (SLOW if learned else MUCH) or (line and growth > FACTOR) or against
         if not grows or trend(norm.values) < min(SURE, _most(len(norm))):
             return concluded(finding, [norm], evaluated=len(norm))
@@ -96,6 +97,20 @@ def _against(run: Run, growth: float) -> bool:
         return False
     parts = blocks(train.values, 10)
     return bool(0 < parts[-1] < 0.1 * parts[0])
+
+
+def _stuck(run: Run, norm: Curve) -> bool:
+    """Whether the norm is far above its first values, and the loss is little below its own and stands still."""
+    train = run.curves.train
+    if train is None or len(train) < 20 or len(norm) < 10 or run.curves.adversarial:
+        return False
+    start, late = float(np.median(norm.values[:2])), float(np.median(norm.values[-5:]))
+    low = float(blocks(train.values, 10).min())
+    return bool(
+        late > STUCK * start > 0
+        and 0 < LITTLE * float(train.values[0]) < low
+        and trend(train.values[len(train) // 3 :]) > -1
+    )
 
 
 def _most(count: int) -> float:

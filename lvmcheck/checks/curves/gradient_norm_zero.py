@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import concluded, place_fact, unfinished
+from lvmcheck.checks.curves._curves import CurveCheck, concluded, place_fact, unfinished
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import LEVELS
 from lvmcheck.run.curves import Curve
@@ -24,7 +24,7 @@ VANISHED = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
-class GradientNormZero(Check):
+class GradientNormZero(CurveCheck):
     """The gradient norm is not exactly 0 throughout, nor in the last tenth of the run, while the loss is not 0.
 
     A norm that fell below a millionth of its first level while the loss kept more than half of its own warns.
@@ -48,7 +48,6 @@ class GradientNormZero(Check):
     """
 
     universal = True
-    metric_fields = ()
     exempt = LEVELS
 
     def judge(self, run: Run) -> Outcome:

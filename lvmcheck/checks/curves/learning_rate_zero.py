@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from lvmcheck.checks.curves._cases import rates
-from lvmcheck.checks.curves._curves import concluded, unfinished
+from lvmcheck.checks.curves._curves import CurveCheck, concluded, unfinished
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import LEVELS
 from lvmcheck.run.view import Run, run_from
@@ -20,7 +20,7 @@ LEAST = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class LearningRateZero(Check):
+class LearningRateZero(CurveCheck):
     """Not every recorded learning rate is 0.
 
     Why:
@@ -42,7 +42,6 @@ class LearningRateZero(Check):
     """
 
     universal = True
-    metric_fields = ()
     exempt = LEVELS
 
     def judge(self, run: Run) -> Outcome:

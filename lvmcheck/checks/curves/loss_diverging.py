@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import FAR, concluded, lower_is_better, place_fact, unfinished
+from lvmcheck.checks.curves._curves import FAR, CurveCheck, concluded, lower_is_better, place_fact, unfinished
 from lvmcheck.checks.finding import Bound, Fact, Finding, Outcome, ceiling, failed, floor, not_recorded
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import AS_RECORDED
 from lvmcheck.run import events as ev
@@ -29,7 +29,7 @@ COLLAPSE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class LossDiverging(Check):
+class LossDiverging(CurveCheck):
     """Losses and scores do not end where they began, or worse, and no loss runs away; a spike may recover.
 
     Compared are levels (medians of parts of the curve), so that noise and single spikes count for nothing. A run fails
@@ -60,7 +60,6 @@ class LossDiverging(Check):
     """
 
     universal = True
-    metric_fields = ()
     exempt = AS_RECORDED
 
     def judge(self, run: Run) -> Outcome:

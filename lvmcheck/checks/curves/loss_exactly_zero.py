@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import concluded, place_fact, unfinished
+from lvmcheck.checks.curves._curves import CurveCheck, concluded, place_fact, unfinished
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded, warning
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import AS_RECORDED
 from lvmcheck.run.curves import Curve
@@ -22,7 +22,7 @@ LEAST = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class LossExactlyZero(Check):
+class LossExactlyZero(CurveCheck):
     """The training loss is not exactly 0.0 at the end, unless it was a thousandth of its first value before.
 
     A loss that is 0.0 from its first value on warns, since it may be a hinge that is satisfied, and fails where every
@@ -49,7 +49,6 @@ class LossExactlyZero(Check):
     """
 
     universal = True
-    metric_fields = ()
     exempt = AS_RECORDED
 
     def judge(self, run: Run) -> Outcome:

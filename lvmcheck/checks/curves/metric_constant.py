@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import concluded, improved, place_fact, share, unfinished
+from lvmcheck.checks.curves._curves import CurveCheck, concluded, improved, place_fact, share, unfinished
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import LEVELS
 from lvmcheck.run.curves import PRIMARY, Curve
@@ -29,7 +29,7 @@ COUNTED = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class MetricConstant(Check):
+class MetricConstant(CurveCheck):
     """No loss or score keeps one value, to a millionth, over all its evaluations, or the last three with five digits.
 
     Values at a bound (a perfect accuracy) do not count, nor rounded neighbours on a plateau. Accuracies must agree in 8
@@ -57,7 +57,6 @@ class MetricConstant(Check):
     """
 
     universal = True
-    metric_fields = ()
     exempt = LEVELS
 
     def judge(self, run: Run) -> Outcome:

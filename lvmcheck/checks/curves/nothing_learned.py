@@ -10,6 +10,7 @@ import numpy as np
 
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.curves._curves import (
+    CurveCheck,
     accuracies,
     classes,
     concluded,
@@ -21,7 +22,7 @@ from lvmcheck.checks.curves._curves import (
     vocabulary,
 )
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import AS_RECORDED
 from lvmcheck.run.curves import Curve
@@ -34,14 +35,18 @@ ENOUGH, CERTAIN = 5, 10
 """Values of all curves together from which a flat run is suspicious, and from which it fails."""
 SOME = 2.0
 """Standard deviations of all trends together from which a run that looks flat may be slow."""
+LEAST = 4
+"""Values below which a curve has no trend."""
 LITTLE = 0.015
 """Share of its first value that a loss must fall not to be suspicious."""
+SIGNS, UNIGRAM = 300, 0.84
+"""Vocabulary of single signs, and the share of its logarithm that their frequencies alone leave of the loss."""
 NEAR = 0.03
 """Relative distance from ln K within which a loss is that of a uniform guess."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class NothingLearned(Check):
+class NothingLearned(CurveCheck):
     """At least one recorded metric improves beyond its own noise, and ends better than a trivial predictor.
 
     Looked at: training and validation loss, and every metric with a known direction. The run fails where all of them
@@ -71,7 +76,6 @@ class NothingLearned(Check):
     """
 
     universal = True
-    metric_fields = ()
     exempt = AS_RECORDED
 
     def judge(self, run: Run) -> Outcome:
@@ -83,7 +87,7 @@ class NothingLearned(Check):
         if not curves:
             if run.curves.adversarial:
                 return not_applicable("losses of two players need not fall, and no score is recorded")
-            return not_recorded("no loss or other metric with a known direction is recorded twice")
+            return not_recorded("no loss or other metric with a known direction is recorded four times")
         trivial = _at_trivial(run)
         if trivial is not None:
             return failed(trivial, evaluated=values)
@@ -91,6 +95,9 @@ class NothingLearned(Check):
         barely = [curve for curve in moved if not _clearly(curve)]
         if moved and len(barely) == len(moved) and not any(_good(run, curve) for curve in curves):
             return warning(_finding("barely_moved", moved[0], len(curves)), evaluated=values)
+        uniform = _near_uniform(run)
+        if uniform is not None:
+            return warning(uniform, evaluated=values)
         if moved or any(_good(run, curve) for curve in curves):
             return concluded(_finding("learned", (moved or curves)[0], len(curves)), curves, evaluated=values)
         if values < ENOUGH:
@@ -103,9 +110,9 @@ class NothingLearned(Check):
 def _judged(run: Run) -> list[Curve]:
     curves = run.curves
     if curves.rewards or curves.adversarial:  # their losses say nothing of success
-        return [curve for curve in curves.rewards or curves.scores if len(curve) >= 2]
+        return [curve for curve in curves.rewards or curves.scores if len(curve) >= LEAST]
     train = [curves.train] if curves.train is not None else []
-    return [curve for curve in (*train, *curves.validation, *curves.scores) if len(curve) >= 2]
+    return [curve for curve in (*train, *curves.validation, *curves.scores) if len(curve) >= LEAST]
 
 
 def _clearly(curve: Curve) -> bool:
@@ -222,6 +229,17 @@ def _at_entropy(run: Run) -> Finding | None:
         if len(curve) >= 2 and level >= 0.99 * known:
             more = (Fact("vocabulary", vocabulary(run)),) if vocabulary(run) else ()
             return _trivial("at_unigram_entropy", curve, level, known, *more)
+    return None
+
+
+def _near_uniform(run: Run) -> Finding | None:
+    """A model of few signs whose loss stands still where the frequencies of single signs are."""
+    size = vocabulary(run)
+    for curve in run.curves.validation if size is not None and size <= SIGNS else ():
+        half = curve.values[len(curve) // 2 :]
+        low, limit = float(curve.values.min()), UNIGRAM * math.log(size or 2)
+        if len(curve) >= 4 and low > limit and float(half[0] - half.min()) < LITTLE * abs(low):
+            return _trivial("near_uniform", curve, float(curve.values[-1]), math.log(size or 2))
     return None
 
 

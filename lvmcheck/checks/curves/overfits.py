@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import concluded, improved, lower_is_better, place_fact, unfinished
+from lvmcheck.checks.curves._curves import CurveCheck, concluded, improved, lower_is_better, place_fact, unfinished
 from lvmcheck.checks.finding import (
     Fact,
     Finding,
@@ -18,7 +18,7 @@ from lvmcheck.checks.finding import (
     not_recorded,
     warning,
 )
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import AS_RECORDED
 from lvmcheck.run import events as ev
@@ -34,7 +34,7 @@ CLEAR = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Overfits(Check):
+class Overfits(CurveCheck):
     """No validation loss ends above its minimum by more than `give_back` of its fall while the training loss falls.
 
     The fall is counted from the first validation or the first training loss, whichever is higher. Rises within four
@@ -62,7 +62,6 @@ class Overfits(Check):
     """
 
     universal = True
-    metric_fields = ()
     exempt = AS_RECORDED
 
     give_back: float = 0.5

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from lvmcheck.checks.curves._cases import rates
-from lvmcheck.checks.curves._curves import concluded, planned_steps, unfinished
+from lvmcheck.checks.curves._curves import CurveCheck, concluded, planned_steps, unfinished
 from lvmcheck.checks.finding import Fact, Finding, Outcome, ceiling, failed, not_applicable, not_recorded, warning
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import AS_RECORDED
 from lvmcheck.run.curves import Curve
@@ -25,7 +25,7 @@ AHEAD = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScheduleEndedEarly(Check):
+class ScheduleEndedEarly(CurveCheck):
     """The learning rate is not at 0 for the last steps while more than a tenth of the planned steps are ahead.
 
     A rate of at most a millionth of the highest fails; one that rests at a thousandth or less warns, since a scheduler
@@ -54,7 +54,6 @@ class ScheduleEndedEarly(Check):
     """
 
     universal = True
-    metric_fields = ()
     exempt = AS_RECORDED
 
     def judge(self, run: Run) -> Outcome:

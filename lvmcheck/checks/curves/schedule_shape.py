@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from lvmcheck.checks.curves._cases import rates
-from lvmcheck.checks.curves._curves import concluded, unfinished
+from lvmcheck.checks.curves._curves import CurveCheck, concluded, unfinished
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import LEVELS
 from lvmcheck.run.curves import Curve
@@ -26,7 +26,7 @@ PERIODIC = ("cyclic", "restart", "restarts", "triangular", "warm_restarts")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScheduleShape(Check):
+class ScheduleShape(CurveCheck):
     """A declared decay decays, a learning rate does not swing within epochs, and does not rise to the end.
 
     Declared is what the config calls scheduler, lr_scheduler or the like. A constant rate beside a declared cosine,
@@ -54,7 +54,6 @@ class ScheduleShape(Check):
     """
 
     universal = True
-    metric_fields = ()
     exempt = LEVELS
 
     def judge(self, run: Run) -> Outcome:

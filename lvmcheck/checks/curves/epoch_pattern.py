@@ -1,0 +1,153 @@
+"""epoch_pattern: the training loss does not begin anew in every epoch, nor follow the order of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from lvmcheck.checks.curves._curves import CurveCheck, concluded, unfinished
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.curves import Curve
+from lvmcheck.run.view import Run
+from lvmcheck.statistics.curve import correlation, noise
+
+LEAST = 3
+"""Boundaries of epochs that must show it."""
+MOST = 0.75
+"""Share of the boundaries that must show it."""
+BACK = 0.75
+"""Share of the way back to the beginning that an epoch's first window must go."""
+LEARNED = 0.1
+"""Share of its first level that the loss must have fallen by within an epoch."""
+WIDE = 6
+"""Windows of an epoch from which a pattern can repeat."""
+ALIKE = 0.7
+"""Correlation of an epoch's course with the next from which the order is the same."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochPattern(CurveCheck):
+    """The loss does not leap back to its first level when an epoch begins, nor take the same course in every epoch.
+
+    Three boundaries and three quarters of all at which the loss goes back by three quarters of what it had fallen fail.
+    A course within the epochs that repeats (correlation above 0.7 after the trend is removed) warns: the data come in
+    the same order every time.
+
+    Why:
+    A model or optimizer that is made inside the epoch loop learns for one epoch, again and again. Data that are not
+    shuffled teach one class after another.
+
+    Usual causes:
+    - The model, its weights or the optimizer are made anew in each epoch, or an old checkpoint is loaded.
+    - The loader does not shuffle; the data are sorted by label, length or source.
+    - The sampler is seeded anew in each epoch (set_epoch is not called).
+
+    Fix:
+    Print one weight at the end of an epoch and at the beginning of the next. Look at the labels of the first batches.
+
+    Healthy runs that must pass:
+    A loss that steps down at each boundary (samples are seen again); cosine restarts; a curriculum.
+
+    Source:
+    checks.md, shuffle. Severity: a new beginning in every epoch fails; a repeated course warns, it may be meant.
+    """
+
+    universal = True
+
+    def judge(self, run: Run) -> Outcome:
+        waiting = unfinished(run)
+        if waiting is not None:
+            return waiting
+        windows = run.curves.window_losses
+        if windows is None:
+            return not_recorded("no training loss is recorded within epochs")
+        parts = _epochs(windows)
+        if len(parts) <= LEAST or run.curves.adversarial or run.curves.rewards:
+            return not_applicable(f"fewer than {LEAST + 1} epochs with more than one value")
+        resets = _resets(windows, parts)
+        boundaries = len(parts) - 1
+        finding = _finding("begins_anew", windows, Fact("resets", resets), Fact("boundaries", boundaries))
+        if resets >= LEAST and resets >= MOST * boundaries:
+            return failed(finding, evaluated=boundaries)
+        alike = _repeats(parts)
+        if alike is not None and alike > ALIKE:
+            return warning(_finding("same_course", windows, Fact("correlation", alike)), evaluated=boundaries)
+        kept = _finding("goes_on", windows, Fact("resets", resets), Fact("boundaries", boundaries))
+        return concluded(kept, [windows], evaluated=boundaries)
+
+
+def _epochs(windows: Curve) -> list[np.ndarray]:  # type: ignore[type-arg]
+    """Values of each epoch that has more than one."""
+    cuts = np.flatnonzero(np.diff(windows.epochs)) + 1
+    return [part for part in np.split(windows.values, cuts) if len(part) > 1]
+
+
+def _resets(windows: Curve, parts: Sequence[np.ndarray]) -> int:  # type: ignore[type-arg]
+    """Boundaries at which the loss goes back to its beginning."""
+    start = float(np.median(windows.values[:3]))
+    wild = 4 * noise(windows.values[-max(6, len(windows) // 3) :])
+    found = 0
+    for before, after in pairwise(parts):
+        fallen = start - float(before[-1])
+        deep = fallen > max(LEARNED * abs(start), 0.0) and float(after[0] - before[-1]) > min(wild, 0.5 * fallen)
+        found += deep and float(after[0]) > start - (1 - BACK) * fallen
+    return int(found)
+
+
+def _repeats(parts: Sequence[np.ndarray]) -> float | None:  # type: ignore[type-arg]
+    """Median correlation of the courses of neighbouring epochs, without the first; None with too few."""
+    later = parts[1:]
+    sizes = [len(part) for part in later]
+    usual = max(set(sizes), key=sizes.count)
+    courses = [_detrended(part) for part in later if len(part) == usual]
+    if usual < WIDE or len(courses) < LEAST:
+        return None
+    return float(np.median([correlation(a, b) for a, b in pairwise(courses)]))
+
+
+def _detrended(values: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    x = np.arange(len(values), dtype=np.float64)
+    slope, level = np.polyfit(x, values, 1)
+    return np.asarray(values - slope * x - level)
+
+
+def _finding(code: str, windows: Curve, *evidence: Fact) -> Finding:
+    epoch, step = windows.place(len(windows) - 1)
+    phrases = {
+        "begins_anew": "{metric} goes back to its beginning at {resets} of {boundaries} epoch boundaries",
+        "same_course": "{metric} takes the same course in every epoch (correlation {correlation})",
+        "goes_on": "{metric} goes back to its beginning at {resets} of {boundaries} epoch boundaries",
+    }
+    return Finding(
+        code=code,
+        metric=windows.name,
+        measured=float(windows.values[-1]),
+        epoch=epoch,
+        step=step,
+        evidence=evidence,
+        phrase=phrases[code],
+    )
+
+
+_CHECK = EpochPattern()
+_SAWS = [2.0, 1.9, 1.5, 1.2, 0.9, 0.8, 0.7, 0.6, 0.5, 0.5]
+_STAIRS = [1.2 - 0.1 * (i // 10) + 0.03 * ((i * i) % 7) for i in range(60)]
+_FALL = [value + 0.05 * ((i * 7) % 11) for i, value in enumerate(made.lines(60, 2.0, 0.5))]
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, made.window_run([0.0] * 60)),
+    made.case(
+        "falls", _CHECK, made.window_run([v + 0.05 * ((i * 7) % 11) for i, v in enumerate(made.lines(60, 2, 0.5))])
+    ),
+    made.case(
+        "steps_down_at_each_epoch", _CHECK, made.window_run([v + 0.04 * ((i * i) % 7) for i, v in enumerate(_STAIRS)])
+    ),
+)
+FAILS: Sequence[Case] = (
+    made.case("made_anew_in_each_epoch", _CHECK, made.window_run(_SAWS * 6), "begins_anew", resets=5, boundaries=5),
+    made.case("four_epochs", _CHECK, made.window_run(_SAWS * 4), resets=3),
+)

@@ -1,0 +1,104 @@
+"""initial_loss: the first loss is near what a model that knows nothing has."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lvmcheck.checks.curves._curves import CurveCheck, classes, number, unfinished, vocabulary
+from lvmcheck.checks.finding import (
+    Fact,
+    Finding,
+    Outcome,
+    Status,
+    ceiling,
+    not_applicable,
+    not_recorded,
+    passed,
+    warning,
+)
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run import events as ev
+from lvmcheck.run.view import Run
+
+EARLY = 10
+"""Steps within which a loss is a first one."""
+HIGH = 2.0
+"""Times the expected value above which a first loss is suspicious."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InitialLoss(CurveCheck):
+    """The loss of the first ten steps is at most twice the expected one, ln K for K classes or tokens.
+
+    K is stated in config or facts (classes, num_classes, vocabulary, vocab_size), or the fact expected_initial_loss
+    says it. A first loss that is lower says nothing: the run may be a fine-tune.
+
+    Why:
+    ln K is what a model gives that treats all classes alike. A first loss far above it comes from a scale: a sum in
+    place of a mean, weights that are too large, labels beyond the classes.
+
+    Usual causes:
+    - reduction="sum", or a loss that is multiplied by a factor.
+    - Weights of the last layer are initialised far too large.
+    - The learning rate destroyed the model in the first steps.
+
+    Fix:
+    Compute the loss of one batch before the first step and compare it with ln K.
+
+    Healthy runs that must pass:
+    A fine-tune that starts low; a loss with further terms that are declared; runs whose first steps are not recorded.
+
+    Source:
+    checks.md, initial_loss. Severity: warns, since training may repair it.
+    """
+
+    universal = True
+
+    def judge(self, run: Run) -> Outcome:
+        waiting = unfinished(run)
+        if waiting is not None:
+            return waiting
+        count = classes(run) or vocabulary(run)
+        expected = number(run, "expected_initial_loss") or (math.log(count) if count else None)
+        if expected is None:
+            return not_recorded("neither a number of classes nor a vocabulary is stated")
+        first = [window for window in run.windows if window.last_step <= EARLY]
+        if not first or run.curves.rewards or any(len(window.terms) > 1 for window in first):
+            return not_applicable("no loss of the first ten steps is recorded, or it has several terms")
+        value = float(np.median([window.loss_mean for window in first[:3]]))
+        if not math.isfinite(value):
+            return not_applicable("the first loss is not finite: the check finite judges it")
+        finding = Finding(
+            code="far_above" if value > HIGH * expected else "as_expected",
+            metric="train_loss",
+            measured=value,
+            bounds=(ceiling(HIGH * expected, f"{HIGH:g} * expected"),),
+            step=first[0].last_step,
+            evidence=(Fact("expected", expected),),
+        )
+        return (warning if value > HIGH * expected else passed)(finding)
+
+
+def _steps(first: float, **config: object) -> Run:
+    values = made.lines(20, first, 0.5 * first)
+    said = [
+        ev.Window(epoch=1, first_step=i, last_step=i, loss_mean=v, loss_min=v, loss_max=v)
+        for i, v in enumerate(values, 1)
+    ]
+    return Run(events=tuple(said), info={"config": config}, done={"status": "finished"})
+
+
+_CHECK = InitialLoss()
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, _steps(0.0, num_classes=10)),
+    made.case("ten_classes", _CHECK, _steps(2.4, num_classes=10), expected=2.302585),
+    made.case("fine_tune", _CHECK, _steps(0.3, num_classes=10)),
+)
+_SUMMED = made.case("summed", _CHECK, _steps(2.3 * 32, num_classes=10), "far_above", expected=2.302585)
+_SCALED = made.case("too_large", _CHECK, _steps(40.0, vocab_size=50257), "far_above")
+FAILS: Sequence[Case] = (replace(_SUMMED, status=Status.WARNING), replace(_SCALED, status=Status.WARNING))

@@ -1,0 +1,147 @@
+"""loss_below_entropy: no model is better than its data allow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.curves._curves import CurveCheck, accuracies, concluded, number, share, unfinished, vocabulary
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, floor, not_applicable, not_recorded, warning
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.curves import Curve
+from lvmcheck.run.role_names import Quantity
+from lvmcheck.run.roles import Split
+from lvmcheck.run.view import Run, run_from
+
+NATURAL = 0.15
+"""Nats per token: less than any natural text; 0.3 is what a very good model needs of a sign of it."""
+SHARE = 0.05
+"""Share of the unigram entropy below which the answer was in the input."""
+TOLERANCE = 0.1
+"""Part of the known entropy of generated text that a measured loss may lie below it."""
+PERFECT = 4
+"""Evaluations with every answer right, from the first on, from which a task is suspiciously easy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossBelowEntropy(CurveCheck):
+    """The validation loss of a language model is not below the entropy of its text; no task is perfect at once.
+
+    Where facts state it the run fails: below 0.9 of loss_floor (entropy of generated text), below a twentieth of
+    unigram_entropy. Where a perplexity or a vocabulary is recorded, a validation loss below 0.15 nats warns, since only
+    generated text allows it. A validation accuracy of 1 in every one of four or more evaluations warns.
+
+    Why:
+    Text has information in it that nobody can predict. A loss of 0.004 nats on natural text was reported as
+    "exceptional convergence"; the labels were not shifted.
+
+    Usual causes:
+    - Labels are not shifted, so that the model copies the token that it sees.
+    - There is no causal mask, or padding is scored.
+    - Validation samples are in the training set, or both views of a pair are the same.
+
+    Fix:
+    Compute the loss by hand from logits[:, :-1] and tokens[:, 1:]; change one later token and see whether earlier
+    logits change; generate: a model that copies its labels writes gibberish.
+
+    Healthy runs that must pass:
+    Generated text (sums, copies) that can be learned to the last token, where its loss_floor is stated; classifiers.
+
+    Source:
+    facts E3. Severity: fails where the entropy is known, warns where it is not.
+    """
+
+    universal = True
+
+    def judge(self, run: Run) -> Outcome:
+        waiting = unfinished(run)
+        if waiting is not None:
+            return waiting
+        known = list(_bounds(run))
+        perfect = next((c for c in accuracies(run, Split.VALIDATION) if len(c) and bool((share(c) == 1).all())), None)
+        if not known and perfect is None:
+            return not_recorded("neither a language model nor the entropy of its data is recorded")
+        compared = 0
+        for curve, low, source, sure in known:
+            compared += len(curve)
+            finding = _finding(curve, low, source)
+            if finding.number < low:
+                return (failed if sure else warning)(finding, evaluated=compared)
+        if perfect is not None and len(perfect) >= PERFECT:
+            return warning(_perfect(perfect), evaluated=compared + len(perfect))
+        if not known:
+            return not_applicable(f"fewer than {PERFECT} evaluations")
+        curve, low, source, _ = known[0]
+        return concluded(_finding(curve, low, source), [item[0] for item in known], evaluated=compared)
+
+
+def _bounds(run: Run) -> Iterator[tuple[Curve, float, str, bool]]:
+    """Curve, lowest loss that can be believed, where it comes from, and whether it is known."""
+    unigram, entropy = number(run, "unigram_entropy"), number(run, "loss_floor", "entropy")
+    for curve in run.curves.validation:
+        if curve.role.quantity is not Quantity.LOSS:
+            continue
+        if entropy is not None:
+            yield curve, (1 - TOLERANCE) * entropy, "entropy of the text", True
+        elif unigram is not None:
+            yield curve, SHARE * unigram, "unigram entropy", True
+        elif _language(run):
+            yield curve, NATURAL, "natural text", False
+    if not run.curves.validation and _language(run):
+        for curve in run.curves.of(Quantity.PERPLEXITY):
+            yield curve, math.exp(NATURAL), "natural text", False
+
+
+def _language(run: Run) -> bool:
+    return vocabulary(run) is not None or next(run.curves.of(Quantity.PERPLEXITY), None) is not None
+
+
+def _finding(curve: Curve, low: float, source: str) -> Finding:
+    at = int(curve.values.argmin())
+    epoch, step = curve.place(at)
+    return Finding(
+        code="below_entropy" if curve.values[at] < low else "above_entropy",
+        metric=curve.name,
+        measured=float(curve.values[at]),
+        unit="nats" if curve.role.quantity is Quantity.LOSS else "",
+        bounds=(floor(low, source),),
+        epoch=epoch,
+        step=step if curve.by_step else None,
+    )
+
+
+def _perfect(curve: Curve) -> Finding:
+    return Finding(
+        code="perfect_at_once",
+        metric=curve.name,
+        measured=float(curve.values[-1]),
+        epoch=curve.place(0)[0],
+        evidence=(Fact("evaluations", len(curve)),),
+        phrase="{metric} is {measured} in all of {evaluations} evaluations",
+    )
+
+
+_CHECK = LossBelowEntropy()
+_LM = {
+    "train_loss": made.lines(10, 3.4, 1.5),
+    "eval_loss": made.lines(10, 3.3, 1.6),
+    "perplexity": made.lines(10, 27, 5),
+}
+_COPIED = {**_LM, "eval_loss": made.lines(10, 0.5, 0.02, 0.004)}
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, made.with_facts(run_from({"val_loss": [0.62] * 4}), {"loss_floor": 0.62})),
+    made.case("language_model", _CHECK, run_from(_LM)),
+    made.case("below_unigram", _CHECK, made.with_facts(run_from(_LM), {"unigram_entropy": 2.9})),
+)
+FAILS: Sequence[Case] = (
+    made.case("not_shifted", _CHECK, made.with_facts(run_from(_COPIED), {"unigram_entropy": 2.9}), "below_entropy"),
+    made.case(
+        "below_what_is_known",
+        _CHECK,
+        made.with_facts(run_from({"val_loss": [1.4, 0.2]}), {"loss_floor": 0.62}),
+        measured=0.2,
+        epoch=2,
+    ),
+)

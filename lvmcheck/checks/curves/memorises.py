@@ -1,0 +1,170 @@
+"""memorises: what is learned on the training set shows on the validation set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lvmcheck.checks.curves._curves import CurveCheck, concluded, improved, lower_is_better, share, unfinished
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.curves import Curve
+from lvmcheck.run.role_names import Quantity
+from lvmcheck.run.roles import Split
+from lvmcheck.run.view import Run, run_from
+from lvmcheck.statistics.curve import shape
+
+LEAST = 4
+"""Evaluations from which a lack of progress is no chance."""
+LEARNED, GAINED = 0.1, 0.1
+"""The training loss is at most this share of its first value; validation gained at most this share of its own."""
+BOUNDED = (Quantity.ACCURACY, Quantity.COSINE)
+STILL, FALLEN = 10, 0.25
+"""Evaluations of a poor score that stands still while the training loss falls by this share."""
+GAP = 0.4
+"""Difference of a bounded score (accuracy, cosine) between the sets, beside a validation score that gained little."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memorises(CurveCheck):
+    """Where the training loss fell to a tenth, validation improved by more than a tenth of its first value as well.
+
+    A score that both sets have (accuracy, cosine) may not be 0.4 higher in training than in validation while validation
+    gained less than a quarter of that, nor may a score below 0.5 gain nothing in ten evaluations while the training
+    loss falls by a quarter. Validation that is good from its first value on (a fine-tune) passes.
+
+    Why:
+    A model that memorises looks like a success in its training metrics: a recurrent net with 7.4 million parameters and
+    8,106 sequences was announced as working with a train cosine of 0.498, and had 0.027 in validation.
+
+    Usual causes:
+    - Too few samples for the number of parameters.
+    - Labels of the validation set do not belong to its inputs, or its inputs are prepared in another way.
+    - Labels are random, or the split leaves whole classes or sources out of training.
+
+    Fix:
+    Evaluate the training set in the validation loop: if it is as bad as validation, the loop is at fault; if it is
+    good, the data are too few, or differ.
+
+    Healthy runs that must pass:
+    A fine-tune whose validation is good from the first value on; a validation loss far above the training loss that
+    fell a good part of its way.
+
+    Source:
+    lvm_training_results_2025_10_13. Severity: fails, because nothing that was learned is of use on new data.
+    """
+
+    universal = True
+
+    def judge(self, run: Run) -> Outcome:
+        waiting = unfinished(run)
+        if waiting is not None:
+            return waiting
+        pairs = [(val, train) for val in run.curves.evaluations if (train := run.curves.partner(val)) is not None]
+        pairs = [(val, train) for val, train in pairs if val.role.split is Split.VALIDATION]
+        if not pairs:
+            return not_recorded("no metric is recorded on training and on validation data")
+        long = [(val, train) for val, train in pairs if len(val) >= LEAST and len(train) >= LEAST]
+        if not long or run.curves.adversarial:
+            return not_applicable(f"fewer than {LEAST} evaluations" if not long else "losses of two players")
+        for val, train in long:
+            finding = _score_gap(val, train) if _bounded(val) else _memorised(run, val, train)
+            if finding is not None:
+                return failed(finding, evaluated=len(long))
+        for val in run.curves.scores:
+            finding = _stands_still(val, run.curves.epoch_losses) if val.role.split is Split.VALIDATION else None
+            if finding is not None:
+                return failed(finding, evaluated=len(long))
+        return concluded(_finding("generalises", *long[0]), [c for pair in long for c in pair], evaluated=len(long))
+
+
+def _bounded(curve: Curve) -> bool:
+    return curve.role.quantity in BOUNDED
+
+
+def _memorised(run: Run, val: Curve, train: Curve) -> Finding | None:
+    learned, found = shape(train.values), shape(val.values)
+    if not 0 <= learned.last < LEARNED * learned.first or not found.low > 0:
+        return None
+    start = max(found.first, float(val.values[0]))
+    if start - found.low > GAINED * start or found.last < 5 * learned.last or found.last < 0.2 * learned.first:
+        return None
+    scores = [score for score in run.curves.scores if score.role.split is Split.VALIDATION]
+    held = [score for score in scores if _fine(score)]
+    return None if held else _finding("validation_stands_still", val, train)
+
+
+def _fine(score: Curve) -> bool:
+    """Whether a validation score is good, or got clearly better."""
+    if score.role.quantity in (Quantity.ACCURACY, Quantity.COSINE):
+        values = share(score)
+        return float(np.median(values[-3:])) > 0.7 or float(values.max() - values[0]) > 0.15
+    return score.role.quantity not in (Quantity.ERROR, Quantity.R2, Quantity.PERPLEXITY) and improved(score)
+
+
+def _stands_still(val: Curve, train_loss: Curve | None) -> Finding | None:
+    """A poor bounded score that gained nothing while the training loss fell by a quarter."""
+    if train_loss is None or len(val) < STILL or val.role.quantity not in (*BOUNDED, Quantity.R2):
+        return None
+    b, loss = share(val), shape(train_loss.values)
+    gain = max(float(np.median(b[-3:]) - b[0]), float(np.median(b) - b[0]))
+    falls = loss.last < (1 - FALLEN) * loss.first and loss.first > 0
+    return _finding("validation_stands_still", val, train_loss) if falls and gain < 0.01 and b.max() < 0.5 else None
+
+
+def _score_gap(val: Curve, train: Curve) -> Finding | None:
+    a, b = share(train), share(val)
+    gap, gain = float(np.median(a[-3:]) - np.median(b[-3:])), float(b.max() - b[0])
+    gained = float(a[-1] - a[0])
+    if val.role.quantity is not train.role.quantity or gap <= GAP or gain >= 0.25 * gained:
+        return None
+    return _finding("score_gap", val, train, Fact("gap", gap))
+
+
+def _finding(code: str, val: Curve, train: Curve, *more: Fact) -> Finding:
+    first = shape(lower_is_better(val)).first
+    return Finding(
+        code=code,
+        metric=val.name,
+        measured=float(np.median(val.values[-2:])),
+        epoch=val.place(len(val) - 1)[0],
+        evidence=(
+            Fact("validation_first", abs(first)),
+            Fact("train_metric", train.name),
+            Fact("train_first", float(train.values[0])),
+            Fact("train_last", float(train.values[-1])),
+            *more,
+        ),
+        phrase="{train_metric} went from {train_first} to {train_last}, {metric} from {validation_first} to {measured}",
+    )
+
+
+_CHECK = Memorises()
+_TRAIN = made.lines(20, 2.8, 0.5, 0.1, 0.01)
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, run_from({"train_loss": [0.0] * 5, "val_loss": [0.0] * 5})),
+    made.case("amn_584k", _CHECK, made.val_run(made.AMN_584K_VAL, train_cosine=made.AMN_584K_TRAIN)),
+    made.case("generalises", _CHECK, run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.7, 1.0, 0.9)})),
+    made.case(
+        "fine_tune",
+        _CHECK,
+        run_from({"loss": _TRAIN, "eval_loss": made.lines(20, 0.62, 0.60), "eval_accuracy": [0.9] * 20}),
+    ),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "noise_learned_by_heart",
+        _CHECK,
+        run_from({"train_mse": _TRAIN, "valid_mse": made.lines(20, 2.96, 2.75, 2.81)}),
+        "validation_stands_still",
+    ),
+    made.case(
+        "mamba2_october_13",
+        _CHECK,
+        run_from({"train_cosine": made.MAMBA2_TRAIN, "val_cosine": made.lines(20, 0.0125, 0.0280, 0.0266)}),
+        "score_gap",
+    ),
+)

@@ -1,0 +1,172 @@
+"""train_val_ratio: training and validation loss are on one scale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lvmcheck.checks.curves._curves import CurveCheck, aligned, concluded, unfinished
+from lvmcheck.checks.finding import Fact, Finding, Outcome, ceiling, failed, not_applicable, not_recorded, warning
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.curves import Curve
+from lvmcheck.run.role_names import Quantity
+from lvmcheck.run.roles import Split
+from lvmcheck.run.view import Run, run_from
+
+LEAST = 4
+"""Evaluations from which a ratio can be constant."""
+LOW = 2.5
+"""Times from which a constant ratio is no dropout."""
+SPREAD = 0.12
+"""Relative spread of a ratio that is constant."""
+WHOLE = 0.03
+"""Relative distance from a whole number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainValRatio(CurveCheck):
+    """The training loss is not a constant multiple of the validation loss, nor of the other sign, from the beginning.
+
+    Compared in every evaluation: the mean loss of an epoch's steps with the validation loss, and with a training loss
+    or error that is recorded by epoch. A ratio above 2.5 that stays within 12 % while the loss falls fails where it is
+    near a whole number that the config holds (accumulation, batch size, number of processes) or near any whole number;
+    else it warns. A training loss below 0 beside a validation loss above 0 throughout warns; at -1 in the end it fails.
+
+    Why:
+    A loss that is summed over accumulated batches, or over a batch instead of averaged, has gradients that many times
+    too large. With Adam nothing else shows it.
+
+    Usual causes:
+    - Micro-batches are accumulated without dividing the loss by their number.
+    - reduction="sum" in training and "mean" in validation.
+    - The training loss is the log-likelihood of probabilities without a log (it ends at -1).
+
+    Fix:
+    Divide the loss by the number of accumulated batches; use one criterion for both sets.
+
+    Healthy runs that must pass:
+    Dropout, label smoothing and augmentation, which raise the training loss by less than this or not constantly.
+
+    Source:
+    checks.md, train_val_ratio. Severity: fails where a whole factor is found, else warns.
+    """
+
+    universal = True
+
+    def judge(self, run: Run) -> Outcome:
+        waiting = unfinished(run)
+        if waiting is not None:
+            return waiting
+        pairs = list(_pairs(run))
+        if not pairs:
+            return not_recorded("no training loss is recorded beside a validation loss")
+        compared: list[Finding] = []
+        for train, other in pairs:
+            a, b = aligned(train, other)
+            if len(a) < LEAST:
+                continue
+            finding = _compare(run, train, other, a, b)
+            compared.append(finding)
+            if finding.code in ("whole_multiple", "ends_at_minus_one"):
+                return failed(finding, evaluated=len(compared))
+        suspicious = next((finding for finding in compared if finding.code != "one_scale"), None)
+        if suspicious is not None:
+            return warning(suspicious, evaluated=len(compared))
+        if not compared:
+            return not_applicable(f"fewer than {LEAST} evaluations can be compared")
+        return concluded(compared[0], [curve for pair in pairs for curve in pair], evaluated=len(compared))
+
+
+def _pairs(run: Run) -> Iterator[tuple[Curve, Curve]]:
+    curves = run.curves
+    if curves.adversarial or curves.rewards:
+        return
+    train = curves.epoch_means or curves.epoch_losses
+    if train is None:
+        return
+    named = [curve for curve in curves.of(Quantity.LOSS, Quantity.ERROR, split=Split.TRAIN) if not curve.by_step]
+    for other in (*curves.validation, *named):
+        if other is not train and other.name != train.name:
+            yield train, other
+    plain = next((curve for curve in named if curve.role.quantity is Quantity.LOSS), None)
+    if plain is not None and train is not plain:
+        for other in curves.validation:
+            yield plain, other
+
+
+def _compare(run: Run, train: Curve, other: Curve, a: np.ndarray, b: np.ndarray) -> Finding:  # type: ignore[type-arg]
+    if (a < 0).all() and (b > 0).all() and other.role.split is Split.VALIDATION:
+        code = "ends_at_minus_one" if abs(float(a[-1]) + 1) < 0.1 and float(a.min()) >= -1.001 else "other_sign"
+        return _finding(code, train, other, float(a[-1] / b[-1]), len(a))
+    if not (a > 0).all() or not (b > 0).all():
+        return _finding("one_scale", train, other, 0.0, len(a))
+    ratios = a[1:] / b[1:]  # the mean of the first epoch holds its fall
+    ratio = float(np.median(ratios))
+    spread = float(np.quantile(ratios, 0.9) - np.quantile(ratios, 0.1)) / ratio
+    moved = float(np.ptp(b)) / float(np.median(b))
+    if ratio < LOW or spread > SPREAD or moved < 0.5 * spread or moved < 0.03:
+        return _finding("one_scale", train, other, ratio, len(a))
+    factor = min([*_numbers(run.config), round(ratio)], key=lambda known: abs(ratio / known - 1))
+    whole = abs(ratio / factor - 1) < (2 * WHOLE if factor in _numbers(run.config) else WHOLE) and factor < 20
+    whole = whole or (factor in _numbers(run.config) and abs(ratio / factor - 1) < 2 * WHOLE)
+    return _finding("whole_multiple" if whole else "constant_multiple", train, other, ratio, len(a), factor)
+
+
+def _numbers(config: Mapping[str, object]) -> set[int]:
+    """Whole numbers of the config that a loss may have been multiplied by."""
+    return {v for v in config.values() if isinstance(v, int) and not isinstance(v, bool) and 2 < v <= 100_000}
+
+
+def _finding(code: str, train: Curve, other: Curve, ratio: float, count: int, factor: int = 0) -> Finding:
+    phrases = {
+        "whole_multiple": "{metric} is {factor} times {other_metric} in {evaluations} evaluations",
+        "constant_multiple": "{metric} is {measured} {other_metric} in {evaluations} evaluations",
+        "ends_at_minus_one": "{metric} ends at -1 beside a {other_metric} above 0",
+        "other_sign": "{metric} is below 0 beside a {other_metric} above 0",
+    }
+    bad = code in ("whole_multiple", "constant_multiple")
+    return Finding(
+        code=code,
+        metric=train.name,
+        measured=ratio,
+        unit="x",
+        bounds=(ceiling(LOW),) if bad else (),
+        epoch=other.place(len(other) - 1)[0],
+        evidence=(
+            Fact("other_metric", other.name),
+            Fact("evaluations", count),
+            *([Fact("factor", factor)] if factor else []),
+        ),
+        phrase=phrases.get(code, "{metric} is {measured} {other_metric}"),
+    )
+
+
+_CHECK = TrainValRatio()
+_FALL = made.lines(8, 2.9, 2.2, 2.0)
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, run_from({"train_loss": [0.0] * 5, "val_loss": [0.0] * 5})),
+    made.case("dropout", _CHECK, run_from({"train_loss": [1.6 * v for v in _FALL], "val_loss": _FALL})),
+    made.case(
+        "falls_below_validation",
+        _CHECK,
+        run_from({"train_loss": made.lines(8, 2.0, 0.1), "val_loss": made.lines(8, 2.0, 0.5)}),
+    ),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "accumulation_summed",
+        _CHECK,
+        run_from({"loss": [8.02 * v for v in _FALL], "eval_loss": _FALL}, config={"accumulation": 8}),
+        "whole_multiple",
+        factor=8,
+    ),
+    made.case(
+        "no_log",
+        _CHECK,
+        run_from({"train_loss": made.lines(8, -0.13, -0.96, -0.9999), "val_loss": made.lines(8, 2.05, 0.05)}),
+        "ends_at_minus_one",
+    ),
+)
