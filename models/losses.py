@@ -1,4 +1,4 @@
-"""Loss terms as pure functions, and the weighted total that keeps its ledger (facts A3).
+"""Loss terms as pure functions, and the weighted total that keeps its ledger (history 3).
 
 P: raw predictions [B, D]; Q: predictions at unit length; Y: targets [B, D], unit vectors as they come from the data.
 Every function returns a scalar with a gradient. A term whose weight is 0 is not computed and is absent, never 0.
@@ -6,8 +6,8 @@ Every function returns a scalar with a gradient. A term whose weight is 0 is not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -80,7 +80,7 @@ def variance(prediction: Tensor) -> Tensor:
     """Hinge ``mean_d relu(1 - std_b Q_d)`` on predictions at unit length (the term of VICReg, Bardes et al. 2022).
 
     Unit vectors in D dimensions have a mean standard deviation of at most ``sqrt(B / ((B - 1) D))``, so the hinge can
-    never be satisfied: its value stays above ``1 - 1/sqrt(D)`` but for the factor of B, 0.964 at D = 768 (facts A3).
+    never be satisfied: its value stays above ``1 - 1/sqrt(D)`` but for the factor of B, 0.964 at D = 768 (history 3).
 
     Raises:
         InputError: fewer than two rows, whose unbiased standard deviation does not exist.
@@ -147,3 +147,41 @@ def weighted_total(terms: Terms) -> Tensor:
         raise InputError("loss", "expected at least one term with a weight above 0, got none", key="run.loss")
     parts = [weight * value for weight, value in terms.values()]
     return torch.stack(parts).sum() if len(parts) > 1 else parts[0]
+
+
+@dataclass
+class Loss:
+    """The loss of a batch, before its backward pass.
+
+    Attributes:
+        total: what is optimised. terms: as :func:`compute_terms` gives them. samples: what the means are over.
+        metrics: other means of the batch, by name. probes: measurements taken on the way, by the name of the probe.
+    """
+
+    total: Tensor
+    terms: Terms
+    samples: int
+    metrics: Mapping[str, Tensor] = field(default_factory=dict)
+    probes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def backward(self, share: float = 1.0) -> None:
+        """Adds the gradients of ``share * total`` to ``.grad``."""
+        (self.total if share == 1.0 else share * self.total).backward()  # type: ignore[no-untyped-call]
+
+
+def merged(parts: Sequence[Loss]) -> Loss:
+    """The detached loss of a batch from those of its micro-batches, each weighted by its share of the samples."""
+    samples = sum(part.samples for part in parts)
+    shares = [part.samples / samples for part in parts]
+
+    def mean(values: Sequence[Tensor]) -> Tensor:
+        if len(values) == 1:
+            return values[0].detach()
+        return sum(
+            (share * value.detach() for share, value in zip(shares, values, strict=True)), torch.zeros_like(values[0])
+        )
+
+    first = parts[0]
+    terms = {name: (weight, mean([part.terms[name][1] for part in parts])) for name, (weight, _) in first.terms.items()}
+    metrics = {name: mean([part.metrics[name] for part in parts]) for name in first.metrics}
+    return Loss(mean([part.total for part in parts]), terms, samples, metrics, first.probes)

@@ -1,7 +1,7 @@
 """Metrics of vector predictions: one definition for training, validation and OOD, averaged over samples.
 
-The ancestors averaged batch means unweighted, so a short last batch counted in full (facts A4); here every sample
-counts the same whatever batch it came in.
+The original project averaged batch means unweighted, so a short last batch counted in full (history 4); here every
+sample counts the same whatever batch it came in.
 """
 
 from __future__ import annotations

@@ -43,11 +43,11 @@ def publish_file(path: Path, content: bytes) -> None:
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise cannot_publish(path, error, len(content)) from None
+        raise write_error(path, error, len(content)) from None
     sync_folder(path.parent)
 
 
-def cannot_publish(path: Path, error: OSError, needed: int) -> InputError:
+def write_error(path: Path, error: OSError, needed: int) -> InputError:
     """What to tell when writing ``needed`` bytes towards ``path`` failed with ``error``."""
     free = shutil.disk_usage(path.parent if path.parent.exists() else path.anchor).free
     if error.errno in _NO_SPACE:

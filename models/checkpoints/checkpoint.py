@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from lvmcheck.errors import InputError
-from models.checkpoints.atomic import cannot_publish, sync_folder, write_durably
+from models.checkpoints.atomic import sync_folder, write_durably, write_error
 from models.checkpoints.state import TrainingState
 
 FORMAT = 1
@@ -136,7 +136,7 @@ def publish(folder: Path, checkpoint: Checkpoint, *, keep: int = 1) -> Path:
         temporary.rename(target)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise cannot_publish(target, error, sum(map(len, files.values()))) from None
+        raise write_error(target, error, sum(map(len, files.values()))) from None
     sync_folder(folder)
     for old in older[: max(0, len(older) + 1 - keep)]:
         _remove(old)

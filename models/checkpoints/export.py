@@ -31,7 +31,7 @@ from models.runtime.eval_mode import eval_mode
 SUFFIX = ".pt2"
 FORMAT = 1
 TOLERANCE = 1e-5  # between the exported program and the model, on predictions at unit length
-MAX_ARTEFACT = 4 << 30  # bytes
+MAX_EXPORT = 4 << 30  # bytes
 MAX_JSON = 64 << 20  # bytes
 _OPERATOR = re.compile(r"torch\.ops\.aten\.\w+\.\w+|_operator\.(?:add|sub|mul|floordiv|mod|getitem)")
 _SHAPE = re.compile(r"(?:Symbol\('s\d+', positive=True, integer=True\)|Integer\(-?\d+\)|Mul|Add|Min|Max|[(), ])+")
@@ -126,7 +126,7 @@ def read(path: Path) -> tuple[nn.Module, About]:
         InputError: no such file, no or another description, changed bytes, or content that an export of ours has not.
     """
     about = _about(path.with_suffix(".json"))
-    content = read_file(path, MAX_ARTEFACT)
+    content = read_file(path, MAX_EXPORT)
     if len(content) != about.bytes or sha256(content) != about.sha256:
         raise InputError(path, "does not match the sha256 in its JSON: it was changed or cut off", fix="Export again.")
     clean = checked(path, content)

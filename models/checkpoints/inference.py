@@ -26,8 +26,8 @@ PACKED_FOR = 32  # rows that the layout of a packed weight is chosen for; 32, 12
 AGREES = 1e-5  # relative: how well a packed product must agree with the plain one to be used
 
 
-class Prepared:
-    """A model that predicts, without gradients. This class calls it as it is; :class:`PreparedAMN` knows better.
+class InferenceModel:
+    """A model that predicts, without gradients. This class calls it as it is; :class:`AMNInference` knows better.
 
     Attributes:
         kind: of model. width: D.
@@ -57,7 +57,7 @@ class Prepared:
         return cast(Tensor, self._model(x))
 
 
-class PreparedAMN(Prepared):
+class AMNInference(InferenceModel):
     """AMN on the CPU in float32.
 
     Before the first prediction: the scale goes into the query; the key's bias, which a softmax ignores, goes away; each
@@ -112,7 +112,7 @@ class PreparedAMN(Prepared):
         return unit_(last.rows(hidden).add_(mean))
 
 
-def prepare(model: VectorModel) -> Prepared:
+def optimize_for_inference(model: VectorModel) -> InferenceModel:
     """A copy of ``model``, prepared for prediction: a callable from context [B, T, D] to prediction [B, D].
 
     Predictions differ from the model's by rounding alone, and what is done to the model afterwards does not show. Any
@@ -126,8 +126,8 @@ def prepare(model: VectorModel) -> Prepared:
         raise InputError(f"model {model.kind}", problem, fix="Call model.eval() first.")
     own = copy.deepcopy(model)
     if type(own) is AMN and all(p.dtype == torch.float32 and p.device.type == "cpu" for p in own.parameters()):
-        return PreparedAMN(own)
-    return Prepared(own)
+        return AMNInference(own)
+    return InferenceModel(own)
 
 
 # -- parts -------------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from torch import Tensor
 from lvmcheck.errors import InputError
 from models.checkpoints import export as artefact
 from models.checkpoints.checkpoint import published
-from models.checkpoints.inference import prepare
+from models.checkpoints.inference import optimize_for_inference
 from models.checkpoints.load import load_model
 from models.lvm.parts.vector_model import VectorModel
 from models.runtime.session import pick_device
@@ -64,7 +64,7 @@ class Predictor:
         except InputError as error:
             raise InputError(chosen, error.problem, key="device") from None
         model, steps = _vector_model(chosen, place)
-        return cls(model.kind, model.input_dim, steps, place, prepare(model), chosen)
+        return cls(model.kind, model.input_dim, steps, place, optimize_for_inference(model), chosen)
 
     def __call__(self, context: Vectors) -> Vectors:
         """Predictions [B, D] at unit length for contexts [B, T, D], or [D] for one context [T, D].

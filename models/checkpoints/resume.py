@@ -14,7 +14,7 @@ from models.checkpoints.load import read
 from models.checkpoints.state import TrainingState
 
 
-def read_own(path: Path, *, config: Mapping[str, Any], data: str) -> tuple[Checkpoint, TrainingState]:
+def load_to_resume(path: Path, *, config: Mapping[str, Any], data: str) -> tuple[Checkpoint, TrainingState]:
     """The checkpoint at ``path`` and its training state, which belong to the run with this config and data.
 
     Args:

@@ -10,7 +10,7 @@ from models.cognate.layout import Layout
 from models.cognate.linear import Linear
 from models.cognate.state import KeyValue
 
-EPS = 1e-6  # of every RMSNorm (facts B1)
+EPS = 1e-6  # of every RMSNorm (history 9)
 
 
 class SwiGLU(nn.Module):

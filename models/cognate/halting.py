@@ -2,8 +2,8 @@
 
 The distribution is PonderNet's (Banino et al. 2021): with lambda_s the probability of halting at step s when it was
 reached, ``p_s = lambda_s (1 - lambda_1) ... (1 - lambda_{s-1})`` and the last step takes what is left, so that p sums
-to one. Expected loss and expected steps are differentiable in it; the integer number of steps, which the ancestors
-penalised, is not: their head never had a gradient (facts B2).
+to one. Expected loss and expected steps are differentiable in it; the integer number of steps, which the original
+project penalised, is not: their head never had a gradient (history 10).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-CALIBRATION_DECAY = 0.98  # of the moving average per batch (facts B2)
+CALIBRATION_DECAY = 0.98  # of the moving average per batch (history 10)
 START = 0.1  # standard deviation of what a new head says of a normed latent, in log-odds
 
 

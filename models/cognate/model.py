@@ -1,4 +1,4 @@
-"""The Cognate language model: attention backbone, long-term memory, memory gate, recursion, halting (facts B1)."""
+"""The Cognate language model: attention backbone, long-term memory, memory gate, recursion, halting (history 9)."""
 
 from __future__ import annotations
 

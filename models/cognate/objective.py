@@ -34,13 +34,13 @@ def language_terms(
     """The declared terms as ``{name: (weight, value)}``; the loss is the sum of weight times value.
 
     * ``ce``: nats per token; for each token the mean of its losses after each step, by its halting distribution
-      (PonderNet) mixed with :data:`SUPERVISION` of equal weights (deep supervision, as the ancestors had it).
+      (PonderNet) mixed with :data:`SUPERVISION` of equal weights (deep supervision, as the original project had it).
     * ``ponder``: expected steps, 1..S.
     * ``halting_entropy``: what the halting distribution lacks to the entropy ln S, in nats.
     * ``halting_diversity``: what the variance of expected steps over tokens lacks to :data:`DIVERSITY`.
     * ``halting_calibration``: divergence, in nats, of halting at a step from :data:`EASY` where the token's loss there
       is below what is usual there and :data:`HARD` elsewhere. The usual loss is a moving average of the batches' means
-      and moves while the model trains. The ancestors compared correctness with its average (facts B2).
+      and moves while the model trains. The original project compared correctness with its average (history 10).
     * ``gate_entropy``: what the gate's binary entropy lacks to ln 2, in nats.
 
     Args:

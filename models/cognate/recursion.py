@@ -1,8 +1,8 @@
 """Tiny recursive refinement (TRM, Jolicoeur-Martineau 2025), causal: a latent and an answer improve each other.
 
 ``z0 = W features``, ``y0 = W z0``; a step does ``micro_steps`` times ``z <- LN(z + MLP([z; A(z, features); A(z, y)]))``
-and then ``y <- LN(y + MLP([y; z]))``. Both attentions see no later position, unlike the ancestors' (facts B1). The
-gradient runs through all steps, so that a later step can teach an earlier one what it needs.
+and then ``y <- LN(y + MLP([y; z]))``. Both attentions see no later position, unlike the original project's (history
+9). The gradient runs through all steps, so that a later step can teach an earlier one what it needs.
 """
 
 from __future__ import annotations

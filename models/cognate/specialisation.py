@@ -1,8 +1,8 @@
 """Specialisations: what one set of weights does with depth and memory. Everything here is read by the model.
 
-The ancestors' three "specialised" models differed by their initial weights alone: capacity and surprise were never
-read, and a higher threshold, meant to make "speed" halt early, makes it halt late (facts B1). Here a lower threshold
-halts earlier, so "speed" has the lowest.
+The original project's three "specialised" models differed by their initial weights alone: capacity and surprise were
+never read, and a higher threshold, meant to make "speed" halt early, makes it halt late (history 9). Here a lower
+threshold halts earlier, so "speed" has the lowest.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SPECIALISATIONS = {
     "memory": Specialisation(halting_threshold=0.7, memory_capacity=400, surprise_threshold=0.3),
     "speed": Specialisation(halting_threshold=0.3, memory_capacity=25, surprise_threshold=0.5),
 }
-"""By name; "reasoning" keeps 0.99 a written token, as the ancestors' memory did."""
+"""By name; "reasoning" keeps 0.99 a written token, as the original project's memory did."""
 
 _WHERE = "model cognate"
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lvmcheck.errors import InputError
 from models.data.mmap import take
-from models.data.prefetch import Batch, ahead
+from models.data.prefetch import Batch, prefetch
 from models.data.resident import Resident, fits
 from models.data.store import Corpus, Windows
 from models.losses import NEEDS_TWO_ROWS
@@ -59,7 +59,7 @@ class Loader:
             yield from self.resident.batches(order, self.batch_size, first)
             return
         places = range(first * self.batch_size, len(order), self.at_once)
-        for chosen in ahead(self.windows, (order[start : start + self.at_once] for start in places)):
+        for chosen in prefetch(self.windows, (order[start : start + self.at_once] for start in places)):
             context, target = self.gather(chosen)
             yield from zip(torch.split(context, self.batch_size), torch.split(target, self.batch_size), strict=True)
 
@@ -69,7 +69,7 @@ class Loader:
             yield from self.resident.batches(np.arange(len(self.windows)), self.batch_size)
             return
         size, places = len(self.windows), range(0, len(self.windows), self.batch_size)
-        for chosen in ahead(self.windows, (slice(start, min(start + self.batch_size, size)) for start in places)):
+        for chosen in prefetch(self.windows, (slice(start, min(start + self.batch_size, size)) for start in places)):
             yield self.gather(chosen)
 
 

@@ -17,7 +17,7 @@ from models.data.store import Rows, Windows
 
 Batch = NDArray[np.int64] | slice
 """Which windows."""
-AHEAD = 16 * 2**20
+PREFETCH_BYTES = 16 * 2**20
 """Bytes of batches that are on their way while one is used; never fewer than LEAST batches."""
 LEAST = 2
 PIECE = 128 * 2**10
@@ -25,7 +25,7 @@ PIECE = 128 * 2**10
 by default."""
 
 
-def ahead(windows: Windows, batches: Iterable[Batch]) -> Iterator[Batch]:
+def prefetch(windows: Windows, batches: Iterable[Batch]) -> Iterator[Batch]:
     """The same ``batches`` in the same order; where the windows lie in a file, each is announced before it is due.
 
     A thread makes the announcements, because the kernel takes about 10 us to start reading a window that it does not
@@ -42,7 +42,7 @@ def ahead(windows: Windows, batches: Iterable[Batch]) -> Iterator[Batch]:
             for batch in batches:
                 rows = windows.rows(batch)
                 coming.append((batch, thread.submit(announce, held, rows)))
-                underway = max(LEAST, AHEAD // max(rows.size * held.row_bytes, 1))
+                underway = max(LEAST, PREFETCH_BYTES // max(rows.size * held.row_bytes, 1))
                 if len(coming) > underway:
                     yield due(coming)
             while coming:

@@ -1,9 +1,8 @@
 """AMN's raw prediction and its gradients as two functions, derived by hand.
 
-Autograd does not know that the context is data. It would derive products that no parameter needs: half of the first
-layer's input is the mean of the context. And at a batch of 32 its own bookkeeping, for 14 small tensors and 40
-operations, takes an eighth to a fifth of a step on a CPU. :func:`raw` is for any loop with autograd; :class:`Passes`,
-for a trainer without.
+Autograd also differentiates parts of the graph that no parameter needs: half of the first layer's input is the mean of
+the context, which is data. At batch 32 its bookkeeping for 14 small tensors and 40 operations takes an eighth to a
+fifth of a step on a CPU. :func:`raw` works with any autograd loop; :class:`AMNManualBackward` replaces autograd.
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ class Activated(NamedTuple):
         return _gelu_backward(inward, self.before), of_gain, of_shift
 
 
-class Trace(NamedTuple):
+class ForwardCache(NamedTuple):
     """What the backward pass needs of the forward pass.
 
     Attributes:
@@ -84,22 +83,22 @@ class Trace(NamedTuple):
     second: Activated
 
 
-def forward(x: Tensor, scale: float, w: Weights) -> tuple[Tensor, Trace]:
-    """Raw prediction [B, D] of a context [B, T, D]. The key's bias, which the softmax ignores, is not looked at."""
+def forward(x: Tensor, scale: float, w: Weights) -> tuple[Tensor, ForwardCache]:
+    """Raw prediction [B, D] of a context [B, T, D]. The key's bias, which the softmax ignores, is not used."""
     mean = x.mean(dim=1)
     query = torch.addmm(w.query_bias, mean, w.query.t(), beta=scale, alpha=scale)
-    # a vector as a row: as a column the same product takes seven times as long on a CPU (MKL 2024.2)
+    # the vector as a row: as a column the same product takes seven times as long on a CPU (MKL 2024.2)
     attention = torch.softmax(torch.bmm((query @ w.key).unsqueeze(1), x.transpose(1, 2)), dim=2)
     pair = torch.cat((mean, torch.bmm(attention, x).squeeze(1)), dim=1)
     first = Activated.of(torch.addmm(w.first_bias, pair, w.first.t()), w.first_gain, w.first_shift)
     second = Activated.of(torch.addmm(w.second_bias, first.normed, w.second.t()), w.second_gain, w.second_shift)
     raw = torch.addmm(w.last_bias, second.normed, w.last.t()).add_(mean)
-    return raw, Trace(x, query, attention, pair, first, second)
+    return raw, ForwardCache(x, query, attention, pair, first, second)
 
 
-def backward(grad: Tensor, scale: float, w: Weights, trace: Trace, into: Weights | None = None) -> Weights:
+def backward(grad: Tensor, scale: float, w: Weights, cache: ForwardCache, into: Weights | None = None) -> Weights:
     """Gradients of all parameters by that of the raw prediction [B, D]; those of matrices are written ``into`` its."""
-    x, query, attention, pair, first, second = trace
+    x, query, attention, pair, first, second = cache
     width = x.shape[2]
     last, last_bias = _of_map(grad, second.normed, into and into.last)
     outer, second_gain, second_shift = second.back(grad @ w.last, w.second_gain, w.second_shift)
@@ -107,8 +106,8 @@ def backward(grad: Tensor, scale: float, w: Weights, trace: Trace, into: Weights
     inner, first_gain, first_shift = first.back(outer @ w.second, w.first_gain, w.first_shift)
     beginning, beginning_bias = _of_map(inner, pair, into and into.first)
     # the mean is data: only the mixture's half of the pair leads on
-    seen = torch.bmm((inner @ w.first[:, width:]).unsqueeze(1), x.transpose(1, 2)) * attention
-    of_scores = seen - attention * seen.sum(dim=2, keepdim=True)
+    weighted = torch.bmm((inner @ w.first[:, width:]).unsqueeze(1), x.transpose(1, 2)) * attention
+    of_scores = weighted - attention * weighted.sum(dim=2, keepdim=True)
     of_direction = torch.bmm(of_scores, x).squeeze(1)
     of_key = _by_halves(query, of_direction, into and into.key)
     of_query, of_query_bias = _of_map((of_direction @ w.key.t()).mul_(scale), pair[:, :width], into and into.query)
@@ -142,49 +141,49 @@ def _product(grad: Tensor, x: Tensor, into: Tensor | None) -> Tensor:
 
 
 def _by_halves(grad: Tensor, x: Tensor, into: Tensor | None) -> Tensor:
-    """The same, its upper and its lower half as a batch of two: between two threads MKL divides a product that is much
-    wider than tall so badly that it takes 1.3 to 1.6 times as long; on one thread it makes no difference.
+    """The same, its upper and its lower half as a batch of two: MKL splits a product that is much wider than
+    tall so badly between two threads that it takes 1.3 to 1.6 times as long; on one thread it makes no difference.
     """
     rows, out = x.shape[0], grad.shape[1]
     if out % 2:
         return _product(grad, x, into)
     halves = grad.view(rows, 2, out // 2).permute(1, 2, 0)
-    place = None if into is None else into.view(2, out // 2, -1)
-    whole = torch.bmm(halves, x.expand(2, *x.shape), out=place).view(out, -1)
-    return whole if into is None else into
+    target = None if into is None else into.view(2, out // 2, -1)
+    product = torch.bmm(halves, x.expand(2, *x.shape), out=target).view(out, -1)
+    return product if into is None else into
 
 
-# -- in two uses -------------------------------------------------------------------------------------------------------
+# -- with and without autograd -----------------------------------------------------------------------------------------
 def raw(x: Tensor, scale: float, weights: Weights) -> Tensor:
     """The raw prediction [B, D], differentiable once and by the weights alone."""
     out: Tensor = _Raw.apply(x, scale, *weights)  # type: ignore[no-untyped-call]
     return out
 
 
-def derived_here(x: Tensor) -> bool:
-    """Whether :func:`raw` is needed and right; it knows neither torch.export nor autocast."""
+def uses_manual_backward(x: Tensor) -> bool:
+    """Whether :func:`raw` applies: gradients are needed, and torch.export, torch.compile and autocast are off."""
     if torch.compiler.is_compiling() or not torch.is_grad_enabled() or x.requires_grad:
         return False
     return not torch.is_autocast_enabled(x.device.type)
 
 
-class Passes:
-    """Both passes without autograd, into gradients that are made once.
+class AMNManualBackward:
+    """Forward and backward without autograd, into preallocated gradients.
 
     Args:
-        weights: the parameters that are trained, all of them. gradients: where theirs are written.
+        weights: all parameters, all trainable. gradients: the buffers that receive their gradients.
     """
 
     def __init__(self, scale: float, weights: Weights, gradients: Weights) -> None:
         self._scale = scale
         self._weights = weights
         self._gradients = gradients
-        self._trace: Trace | None = None
+        self._cache: ForwardCache | None = None
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
         """Raw prediction [B, D] of a checked context [B, T, D]."""
-        out, self._trace = forward(x, self._scale, self._weights)
+        out, self._cache = forward(x, self._scale, self._weights)
         return out
 
     @torch.no_grad()
@@ -192,22 +191,22 @@ class Passes:
         """Sets ``grad`` of each parameter by that of the last prediction [B, D]; earlier gradients are overwritten.
 
         Raises:
-            RuntimeError: no prediction was made since the last time.
+            RuntimeError: there was no forward pass since the last backward pass.
         """
-        if self._trace is None:
-            raise RuntimeError("a backward pass needs a forward pass before it")
-        gradients = backward(grad, self._scale, self._weights, self._trace, self._gradients)
-        self._trace = None
-        for weight, gradient, place in zip(self._weights, gradients, self._gradients, strict=True):
-            weight.grad = place if gradient is place else place.copy_(gradient)
+        if self._cache is None:
+            raise RuntimeError("backward() was called without a forward() before it")
+        gradients = backward(grad, self._scale, self._weights, self._cache, self._gradients)
+        self._cache = None
+        for weight, gradient, buffer in zip(self._weights, gradients, self._gradients, strict=True):
+            weight.grad = buffer if gradient is buffer else buffer.copy_(gradient)
 
 
 class _Raw(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: float, *weights: Tensor) -> Tensor:
-        out, trace = forward(x, scale, Weights(*weights))
-        *most, first, second = trace
-        ctx.save_for_backward(*weights, *most, *first, *second)
+        out, cache = forward(x, scale, Weights(*weights))
+        *tensors, first, second = cache
+        ctx.save_for_backward(*weights, *tensors, *first, *second)
         ctx.scale = scale
         return out
 
@@ -217,5 +216,5 @@ class _Raw(torch.autograd.Function):
         count, width = len(Weights._fields), len(Activated._fields)
         saved = ctx.saved_tensors
         x, query, attention, pair, *layers = saved[count:]
-        trace = Trace(x, query, attention, pair, Activated(*layers[:width]), Activated(*layers[width:]))
-        return None, None, *backward(grad, ctx.scale, Weights(*saved[:count]), trace)
+        cache = ForwardCache(x, query, attention, pair, Activated(*layers[:width]), Activated(*layers[width:]))
+        return None, None, *backward(grad, ctx.scale, Weights(*saved[:count]), cache)

@@ -1,4 +1,4 @@
-"""AdamW on a CPU with nothing around its kernel."""
+"""torch's fused AdamW kernel on a CPU, without the overhead around it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
-from models.fast.memory_block import Block
+from models.fast.memory_block import MemoryBlock
 
 
 class FusedAdamW(AdamW):
     """torch's fused AdamW, called once a step for all parameters with one step counter between them.
 
-    Numbers and state are those of ``AdamW(..., fused=True)`` to the bit; in :meth:`room`, of parameters whose size is a
-    multiple of 16, for the last few numbers of others are rounded otherwise. Left out are a counter for each parameter,
+    Numbers and state equal those of ``AdamW(..., fused=True)`` to the bit. Left out are a counter for each parameter,
     grouping by device and the profiler's hooks, which took 5 % of a step of AMN at batch 32. Step hooks are not called.
-    Where a parameter has no gradient, torch's own step is taken. Where gradients are written into :meth:`room`, a step
-    is one pass over four blocks of memory.
+    Where a parameter has no gradient, torch's own step runs.
+
+    Where gradients are written into :meth:`grad_buffers`, a step is one pass over four blocks of memory. The bits are
+    then the same for parameters whose size is a multiple of 16; in others the last few numbers may round differently.
 
     Args:
         parameters: one group, float32 on the CPU.
@@ -30,28 +31,28 @@ class FusedAdamW(AdamW):
         if len(self.param_groups) != 1:
             raise ValueError(f"expected one group of parameters, got {len(self.param_groups)}")
         self._count: Tensor | None = None
-        self._moments: tuple[Block, Block] | None = None
-        self._room: tuple[Block, Block] | None = None
+        self._moments: tuple[MemoryBlock, MemoryBlock] | None = None
+        self._buffers: tuple[MemoryBlock, MemoryBlock] | None = None
 
-    def room(self) -> list[Tensor]:
-        """Tensors for the gradients, one for each parameter; the parameters themselves move into one block.
+    def grad_buffers(self) -> list[Tensor]:
+        """One tensor per parameter for its gradient; the parameters themselves are moved into one block of memory.
 
-        A step that finds each of them as its parameter's ``grad`` need not go from tensor to tensor.
+        When every ``grad`` is its buffer, a step is one kernel call for all parameters.
         """
-        if self._room is None:
+        if self._buffers is None:
             parameters = self.param_groups[0]["params"]
-            values, gradients = Block(parameters), Block(parameters)
+            values, gradients = MemoryBlock(parameters), MemoryBlock(parameters)
             values.copy_([p.detach() for p in parameters])
             for p, value in zip(parameters, values.parts, strict=True):
                 p.data = value
-            self._room = values, gradients
-        return self._room[1].parts
+            self._buffers = values, gradients
+        return self._buffers[1].parts
 
-    def whole(self) -> Tensor | None:
-        """All gradients as one tensor, where they stand in :meth:`room`."""
-        if self._room is None or not self._room[1].holds([p.grad for p in self.param_groups[0]["params"]]):
+    def flat_gradient(self) -> Tensor | None:
+        """All gradients as one tensor, where every ``grad`` is its buffer; None otherwise."""
+        if self._buffers is None or not self._buffers[1].holds([p.grad for p in self.param_groups[0]["params"]]):
             return None
-        return self._room[1].whole
+        return self._buffers[1].flat
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -59,20 +60,20 @@ class FusedAdamW(AdamW):
         group = self.param_groups[0]
         gradients = [p.grad for p in group["params"] if p.grad is not None]
         complete = closure is None and len(gradients) == len(group["params"])
-        if not complete or not self._together(group["params"]):
-            self._apart()
+        if not complete or not self._share_counter(group["params"]):
+            self._split_counter()
             return super().step(closure)
         assert self._count is not None
         assert self._moments is not None
         self._count += 1
         first, second = self._moments
-        values, slopes, means, squares = group["params"], gradients, first.parts, second.parts
-        if self._room is not None and self._room[1].holds(gradients):
-            values, slopes, means, squares = ([block.whole] for block in (*self._room, first, second))
+        values, grads, means, squares = group["params"], gradients, first.parts, second.parts
+        if self._buffers is not None and self._buffers[1].holds(gradients):
+            values, grads, means, squares = ([block.flat] for block in (*self._buffers, first, second))
         beta1, beta2 = group["betas"]
         torch._fused_adamw_(
             values,
-            slopes,
+            grads,
             means,
             squares,
             [],
@@ -94,9 +95,9 @@ class FusedAdamW(AdamW):
         super().load_state_dict(state_dict)
         self._count = None
 
-    def _together(self, parameters: Sequence[nn.Parameter]) -> bool:
-        """Whether all parameters have taken equally many steps; they then share one counter and a block of memory for
-        each moment, which are made here.
+    def _share_counter(self, parameters: Sequence[nn.Parameter]) -> bool:
+        """Whether all parameters have taken the same number of steps; if so, creates one shared counter and
+        one block of memory for each moment.
         """
         if self._count is not None:
             return True
@@ -105,7 +106,7 @@ class FusedAdamW(AdamW):
         if any(not torch.equal(count, counts[0]) for count in counts):
             return False
         self._count = counts[0].clone()
-        self._moments = Block(parameters), Block(parameters)
+        self._moments = MemoryBlock(parameters), MemoryBlock(parameters)
         for name, block in zip(("exp_avg", "exp_avg_sq"), self._moments, strict=True):
             for state, part in zip(states, block.parts, strict=True):
                 if name in state:
@@ -115,8 +116,8 @@ class FusedAdamW(AdamW):
             state["step"] = self._count
         return True
 
-    def _apart(self) -> None:
-        """A counter for each parameter again."""
+    def _split_counter(self) -> None:
+        """Restores one counter per parameter."""
         if self._count is not None:
             for state in self.state.values():
                 state["step"] = self._count.clone()

@@ -1,7 +1,7 @@
 """AMN, the attention mixture network: a mean of the context plus a learned residual.
 
-The architecture of the seeds (facts A1). It sees no order: permuting the context changes nothing. At initialisation the
-residual's norm is about sqrt(d_model), far above the baseline's, so an untrained AMN has a cosine near 0.
+The architecture of the seeds (history 1). It sees no order: permuting the context changes nothing. At initialisation
+the residual's norm is about sqrt(d_model), far above the baseline's, so an untrained AMN has a cosine near 0.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from models.fast import amn_backward as amn_passes
+from models.fast import amn_backward
 from models.losses import unit
-from models.lvm.parts.vector_model import Room, Variant, VectorModel
+from models.lvm.parts.vector_model import GradBuffers, Variant, VectorModel
 
 
 class AMN(VectorModel):
@@ -67,24 +67,26 @@ class AMN(VectorModel):
         return unit(raw), attention
 
     def raw(self, x: Tensor) -> Tensor:
-        if amn_passes.derived_here(x):
-            return amn_passes.raw(x, self.scale, self.weights())
+        if amn_backward.uses_manual_backward(x):
+            return amn_backward.raw(x, self.scale, self.weights())
         return self._mixed(x)[0]
 
-    def by_hand(self, room: Room) -> amn_passes.Passes | None:
-        """See :meth:`VectorModel.by_hand`: in float32 on a CPU, where every parameter is trained."""
+    def manual_backward(self, grad_buffers: GradBuffers) -> amn_backward.AMNManualBackward | None:
+        """See :meth:`VectorModel.manual_backward`: in float32 on a CPU, where every parameter is trained."""
         fits = all(p.requires_grad and p.dtype == torch.float32 and p.device.type == "cpu" for p in self.parameters())
         if not fits or type(self) is not AMN:
             return None
-        places: dict[Tensor, Tensor] = dict(zip(self.parameters(), room(), strict=True))
+        buffers: dict[Tensor, Tensor] = dict(zip(self.parameters(), grad_buffers(), strict=True))
         weights = self.weights()
-        return amn_passes.Passes(self.scale, weights, amn_passes.Weights(*(places[weight] for weight in weights)))
+        return amn_backward.AMNManualBackward(
+            self.scale, weights, amn_backward.Weights(*(buffers[weight] for weight in weights))
+        )
 
-    def weights(self) -> amn_passes.Weights:
+    def weights(self) -> amn_backward.Weights:
         """All parameters by name."""
         first, _, norm1, second, _, norm2, last = cast(Any, self.residual)
         maps = (self.key, self.query, first, norm1, second, norm2, last)
-        return amn_passes.Weights(*(tensor for each in maps for tensor in (each.weight, each.bias)))
+        return amn_backward.Weights(*(tensor for each in maps for tensor in (each.weight, each.bias)))
 
     def _mixed(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Raw prediction [B, D] and attention [B, T]."""

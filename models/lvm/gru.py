@@ -1,4 +1,4 @@
-"""The GRU stack: residual blocks of one GRU each, in the ancestors' two generations (facts A2)."""
+"""The GRU stack: residual blocks of one GRU each, in the original project's two generations (history 2)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class GRU(VectorModel):
     """``raw = out(h_T)`` with ``h`` the context mapped by a Linear, then by ``layers`` residual GRUs (Cho et al. 2014).
 
     7,095,552 parameters at the default widths (norm "post", no head), 7,359,232 with norm "pre" and head, which is what
-    the ancestors trained under the name of Mamba2.
+    the original project trained under the name of Mamba2.
 
     Args:
         input_dim: D, width of a vector; the output has the same width.

@@ -1,4 +1,4 @@
-"""The linear mixture: a weighted mean of the context, then one linear map (facts E7)."""
+"""The linear mixture: a weighted mean of the context, then one linear map (history 19)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ WEIGHTS = ("free", "softmax")
 class LinearMixture(VectorModel):
     """``raw = W sum_t w_t x_t + b``: what is linear in the context, with one weight a position.
 
-    768 * 768 + 768 + 5 = 590,597 parameters at the default width, 147,845 at 384. The ancestors never compared with it;
-    on real text it beats AMN by 0.03. It starts as the mean of the context (equal weights, the identity map), so from
-    the first step on whatever it learns is beyond that baseline, and it sees the order from then on.
+    768 * 768 + 768 + 5 = 590,597 parameters at the default width, 147,845 at 384. The original project never compared
+    with it; on real text it beats AMN by 0.03. It starts as the mean of the context (equal weights, the identity map),
+    so from the first step on whatever it learns is beyond that baseline, and it sees the order from then on.
 
     Args:
         input_dim: D, width of a vector; the output has the same width.

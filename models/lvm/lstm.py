@@ -1,4 +1,4 @@
-"""LSTM: two layers, the last step's state, one map to the prediction (facts A2)."""
+"""LSTM: two layers, the last step's state, one map to the prediction (history 2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stacked LSTM of 29 October: residual blocks of one LSTM each (facts A2)."""
+"""The stacked LSTM of 29 October: residual blocks of one LSTM each (history 2)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from models.lvm.parts.vector_model import Variant, VectorModel
 class LSTMStack(VectorModel):
     """``raw = out(h_T)`` with ``h`` the context mapped by a Linear, then by ``layers`` blocks ``LN(h + LSTM(h))``.
 
-    9,196,800 parameters at the default widths. As every model here it ends at unit length; the ancestors' committed
-    class did not, and its outputs were compared with unit vectors all the same.
+    9,196,800 parameters at the default widths. As every model here it ends at unit length; the original project's
+    committed class did not, and its outputs were compared with unit vectors all the same.
 
     Args:
         input_dim: D, width of a vector; the output has the same width.

@@ -1,7 +1,7 @@
 """Mamba2 (Dao and Gu 2024): residual blocks of selective state space mixers; no kernels of other packages needed.
 
-The ancestors never ran one: mamba-ssm was not installed, and what they called Mamba2 was a GRU stack (facts A2). Here
-that stack is built only on request, and the model says so in its notes.
+The original project never ran one: mamba-ssm was not installed, and what they called Mamba2 was a GRU stack (history
+2). Here that stack is built only on request, and the model says so in its notes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Mamba2(VectorModel):
         groups: how many pairs of input and output maps the heads share; divides their number.
         conv_width: steps that the causal convolution sees.
         chunk: steps of a chunk.
-        fallback: "gru" for GRUs in place of the mixers, as the ancestors had; never taken unless asked for.
+        fallback: "gru" for GRUs in place of the mixers, as the original project had; never taken unless asked for.
     """
 
     variants = (Variant("Mamba2"), Variant("12 to 16 October: GRUs", fallback="gru"))

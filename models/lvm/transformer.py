@@ -1,4 +1,4 @@
-"""The Transformer of the ancestors: decoder layers that attend to the context twice (facts A2)."""
+"""The Transformer of the original project: decoder layers that attend to the context twice (history 2)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Transformer(VectorModel):
     """``raw = out(h_T)``: decoder layers (Vaswani et al. 2017; post-norm, ReLU) over the context, then the last step.
 
     Every layer gets the embedded context as its memory beside its own input, causally masked in both attentions.
-    17,867,520 parameters at the default widths, in both of the ancestors' generations.
+    17,867,520 parameters at the default widths, in both of the original project's generations.
 
     Args:
         input_dim: D, width of a vector; the output has the same width.

@@ -28,7 +28,7 @@ def watched(group: dict[str, Any]) -> list[Tensor]:
     return [square[(2 * i + 1) * len(square) // (2 * count)] for i in range(count)]
 
 
-class SlowGradient:
+class GradEMA:
     """Follows the raw gradient of a few hidden matrices through a step hook: one more pass over each per step.
 
     Independent of the optimizer's own state, so that a filter that does something else than it says is seen.

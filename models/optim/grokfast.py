@@ -12,7 +12,8 @@ from torch import Tensor
 def low_pass_(gradients: Sequence[Tensor], averages: Sequence[Tensor], *, alpha: float, gain: float) -> None:
     """In place: ``mean <- alpha mean + (1 - alpha) g``, then ``g <- g + gain mean``.
 
-    As published, a mean starts as the first gradient. The ancestors added ``gain (g - mean)``, which is a high-pass.
+    As published, a mean starts as the first gradient. The original project added ``gain (g - mean)``, which is a
+    high-pass.
 
     Args:
         gradients, averages: same shapes, one each per parameter.

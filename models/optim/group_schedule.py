@@ -10,7 +10,7 @@ from models.optim.schedule import constant_lr, cosine_lr
 SCHEDULES = ("constant", "cosine")
 
 
-class Rates:
+class GroupLRScheduler:
     """Sets every group's rate before each step: linear warm-up, then constant or half a cosine.
 
     A function of the step alone, so there is nothing to save. The base rates are those of the groups when it is made;

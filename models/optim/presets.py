@@ -1,8 +1,8 @@
 """Named settings of MuGrokfast, readable without torch.
 
-What the ancestors said of theirs is not what ran (facts B3): their filter was high-pass, their Newton-Schulz iteration
-did not orthogonalise, their "AdamW" was plain SGD, and their steady-state step was about 20 times the named rate. So a
-preset carries their numbers, not their behaviour: here each number means what its name says.
+What the original project said of theirs is not what ran (history 11): their filter was high-pass, their Newton-Schulz
+iteration did not orthogonalise, their "AdamW" was plain SGD, and their steady-state step was about 20 times the named
+rate. So a preset carries their numbers, not their behaviour: here each number means what its name says.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ PRESETS: dict[str, Preset] = {
         1e-3,
         0.98,
         0.3,
-        "what the ancestors' trainer really constructed: the factory for phase 1, whatever config",
+        "what the original project's trainer really constructed: the factory for phase 1, whatever config",
     ),
     "class_default": Preset(
-        1e-2, 1e-3, 0.98, 2.0, "the ancestors' class defaults; never trained with, the factory replaced them"
+        1e-2, 1e-3, 0.98, 2.0, "the original project's class defaults; never trained with, the factory replaced them"
     ),
     "v1_document": Preset(
         1e-2, 1e-3, 0.98, 0.05, "the seeds' 'current settings, too high'; no run used them, those ran with phase1"

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from models.optim.grad_ema import SlowGradient, watched
+from models.optim.grad_ema import GradEMA, watched
 
 
 @contextmanager
-def measuring(optimizer: Optimizer, model: nn.Module, slow: SlowGradient | None = None) -> Iterator[dict[str, float]]:
+def measuring(optimizer: Optimizer, model: nn.Module, slow: GradEMA | None = None) -> Iterator[dict[str, float]]:
     """Measures the one ``optimizer.step()`` inside; the dict is filled on leaving.
 
     It holds, for each group of the optimizer (a copy of all its parameters is taken, so not for every step):
@@ -30,7 +30,7 @@ def measuring(optimizer: Optimizer, model: nn.Module, slow: SlowGradient | None 
       decay taken out. Absent when nothing changed.
     - ``<group>/gradient_orthogonality_error``: the same of the gradient that the step left behind.
 
-    And with ``slow``, the gain of whatever filter changed ``.grad`` in the step: see :meth:`SlowGradient.gains`.
+    And with ``slow``, the gain of whatever filter changed ``.grad`` in the step: see :meth:`GradEMA.gains`.
     """
     before = {id(p): p.detach().clone() for group in optimizer.param_groups for p in group["params"]}
     raw = slow.raw() if slow else []

@@ -1,15 +1,15 @@
-"""Learning rates: constant, cosine after a linear warm-up, or halved on a plateau (facts A4)."""
+"""Learning rates: constant, cosine after a linear warm-up, or halved on a plateau (history 4)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-FACTOR, PATIENCE = 0.5, 3  # the ancestors' plateau
+from models.checkpoints.state import TrainingState
+
+FACTOR, PATIENCE = 0.5, 3  # the original project's plateau
 _PLATEAU_STATE = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch")
 
 
@@ -63,14 +63,14 @@ class Schedule:
         if self.plateau is not None:
             self.plateau.step(val_loss)
 
-    def state(self) -> dict[str, Any]:
-        """What :meth:`load` needs, as JSON values; the rate itself is the optimizer's."""
+    def state(self) -> TrainingState:
+        """What :meth:`load` needs; the rate itself is part of the optimizer's state."""
         if self.plateau is None:
-            return {"kind": self.kind}
+            return TrainingState(values={"kind": self.kind})
         state = self.plateau.state_dict()
-        return {"kind": self.kind, **{name: state[name] for name in _PLATEAU_STATE}}
+        return TrainingState(values={"kind": self.kind, **{name: state[name] for name in _PLATEAU_STATE}})
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Continues from what :meth:`state` gave."""
+    def load(self, state: TrainingState) -> None:
+        """Restores what :meth:`state` returned."""
         if self.plateau is not None:
-            self.plateau.load_state_dict({name: state[name] for name in _PLATEAU_STATE})
+            self.plateau.load_state_dict({name: state.values[name] for name in _PLATEAU_STATE})

@@ -63,7 +63,7 @@ def compare(model: nn.Module, context: Tensor, target: Tensor, device: torch.dev
     return max(found, key=lambda each: (each.difference != each.difference, each.difference))
 
 
-def demand(model: nn.Module, context: Tensor, target: Tensor, device: torch.device) -> Parity:
+def assert_matches_cpu(model: nn.Module, context: Tensor, target: Tensor, device: torch.device) -> Parity:
     """The same.
 
     Raises:

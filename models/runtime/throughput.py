@@ -46,14 +46,14 @@ def wait(device: torch.device) -> None:
         torch.accelerator.synchronize(device)
 
 
-class Pace:
-    """Measures one epoch after another.
+class ThroughputMeter:
+    """Measures the training throughput of one epoch after another.
 
     Args:
-        flops: operations of a sample, for the utilisation.
+        flops: operations of a sample, for the utilisation; None measures samples per second alone.
     """
 
-    def __init__(self, device: torch.device, flops: float) -> None:
+    def __init__(self, device: torch.device, flops: float | None) -> None:
         self.device = device
         self.flops = flops
         self.clock = clock_of(device)
@@ -63,15 +63,17 @@ class Pace:
 
     def begin(self) -> None:
         """Right before the first batch."""
-        self._before = kernel_rate(self.device)
+        self._before = 0.0 if self.flops is None else kernel_rate(self.device)
         self._wall = time.perf_counter()
         self._began = self.clock()
 
     def end(self, samples: int) -> tuple[float, dict[str, float]]:
-        """Right after the last of ``samples``: samples a second on the wall, and what the probe "throughput" holds."""
+        """Right after the last of ``samples``: samples per second of wall-clock time, and the probe "throughput"."""
         wait(self.device)
         seconds = self.clock() - self._began
         on_the_wall = samples / (time.perf_counter() - self._wall)
+        if self.flops is None:
+            return on_the_wall, {}
         return on_the_wall, {
             "samples_per_second": samples / seconds,
             "kernel_before": self._before,

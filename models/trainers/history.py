@@ -1,4 +1,5 @@
-"""``training_history.json`` in the ancestors' schema (facts A4), so that their tools and ours can compare runs."""
+"""``training_history.json`` in the original project's schema (history 4), so that their tools and ours can compare
+runs."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ _KEYS = (
 
 
 def row(epoch: int, metrics: Mapping[str, float]) -> dict[str, float]:
-    """One epoch under the ancestors' keys, in their order; what was not computed is absent, never 0."""
+    """One epoch under the original project's keys, in their order; what was not computed is absent, never 0."""
     known = {_RENAMED.get(name, name): value for name, value in metrics.items()} | {"epoch": epoch}
     return {key: known[key] for key in _KEYS if key in known}
 
@@ -35,7 +36,7 @@ def row(epoch: int, metrics: Mapping[str, float]) -> dict[str, float]:
 def export(path: Path, *, kind: str, parameters: int, rows: Sequence[Mapping[str, float]]) -> None:
     """Writes the history at ``path``, replacing an older one whole. NaN is written in Python's spelling.
 
-    ``lr`` is the rate that the epoch's last step used; the ancestors logged the next epoch's.
+    ``lr`` is the rate that the epoch's last step used; the original project logged the next epoch's.
     """
     losses = [each["val_loss"] for each in rows if math.isfinite(each["val_loss"])]
     body = {

@@ -1,221 +1,173 @@
-"""The language trainer: predicts the next token through a curriculum, and reports what it does."""
+"""The language trainer: predicts the next token through a curriculum."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lvmcheck.run.recorder import Recorder
-from models.checkpoints.checkpoint import architecture
 from models.cognate.components import components
 from models.cognate.objective import language_terms
 from models.data.text.batches import TokenBatch
-from models.losses import weighted_total
+from models.data.text.dataset import TextData
+from models.losses import Loss, weighted_total
+from models.metrics import SampleMean
 from models.optim.probe import measuring
-from models.runtime.session import reproducible
-from models.trainers import language_measure as measuring_up
-from models.trainers import language_probes as probes
-from models.trainers.gradients import clip
-from models.trainers.language_config import parse
-from models.trainers.language_learner import Learner
-from models.trainers.progress import Progress
-
-CHECKPOINTS = "checkpoints"
+from models.runtime.session import pick_device, precise, reproducible
+from models.runtime.throughput import ThroughputMeter
+from models.trainers import language_probes, language_validation
+from models.trainers.language_config import WHERE, Config, parse
+from models.trainers.language_setup import LanguageSetup
+from models.trainers.loop import run, validate_checkpoints
+from models.trainers.task import Task
+from models.trainers.train_state import Progress, TrainState
+from models.trainers.weight_ema import WeightEMA
 
 
 def train(config: dict[str, Any], rec: Recorder) -> None:
-    """Trains one run and reports it; ends early, resumably, when ``rec.stop`` is true.
+    """Trains one run and records it; ends early, resumably, when ``rec.stop`` is true.
 
     Args:
         config: the [run] table (:class:`models.trainers.language_config.Config`), with this run's ``seed``.
-        rec: where the run is recorded; ``rec.resume`` names a checkpoint to continue from.
+        rec: where the run is recorded; ``rec.resume`` names a checkpoint to resume from.
 
     Raises:
         InputError: a config, data or checkpoint that cannot be used, or a disk that is full.
     """
     cfg = parse(config)
-    with reproducible(cfg.seed, cfg.threads):
-        # ---- set up, or continue -----------------------------------------------------------------------------------
-        learner = Learner.make(cfg)
-        if rec.resume is None:
-            introduce(learner, rec)
-            if rec.stop:  # data on which no step is worth taking
-                return
-            progress = learner.start()
-            probes.before_training(learner, rec)
-        else:
-            progress, inexact = learner.resume(rec.resume)
-            for text in inexact:
-                rec.note(text)
-
-        # ---- epochs, stage by stage --------------------------------------------------------------------------------
-        while progress.epoch <= cfg.epochs and not out_of_patience(learner, progress):
-            begin_stage(learner, progress, rec)
-            speed, stopped = train_epoch(learner, progress, rec)
-            if stopped:
-                save(learner, progress, rec, "last", {})
-                return
-            metrics = measuring_up.measure(learner, progress, rec)
-            rec.epoch(progress.epoch, samples_per_second=speed, tokens_per_second=speed, **metrics)
-            keep(learner, progress, rec, metrics)
-            if rec.stop:
-                return
-
-        # ---- what was saved is what was validated ------------------------------------------------------------------
-        if progress.epoch <= cfg.epochs:
-            rec.early(f"stopped early after epoch {progress.epoch - 1} of {cfg.epochs}: validation no longer improves")
-        probes.after_training(learner, rec)
-        measuring_up.reload(learner, rec, rec.path / CHECKPOINTS)
+    with reproducible(cfg.seed, cfg.threads), precise(cfg.precision, pick_device(cfg.device, WHERE), WHERE):
+        run(LanguageTask.make(cfg), rec)
 
 
-def introduce(learner: Learner, rec: Recorder) -> None:
-    """Says what is about to be trained on what."""
-    cfg, data, model = learner.cfg, learner.data, learner.model
-    rec.data(name=data.name, fingerprint=data.fingerprint, facts=data.facts(), notes=tuple(data.notes))
-    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    digest = architecture(model)
-    rec.model(kind=cfg.model["kind"], parameters=trainable, digest=digest, components=components(model))  # type: ignore[arg-type]
-    rec.declare(metrics=measuring_up.declared(learner))
-    for text in learner.notes:
-        rec.note(text)
-    where = f"device {learner.device.type}, {cfg.threads} thread(s), {cfg.precision}"
-    rec.note(f"{where}, torch {torch.__version__}, deterministic")
-    rec.note("train_loss is the mean loss of the recursion's steps; val_loss is of the step where each token halts")
+@dataclass(frozen=True)
+class LanguageTask(Task[TokenBatch]):
+    """A language model on packed rows of tokens, stage by stage."""
+
+    where = WHERE
+    speed_metrics = ("tokens_per_second",)
+
+    cfg: Config
+    data: TextData
+    setup: LanguageSetup
+    state: TrainState
+    meter: ThroughputMeter
+
+    @classmethod
+    def make(cls, cfg: Config) -> LanguageTask:
+        """Data, model and optimizer, from config and seed.
+
+        Raises:
+            InputError: data, model, device or sizes that do not fit together.
+        """
+        setup = LanguageSetup.make(cfg)
+        others = [f"train_{name}" for name, weight in cfg.loss.items() if weight > 0 and name != "ce"]
+        state = TrainState(
+            cfg=cfg,
+            device=setup.device,
+            model=setup.model,
+            params=setup.params,
+            optimizer=setup.optimizer,
+            fingerprint=setup.data.fingerprint,
+            probe=setup.probe,
+            progress=Progress(SampleMean(("train_loss", *others), setup.device)),
+            ema=WeightEMA(setup.model, cfg.ema),
+            parts={} if setup.grad_ema is None else {"grad_ema": setup.grad_ema},
+        )
+        return cls(cfg, setup.data, setup, state, ThroughputMeter(setup.device, flops=None))
+
+    # -- what is logged once -----------------------------------------------------------------------------------------
+    def metrics(self) -> tuple[str, ...]:
+        return language_validation.names(self.setup)
+
+    def components(self) -> Mapping[str, int]:
+        return components(self.model)  # type: ignore[arg-type]
+
+    def notes(self) -> Iterator[str]:
+        yield from self.setup.notes
+        yield "train_loss is the mean loss of the recursion's steps; val_loss is of the step where each token halts"
+
+    # -- one step ----------------------------------------------------------------------------------------------------
+    def batches(self) -> Iterator[list[TokenBatch]]:
+        progress, cfg = self.state.progress, self.cfg
+        stage = self.setup.stages[self.setup.plan[progress.epoch - 1]]
+        rows = stage.batches(cfg.batch_size, seed=cfg.seed, epoch=progress.epoch, first=progress.batch)
+        return micro_batches(rows, cfg.accumulation)
+
+    def first_batch(self, rows: int) -> TokenBatch:
+        return next(self.setup.stages[0].batches(rows, seed=self.cfg.seed, epoch=1))
+
+    def samples(self, part: TokenBatch) -> int:
+        return part.scored
+
+    def set_lr(self) -> float:
+        return max(self.setup.schedule.before_step(self.state.progress.step).values())
+
+    def loss(self, part: TokenBatch) -> Loss:
+        batch = part.to(self.device)
+        with self.precision():
+            output = self.model(batch.tokens, segments=batch.segments)
+            terms = language_terms(self.model, output, batch.targets, self.cfg.loss)  # type: ignore[arg-type]
+            return Loss(weighted_total(terms), terms, part.scored)
+
+    def averaged(self, loss: Loss) -> list[Tensor]:
+        names = self.state.progress.sums.names
+        return [loss.terms["ce" if name == "train_loss" else name.removeprefix("train_")][1] for name in names]
+
+    def optimizer_step(self, rec: Recorder) -> None:
+        """At the last step of a window, measured by the change of the parameters themselves."""
+        setup, step = self.setup, self.state.progress.step
+        if (step + 1) % self.cfg.window:
+            setup.optimizer.step()
+            return
+        with measuring(setup.optimizer, self.model, setup.grad_ema) as measured:
+            setup.optimizer.step()
+        rec.probe("learning_rates", {**measured, **setup.schedule.probe(step)})
+
+    # -- between the epochs ------------------------------------------------------------------------------------------
+    def before_training(self, rec: Recorder) -> None:
+        language_probes.before_training(self.setup, self.loss, rec)
+
+    def begin_epoch(self, rec: Recorder) -> None:
+        """Records the stage whose first epoch begins now."""
+        plan, progress = self.setup.plan, self.state.progress
+        index = plan[progress.epoch - 1]
+        if progress.batch or (progress.epoch > 1 and index == plan[progress.epoch - 2]):
+            return
+        stage = self.setup.stages[index]
+        rec.stage(
+            index=index, name=stage.name, fingerprint=stage.fingerprint, records=stage.records, facts=stage.facts()
+        )
+
+    def validate(self, rec: Recorder) -> dict[str, float]:
+        return language_validation.validation_metrics(self.setup, self.state, rec)
+
+    def score(self, model: nn.Module) -> dict[str, float]:
+        rows = self.data.validation(self.cfg.eval_batch_size)
+        return {"val_loss": language_validation.score(self.setup, model, rows).loss}
+
+    def stop_early(self) -> bool:
+        """Whether the validation loss has not improved for as many epochs as the config allows."""
+        rule = self.cfg.early_stop
+        if rule is None:
+            return False
+        best, waited = math.inf, 0
+        for row in self.state.progress.rows:
+            improved = row["val_loss"] < best - rule.min_delta
+            best, waited = (row["val_loss"], 0) if improved else (best, waited + 1)
+        return waited >= rule.patience
+
+    def after_training(self, rec: Recorder) -> None:
+        with self.state.validated():
+            language_probes.after_training(self.setup, rec)
+        validate_checkpoints(self, rec)
 
 
-def begin_stage(learner: Learner, progress: Progress, rec: Recorder) -> None:
-    """Announces the stage whose first epoch begins now."""
-    plan, epoch = learner.plan, progress.epoch
-    if progress.batch or (epoch > 1 and plan[epoch - 1] == plan[epoch - 2]):
-        return
-    stage = learner.stages[plan[epoch - 1]]
-    rec.stage(
-        index=plan[epoch - 1],
-        name=stage.name,
-        fingerprint=stage.fingerprint,
-        records=stage.records,
-        facts=stage.facts(),
-    )
-
-
-# -- training ----------------------------------------------------------------------------------------------------------
-def train_epoch(learner: Learner, progress: Progress, rec: Recorder) -> tuple[float | None, bool]:
-    """Trains the rest of the current epoch, up to the step after which ``rec.stop`` is true.
-
-    Returns:
-        Scored tokens per second of the training loop alone (None when no batch was left), and whether it was stopped.
-    """
-    cfg = learner.cfg
-    stage = learner.stages[learner.plan[progress.epoch - 1]]
-    batches = stage.batches(cfg.batch_size, seed=cfg.seed, epoch=progress.epoch, first=progress.batch)
-    learner.model.train()
-    stopped, before, began = False, progress.sums.count, time.perf_counter()
-    for group in groups(batches, cfg.accumulation):
-        step(learner, progress, rec, group)
-        stopped = rec.stop
-        if stopped:
-            break
-    progress.sums.means()  # waits for the device, so that the clock is read after the work
-    trained = progress.sums.count - before
-    return (trained / (time.perf_counter() - began) if trained else None), stopped
-
-
-def groups(batches: Iterator[TokenBatch], size: int) -> Iterator[list[TokenBatch]]:
+def micro_batches(rows: Iterator[TokenBatch], size: int) -> Iterator[list[TokenBatch]]:
     """The micro-batches of each optimizer step: ``size`` of them, and at the end of an epoch what is left."""
-    while group := list(islice(batches, size)):
-        yield group
-
-
-def step(learner: Learner, progress: Progress, rec: Recorder, group: list[TokenBatch]) -> None:
-    """One optimizer step on micro-batches. No number is read from the device here, but for the rare probe.
-
-    Each micro-batch counts by its scored tokens, so that the step is the one a single large batch would have taken,
-    however many micro-batches are left at the end of an epoch.
-    """
-    cfg, optimizer = learner.cfg, learner.optimizer
-    lr = max(learner.rates.before_step(progress.step).values())
-    optimizer.zero_grad(set_to_none=True)
-    scored = sum(batch.scored for batch in group)
-    loss, values = backward(learner, group, scored)
-    norm = clip([p for each in optimizer.param_groups for p in each["params"]], cfg.clip_norm)
-    update(learner, progress, rec)
-    learner.average.update()
-    progress.sums.add(
-        [values[name.removeprefix("train_").replace("loss", "ce")][1] for name in progress.sums.names], scored
-    )
-    progress.step += 1
-    progress.batch += len(group)
-    rec.step(loss=loss, terms=values, grad_norm=norm, lr=lr, samples=scored)
-
-
-def backward(learner: Learner, group: list[TokenBatch], scored: int) -> tuple[Tensor, dict[str, tuple[float, Tensor]]]:
-    """Adds the gradient of the mean over all ``scored`` tokens of the group to ``.grad``.
-
-    Returns:
-        What was differentiated, and each declared term as (weight, value), all over the group.
-    """
-    model, loss = learner.model, torch.zeros((), device=learner.device)
-    values: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=learner.device))
-    weights: dict[str, float] = {}
-    for each in group:
-        batch, share = each.to(learner.device), each.scored / scored
-        with learner.precision():
-            output = model(batch.tokens, segments=batch.segments)
-            terms = language_terms(model, output, batch.targets, learner.cfg.loss)  # type: ignore[arg-type]
-            total = share * weighted_total(terms)
-        total.backward()  # type: ignore[no-untyped-call]
-        loss = loss + total.detach()
-        for name, (weight, value) in terms.items():
-            weights[name] = weight
-            values[name] = values[name] + share * value.detach()
-    return loss, {name: (weight, values[name]) for name, weight in weights.items()}
-
-
-def update(learner: Learner, progress: Progress, rec: Recorder) -> None:
-    """The optimizer's step; at the last one of a window, measured by the change of the parameters themselves."""
-    if (progress.step + 1) % learner.cfg.window:
-        learner.optimizer.step()
-        return
-    with measuring(learner.optimizer, learner.model, learner.slow) as measured:
-        learner.optimizer.step()
-    rec.probe("learning_rates", {**measured, **learner.rates.probe(progress.step)})
-
-
-# -- saving ------------------------------------------------------------------------------------------------------------
-def out_of_patience(learner: Learner, progress: Progress) -> bool:
-    """Whether the validation loss has not improved for as many epochs as the config allows."""
-    rule = learner.cfg.early_stop
-    if rule is None:
-        return False
-    best, waited = math.inf, 0
-    for row in progress.rows:
-        improved = row["val_loss"] < best - rule.min_delta
-        best, waited = (row["val_loss"], 0) if improved else (best, waited + 1)
-    return waited >= rule.patience
-
-
-def keep(learner: Learner, progress: Progress, rec: Recorder, metrics: dict[str, float]) -> None:
-    """At the end of an epoch: ``best`` where validation improved, and ``last``."""
-    kept = {"val_loss": metrics["val_loss"]}
-    progress.rows.append(kept)
-    progress.next_epoch()
-    if metrics["val_loss"] < (math.inf if progress.best is None else progress.best):
-        progress.best = metrics["val_loss"]
-        save(learner, progress, rec, "best", kept)
-    save(learner, progress, rec, "last", kept)
-
-
-def save(learner: Learner, progress: Progress, rec: Recorder, name: str, metrics: dict[str, float]) -> None:
-    """Publishes a checkpoint and says so, or says why there is none."""
-    path, reason = learner.save(progress, rec.path / CHECKPOINTS, name, metrics)
-    if path is None:
-        rec.note(reason)
-    else:
-        rec.checkpoint(name, path.relative_to(rec.path), epoch=progress.epoch - 1, step=progress.step, metrics=metrics)
+    while batch := list(islice(rows, size)):
+        yield batch

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from lvmcheck.errors import InputError, nearest
 from models.data.text.config import GENERATED, QA, SUFFIXES, TextConfig, known_sets, parse_text_config, text_inputs
@@ -14,6 +14,7 @@ from models.optim import config as optim_config
 from models.registry import check_parameters, language_kinds
 from models.schema import checked
 from models.terms import LANGUAGE_TERMS
+from models.trainers.config import STRICT, NotNegative, Positive, RunConfig
 
 WHERE = "trainer language"
 
@@ -36,21 +37,17 @@ METRICS: tuple[str, ...] = (
 )
 """Every metric that the trainer can log at the end of an epoch."""
 
-Positive = Annotated[int, Field(ge=1)]
-NotNegative = Annotated[int, Field(ge=0)]
-Weight = Annotated[float, Field(ge=0)]
 RATES = ("lr", "muon_lr")
-"""Rates that may be written in [run] itself."""
+"""Learning rates that may be written in [run] itself."""
 REAL_LENGTH, REAL_VOCABULARY = 256, 2048
 KEPT = ("length", "packing", "vocabulary", "tokenizer", "mix", "max_share", "limit", "val_records")
 """What of a suite's real data holds for other real data."""
-_STRICT = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Stage(BaseModel):
     """A stage of the curriculum: which records, and for how many epochs (``docs/text-data.md``)."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     name: Annotated[str, Field(min_length=1)]
     epochs: Positive
@@ -62,7 +59,7 @@ class Stage(BaseModel):
 class EarlyStop(BaseModel):
     """Training ends after ``patience`` epochs without a validation loss ``min_delta`` nats below the best before."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     patience: Positive
     min_delta: Annotated[float, Field(ge=0)] = 0.0
@@ -74,7 +71,7 @@ class Generation(BaseModel):
     ``max_new`` counts tokens; ``samples`` continuations of each kind are kept as they are, with the seed prompts'.
     """
 
-    model_config = _STRICT
+    model_config = STRICT
 
     questions: Positive = 64
     max_new: Positive = 24
@@ -83,44 +80,39 @@ class Generation(BaseModel):
     samples: NotNegative = 3
 
 
-class Config(BaseModel):
-    """How one run is trained. Strict and frozen: unknown keys, and values of another type, are refused.
+class Config(RunConfig):
+    """How one language model is trained (:class:`models.trainers.config.RunConfig`).
 
-    ``batch_size`` counts rows of a micro-batch, ``accumulation`` micro-batches of an optimizer step; ``window`` counts
-    optimizer steps; ``clip_norm`` 0 and ``ema`` 0 are off. ``lr`` is AdamW's and ``muon_lr`` Muon's; both, and what
-    ``optimizer`` does not say, come from its preset (:class:`models.optim.config.OptimizerConfig`).
+    ``batch_size`` counts rows of a micro-batch, ``accumulation`` micro-batches of an optimizer step; ``ema`` 0 is off.
+    ``lr`` is AdamW's and ``muon_lr`` Muon's; both, and what ``optimizer`` leaves open, come from its preset
+    (:class:`models.optim.config.OptimizerConfig`).
     """
 
-    model_config = _STRICT
+    where = WHERE
+    loss_terms = LANGUAGE_TERMS
 
-    model: dict[str, Any]
-    data: dict[str, Any]
-    loss: dict[str, Weight]
-    epochs: Positive
-    curriculum: list[Stage] = []
     batch_size: Positive = 16
+    eval_batch_size: Positive = 32
+    curriculum: list[Stage] = Field(default_factory=list)
     accumulation: Positive = 1
-    optimizer: dict[str, Any] = {}
+    optimizer: dict[str, Any] = Field(default_factory=dict)
     lr: Annotated[float, Field(ge=0)] = 0.0
     muon_lr: Annotated[float, Field(ge=0)] | None = None
     schedule: Literal["constant", "cosine"] = "cosine"
-    warmup_steps: NotNegative = 0
-    clip_norm: Annotated[float, Field(ge=0)] = 1.0
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     early_stop: EarlyStop | None = None
     precision: Literal["float32", "bf16"] = "float32"
     activation_checkpointing: bool = False
     generation: Generation = Generation()
-    seed: NotNegative = 0
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    threads: Positive = 1
-    window: Positive = 50
-    eval_batch_size: Positive = 32
+
+    @classmethod
+    def check_model(cls, params: dict[str, Any], kind: str) -> None:
+        check_parameters(kind, {"vocab_size": 1, **params}, language_kinds())
 
     @model_validator(mode="before")
     @classmethod
     def _filled(cls, table: Any) -> Any:
-        """Rates and optimizer as they will be used: what is recorded is what runs."""
+        """Fills in rates and optimizer, so that the recorded config is the one that runs."""
         optimizer = table.get("optimizer", {}) if isinstance(table, Mapping) else None
         if not isinstance(optimizer, Mapping):
             return table
@@ -132,29 +124,10 @@ class Config(BaseModel):
         whole = optim_config.parse({**optimizer, **above}).model_dump(mode="json")
         return {**table, "optimizer": whole, **{name: whole[name] for name in RATES}}
 
-    @field_validator("model")
-    @classmethod
-    def _model(cls, value: dict[str, Any]) -> dict[str, Any]:
-        params = dict(value)
-        kind = params.pop("kind", None)
-        if not isinstance(kind, str):
-            raise InputError(WHERE, "expected the name of a model", key="model.kind")
-        check_parameters(kind, {"vocab_size": 1, **params}, language_kinds())
-        return value
-
     @field_validator("data")
     @classmethod
     def _data(cls, value: dict[str, Any]) -> dict[str, Any]:
         parse_text_config(value)
-        return value
-
-    @field_validator("loss", mode="before")
-    @classmethod
-    def _loss(cls, value: object) -> object:
-        for name in value if isinstance(value, Mapping) else ():
-            if name not in LANGUAGE_TERMS:
-                fix = nearest(str(name), LANGUAGE_TERMS)
-                raise InputError(WHERE, "no such loss term", key=f"loss.{name}", fix=fix)
         return value
 
     @model_validator(mode="after")

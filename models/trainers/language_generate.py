@@ -14,34 +14,33 @@ from models.data.text.answers import exact
 from models.data.text.config import GENERATED, QA
 from models.data.text.records import SEED_PROMPTS, Question
 from models.runtime.session import reported_only
-from models.trainers.generations import variety
-from models.trainers.language_learner import Learner
-from models.trainers.progress import Progress
+from models.trainers.language_setup import LanguageSetup
+from models.trainers.variety import variety
 
 SETS = (*GENERATED, *QA)
 """Data sets whose exact match is a metric of its own; those of the person's own files count in the whole."""
 REFERENCE = ("distinct_1", "distinct_2", "entropy", "top_token_share", "identical_share")
 
 
-def questions(learner: Learner) -> list[Question]:
+def questions(setup: LanguageSetup) -> list[Question]:
     """What the run is asked after every epoch: validation questions for which the model has positions."""
-    return [each for each in learner.data.questions(learner.cfg.generation.questions) if fits(learner, each.prompt)]
+    return [each for each in setup.data.questions(setup.cfg.generation.questions) if fits(setup, each.prompt)]
 
 
-def generations(learner: Learner, model: nn.Module, progress: Progress, rec: Recorder) -> dict[str, float]:
+def generations(setup: LanguageSetup, model: nn.Module, epoch: int, rec: Recorder) -> dict[str, float]:
     """Answers the run's questions greedily and sampled, and reports samples and variety.
 
     Returns:
         :func:`matches` of the greedy answers.
     """
-    rule, data = learner.cfg.generation, learner.data
-    asked = questions(learner)
+    rule, data = setup.cfg.generation, setup.data
+    asked = questions(setup)
     answers = [each.answer for each in asked]
-    seeds = [each for each in SEED_PROMPTS if fits(learner, each.prompt)]
+    seeds = [each for each in SEED_PROMPTS if fits(setup, each.prompt)]
     values: dict[str, float] = {}
     greedy: list[bool] = []
     for mode, temperature in (("greedy", 0.0), ("sampled", rule.temperature)):
-        tokens = answer(learner, model, [*asked, *seeds], temperature, seed=learner.cfg.seed + progress.epoch)
+        tokens = answer(setup, model, [*asked, *seeds], temperature, seed=setup.cfg.seed + epoch)
         texts = [data.tokenizer.decode(each) for each in tokens]
         right = [exact(each.answer, text) for each, text in zip(asked, texts, strict=False)]
         greedy = greedy or right
@@ -60,9 +59,9 @@ def generations(learner: Learner, model: nn.Module, progress: Progress, rec: Rec
     return matches(asked, greedy)
 
 
-def unanswered(learner: Learner) -> dict[str, float]:
+def unanswered(setup: LanguageSetup) -> dict[str, float]:
     """:func:`matches` of a model that cannot answer at all: NaN, over no question."""
-    return {name: 0.0 if name.endswith("_questions") else math.nan for name in answer_metrics(questions(learner))}
+    return {name: 0.0 if name.endswith("_questions") else math.nan for name in answer_metrics(questions(setup))}
 
 
 def matches(asked: Sequence[Question], right: Sequence[bool]) -> dict[str, float]:
@@ -84,14 +83,14 @@ def answer_metrics(asked: Sequence[Question]) -> tuple[str, ...]:
 
 
 def answer(
-    learner: Learner, model: nn.Module, questions: Sequence[Question], temperature: float, *, seed: int
+    setup: LanguageSetup, model: nn.Module, questions: Sequence[Question], temperature: float, *, seed: int
 ) -> list[list[int]]:
     """The model's continuation of each prompt, in batches."""
-    rule, size = learner.cfg.generation, learner.cfg.eval_batch_size
-    prompts = [learner.data.tokenizer.encode(each.prompt) for each in questions]
+    rule, size = setup.cfg.generation, setup.cfg.eval_batch_size
+    prompts = [setup.data.tokenizer.encode(each.prompt) for each in questions]
     found: list[list[int]] = []
     for start in range(0, len(prompts), size):
-        with learner.precision(), reported_only():  # sampling sums probabilities in an order of CUDA's own
+        with setup.precision(), reported_only():  # sampling sums probabilities in an order of CUDA's own
             found += generate(
                 model,  # type: ignore[arg-type]
                 prompts[start : start + size],
@@ -99,12 +98,12 @@ def answer(
                 temperature=temperature,
                 top_p=rule.top_p,
                 seed=seed,
-                stop=learner.data.tokenizer.end,
+                stop=setup.data.tokenizer.end,
             )
     return found
 
 
-def fits(learner: Learner, prompt: str) -> bool:
+def fits(setup: LanguageSetup, prompt: str) -> bool:
     """Whether the model has positions for the prompt and what is generated."""
-    longest: int = learner.params["max_length"]
-    return len(learner.data.tokenizer.encode(prompt)) + learner.cfg.generation.max_new <= longest
+    longest: int = setup.params["max_length"]
+    return len(setup.data.tokenizer.encode(prompt)) + setup.cfg.generation.max_new <= longest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -11,56 +11,56 @@ from torch import Tensor, nn
 from lvmcheck.run.recorder import Recorder
 from models.cognate.memory import held_tokens
 from models.cognate.model import Cognate
-from models.cognate.objective import language_terms
 from models.cognate.specialisation import SPECIALISATIONS
-from models.losses import weighted_total
+from models.data.text.batches import TokenBatch
+from models.losses import Loss
 from models.runtime.eval_mode import eval_mode
-from models.trainers.language_learner import Learner
+from models.trainers.language_setup import LanguageSetup
 from models.trainers.probes import term_gradient_norms
 
 POSITIONS = 8  # where a token is exchanged
 LENGTH = 64  # positions of a row that are looked at
 
 
-def before_training(learner: Learner, rec: Recorder) -> None:
+def before_training(setup: LanguageSetup, loss: Callable[[TokenBatch], Loss], rec: Recorder) -> None:
     """Everything that can be known before the first step; weights, buffers and random states stay as they are."""
-    with untouched(learner):
-        structure(learner, rec)
-        gradients, terms = first_gradients(learner)
+    with untouched(setup):
+        structure(setup, rec)
+        gradients, terms = first_gradients(setup, loss)
     rec.evaluation("gradients", gradients, about="root mean square by parameter, first batch")
     rec.evaluation("term_gradients", terms, about="norm of each weighted term's gradient, first batch")
 
 
-def after_training(learner: Learner, rec: Recorder) -> None:
-    """The structure once more, of the weights that were validated."""
-    with learner.validated(), untouched(learner):
-        structure(learner, rec)
-        rec.evaluation("specialisations", specialisations(learner), about="the same weights under each")
+def after_training(setup: LanguageSetup, rec: Recorder) -> None:
+    """The structure once more, of the present weights."""
+    with untouched(setup):
+        structure(setup, rec)
+        rec.evaluation("specialisations", specialisations(setup), about="the same weights under each")
 
 
-def structure(learner: Learner, rec: Recorder) -> None:
+def structure(setup: LanguageSetup, rec: Recorder) -> None:
     """Reports causality, purity and independence of rows in evaluation mode, on validation text."""
-    one, other = sample_rows(learner)
-    with torch.no_grad(), eval_mode(learner.model) as model:
-        rec.evaluation("causality", causality(model, one[:1], learner.params["vocab_size"]))
+    one, other = sample_rows(setup)
+    with torch.no_grad(), eval_mode(setup.model) as model:
+        rec.evaluation("causality", causality(model, one[:1], setup.params["vocab_size"]))
         rec.evaluation("purity", purity(model, one, other))
         rec.evaluation("batch_invariance", batch_invariance(model, one))
 
 
-def sample_rows(learner: Learner) -> tuple[Tensor, Tensor]:
+def sample_rows(setup: LanguageSetup) -> tuple[Tensor, Tensor]:
     """Two different batches of tokens [R, T], without padding's end where the data allow."""
-    batch = next(learner.data.validation(8))
-    tokens = batch.tokens[:, :LENGTH].to(learner.device)
+    batch = next(setup.data.validation(8))
+    tokens = batch.tokens[:, :LENGTH].to(setup.device)
     half = max(1, len(tokens) // 2)
     return tokens[:half], (tokens[half:] if len(tokens) > half else tokens.flip(1))
 
 
 @torch.no_grad()
-def specialisations(learner: Learner) -> dict[str, float]:
+def specialisations(setup: LanguageSetup) -> dict[str, float]:
     """Mean halting step and number of tokens that the memory holds, of the same weights under each specialisation."""
     found: dict[str, float] = {}
-    tokens = torch.cat(sample_rows(learner))
-    with eval_mode(learner.model) as model:
+    tokens = torch.cat(sample_rows(setup))
+    with eval_mode(setup.model) as model:
         assert isinstance(model, Cognate)
         own = model.specialisation
         for name in SPECIALISATIONS:
@@ -112,32 +112,30 @@ def batch_invariance(model: nn.Module, tokens: Tensor) -> dict[str, float]:
     return {"max_difference": float((together - alone).abs().max())}
 
 
-def first_gradients(learner: Learner) -> tuple[dict[str, float], dict[str, float]]:
+def first_gradients(
+    setup: LanguageSetup, loss: Callable[[TokenBatch], Loss]
+) -> tuple[dict[str, float], dict[str, float]]:
     """Of the first training batch: root mean square gradient of each parameter, and norm of each term's gradient."""
-    cfg, model = learner.cfg, learner.model
-    batches = learner.stages[0].batches(cfg.batch_size, seed=cfg.seed, epoch=1)
-    batch = next(batches).to(learner.device)
+    cfg, model = setup.cfg, setup.model
+    batches = setup.stages[0].batches(cfg.batch_size, seed=cfg.seed, epoch=1)
     named = {name: p for name, p in model.named_parameters() if p.requires_grad}
     model.train()
-    with learner.precision():
-        output = model(batch.tokens, segments=batch.segments)
-        terms = language_terms(model, output, batch.targets, cfg.loss)  # type: ignore[arg-type]
-        total = weighted_total(terms)
-    found = torch.autograd.grad(total, list(named.values()), retain_graph=True, allow_unused=True)
+    first = loss(next(batches))
+    found = torch.autograd.grad(first.total, list(named.values()), retain_graph=True, allow_unused=True)
     gradients = {
         name: 0.0 if gradient is None else float(gradient.square().mean().sqrt())
         for name, gradient in zip(named, found, strict=True)
     }
-    return gradients, term_gradient_norms(terms, list(named.values()))
+    return gradients, term_gradient_norms(first.terms, list(named.values()))
 
 
 @contextmanager
-def untouched(learner: Learner) -> Iterator[None]:
+def untouched(setup: LanguageSetup) -> Iterator[None]:
     """Puts buffers, modes and random states back afterwards: a probe changes nothing about the run it looks at."""
-    model = learner.model
+    model = setup.model
     modes = [(module, module.training) for module in model.modules()]
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    devices = [learner.device] if learner.device.type == "cuda" else []
+    devices = [setup.device] if setup.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         try:
             yield

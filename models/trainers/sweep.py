@@ -1,7 +1,7 @@
 """The neighbour sweep: do predictions resemble their own target, more than the chunks around it and than any other?
 
 An offset counts chunks from the **target**: 0 is the chunk that is asked for, -1 the last chunk of the context. The
-ancestors' alignment test demanded that offset +1 beat offset 0 and so refused a perfect predictor (facts 0.6).
+original project's alignment test demanded that offset +1 beat offset 0 and so refused a perfect predictor (facts 0.6).
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from lvmcheck.run.recorder import Recorder
 from models.data import baselines
+from models.data.dataset import Dataset
 from models.data.loader import Loader
 from models.data.store import Windows
 from models.losses import unit
 from models.metrics import cosine
 from models.runtime.eval_mode import eval_mode
 from models.trainers.evaluation import mean_of_pairs
-from models.trainers.learner import Learner
 
 EVENT = "sweep"
 BEFORE, AFTER = 3, 3
@@ -29,13 +29,12 @@ SAMPLE = 1024  # windows of a sweep, drawn at random: standard error of a mean c
 FEWEST = 32  # windows below which an offset after the target is not measured
 
 
-def report(learner: Learner, rec: Recorder) -> None:
-    """Sweeps validation and every OOD set through the model that was trained, and reports each."""
-    size, device = learner.cfg.eval_batch_size, learner.device
-    sets = {"validation": learner.data.validation, **{f"ood.{name}": each for name, each in learner.data.ood.items()}}
-    with eval_mode(learner.model) as model:
+def record(model: nn.Module, data: Dataset, batch_size: int, device: torch.device, rec: Recorder) -> None:
+    """Sweeps validation and every OOD set through ``model`` and records each."""
+    sets = {"validation": data.validation, **{f"ood.{name}": each for name, each in data.ood.items()}}
+    with eval_mode(model):
         for name, windows in sets.items():
-            rec.evaluation(EVENT, sweep(model, windows, batch_size=size, device=device), about=name)
+            rec.evaluation(EVENT, sweep(model, windows, batch_size=batch_size, device=device), about=name)
 
 
 @torch.no_grad()

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from lvmcheck.errors import InputError, nearest
+from lvmcheck.errors import InputError
 from models.registry import check_parameters, model_kinds
 from models.schema import checked
 from models.terms import TERMS
+from models.trainers.config import NotNegative, Positive, RunConfig
 
 WHERE = "trainer vector"
 
@@ -34,63 +35,35 @@ METRICS: tuple[str, ...] = (
 )
 """Every metric that the trainer can log at the end of an epoch."""
 
-Positive = Annotated[int, Field(ge=1)]
-NotNegative = Annotated[int, Field(ge=0)]
-Weight = Annotated[float, Field(ge=0)]
 
+class Config(RunConfig):
+    """How one vector model is trained (:class:`models.trainers.config.RunConfig`).
 
-class Config(BaseModel):
-    """How one run is trained. Strict and frozen: unknown keys, and values of another type, are refused.
-
-    ``lr``, ``lr_min`` are per step; ``window`` and ``term_grads_every`` count optimizer steps; ``clip_norm`` 0 is off.
-    ``precision`` is that of the training steps, evaluation is in float32; ``compile`` hands the model to torch.compile.
+    ``lr`` and ``lr_min`` are per step; ``term_grads_every`` counts optimizer steps. Evaluation is in float32 whatever
+    the ``precision``; ``compile`` passes the model through torch.compile.
     """
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+    where = WHERE
+    loss_terms = TERMS
 
-    model: dict[str, Any]
-    data: dict[str, Any]
-    loss: dict[str, Weight]
-    epochs: Positive
     batch_size: Positive = 32
+    eval_batch_size: Positive = 512
     lr: Annotated[float, Field(gt=0)] = 5e-4
     tau: Annotated[float, Field(gt=0)] = 0.07
     schedule: Literal["constant", "plateau", "cosine"] = "plateau"
     lr_min: Annotated[float, Field(ge=0)] = 0.0
-    warmup_steps: NotNegative = 0
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    clip_norm: Annotated[float, Field(ge=0)] = 1.0
-    seed: NotNegative = 0
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    threads: Positive = 1
-    window: Positive = 50
     term_grads_every: NotNegative = 100
-    eval_batch_size: Positive = 512
-    precision: Literal["float32", "tf32", "bf16"] = "float32"
     compile: bool = False
 
-    @field_validator("model")
     @classmethod
-    def _model(cls, value: dict[str, Any]) -> dict[str, Any]:
-        params = dict(value)
-        kind = params.pop("kind", None)
-        if not isinstance(kind, str):
-            raise InputError(WHERE, "expected the name of a model", key="model.kind")
+    def check_model(cls, params: dict[str, Any], kind: str) -> None:
         check_parameters(kind, params, model_kinds())
-        return value
 
     @field_validator("data")
     @classmethod
     def _data(cls, value: dict[str, Any]) -> dict[str, Any]:
         _data_config().validate_data_config(value)
-        return value
-
-    @field_validator("loss", mode="before")
-    @classmethod
-    def _loss(cls, value: object) -> object:
-        for name in value if isinstance(value, Mapping) else ():
-            if name not in TERMS:
-                raise InputError(WHERE, "no such loss term", key=f"loss.{name}", fix=nearest(str(name), TERMS))
         return value
 
     @model_validator(mode="after")

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from lvmcheck.errors import InputError
+from models.checkpoints.state import TrainingState
 
 
-class WeightAverage:
+class WeightEMA:
     """Moves towards the trainable parameters after each step: ``a <- decay a + (1 - decay) w`` (Polyak averaging).
 
     The decay starts lower, ``(1 + steps) / (10 + steps)``, so that the first steps' weights are forgotten soon.
@@ -38,31 +39,32 @@ class WeightAverage:
     @contextmanager
     def applied(self) -> Iterator[None]:
         """The model with the averaged weights; the last step's are put back afterwards, to the bit."""
-        kept = {name: p.detach().clone() for name, p in self.live.items()}
-        self._put(self.mean)
+        last = {name: p.detach().clone() for name, p in self.live.items()}
+        self._set(self.mean)
         try:
             yield
         finally:
-            self._put(kept)
+            self._set(last)
 
-    def raw(self) -> dict[str, Tensor]:
-        """Copies of the last step's weights on the CPU, by name: what training continues from."""
-        return {name: p.detach().cpu().clone() for name, p in self.live.items()}
+    def state(self) -> TrainingState:
+        """Copies of the last step's weights on the CPU, by name, from which training continues, and the step count."""
+        return TrainingState({name: p.detach().cpu().clone() for name, p in self.live.items()}, {"steps": self.steps})
 
-    def load(self, steps: int, raw: Mapping[str, Tensor]) -> None:
-        """Continues: the model holds the averaged weights now and goes on from the ``raw`` ones.
+    def load(self, state: TrainingState) -> None:
+        """Takes the model's present weights as the average and restores the last step's weights from ``state``.
 
         Raises:
             InputError: a weight is missing or has another shape.
         """
+        raw = state.tensors
         if {name: t.shape for name, t in raw.items()} != {name: p.shape for name, p in self.live.items()}:
-            raise InputError("checkpoint", "expected the weights of the last step, got others", key="state.raw")
-        self.steps = steps
+            raise InputError("checkpoint", "expected the weights of the last step, got others", key="state.ema")
+        self.steps = int(state.values["steps"])
         for name, p in self.live.items():
             self.mean[name].copy_(p.detach())
-        self._put(raw)
+        self._set(raw)
 
     @torch.no_grad()
-    def _put(self, weights: Mapping[str, Tensor]) -> None:
+    def _set(self, weights: Mapping[str, Tensor]) -> None:
         for name, p in self.live.items():
             p.copy_(weights[name])

@@ -121,28 +121,29 @@ def show_ahead(folder: Path, rounds: int) -> None:
 
 def stepper(batch: int, folder: Path) -> Callable[..., float]:
     """Trains AMN some steps on a corpus; seconds that they take where nobody else wants the core."""
+
     from lvmcheck.run.start import record
     from models.data.loader import Loader, epoch_order
-    from models.data.prefetch import Batch, ahead
+    from models.data.prefetch import Batch, prefetch
     from models.data.store import Corpus
-    from models.trainers.learner import Learner
-    from models.trainers.vector import step
+    from models.trainers.loop import train_step
+    from models.trainers.vector import VectorTask
     from models.trainers.vector_config import parse
 
     data = {"sequences": 2048, "val_sequences": 256, "ood_sequences": 0}
     config = {"model": {"kind": "amn"}, "data": data, "loss": {"mse": 1.0}, "epochs": 1}
-    learner = Learner.make(parse({**config, "device": "cpu", "batch_size": batch}))
-    recorder, progress = record(folder / f"run{batch}", window=50), learner.start()
+    task = VectorTask.make(parse({**config, "device": "cpu", "batch_size": batch}))
+    recorder = record(folder / f"run{batch}", window=50)
 
     def train(corpus: Corpus, steps: int, epoch: int, told: bool) -> float:
         windows = corpus.windows(5)
-        loader = Loader(windows, batch, learner.device)
+        loader = Loader(windows, batch, task.device)
         order = epoch_order(0, epoch, len(windows))
         batches: Iterable[Batch] = (order[start : start + batch] for start in range(0, len(order), batch))
-        chosen: Iterator[Batch] = iter(ahead(windows, batches) if told else batches)
+        chosen: Iterator[Batch] = iter(prefetch(windows, batches) if told else batches)
         began, idle = time.perf_counter(), waited()
         for _ in range(steps):
-            step(learner, progress, recorder, *loader.gather(next(chosen)))
+            train_step(task, [loader.gather(next(chosen))], recorder)
         took = time.perf_counter() - began - (waited() - idle)
         del chosen
         return took

@@ -20,7 +20,7 @@ from lvmcheck.run.recorder import Recorder
 from models.data import prefetch as module
 from models.data.loader import Loader
 from models.data.mmap import MappedFile, MappedRows, map_array
-from models.data.prefetch import PIECE, ahead, byte_ranges
+from models.data.prefetch import PIECE, byte_ranges, prefetch
 from models.data.store import Corpus, Windows
 from suites.trainers.vector_kit import TINY, run
 
@@ -90,7 +90,7 @@ def test_a_file_gives_the_batches_that_memory_gives(filed: Windows, batch_size: 
 @settings(max_examples=25, deadline=None, derandomize=True)
 def test_batches_keep_their_order(filed: Windows, lists: list[list[int]]) -> None:
     batches = [np.array(each) for each in lists]
-    assert [batch.tolist() for batch in ahead(filed, iter(batches)) if not isinstance(batch, slice)] == lists
+    assert [batch.tolist() for batch in prefetch(filed, iter(batches)) if not isinstance(batch, slice)] == lists
 
 
 # -- what is announced -------------------------------------------------------------------------------------------------
@@ -117,7 +117,7 @@ def test_every_batch_is_announced_before_it_is_due_and_not_long_before(
     told, held = advised(monkeypatch), held_by(filed)
     batches = np.array_split(np.random.default_rng(0).permutation(len(filed)), 40)
     size = filed.rows(batches[0]).size * held.row_bytes
-    monkeypatch.setattr(module, "AHEAD", 5 * size)
+    monkeypatch.setattr(module, "PREFETCH_BYTES", 5 * size)
     given_out = 0
 
     def asked() -> Any:
@@ -125,7 +125,7 @@ def test_every_batch_is_announced_before_it_is_due_and_not_long_before(
             assert number - given_out <= 6  # five on their way, and the one that is being announced
             yield batch
 
-    for batch in ahead(filed, asked()):
+    for batch in prefetch(filed, asked()):
         given_out += 1
         assert pages(byte_ranges(held, filed.rows(batch))) <= pages(told)
     assert given_out == len(batches)

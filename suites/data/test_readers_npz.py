@@ -1,4 +1,4 @@
-"""The ancestors' four npz formats and our own: what is read, what is never read, what a split can promise."""
+"""The original project's four npz formats and our own: what is read, what is never read, what a split can promise."""
 
 from __future__ import annotations
 

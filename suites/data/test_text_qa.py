@@ -1,4 +1,4 @@
-"""The six sets of the ancestors, where this machine has them."""
+"""The six sets of the original project, where this machine has them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The opened data: split, stages, mix, fingerprints, facts, questions; and the ancestors' faults, made visible."""
+"""The opened data: split, stages, mix, fingerprints, facts, questions; and the original project's faults, made
+visible."""
 
 from __future__ import annotations
 

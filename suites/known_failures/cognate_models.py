@@ -1,4 +1,4 @@
-"""Faults of the ancestors' model, as small changes of the real one (facts B1, B2)."""
+"""Faults of the original project's model, as small changes of the real one (history 9, 10)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from models.cognate.state import KeyValue, MemoryState
 
 # -- no causal mask ----------------------------------------------------------------------------------------------------
 def both_ways(queries: Tensor, keys: Tensor, window: int) -> Tensor:
-    """``|i - j| < window``, as the ancestors' sliding window was."""
+    """``|i - j| < window``, as the original project's sliding window was."""
     return (queries.unsqueeze(1) - keys).abs() < window
 
 
@@ -68,7 +68,8 @@ def memory_between_batches() -> list[mock._patch[object]]:
 
 # -- a halting head without a gradient ---------------------------------------------------------------------------------
 def without_halting(output: CognateOutput) -> CognateOutput:
-    """The output as the ancestors' loss saw it: halting is no part of the graph, and only the last step counts."""
+    """The output as the original project's loss saw it: halting is no part of the graph, and only the last step
+    counts."""
     last = torch.zeros_like(output.halt_weight)
     last[-1] = 1.0
     return replace(

@@ -1,9 +1,9 @@
-"""Language trainers that repeat one fault of the ancestors each, which the real trainer has no option for."""
+"""Language trainers that repeat one fault of the original project each, which the real trainer has no option for."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -19,14 +19,15 @@ from models.cognate.output import CognateOutput
 from models.data.text.batches import TokenBatch, TokenSet
 from models.data.text.dataset import TextData, open_text
 from models.optim.factory import build
-from models.trainers import language, language_learner, language_measure
-from models.trainers.language_learner import Learner
+from models.trainers import language, language_setup, language_validation
+from models.trainers.language_setup import LanguageSetup
 from suites.known_failures import cognate_data as data
 from suites.known_failures import cognate_models as models
 from suites.known_failures import cognate_optimizers as optimizers
 
 CONSTANT = 2.5
-"""What the ancestors' trainer returned as the validation loss of every epoch where it was given no validation set."""
+"""What the original project's trainer returned as the validation loss of every epoch where it was given no validation
+set."""
 
 
 def _train(config: dict[str, Any], rec: Recorder, *faults: Any) -> None:
@@ -40,22 +41,22 @@ def _train(config: dict[str, Any], rec: Recorder, *faults: Any) -> None:
 # -- what is measured --------------------------------------------------------------------------------------------------
 def hard_coded_validation(config: dict[str, Any], rec: Recorder) -> None:
     """The validation loss is a constant, and so is everything that is computed from it."""
-    real = language_measure.measure
+    real = language_validation.validation_metrics
 
-    def measure(learner: Learner, *rest: Any) -> dict[str, float]:
+    def measure(setup: LanguageSetup, *rest: Any) -> dict[str, float]:
         constant = {"val_loss": CONSTANT, "val_perplexity": math.exp(CONSTANT)}
-        bits = language_measure.bits_per_byte(learner, CONSTANT)
-        return {**real(learner, *rest), **constant, "val_bits_per_byte": bits}
+        bits = language_validation.bits_per_byte(setup, CONSTANT)
+        return {**real(setup, *rest), **constant, "val_bits_per_byte": bits}
 
-    _train(config, rec, mock.patch.object(language_measure, "measure", measure))
+    _train(config, rec, mock.patch.object(language_validation, "validation_metrics", measure))
 
 
 def variance_of_one(config: dict[str, Any], rec: Recorder) -> None:
     """The variance of halting is taken over the rows of the last batch: of one row it is not a number."""
-    halting, measure = language_measure.halting, language_measure.measure
+    halting, measure = language_validation.halting, language_validation.validation_metrics
     logged: list[float] = []
 
-    def of_last_batch(val: language_measure.Scored) -> dict[str, float]:
+    def of_last_batch(val: language_validation.Scored) -> dict[str, float]:
         rows = val.steps.mean().reshape(1)  # a mean number of steps for each row of the last batch, which has one
         logged.append(float(rows.var()))
         return {**halting(val), "variance": logged[-1], "tokens": float(len(rows))}
@@ -63,13 +64,13 @@ def variance_of_one(config: dict[str, Any], rec: Recorder) -> None:
     def measured(*args: Any) -> dict[str, float]:
         return {**measure(*args), "halting_variance": logged[-1]}
 
-    patched = mock.patch.multiple(language_measure, halting=of_last_batch, measure=measured)
+    patched = mock.patch.multiple(language_validation, halting=of_last_batch, validation_metrics=measured)
     _train(config, rec, patched)
 
 
 # -- data --------------------------------------------------------------------------------------------------------------
 def _opening(change: Callable[[TextData], TextData]) -> Any:
-    return mock.patch.object(language_learner, "open_text", lambda *args, **more: change(open_text(*args, **more)))
+    return mock.patch.object(language_setup, "open_text", lambda *args, **more: change(open_text(*args, **more)))
 
 
 def validation_is_training(config: dict[str, Any], rec: Recorder) -> None:
@@ -79,7 +80,7 @@ def validation_is_training(config: dict[str, Any], rec: Recorder) -> None:
 
 def sets_dropped(config: dict[str, Any], rec: Recorder) -> None:
     """Data sets that are not there are left out in silence, of the data and of every stage."""
-    opened = mock.patch.object(language_learner, "open_text", data.open_dropping)
+    opened = mock.patch.object(language_setup, "open_text", data.open_dropping)
     staged = mock.patch.object(TextData, "stage", _stage_dropping)
     _train(config, rec, opened, staged)
 
@@ -105,7 +106,7 @@ def padding_counted(config: dict[str, Any], rec: Recorder) -> None:
 
 
 def _gathering(change: Callable[[TokenBatch], TokenBatch]) -> Any:
-    """Batches padded to the full length, as the ancestors' were, and changed."""
+    """Batches padded to the full length, as the original project's were, and changed."""
     gather = TokenSet._gather
 
     def spoiled(self: TokenSet, *args: Any) -> TokenBatch:
@@ -137,13 +138,12 @@ def dead_halting_head(config: dict[str, Any], rec: Recorder) -> None:
     ) -> dict[str, tuple[float, Tensor]]:
         return language_terms(model, models.without_halting(output), targets, weights)  # type: ignore[arg-type]
 
-    modules: Sequence[Any] = (language, language.probes)
-    _train(config, rec, *(mock.patch.object(module, "language_terms", terms) for module in modules))
+    _train(config, rec, mock.patch.object(language, "language_terms", terms))
 
 
 # -- the optimizer -----------------------------------------------------------------------------------------------------
 def _optimizer(faulty: type[optimizers.MuGrokfast]) -> Any:
-    return mock.patch.object(language_learner, "build_optimizer", partial(build, mugrokfast=faulty))
+    return mock.patch.object(language_setup, "build_optimizer", partial(build, mugrokfast=faulty))
 
 
 def rates_not_wired(config: dict[str, Any], rec: Recorder) -> None:

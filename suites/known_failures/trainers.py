@@ -1,4 +1,4 @@
-"""Trainers that repeat two faults of the ancestors, which the real trainer has no option for."""
+"""Trainers that repeat two faults of the original project, which the real trainer has no option for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from models.losses import Batch, Terms, compute_terms, variance, weighted_total
 from models.lvm.amn import AMN
 from models.trainers import sweep, vector
 from models.trainers.evaluation import evaluate_model
-from models.trainers.measurement import CHECKPOINTS
+from models.trainers.train_state import CHECKPOINTS
 from models.trainers.vector_config import parse
 from suites.known_failures.second_amn import SecondAMN
 
@@ -45,7 +45,7 @@ def hidden_variance(config: dict[str, Any], rec: Recorder) -> None:
     """The vector trainer with an undeclared variance term of weight 1e-3."""
     hidden = HiddenVariance()
     patched = mock.patch.multiple(vector, compute_terms=hidden.terms, weighted_total=hidden.total)
-    by_autograd = mock.patch.object(AMN, "by_hand", return_value=None)  # which a declared loss need not be
+    by_autograd = mock.patch.object(AMN, "manual_backward", return_value=None)  # which a declared loss need not be
     with patched, by_autograd:
         vector.train(config, rec)
 

@@ -1,4 +1,4 @@
-"""AMN: the architecture of facts A1, compared with a slow second writing of its formulas."""
+"""AMN: the architecture of history 1, compared with a slow second writing of its formulas."""
 
 from __future__ import annotations
 

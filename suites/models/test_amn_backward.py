@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models.fast.amn_backward import Passes
+from models.fast.amn_backward import AMNManualBackward
 from models.losses import mse, mse_and_slope
 from models.lvm.amn import AMN
 from models.lvm.parts.vector_model import VectorModel
@@ -66,13 +66,15 @@ def test_the_formulas_are_compared_with_a_pass_of_their_own() -> None:
     assert names[1] != names[0]
 
 
-def steps_of(model: AMN, room: Callable[[], list[Tensor]], x: Tensor, target: Tensor) -> tuple[Passes, Tensor, Tensor]:
-    passes = model.by_hand(room)
-    assert passes is not None
-    raw = passes.forward(x)
+def steps_of(
+    model: AMN, grad_buffers: Callable[[], list[Tensor]], x: Tensor, target: Tensor
+) -> tuple[AMNManualBackward, Tensor, Tensor]:
+    manual = model.manual_backward(grad_buffers)
+    assert manual is not None
+    raw = manual.forward(x)
     value, slope = mse_and_slope(raw, target)
-    passes.backward(slope)
-    return passes, raw, value
+    manual.backward(slope)
+    return manual, raw, value
 
 
 @pytest.mark.parametrize("rows", [1, 32])
@@ -81,28 +83,28 @@ def test_without_autograd_the_same_gradients_stand_where_they_were_asked_for(row
     model = AMN(24, 8, 16)
     other = copy.deepcopy(model)
     x, target = contexts(rows, 24), contexts(rows, 24, seed=1)[:, 0]
-    room = [torch.full_like(p, 7.0) for p in model.parameters()]
-    passes, raw, value = steps_of(model, lambda: room, x, target)
+    grad_buffers = [torch.full_like(p, 7.0) for p in model.parameters()]
+    manual, raw, value = steps_of(model, lambda: grad_buffers, x, target)
     wanted = other.raw(x)
     loss = mse(wanted, target)
     loss.backward()  # type: ignore[no-untyped-call]
     torch.testing.assert_close(raw, wanted.detach())
     torch.testing.assert_close(value, loss.detach())
-    for p, q, place in zip(model.parameters(), other.parameters(), room, strict=True):
-        assert p.grad is place
+    for p, q, buffer in zip(model.parameters(), other.parameters(), grad_buffers, strict=True):
+        assert p.grad is buffer
         torch.testing.assert_close(p.grad, q.grad, rtol=1e-4, atol=1e-7)
-    with pytest.raises(RuntimeError, match="needs a forward pass before it"):
-        passes.backward(raw)
+    with pytest.raises(RuntimeError, match="without a forward() before it"):
+        manual.backward(raw)
 
 
 def test_a_second_pass_forgets_the_first() -> None:
     torch.manual_seed(0)
     model = AMN(24, 8, 16)
-    room = [torch.zeros_like(p) for p in model.parameters()]
-    passes, _, _ = steps_of(model, lambda: room, contexts(4, 24), contexts(4, 24, seed=1)[:, 0])
+    grad_buffers = [torch.zeros_like(p) for p in model.parameters()]
+    manual, _, _ = steps_of(model, lambda: grad_buffers, contexts(4, 24), contexts(4, 24, seed=1)[:, 0])
     x, target = contexts(4, 24, seed=2), contexts(4, 24, seed=3)[:, 0]
-    passes.backward(mse_and_slope(passes.forward(x), target)[1])
-    again, fresh = [place.clone() for place in room], [torch.zeros_like(place) for place in room]
+    manual.backward(mse_and_slope(manual.forward(x), target)[1])
+    again, fresh = [buffer.clone() for buffer in grad_buffers], [torch.zeros_like(buffer) for buffer in grad_buffers]
     steps_of(model, lambda: fresh, x, target)
     torch.testing.assert_close(again, fresh, rtol=0, atol=0)
 
@@ -111,22 +113,22 @@ def test_what_the_passes_do_not_know_is_left_to_autograd() -> None:
     frozen, double = AMN(6, 4, 5), AMN(6, 4, 5).double()
     frozen.query.bias.requires_grad_(False)
     for model in (frozen, double, Plain(6, 4, 5)):
-        room = [torch.zeros_like(p) for p in model.parameters()]
-        assert model.by_hand(lambda given=room: given) is None
+        grad_buffers = [torch.zeros_like(p) for p in model.parameters()]
+        assert model.manual_backward(lambda given=grad_buffers: given) is None
 
 
 @pytest.mark.parametrize(("kind", "variant"), FAMILY)
 def test_passes_of_any_model_are_its_gradients(kind: str, variant: str) -> None:
     model = small(kind, variant)
-    room = [torch.zeros_like(p) for p in model.parameters()]
-    passes = cast(VectorModel, model).by_hand(lambda: room)
-    assert (passes is not None) == (kind == "amn")
-    if passes is None:
+    grad_buffers = [torch.zeros_like(p) for p in model.parameters()]
+    manual = cast(VectorModel, model).manual_backward(lambda: grad_buffers)
+    assert (manual is not None) == (kind == "amn")
+    if manual is None:
         return
     x, target = contexts(5), contexts(5, seed=1)[:, 0]
     raw, _ = model(x, return_raw=True)
     wanted = torch.autograd.grad(mse(raw, target), list(model.parameters()))
-    passes.backward(mse_and_slope(passes.forward(x), target)[1])
+    manual.backward(mse_and_slope(manual.forward(x), target)[1])
     torch.testing.assert_close([p.grad for p in model.parameters()], list(wanted), rtol=1e-4, atol=1e-7)
 
 

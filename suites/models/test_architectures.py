@@ -1,4 +1,4 @@
-"""The sequence models against a slow second writing of facts A2, and weights that fit another model refused."""
+"""The sequence models against a slow second writing of history 2, and weights that fit another model refused."""
 
 from __future__ import annotations
 
@@ -125,7 +125,8 @@ def test_it_computes_the_formula(kind: str, what: str, slow: object) -> None:
 
 
 def test_the_transformer_is_the_decoder_of_torch_called_with_itself() -> None:
-    """The ancestors' call: ``decoder(tgt=x, memory=x, tgt_mask=causal, memory_mask=causal)``, then the last step."""
+    """The original project's call: ``decoder(tgt=x, memory=x, tgt_mask=causal, memory_mask=causal)``, then the last
+    step."""
     model, x = small("transformer", "both generations").double().eval(), contexts(6).double()
     assert isinstance(model, Transformer)
     layer = nn.TransformerDecoderLayer(16, 2, 32, 0.1, batch_first=True, dtype=torch.float64)

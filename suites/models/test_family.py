@@ -21,7 +21,7 @@ from suites.models.family import CONTEXT, FAMILY, contexts, drifts, options, sma
 torch.set_num_threads(1)
 every_model = pytest.mark.parametrize(("kind", "what"), FAMILY)
 
-COUNTS = {  # facts A2 and D; Mamba2 and the linear mixture by hand
+COUNTS = {  # history 2 and D; Mamba2 and the linear mixture by hand
     ("amn", "all generations"): 1_510_912,
     ("lstm", "16 October on"): 5_120_768,
     ("lstm", "12 to 16 October"): 5_384_448,

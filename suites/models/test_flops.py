@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from models import registry
 from models.runtime.flops import Counter, training_flops
-from models.runtime.throughput import Pace, kernel_rate
+from models.runtime.throughput import ThroughputMeter, kernel_rate
 
 WIDTH, CONTEXT = 24, 5
 
@@ -65,7 +65,7 @@ def test_counting_draws_no_random_number() -> None:
 
 
 def test_the_pace_of_an_epoch_stands_beside_the_machine() -> None:
-    pace = Pace(torch.device("cpu"), 1e6)
+    pace = ThroughputMeter(torch.device("cpu"), 1e6)
     pace.begin()
     speed, found = pace.end(1000)
     assert speed > 0

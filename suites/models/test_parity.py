@@ -12,7 +12,7 @@ from torch import Tensor
 from lvmcheck.errors import InputError
 from models import registry
 from models.lvm.amn import AMN
-from models.runtime.parity import Parity, compare, demand, worst
+from models.runtime.parity import Parity, assert_matches_cpu, compare, worst
 
 CPU = torch.device("cpu")
 ACCELERATOR = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
@@ -57,7 +57,7 @@ def test_a_wrong_gradient_names_its_parameter() -> None:
     torch.manual_seed(0)
     Twice.calls = 0
     with pytest.raises(InputError, match=r"device cpu: the gradient of \S+ differs .* by 1 of its largest value"):
-        demand(Wrong(12, 4, 6), *batch(), CPU)
+        assert_matches_cpu(Wrong(12, 4, 6), *batch(), CPU)
 
 
 def test_a_wrong_step_is_found_and_nan_is_never_equal() -> None:
@@ -84,4 +84,4 @@ def test_what_is_rounding_is_compared_with_the_rest_of_the_model() -> None:
 def test_an_accelerator_computes_what_the_cpu_does(kind: str) -> None:
     torch.manual_seed(0)
     assert ACCELERATOR is not None
-    assert demand(registry.build(kind), *batch(768), ACCELERATOR).holds
+    assert assert_matches_cpu(registry.build(kind), *batch(768), ACCELERATOR).holds

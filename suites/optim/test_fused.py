@@ -89,10 +89,10 @@ def test_groups_are_refused() -> None:
 
 
 def written(optimizer: FusedAdamW, model: Network, step: int) -> None:
-    """A step whose gradients are written into the optimizer's room."""
+    """A step whose gradients are written into the optimizer's buffers."""
     x = torch.randn(4, 5, generator=torch.Generator().manual_seed(step))
     gradients = torch.autograd.grad(model(x).square().sum(), list(model.parameters()))
-    for parameter, place, gradient in zip(model.parameters(), optimizer.room(), gradients, strict=True):
+    for parameter, place, gradient in zip(model.parameters(), optimizer.grad_buffers(), gradients, strict=True):
         parameter.grad = place.copy_(gradient)
     optimizer.param_groups[0]["lr"] = 1e-2 / (1 + step)
     optimizer.step()
@@ -102,15 +102,15 @@ def written(optimizer: FusedAdamW, model: Network, step: int) -> None:
 def test_gradients_in_its_room_are_stepped_in_one_pass_and_like_any_others(width: int) -> None:
     one, (model, optimizer) = pair(width)
     train(model, optimizer, range(2))
-    assert optimizer.whole() is None
+    assert optimizer.flat_gradient() is None
     for step in range(2, 9):
         written(optimizer, model, step)
-        whole = optimizer.whole()
+        whole = optimizer.flat_gradient()
         assert whole is not None
         squares = sum(float(p.grad.square().sum()) for p in model.parameters() if p.grad is not None)
         assert float(whole.square().sum()) == pytest.approx(squares, rel=1e-5)
     train(model, optimizer, range(9, 11))
-    assert optimizer.whole() is None  # autograd put its own there
+    assert optimizer.flat_gradient() is None  # autograd put its own there
     written(optimizer, model, 11)
     train(*one, range(12))
     assert same(one, (model, optimizer), bits=width % 16 == 0)
@@ -122,7 +122,7 @@ def test_a_loaded_state_moves_into_the_blocks() -> None:
         written(optimizer, model, step)
     saved = copy.deepcopy(optimizer.state_dict())
     fresh = pair(16)[1]
-    fresh[1].room()
+    fresh[1].grad_buffers()
     fresh[0].load_state_dict(model.state_dict())
     fresh[1].load_state_dict(saved)
     for step in range(4, 7):

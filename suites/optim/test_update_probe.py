@@ -1,4 +1,5 @@
-"""The update probe: what it measures is what happened, and it tells each of the ancestors' faults from a sound step."""
+"""The update probe: what it measures is what happened, and it tells each of the original project's faults from a sound
+step."""
 
 from __future__ import annotations
 
@@ -12,8 +13,8 @@ from torch import nn
 from lvmcheck.errors import InputError
 from models.optim.config import parse
 from models.optim.factory import build
-from models.optim.grad_ema import SlowGradient, watched
-from models.optim.group_schedule import Rates
+from models.optim.grad_ema import GradEMA, watched
+from models.optim.group_schedule import GroupLRScheduler
 from models.optim.mugrokfast import MuGrokfast
 from models.optim.probe import measuring, orthogonality_error
 from suites.known_failures.cognate_optimizers import LearningRatesNotWired, ReversedGrokfast, WrongOrderNewtonSchulz
@@ -47,8 +48,8 @@ def trained(kind: type[MuGrokfast], steps: int = 60, every: int = 10) -> list[di
     """The probe's values every few steps of a cosine run."""
     net = Layers()
     optimizer = build(net, parse({"muon_lr": 1e-2, "lr": 1e-2, "grokfast_alpha": 0.9}), kind)
-    slow = SlowGradient(optimizer, alpha=0.9)
-    rates = Rates(optimizer, "cosine", total=steps + 1, warmup=5)
+    slow = GradEMA(optimizer, alpha=0.9)
+    rates = GroupLRScheduler(optimizer, "cosine", total=steps + 1, warmup=5)
     rows = []
     for step in range(steps):
         rates.before_step(step)
@@ -118,7 +119,7 @@ def test_foreign_parameters_are_counted_and_nan_is_reported() -> None:
     optimizer.add_param_group({"name": "stray", "kind": "adamw", "params": [stray]})
     for parameter in net.parameters():
         parameter.grad = torch.full_like(parameter, float("nan"))
-    slow = SlowGradient(optimizer, alpha=0.98)
+    slow = GradEMA(optimizer, alpha=0.98)
     with measuring(optimizer, net, slow) as values:
         optimizer.step()
     assert values["coverage/foreign"] == 5
@@ -129,7 +130,7 @@ def test_foreign_parameters_are_counted_and_nan_is_reported() -> None:
 def test_nothing_is_said_of_an_orthogonality_or_a_gain_that_cannot_be_told() -> None:
     net = SmallNet()
     optimizer = build(net, parse({"muon_lr": 0.0}))
-    slow = SlowGradient(optimizer, alpha=0.98)
+    slow = GradEMA(optimizer, alpha=0.98)
     for parameter in net.parameters():
         parameter.grad = torch.randn_like(parameter)
     with measuring(optimizer, net, slow) as values:
@@ -160,13 +161,13 @@ def test_the_squarest_matrices_are_watched_evenly() -> None:
 
 
 def test_the_running_mean_continues_to_the_bit_and_is_checked() -> None:
-    def make() -> tuple[Layers, MuGrokfast, SlowGradient]:
+    def make() -> tuple[Layers, MuGrokfast, GradEMA]:
         net = Layers()
         optimizer = build(net, parse({"lr": 0.0, "muon_lr": 0.0}))
         assert isinstance(optimizer, MuGrokfast)
-        return net, optimizer, SlowGradient(optimizer, alpha=0.98)
+        return net, optimizer, GradEMA(optimizer, alpha=0.98)
 
-    def advance(parts: tuple[Layers, MuGrokfast, SlowGradient], steps: range) -> dict[str, Any]:
+    def advance(parts: tuple[Layers, MuGrokfast, GradEMA], steps: range) -> dict[str, Any]:
         net, optimizer, slow = parts
         for step in steps:
             net.learn(step)
@@ -180,7 +181,7 @@ def test_the_running_mean_continues_to_the_bit_and_is_checked() -> None:
     wanted, found = advance(whole, range(6)), advance(continued, range(3, 6))
     assert wanted.keys() == found.keys()
     assert all(torch.equal(wanted[key], found[key]) for key in wanted)
-    other = SlowGradient(build(SmallNet(), parse({})), alpha=0.98)
+    other = GradEMA(build(SmallNet(), parse({})), alpha=0.98)
     with pytest.raises(InputError, match=r"running mean 0: expected \[10, 10\], got \[24, 24\]"):
         other.load(half[2].state())
     half[2].close()

@@ -15,8 +15,8 @@ from lvmcheck.run.start import record
 from lvmcheck.suite import load_suite
 from models.data.loader import Loader
 from models.losses import mse
-from models.trainers.learner import Learner
-from models.trainers.vector import step
+from models.trainers.loop import train_step
+from models.trainers.vector import VectorTask
 from models.trainers.vector_config import parse
 from suites.throughput.interleave import Lane
 from suites.throughput.operations import Traffic, counted, own_products, traffic
@@ -40,47 +40,46 @@ class Loops:
     """One model and one optimizer, stepped by whichever loop is measured.
 
     Args:
-        learner: data, model and optimizer as the trainer makes them.
+        task: data, model and optimizer as the trainer makes them.
         folder: a directory for the recorder.
         steps: optimizer steps of one call of a loop.
         window: steps of one window of the recorder; suites have 50.
     """
 
-    learner: Learner
+    task: VectorTask
     folder: Path
     steps: int
     window: int
     in_recorder: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.size = self.learner.cfg.batch_size
-        self.windows = self.learner.data.train_epoch(1)
-        self.loader = Loader(self.windows, self.size, self.learner.device)
-        self.parameters = list(self.learner.model.parameters())
-        self.progress = self.learner.start()
+        self.size = self.task.cfg.batch_size
+        self.windows = self.task.data.train_epoch(1)
+        self.loader = Loader(self.windows, self.size, self.task.device)
+        self.parameters = list(self.task.model.parameters())
         self.recorder: Recorder = record(self.folder / "run", window=self.window)
         self.context, self.target = (tensor.clone() for tensor in self.loader.gather(slice(0, self.size)))
-        epochs = (self.loader.shuffled(self.learner.cfg.seed, epoch) for epoch in count(1))
+        epochs = (self.loader.shuffled(self.task.cfg.seed, epoch) for epoch in count(1))
         self.drawn = (drawn for drawn in chain.from_iterable(epochs) if len(drawn[1]) == self.size)
-        self.learner.model.train()
+        self.task.model.train()
 
     @classmethod
     def make(cls, config: dict[str, object], folder: Path, *, steps: int, window: int = 50) -> Loops:
         """Everything new, for a config as :func:`run_config` makes it."""
-        return cls(Learner.make(parse(config)), folder, steps, window)
+        return cls(VectorTask.make(parse(config)), folder, steps, window)
 
     # -- the loops -----------------------------------------------------------------------------------------------------
     def _step(self) -> tuple[Tensor, Tensor]:
         """What any loop must do, and nothing else: no number is read."""
         loss = self._forward()
-        self.learner.optimizer.zero_grad(set_to_none=True)
+        self.task.state.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.learner.cfg.clip_norm)
-        self.learner.optimizer.step()
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.task.cfg.clip_norm)
+        self.task.state.optimizer.step()
         return loss, norm
 
     def _forward(self) -> Tensor:
-        raw, _ = self.learner.model(self.context, return_raw=True)
+        raw, _ = self.task.model(self.context, return_raw=True)
         return mse(raw, self.target)
 
     def bare(self) -> None:
@@ -90,7 +89,7 @@ class Loops:
 
     def recorded(self) -> None:
         """The same loop reporting every step and asking whether to stop; time spent there goes to ``in_recorder``."""
-        lr, spent = self.learner.cfg.lr, 0.0
+        lr, spent = self.task.cfg.lr, 0.0
         for _ in range(self.steps):
             loss, norm = self._step()
             began = clock()
@@ -104,7 +103,7 @@ class Loops:
     def trainer(self) -> None:
         """The vector trainer's loop: drawing batches, its step with metrics and recorder, the look at ``stop``."""
         for _ in range(self.steps):
-            step(self.learner, self.progress, self.recorder, *next(self.drawn))
+            train_step(self.task, [next(self.drawn)], self.recorder)
             if self.recorder.stop:
                 raise RuntimeError("nobody asked this run to stop")
 
@@ -125,13 +124,13 @@ class Loops:
         context, target = self.context[:2], self.target[:2]
 
         def rows() -> None:
-            mse(self.learner.model(context, return_raw=True)[0], target).backward()  # type: ignore[no-untyped-call]
+            mse(self.task.model(context, return_raw=True)[0], target).backward()  # type: ignore[no-untyped-call]
 
         return counted(rows) * self.size // len(context)
 
     def traffic(self) -> Traffic:
         """Bytes that one step must move."""
-        return traffic(self.learner.model, self._forward, clipped=self.learner.cfg.clip_norm > 0)
+        return traffic(self.task.model, self._forward, clipped=self.task.cfg.clip_norm > 0)
 
     def products(self) -> tuple[Lane, int]:
         """The matrix products of as many steps and nothing else, and their operations."""

@@ -26,8 +26,8 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 from lvmcheck.run.start import record
 from models.data.loader import Loader, epoch_order
 from models.lvm.amn import AMN
-from models.trainers.learner import Learner
-from models.trainers.vector import step
+from models.trainers.loop import train_step
+from models.trainers.vector import VectorTask
 from models.trainers.vector_config import parse
 from suites.throughput.loops import run_config
 from suites.throughput.stopwatch import Place, clock
@@ -37,7 +37,7 @@ Trained = tuple[float, nn.Module]
 
 
 class AsWritten(AMN):
-    """AMN as the ancestors wrote it, with a key for each context vector (facts A1); the same parameters."""
+    """AMN as the original project wrote it, with a key for each context vector (history 1); the same parameters."""
 
     def raw(self, x: Tensor) -> Tensor:
         baseline = x.mean(dim=1)
@@ -78,10 +78,10 @@ class Task:
         config |= changes
         cfg = parse(config)
         torch.manual_seed(cfg.seed)
-        learner = Learner.make(cfg)
-        windows = learner.data.train_epoch(1)
+        trained = VectorTask.make(cfg)
+        windows = trained.data.train_epoch(1)
         context, target = (part.clone() for part in Loader(windows, len(windows), place.device).gather(slice(None)))
-        initial = {name: value.clone() for name, value in learner.model.state_dict().items()}
+        initial = {name: value.clone() for name, value in trained.model.state_dict().items()}
         order = epoch_order(cfg.seed, 1, len(windows)).tolist()
         return cls(config, initial, context, target, order, batch, cfg.lr, cfg.weight_decay, cfg.clip_norm, folder)
 
@@ -110,18 +110,18 @@ class Task:
 def ours(task: Task) -> Trained:
     """The vector trainer: draws its batches, reports each step with its cosine, and asks whether to stop."""
     cfg = parse(task.config)
-    learner = Learner.make(cfg)
-    learner.model.load_state_dict(task.initial)
-    learner.model.train()
+    trained = VectorTask.make(cfg)
+    trained.model.load_state_dict(task.initial)
+    trained.model.train()
     number = len(list(task.folder.glob("run*")))
-    progress, recorder = learner.start(), record(task.folder / f"run{number}", window=cfg.window)
-    loader = Loader(learner.data.train_epoch(1), cfg.batch_size, learner.device)
+    recorder = record(task.folder / f"run{number}", window=cfg.window)
+    loader = Loader(trained.data.train_epoch(1), cfg.batch_size, trained.device)
     began = clock()
-    for context, target in loader.shuffled(cfg.seed, 1):
-        step(learner, progress, recorder, context, target)
+    for pair in loader.shuffled(cfg.seed, 1):
+        train_step(trained, [pair], recorder)
         if recorder.stop:
             raise RuntimeError("nobody asked this run to stop")
-    return clock() - began, learner.model
+    return clock() - began, trained.model
 
 
 def by_hand(task: Task) -> Trained:

@@ -32,7 +32,7 @@ def test_gemm_beside_memory(benchmark: Any, place: Place) -> None:
 def amn_flops(batch: int, context: int, *, as_written: bool = False) -> int:
     """By hand, of AMN's products in a training step: rows x in x out, forward and for each gradient that is needed.
 
-    ``as_written`` in facts A1: a key for each context vector, where the model maps the query back to the data's width,
+    ``as_written`` in history 1: a key for each context vector, where the model maps the query back to the data's width,
     and the gradient of the mean of the data, which nothing needs.
     """
     wide, narrow, hidden = 768, 256, 512
@@ -61,7 +61,7 @@ def test_the_operations_of_amn_are_those_counted_by_hand(context: int) -> None:
 
 
 def test_a_training_sample_costs_the_operations_of_the_seeds_model_less_what_it_saves() -> None:
-    assert amn_flops(1, 5, as_written=True) == 11_403_264  # 11.4 MFLOP at 768, 256, 512 (facts E6)
+    assert amn_flops(1, 5, as_written=True) == 11_403_264  # 11.4 MFLOP at 768, 256, 512 (history 18)
     assert amn_flops(1, 5) == 7_864_320
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from models import registry
-from models.checkpoints.inference import prepare
+from models.checkpoints.inference import optimize_for_inference
 from models.lvm.parts.vector_model import VectorModel
 from suites.throughput.ceilings import GEMM, SQUARE_FLOPS, gemm
 from suites.throughput.conftest import FULL
@@ -34,7 +34,7 @@ GOAL_SHARE, GOAL_LATENCY = 0.70, 0.2e-3  # AMN: of the GEMM rate at the largest 
 def predictor(kind: str, device: torch.device) -> Predict:
     """A new model as it is, or prepared for prediction alone."""
     model = cast(VectorModel, registry.build(kind.removesuffix(PREPARED)).eval().to(device))
-    return prepare(model) if kind.endswith(PREPARED) else model
+    return optimize_for_inference(model) if kind.endswith(PREPARED) else model
 
 
 def contexts(batch: int, device: torch.device) -> torch.Tensor:

@@ -19,10 +19,9 @@ from models.cognate.objective import language_terms
 from models.data.text.batches import TokenBatch
 from models.losses import weighted_total
 from models.runtime.session import reproducible
-from models.trainers import language
+from models.trainers import loop
+from models.trainers.language import LanguageTask
 from models.trainers.language_config import parse
-from models.trainers.language_learner import Learner
-from models.trainers.progress import Progress
 from suites.throughput.ceilings import GEMM, SQUARE_FLOPS, gemm
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures, percent, signed
@@ -44,9 +43,8 @@ VOCABULARY, LENGTH = 50_257, 256  # of the seeds' model, and tokens of the row t
 class Loops:
     """One model and one optimizer, stepped by whichever loop is measured."""
 
-    learner: Learner
+    task: LanguageTask
     recorder: Recorder
-    progress: Progress
     batches: Iterator[TokenBatch]
     tokens: int = 0
 
@@ -54,31 +52,31 @@ class Loops:
     def make(cls, folder: Path, place: Place, batch: int) -> Loops:
         """The smoke run of the suite, from its beginning."""
         where = {"device": place.device.type, "threads": place.threads, "batch_size": batch}
-        learner = Learner.make(parse({**load_suite(SUITE, profile="smoke").config, **where}))
-        stage, seed = learner.stages[-1], learner.cfg.seed
+        task = LanguageTask.make(parse({**load_suite(SUITE, profile="smoke").config, **where}))
+        stage, seed = task.setup.stages[-1], task.cfg.seed
         epochs = (stage.batches(batch, seed=seed, epoch=epoch) for epoch in count(1))
-        learner.model.train()
+        task.model.train()
         whole = (each for each in chain.from_iterable(epochs) if len(each.tokens) == batch)
-        return cls(learner, record(folder / "run", window=learner.cfg.window), learner.start(), whole)
+        return cls(task, record(folder / "run", window=task.cfg.window), whole)
 
     def plain(self, steps: int = PLAIN) -> None:
         """Batch, loss, gradients, clipping, optimizer: no schedule, no metric, nothing recorded."""
-        learner = self.learner
-        parameters = list(learner.model.parameters())
+        task = self.task
+        parameters = list(task.model.parameters())
         for _ in range(steps):
-            batch = next(self.batches).to(learner.device)
-            output = learner.model(batch.tokens, segments=batch.segments)
-            loss = weighted_total(language_terms(learner.model, output, batch.targets, learner.cfg.loss))  # type: ignore[arg-type]
-            learner.optimizer.zero_grad(set_to_none=True)
+            batch = next(self.batches).to(task.device)
+            output = task.model(batch.tokens, segments=batch.segments)
+            loss = weighted_total(language_terms(task.model, output, batch.targets, task.cfg.loss))  # type: ignore[arg-type]
+            task.state.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(parameters, learner.cfg.clip_norm)
-            learner.optimizer.step()
+            torch.nn.utils.clip_grad_norm_(parameters, task.cfg.clip_norm)
+            task.state.optimizer.step()
 
     def trainer(self) -> None:
         """The trainer's loop: schedule, metrics, average, probes at the end of a window, recorder, the look at stop."""
         for _ in range(STEPS):
             batch = next(self.batches)
-            language.step(self.learner, self.progress, self.recorder, [batch])
+            loop.train_step(self.task, [batch], self.recorder)
             self.tokens += batch.scored
             if self.recorder.stop:
                 raise RuntimeError("nobody asked this run to stop")
@@ -97,7 +95,7 @@ def test_language_rate(benchmark: Any, batch: int, place: Place, figures: Figure
         turns = take_turns(benchmark, loops.trainer, lanes, rounds=ROUNDS[batch], warm=False)
     added = turns.over("plain").times(PLAIN / STEPS).shifted(-1.0)
     of_gemm = turns.over(GEMM).inverse().times(flops * STEPS / SQUARE_FLOPS)
-    size = sum(p.numel() for p in loops.learner.model.parameters())
+    size = sum(p.numel() for p in loops.task.model.parameters())
     per_turn = loops.tokens / len(turns.subject)
     seconds = turns.seconds() / STEPS
     figures.say("Cognate", f"float32, {place.words()}")

@@ -25,7 +25,8 @@ SPECIALISATION = get_specialisation("reasoning")
 
 
 def by_step(content: Tensor, specialisation: Specialisation = SPECIALISATION) -> Tensor:
-    """What is known [B, T, d_mem], one step of time after the other for all rows at once, as the ancestors did it."""
+    """What is known [B, T, d_mem], one step of time after the other for all rows at once, as the original project did
+    it."""
     held = usual = torch.zeros_like(content[:, 0])
     fill = held[:, :1]
     keep = 1.0 / specialisation.memory_capacity

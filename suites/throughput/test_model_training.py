@@ -10,7 +10,7 @@ import pytest
 
 from models import registry
 from models.runtime.out_of_memory import enough
-from models.runtime.parity import demand
+from models.runtime.parity import assert_matches_cpu
 from models.runtime.session import reproducible
 from suites.throughput.ceilings import GEMM, SQUARE_FLOPS, Ceilings, gemm
 from suites.throughput.conftest import FULL
@@ -48,7 +48,7 @@ class Cost:
     @classmethod
     def of(cls, loops: Loops) -> Cost:
         """Counted, and two steps taken: the first makes gradients and the optimizer's state."""
-        memory = PeakMemory(loops.learner.device)
+        memory = PeakMemory(loops.task.device)
         memory.start()
         for _ in range(2):
             loops.bare()
@@ -97,7 +97,7 @@ def prepared(kind: str, batch: int, place: Place, folder: Path) -> tuple[Loops, 
     """A model that has taken its first steps at that batch size; on an accelerator, steps that are the CPU's."""
     loops = Loops.make(run_config(batch, place, kind=kind), folder / str(batch), steps=1)
     if place.device.type != "cpu":
-        demand(loops.learner.model, loops.context[:ROWS].cpu(), loops.target[:ROWS].cpu(), place.device)
+        assert_matches_cpu(loops.task.model, loops.context[:ROWS].cpu(), loops.target[:ROWS].cpu(), place.device)
     return loops, Cost.of(loops)
 
 

@@ -23,7 +23,7 @@ from suites.throughput.stopwatch import Place, clock
 TITLE = "AMN: the trainer over the loop written bare"
 STEPS = {32: 8, 128: 4, 512: 2 if FULL else 1}  # of a turn: short, so that its neighbours see the same machine
 FREE = 0.8  # of the cores' number: how much faster a product on all of them must be before anything is measured there
-AS_WRITTEN = 11_403_264  # operations of a training sample as the seeds' model is written (facts E6)
+AS_WRITTEN = 11_403_264  # operations of a training sample as the seeds' model is written (history 18)
 GOALS = {1: {512: 0.70}, 2: {32: 0.45, 512: 0.80}}
 """Share of the GEMM rate by threads and batch: of the operations executed on one thread, as written on two."""
 

@@ -21,9 +21,9 @@ from models.checkpoints.load import load_model
 from models.checkpoints.predictor import Predictor
 from models.data.text.batches import TokenBatch
 from models.runtime.session import reported_only, reproducible
-from models.trainers import language
+from models.trainers import loop
+from models.trainers.language import LanguageTask, micro_batches
 from models.trainers.language_config import METRICS, parse
-from models.trainers.language_learner import Learner
 from suites.trainers.language_kit import TINY, curves, evaluations, probes, run, said
 from suites.trainers.vector_kit import final_tensors, of, stop_after
 
@@ -149,7 +149,7 @@ def test_averaged_weights_are_validated_saved_and_reloaded(whole: Run) -> None:
     last = of(whole, ev.Checkpoint)[-1]
     model, _ = load_model(whole.path / last.path)
     state = final_tensors(whole.path)
-    raw = {key.removeprefix("average:"): tensor for key, tensor in state.items() if key.startswith("average:")}
+    raw = {key.removeprefix("ema:"): tensor for key, tensor in state.items() if key.startswith("ema:")}
     saved = dict(model.named_parameters())
     assert set(raw) == set(saved)
     assert all(not torch.equal(raw[key], saved[key]) for key in raw), "the average is not the last step's weights"
@@ -184,7 +184,7 @@ def test_a_stopped_run_continues_to_the_bit(whole: Run, tmp_path: Path, place: s
     assert reference.path is not None
     one, other = final_tensors(folder), final_tensors(reference.path)
     assert one.keys() == other.keys()
-    assert any(key.startswith("average:") for key in one)
+    assert any(key.startswith("ema:") for key in one)
     assert any(key.endswith("/average") for key in one), "the gradient filter's running mean"
     assert [name for name in one if not torch.equal(one[name], other[name])] == []
 
@@ -198,16 +198,18 @@ def test_a_language_model_predicts_no_vectors(whole: Run) -> None:
 def test_a_checkpoint_of_another_run_is_refused(whole: Run) -> None:
     assert whole.path is not None
     last = whole.path / of(whole, ev.Checkpoint)[-1].path
-    learner = Learner.make(parse({**FULL, "batch_size": 4}))
+    task = LanguageTask.make(parse({**FULL, "batch_size": 4}))
     with pytest.raises(InputError, match="config: belongs to another run: batch_size 8 there, 4 here"):
-        learner.resume(last)
+        task.state.resume(last)
 
 
 # -- steps -------------------------------------------------------------------------------------------------------------
-def gradient(learner: Learner, group: list[TokenBatch]) -> dict[str, torch.Tensor]:
-    learner.model.zero_grad()
-    language.backward(learner, group, sum(batch.scored for batch in group))
-    return {name: p.grad.clone() for name, p in learner.model.named_parameters() if p.grad is not None}
+def gradient(task: LanguageTask, batch: list[TokenBatch]) -> dict[str, torch.Tensor]:
+    task.model.zero_grad()
+    scored = sum(part.scored for part in batch)
+    for part in batch:
+        task.loss(part).backward(part.scored / scored)
+    return {name: p.grad.clone() for name, p in task.model.named_parameters() if p.grad is not None}
 
 
 def split(batch: TokenBatch, sizes: list[int]) -> Iterator[TokenBatch]:
@@ -219,23 +221,23 @@ def split(batch: TokenBatch, sizes: list[int]) -> Iterator[TokenBatch]:
 def test_micro_batches_take_the_step_of_one_batch(sizes: list[int]) -> None:
     """Each counts by its scored tokens: unlike parts, and a left-over at the end of an epoch, are no exception."""
     config = changed(loss={"halting_diversity": 0.0, "halting_calibration": 0.0})
-    learner = Learner.make(parse(config))
-    learner.model.double()
-    batch = next(learner.stages[1].batches(8, seed=0, epoch=1))
+    task = LanguageTask.make(parse(config))
+    task.model.double()
+    batch = next(task.setup.stages[1].batches(8, seed=0, epoch=1))
     assert len({int((row >= 0).sum()) for row in batch.targets}) > 1, "rows of unlike numbers of scored tokens"
-    one, parts = gradient(learner, [batch]), gradient(learner, list(split(batch, sizes)))
+    one, parts = gradient(task, [batch]), gradient(task, list(split(batch, sizes)))
     assert all(torch.allclose(one[name], parts[name], rtol=1e-6, atol=1e-9) for name in one)
 
 
 def test_left_over_micro_batches_are_stepped_in_their_own_epoch() -> None:
     batches = iter(list(range(5)))
-    assert list(language.groups(batches, 2)) == [[0, 1], [2, 3], [4]]  # type: ignore[arg-type, comparison-overlap]
+    assert list(micro_batches(batches, 2)) == [[0, 1], [2, 3], [4]]  # type: ignore[arg-type, comparison-overlap]
 
 
 def test_activation_checkpointing_changes_no_gradient() -> None:
-    plain, sparing = (Learner.make(parse(changed(seed=3, activation_checkpointing=on))) for on in (False, True))
+    plain, sparing = (LanguageTask.make(parse(changed(seed=3, activation_checkpointing=on))) for on in (False, True))
     sparing.model.load_state_dict(plain.model.state_dict())
-    batch = next(plain.stages[1].batches(8, seed=0, epoch=1))
+    batch = next(plain.setup.stages[1].batches(8, seed=0, epoch=1))
     one, other = gradient(plain, [batch]), gradient(sparing, [batch])
     assert all(torch.equal(one[name], other[name]) for name in one)
 
@@ -244,10 +246,10 @@ def test_the_trainer_reads_no_number_between_windows(tmp_path: Path, monkeypatch
     """On a GPU each would wait for the device. What the model reads to check its tokens is the model's own; clipping
     reads its norm on a CPU alone.
     """
-    learner = Learner.make(parse(changed(window=50)))
-    batches = list(learner.stages[1].batches(8, seed=0, epoch=1))[:3]
-    recorder, progress = record(tmp_path / "run", window=50), learner.start()
-    language.step(learner, progress, recorder, [batches[0]])
+    task = LanguageTask.make(parse(changed(window=50)))
+    batches = list(task.setup.stages[1].batches(8, seed=0, epoch=1))[:3]
+    recorder = record(tmp_path / "run", window=50)
+    loop.train_step(task, [batches[0]], recorder)
     reads: list[str] = []
     for name in ("item", "tolist", "__float__", "__int__", "__bool__", "numpy"):
         original = getattr(torch.Tensor, name)
@@ -258,9 +260,9 @@ def test_the_trainer_reads_no_number_between_windows(tmp_path: Path, monkeypatch
             return _original(self, *args)
 
         monkeypatch.setattr(torch.Tensor, name, spy)
-    language.step(learner, progress, recorder, batches[1:])
+    loop.train_step(task, batches[1:], recorder)
     own = {where for where in reads if " in cognate." not in where}
-    assert own <= {"__bool__ in trainers._within"}
+    assert own <= {"__bool__ in optim._within"}
     assert float(torch.ones(())) == 1.0
     assert any(where.startswith("__float__ in trainers.test_") for where in reads), "the spies work"
 

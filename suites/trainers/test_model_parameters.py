@@ -15,8 +15,7 @@ from lvmcheck.run.info import make_run
 from lvmcheck.run.recorder import Recorder
 from lvmcheck.run.view import Run
 from models import registry
-from models.trainers.learner import model_params
-from models.trainers.vector import train
+from models.trainers.vector import model_params, train
 from suites.models.family import FAMILY, small_options
 
 torch.set_num_threads(1)

@@ -45,7 +45,8 @@ def swept(metrics: dict[str, float]) -> Run:
 
 
 def ancestors_gate(metrics: dict[str, float]) -> float:
-    """Margin of gate A of the ancestors' alignment test: offset +1 against the best other offset (facts A7)."""
+    """Margin of gate A of the original project's alignment test: offset +1 against the best other offset (history
+    7)."""
     others = [value for name, value in metrics.items() if name.startswith("offset_") and name != "offset_1"]
     return metrics["offset_1"] - max(others)
 

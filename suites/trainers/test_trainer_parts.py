@@ -15,11 +15,11 @@ from models.data.loader import Loader, epoch_order, sample
 from models.data.store import Corpus, Windows
 from models.losses import Batch, compute_terms, unit
 from models.lvm.amn import AMN
+from models.optim.clip import clip
 from models.optim.schedule import Schedule, constant_lr, cosine_lr
 from models.runtime.eval_mode import eval_mode
 from models.trainers.evaluation import evaluate, evaluate_model, mean_of_context
 from models.trainers.probes import due, term_gradient_norms
-from models.trainers.vector import clip
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")

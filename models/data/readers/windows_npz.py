@@ -1,4 +1,5 @@
-"""Ready-made windows in a .npz (the ancestors' four formats) as a store: every distinct vector once, windows as rows.
+"""Ready-made windows in a .npz (the original project's four formats) as a store: every distinct vector once, windows
+as rows.
 
 1. ``context_sequences`` [N, T, D] and ``target_vectors`` [N, D] with texts, positions and pickled metadata;
 2. the same with ``val_context_sequences`` and ``val_target_vectors``: the file's own split is kept;

@@ -21,7 +21,7 @@ def generate(config: TextConfig, *, seed: int, validation: bool, count: int) -> 
     """``count`` records of every set, drawn independently until enough fall on the wanted side of the split.
 
     The side is a function of the numbers or words in the question, never of the seed; questions about the numbers of
-    the ancestors' test prompts are on the side of validation.
+    the original project's test prompts are on the side of validation.
 
     Raises:
         InputError: the settings allow so few questions that one side has none.

@@ -85,5 +85,6 @@ SEED_PROMPTS = (
     _seed("What is 25 + 17?", "42"),
     _seed("The capital of France is Paris. What is the capital of France?", "Paris"),
 )
-"""The ancestors' three test prompts for every specialisation (seeds cognate_phase1_*), in the form of the training
-text. Theirs had no "Q:" in front and, in the third, a "Q:" in the middle: a form that they never trained on."""
+"""The original project's three test prompts for every specialisation (seeds cognate_phase1_*), in the form of the
+training text. Theirs had no "Q:" in front and, in the third, a "Q:" in the middle: a form that they never trained
+on."""

@@ -69,8 +69,9 @@ def _end(inner: Tokenizer) -> int | None:
 def _gpt2(folder: Path) -> BpeTokenizer:
     """GPT-2's own vocabulary; ``end`` is <|endoftext|>, which no text encodes to, and padding shares its number."""
     path = folder / "vocab.json"
+    content = _read(path)
     try:
-        vocab = json.loads(_read(path))
+        vocab = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise InputError(path, f"not JSON: {str(error)[:120]}") from None
     if not isinstance(vocab, dict) or not all(type(number) is int for number in vocab.values()):

@@ -35,7 +35,8 @@ class ResidualBlock(nn.Module):
 
 
 def gru_stack(width: int, layers: int, *, norm: str) -> nn.Sequential:
-    """``layers`` residual blocks of one GRU each: the body of kind ``gru``, and of what the ancestors called Mamba2."""
+    """``layers`` residual blocks of one GRU each: the body of kind ``gru``, and of what the original project called
+    Mamba2."""
     return nn.Sequential(
         *(ResidualBlock(nn.GRU(width, width, batch_first=True), width, norm=norm) for _ in range(layers))
     )

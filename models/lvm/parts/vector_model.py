@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from lvmcheck.errors import InputError, nearest
+from models.fast.manual_loss import ManualBackward
 from models.losses import unit
 
 
 class Variant:
-    """One way to build a kind that has a name of its own, such as a generation of the ancestors.
+    """One way to build a kind that has a name of its own, such as a generation of the original project.
 
     Args:
         what: the name. options: parameters that differ from the defaults.
@@ -23,18 +24,8 @@ class Variant:
         self.options = options
 
 
-Room = Callable[[], Sequence[Tensor]]
-"""Tensors to be written, see :meth:`VectorModel.by_hand`."""
-
-
-class Passes(Protocol):
-    """A forward and a backward pass without autograd."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Raw prediction [B, D] of a checked context [B, T, D]."""
-
-    def backward(self, grad: Tensor) -> None:
-        """Sets ``grad`` of each parameter by that of the last prediction [B, D]."""
+GradBuffers = Callable[[], Sequence[Tensor]]
+"""Gives the tensors that gradients are written into, see :meth:`VectorModel.manual_backward`."""
 
 
 class VectorModel(nn.Module):
@@ -68,12 +59,12 @@ class VectorModel(nn.Module):
         """What whoever reads a run of this model must know: which kernels run, what stands in for what."""
         return ()
 
-    def by_hand(self, room: Room) -> Passes | None:  # noqa: ARG002
-        """Both passes as somebody derived them for this model as it is now, for a trainer that has no use for autograd;
-        None where autograd is the way. Gradients are autograd's but for rounding.
+    def manual_backward(self, grad_buffers: GradBuffers) -> ManualBackward | None:  # noqa: ARG002
+        """A hand-derived forward and backward pass for this model as it is now; None where there is none. Its
+        gradients equal autograd's up to rounding.
 
         Args:
-            room: gives a tensor for the gradient of each parameter, in their order; may move the parameters.
+            grad_buffers: returns one tensor per parameter, in order, for its gradient; may move the parameters.
         """
         return None
 
@@ -105,7 +96,8 @@ def kind_of(model: type[nn.Module]) -> str:
 
 
 def output_head(hidden_dim: int, output_dim: int) -> nn.Sequential:
-    """The ancestors' head of 12 to 16 October: Linear, GELU, LayerNorm, Linear; 657,664 parameters at 512 and 768."""
+    """The original project's head of 12 to 16 October: Linear, GELU, LayerNorm, Linear; 657,664 parameters at 512 and
+    768."""
     return nn.Sequential(
         nn.Linear(hidden_dim, hidden_dim),
         nn.GELU(),
@@ -115,7 +107,7 @@ def output_head(hidden_dim: int, output_dim: int) -> nn.Sequential:
 
 
 def output_map(hidden_dim: int, output_dim: int, *, head: bool) -> nn.Module:
-    """Hidden state to prediction: :func:`output_head`, or one Linear as the ancestors had it later."""
+    """Hidden state to prediction: :func:`output_head`, or one Linear as the original project had it later."""
     return output_head(hidden_dim, output_dim) if head else nn.Linear(hidden_dim, output_dim)
 
 

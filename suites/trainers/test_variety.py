@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.trainers.generations import longest_run, variety
+from models.trainers.variety import longest_run, variety
 
 TOKENS = st.lists(st.integers(0, 9), max_size=8)
 

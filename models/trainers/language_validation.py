@@ -5,21 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from lvmcheck.run.recorder import Recorder
-from models.checkpoints.checkpoint import published
-from models.checkpoints.load import load_model
 from models.cognate.objective import token_losses
 from models.data.text.batches import TokenBatch
 from models.runtime.eval_mode import eval_mode
 from models.trainers.language_config import METRICS
 from models.trainers.language_generate import answer_metrics, generations, questions, unanswered
-from models.trainers.language_learner import Learner
-from models.trainers.progress import Progress
+from models.trainers.language_setup import LanguageSetup
+from models.trainers.train_state import TrainState
 
 
 @dataclass(frozen=True)
@@ -47,14 +44,14 @@ class Scored:
 
 
 @torch.no_grad()
-def score(learner: Learner, model: nn.Module, batches: Iterable[TokenBatch]) -> Scored:
+def score(setup: LanguageSetup, model: nn.Module, batches: Iterable[TokenBatch]) -> Scored:
     """The model in evaluation mode on all batches."""
     columns: list[Tensor] = []
     norms, gates, most = [], [], 0
     with eval_mode(model):
         for each in batches:
-            batch = each.to(learner.device)
-            with learner.precision():
+            batch = each.to(setup.device)
+            with setup.precision():
                 output = model(batch.tokens, segments=batch.segments)
                 losses = token_losses(model, output, batch.targets)  # type: ignore[arg-type]
             counted = batch.targets >= 0
@@ -67,42 +64,42 @@ def score(learner: Learner, model: nn.Module, batches: Iterable[TokenBatch]) -> 
     return Scored(losses, steps, ponder, probability, most, float(torch.cat(norms).mean()), float(gates.mean()))
 
 
-def declared(learner: Learner) -> tuple[str, ...]:
-    """The metrics that every epoch of this run will have: terms that are not computed and sets that nobody is asked
-    about are left out.
+def names(setup: LanguageSetup) -> tuple[str, ...]:
+    """The metrics that every epoch of this run will have: terms that are not computed and sets without questions
+    are left out.
     """
-    terms = {f"train_{name}" for name, weight in learner.cfg.loss.items() if weight > 0}
+    terms = {f"train_{name}" for name, weight in setup.cfg.loss.items() if weight > 0}
     optional = {name for name in METRICS if name.startswith(("train_", "exact_match"))}
-    found = {"train_loss", "train_bits_per_byte", *terms, *answer_metrics(questions(learner))}
+    found = {"train_loss", "train_bits_per_byte", *terms, *answer_metrics(questions(setup))}
     return tuple(name for name in METRICS if name in found or name not in optional)
 
 
-def measure(learner: Learner, progress: Progress, rec: Recorder) -> dict[str, float]:
+def validation_metrics(setup: LanguageSetup, state: TrainState, rec: Recorder) -> dict[str, float]:
     """The metrics of the epoch that has just been trained; probes and samples of it are reported on the way."""
-    with learner.validated() as model:
-        val = score(learner, model, learner.data.validation(learner.cfg.eval_batch_size))
+    with state.validated() as model:
+        val = score(setup, model, setup.data.validation(setup.cfg.eval_batch_size))
         rec.probe("halting", halting(val))
         able = math.isfinite(val.loss)  # from other weights nothing can be generated
-        answered = generations(learner, model, progress, rec) if able else unanswered(learner)
-    trained = progress.sums.means()
+        answered = generations(setup, model, state.progress.epoch, rec) if able else unanswered(setup)
+    trained = state.progress.sums.means()
     return {
         **trained,
-        "train_bits_per_byte": bits_per_byte(learner, trained["train_loss"]),
+        "train_bits_per_byte": bits_per_byte(setup, trained["train_loss"]),
         "val_loss": val.loss,
         "val_perplexity": math.exp(val.loss) if val.loss < 700 else math.inf,
-        "val_bits_per_byte": bits_per_byte(learner, val.loss),
+        "val_bits_per_byte": bits_per_byte(setup, val.loss),
         **answered,
         "halting_mean": float(val.steps.mean()),
         "halting_variance": float(val.steps.var()),
         "memory_norm": val.memory_norm,
         "gate_mean": val.gate,
-        "lr": max(float(group["lr"]) for group in learner.optimizer.param_groups),
+        "lr": max(float(group["lr"]) for group in setup.optimizer.param_groups),
     }
 
 
-def bits_per_byte(learner: Learner, nats: float) -> float:
+def bits_per_byte(setup: LanguageSetup, nats: float) -> float:
     """Of a loss in nats per scored token, by the bytes a token of the validation set stands for."""
-    return nats / math.log(2) / learner.data.bytes_per_token
+    return nats / math.log(2) / setup.data.bytes_per_token
 
 
 def halting(val: Scored) -> dict[str, float]:
@@ -133,14 +130,3 @@ def ranks(column: Tensor) -> Tensor:
     _, place, count = torch.unique(column, return_inverse=True, return_counts=True)
     mean = count.cumsum(0).double() - (count.double() - 1) / 2
     return torch.take(mean, place)
-
-
-def reload(learner: Learner, rec: Recorder, folder: Path) -> None:
-    """Loads each checkpoint afresh, validates it again and reports it beside what was recorded with it."""
-    for name in ("best", "last"):
-        for path in published(folder, name)[-1:]:
-            model, checkpoint = load_model(path, learner.device)
-            again = score(learner, model, learner.data.validation(learner.cfg.eval_batch_size))
-            recorded = {f"recorded_{key}": value for key, value in checkpoint.about.metrics.items()}
-            fresh = {"val_loss": again.loss, "epoch": float(checkpoint.about.epoch)}
-            rec.evaluation("reload", {**fresh, **recorded}, about=f"checkpoint {name}, loaded afresh")
