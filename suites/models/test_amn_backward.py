@@ -93,7 +93,7 @@ def test_without_autograd_the_same_gradients_stand_where_they_were_asked_for(row
     for p, q, buffer in zip(model.parameters(), other.parameters(), grad_buffers, strict=True):
         assert p.grad is buffer
         torch.testing.assert_close(p.grad, q.grad, rtol=1e-4, atol=1e-7)
-    with pytest.raises(RuntimeError, match="without a forward() before it"):
+    with pytest.raises(RuntimeError, match=r"without a forward\(\) before it"):
         manual.backward(raw)
 
 
