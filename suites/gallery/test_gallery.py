@@ -14,7 +14,7 @@ import pytest
 
 from suites.gallery.counts import Counts, count
 from suites.gallery.floors import FLOORS, FULL, SHORT, Floor
-from suites.gallery.judge import Conclusion, Judgement, Kind, Named, in_short_form, judge_all, of_kind
+from suites.gallery.judge import Conclusion, Judgement, Kind, Named, judge_all, of_kind, short_form
 from suites.gallery.peer_logs import write_log
 from suites.gallery.peers import PEERS, Answer, versions
 from suites.gallery.program import HALVES, discover
@@ -68,10 +68,16 @@ def test_the_gallery_is_as_large_as_it_should_be() -> None:
     assert sum(not program.healthy for program in programs) >= 60
     assert sum(program.healthy for program in programs) >= 60
     assert len({program.task for program in programs}) == 8
-    for half in HALVES:
-        short = [program for program in discover(half) if in_short_form(program)]
-        assert {True, False} == {program.healthy for program in short}
-        assert len(short) <= 0.45 * len(discover(half))
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_the_short_form_is_a_third_of_every_task(half: str) -> None:
+    programs = discover(half)
+    short = short_form(programs)
+    assert short == short_form(programs)
+    assert 0.25 <= len(short) / len(programs) <= 0.4
+    assert {program.task for program in short} == {program.task for program in programs}
+    assert {program.healthy for program in short} == {True, False}
 
 
 # -- counting and showing ----------------------------------------------------------------------------------------------
