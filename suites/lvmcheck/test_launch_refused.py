@@ -21,6 +21,7 @@ from suites.lvmcheck.plugin_kit.project import Project
 @pytest.fixture
 def job(pytester: pytest.Pytester) -> RunJob:
     project = Project(pytester)
+    pytester.syspathinsert()
     project.suite()
     plan = Plan(load_suite(project.suite_file), 0, Settings(home=project.home, root=project.path, session="this"))
     plan.__dict__["key"] = {"key": "0123456789abcdef"}

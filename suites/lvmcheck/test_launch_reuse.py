@@ -157,8 +157,8 @@ def test_the_trainer_imports_only_what_pytest_can(project: Project) -> None:
 
 def test_verdicts_json_is_json_even_of_a_nan(pytester: pytest.Pytester) -> None:
     project = Project(pytester)
-    project.suite('[[check]]\nuse = "finite"\n', nan_at=[1, 7])
+    project.suite('[[check]]\ncheck = "finite"\n', nan_at=[1, 7])
     project.pytest().assert_outcomes(failed=1)
     text = (project.run() / "verdicts.json").read_text()
     body = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
-    assert body["verdicts"][0]["measured"] == "NaN"
+    assert body["verdicts"][0]["outcome"]["finding"]["measured"] == "NaN"

@@ -42,7 +42,7 @@ def test_the_mean_of_the_seeds_reaches_its_floor(project: Project) -> None:
     result.assert_outcomes(passed=4)
     said = verdicts(result)
     assert said[f"seeds::{FINAL} mean"] == "PASSED"
-    result.stdout.fnmatch_lines(["*verdicts of toy*", "check*seed0*seed1*seed2*seeds*wanted"])
+    result.stdout.fnmatch_lines(["*verdicts of toy*", "check*seed0*seed1*seed2*seeds*required"])
     assert "floor 0.55 (of the mean)" in result.stdout.str()
 
 
@@ -55,7 +55,7 @@ def test_a_mean_that_is_not_shown_fails_with_its_figures(project: Project) -> No
     assert "p of mean below bound" in text
     assert "probability that next seed passes" in text
     assert "seed0 0.60" in text
-    assert "asked for in suites/toy/suite.toml:" in text
+    assert "suites/toy/suite.toml:" in text
 
 
 def test_k_of_n(project: Project) -> None:

@@ -123,8 +123,9 @@ def test_each_field_is_compared(keys: dict[str, Any], causes: tuple[str, ...], s
 
 
 def test_a_cause_that_does_not_exist_is_refused_with_the_nearest() -> None:
-    with pytest.raises(BadValueError, match="Did you mean 'dominant_term'"):
+    with pytest.raises(BadValueError, match="no cause 'dominant_terms'") as caught:
         Expect(cause="dominant_terms")
+    assert "dominant_term" in str(caught.value.fix)
 
 
 # -- calibrated_on -----------------------------------------------------------------------------------------------------
