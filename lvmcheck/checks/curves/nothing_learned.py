@@ -103,7 +103,7 @@ class NothingLearned(CurveCheck):
         if values < ENOUGH:
             return not_applicable(f"{values} values are too few to tell flat from slow")
         flat = _finding("flat", curves[0], len(curves))
-        certain = values >= CERTAIN and _together(curves) > -SOME
+        certain = values >= CERTAIN and _together(curves) > -SOME and not any(map(_apart, curves))
         return failed(flat, evaluated=values) if certain else warning(flat, evaluated=values)
 
 
@@ -127,6 +127,12 @@ def _together(curves: Sequence[Curve]) -> float:
     """The trends of all curves as one standard normal deviate; negative where they get better."""
     deviates = [trend(lower_is_better(curve)) for curve in curves if len(curve) >= 4]
     return sum(deviates) / math.sqrt(len(deviates)) if deviates else 0.0
+
+
+def _apart(curve: Curve) -> bool:
+    """Whether the ends of a curve are so far apart that its noise alone may hide what it learned."""
+    found = shape(lower_is_better(curve))
+    return curve.role.quantity is Quantity.LOSS and found.first - found.last > 0.1 * abs(found.first)
 
 
 def _good(run: Run, curve: Curve) -> bool:
