@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lvmcheck.checks.finding import Finding, Outcome, error, failed, passed
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.finding import Fact, Finding, Outcome, ceiling, failed, not_recorded, passed
 from lvmcheck.checks.protocol import Case, Check, missing_metric
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.baselines import baselines, evidence
-from lvmcheck.checks.shared.epochs import awaiting, by_epoch, check_count, check_number, complete, not_at_end, words
+from lvmcheck.checks.shared.epochs import awaiting, by_epoch, check_count, check_number, complete, not_at_end
 from lvmcheck.run.view import Run, run_from
 
 EVAL_METRIC = "train_eval_cosine"
@@ -83,7 +82,7 @@ class GeneralisationGap(Check):
             if finding is None:
                 continue
             findings.append(finding)
-            if not _gap(finding) <= self.max_gap:
+            if not finding.number <= self.max_gap:
                 return failed(finding, evaluated=len(findings))
         return self._conclude(run, findings, ended)
 
@@ -92,14 +91,14 @@ class GeneralisationGap(Check):
             if findings:
                 return passed(findings[-1])
             if run.last_epoch >= self.epoch:
-                return error(f"{self.val_metric} and a train metric are not both recorded at epoch {self.epoch}")
+                return not_recorded(f"{self.val_metric} and a train metric are not both recorded at epoch {self.epoch}")
             return awaiting(run, f"epoch {self.epoch}")
         if not ended or not run.last_epoch:
             return awaiting(run, "the remaining epochs", evaluated=len(findings))
         if not findings or findings[-1].epoch != run.last_epoch:
             cut = not_at_end(run, run.series(self.val_metric))
-            return cut or error(f"{self.train_metric} is not recorded at epoch {run.last_epoch}, the last one")
-        return passed(max(findings, key=_gap), evaluated=len(findings))
+            return cut or not_recorded(f"{self.train_metric} is not recorded at epoch {run.last_epoch}, the last one")
+        return passed(max(findings, key=lambda finding: finding.number), evaluated=len(findings))
 
     def _at(self, run: Run, columns: Mapping[str, Mapping[int, float]], epoch: int) -> Finding | None:
         """The gap at an epoch; None where a side was not logged."""
@@ -109,24 +108,17 @@ class GeneralisationGap(Check):
         if val is None or train is None:
             return None
         gap = train - val
-        sentences = [f"{words(name)} {figure(train)}, {words(self.val_metric)} {figure(val)}"]
         trivial = baselines(run, self.val_metric).get("constant_mean", 0.1)
-        if gap > self.max_gap and val <= trivial:
-            sentences.append(
-                f"memorisation: the model fits its training set ({train:.4f}) and nothing beyond it ({val:.4f})"
-            )
+        memorised = gap > self.max_gap and val <= trivial
         return Finding(
-            what=f"gap of {words(name)} and {words(self.val_metric)}",
+            code="memorised" if memorised else "gap",
+            metric=self.val_metric,
             measured=gap,
-            wanted=f"at most {self.max_gap:g}",
+            bounds=(ceiling(self.max_gap),),
             epoch=epoch,
-            margin=self.max_gap - gap,
-            evidence=(*sentences, *evidence(run, self.val_metric)),
+            evidence=(Fact(name, train), Fact(self.val_metric, val), *evidence(run, self.val_metric)),
+            phrase="gap of training and {metric} {measured}",
         )
-
-
-def _gap(finding: Finding) -> float:
-    return finding.measured if isinstance(finding.measured, float) else float("nan")
 
 
 _CHECK = GeneralisationGap()
@@ -138,7 +130,7 @@ PASSES: Sequence[Case] = (
         "amn_584k",
         _CHECK,
         run_from({"train_cosine": made.AMN_584K_TRAIN, "val_cosine": made.AMN_584K_VAL}),
-        ("0.0018",),
+        measured=0.00183,
     ),
     made.case("gru_gap_0.052", _CHECK, run_from({"train_cosine": [0.35, 0.6195], "val_cosine": [0.386, 0.5675]})),
     made.case("dropout_lowers_train", _CHECK, run_from({"train_cosine": [0.30], "val_cosine": [0.52]})),
@@ -146,13 +138,22 @@ PASSES: Sequence[Case] = (
         "same_definition_preferred",
         GeneralisationGap(max_gap=0.01),
         run_from({"train_cosine": [0.40], "train_eval_cosine": [0.521], "val_cosine": [0.52]}),
-        ("train eval cosine",),
+        train_eval_cosine=0.521,
     ),
 )
+_NAN = float("nan")
+_FINAL = {"train_cosine": 0.4976, "val_cosine": 0.0266}
 FAILS: Sequence[Case] = (
-    made.case("mamba2_october_13", _CHECK, run_from(_MAMBA2, over=False), ("memorisation", "at epoch 6")),
-    made.case("mamba2_final", GeneralisationGap(epoch="final"), run_from(_MAMBA2), ("0.4976", "0.0266", "at epoch 20")),
+    made.case("mamba2_october_13", _CHECK, run_from(_MAMBA2, over=False), "memorised", epoch=6),
+    made.case(
+        "mamba2_final",
+        GeneralisationGap(epoch="final"),
+        run_from(_MAMBA2),
+        epoch=20,
+        train_cosine=0.4976,
+        val_cosine=0.0266,
+    ),
     made.case("gru_phase0", _CHECK, run_from({"train_cosine": [0.26, 0.563], "val_cosine": [0.261, 0.253]})),
-    made.case("nan_train", _CHECK, run_from({"train_cosine": [float("nan")], "val_cosine": [0.5]}), ("NaN",)),
-    made.case("nan_val", _CHECK, run_from({"train_cosine": [0.5], "val_cosine": [float("nan")]}), ("NaN",)),
+    made.case("nan_train", _CHECK, run_from({"train_cosine": [_NAN], "val_cosine": [0.5]}), measured=_NAN),
+    made.case("nan_val", _CHECK, run_from({"train_cosine": [0.5], "val_cosine": [_NAN]}), measured=_NAN),
 )

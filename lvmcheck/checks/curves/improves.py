@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Finding, Outcome, error, failed, passed
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, floor, not_recorded, passed
 from lvmcheck.checks.protocol import Case, Check, missing_metric
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.baselines import baselines, evidence
-from lvmcheck.checks.shared.epochs import awaiting, check_count, check_number, not_finite, words
+from lvmcheck.checks.shared.epochs import awaiting, check_count, check_number, not_finite
 from lvmcheck.run.view import Run
 
 NEAR = 0.005
@@ -70,7 +70,7 @@ class Improves(Check):
         asked = [(int(e), float(v)) for e, v in zip(series.epochs, series.values, strict=True) if e <= self.by_epoch]
         if not asked:
             if run.last_epoch >= self.by_epoch:
-                return error(f"{self.metric} is not recorded in the first {self.by_epoch} epochs")
+                return not_recorded(f"{self.metric} is not recorded in the first {self.by_epoch} epochs")
             return awaiting(run, self.metric)
         first = asked[0][1]
         bound = min(first + self.min_gain, self._ceiling(run) - NEAR)
@@ -83,7 +83,9 @@ class Improves(Check):
         if run.last_epoch < self.by_epoch:
             return awaiting(run, f"a gain of {self.min_gain:g} by epoch {self.by_epoch}", evaluated=len(asked) - 1)
         if len(asked) < 2:
-            return error(f"{self.metric} is recorded once in the first {self.by_epoch} epochs: no gain can be measured")
+            return not_recorded(
+                f"{self.metric} is recorded once in the first {self.by_epoch} epochs: no gain can be measured"
+            )
         best = max(range(1, len(asked)), key=lambda i: asked[i][1])
         return failed(self._finding(run, asked, best, bound), evaluated=len(asked) - 1)
 
@@ -94,15 +96,17 @@ class Improves(Check):
     def _finding(self, run: Run, asked: list[tuple[int, float]], index: int, bound: float) -> Finding:
         (start, first), (epoch, value) = asked[0], asked[index]
         return Finding(
-            what=f"gain in {words(self.metric)} over epoch {start}",
+            code="gain",
+            metric=self.metric,
             measured=value - first,
-            wanted=f"at least {self.min_gain:g} by epoch {self.by_epoch}, or the ceiling of the data",
+            bounds=(floor(bound - first, "gain by its epoch, or the ceiling of the data"),),
             epoch=epoch,
-            margin=value - bound,
             evidence=(
-                f"{words(self.metric)} {first:.4f} at epoch {start}, {value:.4f} at epoch {epoch}",
+                Fact("first", first, epoch=start),
+                Fact("value", value, epoch=epoch),
                 *evidence(run, self.metric),
             ),
+            phrase="{metric} gained {measured}",
         )
 
 
@@ -115,13 +119,9 @@ PASSES: Sequence[Case] = (
     made.case("starts_at_its_ceiling", Improves(), made.val_run([0.638] * 6, facts=made.TWIN_FACTS)),
 )
 FAILS: Sequence[Case] = (
-    made.case("flat", Improves(), made.val_run([0.45] * 5), ("at epoch 1",)),
-    made.case("best_at_epoch_1", Improves(), made.val_run(made.lines(20, 0.4118, 0.4051)), ("0.4118 at epoch 1",)),
-    made.case(
-        "infonce_with_a_little_mse", Improves(), made.val_run(made.lines(20, 0.4116, 0.4147, 0.4050)), ("0.005",)
-    ),
-    made.case(
-        "flat_far_below_its_ceiling", Improves(), made.val_run([0.59] * 6, facts=made.TWIN_FACTS), ("optimum 0.641",)
-    ),
-    made.case("nan_at_epoch_2", Improves(), made.val_run([0.3, float("nan"), 0.5, 0.5, 0.5]), ("NaN",)),
+    made.case("flat", Improves(), made.val_run([0.45] * 5), "gain", 0.0),
+    made.case("best_at_epoch_1", Improves(), made.val_run(made.lines(20, 0.4118, 0.4051)), first=0.4118),
+    made.case("infonce_with_a_little_mse", Improves(), made.val_run(made.lines(20, 0.4116, 0.4147, 0.4050))),
+    made.case("flat_far_below_its_ceiling", Improves(), made.val_run([0.59] * 6, facts=made.TWIN_FACTS), optimum=0.641),
+    made.case("nan_at_epoch_2", Improves(), made.val_run([0.3, float("nan"), 0.5, 0.5, 0.5]), "not_finite"),
 )

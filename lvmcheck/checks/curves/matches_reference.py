@@ -8,12 +8,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lvmcheck.checks.finding import Finding, Outcome, error, failed, passed
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.finding import Fact, Finding, Outcome, band, equal, error, failed, not_recorded, passed
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.shared.epochs import awaiting, check_number, complete, not_finite, words
-from lvmcheck.errors import InputError
+from lvmcheck.checks.shared.epochs import awaiting, check_number, complete, not_finite
+from lvmcheck.errors import BadValueError, InputError
 from lvmcheck.run.view import Run
 from lvmcheck.statistics.differences import factors, shown
 from lvmcheck.statistics.reference_file import FOLDER, Reference, find, read
@@ -41,8 +40,8 @@ class MatchesReference(Check):
 
     Why:
     A floor taken from one lucky run is no floor. Attempts 1 and 3 of the 790k corpus differed by 0.0014 with nothing
-    changed; the ancestors lost 0.1 without an alarm, and others raised one over 0.001. A band from several seeds knows
-    the difference.
+    changed; the original project lost 0.1 without an alarm, and others raised one over 0.001. A band from several
+    seeds knows the difference.
 
     Usual causes:
     - The code changed what is computed: compare with the revision that wrote the reference.
@@ -70,7 +69,7 @@ class MatchesReference(Check):
         object.__setattr__(self, "metrics", tuple(self.metrics))
         check_number("false_alarms", self.false_alarms, 1e-9, 0.5)
         if self.mode not in MODES:
-            raise ValueError(f"mode: expected {' or '.join(MODES)}, got {self.mode!r}")
+            raise BadValueError("mode", f"expected {' or '.join(MODES)}, got {self.mode!r}")
 
     def detail(self) -> str:
         return ", ".join((*self.metrics, *(() if self.mode == "statistical" else (self.mode,))))
@@ -124,7 +123,7 @@ class MatchesReference(Check):
         whole = complete(run)
         absent = [name for name in names if not set(reference.metrics[name]) <= set(series[name].epochs.tolist())]
         if whole and absent:
-            return error(f"{absent[0]} is not recorded at every epoch of the reference")
+            return not_recorded(f"{absent[0]} is not recorded at every epoch of the reference")
         said = {name: (s.epochs.tolist(), s.values.tolist()) for name, s in series.items()}
         out = departures(bands, said, rate=self.false_alarms, whole=whole)
         judged = sum(len(set(s.epochs.tolist()) & set(reference.metrics[name])) for name, s in series.items())
@@ -138,22 +137,25 @@ class MatchesReference(Check):
     def _finding(self, run: Run, reference: Reference, out: Sequence[Departure]) -> Finding:
         first = min(out, key=lambda it: (it.epoch is None, it.epoch or 0, -it.score))
         better = [it for it in out if improves(it.metric, it.upward)]
-        count = "1 departure" if len(out) == 1 else f"{len(out)} departures"
-        evidence = [
-            f"{count}, the furthest {out[0].score:.1f} times the band's half width: {_where(out[0])}",
-            f"band of seeds {', '.join(map(str, reference.seeds))}, written {reference.when} ({reference.reason})",
-        ]
-        if better and len(better) == len(out):
-            evidence.append("better than every reference run: suspicious; look for a leak (split_disjoint, causal)")
-        if reference.source and run.info.get("source") not in (None, reference.source):
-            evidence.append("the trainer's source differs from the reference's")
+        leak = bool(better) and len(better) == len(out)
+        stale = reference.source and run.info.get("source") not in (None, reference.source)
         return Finding(
-            what=words(first.metric) if first.epoch is not None else f"mean deviation of {words(first.metric)}",
+            code="better_than_band" if leak else "outside_band" if first.epoch is not None else "mean_outside_band",
+            metric=first.metric,
             measured=first.measured,
-            wanted=f"{figure(first.low)} to {figure(first.high)} ({_rate(self.false_alarms)})",
+            bounds=band(first.low, first.high, f"reference of {len(reference.seeds)} seeds"),
             epoch=first.epoch,
-            margin=-(max(first.low - first.measured, first.measured - first.high)),
-            evidence=tuple(evidence),
+            evidence=(
+                Fact("departures", len(out)),
+                Fact("furthest_metric", out[0].metric, epoch=out[0].epoch),
+                Fact("furthest", out[0].score, "half widths"),
+                Fact("reference_mean", first.centre),
+                Fact("false_alarms", self.false_alarms),
+                Fact("reference_written", reference.when),
+                Fact("reference_reason", reference.reason),
+                *([Fact("source_differs", True)] if stale else []),
+            ),
+            phrase="" if first.epoch is not None else "mean deviation of {metric} {measured}",
         )
 
     # -- bit by bit --------------------------------------------------------------------------------------------------
@@ -168,7 +170,7 @@ class MatchesReference(Check):
             if step in windows:
                 compared += 1
                 if windows[step] != value:
-                    return failed(_differs("loss of the window", windows[step], value, step=step), evaluated=compared)
+                    return failed(_differs("train_loss", windows[step], value, step=step), evaluated=compared)
         index = reference.seeds.index(run.seed)
         for name in names:
             series = run.series(name)
@@ -178,10 +180,15 @@ class MatchesReference(Check):
                     continue
                 compared += 1
                 if got != values[index]:
-                    return failed(_differs(words(name), got, values[index], epoch=epoch), evaluated=compared)
+                    return failed(_differs(name, got, values[index], epoch=epoch), evaluated=compared)
         if not complete(run):
             return awaiting(run, "the remaining epochs", evaluated=compared)
-        finding = Finding(what="numbers that differ from the reference", measured=0, wanted=f"0 of {compared}")
+        finding = Finding(
+            code="identical",
+            measured=0,
+            evidence=(Fact("compared", compared),),
+            phrase="{measured} of {compared} figures differ from the reference",
+        )
         return passed(finding, evaluated=compared)
 
 
@@ -206,31 +213,33 @@ def improves(metric: str, upward: bool) -> bool:
     return (falls and not upward) or (rises and upward)
 
 
-def _where(it: Departure) -> str:
-    if it.epoch is None:
-        return f"{words(it.metric)} over the whole run, {it.measured:+.4g} from the mean of the reference"
-    return f"{words(it.metric)} {figure(it.measured)} at epoch {it.epoch}, reference mean {figure(it.centre)}"
-
-
-def _rate(rate: float) -> str:
-    return f"at most {rate:.2g} of healthy runs leave it"
-
-
 def _inside(name: str, band: Band, said: tuple[list[int], list[float]], n: int, rate: float) -> Finding:
     centre = float(band.mean[-1])
     value = dict(zip(*said, strict=True))[int(band.epochs[-1])]
     return Finding(
-        what=words(name),
+        code="inside_band",
+        metric=name,
         measured=value,
-        wanted=f"within the band of {n} seeds at every epoch ({_rate(rate)})",
         epoch=int(band.epochs[-1]),
-        evidence=(f"mean of the reference {figure(centre)}, spread {figure(float(band.spread[-1]))}",),
+        evidence=(
+            Fact("reference_mean", centre),
+            Fact("spread", float(band.spread[-1])),
+            Fact("seeds", n),
+            Fact("false_alarms", rate),
+        ),
     )
 
 
-def _differs(what: str, got: float, wanted: float, *, epoch: int | None = None, step: int | None = None) -> Finding:
-    wish = f"exactly {wanted!r}"
-    return Finding(what=what, measured=repr(got), wanted=wish, epoch=epoch, step=step, margin=-abs(got - wanted))
+def _differs(metric: str, got: float, wanted: float, *, epoch: int | None = None, step: int | None = None) -> Finding:
+    return Finding(
+        code="differs",
+        metric=metric,
+        measured=got,
+        bounds=(equal(wanted, "reference"),),
+        epoch=epoch,
+        step=step,
+        evidence=(Fact("difference", got - wanted),),
+    )
 
 
 # -- cases -------------------------------------------------------------------------------------------------------------
@@ -261,9 +270,9 @@ PASSES: Sequence[Case] = (
     made.case("one_epoch_two_spreads_away", _FIVE, _shifted(0.0, bump=0.0012)),
 )
 FAILS: Sequence[Case] = (
-    made.case("a_hundredth_lost", _FIVE, _shifted(-0.01), ("epoch 1", "0.01 of healthy runs")),
-    made.case("a_small_loss_at_every_epoch", _FIVE, _shifted(-0.005), ("mean deviation of val cosine",)),
-    made.case("too_good", _FIVE, _shifted(0.02), ("suspicious", "leak")),
-    made.case("one_epoch_far_away", _FIVE, _shifted(0.0, bump=0.03), ("epoch 7",)),
+    made.case("a_hundredth_lost", _FIVE, _shifted(-0.01), epoch=1, false_alarms=0.01),
+    made.case("a_small_loss_at_every_epoch", _FIVE, _shifted(-0.005), "mean_outside_band"),
+    made.case("too_good", _FIVE, _shifted(0.02), "better_than_band"),
+    made.case("one_epoch_far_away", _FIVE, _shifted(0.0, bump=0.03), epoch=7),
     made.case("nan", _FIVE, _shifted(float("nan"))),
 )

@@ -6,8 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Finding, Outcome, error, failed, not_applicable, passed
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.finding import Fact, Finding, Outcome, ceiling, failed, not_applicable, not_recorded, passed
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import awaiting, check_number, complete, windows_not_at_end
@@ -34,8 +33,8 @@ class NoLateDivergence(Check):
 
     Why:
     A model that is destroyed late has used up the budget of one that works, and its best checkpoint is old. The
-    opposite error costs as much: the ancestors stopped believing in a run whose running mean rose inside epoch 7, while
-    the true means of its epochs fell from 0.1590 to 0.1153, and blamed the curriculum.
+    opposite error costs as much: the original project stopped believing in a run whose running mean rose inside epoch
+    7, while the true means of its epochs fell from 0.1590 to 0.1153, and blamed the curriculum.
 
     Usual causes:
     - A schedule that jumps: a warm restart, a stage that sets its own rate, a term switched on at full weight.
@@ -54,7 +53,7 @@ class NoLateDivergence(Check):
     (0 % from 40 windows an epoch on); with 20 % of noise 0 to 0.7 % in vain.
 
     Source:
-    facts B7 and C 58 of the ancestors; their wish for "alert on a rise inside an epoch".
+    history 15 and C 58 of the original project; their wish for "alert on a rise inside an epoch".
     """
 
     metric_fields = ()
@@ -75,7 +74,7 @@ class NoLateDivergence(Check):
             before = stages[place - 1].courses[-1:] if place else []
             for finding in (*self._inside(leg, floor), *self._between(leg, floor), *self._boundary(leg, before, floor)):
                 looked += 1
-                if not (finding.margin or 0.0) >= 0.0:
+                if not finding.met:
                     return failed(finding, evaluated=looked)
         if not over:
             return awaiting(run, "the remaining epochs", evaluated=looked)
@@ -84,12 +83,13 @@ class NoLateDivergence(Check):
             return cut
         last = [leg.courses[-1].epoch for leg in stages if leg.courses]
         if not last:
-            return error("neither windows of steps nor train_loss are recorded: there is no loss to look at")
+            return not_recorded("neither windows of steps nor train_loss are recorded: there is no loss to look at")
         if max(last) < run.last_epoch:
-            return error(f"no train loss is recorded after epoch {max(last)}, of {run.last_epoch} epochs")
+            return not_recorded(f"no train loss is recorded after epoch {max(last)}, of {run.last_epoch} epochs")
         if not looked:
             return not_applicable("one epoch without enough windows of steps: there is nothing to compare")
-        done = Finding(what="late rises of the loss", measured=0, wanted=f"none in {looked:,} comparisons", margin=0.0)
+        evidence = (Fact("comparisons", looked),)
+        done = Finding(code="kept", measured=0, evidence=evidence, phrase="no late rise in {comparisons} comparisons")
         return passed(done, evaluated=looked)
 
     def _inside(self, leg: Leg, floor: float) -> Iterator[Finding]:
@@ -100,12 +100,10 @@ class NoLateDivergence(Check):
             low = min(course.levels)
             usual = SAME * leg.courses[i - 1].last if i else -math.inf
             bound = max(self._bound(low, floor), low + SIGMAS * math.sqrt(2) * course.noise, usual)
-            said = (
-                f"levels of epoch {course.epoch}: {', '.join(map(figure, course.levels))} (standard error "
-                f"{figure(course.noise)})",
-                *([f"the epoch before ended at {figure(leg.courses[i - 1].last)}"] if i else []),
-            )
-            yield _finding("train loss at the end of an epoch", course, bound, said)
+            levels = tuple(Fact(f"level_{i}", level) for i, level in enumerate(course.levels, 1))
+            before = (Fact("end_of_epoch_before", leg.courses[i - 1].last),) if i else ()
+            said = (*levels, Fact("standard_error", course.noise), *before)
+            yield _finding("end_of_epoch", course, bound, said)
 
     def _between(self, leg: Leg, floor: float) -> Iterator[Finding]:
         """The ends of two epochs in a row, or of the last one, against the best end before."""
@@ -118,8 +116,8 @@ class NoLateDivergence(Check):
             lower = min(pair, key=lambda course: course.last)
             noise = SIGMAS * math.sqrt(2) * max(best.noise, lower.noise)
             bound = max(self._bound(best.last, floor), best.last + noise)
-            said = (f"{leg.name}: best end of an epoch {figure(best.last)} at epoch {best.epoch}",)
-            yield _finding("train loss that an epoch ends with, and does not come back from,", lower, bound, said)
+            said = (Fact("stage", leg.name), Fact("best_end", best.last, epoch=best.epoch))
+            yield _finding("between_epochs", lower, bound, said)
 
     def _boundary(self, leg: Leg, before: Sequence[Course], floor: float) -> Iterator[Finding]:
         """A jump when a stage begins, at the stage's end."""
@@ -131,25 +129,22 @@ class NoLateDivergence(Check):
         bound = self._bound(level, floor)
         if first.peak > level:
             bound = max(bound, first.peak - self.recover * (first.peak - level))
-        said = (
-            f"{leg.name}: {figure(level)} before it began, {figure(first.peak)} at its beginning, {figure(last.last)} "
-            "at its end",
-        )
-        yield _finding("train loss at the end of a stage that began with a jump", last, bound, said)
+        said = (Fact("stage", leg.name), Fact("before", level), Fact("peak", first.peak))
+        yield _finding("end_of_stage", last, bound, said)
 
     def _bound(self, low: float, floor: float) -> float:
         return low + (self.factor - 1) * max(abs(low), floor)
 
 
-def _finding(what: str, course: Course, bound: float, said: tuple[str, ...]) -> Finding:
+def _finding(code: str, course: Course, bound: float, evidence: tuple[Fact, ...]) -> Finding:
     return Finding(
-        what=what,
+        code=code,
+        metric="train_loss",
         measured=course.last,
-        wanted=f"at most {figure(bound)}",
+        bounds=(ceiling(bound, "its course so far"),),
         epoch=course.epoch,
         step=course.step,
-        margin=bound - course.last,
-        evidence=said,
+        evidence=evidence,
     )
 
 
@@ -197,15 +192,20 @@ FAILS: Sequence[Case] = (
         "rises_inside_an_epoch",
         _CHECK,
         _run(_LINE(16, 3.0, 0.5), _LINE(16, 0.5, 0.4, 1.4), over=False),
-        ("end of an epoch 1.2", "the epoch before ended at 0.7500"),
+        "end_of_epoch",
+        1.2,
+        end_of_epoch_before=0.75,
     ),
     made.case(
         "stage_that_never_recovers",
         _CHECK,
         _run(_LINE(16, 3.0, 0.6), [2.2] * 16, [2.1] * 16, stages=(1, 2)),
-        ("stage 2: 0.8400 before it began, 2.2 at its beginning, 2.1 at its end",),
+        "end_of_stage",
+        2.1,
+        before=0.84,
+        peak=2.2,
     ),
-    made.case("ends_high", _CHECK, _run([1.0] * 16, [0.4] * 16, [0.7] * 16), ("best end of an epoch 0.4",)),
-    made.case("two_epochs", _CHECK, run_from({"train_loss": [1.0, 0.3, 0.7, 0.8]}, over=False), ("epoch 3",)),
-    made.case("nan", _CHECK, _run([1.0] * 16, [1.0] * 15 + [math.nan]), ("NaN",)),
+    made.case("ends_high", _CHECK, _run([1.0] * 16, [0.4] * 16, [0.7] * 16), "between_epochs", best_end=0.4),
+    made.case("two_epochs", _CHECK, run_from({"train_loss": [1.0, 0.3, 0.7, 0.8]}, over=False), epoch=3),
+    made.case("nan", _CHECK, _run([1.0] * 16, [1.0] * 15 + [math.nan]), measured=math.nan),
 )

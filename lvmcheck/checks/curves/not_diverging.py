@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lvmcheck.checks.finding import Finding, Outcome, failed, not_applicable, passed
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.finding import Fact, Finding, Outcome, ceiling, failed, not_applicable, passed
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import (
@@ -18,7 +17,6 @@ from lvmcheck.checks.shared.epochs import (
     not_at_end,
     not_finite,
     windows_not_at_end,
-    words,
 )
 from lvmcheck.run.view import Run, Series, run_from
 
@@ -63,10 +61,9 @@ class NotDiverging(Check):
     validation peak followed by slow over-fitting (see val_loss_descends); cosine restarts.
 
     Source:
-    Post-mortems of the ancestors (V3, P4, P6b) and recorded epoch means of cognate_phase1_training_failure.
+    Post-mortems of the original project (V3, P4, P6b) and recorded epoch means of cognate_phase1_training_failure.
     """
 
-    universal = True
     metric_fields = ()
 
     factor: float = 2.0
@@ -95,32 +92,23 @@ class NotDiverging(Check):
             return cut
         if not compared + groups:
             return not_applicable("one epoch without enough windows of steps: there is nothing to compare")
-        return passed(
-            Finding(
-                what="collapses of loss or cosine",
-                measured=0,
-                wanted=f"none in {compared + groups:,} comparisons",
-                epoch=run.last_epoch or None,
-            ),
-            evaluated=compared + groups,
+        compared += groups
+        finding = Finding(
+            code="kept",
+            measured=0,
+            epoch=run.last_epoch or None,
+            evidence=(Fact("comparisons", compared),),
+            phrase="no collapse of loss or cosine in {comparisons} comparisons",
         )
+        return passed(finding, evaluated=compared)
 
     def _cosine(self, series: Series) -> Outcome | None:
         best, best_epoch, low = -math.inf, 0, 0
         for i, (epoch, value) in enumerate(zip(series.epochs.tolist(), series.values.tolist(), strict=True)):
             low = low + 1 if value < best - self.drop else 0
             if value < best - self.collapse or low >= SUSTAIN:
-                how = "at once" if value < best - self.collapse else f"for {SUSTAIN} epochs"
                 bound = self.collapse if value < best - self.collapse else self.drop
-                finding = Finding(
-                    what=f"drop of {words(series.name)} below its best",
-                    measured=best - value,
-                    wanted=f"at most {bound:g} {how}",
-                    epoch=epoch,
-                    margin=bound - (best - value),
-                    evidence=(f"{words(series.name)} {best:.3f} at epoch {best_epoch}, {value:.3f} at epoch {epoch}",),
-                )
-                return failed(finding, evaluated=i)
+                return failed(_collapse(series.name, best, best_epoch, value, epoch, bound), evaluated=i)
             if value > best:
                 best, best_epoch = value, epoch
         return None
@@ -137,34 +125,37 @@ class NotDiverging(Check):
             return None, 0
         bad = np.flatnonzero(~np.isfinite(losses))
         if len(bad):
-            finding = self._place(run, int(bad[0]), 1, "loss", float(losses[bad[0]]), "finite numbers", ())
+            finding = self._place(run, int(bad[0]), 1, float(losses[bad[0]]), "not_finite")
             return failed(finding, evaluated=int(bad[0]) + 1), 0
         medians = np.median(losses[: len(losses) // size * size].reshape(-1, size), axis=1)
         at = _sustained(medians, self.factor)
         if at is None:
             return None, max(len(medians) - 1, 0)
-        unit = "groups of 5 windows" if run.windows else "epochs"
         lowest = float(medians[: at + 1].min())
-        finding = self._place(
-            run,
-            at,
-            size,
-            "loss (median of 5 windows)" if run.windows else "train loss",
-            float(medians[at]),
-            f"at most {self.factor:g} times its minimum so far",
-            (f"lowest before: {figure(lowest)}; above the bound for {SUSTAIN} {unit} in a row",),
-        )
+        finding = self._place(run, at, size, float(medians[at]), "above_minimum", lowest)
         return failed(finding, evaluated=at), at
 
-    def _place(
-        self, run: Run, index: int, size: int, what: str, value: float, wanted: str, evidence: tuple[str, ...]
-    ) -> Finding:
+    def _place(self, run: Run, index: int, size: int, value: float, code: str, lowest: float | None = None) -> Finding:
+        step: int | None = None
         if run.windows:
             window = run.windows[(index + 1) * size - 1]
             epoch, step = window.epoch, window.last_step
-            return Finding(what=what, measured=value, wanted=wanted, epoch=epoch, step=step, evidence=evidence)
-        epoch = int(run.series("train_loss").epochs[index])
-        return Finding(what=what, measured=value, wanted=wanted, epoch=epoch, evidence=evidence)
+        else:
+            epoch = int(run.series("train_loss").epochs[index])
+        evidence = () if lowest is None else (Fact("lowest_before", lowest), Fact("groups_in_a_row", SUSTAIN))
+        return Finding(code=code, metric="train_loss", measured=value, epoch=epoch, step=step, evidence=evidence)
+
+
+def _collapse(metric: str, best: float, best_epoch: int, value: float, epoch: int, bound: float) -> Finding:
+    return Finding(
+        code="collapsed",
+        metric=metric,
+        measured=best - value,
+        bounds=(ceiling(bound),),
+        epoch=epoch,
+        evidence=(Fact("best", best, epoch=best_epoch), Fact("value", value, epoch=epoch)),
+        phrase="{metric} fell {measured} below its best ({best})",
+    )
 
 
 def _sustained(values: NDArray[np.float64], factor: float) -> int | None:
@@ -196,16 +187,17 @@ PASSES: Sequence[Case] = (
     made.case("near_zero", _CHECK, made.window_run([1.0] * 5 + [1e-7, 5e-7, 2e-7, 9e-7, 1e-6] * 7)),
 )
 FAILS: Sequence[Case] = (
-    made.case("p4", _CHECK, made.val_run(made.P4_VAL, over=False), ("0.540 at epoch 3, 0.338 at epoch 4",)),
-    made.case("v3", _CHECK, made.val_run(made.V3_VAL), ("0.1860",)),
-    made.case("p6b", _CHECK, made.val_run(made.P6B_VAL), ("-0.049 at epoch 3",)),
-    made.case("slow_loss_of_everything", _CHECK, made.val_run(made.lines(12, 0.55, 0.56, 0.48)), ("for 3 epochs",)),
+    made.case("p4", _CHECK, made.val_run(made.P4_VAL, over=False), "collapsed", 0.202, epoch=4, best=0.54),
+    made.case("v3", _CHECK, made.val_run(made.V3_VAL), measured=0.186),
+    made.case("p6b", _CHECK, made.val_run(made.P6B_VAL), value=-0.0494),
+    made.case("slow_loss_of_everything", _CHECK, made.val_run(made.lines(12, 0.55, 0.56, 0.48)), "collapsed"),
     made.case(
         "rises_inside_an_epoch",
         _CHECK,
         made.window_run(_FALLING[:20] + [0.3 + 0.1 * i for i in range(20)], per_epoch=40, over=False),
-        ("2 times its minimum", "step 2,000"),
+        "above_minimum",
+        step=2000,
     ),
-    made.case("train_loss_by_epoch", _CHECK, run_from({"train_loss": [1.0, 0.3, 0.7, 0.8, 0.9]}), ("epoch 5",)),
-    made.case("nan", _CHECK, made.window_run([1.0, float("nan")], over=False), ("NaN",)),
+    made.case("train_loss_by_epoch", _CHECK, run_from({"train_loss": [1.0, 0.3, 0.7, 0.8, 0.9]}), epoch=5),
+    made.case("nan", _CHECK, made.window_run([1.0, float("nan")], over=False), "not_finite"),
 )

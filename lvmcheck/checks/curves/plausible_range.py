@@ -6,34 +6,34 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Finding, Outcome, failed, not_applicable, passed
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.finding import Finding, Outcome, ceiling, failed, floor, not_applicable, passed
 from lvmcheck.checks.protocol import Case, Check, missing_metric
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
-from lvmcheck.checks.shared.epochs import awaiting, check_number, complete, not_at_end, words
+from lvmcheck.checks.shared.epochs import awaiting, check_number, complete, not_at_end
+from lvmcheck.errors import BadValueError
 from lvmcheck.run import events as ev
+from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.view import Run, run_from
 
+SURE = (Quantity.COSINE, Quantity.PERPLEXITY, Quantity.GRAD_NORM, Quantity.ACCURACY)
+"""Quantities whose name is taken for a definition; of others only a declared range counts."""
 SLACK = 1e-5
 """Rounding beyond a bound that is no violation, relative to the bound."""
-SHARES = ("exact_match", "accuracy", "_share", "_rate_of_success")
-COSINES = ("train_cosine", "val_cosine", "ood_cosine", "train_eval_cosine")
-NOT_NEGATIVE = ("bits_per_byte", "per_second", "_norm", "variance", "self_similarity_spread")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlausibleRange(Check):
     """Every epoch's value of `metric` is within `at_least` and `at_most`; without a metric, what its definition allows.
 
-    Known by definition: cosines lie in [-1, 1]; exact match, accuracies and shares in [0, 1]; perplexity is at least
-    1; norms, variances, rates per second and bits per byte are not negative; the mean of halting steps lies between 1
-    and the number of steps that the model has, and their variance below a quarter of that range squared.
+    Known by its role: cosines lie in [-1, 1]; accuracies in [0, 1] or in percent; perplexity is at least 1; gradient
+    norms and bits per byte are not negative; a declared role may state any range. The mean of halting steps lies
+    between 1 and the number of steps that the model has, their variance below a quarter of that range squared.
 
     Why:
-    A number that cannot be was not measured. The ancestors' final log gave an average of 7.5 halting steps for a model
-    that has at most 4, a memory use of .45 and an inference time of 85 ms: literals in the trainer, which reports then
-    analysed as measurements.
+    A number that cannot be was not measured. The original project's final log gave an average of 7.5 halting steps for
+    a model that has at most 4, a memory use of .45 and an inference time of 85 ms: literals in the trainer, which
+    reports then analysed as measurements.
 
     Usual causes:
     - A placeholder or an example value in the logging code.
@@ -48,7 +48,7 @@ class PlausibleRange(Check):
     Rounding beyond a bound (a cosine of 1.0000001); metrics of which nothing is known.
 
     Source:
-    facts B5 and C 64 of the ancestors (halting 7.5 with a maximum of 4).
+    history 13 and C 64 of the original project (halting 7.5 with a maximum of 4).
     """
 
     universal = True
@@ -59,9 +59,9 @@ class PlausibleRange(Check):
 
     def __post_init__(self) -> None:
         if self.metric is None and (self.at_least is not None or self.at_most is not None):
-            raise ValueError("metric: expected the name of the metric that is bounded, got none")
+            raise BadValueError("metric", "expected the name of the metric that is bounded, got none")
         if self.metric is not None and self.at_least is None and self.at_most is None:
-            raise ValueError("at_least: expected at_least, at_most or both, got neither")
+            raise BadValueError("at_least", "expected at_least, at_most or both, got neither")
         for key, bound in (("at_least", self.at_least), ("at_most", self.at_most)):
             if bound is not None:
                 check_number(key, bound, -math.inf)
@@ -80,14 +80,16 @@ class PlausibleRange(Check):
                 if name not in event.metrics:
                     continue
                 looked += 1
+                if self.metric is None and not math.isfinite(event.metrics[name]):
+                    continue  # the check finite judges it
                 finding = _finding(name, event.metrics[name], low, high, event.epoch)
                 if not (finding.margin or 0.0) >= 0.0:
                     return failed(finding, evaluated=looked)
                 if nearest is None or (finding.margin or 0.0) < (nearest.margin or 0.0):
                     nearest = finding
-        if not complete(run):
+        if not (complete(run) or (self.metric is None and run.over)):
             return awaiting(run, "the metrics of every epoch", evaluated=looked)
-        cut = next((cut for name in bounds if (cut := not_at_end(run, run.series(name)))), None)
+        cut = not_at_end(run, run.series(self.metric)) if self.metric is not None else None
         if cut is not None:
             return cut
         if nearest is None:
@@ -104,20 +106,16 @@ class PlausibleRange(Check):
 
 
 def by_definition(name: str, run: Run) -> tuple[float, float] | None:
-    """The values that a metric of this name can have, or None where nothing is known."""
-    if name in COSINES or name.startswith("ood_cosine_"):
-        return -1.0, 1.0
+    """The values that a metric can have by its role, or None where nothing is known."""
     if name == "halting_mean":
         return 1.0, _steps(run)
     if name == "halting_variance":
         return 0.0, max(0.25, (_steps(run) - 1) ** 2 / 2)  # a quarter in the limit, a half over two tokens
-    if name.endswith("perplexity"):
-        return 1.0, math.inf
-    if name.endswith(SHARES) or (name.startswith("exact_match_") and not name.endswith("_questions")):
-        return 0.0, 1.0
-    if name.endswith(NOT_NEGATIVE):
-        return 0.0, math.inf
-    return None
+    role = run.curves.roles[name]
+    if not role.declared and role.quantity not in SURE:
+        return None
+    known = role.low > -math.inf or role.high < math.inf
+    return (role.low, role.high) if known else None
 
 
 def _steps(run: Run) -> float:
@@ -131,11 +129,17 @@ def _steps(run: Run) -> float:
 
 
 def _finding(name: str, value: float, low: float, high: float, epoch: int) -> Finding:
-    sides = [f"at least {figure(low)}"] if low > -math.inf else []
-    sides += [f"at most {figure(high)}"] if high < math.inf else []
     slack = SLACK * max((abs(bound) for bound in (low, high) if math.isfinite(bound)), default=0.0)
-    margin = math.nan if math.isnan(value) else min(value - low, high - value) + slack
-    return Finding(what=words(name), measured=value, wanted=" and ".join(sides), epoch=epoch, margin=margin)
+    bounds = [floor(low - slack, "its definition")] if low > -math.inf else []
+    bounds += [ceiling(high + slack, "its definition")] if high < math.inf else []
+    impossible = not low - slack <= value <= high + slack
+    return Finding(
+        code="impossible" if impossible else "possible",
+        metric=name,
+        measured=value,
+        bounds=tuple(bounds),
+        epoch=epoch,
+    )
 
 
 def _halting(mean: float, **config: object) -> Run:
@@ -154,10 +158,10 @@ PASSES: Sequence[Case] = (
     ),
 )
 FAILS: Sequence[Case] = (
-    made.case("halting_7.5_of_4", _CHECK, _halting(7.5), ("halting mean 7.5 at epoch 2", "at most 4")),
+    made.case("halting_7.5_of_4", _CHECK, _halting(7.5), "impossible", 7.5, epoch=2),
     made.case("halting_beyond_the_configured_steps", _CHECK, _halting(3.5, model={"recursion_steps": 3})),
-    made.case("a_percentage", _CHECK, run_from({"exact_match": [0.0, 73.0]}), ("73",)),
+    made.case("cosine_of_a_sum", _CHECK, run_from({"val_cosine": [0.1, 1.2]}), measured=1.2),
     made.case("perplexity_below_1", _CHECK, run_from({"val_perplexity": [0.4]})),
-    made.case("nan", _CHECK, run_from({"val_cosine": [0.3, math.nan]}), ("NaN",)),
-    made.case("own_bound", PlausibleRange(metric="loss", at_least=0.5), run_from({"loss": [10.8, 0.1]}), ("0.1",)),
+    made.case("nan", PlausibleRange(metric="v", at_least=0.0), run_from({"v": [0.3, math.nan]}), measured=math.nan),
+    made.case("own_bound", PlausibleRange(metric="loss", at_least=0.5), run_from({"loss": [10.8, 0.1]}), measured=0.1),
 )

@@ -6,12 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Outcome, error
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.finding import Fact, Finding, Outcome, floor, not_recorded
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
-from lvmcheck.checks.shared.compare import Comparison, at_least, settle
+from lvmcheck.checks.shared.compare import settle
 from lvmcheck.checks.shared.epochs import awaiting, check_number, complete, not_at_end
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
@@ -29,8 +28,8 @@ class TooGoodToBeTrue(Check):
     Why:
     Text has information in it, and nobody can predict it away. A loss below that means that the answer was in the
     input: labels that are not shifted, no causal mask, padding that is scored, validation that was trained on. The
-    ancestors' 0.12 nats a token stood against 1.36 nats a byte for xz, and was reported as "exceptional convergence".
-    Labels that are not shifted give 0.002 nats on gsm8k, with a true next-byte loss of 10.6.
+    original project's 0.12 nats a token stood against 1.36 nats a byte for xz, and was reported as "exceptional
+    convergence". Labels that are not shifted give 0.002 nats on gsm8k, with a true next-byte loss of 10.6.
 
     Usual causes:
     - Labels are not shifted: the model copies the token it sees.
@@ -48,7 +47,7 @@ class TooGoodToBeTrue(Check):
     a third of what a compressor needs.
 
     Source:
-    facts E 3 of the ancestors, measured on gsm8k.
+    facts E 3 of the original project, measured on gsm8k.
     """
 
     metric_fields = ()
@@ -64,19 +63,19 @@ class TooGoodToBeTrue(Check):
         data = run.of(ev.Data)
         if not data:
             ended = run.over or run.last_epoch
-            return error("the run records no facts about its data") if ended else awaiting(run, "the data")
+            return not_recorded("the run records no facts about its data") if ended else awaiting(run, "the data")
         floors = self._floors(run.facts)
         if not floors:
-            return error("neither loss_floor nor compressor_bits_per_byte of the data was measured")
-        kept: list[Comparison] = []
+            return not_recorded("neither loss_floor nor compressor_bits_per_byte of the data was measured")
+        kept: list[Finding] = []
         for event in run.of(ev.Epoch):
             found = [
-                at_least(f"{metric} at epoch {event.epoch}", event.metrics[metric], floor, _said(event, run.facts))
-                for metric, floor in floors.items()
+                _finding(event, metric, low, run.facts)
+                for metric, low in floors.items()
                 if metric in event.metrics and (metric.startswith("val") or event.epoch == 1)
             ]
             kept += found
-            if not all(ok for ok, _ in found):
+            if not all(finding.met for finding in found):
                 return settle(found, evaluated=len(kept))
         if not complete(run):
             return awaiting(run, "the validation loss of every epoch", evaluated=len(kept))
@@ -93,15 +92,21 @@ class TooGoodToBeTrue(Check):
         return {}
 
 
-def _said(event: ev.Epoch, facts: Mapping[str, object]) -> list[str]:
-    known = {
-        "entropy of the text in nats per scored token": facts.get("loss_floor"),
-        "bits per byte of a compressor": facts.get("compressor_bits_per_byte"),
-    }
-    shown = [f"{name} {figure(value)}" for name, value in known.items() if isinstance(value, int | float)]
+def _finding(event: ev.Epoch, metric: str, low: float, facts: Mapping[str, object]) -> Finding:
+    known = {"loss_floor": "nats", "compressor_bits_per_byte": "bits"}
+    stated = [(name, facts.get(name), unit) for name, unit in known.items()]
     names = ("train_loss", "val_loss", "train_bits_per_byte", "val_bits_per_byte")
-    shown.append(", ".join(f"{name} {figure(event.metrics[name])}" for name in names if name in event.metrics))
-    return shown
+    return Finding(
+        code="below_entropy" if event.metrics[metric] < low else "above_entropy",
+        metric=metric,
+        measured=event.metrics[metric],
+        bounds=(floor(low, "entropy of the text"),),
+        epoch=event.epoch,
+        evidence=(
+            *(Fact(name, value, unit) for name, value, unit in stated if isinstance(value, int | float)),
+            *(Fact(name, event.metrics[name]) for name in names if name in event.metrics and name != metric),
+        ),
+    )
 
 
 def _run(facts: Mapping[str, ev.Value], **columns: Sequence[float]) -> Run:
@@ -126,11 +131,15 @@ FAILS: Sequence[Case] = (
         "labels_not_shifted",
         _CHECK,
         _run(_REAL, val_bits_per_byte=[0.12, 0.004], train_bits_per_byte=[1.1, 0.01]),
-        ("bits per byte of a compressor 1.96", "epoch 1"),
+        epoch=1,
+        compressor_bits_per_byte=1.96,
     ),
-    made.case("below_the_entropy", _CHECK, _run(_ENTROPY, val_loss=[1.4, 0.2], train_loss=[2.0, 0.3]), ("epoch 2",)),
+    made.case("below_the_entropy", _CHECK, _run(_ENTROPY, val_loss=[1.4, 0.2], train_loss=[2.0, 0.3]), epoch=2),
     made.case(
-        "only_training_is_logged", _CHECK, _run(_REAL, train_bits_per_byte=[0.17], val_bits_per_byte=[3.6]), ("0.17",)
+        "only_training_is_logged",
+        _CHECK,
+        _run(_REAL, train_bits_per_byte=[0.17], val_bits_per_byte=[3.6]),
+        measured=0.17,
     ),
-    made.case("nan", _CHECK, _run(_REAL, val_bits_per_byte=[1.6, math.nan]), ("NaN",)),
+    made.case("nan", _CHECK, _run(_REAL, val_bits_per_byte=[1.6, math.nan]), measured=math.nan),
 )

@@ -6,9 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Finding, Outcome, error, failed, not_applicable, passed
-from lvmcheck.checks.wording import figure
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.finding import Fact, Finding, Outcome, ceiling, failed, not_applicable, not_recorded, passed
+from lvmcheck.checks.protocol import Case, Check, missing_metric
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import (
     awaiting,
@@ -18,7 +17,6 @@ from lvmcheck.checks.shared.epochs import (
     complete,
     not_at_end,
     not_finite,
-    unrecorded,
 )
 from lvmcheck.run.view import Run
 
@@ -32,9 +30,9 @@ class ValIdentity(Check):
     fact "val_loss" names one, or val_loss is 1 - val_cosine in every epoch.
 
     Why:
-    It is the cheapest consistency check there is: it held to 2.3e-10 in all 1,000 recorded epochs of the ancestors.
-    When it breaks, loss and cosine were computed on different rows, different weights, or vectors that are not of unit
-    length, and the best checkpoint is chosen by one number and praised by the other.
+    It is the cheapest consistency check there is: it held to 2.3e-10 in all 1,000 recorded epochs of the original
+    project. When it breaks, loss and cosine were computed on different rows, different weights, or vectors that are
+    not of unit length, and the best checkpoint is chosen by one number and praised by the other.
 
     Usual causes:
     - Targets (or the predictions that enter the loss) are not of unit length.
@@ -66,8 +64,8 @@ class ValIdentity(Check):
         check_number("tolerance", self.tolerance, 0.0, 1.0)
 
     def judge(self, run: Run) -> Outcome:
-        for metric, default in ((self.loss, "val_loss"), (self.cosine, "val_cosine")):
-            absent = unrecorded(run, metric, default)
+        for metric in (self.loss, self.cosine):
+            absent = missing_metric(run, metric)
             if absent is not None:
                 return absent
         loss, cosine = run.series(self.loss), by_epoch(run, self.cosine)
@@ -87,9 +85,9 @@ class ValIdentity(Check):
         findings = []
         for epoch, loss, cosine in pairs:
             if cosine is None:
-                return error(f"{self.cosine} is not recorded at epoch {epoch}, where {self.loss} is")
+                return not_recorded(f"{self.cosine} is not recorded at epoch {epoch}, where {self.loss} is")
             findings.append(self._finding(epoch, loss, cosine, dim))
-            if not _number(findings[-1]) <= self.tolerance:
+            if not findings[-1].number <= self.tolerance:
                 return failed(findings[-1], evaluated=len(findings))
         broken = not_finite(run.series(self.cosine))
         if broken is not None:
@@ -97,27 +95,27 @@ class ValIdentity(Check):
         if not complete(run):
             return awaiting(run, "the remaining epochs", evaluated=len(findings))
         cut = not_at_end(run, run.series(self.loss)) or not_at_end(run, run.series(self.cosine))
-        return cut or passed(max(findings, key=_number), evaluated=len(findings))
+        return cut or passed(max(findings, key=lambda finding: finding.number), evaluated=len(findings))
 
     def _finding(self, epoch: int, loss: float, cosine: float, dim: int) -> Finding:
         expected = 2 * (1 - cosine) / dim
         # Next to a cosine of 1 the difference 1 - cosine has lost its digits: 1e-9 of the largest possible loss is 0.
         apart = abs(loss - expected) / max(abs(expected), abs(loss), 4e-9 / dim)
         return Finding(
-            what=f"relative difference of {self.loss} from 2 (1 - {self.cosine}) / {dim}",
+            code="identity",
+            metric=self.loss,
             measured=apart,
-            wanted=f"at most {self.tolerance:g}",
+            bounds=(ceiling(self.tolerance),),
             epoch=epoch,
-            margin=self.tolerance - apart,
             evidence=(
-                f"{self.loss} {figure(loss)}; {figure(expected)} belongs to {self.cosine} {figure(cosine)}"
-                + (f", a factor of {loss / expected:.4g}" if apart > self.tolerance and expected else ""),
+                Fact(self.loss, loss),
+                Fact("expected", expected),
+                Fact(self.cosine, cosine),
+                Fact("dim", dim),
+                *([Fact("factor", loss / expected, "x")] if apart > self.tolerance and expected else []),
             ),
+            phrase="relative difference of {metric} from 2 (1 - cosine) / {dim} is {measured}",
         )
-
-
-def _number(finding: Finding) -> float:
-    return finding.measured if isinstance(finding.measured, float) else float("nan")
 
 
 _CHECK = ValIdentity()
@@ -131,11 +129,9 @@ PASSES: Sequence[Case] = (
 )
 FAILS: Sequence[Case] = (
     made.case(
-        "cosine_from_other_weights", _CHECK, made.val_run([0.5, 0.5], facts=_UNIT, val_cosine=[0.5, 0.51]), ("epoch 2",)
+        "cosine_from_other_weights", _CHECK, made.val_run([0.5, 0.5], facts=_UNIT, val_cosine=[0.5, 0.51]), epoch=2
     ),
-    made.case(
-        "targets_of_length_2", _CHECK, made.val_run([0.5], facts=_UNIT, val_loss=[3 / made.D]), ("a factor of 3",)
-    ),
+    made.case("targets_of_length_2", _CHECK, made.val_run([0.5], facts=_UNIT, val_loss=[3 / made.D]), factor=3.0),
     made.case("nan_loss", _CHECK, made.val_run([0.5, 0.5], facts=_UNIT, val_loss=[1 / made.D, float("nan")])),
     made.case("nan_cosine", _CHECK, made.val_run([0.5], facts=_UNIT, val_cosine=[float("nan")])),
 )

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Finding, Outcome, failed, not_applicable, passed
-from lvmcheck.checks.wording import figure
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, passed
+from lvmcheck.checks.protocol import Case, Check, missing_metric
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import (
     awaiting,
@@ -16,8 +15,6 @@ from lvmcheck.checks.shared.epochs import (
     complete,
     not_at_end,
     not_finite,
-    unrecorded,
-    words,
 )
 from lvmcheck.run.view import Run, Series, run_from
 
@@ -35,9 +32,9 @@ class ValLossMoves(Check):
     value fails.
 
     Why:
-    A validation loss that never moves is not a validation loss. One trainer of the ancestors returned the literal 2.5
-    when it had no validation set; ten epochs were trained, the best checkpoint stayed that of epoch 1, and reports
-    praised that "validation tracks training".
+    A validation loss that never moves is not a validation loss. One trainer of the original project returned the
+    literal 2.5 when it had no validation set; ten epochs were trained, the best checkpoint stayed that of epoch 1, and
+    reports praised that "validation tracks training".
 
     Usual causes:
     - There is no validation set, and a default value is returned.
@@ -57,8 +54,6 @@ class ValLossMoves(Check):
     Seed document cognate_phase1_training_failure: val loss 2.5 in every epoch.
     """
 
-    universal = True
-
     metric: str = "val_loss"
     epochs: int = 2
 
@@ -69,7 +64,7 @@ class ValLossMoves(Check):
         return self.metric
 
     def judge(self, run: Run) -> Outcome:
-        absent = unrecorded(run, self.metric, "val_loss")
+        absent = missing_metric(run, self.metric)
         if absent is not None:
             return absent
         series = run.series(self.metric)
@@ -108,15 +103,14 @@ class ValLossMoves(Check):
     def _finding(self, series: Series, index: int) -> Finding:
         values = series.values.tolist()[: index + 1]
         distinct = len(set(values))
+        before = values[-2] if len(values) > 1 else None
         return Finding(
-            what=f"distinct values of {words(self.metric)}",
-            measured=float(distinct),
-            wanted=f"never the same value in {self.epochs} consecutive epochs of training",
+            code="constant" if values[-1] == before else "moves",
+            metric=self.metric,
+            measured=distinct,
             epoch=int(series.epochs[index]),
-            evidence=(
-                f"{words(self.metric)} {figure(values[-1])} at epoch {int(series.epochs[index])}, "
-                f"{figure(values[-2] if len(values) > 1 else None)} the epoch before",
-            ),
+            evidence=(Fact("value", values[-1]), Fact("value_before", before), Fact("epochs", len(values))),
+            phrase="{metric} has {measured} different values in {epochs} epochs",
         )
 
 
@@ -169,20 +163,21 @@ FAILS: Sequence[Case] = (
         "the_literal_2.5",
         _CHECK,
         run_from({"train_loss": made.COGNATE_TRAIN_LOSS[:2], "val_loss": [2.5] * 2}, over=False),
-        ("2.5",),
+        "constant",
+        value=2.5,
     ),
     made.case(
         "stuck_later",
         _CHECK,
         run_from({"val_loss": [0.91234567, 0.81234567, 0.81234567, 0.7], "train_loss": _FALLING[:4]}),
-        ("epoch 3",),
+        epoch=3,
     ),
     made.case(
         "stuck_under_a_schedule_that_ends_at_0",
         _CHECK,
         run_from({"val_loss": [0.7312345, 0.7312345], "train_loss": [0.7, 0.6], "lr": [5e-4, 0.0]}),
-        ("epoch 2",),
+        epoch=2,
     ),
     made.case("nothing_else_recorded", _CHECK, run_from({"val_loss": [2.5] * 3})),
-    made.case("nan", _CHECK, run_from({"val_loss": [0.5, float("nan")]}), ("NaN",)),
+    made.case("nan", _CHECK, run_from({"val_loss": [0.5, float("nan")]}), "not_finite"),
 )
