@@ -23,6 +23,7 @@ _LAZY = {
     "Bound": "lvmcheck.checks.finding",
     "Fact": "lvmcheck.checks.finding",
     "InputError": "lvmcheck.errors",
+    "watch": "lvmcheck.watch.start",
 }
 __all__ = [
     "Bound",
@@ -37,6 +38,7 @@ __all__ = [
     "evaluate",
     "load",
     "record",
+    "watch",
 ]
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from lvmcheck.run.recorder import Recorder
     from lvmcheck.run.start import record
     from lvmcheck.run.view import Run
+    from lvmcheck.watch.start import watch
 
 
 def __getattr__(name: str) -> Any:

@@ -144,6 +144,18 @@ class Probe(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Watch(Event):
+    """What ``watch`` measured at one sampled step: ``subjects`` are the parameters or modules that it is about."""
+
+    event: ClassVar[str] = "watch"
+    name: str
+    epoch: int
+    step: int
+    subjects: tuple[str, ...] = ()
+    values: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Epoch(Event):
     """The end of an epoch (1-based) and its metrics. ``step`` counts optimizer steps since the run began.
 
@@ -243,7 +255,7 @@ class Stop(Event):
 KINDS: dict[str, type[Event]] = {
     kind.event: kind
     for kind in (
-        *(Begin, Declare, Data, Model, Device, Stage, Window, Probe),
+        *(Begin, Declare, Data, Model, Device, Stage, Window, Probe, Watch),
         *(Epoch, Log, Sample, Checkpoint, Evaluation, Early, Note, Stop),
     )
 }

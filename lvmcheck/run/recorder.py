@@ -10,16 +10,18 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from lvmcheck.errors import InputError
 from lvmcheck.run import directory as rundir
 from lvmcheck.run import events as ev
 from lvmcheck.run.statements import Statements
 from lvmcheck.run.values import check_number, number, numbers, refused
-from lvmcheck.run.view import read_json
+from lvmcheck.run.view import is_evaluation, read_json
 from lvmcheck.run.window import StepRow, summarise
 
 WINDOW = 50
@@ -78,6 +80,7 @@ class Recorder(Statements):
         self._first_epoch: int | None = None
         self._judge = judge
         self._rows: list[StepRow] = []
+        self._watchers: list[Any] = []
         self._stop_file = str(path / rundir.STOP)
         self._asked: str | None = None
         self._stop: str | None = None
@@ -179,6 +182,8 @@ class Recorder(Statements):
             InputError: an epoch that was reported already or goes back, or a value that is not a number.
         """
         found, number_of = numbers(metrics, "epoch"), self._epoch_number(epoch)
+        for watcher in self._watchers:
+            watcher.epoch_ended(evaluated=any(map(is_evaluation, found)))
         self._finish_window()
         now = self._now()
         self._write(
@@ -234,6 +239,26 @@ class Recorder(Statements):
         """What training runs on: "cpu", "cuda" or "mps", and whatever else describes it."""
         self._write(ev.Device(t=self._now(), kind=kind, about=about))
 
+    def watch(
+        self,
+        model: Any,
+        optimizer: Any,
+        scheduler: Any = None,
+        *,
+        every: int | Literal["auto"] = "auto",
+        train: Any = None,
+        val: Any = None,
+    ) -> Any:
+        """Watch the loop from inside for silent errors (:func:`lvmcheck.watch.start.watch`) until the run ends."""
+        start = import_module("lvmcheck.watch.start")  # torch is imported here, where the loop has it already
+        watcher = start.watch(model, optimizer, scheduler, every=every, train=train, val=val, recorder=self)
+        self._watchers.append(watcher)
+        return watcher
+
+    def measured(self, event: ev.Watch) -> None:
+        """A measurement of a watcher."""
+        self._write(replace(event, t=self._now()))
+
     # -- beginning and end -------------------------------------------------------------------------------------------
     def begin(self, *, continued: bool = False) -> None:
         """Write the first event; events that are there already end with the checkpoint this run resumes from.
@@ -260,6 +285,8 @@ class Recorder(Statements):
         """Write the completion record: ``finished``, ``stopped``, ``interrupted`` or ``failed``."""
         if self._closed:
             return
+        for watcher in self._watchers:
+            watcher.close()
         self._finish_window()
         self._closed = True
         self._sync()

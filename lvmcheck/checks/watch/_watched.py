@@ -1,0 +1,80 @@
+"""What checks of a watched loop share: every event of one name is held against the check's bounds by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded, passed, pending, warning
+from lvmcheck.checks.protocol import Check
+from lvmcheck.checks.shared.epochs import complete
+from lvmcheck.run.events import Watch
+from lvmcheck.run.view import Run
+
+SHOWN = 4
+"""Names of parameters or modules that a finding lists."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched(Check):
+    """A check whose answer rests on the events ``event``: it fails at the ``streak``-th in a row that is not met."""
+
+    metric_fields = ()
+
+    event: ClassVar[str] = ""
+    streak: ClassVar[int] = 1
+    mild: ClassVar[bool] = False
+    """What it finds may be meant: it warns."""
+
+    def look(self, event: Watch) -> Finding | None:
+        """The measurement of one event with its bounds; None where the event does not decide."""
+        raise NotImplementedError
+
+    def judge(self, run: Run) -> Outcome:
+        seen, in_row, last, met = 0, 0, None, None
+        for event in watched(run, self.event):
+            finding = self.look(event)
+            if finding is None:
+                continue
+            seen, last = seen + 1, finding
+            met, in_row = (finding, 0) if finding.met else (met, in_row + 1)
+            if in_row >= self.streak:
+                return (warning if self.mild else failed)(finding, evaluated=seen)
+        if last is None and run.over:
+            return not_recorded(f"rec.watch recorded no {self.event}")
+        if last is None or not complete(run):
+            return pending("the end of the run", evaluated=seen)
+        if met is None:
+            return not_recorded(f"{seen} samples of {self.event}, and {self.streak} in a row decide")
+        return passed(met, evaluated=seen)
+
+
+def watched(run: Run, name: str) -> list[Watch]:
+    """The events of that name, in order."""
+    return [event for event in run.of(Watch) if event.name == name]
+
+
+def names(event: Watch, key: str = "parameters") -> tuple[Fact, ...]:
+    """The subjects of an event as one fact; none where it has none."""
+    if not event.subjects:
+        return ()
+    more = len(event.subjects) - SHOWN
+    return (Fact(key, ", ".join(event.subjects[:SHOWN]) + (f" and {more} more" if more > 0 else "")),)
+
+
+# -- cases -------------------------------------------------------------------------------------------------------------
+def case_run(
+    name: str,
+    samples: Sequence[Mapping[str, float]],
+    subjects: Sequence[str] = (),
+    *,
+    over: bool = True,
+    every: int = 1,
+) -> Run:
+    """A run whose only events are these samples of one measurement."""
+    events = tuple(
+        Watch(name=name, epoch=1, step=1 + i, subjects=tuple(subjects), values=dict(values))
+        for i, values in enumerate(samples)
+    )
+    return Run(events=events, done={"status": "finished"} if over else None)

@@ -1,0 +1,79 @@
+"""missing_from_optimizer: every trainable parameter is in the optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.finding import Fact, Finding, equal
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.run.events import Watch
+
+
+@dataclass(frozen=True, kw_only=True)
+class MissingFromOptimizer(Watched):
+    """Every parameter of the watched model with `requires_grad` is in a group of one of the watched optimizers.
+
+    Why:
+    A head that was added after the optimizer was made, or a list of layers that nn.Module does not see, is never
+    trained. The loss still falls, because the layers below learn to serve random weights, and accuracy is often the
+    same: no curve shows it.
+
+    Usual causes:
+    - The optimizer was made before the head was added or replaced.
+    - Parameter groups that are chosen by name leave some out.
+    - A second optimizer exists and was not given to watch.
+
+    Fix:
+    Make the optimizer after the model is complete, or optimizer.add_param_group; give all optimizers of the model to
+    watch as a list; set requires_grad to False for what is not to be trained.
+
+    Healthy runs that must pass:
+    Frozen layers (requires_grad=False); several optimizers; adapters on a frozen model.
+
+    Source:
+    The original project (docs/history.md) and issue 15: a forgotten head.
+    """
+
+    universal = True
+    event = "coverage"
+
+    def look(self, event: Watch) -> Finding:
+        return Finding(
+            code="missing",
+            measured=event.values.get("missing"),
+            bounds=(equal(0),),
+            step=event.step,
+            evidence=(*names(event), Fact("trainable", event.values.get("trainable"))),
+            phrase="{parameters} missing from the optimizer ({measured} of {trainable} trainable parameters)"
+            if event.subjects
+            else "{measured} of {trainable} trainable parameters missing from the optimizer",
+        )
+
+
+_CHECK = MissingFromOptimizer()
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("coverage", [{"trainable": 4, "missing": 0}])),
+    made.case(
+        "head_unfrozen_and_added", _CHECK, case_run("coverage", [{"trainable": n, "missing": 0} for n in (2, 4)])
+    ),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "forgotten_head",
+        _CHECK,
+        case_run("coverage", [{"trainable": 4, "missing": 2}], ["head.weight", "head.bias"], over=False),
+        "missing",
+        2,
+        parameters="head.weight, head.bias",
+    ),
+    made.case(
+        "unfrozen_and_not_added",
+        _CHECK,
+        case_run("coverage", [{"trainable": 2, "missing": 0}, {"trainable": 4, "missing": 2}]),
+        measured=2,
+        step=2,
+    ),
+)

@@ -1,0 +1,76 @@
+"""parameters_move: parameters with a gradient change when the optimizer steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.finding import Fact, Finding, equal
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.run.events import Watch
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParametersMove(Watched):
+    """No parameter with a gradient above 0 stays the same in three measured optimizer steps in a row.
+
+    Steps at a learning rate of 0 do not count; a parameter whose gradient is zero is a matter of gradient_reach.
+
+    Why:
+    A step that changes nothing trains nothing: the optimizer updates copies, rounding swallows the update, or the rate
+    of one group is 0.
+
+    Usual causes:
+    - The update is smaller than the spacing of bfloat16 or float16 at the size of the weight.
+    - The learning rate of the group is 0, or was scheduled to 0.
+    - Something restores the weights after each step (an average, a copy, a constraint).
+
+    Fix:
+    Keep the weights in float32 (autocast casts for you), look at the rate of each group, and at what else writes to
+    the weights.
+
+    Healthy runs that must pass:
+    The first step of a warm-up from 0; accumulation; steps that a gradient scaler skips; frozen layers; rows of an
+    embedding that no batch contains.
+
+    Source:
+    Issue 15 (no_update: a trainable parameter unchanged across 3 steps).
+    """
+
+    universal = True
+    event = "movement"
+
+    def look(self, event: Watch) -> Finding:
+        return Finding(
+            code="unchanged",
+            measured=event.values.get("unchanged"),
+            bounds=(equal(0),),
+            step=event.step,
+            evidence=(
+                *names(event),
+                Fact("total", event.values.get("parameters")),
+                Fact("learning_rate", event.values.get("learning_rate")),
+            ),
+            phrase="{measured} of {total} parameters do not change at learning rate {learning_rate}",
+        )
+
+
+_CHECK = ParametersMove()
+_SAMPLE = {"parameters": 4.0, "learning_rate": 1e-3}
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("movement", [{**_SAMPLE, "unchanged": 0}] * 4)),
+    made.case("warm_up", _CHECK, case_run("movement", [{"parameters": 4, "unchanged": 0, "learning_rate": 0.0}] * 4)),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "rounding_swallows_the_update",
+        _CHECK,
+        case_run("movement", [{**_SAMPLE, "unchanged": 1}], ["1.weight"], over=False),
+        "unchanged",
+        1,
+        parameters="1.weight",
+    ),
+    made.case("not_a_number", _CHECK, case_run("movement", [{**_SAMPLE, "unchanged": float("nan")}])),
+)

@@ -1,0 +1,47 @@
+"""When to measure: the first steps one by one, then as rarely as keeps the cost within a share of the time of steps."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import deque
+from typing import Literal
+
+Every = int | Literal["auto"]
+FIRST = 8
+"""Steps at the start that are all measured: most silent errors show there."""
+SHARE = 0.015
+"""Share of the time of steps that measuring may take; the hooks that see every step take the rest of 2 %."""
+SPREAD = 500
+"""Samples after which the interval grows with the run, so that a long one records no more than a few thousand."""
+
+
+class Budget:
+    """Decides which steps are measured, from what measuring and steps have cost so far."""
+
+    def __init__(self, every: Every) -> None:
+        self.every = every
+        self._costs: deque[float] = deque(maxlen=5)
+        self._steps: deque[float] = deque(maxlen=15)
+        self._next = 1
+
+    def due(self, step: int) -> bool:
+        """Whether that optimizer step (from 1) is measured."""
+        return step >= self._next
+
+    def step_took(self, seconds: float) -> None:
+        """A step that was not measured took so long."""
+        self._steps.append(seconds)
+
+    def sample_took(self, step: int, seconds: float) -> None:
+        """Measuring that step cost so much."""
+        self._costs.append(seconds)
+        self._next = step + self._interval(step)
+
+    def _interval(self, step: int) -> int:
+        if isinstance(self.every, int):
+            return self.every
+        if step < FIRST or not self._steps:
+            return 1 if step < FIRST else 4
+        cost, whole = statistics.median(self._costs), statistics.median(self._steps)
+        return max(1, math.ceil(cost / (SHARE * max(whole, 1e-7))), step // SPREAD)

@@ -1,0 +1,1 @@
+"""Collectors, one a file: what is measured of a watched loop."""

@@ -1,0 +1,75 @@
+"""Which parameters the optimizers hold, which were frozen since, and which ties still hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from lvmcheck.watch.collector import Collector
+from lvmcheck.watch.measure.coverage import coverage
+from lvmcheck.watch.measure.modules import tied
+
+if TYPE_CHECKING:
+    from lvmcheck.watch.watcher import Watcher
+
+AGAIN = 5
+"""Samples in a row in which a parameter must be frozen."""
+
+
+class CoverageCollector(Collector):
+    """Says it at the start, and again when something has changed."""
+
+    def start(self, watcher: Watcher) -> None:
+        self._trainable = {name for name, p in watcher.model.named_parameters() if p.requires_grad}
+        self._tied = tied(watcher.model)
+        self._frozen: dict[str, int] = {}
+        self._last: tuple[object, ...] = ()
+        self._say(watcher)
+        copied = _copied(watcher.model)
+        watcher.emit("ties", {"tied": len(self._tied), "untied": 0, "copied": len(copied)}, copied)
+
+    def before_sample(self, watcher: Watcher) -> None:
+        self._say(watcher)
+
+    def _say(self, watcher: Watcher) -> None:
+        found = coverage(watcher.model, [slot.optimizer for slot in watcher.slots])
+        if self._last == (found,):
+            return
+        self._last = (found,)
+        total = len(found.trainable)
+        watcher.emit("coverage", {"trainable": total, "missing": len(found.missing)}, found.missing)
+        watcher.emit("held_twice", {"held": total, "twice": len(found.twice)}, found.twice)
+        foreign = {"foreign": len(found.foreign), "missing": len(found.missing), "replaced": found.replaced}
+        watcher.emit("foreign", foreign, found.foreign)
+
+    def after_sample(self, watcher: Watcher) -> None:
+        model = watcher.model
+        trainable = {name for name, p in model.named_parameters() if p.requires_grad}
+        gone = self._trainable - trainable
+        self._trainable |= trainable
+        self._frozen = {name: self._frozen.get(name, 0) + 1 for name in gone}
+        long = [name for name, count in self._frozen.items() if count >= AGAIN]
+        watcher.emit("freezing", {"trainable": len(trainable), "frozen_since": len(long)}, long)
+        if self._tied:
+            known = dict(model.named_parameters(remove_duplicate=False))
+            parted = [names[0] for names in self._tied.values() if len({id(known.get(name)) for name in names}) > 1]
+            watcher.emit("ties", {"tied": len(self._tied), "untied": len(parted), "copied": 0}, parted)
+
+
+@torch.no_grad()
+def _copied(model: nn.Module) -> list[str]:
+    """Output layers with the values of an embedding and storage of their own: tied by a copy, so not tied."""
+    embeddings = [m for m in model.modules() if isinstance(m, nn.Embedding)]
+    outputs = [(name, m) for name, m in model.named_modules() if isinstance(m, nn.Linear)]
+    return [
+        f"{name}.weight"
+        for name, linear in outputs
+        for embedding in embeddings
+        if linear.weight is not embedding.weight
+        and linear.weight.shape == embedding.weight.shape
+        and linear.weight.device == embedding.weight.device
+        and linear.weight.data_ptr() != embedding.weight.data_ptr()
+        and bool(torch.equal(linear.weight, embedding.weight))
+    ]

@@ -1,0 +1,139 @@
+"""Gradients and parameters around a step: who gets a gradient, who moves, and by how much."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from lvmcheck.watch.collector import Collector
+from lvmcheck.watch.measure.elements import elements, lengths, rms_by_tensor
+from lvmcheck.watch.measure.local import gradient, local
+from lvmcheck.watch.measure.modules import useless_biases
+from lvmcheck.watch.measure.norms import norms
+
+if TYPE_CHECKING:
+    from lvmcheck.watch.slot import Slot
+    from lvmcheck.watch.watcher import Watcher
+
+STILL = 3
+"""Measured steps in a row in which a parameter does not move."""
+DEAF = 5
+"""Measured steps in a row in which a parameter gets no gradient."""
+ROUNDING = 1e-6
+"""Norm of the old gradient over that of the new one, below which it was cleared."""
+
+
+class MovementCollector(Collector):
+    """Norms of gradients and parameters, and the movement of a few elements of each parameter, in one step."""
+
+    def start(self, watcher: Watcher) -> None:
+        self._useless = useless_biases(watcher.model)
+        self._still: dict[str, int] = {}
+        self._none: dict[str, int] = {}
+        self._zero: dict[str, int] = {}
+        self._top_rate: dict[int, float] = {}
+        self._before: dict[int, tuple[list[str], list[Tensor], Tensor, Tensor, Tensor]] = {}
+
+    def before_step(self, watcher: Watcher, slot: Slot) -> None:
+        if slot.closure:
+            return
+        held = [(name, p, gradient(p)) for name, p in zip(slot.names, slot.parameters, strict=True)]
+        with_gradient = [(name, local(p), grad) for name, p, grad in held if grad is not None]
+        names = [name for name, _, _ in with_gradient]
+        parameters = [parameter for _, parameter, _ in with_gradient]
+        grad_norms = norms([grad for _, _, grad in with_gradient])
+        without = [name for name, p, grad in held if p.requires_grad and p.grad is None and grad is None]
+        self._gradients(watcher, slot, names, grad_norms, without)
+        if names:
+            kept = (names, parameters, grad_norms, norms(parameters), elements(parameters))
+            self._before[id(slot)] = kept
+
+    def _gradients(self, watcher: Watcher, slot: Slot, names: list[str], norm: Tensor, without: list[str]) -> None:
+        """Norms at the step, and what was left of the step before."""
+        leftovers, cleared, ever = list(slot.leftovers), slot.cleared, slot.ever > 0
+        counts = {"steps": slot.steps + 1, "without_backward": slot.without_backward, "recorded": watcher.recorded}
+        counts |= {"forwards": watcher.modes.forwards, "backwards": slot.backwards}
+        first = slot.steps == 0
+
+        def use(numbers: list[float], step: int) -> None:
+            found, old = numbers[: len(names)], numbers[len(names) :]
+            self._reached(watcher, dict(zip(names, found, strict=True)), without, step)
+            if ever:
+                watcher.emit("step_calls", counts, (), step)
+            if ever and not first and (cleared or old):
+                total = sum(value * value for value in found) ** 0.5
+                share = 0.0 if cleared else _left_over(leftovers, old, dict(zip(names, found, strict=True)))
+                watcher.emit("leftover", {"share": share, "norm": total}, (), step)
+
+        watcher.later(torch.cat([norm, *[left.reshape(1).to(norm.device) for _, left in leftovers]]), use)
+
+    def _reached(self, watcher: Watcher, found: dict[str, float], without: list[str], step: int) -> None:
+        """Parameters that got no gradient, or a gradient of zero, in several measured steps in a row."""
+        total, nothing = len(found) + len(without), not any(found.values())
+        watcher.emit("gradient_at_step", {"parameters": total, "with_gradient": 0 if nothing else len(found)}, (), step)
+        if nothing or not total:
+            return
+        zero = [name for name, norm in found.items() if norm == 0.0 and name not in self._useless]
+        self._none = {name: self._none.get(name, 0) + 1 for name in without}
+        self._zero = {name: self._zero.get(name, 0) + 1 for name in zero}
+        none_long = [name for name, count in self._none.items() if count >= DEAF]
+        zero_long = [name for name, count in self._zero.items() if count >= DEAF]
+        values = {"parameters": total, "none": len(none_long), "zero": len(zero_long)}
+        watcher.emit("gradient_reach", values, [*none_long, *zero_long], step)
+
+    def after_step(self, watcher: Watcher, slot: Slot) -> None:
+        before = self._before.pop(id(slot), None)
+        if before is None:
+            return
+        names, parameters, grad_norms, old_norms, old = before
+        new_norms, taken = norms(parameters), lengths(parameters)
+        moved = rms_by_tensor(elements(parameters) - old, taken)
+        size = rms_by_tensor(old, taken)
+        matrices = [parameter.ndim > 1 for parameter in parameters]
+        rate = slot.rate
+        top = self._top_rate[id(slot)] = max(rate, self._top_rate.get(id(slot), 0.0))
+        inert = (new_norms == old_norms) & (moved == 0)
+        count = len(names)
+
+        def use(numbers: list[float], step: int) -> None:
+            grads, change, whole, still = (numbers[i * count : (i + 1) * count] for i in range(4))
+            stuck = [name for name, grad, inert in zip(names, grads, still, strict=True) if inert and grad > 0]
+            self._moved(watcher, names, stuck if rate > 0 else [], rate, step)
+            ratios = {
+                name: by / of
+                for name, by, of, matrix in zip(names, change, whole, matrices, strict=True)
+                if matrix and of > 0
+            }
+            if ratios and rate > 0:
+                _updates(watcher, ratios, rate / top, step)
+
+        watcher.later(torch.cat([grad_norms, moved, size, inert.float()]), use)
+
+    def _moved(self, watcher: Watcher, names: list[str], stuck: list[str], rate: float, step: int) -> None:
+        self._still = {name: self._still.get(name, 0) + 1 for name in stuck}
+        long = [name for name, count in self._still.items() if count >= STILL]
+        values = {"parameters": len(names), "unchanged": len(long), "learning_rate": rate}
+        watcher.emit("movement", values, long, step)
+
+
+def _left_over(leftovers: list[tuple[str, Tensor]], old: list[float], found: dict[str, float]) -> float:
+    """Largest share of a parameter's gradient norm that was never cleared between the steps."""
+    least: dict[str, float] = {}
+    for (name, _), norm in zip(leftovers, old, strict=True):
+        least[name] = min(norm, least.get(name, norm))
+    shares = [norm / found[name] for name, norm in least.items() if found.get(name)]
+    return max((share for share in shares if not share < ROUNDING), default=0.0)
+
+
+def _updates(watcher: Watcher, ratios: dict[str, float], share_of_rate: float, step: int) -> None:
+    """Relative size of the update of the weight matrices: the middle one and both ends."""
+    order = sorted(ratios, key=ratios.__getitem__)
+    values = {
+        "median": ratios[order[len(order) // 2]],
+        "lowest": ratios[order[0]],
+        "highest": ratios[order[-1]],
+        "share_of_rate": share_of_rate,
+    }
+    watcher.emit("update_ratio", values, (order[0], order[-1]), step)

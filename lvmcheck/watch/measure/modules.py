@@ -1,0 +1,72 @@
+"""What a model is made of, as far as watching it needs: modes, norms, ties, and biases that a norm makes useless."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.modules.instancenorm import _InstanceNorm
+
+NORMS = (_BatchNorm, _InstanceNorm, nn.LayerNorm, nn.GroupNorm, nn.LocalResponseNorm, nn.RMSNorm)
+
+
+def leaves(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Modules without children, in the order of definition."""
+    return [(name, module) for name, module in model.named_modules() if not any(True for _ in module.children())]
+
+
+def modal(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Modules that compute something else in train mode than in eval mode: dropout above 0, batch statistics."""
+    return [(name, module) for name, module in model.named_modules() if _is_modal(module)]
+
+
+def _is_modal(module: nn.Module) -> bool:
+    if isinstance(module, _DropoutNd):
+        return module.p > 0
+    if isinstance(module, _BatchNorm | _InstanceNorm):
+        return bool(module.track_running_stats)
+    if isinstance(module, nn.RNNBase | nn.MultiheadAttention):
+        return float(module.dropout) > 0
+    return False
+
+
+def statistics(model: nn.Module) -> list[tuple[str, Tensor]]:
+    """Running means of the model's norms, whose version tells whether they were updated."""
+    return [
+        (name, module.running_mean)
+        for name, module in model.named_modules()
+        if isinstance(module, _BatchNorm | _InstanceNorm) and module.running_mean is not None
+    ]
+
+
+def tied(model: nn.Module) -> dict[str, list[str]]:
+    """First name of each parameter that has several -> all its names."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    return {found[0]: found for found in names.values() if len(found) > 1}
+
+
+def is_norm(module: nn.Module) -> bool:
+    return isinstance(module, NORMS) or "norm" in type(module).__name__.lower()
+
+
+def useless_biases(model: nn.Module) -> set[str]:
+    """Biases that directly precede a norm, by definition order: their gradient is zero, or nothing but rounding."""
+    order = [(name, module) for name, module in leaves(model) if not isinstance(module, nn.Identity)]
+    found = set()
+    for (name, module), (_, follower) in pairwise(order):
+        if is_norm(follower) and getattr(module, "bias", None) is not None:
+            found.add(f"{name}.bias" if name else "bias")
+    return found
+
+
+def depth_order(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Modules with a weight matrix that is not an embedding, in the order of definition."""
+    for name, module in model.named_modules():
+        weight = getattr(module, "weight", None)
+        if isinstance(weight, nn.Parameter) and weight.ndim > 1 and not isinstance(module, nn.Embedding):
+            yield name, module

@@ -1,0 +1,120 @@
+"""One watched optimizer: its parameters by name, its steps, and the backward passes that reach it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from lvmcheck.watch.measure.local import gradient
+from lvmcheck.watch.measure.modules import useless_biases
+from lvmcheck.watch.measure.norms import norms
+
+SENTINELS = 3
+"""Parameters whose backward is counted: the smallest of the first, the middle and the last third."""
+
+
+class Slot:
+    """An optimizer and what happens between its steps.
+
+    Attributes:
+        steps: calls of ``step`` so far.
+        backwards: backward passes that reached a sentinel since the last step.
+        without_backward: steps for which no parameter got a new gradient.
+        cleared: a backward pass since the last step found no gradient from before it.
+        leftovers: name of a sentinel and norm of the gradient that a backward pass since the last step found in it.
+    """
+
+    def __init__(self, model: nn.Module, optimizer: Optimizer) -> None:
+        self.optimizer = optimizer
+        self._model = model
+        self.steps = 0
+        self.backwards = 0
+        self.ever = 0
+        self.without_backward = 0
+        self.cleared = False
+        self.closure = False
+        self.leftovers: list[tuple[str, Tensor]] = []
+        self.measuring = True
+        self._reused: tuple[tuple[int, int], ...] | None = None
+        self._handles: list[Any] = []
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the groups again: parameters were added."""
+        self.size = self._count()
+        held = {id(p) for group in self.optimizer.param_groups for p in group["params"]}
+        pairs = [(name, p) for name, p in self._model.named_parameters() if id(p) in held]
+        self.names = [name for name, _ in pairs]
+        self.parameters = [parameter for _, parameter in pairs]
+
+    @property
+    def changed(self) -> bool:
+        """The groups hold more or fewer parameters than when they were read."""
+        return self._count() != self.size
+
+    def _count(self) -> int:
+        return sum(len(group["params"]) for group in self.optimizer.param_groups)
+
+    @property
+    def rate(self) -> float:
+        """The largest learning rate of the groups."""
+        return max((float(group.get("lr", 1.0)) for group in self.optimizer.param_groups), default=0.0)
+
+    # -- backward passes -----------------------------------------------------------------------------------------------
+    def attach(self) -> None:
+        """Count backward passes from now on."""
+        useless = useless_biases(self._model)
+        pairs = zip(self.names, self.parameters, strict=True)
+        trainable = [(name, p) for name, p in pairs if p.requires_grad and name not in useless]
+        third = -(-len(trainable) // SENTINELS)
+        for start in range(0, len(trainable), max(1, third)):
+            name, sentinel = min(trainable[start : start + third], key=lambda pair: pair[1].numel())
+            handle = sentinel.register_hook(self._counting(name, sentinel))  # type: ignore[no-untyped-call]
+            self._handles.append(handle)
+
+    def _counting(self, name: str, sentinel: nn.Parameter) -> Callable[[Tensor], None]:
+        def count(_gradient: Tensor) -> None:  # called before the new gradient is added to the old one
+            self.backwards += 1
+            if self.cleared:
+                return
+            if sentinel.grad is None:
+                self.cleared = True
+            elif self.measuring:
+                old = gradient(sentinel)
+                if old is not None:
+                    self.leftovers.append((name, norms([old])[0]))
+
+        return count
+
+    # -- steps ---------------------------------------------------------------------------------------------------------
+    def before_step(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        """``step`` is about to run with these arguments."""
+        self.closure = bool(args) or keywords.get("closure") is not None
+        self.ever += self.backwards
+        if self.backwards == 0 and self.ever and not self.closure:
+            if self._reused is not None and self._reused == self._gradients():
+                self.without_backward += 1
+            self._reused = ()  # from now on gradients are compared between steps
+
+    def after_step(self) -> None:
+        """``step`` has run."""
+        self.steps += 1
+        self.ever += self.backwards if self.closure else 0
+        self.backwards = 0
+        self.cleared = False
+        self.leftovers = []
+        if self._reused is not None:
+            self._reused = self._gradients()
+
+    def _gradients(self) -> tuple[tuple[int, int], ...]:
+        """Identity and version of every gradient: the same before a step as after the one before, if none was added."""
+        return tuple((id(p.grad), p.grad._version) for p in self.parameters if p.grad is not None)
+
+    def detach(self) -> None:
+        """Remove the hooks."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []

@@ -1,0 +1,212 @@
+"""The watcher of one loop: official hooks of model and optimizers that hand sampled steps to the collectors."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from lvmcheck.run.events import Watch
+from lvmcheck.watch.budget import Budget, Every
+from lvmcheck.watch.collector import Collector
+from lvmcheck.watch.modes import Modes
+from lvmcheck.watch.readings import Readings
+from lvmcheck.watch.slot import Slot
+
+
+class Sink(Protocol):
+    """Takes what was measured."""
+
+    def measured(self, event: Watch) -> None: ...
+
+
+class Watcher:
+    """Watches until :meth:`close`, or until the ``with`` block that it was made for ends.
+
+    Attributes:
+        step: optimizer steps of the first optimizer since watching began.
+        sampling: the step that is under way is measured.
+        slots: one for each optimizer.
+        train, val: the loaders that were given, observed while they are iterated.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizers: Sequence[Optimizer],
+        scheduler: Any,
+        *,
+        every: Every,
+        sink: Sink,
+        collectors: Sequence[Collector],
+        progress: Callable[[], tuple[int, int]],
+    ) -> None:
+        self.model = model
+        self.scheduler = scheduler
+        self.step = 0
+        self.sampling = False
+        self.readings = Readings()
+        self.slots = [Slot(model, optimizer) for optimizer in optimizers]
+        self.modes = Modes(model)
+        self.train: Any = None
+        self.val: Any = None
+        self.evaluating = False
+        self._collectors = list(collectors)
+        self._budget = Budget(every)
+        self._sink = sink
+        self._progress = progress
+        self._handles: list[Any] = []
+        self._cost = 0.0
+        self._clock = time.perf_counter()
+        self.closed = False
+
+    # -- what collectors use -------------------------------------------------------------------------------------------
+    def emit(
+        self, name: str, values: Mapping[str, float], subjects: Sequence[str] = (), step: int | None = None
+    ) -> None:
+        """Say what was measured."""
+        epoch, _ = self._progress()
+        at = self.now if step is None else step
+        self._sink.measured(Watch(name=name, epoch=epoch, step=at, subjects=tuple(subjects), values=dict(values)))
+
+    def later(self, values: Tensor | Sequence[Tensor], use: Callable[[list[float], int], None]) -> None:
+        """Call ``use(numbers, step)`` once these tensors have come from the device."""
+        step = self.now
+        self.readings.add(values, lambda numbers: use(numbers, step))
+
+    @property
+    def now(self) -> int:
+        """The step under way where it is measured, else the last one."""
+        return self.step + self.sampling
+
+    @property
+    def recorded(self) -> int:
+        """Steps that the loop reported to its recorder."""
+        return self._progress()[1]
+
+    # -- beginning and end ---------------------------------------------------------------------------------------------
+    def attach(self) -> Self:
+        """Put the hooks."""
+        for slot in self.slots:
+            slot.attach()
+            before, after = self._step_hooks(slot)
+            self._handles += [
+                slot.optimizer.register_step_pre_hook(before),
+                slot.optimizer.register_step_post_hook(after),
+            ]
+        self._handles += [
+            self.model.register_forward_pre_hook(self._before_forward, with_kwargs=True),
+            self.model.register_forward_hook(self._after_forward, with_kwargs=True),
+        ]
+        for collector in self._collectors:
+            collector.start(self)
+        self._begin_sample()
+        return self
+
+    def close(self) -> None:
+        """Remove every hook and read what is on its way. Safe to call twice."""
+        if self.closed:
+            return
+        self.closed = True
+        if self.sampling:
+            self._end_sample(measured=False)
+        for handle in self._handles:
+            handle.remove()
+        for slot in self.slots:
+            slot.detach()
+        self.readings.read()
+        self.modes.end_of_evaluation(self, evaluated=False)
+        for collector in self._collectors:
+            collector.finish(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def epoch_ended(self, *, evaluated: bool) -> None:
+        """The loop reports an epoch, with a metric of an evaluation or without."""
+        self.modes.end_of_evaluation(self, evaluated=evaluated)
+        for collector in self._collectors:
+            collector.epoch_ended(self, evaluated)
+
+    # -- hooks ---------------------------------------------------------------------------------------------------------
+    def _before_forward(self, _module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        if torch.compiler.is_compiling():
+            return
+        self.modes.before_forward(self)
+        if self.sampling and torch.is_grad_enabled():
+            self._timed(lambda collector: collector.before_forward(self, (args, keywords)))
+
+    def _after_forward(self, _module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
+        if torch.compiler.is_compiling():
+            return
+        self.modes.after_forward()
+        if self.sampling and torch.is_grad_enabled():
+            self._timed(lambda collector: collector.after_forward(self, (args, keywords), output))
+
+    def _step_hooks(self, slot: Slot) -> tuple[Callable[..., None], Callable[..., None]]:
+        main = slot is self.slots[0]
+
+        def before(_optimizer: Optimizer, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+            slot.before_step(args[1:] if args and args[0] is slot.optimizer else args, keywords)
+            if self.sampling:
+                self._timed(lambda collector: collector.before_step(self, slot))
+
+        def after(_optimizer: Optimizer, _args: tuple[Any, ...], _keywords: dict[str, Any]) -> None:
+            if self.sampling:
+                self._timed(lambda collector: collector.after_step(self, slot))
+            slot.after_step()
+            if main:
+                self._stepped()
+
+        return before, after
+
+    def _stepped(self) -> None:
+        """The first optimizer has stepped: the measured step ends, and the next may begin."""
+        now = time.perf_counter()
+        if self.sampling:
+            self._end_sample(measured=True)
+        else:
+            self._budget.step_took(now - self._clock)
+        self.step += 1
+        self.modes.stepped(self)
+        if self._budget.due(self.step + 1):
+            self._begin_sample()
+        self._clock = time.perf_counter()
+
+    def _begin_sample(self) -> None:
+        self.sampling, self._cost = True, 0.0
+        for slot in self.slots:
+            slot.measuring = True
+            if slot.changed:
+                slot.refresh()
+        self._timed(lambda collector: collector.before_sample(self))
+
+    def _end_sample(self, *, measured: bool) -> None:
+        self._timed(lambda collector: collector.after_sample(self))
+        began = time.perf_counter()
+        if measured:
+            self.modes.sampled(self)
+        self.readings.read()
+        self.readings.gather()
+        self._cost += time.perf_counter() - began
+        self.sampling = False
+        for slot in self.slots:
+            slot.measuring = False
+        self._budget.sample_took(self.step + 1, self._cost)
+
+    def _timed(self, call: Callable[[Collector], None]) -> None:
+        began = time.perf_counter()
+        with torch.no_grad():
+            for collector in self._collectors:
+                call(collector)
+        self._cost += time.perf_counter() - began
