@@ -15,8 +15,11 @@ def rates(values: Sequence[float], *, per_epoch: int = 10, epochs: int | None = 
     losses = made.lines(len(values), 2.3, 0.8, 0.5)
     said: list[ev.Event] = []
     for i, (rate, loss) in enumerate(zip(values, losses, strict=True), 1):
-        common = {"epoch": (i - 1) // per_epoch + 1, "first_step": i, "last_step": i}
-        said.append(ev.Window(**common, loss_mean=loss, loss_min=loss, loss_max=loss, lr=rate))
+        epoch = (i - 1) // per_epoch + 1
+        window = ev.Window(
+            epoch=epoch, first_step=i, last_step=i, loss_mean=loss, loss_min=loss, loss_max=loss, lr=rate
+        )
+        said.append(window)
         if i % per_epoch == 0:
             said.append(ev.Epoch(epoch=i // per_epoch, step=i, metrics={"train_loss": loss}))
     stated = {**({"epochs": epochs} if epochs else {}), **config}

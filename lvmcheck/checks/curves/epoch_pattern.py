@@ -81,13 +81,13 @@ class EpochPattern(CurveCheck):
         return concluded(kept, [windows], evaluated=boundaries)
 
 
-def _epochs(windows: Curve) -> list[np.ndarray]:  # type: ignore[type-arg]
+def _epochs(windows: Curve) -> list[np.ndarray]:
     """Values of each epoch that has more than one."""
     cuts = np.flatnonzero(np.diff(windows.epochs)) + 1
     return [part for part in np.split(windows.values, cuts) if len(part) > 1]
 
 
-def _resets(windows: Curve, parts: Sequence[np.ndarray]) -> int:  # type: ignore[type-arg]
+def _resets(windows: Curve, parts: Sequence[np.ndarray]) -> int:
     """Boundaries at which the loss goes back to its beginning."""
     start = float(np.median(windows.values[:3]))
     wild = 4 * noise(windows.values[-max(6, len(windows) // 3) :])
@@ -99,7 +99,7 @@ def _resets(windows: Curve, parts: Sequence[np.ndarray]) -> int:  # type: ignore
     return int(found)
 
 
-def _repeats(parts: Sequence[np.ndarray]) -> float | None:  # type: ignore[type-arg]
+def _repeats(parts: Sequence[np.ndarray]) -> float | None:
     """Median correlation of the courses of neighbouring epochs, without the first; None with too few."""
     later = parts[1:]
     sizes = [len(part) for part in later]
@@ -110,7 +110,7 @@ def _repeats(parts: Sequence[np.ndarray]) -> float | None:  # type: ignore[type-
     return float(np.median([correlation(a, b) for a, b in pairwise(courses)]))
 
 
-def _detrended(values: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _detrended(values: np.ndarray) -> np.ndarray:
     x = np.arange(len(values), dtype=np.float64)
     slope, level = np.polyfit(x, values, 1)
     return np.asarray(values - slope * x - level)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from lvmcheck.checks.finding import Fact, Finding, Outcome, ceiling, failed, not_recorded, passed
 from lvmcheck.checks.protocol import Case, Check, missing_metric
@@ -47,6 +47,7 @@ class GeneralisationGap(Check):
     """
 
     metric_fields = ("val_metric",)
+    may_be_missing: ClassVar[Mapping[str, str]] = {"train_eval_cosine": "the running metric stands in"}
 
     train_metric: str = "train_cosine"
     val_metric: str = "val_cosine"

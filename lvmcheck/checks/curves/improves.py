@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, floor, not_recorded, passed
 from lvmcheck.checks.protocol import Case, Check, missing_metric
@@ -47,6 +48,8 @@ class Improves(Check):
     Source:
     amn_790k_complete_diagnosis, "no flat progression by epoch 5"; repeat-run spread from the recorded histories.
     """
+
+    exempt: ClassVar[Mapping[str, str]] = {"nan": "a baseline that is not finite counts as not recorded"}
 
     metric: str = "val_cosine"
     by_epoch: int = 5

@@ -116,7 +116,7 @@ def _limit(run: Run, curve: Curve, found: Shape) -> tuple[str, float]:
     return min(limits, key=lambda limit: limit[1])
 
 
-def _runs_away(values: np.ndarray, found: Shape) -> bool:  # type: ignore[type-arg]
+def _runs_away(values: np.ndarray, found: Shape) -> bool:
     """Whether a loss falls below zero ever faster."""
     if found.count < 6 or not found.last < -10 * max(1.0, abs(found.first)):
         return False

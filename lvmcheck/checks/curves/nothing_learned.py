@@ -177,7 +177,7 @@ def _at_trivial(run: Run) -> Finding | None:
     return _at_chance(run) or _at_mean(run) or _at_majority(run) or _at_entropy(run) or _at_variance(run)
 
 
-def _tail(values: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _tail(values: np.ndarray) -> np.ndarray:
     return values[-max(2, len(values) // 3) :]
 
 

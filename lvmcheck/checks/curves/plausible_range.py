@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from lvmcheck.checks.finding import Finding, Outcome, ceiling, failed, floor, not_applicable, passed
 from lvmcheck.checks.protocol import Case, Check, missing_metric
@@ -52,6 +53,11 @@ class PlausibleRange(Check):
     """
 
     universal = True
+    exempt: ClassVar[Mapping[str, str]] = {
+        "planned_end": "without a metric it judges a run as far as it went",
+        "missing_end": "what is not recorded has no range",
+        "nan": "without a metric the check finite judges what is not finite",
+    }
 
     metric: str | None = None
     at_least: float | None = None

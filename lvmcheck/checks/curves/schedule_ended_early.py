@@ -76,7 +76,7 @@ class ScheduleEndedEarly(CurveCheck):
         return (failed if nothing else warning)(finding, evaluated=len(rate))
 
 
-def _axis(rate: Curve) -> np.ndarray:  # type: ignore[type-arg]
+def _axis(rate: Curve) -> np.ndarray:
     return rate.steps if rate.steps[-1] > 0 else rate.epochs
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from lvmcheck.checks.finding import Fact, Finding, Outcome, floor, not_recorded
 from lvmcheck.checks.protocol import Case, Check
@@ -51,6 +52,10 @@ class TooGoodToBeTrue(Check):
     """
 
     metric_fields = ()
+    may_be_missing: ClassVar[Mapping[str, str]] = {
+        "train_loss": "validation is judged; of training only the first epoch",
+        "train_bits_per_byte": "validation is judged; of training only the first epoch",
+    }
 
     share: float = 0.25
     tolerance: float = 0.1

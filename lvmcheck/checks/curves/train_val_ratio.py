@@ -97,7 +97,7 @@ def _pairs(run: Run) -> Iterator[tuple[Curve, Curve]]:
             yield plain, other
 
 
-def _compare(run: Run, train: Curve, other: Curve, a: np.ndarray, b: np.ndarray) -> Finding:  # type: ignore[type-arg]
+def _compare(run: Run, train: Curve, other: Curve, a: np.ndarray, b: np.ndarray) -> Finding:
     if (a < 0).all() and (b > 0).all() and other.role.split is Split.VALIDATION:
         code = "ends_at_minus_one" if abs(float(a[-1]) + 1) < 0.1 and float(a.min()) >= -1.001 else "other_sign"
         return _finding(code, train, other, float(a[-1] / b[-1]), len(a))
