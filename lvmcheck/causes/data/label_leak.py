@@ -17,6 +17,7 @@ NEAR_ZERO = 0.05
 """Part of what the text allows below which a train loss is when its labels are copied."""
 STATE = 10.0
 """A change before the token that is this many times what evaluation alone changes is no effect of stored state."""
+NEW_TEXT = "evaluate text that is new to the model, with labels shifted in the same way: a leak keeps its loss as low"
 EXPLAINS = frozenset({"causal", "too_good_to_be_true", "generations_vary", "plausible_range"})
 OTHERS = {
     "val_disjoint_from_train": "validation on the training set",
@@ -50,19 +51,22 @@ class LabelLeak(Cause):
 
     def _unshifted(self, evidence: Evidence, low: tuple[Fact, ...]) -> Diagnosis:
         masked = evidence.outcome("causal").evaluated > 0
-        alone = evidence.outcome("val_disjoint_from_train").evaluated > 0
-        apart = evidence.failed("too_good_to_be_true") is not None
+        held_out = evidence.outcome("val_disjoint_from_train").evaluated > 0
+        below = evidence.failed("too_good_to_be_true") is not None
+        standing, also = Standing.MEASURED, ""
+        if not below:  # a model that has memorised its training set predicts new text worse than guessing, too
+            standing, also = Standing.CONSISTENT, "memorisation"
+        elif not held_out:
+            standing, also = Standing.LIKELY, "leaked_split"
         what = "labels are not shifted" if masked else "labels are not shifted, or there is no causal mask"
         return Diagnosis(
             name=self.name(),
-            standing=Standing.MEASURED if apart and alone else Standing.LIKELY if alone else Standing.CONSISTENT,
+            standing=standing,
             phrase=f"labels leak into the input: the loss is below what the text allows; {what}",
             evidence=(*low, *_generated(evidence)),
             explains=EXPLAINS,
-            also=() if apart and alone else ("memorisation",) if alone else ("leaked_split", "memorisation"),
-            tell_apart=""
-            if apart and alone
-            else "evaluate text that is new to the model: with a leak its loss is as low, after memorisation it is not",
+            also=(also,) if also else (),
+            tell_apart=NEW_TEXT if also else "",
             ruled_out=evidence.ruled_out({"causal": "a missing causal mask, which has the same curve", **OTHERS}),
             fix="compare logits[:, :-1] with tokens[:, 1:], once, and ignore padding",
             next="lvmcheck explain too_good_to_be_true",
@@ -180,7 +184,7 @@ FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="validated_with_shifted_labels",
         run=_run(val_loss=[8.0, 10.6], train_loss=[0.9, 0.002]),
-        standing=Standing.LIKELY,
+        standing=Standing.CONSISTENT,
         facts={"val_loss": 10.6, "loss_of_guessing": math.log(512)},
     ),
 )
