@@ -11,6 +11,7 @@ from typing import ClassVar
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded, passed, pending, warning
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared.epochs import complete
 from lvmcheck.checks.shared.laws import AS_RECORDED
 from lvmcheck.run import events as ev
 from lvmcheck.run.role_names import Quantity
@@ -72,7 +73,7 @@ class Finite(Check):
             if outcome is not None:
                 return outcome
         looked += sum(len(curve) + curve.missing for curve in run.curves.by_epoch.values())
-        if not run.over:
+        if not run.over or not complete(run):
             return pending("the end of the run", evaluated=looked)
         if not looked:
             return not_recorded("the run recorded no number at all")
