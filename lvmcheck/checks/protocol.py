@@ -252,7 +252,7 @@ def judge(check: Check, run: Run) -> Outcome:
 def evaluate(run: Run, checks: Iterable[Check] | None = None) -> list[Verdict]:
     """Verdicts on a run; where no checks are named the universal ones, which judge it as far as it went."""
     if checks is None:
-        return [verdict(check, run.without_plan()) for check in universal_checks()]
+        checks, run = universal_checks(), run.without_plan()  # once: a view keeps what it has computed
     return [verdict(check, run) for check in checks]
 
 

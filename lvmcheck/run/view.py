@@ -136,12 +136,14 @@ class Run:
     def _logged(self) -> Iterator[ev.Probe]:
         """What was measured by step beside loss, learning rate and gradient norm, as one probe a value."""
         taken = {event.step for event in self.of(ev.Epoch)} if not self._epochs_stated else set()
-        for event in self.events:
-            if isinstance(event, ev.Window | ev.Log):
-                step = event.last_step if isinstance(event, ev.Window) else event.step
-                found = {} if isinstance(event, ev.Log) and step in taken else event.metrics
-                for name, value in found.items():
-                    yield ev.Probe(t=event.t, name=name, epoch=event.epoch, step=step, values={"value": value})
+        for window in self.windows:
+            for name, value in window.metrics.items():
+                yield ev.Probe(
+                    t=window.t, name=name, epoch=window.epoch, step=window.last_step, values={"value": value}
+                )
+        for log in self.of(ev.Log):
+            for name, value in log.metrics.items() if log.step not in taken else ():
+                yield ev.Probe(t=log.t, name=name, epoch=log.epoch, step=log.step, values={"value": value})
 
     @property
     def _epochs_stated(self) -> bool:

@@ -85,7 +85,7 @@ def _length(run: Run, rate: Curve) -> float:
     last = float(_axis(rate)[-1])
     if rate.steps[-1] > 0:
         return max(last, float(planned_steps(run) or 0))
-    return max(last, float(run.planned_epochs or 0))
+    return max(last, float(run.stated_epochs or 0))
 
 
 def _ended(rate: Curve, highest: float) -> int:

@@ -86,7 +86,7 @@ def _declared(run: Run) -> str:
 def _constant(run: Run, rate: Curve, declared: str) -> tuple[Finding | None, bool]:
     if declared not in DECAYS or float(np.ptp(rate.values)) > 1e-9 * float(np.abs(rate.values).max()):
         return None, False
-    covered = run.planned_epochs is None or run.last_epoch * 2 >= run.planned_epochs
+    covered = run.stated_epochs is None or run.last_epoch * 2 >= run.stated_epochs
     return (_finding("never_decayed", rate, Fact("declared", declared)), True) if covered else (None, False)
 
 

@@ -147,8 +147,10 @@ def _not_finite(name: str, value: float, epoch: int | None, step: int | None, ev
 
 
 def _bad_norm(window: ev.Window) -> float | None:
-    values = (getattr(window, name) for name in NORMS)
-    return next((value for value in values if value is not None and not math.isfinite(value)), None)
+    for value in (window.grad_norm_mean, window.grad_norm_max):
+        if value is not None and not math.isfinite(value):
+            return value
+    return None
 
 
 def _skipped(run: Run) -> int:
