@@ -63,7 +63,7 @@ def test_an_option_that_makes_no_sense(project: Project, mistake: str) -> None:
     [
         ("lvm_jobs = many", "--lvm-jobs: expected an integer >= 0, got many."),
         ("lvm_device = gpu", "--lvm-device: no device 'gpu'. Did you mean 'cpu'?"),
-        ("lvm_progress = loud", "lvm_progress: no way to show progress 'loud'. Known: auto, live, off, plain."),
+        ("lvm_progress = loud", "--lvm-progress: no way to show progress 'loud'. Known: auto, live, off, plain."),
     ],
 )
 def test_an_ini_setting_that_makes_no_sense(project: Project, setting: str, message: str) -> None:
@@ -74,13 +74,8 @@ def test_an_ini_setting_that_makes_no_sense(project: Project, setting: str, mess
     assert message in said(result)
 
 
-def test_options_of_which_argparse_says_it(project: Project) -> None:
-    assert project.pytest("--lvm-progress", "loud").ret == USAGE
-    assert project.pytest("--lvm-jobs", "many").ret == USAGE
-
-
 SUITES: dict[str, tuple[tuple[str, ...], dict[str, Any], str]] = {
-    "unknown check": (("[[check]]\nuse = 'cosine_flor'\n",), {}, "no such check. Did you mean 'cosine_floor'?"),
+    "unknown check": (("[[check]]\ncheck = 'cosine_flor'\n",), {}, "no such check. Did you mean 'cosine_floor'?"),
     "unknown key of a check": ((floor(1, 0.4, "flor = 1"),), {}, "unknown key. Did you mean 'floor'?"),
     "floor above 1": ((floor(1, 1.5),), {}, "floor: expected -1 to 1, got 1.5"),
     "floor below -1": ((floor(1, -1.5),), {}, "floor: expected -1 to 1, got -1.5"),
@@ -130,7 +125,7 @@ def test_a_check_that_crashes_is_an_error_of_its_item_alone(project: Project) ->
         "from dataclasses import dataclass\nfrom lvmcheck import Check\n\n\n@dataclass(frozen=True, kw_only=True)\n"
         "class Mine(Check):\n    '''Crashes.'''\n\n    def judge(self, run):\n        return 1 / 0\n"
     )
-    project.suite(floor(1, 0.4), '[[check]]\nuse = "mine:Mine"\n')
+    project.suite(floor(1, 0.4), '[[check]]\ncheck = "mine:Mine"\n')
     result = project.pytest()
     result.assert_outcomes(passed=1, failed=1)
     assert "could not be judged: the check itself crashed: ZeroDivisionError: division by zero" in said(result)
@@ -245,7 +240,7 @@ def test_data_that_is_not_there(real: Project) -> None:
 
 
 def windows(path: Path, count: int, *, bad: float | None = None) -> Path:
-    """An npz of ``count`` windows of unit vectors in 16 dimensions, in the ancestors' format."""
+    """An npz of ``count`` windows of unit vectors in 16 dimensions, in the original project's format."""
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((count, 6, 16)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
