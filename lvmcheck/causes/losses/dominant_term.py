@@ -15,6 +15,9 @@ from lvmcheck.run.view import Run, run_from
 RISE = 1.05
 """A term that ends this many times above its first value is not optimised."""
 
+EXPLAINS = frozenset(
+    {"loss_balance", "nothing_learned", "cosine_floor", "beats_baselines", "improves", "val_loss_descends"}
+)
 RECORD = "record the gradient norm of each weighted term: rec.probe('term_grad_norm', {term: norm})"
 
 
@@ -28,7 +31,12 @@ class DominantTerm(Cause):
         if finding is None or math.isnan(finding.number) or evidence.failed("finite") is not None:
             return None
         by_gradient = finding.code == "gradient_ratio"
-        support = (*_neglected(evidence, finding), *_mean_direction(evidence), *_below_constant(evidence))
+        support = (
+            *_neglected(evidence, finding),
+            *_mean_direction(evidence),
+            *_below_constant(evidence),
+            *finding_facts(evidence.failed("nothing_learned"))[:1],
+        )
         return Diagnosis(
             name=self.name(),
             standing=Standing.MEASURED if by_gradient else Standing.LIKELY if support else Standing.CONSISTENT,
@@ -36,7 +44,7 @@ class DominantTerm(Cause):
             if by_gradient
             else "loss term {term} holds a share of {value_share} of the loss value",
             evidence=(*finding_facts(finding), *support),
-            explains=frozenset({"loss_balance", "cosine_floor", "beats_baselines", "improves", "val_loss_descends"}),
+            explains=EXPLAINS,
             tell_apart="" if by_gradient else RECORD,
             ruled_out=evidence.ruled_out(
                 {"finite": "numerical problems", "not_diverging": "divergence", "generalisation_gap": "memorisation"}

@@ -42,7 +42,7 @@ class InfonceRemovesMean(Cause):
             standing=Standing.LIKELY if likely else Standing.CONSISTENT,
             phrase="InfoNCE is the only main loss (mse weight {mse_weight}) and does not see the common mean direction",
             evidence=(*facts(mse_weight=regression, info_nce_weight=contrastive), *direction, *below),
-            explains=frozenset({"beats_baselines", "cosine_floor", "improves", "val_loss_descends"}),
+            explains=frozenset({"beats_baselines", "cosine_floor", "improves", "nothing_learned", "val_loss_descends"}),
             also=() if likely else ("memorisation",),
             tell_apart="" if likely else "record the cosine of predictions with the mean target (val_mean_direction)",
             ruled_out=evidence.ruled_out(
