@@ -17,9 +17,10 @@ from lvmcheck.causes.protocol import Diagnosis, diagnose
 from lvmcheck.checks.finding import Status, Verdict
 from lvmcheck.checks.protocol import evaluate
 from lvmcheck.readers import detect, open_run
-from lvmcheck.report.diagnosis import ROWS, WIDTH, diagnosis_json, screen
+from lvmcheck.report.diagnosis import ROWS, WIDTH, screen, screen_json
 from lvmcheck.run.view import Run
 from lvmcheck.run.weights import recover, with_weights
+from suites.recorded.print_diagnose import BLOCK, PAGE, printed
 
 ROOT = Path(__file__).parents[2]
 RUNS = sorted((ROOT / "fixtures" / "runs").iterdir())
@@ -72,7 +73,7 @@ def test_the_fixtures_are_what_the_maker_writes(maker: ModuleType) -> None:
 def test_the_verdicts_and_the_first_cause(path: Path) -> None:
     expected = json.loads((path / "expected.json").read_text())
     _, verdicts, found = judged(path)
-    assert {verdict.use for verdict in verdicts if verdict.status is Status.FAILED} == set(expected["failed"])
+    assert {verdict.check for verdict in verdicts if verdict.status is Status.FAILED} == set(expected["failed"])
     assert (found[0].name if found else "") == expected["first"], [item.name for item in found]
     assert expected["source"]
 
@@ -89,34 +90,27 @@ def test_a_diagnosis_is_one_screen_and_valid_json(path: Path) -> None:
     lines = screen(run, found, verdicts)
     assert len(lines) <= ROWS
     assert max(map(len, lines)) <= WIDTH
-    assert not found or any(line.startswith("  next: ") for line in lines)
-    body = json.loads(json.dumps(diagnosis_json(run, found, verdicts), allow_nan=False))
+    assert not found or any(line.startswith("next: ") for line in lines)
+    body = json.loads(json.dumps(screen_json(run, found, verdicts), allow_nan=False))
     assert [cause["name"] for cause in body["causes"]] == [item.name for item in found]
 
 
-SHOWN = re.findall(
-    r"^\$ lvmcheck diagnose fixtures/runs/(\w+)\n(.*?)^```", (ROOT / "docs" / "diagnose.md").read_text(), re.M | re.S
-)
+SHOWN = [(name, text) for _, name, text in BLOCK.findall(PAGE.read_text())]
 
 
-@pytest.mark.parametrize(("name", "printed"), SHOWN, ids=[name for name, _ in SHOWN])
-def test_the_document_shows_what_is_printed(name: str, printed: str) -> None:
-    assert "\n".join(screen(*_for_screen(ROOT / "fixtures" / "runs" / name))) + "\n" == printed
+@pytest.mark.parametrize(("name", "text"), SHOWN, ids=[name for name, _ in SHOWN])
+def test_the_document_shows_what_is_printed(name: str, text: str) -> None:
+    assert printed(name) == text, "python -m suites.recorded.print_diagnose"
 
 
 def test_the_document_shows_each_attempt_and_each_key() -> None:
     names = {name for name, _ in SHOWN}
     assert {"amn_790k_attempt_1", "amn_790k_attempt_2", "amn_790k_attempt_3_with_its_data"} <= names
     run, verdicts, found = judged(ROOT / "fixtures" / "runs" / "amn_790k_attempt_2")
-    body: Any = diagnosis_json(run, found, verdicts)
-    text = (ROOT / "docs" / "diagnose.md").read_text()
-    for key in ("format", "causes", "failed", *body["run"], *body["causes"][0], *body["failed"][0]):
+    body: Any = screen_json(run, found, verdicts)
+    text = PAGE.read_text()
+    for key in ("format", "causes", "verdicts", *body["run"], *body["causes"][0], *body["verdicts"][0]):
         assert re.search(rf"`(?:\w+(?:\[\])?)?\.?{key}`", text), key
-
-
-def _for_screen(path: Path) -> tuple[Run, list[Diagnosis], list[Verdict]]:
-    run, verdicts, found = judged(path)
-    return run, found, verdicts
 
 
 @pytest.mark.parametrize("name", FIRST)
