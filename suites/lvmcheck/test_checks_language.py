@@ -216,8 +216,8 @@ def test_a_hinge_that_is_met_differs_from_a_term_that_trains_nothing() -> None:
             loss_max=1.0,
             terms={"ce": ev.Term(weight=1.0, mean=1.0), "diversity": ev.Term(weight=0.1, mean=value)},
         )
-        said = ev.Evaluation(name="term_gradients", metrics={"ce": 1.0, "diversity": 0.0})
-        outcome = answer("declared_terms_in_graph", language.epochs([said, window]))
+        norms = ev.Evaluation(name="term_gradients", metrics={"ce": 1.0, "diversity": 0.0})
+        outcome = answer("declared_terms_in_graph", language.epochs([norms, window]))
         assert outcome.status is status, text(outcome)
 
 
