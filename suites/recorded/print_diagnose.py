@@ -1,4 +1,4 @@
-"""``python -m suites.recorded.print_diagnose``: writes what ``lvmcheck diagnose`` prints today into docs/diagnose.md."""
+"""``python -m suites.recorded.print_diagnose`` writes what ``lvmcheck diagnose`` prints into docs/diagnose.md."""
 
 from __future__ import annotations
 
