@@ -10,7 +10,7 @@ import os
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -52,7 +52,7 @@ class Conclusion:
         exit: exit code of ``lvmcheck check``.
         failed, warned: names of the checks.
         named: causes in the order of ``lvmcheck diagnose``.
-        error: why the run could not be judged; empty where it was.
+        error: why the run could not be judged or diagnosed; empty where it was.
     """
 
     exit: int
@@ -123,13 +123,17 @@ def conclude(path: Path) -> Conclusion:
         verdicts = verdicts_on(run, UNIVERSAL)
         with contextlib.redirect_stderr(io.StringIO()):  # where nothing could be evaluated it is printed
             code = exit_code(verdicts, strict=False)
-        causes = tuple(Named(cause.name, cause.standing.name.lower(), cause.also) for cause in diagnose(run, verdicts))
     except InputError as problem:
         return Conclusion(exit=BAD_INPUT, error=str(problem))
     except Exception as problem:
         return Conclusion(exit=INTERNAL, error=f"{type(problem).__name__}: {problem}")
-    failed, warned = _names(verdicts, *BAD), _names(verdicts, Status.WARNING)
-    return Conclusion(exit=code, failed=failed, warned=warned, named=causes)
+    checked = Conclusion(exit=code, failed=_names(verdicts, *BAD), warned=_names(verdicts, Status.WARNING))
+    try:
+        causes = diagnose(run, verdicts)
+    except Exception as problem:
+        return replace(checked, error=f"no diagnosis: {type(problem).__name__}: {problem}")
+    named = tuple(Named(cause.name, cause.standing.name.lower(), cause.also) for cause in causes)
+    return replace(checked, named=named)
 
 
 def _names(verdicts: Iterable[Verdict], *statuses: Status) -> tuple[str, ...]:

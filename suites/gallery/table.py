@@ -95,7 +95,9 @@ def _peer_row(peer: Peer, half: JudgedHalf, version: str) -> Sequence[object]:
 def loss_of(item: Judgement) -> str:
     """In what way the judgement on a program is not as it should be; empty where it is."""
     if item.kind is Kind.HEALTHY:
-        return "false alarm" if item.concluded.exit else "warned of" if item.only_warned else ""
+        if item.concluded.exit:
+            return "false alarm"
+        return "warned of" if item.only_warned else "error" if item.concluded.error else ""
     if item.kind is Kind.HIDDEN:
         return ""
     missed = "" if item.flagged else "only warned of" if item.only_warned else "missed"

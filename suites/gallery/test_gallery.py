@@ -35,6 +35,12 @@ def judged(half: str) -> tuple[Floor, list[Judgement], Counts]:
 
 
 @pytest.mark.parametrize("half", HALVES)
+def test_every_program_is_judged_and_diagnosed(half: str) -> None:
+    _, judgements, _ = judged(half)
+    assert {item.name: item.concluded.error for item in judgements if item.concluded.error} == {}
+
+
+@pytest.mark.parametrize("half", HALVES)
 def test_no_healthy_program_fails(half: str) -> None:
     _, judgements, counts = judged(half)
     assert counts.healthy
