@@ -19,6 +19,8 @@ NEAR = 0.01
 """Relative distance from the floor."""
 GOOD = 0.8
 """Accuracy from which a loss of a whole nat is no honest one."""
+MOST = 12.0
+"""First loss from which no number of classes is inferred."""
 LEAST = 4
 """Values from which a loss can rest."""
 
@@ -61,7 +63,7 @@ class LossFloor(CurveCheck):
         if best < GOOD:
             return not_applicable("no accuracy is above 0.8, so the loss need not be near its floor")
         for curve in losses:
-            count = classes(run) or round(math.exp(float(curve.values[0])))
+            count = classes(run) or round(math.exp(min(float(curve.values[0]), MOST)))
             level = float(np.median(curve.values[-3:]))
             floor = math.log(math.e + count - 1) - 1 if count >= 2 else 0.0
             if count >= 2 and abs(level / floor - 1) < NEAR and float(curve.values.min()) > (1 - NEAR) * floor:

@@ -33,6 +33,8 @@ from lvmcheck.statistics.curve import shape, trend
 
 ENOUGH, CERTAIN = 5, 10
 """Values of all curves together from which a flat run is suspicious, and from which it fails."""
+SLOW = 4.0
+"""Standard deviations of all trends together from which a tiny improvement is one."""
 SOME = 2.0
 """Standard deviations of all trends together from which a run that looks flat may be slow."""
 LEAST = 4
@@ -84,6 +86,8 @@ class NothingLearned(CurveCheck):
             return waiting
         curves = _judged(run)
         values = sum(len(curve) for curve in curves)
+        if curves and run.curves.rewards and run.curves.train is not None and not improved(run.curves.train):
+            values += len(run.curves.train)
         if not curves:
             if run.curves.adversarial:
                 return not_applicable("losses of two players need not fall, and no score is recorded")
@@ -92,13 +96,15 @@ class NothingLearned(CurveCheck):
         if trivial is not None:
             return failed(trivial, evaluated=values)
         moved = [curve for curve in curves if improved(curve)]
-        barely = [curve for curve in moved if not _clearly(curve)]
-        if moved and len(barely) == len(moved) and not any(_good(run, curve) for curve in curves):
-            return warning(_finding("barely_moved", moved[0], len(curves)), evaluated=values)
+        good = any(_good(run, curve) for curve in curves)
+        if moved and not good and not any(map(_clearly, moved)):
+            slow = _together(curves) < -SLOW
+            barely = _finding("barely_moved", moved[0], len(curves))
+            return (failed if values >= CERTAIN and not slow else warning)(barely, evaluated=values)
         uniform = _near_uniform(run)
         if uniform is not None:
             return warning(uniform, evaluated=values)
-        if moved or any(_good(run, curve) for curve in curves):
+        if moved or good:
             return concluded(_finding("learned", (moved or curves)[0], len(curves)), curves, evaluated=values)
         if values < ENOUGH:
             return not_applicable(f"{values} values are too few to tell flat from slow")
