@@ -73,12 +73,16 @@ class GradientNormGrows(CurveCheck):
         growth = late / early if early > 0 else 0.0
         line = correlation(norm.steps.astype(np.float64), norm.values) > LINE
         learned = run.curves.train is not None and improved(run.curves.train)
-        finding = _finding(norm, early, growth, line=line)
-        against = learned and (_against(run, growth) or _stuck(run, norm))
-        grows = growth > (SLOW if learned else MUCH) or (line and growth > FACTOR) or against
-        if not grows or trend(norm.values) < min(SURE, _most(len(norm))):
-            return concluded(finding, [norm], evaluated=len(norm))
-        bad = growth > FATAL or not learned or against
+        limit = FACTOR if line else SLOW if learned else MUCH
+        code = "grows_in_a_line" if line else "grows"
+        if learned and _against(run, growth):
+            code, limit = "grows_against_the_loss", OPPOSITE
+        elif learned and _stuck(run, norm):
+            code, limit = "grows_beside_a_still_loss", min(growth / 2, FACTOR)
+        if growth <= limit or trend(norm.values) < min(SURE, _most(len(norm))):
+            return concluded(_finding("bounded", norm, early, growth, None), [norm], evaluated=len(norm))
+        finding = _finding(code, norm, early, growth, limit)
+        bad = growth > FATAL or not learned or code not in ("grows", "grows_in_a_line")
         return (failed if bad and not run.curves.adversarial else warning)(finding, evaluated=len(norm))
 
 
@@ -118,15 +122,14 @@ def _most(count: int) -> float:
     return trend(np.arange(count, dtype=np.float64)) / 2
 
 
-def _finding(norm: Curve, early: float, growth: float, *, line: bool) -> Finding:
+def _finding(code: str, norm: Curve, early: float, growth: float, limit: float | None) -> Finding:
     epoch, step = norm.place(len(norm) - 1)
-    grows = growth > (FACTOR if line else MUCH)
     return Finding(
-        code="grows_in_a_line" if grows and line else "grows" if grows else "bounded",
+        code=code,
         metric=norm.name,
         measured=growth,
         unit="x",
-        bounds=(ceiling(FACTOR if line else MUCH),) if grows else (),
+        bounds=() if limit is None else (ceiling(limit),),
         epoch=epoch,
         step=step if norm.by_step else None,
         evidence=(Fact("early_level", early), Fact("last", float(norm.values[-1]))),
