@@ -35,7 +35,7 @@ PLACES = 4
 
 
 @dataclass(frozen=True)
-class Measured:
+class SeedMargins:
     """A check of the suite on every seed.
 
     Attributes:
@@ -100,7 +100,7 @@ def planted_runs() -> list[Run]:
     return found
 
 
-def measure(entry: CheckEntry, runs: Sequence[Run]) -> Measured | str:
+def measure(entry: CheckEntry, runs: Sequence[Run]) -> SeedMargins | str:
     """The entry on every run, or why its margins say nothing."""
     findings: list[Finding] = []
     for run in runs:
@@ -112,10 +112,10 @@ def measure(entry: CheckEntry, runs: Sequence[Run]) -> Measured | str:
     if any(margin is None or not math.isfinite(margin) for margin in margins):
         return "has no margin to calibrate"
     values = tuple(f.measured for f in findings if isinstance(f.measured, int | float))
-    return Measured(entry, tuple(margin for margin in margins if margin is not None), tuple(map(float, values)))
+    return SeedMargins(entry, tuple(margin for margin in margins if margin is not None), tuple(map(float, values)))
 
 
-def report(found: Measured, planted: Sequence[Run], rate: float) -> Iterator[str]:
+def report(found: SeedMargins, planted: Sequence[Run], rate: float) -> Iterator[str]:
     """What the bound is worth, and a better one where the check has a floor that is a number."""
     spread = sample(found.margins)
     passes = chance_next_above(found.margins, 0.0)

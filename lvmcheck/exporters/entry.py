@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Position:
     """Where an entry stands.
 
     Args:
@@ -26,7 +26,7 @@ class Place:
 class Scalars:
     """Numbers that were said together, by tag; NaN and infinities are among them."""
 
-    place: Place
+    place: Position
     values: Mapping[str, float]
 
 
@@ -34,7 +34,7 @@ class Scalars:
 class TextTable:
     """Text that was said at one moment: every row has one text for each column."""
 
-    place: Place
+    place: Position
     tag: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -96,7 +96,7 @@ class End:
     sentence: str
     digest: str
     verdict: str | None
-    place: Place
+    place: Position
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -20,7 +20,7 @@ GRACE = 2.0
 """Seconds for which a run without an end and without an owner is waited for: it may be about to be continued."""
 
 
-class Watch:
+class RunFollower:
     """A run directory that may still grow.
 
     Args:
@@ -83,7 +83,7 @@ def follow(
     Raises:
         InputError: a run cannot be read or exported. Exports that are not at their end are let go.
     """
-    feeds = [(Watch(path, dead_after), Feed(path, exporter, into)) for path in paths]
+    feeds = [(RunFollower(path, dead_after), Feed(path, exporter, into)) for path in paths]
     begun: set[Path] = set()
     try:
         while feeds:

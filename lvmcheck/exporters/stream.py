@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lvmcheck.exporters.entry import Entry, Place, Scalars, TextTable
+from lvmcheck.exporters.entry import Entry, Position, Scalars, TextTable
 from lvmcheck.report.html.text import clean
 from lvmcheck.run import events as ev
 
@@ -32,7 +32,7 @@ class Stream:
     """
 
     def __init__(self, started: float) -> None:
-        self.place = Place(step=0, epoch=1, time=started)
+        self.place = Position(step=0, epoch=1, time=started)
         self._started = started
         self._step, self._epoch = 0, 1
         self._named: dict[tuple[str, str], tuple[int, int]] = {}  # at which step last, and how often there
@@ -69,9 +69,9 @@ class Stream:
         self._named[key] = (step, count)
         return event if count == 1 else dataclasses.replace(event, name=f"{event.name}#{count}")
 
-    def _at(self, step: int, epoch: int, t: float) -> Place:
+    def _at(self, step: int, epoch: int, t: float) -> Position:
         said = self._started + t if math.isfinite(t) else 0.0
-        self.place = Place(step=step, epoch=epoch, time=max(said, self.place.time + 1e-3))
+        self.place = Position(step=step, epoch=epoch, time=max(said, self.place.time + 1e-3))
         return self.place
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from lvmcheck.errors import InputError
 from lvmcheck.exporters import Earlier, marker
-from lvmcheck.exporters.entry import End, ExportRun, Place, Scalars, TextTable, flat
+from lvmcheck.exporters.entry import End, ExportRun, Position, Scalars, TextTable, flat
 from lvmcheck.exporters.names import Names
 from lvmcheck.exporters.stream import spelled_out
 from lvmcheck.extras import need
@@ -111,7 +111,7 @@ class EventFile:
                 said.hparams[name].number_value = float(value)
             else:
                 said.hparams[name].string_value = spelled_out(value)
-        place = Place(step=0, epoch=1, time=exported.started)
+        place = Position(step=0, epoch=1, time=exported.started)
         tag = self._hparams_metadata.SESSION_START_INFO_TAG
         self._declare(place, tag, self._hparams.HParamsPluginData(session_start_info=said))
         if exported.facts:
@@ -120,11 +120,11 @@ class EventFile:
             )
             self._say(place, facts.tag, facts.markdown())
 
-    def _declare(self, place: Place, tag: str, said: Any) -> None:
+    def _declare(self, place: Position, tag: str, said: Any) -> None:
         metadata = self._hparams_metadata.create_summary_metadata(said)
         self._write(place, [self._summary.Value(tag=tag, metadata=metadata, tensor=self._hparams_metadata.NULL_TENSOR)])
 
-    def _say(self, place: Place, tag: str, text: str) -> None:
+    def _say(self, place: Position, tag: str, text: str) -> None:
         tensor = self._tensor(
             dtype="DT_STRING", tensor_shape=self._shape(dim=[self._shape.Dim(size=1)]), string_val=[text.encode()]
         )
@@ -137,7 +137,7 @@ class EventFile:
         self._tagged.add(tag)
         return metadata
 
-    def _write(self, place: Place, values: list[Any]) -> None:
+    def _write(self, place: Position, values: list[Any]) -> None:
         event = self._event(wall_time=place.time, step=place.step, summary=self._summary(value=values))
         self._records.write(event.SerializeToString())
 

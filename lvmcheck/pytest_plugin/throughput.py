@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lvmcheck.comparison.throughput import stored
-from lvmcheck.comparison.throughput.comparison import Comparison, compare, compare_all, complaints, require_kind
+from lvmcheck.comparison.throughput.comparison import RatioComparison, compare, compare_all, complaints, require_kind
 from lvmcheck.comparison.throughput.result import Result, result_of
 from lvmcheck.comparison.throughput.several import together
 from lvmcheck.comparison.throughput.table import table
@@ -146,7 +146,7 @@ class Comparer(BenchmarkWatcher):
         super().__init__(config)
         self.known = known
         self.shown = shown
-        self.compared: list[Comparison] = []
+        self.compared: list[RatioComparison] = []
         self.failed: list[str] = []
         self.others: list[str] = []
         self.again: set[str] = set()

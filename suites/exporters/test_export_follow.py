@@ -16,7 +16,7 @@ import lvmcheck
 from lvmcheck.commands.export import DIED
 from lvmcheck.commands.main import PASSED, main
 from lvmcheck.exporters import follow as following
-from lvmcheck.exporters.follow import Watch
+from lvmcheck.exporters.follow import RunFollower
 from lvmcheck.launch.locks import run_lock
 from lvmcheck.readers import open_run
 from lvmcheck.run.directory import load
@@ -106,7 +106,7 @@ def test_a_run_that_goes_back_cannot_be_followed(tmp_path: Path) -> None:
     from lvmcheck.exporters.feed import Feed
 
     run = recorded(tmp_path / "run", close=False)
-    watch, feed = Watch(run, 60.0), Feed(run, exporter("tensorboard"), tmp_path / "out")
+    watch, feed = RunFollower(run, 60.0), Feed(run, exporter("tensorboard"), tmp_path / "out")
     feed.take(watch.look())
     lines = (run / "events.jsonl").read_bytes().splitlines(keepends=True)
     (run / "events.jsonl").write_bytes(b"".join(lines[:-5]))
@@ -119,14 +119,14 @@ def test_a_run_that_goes_back_cannot_be_followed(tmp_path: Path) -> None:
 def test_a_run_that_somebody_holds_is_not_over(tmp_path: Path) -> None:
     run = recorded(tmp_path / "run")
     with FileLock(run_lock(run)):
-        assert not Watch(run, 60.0).look().over  # its judge may still write verdicts
-    assert Watch(run, 60.0).look().finished
+        assert not RunFollower(run, 60.0).look().over  # its judge may still write verdicts
+    assert RunFollower(run, 60.0).look().finished
 
 
 def test_a_run_that_nobody_holds_is_dead_after_a_while(tmp_path: Path) -> None:
     run = recorded(tmp_path / "run", close=False)
     with FileLock(run_lock(run)):
-        watch = Watch(run, 60.0)
+        watch = RunFollower(run, 60.0)
         assert not watch.look().over
     assert not watch.look().over
     time.sleep(0.3)
@@ -137,9 +137,9 @@ def test_a_run_that_nobody_holds_is_dead_after_a_while(tmp_path: Path) -> None:
 
 def test_a_silent_run_without_a_lock_is_dead(tmp_path: Path) -> None:
     run = recorded(tmp_path / "run", close=False)
-    assert not Watch(run, 60.0).look().over
+    assert not RunFollower(run, 60.0).look().over
     assert not Path(run_lock(run)).exists()  # looking makes no lock
     long_ago = time.time() - 120
     for file in run.iterdir():
         os.utime(file, (long_ago, long_ago))
-    assert "nothing was written for 120 s" in (Watch(run, 60.0).look().death or "")
+    assert "nothing was written for 120 s" in (RunFollower(run, 60.0).look().death or "")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lvmcheck.checks.finding import Status
-from lvmcheck.exporters.entry import Entry, Place, Scalars, TextTable, flat
+from lvmcheck.exporters.entry import Entry, Position, Scalars, TextTable, flat
 from lvmcheck.exporters.export_run import digest_of, export_run, name_of, verdict_of
 from lvmcheck.exporters.stream import Stream
 from lvmcheck.run import events as ev
@@ -74,7 +74,7 @@ def test_generated_text_cannot_format_the_page() -> None:
 
 
 def test_several_rows_are_aligned() -> None:
-    place = Place(step=0, epoch=1, time=0.0)
+    place = Position(step=0, epoch=1, time=0.0)
     table = TextTable(place=place, tag="t", columns=("name", "value"), rows=(("dim", "4"), ("a\nb", "5")))
     assert table.markdown() == "    name  value\n    dim   4\n    a b   5"
 

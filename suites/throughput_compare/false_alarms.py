@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lvmcheck.comparison.throughput.comparison import Comparison, Verdict, compare
+from lvmcheck.comparison.throughput.comparison import Change, RatioComparison, compare
 from lvmcheck.comparison.throughput.result import Result
 from lvmcheck.comparison.throughput.several import together
 from lvmcheck.comparison.throughput.stored import Stored, read
@@ -26,7 +26,7 @@ LOSS = 1.8
 STORED, AGAIN = (1, 3, 5), (0, 2)
 
 
-def verdict(measured: Sequence[Result], then: Result) -> Comparison:
+def change(measured: Sequence[Result], then: Result) -> RatioComparison:
     """What a session says that measures the first, and the next as long as it fails."""
     best = measured[0]
     for further in measured[1:]:
@@ -42,17 +42,17 @@ def slower(result: Result, times: float) -> Result:
 
 
 def drawn(documents: Sequence[Stored], stored: int, again: int, draws: int = DRAWS) -> tuple[Counter[str], int]:
-    """Verdicts over all draws, "seen" for losses that were, and the number of sessions with a benchmark that alarms."""
+    """Changes over all draws, "seen" for losses that were, and the number of sessions with a benchmark that alarms."""
     choose, counts, alarmed = random.Random(0), Counter[str](), 0
     for _ in range(draws):
         chosen = choose.sample(documents, stored + 1 + again)
         then, now = together(chosen[:stored]).results, chosen[stored:]
         names = [name for name in then if all(name in each.results for each in now)]
-        found = [verdict([each.results[name] for each in now], then[name]).verdict for name in names]
-        lost = (verdict([slower(each.results[name], LOSS) for each in now], then[name]).verdict for name in names)
+        found = [change([each.results[name] for each in now], then[name]).change for name in names]
+        lost = (change([slower(each.results[name], LOSS) for each in now], then[name]).change for name in names)
         counts.update(each.value for each in found)
-        counts["seen"] += sum(each is Verdict.SLOWER for each in lost)
-        alarmed += Verdict.SLOWER in found
+        counts["seen"] += sum(each is Change.SLOWER for each in lost)
+        alarmed += Change.SLOWER in found
     return counts, alarmed
 
 
@@ -64,8 +64,8 @@ def lines(documents: Sequence[Stored], draws: int = DRAWS) -> Iterator[str]:
         for again in AGAIN:
             if stored + 1 + again <= len(documents):
                 counts, alarmed = drawn(documents, stored, again, draws)
-                total = sum(counts[each.value] for each in Verdict)
-                parts = (counts[name] / total for name in (Verdict.SLOWER.value, Verdict.UNCOMPARED.value, "seen"))
+                total = sum(counts[each.value] for each in Change)
+                parts = (counts[name] / total for name in (Change.SLOWER.value, Change.UNCOMPARED.value, "seen"))
                 cells = [f"{100 * part:.2f} %" for part in (*parts, alarmed / draws)]
                 yield f"| {stored} | {again} | {' | '.join(cells)} |"
 

@@ -19,7 +19,7 @@ WIDEST = 1.75
 """A tolerance above this could hide the 1.8 times that the original project lost: nothing is said then."""
 
 
-class Verdict(StrEnum):
+class Change(StrEnum):
     SLOWER = "slower"
     FASTER = "faster"
     UNCHANGED = "unchanged"
@@ -27,13 +27,13 @@ class Verdict(StrEnum):
     NEW = "new"
 
 
-FAILING = (Verdict.SLOWER, Verdict.UNCOMPARED)
+FAILING = (Change.SLOWER, Change.UNCOMPARED)
 """What could not be compared has not passed."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """A benchmark and its verdict.
+class RatioComparison:
+    """A benchmark beside its stored result.
 
     Args:
         ratio: time now over time then, both relative to the calibration kernel; None where there are not both.
@@ -42,7 +42,7 @@ class Comparison:
     """
 
     name: str
-    verdict: Verdict
+    change: Change
     now: Result | None = None
     then: Result | None = None
     ratio: float | None = None
@@ -51,13 +51,13 @@ class Comparison:
 
     @property
     def failing(self) -> bool:
-        return self.verdict in FAILING
+        return self.change in FAILING
 
     def sentence(self) -> str:
         """``slower: 1.42 times the time of then, allowed 1.15``, or why it is not comparable."""
         if self.ratio is None or self.tolerance is None or self.why:
-            return f"{self.verdict.value}: {self.why}" if self.why else self.verdict.value
-        return f"{self.verdict.value}: {self.ratio:.2f} times the time of then, allowed {self.tolerance:.2f}"
+            return f"{self.change.value}: {self.why}" if self.why else self.change.value
+        return f"{self.change.value}: {self.ratio:.2f} times the time of then, allowed {self.tolerance:.2f}"
 
 
 def tolerance(now: Result, then: Result) -> float:
@@ -65,16 +65,16 @@ def tolerance(now: Result, then: Result) -> float:
     return max(FLOOR, math.exp(SPREADS * math.hypot(now.spread, then.spread)))
 
 
-def compare(now: Result, then: Result) -> Comparison:
+def compare(now: Result, then: Result) -> RatioComparison:
     """Two results of one benchmark on devices of one kind."""
     why = different(now, then)
     if why:
-        return Comparison(name=now.name, verdict=Verdict.UNCOMPARED, now=now, then=then, why=why)
+        return RatioComparison(name=now.name, change=Change.UNCOMPARED, now=now, then=then, why=why)
     ratio, allowed = now.relative / then.relative, tolerance(now, then)
-    verdict = Verdict.SLOWER if ratio > allowed else Verdict.FASTER if ratio < 1 / allowed else Verdict.UNCHANGED
-    if verdict is Verdict.UNCHANGED and allowed > WIDEST:
-        verdict, why = Verdict.UNCOMPARED, f"too noisy: only a change of {allowed:.2f} times would show"
-    return Comparison(name=now.name, verdict=verdict, now=now, then=then, ratio=ratio, tolerance=allowed, why=why)
+    change = Change.SLOWER if ratio > allowed else Change.FASTER if ratio < 1 / allowed else Change.UNCHANGED
+    if change is Change.UNCHANGED and allowed > WIDEST:
+        change, why = Change.UNCOMPARED, f"too noisy: only a change of {allowed:.2f} times would show"
+    return RatioComparison(name=now.name, change=change, now=now, then=then, ratio=ratio, tolerance=allowed, why=why)
 
 
 def require_kind(now: Result, stored: Stored) -> None:
@@ -87,7 +87,7 @@ def require_kind(now: Result, stored: Stored) -> None:
 
 def compare_all(
     now: Mapping[str, Result], absent: Mapping[str, str], stored: Stored, broken: Collection[str] = ()
-) -> list[Comparison]:
+) -> list[RatioComparison]:
     """Every stored benchmark with what was measured now, then what is new.
 
     Args:
@@ -105,18 +105,18 @@ def compare_all(
             found.append(compare(now[name], then))
         else:
             why = absent.get(name, "not run in this session")
-            found.append(Comparison(name=name, verdict=Verdict.UNCOMPARED, then=then, why=why))
+            found.append(RatioComparison(name=name, change=Change.UNCOMPARED, then=then, why=why))
     kinds = sorted({result.device for result in now.values()})
     if kinds and not set(kinds) & set(stored.devices):
         problem = f"holds results on {', '.join(stored.devices)}, and this session measured on {', '.join(kinds)}"
         raise InputError(stored.path, problem, fix="Results of different kinds of device are never compared.")
     new = (result for name, result in now.items() if name not in stored.results)
-    return found + [Comparison(name=result.name, verdict=Verdict.NEW, now=result) for result in new]
+    return found + [RatioComparison(name=result.name, change=Change.NEW, now=result) for result in new]
 
 
-def complaints(compared: Sequence[Comparison]) -> list[str]:
+def complaints(compared: Sequence[RatioComparison]) -> list[str]:
     """Why a session fails by its comparison; nothing where it passes."""
     if not any(comparison.ratio is not None for comparison in compared):
         return ["nothing was compared"]
-    counts = {verdict: sum(each.verdict is verdict for each in compared) for verdict in FAILING}
-    return [f"{count} {verdict.value}" for verdict, count in counts.items() if count]
+    counts = {change: sum(each.change is change for each in compared) for change in FAILING}
+    return [f"{count} {change.value}" for change, count in counts.items() if count]

@@ -8,7 +8,7 @@ import numpy as np
 
 from lvmcheck.checks.finding import Bound, BoundKind, Verdict
 from lvmcheck.checks.shared.baselines import baselines
-from lvmcheck.report.html.figures import Curve, Figure, Level, Mark, Region, first_lost
+from lvmcheck.report.html.figures import Figure, Level, Mark, PlotCurve, Region, first_lost
 from lvmcheck.report.html.report_run import ReportRun
 from lvmcheck.report.html.text import clean, listed, name_text, shown
 from lvmcheck.run import events as ev
@@ -43,7 +43,7 @@ def metric_figures(runs: Sequence[ReportRun], references: Mapping[str, Reference
     stages, stops = stage_marks(runs), stop_marks(runs)
     for number, name in enumerate(metric_names(runs)[0]):
         curves = tuple(
-            Curve(name=it.label, run=index, x=series.epochs.astype(np.float64), y=series.values)
+            PlotCurve(name=it.label, run=index, x=series.epochs.astype(np.float64), y=series.values)
             for index, it in enumerate(runs)
             if len(series := it.run.series(name))
         )

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lvmcheck.report.html.figures import Curve, Figure, Level
+from lvmcheck.report.html.figures import Figure, Level, PlotCurve
 from lvmcheck.report.html.report_run import ReportRun
 from lvmcheck.report.html.text import clean, fact, listed, name_text, shown
 from lvmcheck.run import events as ev
@@ -84,11 +84,11 @@ def gate_table(facts: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[s
 # -- the lag profile ---------------------------------------------------------------------------------------------------
 def lag_figures(runs: Sequence[ReportRun]) -> Iterator[Figure]:
     """Mean cosine of a vector with the one ``lag`` before it, a figure for each part of the data."""
-    parts: dict[str, list[Curve]] = {}
+    parts: dict[str, list[PlotCurve]] = {}
     chance: dict[str, list[float]] = {}
     for index, item in enumerate(runs):
         for part, values, random in _profiles(item.run.facts):
-            curve = Curve(
+            curve = PlotCurve(
                 name=item.label, run=index, x=np.arange(1, len(values) + 1, dtype=np.float64), y=np.array(values)
             )
             parts.setdefault(part, []).append(curve)
@@ -100,11 +100,11 @@ def lag_figures(runs: Sequence[ReportRun]) -> Iterator[Figure]:
         yield Figure(key=f"lag-{number}", title=title, x="lag", curves=_once(curves), levels=tuple(level))
 
 
-def _once(curves: Sequence[Curve]) -> tuple[Curve, ...]:
+def _once(curves: Sequence[PlotCurve]) -> tuple[PlotCurve, ...]:
     """One curve where all runs have the same profile, as seeds of one corpus do."""
     if len(curves) > 1 and all(np.array_equal(curve.y, curves[0].y) for curve in curves):
         name = f"all {len(curves)} runs"
-        return (Curve(name=name, run=None, x=curves[0].x, y=curves[0].y),)
+        return (PlotCurve(name=name, run=None, x=curves[0].x, y=curves[0].y),)
     return tuple(curves)
 
 

@@ -20,7 +20,7 @@ LOG_RANGE = 100.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Curve:
+class PlotCurve:
     """Values over x, both float64 [n]; ``run`` is the number of the run it belongs to, None where it is of all."""
 
     name: str
@@ -73,7 +73,7 @@ class Figure:
     key: str
     title: str
     x: str
-    curves: tuple[Curve, ...]
+    curves: tuple[PlotCurve, ...]
     levels: tuple[Level, ...] = ()
     bands: tuple[Region, ...] = ()
     marks: tuple[Mark, ...] = ()
@@ -108,7 +108,7 @@ def _ends(y: Floats) -> tuple[float, float]:
     return (first, first) if len(y) == 1 else (first, float(y[-1]))
 
 
-def first_lost(curves: Sequence[Curve]) -> tuple[Mark, ...]:
+def first_lost(curves: Sequence[PlotCurve]) -> tuple[Mark, ...]:
     """Marks at the first value of each curve that is not finite; one mark where several fall together."""
     found: dict[float, list[str]] = {}
     for curve in curves:
@@ -151,7 +151,7 @@ class Pool:
             "marks": [{"kind": it.kind, "x": it.x} for it in figure.marks],
         }
 
-    def _curve(self, curve: Curve) -> dict[str, Any]:
+    def _curve(self, curve: PlotCurve) -> dict[str, Any]:
         kept = thinned(curve.y, self.limit)
         if len(kept) < len(curve.y):
             self.thinned_from = max(self.thinned_from, len(curve.y))

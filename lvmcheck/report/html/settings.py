@@ -75,7 +75,7 @@ def _setting(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class RunAbout:
     """Where a run is and how it was made, in words."""
 
     label: str
@@ -86,11 +86,11 @@ class Place:
     notes: tuple[str, ...]
 
 
-def places_of(runs: Sequence[ReportRun]) -> list[Place]:
+def places_of(runs: Sequence[ReportRun]) -> list[RunAbout]:
     return [_place(item) for item in runs]
 
 
-def _place(item: ReportRun) -> Place:
+def _place(item: ReportRun) -> RunAbout:
     run = item.run
     versions = run.info.get("versions")
     named = versions.items() if isinstance(versions, Mapping) else ()
@@ -104,7 +104,7 @@ def _place(item: ReportRun) -> Place:
         ("source digest", text_of(run, "source")[:16]),
     )
     models = run.of(ev.Model)
-    return Place(
+    return RunAbout(
         label=item.label,
         path=clean(run.path, 300) if run.path is not None else "",
         ended=clean(run.stopped_where()) if run.over else f"still running: {run.last_epoch} epochs so far",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from lvmcheck.report.html.curves import stage_marks, stop_marks
-from lvmcheck.report.html.figures import Curve, Figure, Floats, first_lost
+from lvmcheck.report.html.figures import Figure, Floats, PlotCurve, first_lost
 from lvmcheck.report.html.report_run import ReportRun
 from lvmcheck.report.html.text import name_text
 from lvmcheck.run import events as ev
@@ -45,7 +45,7 @@ def _overlaid(
     for index, item in enumerate(runs):
         at, values = points(item.run)
         if len(values):
-            curves.append(Curve(name=item.label, run=index, x=at, y=values))
+            curves.append(PlotCurve(name=item.label, run=index, x=at, y=values))
     if curves:
         steps = x == "step"
         marks = (*stage_marks(runs, steps=steps), *stop_marks(runs, steps=steps), *first_lost(curves))
@@ -88,12 +88,12 @@ def _shares(
         return  # the only term holds all of it
     if len(runs) == 1:
         only = found[0]
-        curves = tuple(Curve(name=name_text(name), run=None, x=only[name][0], y=only[name][1]) for name in terms)
+        curves = tuple(PlotCurve(name=name_text(name), run=None, x=only[name][0], y=only[name][1]) for name in terms)
         yield Figure(key=key, title=f"{title} by term", x="step", curves=curves, marks=first_lost(curves), y=WHOLE)
         return
     for number, name in enumerate(terms):
         curves = tuple(
-            Curve(name=item.label, run=index, x=shares[name][0], y=shares[name][1])
+            PlotCurve(name=item.label, run=index, x=shares[name][0], y=shares[name][1])
             for index, (item, shares) in enumerate(zip(runs, found, strict=True))
             if name in shares
         )
