@@ -30,9 +30,9 @@ LVM_GALLERY=full pytest suites/gallery       # the floors, on every program; wit
 
 *Flagged* is exit code 1 of `lvmcheck check`. A cause is *right* where one of the program's causes is the first that
 `lvmcheck diagnose` names, or one that it says looks the same as the first. Other tools get the same figures as a CSV
-with one row a step in columns that all of them know, the best of nine forms that were tried; their settings are the
-default ones, and what they call the cause is not compared: their names for it are too different. A tool that has no
-exit code of its own is red where it reports its highest severity.
+with columns that all of them know, once with a row a step and once with a row an epoch; no other format is judged
+better by any of them. Their settings are the default ones. What they call the cause is not compared: their names for
+it are too different. *Red by* names the tools that are red with the form of log that suits each best.
 """
 
 

@@ -13,12 +13,12 @@ import sys
 import tempfile
 import tomllib
 import venv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from suites.gallery.judge import Judgement
-from suites.gallery.peer_logs import write_log
+from suites.gallery.peer_logs import EPOCHS, FORMS, STEPS, write_log
 from suites.gallery.recorded import ROOT
 
 ENVIRONMENT = ROOT / ".lvmcheck" / "peers-gallery"
@@ -29,20 +29,26 @@ DRIVER = Path(__file__).with_name("peer_driver.py")
 
 @dataclass(frozen=True)
 class Peer:
-    """A tool, and what counts as red and as a warning; ``cannot`` says why it judges no recorded run."""
+    """A tool, and what counts as red and as a warning.
+
+    Args:
+        best: the form of log with the greatest difference of its red shares, broken less healthy, in the tuning half.
+        cannot: why it judges no recorded run.
+    """
 
     name: str
     red: str
     warned: str
+    best: str = STEPS
     cannot: str = ""
 
 
 PEERS = (
     Peer("runmedic", "exit 1 of `diagnose --fail-on critical`, its README's line for CI", "severity warning"),
-    Peer("trainproof", "exit 1 of `doctor` (FAIL)", "level WARN"),
+    Peer("trainproof", "exit 1 of `doctor` (FAIL), but for TP-NO-LOSS", "level WARN", EPOCHS),
     Peer("gradsnitch", "severity error of `lint_csv`; it has no command and no exit code", "severity warning"),
     Peer("losslint", "exit 1 of `check` (severity error)", "severity warning"),
-    Peer("trainspotter", "exit 1 of `analyze --fail-on error`, its README's line for CI", "severity warning"),
+    Peer("trainspotter", "exit 1 of `analyze --fail-on error`, its README's line for CI", "severity warning", EPOCHS),
     Peer("pytest-torch", "", "", cannot="runs steps of a model, reads no recorded curves"),
 )
 
@@ -81,14 +87,20 @@ def installed() -> bool:
     return versions().items() <= {entry["name"]: entry["version"] for entry in found}.items()
 
 
-def ask(judgements: Sequence[Judgement]) -> dict[str, list[Answer]]:
-    """Answers of each tool that reads recorded runs, in the order of the programs."""
-    with tempfile.TemporaryDirectory() as folder:
-        logs = [Path(folder) / item.half / f"{item.name}.csv" for item in judgements]
-        for item, log in zip(judgements, logs, strict=True):
-            log.parent.mkdir(exist_ok=True)
-            write_log(item.rows, log)
-        return {peer.name: _ask(peer, logs) for peer in PEERS if not peer.cannot}
+Answers = Mapping[tuple[str, str], Sequence[Answer]]
+"""Tool and form of its logs -> its answers, in the order of the programs."""
+
+
+def ask(judgements: Sequence[Judgement]) -> Answers:
+    """Answers of each tool that reads recorded runs, about both forms of log."""
+    answers = {}
+    for form in FORMS:
+        with tempfile.TemporaryDirectory() as folder:
+            logs = [Path(folder) / f"{number}.csv" for number in range(len(judgements))]
+            for item, log in zip(judgements, logs, strict=True):
+                write_log(item.rows, log, form)
+            answers.update({(peer.name, form): _ask(peer, logs) for peer in PEERS if not peer.cannot})
+    return answers
 
 
 def _ask(peer: Peer, logs: Sequence[Path]) -> list[Answer]:

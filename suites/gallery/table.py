@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from suites.gallery.counts import Counts, count, tie_size
 from suites.gallery.judge import Conclusion, Judgement, Kind
-from suites.gallery.peers import PEERS, Answer, Peer, versions
+from suites.gallery.peer_logs import FORMS
+from suites.gallery.peers import PEERS, Answers, Peer, versions
 
 
 @dataclass(frozen=True)
 class JudgedHalf:
-    """A half of the gallery; ``answers`` of other tools by name, each in the order of the judgements."""
+    """A half of the gallery; ``answers`` of other tools, each in the order of the judgements."""
 
     name: str
     judgements: Sequence[Judgement]
-    answers: Mapping[str, Sequence[Answer]] = field(default_factory=dict)
+    answers: Answers = field(default_factory=dict)
 
 
 def half_lines(half: JudgedHalf) -> list[str]:
@@ -71,24 +72,48 @@ def _counts_row(task: str, counts: Counts) -> tuple[object, ...]:
 # -- other tools -------------------------------------------------------------------------------------------------------
 def _peers(half: JudgedHalf) -> list[str]:
     total, known = count(half.judgements), versions()
-    ours = ("lvmcheck", total.flagged, total.warned, total.failed, total.healthy_warned, 0, "exit 1 of `check`")
+    ours = (
+        "lvmcheck",
+        "recorder",
+        total.flagged,
+        total.warned,
+        total.failed,
+        total.healthy_warned,
+        0,
+        "exit 1 of `check`",
+    )
     rows: list[Sequence[object]] = [ours]
-    rows += [_peer_row(peer, half, known.get(peer.name, "")) for peer in PEERS]
+    for peer in PEERS:
+        named = f"{peer.name} {known.get(peer.name, '')}".strip()
+        if peer.cannot:
+            rows.append((named, *["cannot"] * 6, peer.cannot))
+        else:
+            rows += [(named, form, *_peer_counts(peer, form, half), _red(peer, form)) for form in FORMS]
     broken, healthy = f"of {total.broken} broken", f"of {total.healthy} healthy"
-    header = ("tool", f"red {broken}", "only warned", f"red {healthy}", "only warned", "not readable", "red means")
+    header = (
+        "tool",
+        "log",
+        f"red {broken}",
+        "only warned",
+        f"red {healthy}",
+        "only warned",
+        "not readable",
+        "red means",
+    )
     return _table(header, rows)
 
 
-def _peer_row(peer: Peer, half: JudgedHalf, version: str) -> Sequence[object]:
-    if peer.cannot:
-        return (peer.name, *["cannot"] * 5, peer.cannot)
-    paired = list(zip(half.judgements, half.answers[peer.name], strict=True))
+def _peer_counts(peer: Peer, form: str, half: JudgedHalf) -> Sequence[int]:
+    paired = list(zip(half.judgements, half.answers[peer.name, form], strict=True))
     counts: list[int] = []
     for kind in (Kind.BROKEN, Kind.HEALTHY):
         of_it = [answer for item, answer in paired if item.kind is kind]
         counts += [sum(answer.red for answer in of_it), sum(answer.warned for answer in of_it)]
-    unread = sum(bool(answer.error) for _, answer in paired)
-    return (f"{peer.name} {version}", *counts, unread, f"{peer.red}; warned: {peer.warned}")
+    return [*counts, sum(bool(answer.error) for _, answer in paired)]
+
+
+def _red(peer: Peer, form: str) -> str:
+    return f"{peer.red}; warned: {peer.warned}" if form == FORMS[0] else "the same"
 
 
 # -- what was lost -----------------------------------------------------------------------------------------------------
@@ -109,7 +134,8 @@ def _lost(half: JudgedHalf, lost: Sequence[tuple[Judgement, str]]) -> list[str]:
     places = {item.name: index for index, item in enumerate(half.judgements)}
     rows = []
     for item, reason in lost:
-        red = [name for name, answers in half.answers.items() if answers[places[item.name]].red]
+        best = {peer.name: half.answers.get((peer.name, peer.best), ()) for peer in PEERS}
+        red = [name for name, answers in best.items() if answers and answers[places[item.name]].red]
         others = [", ".join(red) or "none"] if half.answers else []
         what = f"{item.fault}: {', '.join(sorted(item.causes))}" if item.causes else "healthy"
         rows.append((f"{item.name} ({item.task.replace('_', ' ')})", what, reason, _concluded(item.concluded), *others))

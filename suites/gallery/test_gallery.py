@@ -15,7 +15,7 @@ import pytest
 from suites.gallery.counts import Counts, count
 from suites.gallery.floors import FLOORS, FULL, SHORT, Floor
 from suites.gallery.judge import Conclusion, Judgement, Kind, Named, judge_all, of_kind, short_form
-from suites.gallery.peer_logs import write_log
+from suites.gallery.peer_logs import EPOCHS, FORMS, write_log
 from suites.gallery.peers import PEERS, Answer, versions
 from suites.gallery.program import HALVES, discover
 from suites.gallery.table import JudgedHalf, half_lines, loss_of
@@ -138,7 +138,8 @@ def test_every_way_to_lose_is_named_and_shown() -> None:
         "healthy, warned": "warned of",
         "healthy": "",
     }
-    answers = {peer.name: [Answer(red=True, warned=False)] * len(JUDGED) for peer in PEERS if not peer.cannot}
+    tools = [(peer.name, form) for peer in PEERS if not peer.cannot for form in FORMS]
+    answers = {tool: [Answer(red=True, warned=False)] * len(JUDGED) for tool in tools}
     lines = half_lines(JudgedHalf("tuning", list(JUDGED.values()), answers))
     shown = [line for line in lines if line.startswith("| ")]
     for name, reason in lost.items():
@@ -171,6 +172,13 @@ def test_rows_become_a_log_that_other_tools_read(tmp_path: Path, reported: str, 
     (tmp_path / "rows.jsonl").write_text(reported)
     write_log(tmp_path / "rows.jsonl", tmp_path / "log.csv")
     assert (tmp_path / "log.csv").read_text().replace("\r", "") == expected
+
+
+def test_steps_become_the_means_of_their_epoch(tmp_path: Path) -> None:
+    steps = [("step", step, None, {"loss": 4.0 / step, "lr": 0.1 / step}) for step in (1, 2)]
+    (tmp_path / "rows.jsonl").write_text(rows(*steps, ("epoch", 2, 1, {"val_loss": 5.0})))
+    write_log(tmp_path / "rows.jsonl", tmp_path / "log.csv", EPOCHS)
+    assert (tmp_path / "log.csv").read_text().splitlines() == ["step,loss,lr,val_loss", "2,3.0,0.05,5.0"]
 
 
 def test_peers_are_pinned() -> None:
