@@ -16,6 +16,8 @@ from lvmcheck.run.view import Run
 
 SILENT = (Status.NOT_APPLICABLE, Status.NOT_RECORDED)
 """Listed with ``--verbose`` only."""
+END = "run_completed"
+"""Passes on a run that recorded nothing and ended, so it shows nothing of the training."""
 BAD = (Status.FAILED, Status.ERROR)
 
 
@@ -73,11 +75,11 @@ def print_rest(run: Run, verdicts: Sequence[Verdict], *, verbose: bool) -> None:
 
 
 def exit_code(verdicts: Sequence[Verdict], *, strict: bool) -> int:
-    """FAILED where a check failed or could not be judged (or warned, with ``strict``), or none evaluated anything."""
+    """FAILED where a check failed or could not be judged (or warned, with ``strict``), or none evaluated any data."""
     bad = (*BAD, Status.WARNING) if strict else BAD
     if any(item.status in bad for item in verdicts):
         return FAILED
-    if not any(item.outcome.evaluated for item in verdicts):
+    if not any(item.outcome.evaluated and item.check != END for item in verdicts):
         print("no check could be evaluated", file=sys.stderr)
         return FAILED
     return PASSED

@@ -143,7 +143,7 @@ def test_verdicts_as_json(capsys: pytest.CaptureFixture[str], run: Path, suite: 
 
 
 def test_json_of_a_nan_is_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    code, out, _ = call(capsys, "check", record(tmp_path / "bad", float("nan")), "--json")
+    code, out, _ = call(capsys, "check", record(tmp_path / "bad", 0.5, float("nan")), "--json")
     assert code == FAILED
     json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
 
