@@ -17,12 +17,12 @@ def project(pytester: pytest.Pytester) -> Project:
 
 
 def named(floor: str) -> str:
-    return "".join(sign for sign in floor if sign not in " .")
+    return "".join(char for char in floor if char not in " .")
 
 
 def asking(floor: str) -> str:
-    asked = f'check = "cosine_floor"\nmetric = "val_cosine"\nepoch = "final"\nfloor = "{floor}"\nname = "{named(floor)}"'
-    return f"[[check]]\n{asked}\n"
+    keys = f'metric = "val_cosine"\nepoch = "final"\nfloor = "{floor}"\nname = "{named(floor)}"'
+    return f'[[check]]\ncheck = "cosine_floor"\n{keys}\n'
 
 
 def test_every_baseline_may_be_a_floor_in_a_suite(project: Project) -> None:
@@ -34,11 +34,11 @@ def test_every_baseline_may_be_a_floor_in_a_suite(project: Project) -> None:
     assert verdicts(result) == {f"seed0::{named(floor)}": word for floor, word in words.items()}
     text = result.stdout.str()
     assert f"val cosine {FINAL:.1f}" in text
-    assert "wanted at least 0.61 (best_linear + 0.11)" in text
+    assert "floor 0.61 (best_linear + 0.11)" in text
 
 
 def test_a_floor_of_a_baseline_that_was_not_measured_is_no_pass(project: Project) -> None:
-    """The toy's data have no optimum: nobody knows the best possible predictor of real text."""
+    """The toy's data have no optimum: the best possible predictor of real text is not known."""
     project.suite(asking("0.85 * optimum"))
     result = project.pytest("-v")
     result.assert_outcomes(failed=1)
@@ -46,7 +46,7 @@ def test_a_floor_of_a_baseline_that_was_not_measured_is_no_pass(project: Project
     assert "optimum" in result.stdout.str()
 
 
-def test_a_floor_that_nobody_can_read_is_named_with_its_line(project: Project) -> None:
+def test_an_unreadable_floor_is_named_with_its_line(project: Project) -> None:
     project.suite(asking("best_liner + 0.01"))
     result = project.pytest()
     assert result.ret != 0
