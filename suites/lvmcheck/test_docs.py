@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from lvmcheck.checks.protocol import check_names
 from lvmcheck.pytest_plugin.constants import OPTIONS
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +46,3 @@ def test_the_readme_gives_a_command_and_its_output_early() -> None:
     lines = (ROOT / "README.md").read_text().splitlines()
     assert any(line.startswith("make ") for line in lines[:15])
     assert any("PASSED" in line for line in lines[:30])
-
-
-def test_the_changelog_counts_the_checks() -> None:
-    assert f"- {len(check_names())} checks" in (ROOT / "CHANGELOG.md").read_text()
