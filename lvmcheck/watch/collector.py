@@ -18,6 +18,9 @@ class Collector:
     def before_sample(self, watcher: Watcher) -> None:
         """The next step is measured: temporary hooks are put now."""
 
+    def epoch_began(self, watcher: Watcher, inputs: Any) -> None:
+        """The first forward pass with gradients after an epoch ended, or after an evaluation; on any step."""
+
     def before_forward(self, watcher: Watcher, inputs: Any) -> None:
         """The model is about to compute outputs of these inputs (arguments and keyword arguments)."""
 

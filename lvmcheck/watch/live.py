@@ -46,7 +46,7 @@ class Live:
         known = {found.check for found in self.verdicts}
         for check in readers().get(event.name, ()):
             if check.name() not in known:
-                found = verdict(check, Run(events=tuple(tail)))
+                found = verdict(check, Run(events=tuple(tail)[-(check.needs or check.streak) :]))
                 if found.status in (Status.FAILED, Status.WARNING):
                     self.verdicts.append(found)
                     self._tell(found)

@@ -19,7 +19,11 @@ LOOKED_AT = 8
 
 
 class Modes:
-    """Counts forward passes since the last step: with gradients (training), and without (evaluation)."""
+    """Counts forward passes since the last step: with gradients (training), and without (evaluation).
+
+    Attributes:
+        between: an epoch, or an evaluation after several steps, has ended, and training has not gone on yet.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
@@ -27,6 +31,7 @@ class Modes:
         self._statistics = [buffer for _, buffer in statistics(model)[:LOOKED_AT]]
         self.forwards = self.train_forwards = 0
         self.seen = 0
+        self.between = True
         self._evaluated_at = 0
         self._reset()
 

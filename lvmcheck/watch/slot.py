@@ -24,6 +24,7 @@ class Slot:
         backwards: backward passes that reached a sentinel since the last step.
         without_backward: steps for which no parameter got a new gradient.
         cleared: a backward pass since the last step found no gradient from before it.
+        measured: names, norms of gradients and norms of parameters of the step that is measured, on the device.
         leftovers: name of a sentinel and norm of the gradient that a backward pass since the last step found in it.
     """
 
@@ -38,6 +39,7 @@ class Slot:
         self.closure = False
         self.leftovers: list[tuple[str, Tensor]] = []
         self.measuring = True
+        self.measured: tuple[list[str], Tensor, Tensor] | None = None
         self._reused: tuple[tuple[int, int], ...] | None = None
         self._handles: list[Any] = []
         self.refresh()

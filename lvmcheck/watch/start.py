@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from lvmcheck.errors import InputError
 from lvmcheck.run.values import caller
 from lvmcheck.watch.budget import Every
-from lvmcheck.watch.collectors import coverage, movement
+from lvmcheck.watch.collectors import activations, coverage, movement, outputs, rows, schedule, sizes, units
 from lvmcheck.watch.live import Live
 from lvmcheck.watch.watcher import Watcher
 
@@ -60,11 +60,22 @@ def watch(
         scheduler,
         every=every,
         sink=Live(recorder),
-        collectors=[coverage.CoverageCollector(), movement.MovementCollector()],
+        collectors=[
+            coverage.CoverageCollector(),
+            movement.MovementCollector(),
+            sizes.SizesCollector(),
+            activations.ActivationsCollector(),
+            units.UnitsCollector(),
+            outputs.OutputsCollector(),
+            rows.RowsCollector(),
+            schedule.ScheduleCollector(),
+        ],
         progress=progress,
     )
     _WATCHED[inner] = watcher
-    return watcher.attach()
+    watcher.attach()
+    watcher.observe(train, val)
+    return watcher
 
 
 def _optimizers(optimizer: Any) -> list[Optimizer]:

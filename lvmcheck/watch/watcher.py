@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from lvmcheck.run.events import Watch
 from lvmcheck.watch.budget import Budget, Every
 from lvmcheck.watch.collector import Collector
+from lvmcheck.watch.loaders import Loader, leak
 from lvmcheck.watch.modes import Modes
 from lvmcheck.watch.readings import Readings
 from lvmcheck.watch.slot import Slot
@@ -53,8 +54,8 @@ class Watcher:
         self.readings = Readings()
         self.slots = [Slot(model, optimizer) for optimizer in optimizers]
         self.modes = Modes(model)
-        self.train: Any = None
-        self.val: Any = None
+        self.train: Loader | None = None
+        self.val: Loader | None = None
         self.evaluating = False
         self._collectors = list(collectors)
         self._budget = Budget(every)
@@ -135,14 +136,35 @@ class Watcher:
     def epoch_ended(self, *, evaluated: bool) -> None:
         """The loop reports an epoch, with a metric of an evaluation or without."""
         self.modes.end_of_evaluation(self, evaluated=evaluated)
+        self.modes.between = True
         for collector in self._collectors:
             collector.epoch_ended(self, evaluated)
+
+    def observe(self, train: Any, val: Any) -> None:
+        """Look at the rows of these loaders from now on."""
+        self.train = None if train is None else Loader(train, self, evaluates=False)
+        self.val = None if val is None else Loader(val, self, evaluates=True)
+        self._leak()
+
+    def passed(self, *, evaluation: bool) -> None:
+        """An observed loader was iterated to its end."""
+        if evaluation:
+            self.modes.end_of_evaluation(self, evaluated=True)
+            self.modes.between = True
+        self._leak()
+
+    def _leak(self) -> None:
+        if self.train is not None and self.val is not None and self.train.rows and self.val.rows:
+            self.emit("leak", leak(self.train, self.val), (), self.step)
 
     # -- hooks ---------------------------------------------------------------------------------------------------------
     def _before_forward(self, _module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         if torch.compiler.is_compiling():
             return
         self.modes.before_forward(self)
+        if self.modes.between and torch.is_grad_enabled() and not self.evaluating:
+            self.modes.between = False
+            self._timed(lambda collector: collector.epoch_began(self, (args, keywords)))
         if self.sampling and torch.is_grad_enabled():
             self._timed(lambda collector: collector.before_forward(self, (args, keywords)))
 

@@ -26,6 +26,8 @@ class Watched(Check):
     streak: ClassVar[int] = 1
     mild: ClassVar[bool] = False
     """What it finds may be meant: it warns."""
+    needs: ClassVar[int] = 0
+    """Events that a live look judges; by default as many as must be bad in a row."""
 
     def look(self, event: Watch) -> Finding | None:
         """The measurement of one event with its bounds; None where the event does not decide."""
@@ -50,6 +52,31 @@ class Watched(Check):
         return passed(met, evaluated=seen)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Series(Watched):
+    """A watched check whose answer at an event rests on the ``needs`` events that end with it."""
+
+    def look_at(self, events: Sequence[Watch]) -> Finding | None:
+        """The measurement of the last of these events with its bounds; None where they do not decide."""
+        raise NotImplementedError
+
+    def judge(self, run: Run) -> Outcome:
+        events, met, seen = watched(run, self.event), None, 0
+        for end in range(1, len(events) + 1):
+            finding = self.look_at(events[max(0, end - self.needs) : end])
+            seen += finding is not None
+            if finding is not None and not finding.met:
+                return (warning if self.mild else failed)(finding, evaluated=seen)
+            met = finding or met
+        if not complete(run):
+            return (
+                not_recorded(f"rec.watch recorded no {self.event}")
+                if run.over and not events
+                else pending("the end of the run", evaluated=seen)
+            )
+        return passed(met, evaluated=seen) if met else not_recorded(f"too few samples of {self.event}: {len(events)}")
+
+
 def watched(run: Run, name: str) -> list[Watch]:
     """The events of that name, in order."""
     return [event for event in run.of(Watch) if event.name == name]
@@ -70,7 +97,6 @@ def case_run(
     subjects: Sequence[str] = (),
     *,
     over: bool = True,
-    every: int = 1,
 ) -> Run:
     """A run whose only events are these samples of one measurement."""
     events = tuple(

@@ -47,8 +47,9 @@ class MovementCollector(Collector):
         without = [name for name, p, grad in held if p.requires_grad and p.grad is None and grad is None]
         self._gradients(watcher, slot, names, grad_norms, without)
         if names:
-            kept = (names, parameters, grad_norms, norms(parameters), elements(parameters))
-            self._before[id(slot)] = kept
+            old = norms(parameters)
+            slot.measured = (names, grad_norms, old)
+            self._before[id(slot)] = (names, parameters, grad_norms, old, elements(parameters))
 
     def _gradients(self, watcher: Watcher, slot: Slot, names: list[str], norm: Tensor, without: list[str]) -> None:
         """Norms at the step, and what was left of the step before."""

@@ -1,0 +1,101 @@
+"""clipping_acts_sometimes: clipping does not decide the size of every step, and comes after unscaling."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, floor
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Series, case_run
+from lvmcheck.run.events import Watch
+from lvmcheck.run.view import Run
+
+STEPS, SAME, TINY = 20, 1e-4, 1e-3
+"""Measured steps in a row with norms that differ by less than SAME; a norm below TINY is no bound that was meant."""
+SCALED = "clipped_before_unscale"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClippingActsSometimes(Series):
+    """The gradient norms at twenty measured steps in a row are not all the same number.
+
+    Fails where that number is below 0.001 (clipping before a gradient scaler has unscaled), warns elsewhere.
+
+    Why:
+    When every step is clipped, its size says nothing about the loss any more, and the learning rate means another
+    thing. Clipped before unscaling, every gradient is divided by the scale once more.
+
+    Usual causes:
+    - The bound is far below the usual norm of this model.
+    - clip_grad_norm_ is called before scaler.unscale_(optimizer).
+    - The loss is a sum where a mean was meant.
+
+    Fix:
+    Call scaler.unscale_(optimizer) before clipping; set the bound to a few times the median norm.
+
+    Healthy runs that must pass:
+    Clipping at the start of a training, or now and then; full-batch descent on a loss that is nearly linear.
+
+    Source:
+    Issue 15 (clip_effective).
+    """
+
+    universal = True
+    event = "gradient_norm"
+    needs = STEPS
+    mild = True
+
+    def look_at(self, events: Sequence[Watch]) -> Finding | None:
+        norms = [event.values.get("norm", math.nan) for event in events[-STEPS:]]
+        if len(norms) < STEPS or not max(norms) > 0:
+            return None
+        spread = math.nan if any(map(math.isnan, norms)) else max(norms) / min(norms) - 1 if min(norms) > 0 else 1.0
+        return Finding(
+            code=SCALED if norms[-1] < TINY else "always_clipped",
+            measured=spread,
+            bounds=(floor(SAME),),
+            step=events[-1].step,
+            evidence=(Fact("gradient_norm", norms[-1]), Fact("steps", len(norms))),
+            phrase="gradient norm {gradient_norm} at each of {steps} measured steps",
+        )
+
+    def judge(self, run: Run) -> Outcome:
+        outcome = super().judge(run)
+        finding = outcome.finding
+        if outcome.status is Status.WARNING and finding is not None and finding.code == SCALED:
+            return failed(finding, evaluated=outcome.evaluated)
+        return outcome
+
+
+_CHECK = ClippingActsSometimes()
+
+
+def _norms(*values: float) -> list[dict[str, float]]:
+    return [{"norm": value} for value in values]
+
+
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("gradient_norm", _norms(*[1.0, 0.9] * 12))),
+    made.case("clipped_at_the_start", _CHECK, case_run("gradient_norm", _norms(*[1.0] * 12, *[0.5, 0.4] * 6))),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "clipped_before_unscale",
+        _CHECK,
+        case_run("gradient_norm", _norms(*[1 / 65536] * 20)),
+        SCALED,
+        step=20,
+        gradient_norm=1 / 65536,
+    ),
+    made.case(
+        "always",
+        _CHECK,
+        case_run("gradient_norm", _norms(*[1.0] * 20)),
+        "always_clipped",
+        0.0,
+        status=Status.WARNING,
+    ),
+)

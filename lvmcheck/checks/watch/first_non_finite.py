@@ -1,0 +1,76 @@
+"""first_non_finite: weights, outputs of modules and gradients are finite."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.finding import Fact, Finding, equal
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.run.events import Watch
+
+CODES = ("parameter", "module", "gradient")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstNonFinite(Watched):
+    """No weight, output of a module or gradient of a measured step is NaN or infinite; the first one is named: a
+    weight, else the first module in forward order, else the last gradient in that order, which backward makes
+    first.
+
+    Why:
+    A NaN spreads to everything within one step. Where it was made can only be seen in that step.
+
+    Usual causes:
+    - log or division by 0, sqrt of 0 in the backward pass, exp of a large number.
+    - float16 that overflows without a gradient scaler.
+    - A learning rate that is too high, or a bad row in the data.
+
+    Fix:
+    Look at the named module on the batch of that step; add an epsilon, clamp, or compute it in float32.
+
+    Healthy runs that must pass:
+    Steps that a gradient scaler skips; masks of -inf inside attention, whose outputs are finite.
+
+    Source:
+    Issue 15.
+    """
+
+    universal = True
+    event = "finite"
+
+    def look(self, event: Watch) -> Finding:
+        of = event.values
+        bad = [of.get(key, float("nan")) for key in ("parameters", "modules", "gradients")]
+        where = next((code for code, count in zip(CODES, bad, strict=True) if count), CODES[1])
+        return Finding(
+            code=where,
+            measured=sum(bad),
+            bounds=(equal(0),),
+            step=event.step,
+            evidence=(*names(event, "first"), Fact("total", of.get("values"))),
+            phrase="NaN or inf, first in {first}" if event.subjects else "{measured} of {total} values are NaN or inf",
+        )
+
+
+_CHECK = FirstNonFinite()
+_FINITE = {"parameters": 0.0, "modules": 0.0, "gradients": 0.0, "values": 30.0}
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("finite", [_FINITE] * 3)),
+    made.case("one_sample", _CHECK, case_run("finite", [_FINITE])),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "log_of_zero",
+        _CHECK,
+        case_run("finite", [_FINITE, {**_FINITE, "modules": 3, "gradients": 8}], ["head.log"], over=False),
+        "module",
+        11,
+        step=2,
+        first="head.log",
+    ),
+    made.case("backward_only", _CHECK, case_run("finite", [{**_FINITE, "gradients": 2}], ["0.weight"]), "gradient", 2),
+    made.case("not_a_number", _CHECK, case_run("finite", [{**_FINITE, "gradients": float("nan")}])),
+)

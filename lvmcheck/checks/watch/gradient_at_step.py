@@ -1,0 +1,73 @@
+"""gradient_at_step: the optimizer finds gradients when it steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.finding import Fact, Finding, floor
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.run.events import Watch
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientAtStep(Watched):
+    """The optimizer does not step twice in a row (of measured steps) while every gradient is None or zero.
+
+    Why:
+    zero_grad between backward and step throws the gradient away: the run takes time, and nothing is learned.
+
+    Usual causes:
+    - zero_grad is called after backward and before step.
+    - The loss is detached from this model, or backward is called on another one.
+    - The optimizer holds parameters of another model.
+
+    Fix:
+    The order is zero_grad, forward, backward, step.
+
+    Healthy runs that must pass:
+    The first step of a warm-up; optimizers that call a closure; a hinge loss that is satisfied on single batches.
+
+    Source:
+    Issue 15.
+    """
+
+    universal = True
+    event = "gradient_at_step"
+    streak = 3
+
+    def look(self, event: Watch) -> Finding:
+        return Finding(
+            code="no_gradient_at_step",
+            measured=event.values.get("with_gradient"),
+            bounds=(floor(1),),
+            step=event.step,
+            evidence=(Fact("total", event.values.get("parameters")),),
+            phrase="{measured} of {total} parameters have a gradient when the optimizer steps",
+        )
+
+
+_CHECK = GradientAtStep()
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("gradient_at_step", [{"parameters": 4, "with_gradient": 4}] * 3)),
+    made.case(
+        "hinge_satisfied_once",
+        _CHECK,
+        case_run("gradient_at_step", [{"parameters": 4, "with_gradient": n} for n in (4, 0, 4)]),
+    ),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "cleared_before_the_step",
+        _CHECK,
+        case_run("gradient_at_step", [{"parameters": 4, "with_gradient": 0}] * 3, over=False),
+        "no_gradient_at_step",
+        0,
+        step=3,
+    ),
+    made.case(
+        "not_a_number", _CHECK, case_run("gradient_at_step", [{"parameters": 4, "with_gradient": float("nan")}] * 3)
+    ),
+)

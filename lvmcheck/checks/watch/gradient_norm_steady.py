@@ -1,0 +1,90 @@
+"""gradient_norm_steady: the gradient norm does not leap above its own level again and again."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.finding import Fact, Finding, ceiling
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Series, case_run
+from lvmcheck.run.events import Watch
+
+FACTOR, TIMES, OF, BEFORE = 10.0, 3, 10, 10
+"""Times the median, how often, in how many measured steps, after how many."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientNormSteady(Series):
+    """In no ten measured steps in a row, three or more gradient norms exceed ten times the median of those before.
+
+    They must exceed ten times the median of the first ten, too: small norms at the end of a training leap easily.
+
+    Why:
+    Gradients that explode now and then throw the weights out of what they have learned, and end in NaN.
+
+    Usual causes:
+    - A learning rate that is too high.
+    - Recurrence over many steps without clipping.
+    - Rows with values far outside of the others.
+
+    Fix:
+    Clip the gradient norm to a few times its median, lower the learning rate, and look at the rows of those steps.
+
+    Healthy runs that must pass:
+    A spike that recovers; norms that grow while a model begins to learn; adversarial training; the first infinite norms
+    of a gradient scaler.
+
+    Source:
+    Issue 15 (exploding_gradient).
+    """
+
+    universal = True
+    event = "gradient_norm"
+    needs = 40
+
+    def look_at(self, events: Sequence[Watch]) -> Finding | None:
+        norms = [event.values.get("norm", math.nan) for event in events]
+        if len(norms) <= BEFORE:
+            return None
+        finite = [norm for norm in norms[:-OF] if math.isfinite(norm)] or [math.nan]
+        bound = FACTOR * max(statistics.median(finite[:BEFORE]), statistics.median(finite[-2 * OF :]))
+        last = norms[-OF:]
+        above = sorted(norm for norm in last if not norm <= bound)
+        worst = math.nan if any(map(math.isnan, last)) else max(last)
+        exploding = len(above) >= TIMES
+        return Finding(
+            code="exploding",
+            measured=above[-TIMES] if exploding and math.isfinite(worst) else worst if exploding else min(worst, bound),
+            bounds=(ceiling(bound, f"{FACTOR:g} times the median"),),
+            step=events[-1].step,
+            evidence=(Fact("steps_above", len(above)), Fact("highest", worst)),
+            phrase="{steps_above} of 10 gradient norms leap, to {highest}",
+        )
+
+
+_CHECK = GradientNormSteady()
+
+
+def _norms(*values: float) -> list[dict[str, float]]:
+    return [{"norm": value} for value in values]
+
+
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("gradient_norm", _norms(*[1.0] * 30))),
+    made.case("a_spike_that_recovers", _CHECK, case_run("gradient_norm", _norms(*[1.0] * 20, 50.0, *[1.0] * 20))),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "exploding",
+        _CHECK,
+        case_run("gradient_norm", _norms(*[1.0] * 20, 50.0, 1.0, 90.0, 1.0, 200.0), over=False),
+        "exploding",
+        step=25,
+        highest=200.0,
+    ),
+    made.case("not_a_number", _CHECK, case_run("gradient_norm", _norms(*[1.0] * 20, *[math.nan] * 3))),
+)

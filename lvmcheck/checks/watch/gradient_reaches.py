@@ -1,0 +1,81 @@
+"""gradient_reaches: every trainable parameter gets a gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.finding import Fact, Finding, equal
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.run.events import Watch
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientReaches(Watched):
+    """Every trainable parameter in the optimizer has a gradient other than zero in one of any five measured steps in
+    a row.
+
+    Why:
+    A head under no_grad, a detached output, a layer that the forward pass skips: it is never trained, and the loss
+    falls all the same, because the rest adapts.
+
+    Usual causes:
+    - The output of the part is detached, or computed under no_grad or inference_mode.
+    - forward does not call it, or its result is not used in the loss.
+    - An operation without a gradient (argmax, round, .item(), .data) lies between.
+    - All units behind it are dead.
+
+    Fix:
+    Follow the output of the named module to the loss; remove detach, no_grad and operations without a gradient.
+
+    Healthy runs that must pass:
+    Biases before a norm, whose gradient is zero by construction; frozen layers; heads that take turns within five
+    measured steps.
+
+    Source:
+    Issue 15.
+    """
+
+    universal = True
+    event = "gradient_reach"
+
+    def look(self, event: Watch) -> Finding:
+        none, zero = event.values.get("none", float("nan")), event.values.get("zero", float("nan"))
+        return Finding(
+            code="no_gradient" if none else "zero_gradient",
+            measured=none + zero,
+            bounds=(equal(0),),
+            step=event.step,
+            evidence=(
+                *names(event),
+                Fact("total", event.values.get("parameters")),
+                Fact("none", none),
+                Fact("zero", zero),
+            ),
+            phrase="{measured} of {total} parameters get no gradient",
+        )
+
+
+_CHECK = GradientReaches()
+_SAMPLE = {"parameters": 6.0, "none": 0.0, "zero": 0.0}
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("gradient_reach", [_SAMPLE] * 5)),
+    made.case("one_sample", _CHECK, case_run("gradient_reach", [_SAMPLE])),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "detached_branch",
+        _CHECK,
+        case_run("gradient_reach", [_SAMPLE, {**_SAMPLE, "none": 2}], ["aux.weight", "aux.bias"]),
+        "no_gradient",
+        2,
+        step=2,
+        parameters="aux.weight, aux.bias",
+    ),
+    made.case(
+        "dead_layer", _CHECK, case_run("gradient_reach", [{**_SAMPLE, "zero": 1}], ["0.weight"]), "zero_gradient", 1
+    ),
+    made.case("not_a_number", _CHECK, case_run("gradient_reach", [{**_SAMPLE, "zero": float("nan")}])),
+)

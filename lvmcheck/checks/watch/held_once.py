@@ -1,0 +1,61 @@
+"""held_once: no parameter is in the optimizer twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.finding import Fact, Finding, equal
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.run.events import Watch
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOnce(Watched):
+    """No parameter of the watched model is in two groups of the watched optimizers, or twice in one.
+
+    Why:
+    A parameter in two groups is updated twice in every step, with two rates and two moments.
+
+    Usual causes:
+    - Groups made by name patterns that overlap.
+    - add_param_group for a head that model.parameters() held already.
+    - Two optimizers over the same model, both stepped for the same loss.
+
+    Fix:
+    Make the groups disjoint; print len of the set of ids beside the sum of the lengths of the groups.
+
+    Healthy runs that must pass:
+    Weights that are tied on purpose, which are one parameter with two names; several optimizers over different parts.
+
+    Source:
+    Issue 15.
+    """
+
+    universal = True
+    event = "held_twice"
+
+    def look(self, event: Watch) -> Finding:
+        return Finding(
+            code="twice",
+            measured=event.values.get("twice"),
+            bounds=(equal(0),),
+            step=event.step,
+            evidence=(*names(event), Fact("total", event.values.get("held"))),
+            phrase="{measured} of {total} parameters in the optimizer more than once",
+        )
+
+
+_CHECK = HeldOnce()
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("held_twice", [{"held": 4, "twice": 0}])),
+    made.case("two_readings", _CHECK, case_run("held_twice", [{"held": n, "twice": 0} for n in (2, 4)])),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "overlapping_groups", _CHECK, case_run("held_twice", [{"held": 4, "twice": 1}], ["head.weight"]), "twice", 1
+    ),
+    made.case("not_a_number", _CHECK, case_run("held_twice", [{"held": 4, "twice": float("nan")}])),
+)

@@ -1,0 +1,75 @@
+"""inputs_scaled: inputs are of ordinary size, and not constant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.finding import Fact, Finding, band, ceiling
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.run.events import Watch
+
+LOW, HIGH, FAR = 1e-4, 30.0, 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputsScaled(Watched):
+    """The mean of the inputs is within 30 of their standard deviations from 0, and that is between 1e-4 and 30, in
+    three measured steps in a row. Inputs of 0 and 1, integers, and models that begin with a norm do not count.
+
+    Why:
+    Initialisation and learning rates are made for inputs near 0 with deviation near 1. Pixels of 0 to 255 saturate or
+    blow up the first layer; inputs that are all the same carry nothing.
+
+    Usual causes:
+    - Pixels are not divided by 255, features not standardised.
+    - Normalised twice, or by the statistics of other data.
+    - The preprocessing returns the same array for every row.
+
+    Fix:
+    Standardise with the statistics of the training data, once, or begin the model with a norm.
+
+    Healthy runs that must pass:
+    Inputs in [0, 1] with mean 0.3; sparse and one-hot inputs; unit vectors of many dimensions; token ids.
+
+    Source:
+    Issue 15.
+    """
+
+    universal = True
+    event = "inputs"
+    streak = 3
+
+    def look(self, event: Watch) -> Finding | None:
+        of = event.values
+        if of.get("binary"):
+            return None
+        mean, std = of.get("mean", float("nan")), of.get("std", float("nan"))
+        constant = std == 0
+        offset = abs(mean) / std if std > 0 else float("nan")
+        shifted = LOW <= std <= HIGH
+        return Finding(
+            code="constant" if constant else "offset" if shifted else "scale",
+            measured=offset if shifted else std,
+            bounds=(ceiling(FAR),) if shifted else band(LOW, HIGH),
+            step=event.step,
+            evidence=(Fact("mean", mean), Fact("standard_deviation", std), Fact("highest", of.get("highest"))),
+            phrase="mean of the inputs {mean}, standard deviation {standard_deviation}",
+        )
+
+
+_CHECK = InputsScaled()
+_IN = {"mean": 0.0, "std": 1.0, "lowest": -3.0, "highest": 3.0, "binary": 0.0}
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("inputs", [_IN] * 3)),
+    made.case("zero_to_one", _CHECK, case_run("inputs", [{**_IN, "mean": 0.3, "std": 0.3}] * 3)),
+    made.case("unit_vectors", _CHECK, case_run("inputs", [{**_IN, "std": 0.036}] * 3)),
+)
+FAILS: Sequence[Case] = (
+    made.case("pixels_of_255", _CHECK, case_run("inputs", [{**_IN, "mean": 120, "std": 70}] * 3), "scale", 70, step=3),
+    made.case("constant", _CHECK, case_run("inputs", [{**_IN, "std": 0.0}] * 3), "constant", 0.0),
+    made.case("offset", _CHECK, case_run("inputs", [{**_IN, "mean": 2000, "std": 10}] * 3), "offset", 200),
+    made.case("not_a_number", _CHECK, case_run("inputs", [{**_IN, "std": float("nan")}] * 3)),
+)

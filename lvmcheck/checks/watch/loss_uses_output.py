@@ -1,0 +1,69 @@
+"""loss_uses_output: the loss depends on the model's output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.finding import Fact, Finding, floor
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.run.events import Watch
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossUsesOutput(Watched):
+    """A gradient comes back to an output of the model in one of any three measured steps in a row.
+
+    Why:
+    A loss that is computed from a detached output, or from another one, trains nothing but what its other terms
+    reach.
+
+    Usual causes:
+    - .detach(), .item(), .data or no_grad between output and loss.
+    - The loss is computed from an old output, or from the target twice.
+    - Only a regulariser reaches the parameters.
+
+    Fix:
+    Follow the output to the loss; print loss.grad_fn.
+
+    Healthy runs that must pass:
+    Rollouts with gradients enabled, beside forward passes that are trained; a fake that is detached for the
+    discriminator.
+
+    Source:
+    Issue 15.
+    """
+
+    universal = True
+    event = "output_gradient"
+    streak = 3
+
+    def look(self, event: Watch) -> Finding:
+        return Finding(
+            code="no_gradient",
+            measured=event.values.get("reached"),
+            bounds=(floor(1),),
+            step=event.step,
+            evidence=(Fact("total", event.values.get("forwards")),),
+            phrase="a gradient came back to {measured} of {total} outputs",
+        )
+
+
+_CHECK = LossUsesOutput()
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("output_gradient", [{"forwards": 1, "reached": 1}] * 3)),
+    made.case("rollout", _CHECK, case_run("output_gradient", [{"forwards": n, "reached": 1} for n in (1, 20, 1)])),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "detached",
+        _CHECK,
+        case_run("output_gradient", [{"forwards": 1, "reached": 0}] * 3, over=False),
+        "no_gradient",
+        0,
+        step=3,
+    ),
+    made.case("not_a_number", _CHECK, case_run("output_gradient", [{"forwards": 1, "reached": float("nan")}] * 3)),
+)

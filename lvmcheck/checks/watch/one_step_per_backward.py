@@ -1,0 +1,68 @@
+"""one_step_per_backward: no gradient is used for two steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.finding import Fact, Finding, ceiling
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.run.events import Watch
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneStepPerBackward(Watched):
+    """The optimizer does not step twice on gradients to which no backward pass has added anything in between.
+
+    Why:
+    The second step repeats the first one (with momentum: more than that), so that the effective learning rate is
+    about twice the one that is logged.
+
+    Usual causes:
+    - step is called in the loop and again in a callback or a wrapper.
+    - scaler.step is followed by optimizer.step.
+    - backward is skipped under a condition, step is not.
+
+    Fix:
+    Call step once per backward pass (or once per k passes).
+
+    Healthy runs that must pass:
+    Optimizers that call a closure; several backward passes per step; gradients written by hand, without autograd.
+
+    Source:
+    Issue 15.
+    """
+
+    universal = True
+    event = "step_calls"
+
+    def look(self, event: Watch) -> Finding:
+        return Finding(
+            code="repeated",
+            measured=event.values.get("without_backward"),
+            bounds=(ceiling(1),),
+            step=event.step,
+            evidence=(Fact("steps", event.values.get("steps")),),
+            phrase="{measured} of {steps} steps reuse the gradient of the step before",
+        )
+
+
+_CHECK = OneStepPerBackward()
+_TAKEN = {"steps": 3.0, "without_backward": 0.0, "recorded": 3.0, "forwards": 1.0, "backwards": 1.0}
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("step_calls", [_TAKEN] * 2)),
+    made.case("once", _CHECK, case_run("step_calls", [{**_TAKEN, "without_backward": 1}] * 2)),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "step_called_twice",
+        _CHECK,
+        case_run("step_calls", [_TAKEN, {**_TAKEN, "steps": 6, "without_backward": 2}], over=False),
+        "repeated",
+        2,
+        steps=6,
+    ),
+    made.case("not_a_number", _CHECK, case_run("step_calls", [{**_TAKEN, "without_backward": float("nan")}])),
+)

@@ -1,0 +1,76 @@
+"""order_changes: rows come in another order in every epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.finding import Fact, Finding, Status, ceiling
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.run.events import Watch
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderChanges(Watched):
+    """The first batch of an epoch does not hold the same rows in the same order as that of the epoch before, twice
+    in a row.
+
+    Why:
+    With one order for all epochs the last batches of an epoch always have the last word, and gradients of
+    neighbouring rows stay correlated.
+
+    Usual causes:
+    - shuffle=True is missing.
+    - sampler.set_epoch(epoch) is missing: every epoch draws the same permutation.
+    - The random seed is set at the start of every epoch.
+
+    Fix:
+    shuffle=True; sampler.set_epoch(epoch) under DistributedSampler; seed once.
+
+    Healthy runs that must pass:
+    One batch for the whole data; text that is read in order by a recurrent model, and other data where order is
+    meant.
+
+    Source:
+    Issue 15.
+    """
+
+    universal = True
+    event = "epoch_order"
+    streak = 2
+    mild = True
+
+    def look(self, event: Watch) -> Finding:
+        return Finding(
+            code="same_order",
+            measured=event.values.get("same"),
+            bounds=(ceiling(0.5),),
+            step=event.step,
+            evidence=(Fact("rows", event.values.get("rows")), Fact("steps_per_epoch", event.values.get("steps"))),
+            phrase="share of rows at the same place as in the epoch before {measured}",
+        )
+
+
+_CHECK = OrderChanges()
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("epoch_order", [{"same": 0.0, "rows": 32, "steps": 16}] * 3)),
+    made.case("a_repeated_row", _CHECK, case_run("epoch_order", [{"same": 0.1, "rows": 32, "steps": 16}] * 3)),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "never_shuffled",
+        _CHECK,
+        case_run("epoch_order", [{"same": 1.0, "rows": 32, "steps": 16}] * 2),
+        "same_order",
+        1.0,
+        status=Status.WARNING,
+    ),
+    made.case(
+        "not_a_number",
+        _CHECK,
+        case_run("epoch_order", [{"same": float("nan"), "rows": 32, "steps": 16}] * 2),
+        status=Status.WARNING,
+    ),
+)

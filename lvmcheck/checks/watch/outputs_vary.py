@@ -1,0 +1,68 @@
+"""outputs_vary: rows with different inputs get different outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.finding import Fact, Finding, floor
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.run.events import Watch
+
+EQUAL = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputsVary(Watched):
+    """Outputs of one batch are not all equal (to 1e-6 of their size) while its inputs differ, five measured steps in
+    a row.
+
+    Why:
+    A model that has collapsed to one output predicts the mean of the targets, or one class: the loss is that of a
+    constant.
+
+    Usual causes:
+    - Dead units, or a layer that began at zero and gets no gradient.
+    - Inputs that vanish beside a large bias or a constant.
+    - A learning rate that threw the model into a constant.
+
+    Fix:
+    Compare the loss with that of a constant; look for the first module whose outputs are equal, and at its units.
+
+    Healthy runs that must pass:
+    A last layer that begins at zero, in its first steps; batches of equal rows; outputs of one row.
+
+    Source:
+    Issue 15.
+    """
+
+    universal = True
+    event = "outputs"
+    streak = 5
+
+    def look(self, event: Watch) -> Finding | None:
+        of = event.values
+        if of.get("rows", 0) < 2 or not of.get("input_spread", 0.0) > EQUAL:
+            return None
+        return Finding(
+            code="collapsed",
+            measured=of.get("spread"),
+            bounds=(floor(EQUAL),),
+            step=event.step,
+            evidence=(Fact("input_spread", of.get("input_spread")), Fact("rows", of.get("rows"))),
+            phrase="outputs of {rows} rows differ by {measured} of their size",
+        )
+
+
+_CHECK = OutputsVary()
+_OUT = {"spread": 0.5, "input_spread": 2.0, "rows": 32.0}
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("outputs", [_OUT] * 5)),
+    made.case("head_begins_at_zero", _CHECK, case_run("outputs", [{**_OUT, "spread": 0.0}] + [_OUT] * 5)),
+)
+FAILS: Sequence[Case] = (
+    made.case("collapsed", _CHECK, case_run("outputs", [{**_OUT, "spread": 0.0}] * 5), "collapsed", 0.0, step=5),
+    made.case("not_a_number", _CHECK, case_run("outputs", [{**_OUT, "spread": float("nan")}] * 5)),
+)

@@ -1,0 +1,91 @@
+"""scheduler_steps: the scheduler is stepped, at the pace it was made for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.finding import Fact, Finding, ceiling, floor
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.run.events import Watch
+
+
+@dataclass(frozen=True, kw_only=True)
+class SchedulerSteps(Watched):
+    """The scheduler has been stepped by the end of the second epoch (or by 1,000 steps, or the end of watching after
+    20); a cosine is not stepped per batch past the steps that it was made for, nor per epoch when it was made for
+    batches.
+
+    Why:
+    A schedule that is never stepped is a constant rate; one that is stepped per batch instead of per epoch is over,
+    or begins again, before the first epoch ends.
+
+    Usual causes:
+    - scheduler.step() is missing, or belongs to another optimizer.
+    - T_max is in epochs and step is called per batch, or the other way round.
+
+    Fix:
+    Call scheduler.step() once for each unit that T_max (or total_steps) counts.
+
+    Healthy runs that must pass:
+    One call per epoch, with epochs in T_max; warm-up that is over early; cosines with restarts; plateau schedulers.
+
+    Source:
+    Issue 15.
+    """
+
+    universal = True
+    event = "schedule"
+
+    def look(self, event: Watch) -> Finding | None:
+        of = event.values
+        calls, steps = of.get("scheduler_steps", float("nan")), of.get("optimizer_steps", 0.0)
+        late = of.get("epochs", 0) >= 2 or steps >= 1000 or (of.get("over", 0.0) and steps >= 20)
+        horizon = of.get("horizon", float("nan"))
+        code, bounds = "never_stepped", (floor(1),)
+        if calls >= 1 and horizon == horizon and steps >= 2 * horizon:
+            per_batch = calls >= 0.9 * steps
+            code = "stepped_per_batch" if per_batch else "stepped_per_epoch"
+            # A cosine of some hundred steps that ends after a twentieth of its steps was made for batches.
+            bounds = (floor(1), ceiling(1.5 * horizon)) if per_batch else (floor(min(calls, horizon / 20)),)
+        elif not late and calls == 0:
+            return None
+        return Finding(
+            code=code,
+            measured=calls,
+            bounds=bounds,
+            step=event.step,
+            evidence=(
+                *names(event, "scheduler"),
+                Fact("optimizer_steps", steps),
+                Fact("horizon", None if horizon != horizon else horizon),
+                Fact("share_of_highest_rate", of.get("share_of_rate")),
+            ),
+            phrase="scheduler stepped {measured} times in {optimizer_steps} optimizer steps",
+        )
+
+
+_CHECK = SchedulerSteps()
+_RUN = {"scheduler_steps": 2.0, "optimizer_steps": 40.0, "epochs": 2.0, "share_of_rate": 0.9, "over": 0.0}
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("schedule", [_RUN] * 2, ["StepLR"])),
+    made.case(
+        "first_epoch", _CHECK, case_run("schedule", [{**_RUN, "scheduler_steps": 0, "epochs": 1}, _RUN], ["StepLR"])
+    ),
+    made.case("cosine_over_batches", _CHECK, case_run("schedule", [{**_RUN, "scheduler_steps": 40, "horizon": 40}])),
+    made.case("cosine_over_epochs", _CHECK, case_run("schedule", [{**_RUN, "horizon": 10}])),
+)
+FAILS: Sequence[Case] = (
+    made.case("never", _CHECK, case_run("schedule", [{**_RUN, "scheduler_steps": 0}], ["StepLR"]), "never_stepped", 0),
+    made.case(
+        "cosine_over_epochs_stepped_per_batch",
+        _CHECK,
+        case_run("schedule", [{**_RUN, "scheduler_steps": 40, "horizon": 12}]),
+        "stepped_per_batch",
+        40,
+        horizon=12,
+    ),
+    made.case("not_a_number", _CHECK, case_run("schedule", [{**_RUN, "scheduler_steps": float("nan")}])),
+)

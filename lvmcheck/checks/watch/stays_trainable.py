@@ -1,0 +1,75 @@
+"""stays_trainable: no parameter is frozen after training began."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.finding import Fact, Finding, Status, equal
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.run.events import Watch
+
+
+@dataclass(frozen=True, kw_only=True)
+class StaysTrainable(Watched):
+    """No parameter that was trainable when watching began, or later, has requires_grad=False over five measured
+    steps.
+
+    Why:
+    A part that is frozen by the way (in a helper, a callback, a toggle that is not undone) stops learning without a
+    trace.
+
+    Usual causes:
+    - requires_grad_(False) on a module for one pass, never undone.
+    - A call that freezes more than it names.
+    - Gradual unfreezing that was run backwards.
+
+    Fix:
+    Set requires_grad before the optimizer is made, or undo it after the pass it was meant for.
+
+    Healthy runs that must pass:
+    Layers frozen before watch was called; freezing for one pass of an adversarial step; layers unfrozen later.
+
+    Source:
+    Issue 15.
+    """
+
+    universal = True
+    event = "freezing"
+    mild = True
+
+    def look(self, event: Watch) -> Finding:
+        return Finding(
+            code="frozen",
+            measured=event.values.get("frozen_since"),
+            bounds=(equal(0),),
+            step=event.step,
+            evidence=(*names(event), Fact("trainable", event.values.get("trainable"))),
+            phrase="{measured} parameters frozen since training began ({trainable} still trainable)",
+        )
+
+
+_CHECK = StaysTrainable()
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("freezing", [{"trainable": 4, "frozen_since": 0}] * 2)),
+    made.case("unfrozen_later", _CHECK, case_run("freezing", [{"trainable": n, "frozen_since": 0} for n in (2, 4)])),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "never_unfrozen",
+        _CHECK,
+        case_run("freezing", [{"trainable": 2, "frozen_since": 2}], ["head.weight", "head.bias"]),
+        "frozen",
+        2,
+        status=Status.WARNING,
+        parameters="head.weight, head.bias",
+    ),
+    made.case(
+        "not_a_number",
+        _CHECK,
+        case_run("freezing", [{"trainable": 2, "frozen_since": float("nan")}]),
+        status=Status.WARNING,
+    ),
+)

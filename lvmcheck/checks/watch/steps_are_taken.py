@@ -1,0 +1,73 @@
+"""steps_are_taken: the optimizer steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.finding import Fact, Finding, floor
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.run.events import Watch
+
+RECORDED, BACKWARDS = 20, 256
+"""Steps that the loop reported, and backward passes, by which the optimizer must have stepped once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepsAreTaken(Watched):
+    """The watched optimizer has stepped by the time the loop has reported 20 steps, or run 256 backward passes.
+
+    Why:
+    A loop that computes losses and gradients and never calls step looks like one with a low learning rate.
+
+    Usual causes:
+    - optimizer.step() is missing, or inside a condition that is never met.
+    - Another optimizer is stepped than the one that holds the parameters.
+    - scaler.step is called with another optimizer.
+
+    Fix:
+    Call optimizer.step() after backward, of the optimizer that holds this model's parameters.
+
+    Healthy runs that must pass:
+    Accumulation over many passes; the first steps that a gradient scaler skips.
+
+    Source:
+    Issue 15.
+    """
+
+    universal = True
+    event = "step_calls"
+
+    def look(self, event: Watch) -> Finding | None:
+        of = event.values
+        if of.get("recorded", 0) < RECORDED and of.get("backwards", 0) < BACKWARDS and not of.get("steps"):
+            return None
+        return Finding(
+            code="never_stepped",
+            measured=of.get("steps"),
+            bounds=(floor(1),),
+            step=event.step,
+            evidence=(Fact("backward_passes", of.get("backwards")), Fact("recorded_steps", of.get("recorded"))),
+            phrase="optimizer.step called {measured} times in {recorded_steps} recorded steps",
+        )
+
+
+_CHECK = StepsAreTaken()
+_TAKEN = {"steps": 1.0, "without_backward": 0.0, "recorded": 1.0, "forwards": 1.0, "backwards": 1.0}
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("step_calls", [_TAKEN] * 2)),
+    made.case("accumulates_64", _CHECK, case_run("step_calls", [{**_TAKEN, "steps": 0, "backwards": 64}, _TAKEN])),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "step_forgotten",
+        _CHECK,
+        case_run("step_calls", [{**_TAKEN, "steps": 0, "recorded": 31, "backwards": 32}], over=False),
+        "never_stepped",
+        0,
+        recorded_steps=31,
+    ),
+    made.case("not_a_number", _CHECK, case_run("step_calls", [{**_TAKEN, "steps": float("nan"), "recorded": 31}])),
+)

@@ -1,0 +1,72 @@
+"""targets_differ_by_row: rows of a regression keep their own targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.finding import Fact, Finding, floor
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.run.events import Watch
+
+EXACT = 1e-8
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetsDifferByRow(Watched):
+    """The gradient of an output with one number a row is not an exact linear function of the output towards the mean
+    of a batch, with targets that change from batch to batch, five measured steps in a row.
+
+    Why:
+    With outputs [N, 1] and targets [N] a squared error compares every output with every target: each row is pulled to
+    the mean of the batch, and the loss ends at the variance of the targets.
+
+    Usual causes:
+    - output [N, 1] and target [N] are broadcast to [N, N].
+    - All targets of a batch are the same.
+
+    Fix:
+    output.squeeze(-1), or target.unsqueeze(-1).
+
+    Healthy runs that must pass:
+    Least-squares GANs, whose targets are constants; outputs that are all alike at the start; losses other than a
+    squared error.
+
+    Source:
+    Issue 15.
+    """
+
+    universal = True
+    event = "targets"
+    streak = 5
+
+    def look(self, event: Watch) -> Finding | None:
+        of = event.values
+        slope, deviation = of.get("slope", float("nan")), of.get("deviation", float("nan"))
+        if of.get("rows", 0) < 8 or slope <= 0 or deviation <= 1e-6:
+            return None
+        constant = min(abs(of.get("target", 0.0) - value) for value in (0.0, 1.0, -1.0)) < 1e-4
+        return Finding(
+            code="same_target",
+            measured=1.0 if constant else of.get("residual"),
+            bounds=(floor(EXACT),),
+            step=event.step,
+            evidence=(Fact("target", of.get("target")), Fact("rows", of.get("rows"))),
+            phrase="all {rows} rows of a batch are pulled to the same target {target}",
+        )
+
+
+_CHECK = TargetsDifferByRow()
+_ROW = {"slope": 0.06, "target": 0.3, "residual": 0.7, "deviation": 0.5, "rows": 32.0, "trailing": 1.0}
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("targets", [_ROW] * 5)),
+    made.case("least_squares_gan", _CHECK, case_run("targets", [{**_ROW, "target": 1.0, "residual": 0.0}] * 5)),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "broadcast", _CHECK, case_run("targets", [{**_ROW, "residual": 1e-12}] * 5), "same_target", 1e-12, step=5
+    ),
+    made.case("not_a_number", _CHECK, case_run("targets", [{**_ROW, "residual": float("nan")}] * 5)),
+)

@@ -1,0 +1,68 @@
+"""ties_hold: weights that are tied stay tied."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.finding import Fact, Finding, equal
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.run.events import Watch
+
+
+@dataclass(frozen=True, kw_only=True)
+class TiesHold(Watched):
+    """Parameters with several names when watching began are still one parameter at every measured step, and no
+    output layer has the values of an embedding in storage of its own.
+
+    Why:
+    Weights that are tied by a copy, or parted by a load or an assignment, drift apart: twice the parameters, and
+    another model than the one that was meant.
+
+    Usual causes:
+    - head.weight = nn.Parameter(embedding.weight.clone()), or .data.copy_, instead of head.weight = embedding.weight.
+    - A later assignment, deepcopy of a part or load_state_dict(assign=True).
+    - to_empty or a conversion that makes new parameters.
+
+    Fix:
+    Assign the parameter itself (head.weight = embedding.weight) after everything that replaces parameters.
+
+    Healthy runs that must pass:
+    Weights tied on purpose; models without ties; a target network that starts as a copy.
+
+    Source:
+    Issue 15.
+    """
+
+    universal = True
+    event = "ties"
+
+    def look(self, event: Watch) -> Finding:
+        untied, copied = event.values.get("untied", float("nan")), event.values.get("copied", float("nan"))
+        return Finding(
+            code="copied" if copied else "untied",
+            measured=untied + copied,
+            bounds=(equal(0),),
+            step=event.step,
+            evidence=(*names(event), Fact("tied", event.values.get("tied"))),
+            phrase="{parameters} has the values of an embedding and does not share its storage"
+            if copied and event.subjects
+            else "{measured} ties of weights broken",
+        )
+
+
+_CHECK = TiesHold()
+_TIES = {"tied": 1.0, "untied": 0.0, "copied": 0.0}
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("ties", [_TIES] * 2)),
+    made.case("none_to_hold", _CHECK, case_run("ties", [{**_TIES, "tied": 0}])),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "parted", _CHECK, case_run("ties", [_TIES, {**_TIES, "untied": 1}], ["embed.weight"]), "untied", 1, step=2
+    ),
+    made.case("tied_by_a_copy", _CHECK, case_run("ties", [{**_TIES, "copied": 1}], ["head.weight"]), "copied", 1),
+    made.case("not_a_number", _CHECK, case_run("ties", [{**_TIES, "untied": float("nan")}])),
+)

@@ -1,0 +1,69 @@
+"""units_alive: most units of a layer get a gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.finding import Fact, Finding, ceiling
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.run.events import Watch
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitsAlive(Watched):
+    """In no layer with a bias, except the last, more than half of the units have a gradient of exactly zero over
+    five measured steps.
+
+    Why:
+    A unit behind a ReLU that is never active gets no gradient and never comes back: the layer is smaller than it
+    looks.
+
+    Usual causes:
+    - A learning rate that was too high for a moment.
+    - Biases that began far below zero, or inputs that are far from zero.
+    - A mask or a mixture that uses few of the units.
+
+    Fix:
+    Lower the learning rate or warm up, normalise the inputs, or use an activation with a slope below zero.
+
+    Healthy runs that must pass:
+    A quarter of the units inactive; biases before a norm; classes that are absent, in the last layer.
+
+    Source:
+    Issue 15.
+    """
+
+    universal = True
+    event = "dead_units"
+    streak = 2
+
+    def look(self, event: Watch) -> Finding:
+        return Finding(
+            code="dead",
+            measured=event.values.get("share"),
+            bounds=(ceiling(0.5),),
+            step=event.step,
+            evidence=(*names(event, "layer"), Fact("layers", event.values.get("layers"))),
+            phrase="share of units without gradient {measured} in {layer}" if event.subjects else "",
+        )
+
+
+_CHECK = UnitsAlive()
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("dead_units", [{"share": 0.0, "layers": 2}], ["0.bias"])),
+    made.case("a_quarter_inactive", _CHECK, case_run("dead_units", [{"share": 0.25, "layers": 2}] * 3, ["0.bias"])),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "killed",
+        _CHECK,
+        case_run("dead_units", [{"share": 0.9, "layers": 2}] * 2, ["0.bias"]),
+        "dead",
+        0.9,
+        layer="0.bias",
+    ),
+    made.case("not_a_number", _CHECK, case_run("dead_units", [{"share": float("nan"), "layers": 2}] * 2)),
+)

@@ -1,0 +1,68 @@
+"""units_unsaturated: units of tanh and sigmoid are not saturated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.finding import Fact, Finding, ceiling
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.run.events import Watch
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitsUnsaturated(Watched):
+    """In no tanh or sigmoid module, except the last, more than half of the units lie in the outer 5 % of their range
+    on 99 % of a batch, five measured steps in a row.
+
+    Why:
+    A saturated unit has hardly a gradient and is a constant for what follows.
+
+    Usual causes:
+    - Weights or inputs that are too large.
+    - A learning rate that is too high.
+    - Inputs that are not normalised.
+
+    Fix:
+    Normalise the inputs, lower the rate, or put a norm before the activation.
+
+    Healthy runs that must pass:
+    The sigmoid of an output that is sure; gates that are open on some rows and closed on others.
+
+    Source:
+    Issue 15.
+    """
+
+    universal = True
+    event = "saturation"
+    streak = 5
+
+    def look(self, event: Watch) -> Finding:
+        return Finding(
+            code="saturated",
+            measured=event.values.get("highest"),
+            bounds=(ceiling(0.5),),
+            step=event.step,
+            evidence=(*names(event, "module"), Fact("modules", event.values.get("modules"))),
+            phrase="share of saturated units {measured} in {module}" if event.subjects else "",
+        )
+
+
+_CHECK = UnitsUnsaturated()
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("saturation", [{"highest": 0.0, "modules": 2}] * 5, ["1"])),
+    made.case("some", _CHECK, case_run("saturation", [{"highest": 0.3, "modules": 2}] * 5, ["1"])),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "inputs_x255",
+        _CHECK,
+        case_run("saturation", [{"highest": 0.9, "modules": 2}] * 5, ["1"]),
+        "saturated",
+        0.9,
+        module="1",
+    ),
+    made.case("not_a_number", _CHECK, case_run("saturation", [{"highest": float("nan"), "modules": 2}] * 5)),
+)

@@ -1,0 +1,80 @@
+"""update_size: updates are neither tiny nor huge beside the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.finding import Fact, Finding, band
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.run.events import Watch
+
+LOW, HIGH = 1e-7, 0.1
+RATE = 0.1
+"""Share of the highest learning rate so far, below which a step does not count."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpdateSize(Watched):
+    """The middle ratio of update to weight over all weight matrices does not lie outside 1e-7 to 0.1 in ten measured
+    steps in a row.
+
+    Why:
+    About 1e-3 is usual. Far above, every step forgets what the ones before learned; far below, a run of this length
+    changes nothing.
+
+    Usual causes:
+    - The learning rate is ten or a hundred times too high or too low.
+    - Weights began too small or too large for the rate.
+    - The epsilon of Adam dominates gradients that are too small.
+
+    Fix:
+    Change the learning rate by the factor that brings the ratio near 1e-3; look at the scale of the loss where it is
+    tiny.
+
+    Healthy runs that must pass:
+    Warm-up, and the end of a schedule (steps below a tenth of the highest rate do not count); layers that begin at
+    zero; fine-tuning at 1e-5.
+
+    Source:
+    Issue 15.
+    """
+
+    universal = True
+    event = "update_ratio"
+    streak = 10
+
+    def look(self, event: Watch) -> Finding | None:
+        of = event.values
+        if of.get("share_of_rate", 1.0) < RATE:
+            return None
+        median = of.get("median", float("nan"))
+        return Finding(
+            code="too_small" if median < LOW else "too_large",
+            measured=median,
+            bounds=band(LOW, HIGH),
+            step=event.step,
+            evidence=(Fact("lowest", of.get("lowest")), Fact("highest", of.get("highest")), *names(event)),
+            phrase="updates are {measured} of the weights",
+        )
+
+
+_CHECK = UpdateSize()
+_SAMPLE = {"median": 1e-3, "lowest": 1e-4, "highest": 5e-3, "share_of_rate": 1.0}
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("update_ratio", [_SAMPLE] * 10)),
+    made.case(
+        "end_of_a_cosine",
+        _CHECK,
+        case_run("update_ratio", [_SAMPLE] + [{**_SAMPLE, "median": 1e-9, "share_of_rate": 1e-4}] * 12),
+    ),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "rate_x1000", _CHECK, case_run("update_ratio", [{**_SAMPLE, "median": 0.9}] * 10), "too_large", 0.9, step=10
+    ),
+    made.case("rate_tiny", _CHECK, case_run("update_ratio", [{**_SAMPLE, "median": 1e-9}] * 10), "too_small", 1e-9),
+    made.case("not_a_number", _CHECK, case_run("update_ratio", [{**_SAMPLE, "median": float("nan")}] * 10)),
+)

@@ -1,0 +1,70 @@
+"""validation_rows_unseen: no row of validation is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.finding import Fact, Finding, ceiling
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.run.events import Watch
+
+ROWS, MOST = 16, 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationRowsUnseen(Watched):
+    """At most 1 % of the validation rows that were seen are rows of training, beyond the share of rows that occur
+    twice within training itself. Needs train= and val= of watch.
+
+    Why:
+    Validation on rows that were trained on measures memory: the figures are better than they should be, and nothing
+    in a curve shows it.
+
+    Usual causes:
+    - The split was made after rows were duplicated or augmented.
+    - The same file, or index, is used for both.
+    - Windows overlap across the split.
+
+    Fix:
+    Split first, by group where rows belong together; remove duplicates before.
+
+    Healthy runs that must pass:
+    Discrete data in which equal rows are natural; a few duplicates.
+
+    Source:
+    Issue 15.
+    """
+
+    universal = True
+    event = "leak"
+
+    def look(self, event: Watch) -> Finding | None:
+        of = event.values
+        rows = of.get("rows", 0.0)
+        if rows < ROWS:
+            return None
+        share = of.get("in_train", float("nan")) / rows
+        return Finding(
+            code="in_training",
+            measured=share,
+            bounds=(ceiling(MOST + 3 * of.get("repeated", 0.0)),),
+            step=event.step,
+            evidence=(Fact("validation_rows", rows), Fact("train_rows", of.get("train_rows"))),
+            phrase="share of {validation_rows} validation rows that are trained on {measured}",
+        )
+
+
+_CHECK = ValidationRowsUnseen()
+_SEEN = {"rows": 200.0, "in_train": 0.0, "train_rows": 800.0, "repeated": 0.0}
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("leak", [_SEEN] * 2)),
+    made.case("discrete_rows", _CHECK, case_run("leak", [{**_SEEN, "in_train": 60, "repeated": 0.3}])),
+)
+FAILS: Sequence[Case] = (
+    made.case("validated_on_training_data", _CHECK, case_run("leak", [{**_SEEN, "in_train": 200}]), "in_training", 1.0),
+    made.case("a_tenth", _CHECK, case_run("leak", [_SEEN, {**_SEEN, "in_train": 20}]), "in_training", 0.1, step=2),
+    made.case("not_a_number", _CHECK, case_run("leak", [{**_SEEN, "in_train": float("nan")}])),
+)

@@ -1,0 +1,126 @@
+"""Inputs and outputs of the model on a sampled step, and the gradient that comes back to the output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from lvmcheck.watch.collector import Collector
+from lvmcheck.watch.measure.batches import first_input, main_output, tensors
+from lvmcheck.watch.measure.loss_form import FORMS, affine_residual, loss_form, targets
+from lvmcheck.watch.measure.modules import is_norm, leaves
+from lvmcheck.watch.measure.outputs import class_rows, rows_of, scale, spread, sums
+
+if TYPE_CHECKING:
+    from lvmcheck.watch.slot import Slot
+    from lvmcheck.watch.watcher import Watcher
+
+SCALE = ("mean", "std", "lowest", "highest", "binary")
+FITS = 0.99
+"""Cosine from which a gradient is that of cross entropy, perhaps with smoothed targets."""
+POSITIONS = 256
+"""Rows of logits that the form of a loss is read from."""
+
+
+class OutputsCollector(Collector):
+    """Whether outputs vary, whether they are probabilities, and which loss they go into."""
+
+    def start(self, watcher: Watcher) -> None:
+        first = next((module for _, module in leaves(watcher.model)), None)
+        self._normed = first is not None and is_norm(first)
+        self._outputs = self._reached = 0
+        self._classes: set[int] = set()
+
+    def before_sample(self, watcher: Watcher) -> None:  # noqa: ARG002
+        self._outputs = self._reached = 0
+
+    def after_forward(self, watcher: Watcher, inputs: Any, output: Any) -> None:
+        out, batch = main_output(output), first_input(inputs)
+        floating = [tensor for tensor in tensors(output) if tensor.is_floating_point()]
+        if floating:
+            self._outputs += 1
+        for tensor in floating[:8]:
+            if tensor.requires_grad:
+                tensor.register_hook(self._counting(watcher, tensor if tensor is out else None))
+        if out is None or len(out) < 2 or out.is_sparse:
+            return
+        self._rows(watcher, out, batch)
+
+    def _rows(self, watcher: Watcher, out: Tensor, batch: Tensor | None) -> None:
+        """Outputs beside inputs."""
+        aligned = batch is not None and len(batch) == len(out)
+        varied = spread(batch) if batch is not None and aligned else torch.full((), float("nan"))
+        values = [spread(out), varied.to(out.device)]
+        scaled = batch is not None and batch.is_floating_point() and not self._normed
+        if scaled and batch is not None:
+            values += list(scale(batch).to(out.device))
+
+        def use(numbers: list[float], step: int) -> None:
+            found = {key: n for key, n in zip(("spread", "input_spread"), numbers, strict=False) if n == n}
+            watcher.emit("outputs", {**found, "rows": len(out)}, (), step)
+            if scaled:
+                watcher.emit("inputs", dict(zip(SCALE, numbers[2:], strict=True)), (), step)
+
+        watcher.later(values, use)
+
+    def _counting(self, watcher: Watcher, out: Tensor | None) -> Callable[[Tensor], None]:
+        step, once = watcher.now, [True]
+
+        def came(gradient: Tensor) -> None:
+            self._reached += once[0]
+            once[0] = False
+            if out is None or not watcher.sampling or watcher.now != step or out.ndim < 1 or len(out) < 4:
+                return
+            with torch.no_grad():
+                self._loss(watcher, out, gradient)
+
+        return came
+
+    def _loss(self, watcher: Watcher, out: Tensor, gradient: Tensor) -> None:
+        """Which loss the gradient belongs to."""
+        if out.numel() == len(out):
+            self._regression(watcher, out, gradient)
+            return
+        logits = class_rows(out, POSITIONS)
+        if out.ndim < 2 or logits.shape[1] < 3:
+            return
+        grads = class_rows(gradient, POSITIONS)
+        found, chosen = torch.cat([loss_form(logits, grads), sums(out)]), targets(grads)
+        classes, whole = logits.shape[1], len(FORMS) + 3
+
+        def use(numbers: list[float], step: int) -> None:
+            forms = {form: n for form, n in zip(FORMS, numbers, strict=False) if n == n}
+            if forms:
+                watcher.emit("loss_form", {**forms, "classes": classes}, (), step)
+                keys = ("sum_error", "column_error", "lowest")
+                form = {key: n for key, n in zip(keys, numbers[len(FORMS) :], strict=False) if n == n}
+                watcher.emit("output_form", {**form, "cross_entropy": forms.get("cross_entropy", 0.0)}, (), step)
+            if forms.get("cross_entropy", 0.0) > FITS:
+                self._labels(watcher, [int(n) for n in numbers[whole:] if n >= 0], classes, step)
+
+        watcher.later(torch.cat([found, chosen.to(found)]), use)
+
+    def _labels(self, watcher: Watcher, labels: list[int], classes: int, step: int) -> None:
+        self._classes |= set(labels)
+        values = {"distinct": len(set(labels)), "rows": len(labels), "seen": len(self._classes), "classes": classes}
+        watcher.emit("labels", values, (), step)
+
+    def _regression(self, watcher: Watcher, out: Tensor, gradient: Tensor) -> None:
+        """One number a row: whether all rows are pulled to the same target."""
+        trailing = float(out.ndim > 1)
+
+        def use(numbers: list[float], step: int) -> None:
+            slope, intercept, residual, deviation = numbers
+            target = -intercept / slope if slope else 0.0
+            values = {"slope": slope, "target": target, "residual": residual, "deviation": deviation}
+            watcher.emit("targets", {**values, "rows": len(out), "trailing": trailing}, (), step)
+
+        watcher.later(affine_residual(rows_of(out), rows_of(gradient)), use)
+
+    def before_step(self, watcher: Watcher, slot: Slot) -> None:
+        if slot is watcher.slots[0] and self._outputs:
+            values = {"forwards": self._outputs, "reached": min(self._reached, self._outputs)}
+            watcher.emit("output_gradient", values)

@@ -1,0 +1,49 @@
+"""Rows that the model is trained on, by fingerprint: the order of epochs, and batches that repeat."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lvmcheck.watch.collector import Collector
+from lvmcheck.watch.measure.batches import fingerprints, first_input
+
+if TYPE_CHECKING:
+    from lvmcheck.watch.watcher import Watcher
+
+
+class RowsCollector(Collector):
+    """Looks at the first batch of every epoch, and at the batches of sampled steps."""
+
+    def start(self, watcher: Watcher) -> None:  # noqa: ARG002
+        self._first: list[float] = []
+        self._last: list[float] = []
+        self._began = 0
+        self._seen_at = -1
+
+    def epoch_began(self, watcher: Watcher, inputs: Any) -> None:
+        """The first forward pass of an epoch of training."""
+        batch = first_input(inputs)
+        steps, self._began = watcher.step - self._began, watcher.step
+        if batch is None:
+            return
+
+        def use(numbers: list[float], step: int) -> None:
+            before, self._first = self._first, numbers
+            if len(before) == len(numbers) and steps > 1 and len(set(numbers)) > 1:
+                same = sum(a == b for a, b in zip(before, numbers, strict=True)) / len(numbers)
+                watcher.emit("epoch_order", {"same": same, "rows": len(numbers), "steps": steps}, (), step)
+
+        watcher.later(fingerprints(batch), use)
+
+    def before_forward(self, watcher: Watcher, inputs: Any) -> None:
+        batch = first_input(inputs)
+        if batch is None or self._seen_at == watcher.now:
+            return
+        self._seen_at = watcher.now
+
+        def use(numbers: list[float], step: int) -> None:
+            same = float(self._last == numbers)
+            self._last = numbers
+            watcher.emit("batch", {"same_as_last": same, "rows": len(numbers), "distinct": len(set(numbers))}, (), step)
+
+        watcher.later(fingerprints(batch), use)

@@ -1,0 +1,56 @@
+"""How far the learning rate scheduler is beside the optimizer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lvmcheck.watch.collector import Collector
+
+if TYPE_CHECKING:
+    from lvmcheck.watch.watcher import Watcher
+
+HORIZONS = ("T_max", "total_steps", "num_training_steps")
+"""Attributes of schedulers that state how many steps a schedule has in all."""
+
+
+class ScheduleCollector(Collector):
+    """Says it when an epoch ends, at sampled steps and at the end."""
+
+    def start(self, watcher: Watcher) -> None:
+        self._scheduler = getattr(watcher.scheduler, "scheduler", watcher.scheduler)  # Accelerate wraps it
+        self._began = self._calls()
+        self._first = self._top = watcher.slots[0].rate
+        self._epochs = 0
+
+    def _calls(self) -> int:
+        return int(getattr(self._scheduler, "last_epoch", 0) or 0)
+
+    def epoch_ended(self, watcher: Watcher, evaluated: bool) -> None:  # noqa: ARG002
+        self._epochs += 1
+        self._say(watcher)
+
+    def after_sample(self, watcher: Watcher) -> None:
+        self._top = max(self._top, watcher.slots[0].rate)
+        self._say(watcher)
+
+    def finish(self, watcher: Watcher) -> None:
+        self._say(watcher, over=True)
+
+    def _say(self, watcher: Watcher, *, over: bool = False) -> None:
+        if self._scheduler is None:
+            return
+        values: dict[str, float] = {
+            "scheduler_steps": self._calls() - self._began,
+            "optimizer_steps": watcher.now,
+            "epochs": self._epochs,
+            "share_of_rate": watcher.slots[0].rate / self._top if self._top > 0 else 0.0,
+            "over": float(over),
+        }
+        horizon = next((h for h in map(self._stated, HORIZONS) if h), None)
+        if horizon is not None:
+            values["horizon"] = horizon
+        watcher.emit("schedule", values, (type(self._scheduler).__name__,))
+
+    def _stated(self, name: str) -> float | None:
+        value: Any = getattr(self._scheduler, name, None)
+        return float(value) if isinstance(value, int | float) else None

@@ -1,0 +1,106 @@
+"""Loaders observed while they are iterated: rows, labels, and rows that training and validation share.
+
+Nothing is put into a loader. ``watcher.train`` and ``watcher.val`` stand in its place in the loop and hand on every
+batch as it is; tensors, and datasets that hold tensors, are looked at when watching begins as well.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Subset, TensorDataset
+
+from lvmcheck.watch.measure.batches import fingerprints, first_input, tensors
+
+if TYPE_CHECKING:
+    from lvmcheck.watch.watcher import Watcher
+
+ROWS = 512
+"""Rows of a batch whose fingerprints are kept."""
+MOST = 500_000
+"""Fingerprints that are kept of one side."""
+SHARE = 0.005
+"""Share of the time of an iteration that looking at its batches may take, after the first of them."""
+FREE = 16
+
+
+class Loader:
+    """Iterates over a loader and remembers what passes.
+
+    Attributes:
+        rows: fingerprints of the rows seen.
+        repeated: rows that were met again within one pass.
+    """
+
+    def __init__(self, loader: Any, watcher: Watcher, *, evaluates: bool) -> None:
+        self._loader = loader
+        self._watcher = watcher
+        self._evaluates = evaluates
+        self.rows: set[int] = set()
+        self.repeated = 0
+        self.counted = 0
+        held = held_rows(loader)
+        if held is not None:
+            self._keep(fingerprints(held, MOST).tolist(), set())
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+    def __iter__(self) -> Iterator[Any]:
+        self._watcher.evaluating = self._evaluates
+        passed: set[int] = set()
+        spent, began = 0.0, time.perf_counter()
+        try:
+            for number, batch in enumerate(self._loader):
+                now = time.perf_counter()
+                if number < FREE or spent < SHARE * (now - began):
+                    self._look(batch, passed)
+                    spent += time.perf_counter() - now
+                yield batch
+        finally:
+            self._watcher.evaluating = False
+        self._watcher.passed(evaluation=self._evaluates)
+
+    @torch.no_grad()
+    def _look(self, batch: Any, passed: set[int]) -> None:
+        rows = first_input(batch)
+        if rows is not None and len(self.rows) < MOST:
+            self._keep(fingerprints(rows, ROWS).tolist(), passed)
+
+    def _keep(self, found: list[int], passed: set[int]) -> None:
+        for row in found:
+            self.counted += 1
+            self.repeated += row in passed
+            passed.add(row)
+        self.rows.update(found)
+
+
+def held_rows(loader: Any) -> Tensor | None:
+    """The rows that a tuple of tensors, or a loader over a dataset of tensors, holds; None where it holds none."""
+    dataset = getattr(loader, "dataset", loader)
+    indices = None
+    if isinstance(dataset, Subset) and isinstance(dataset.dataset, TensorDataset):
+        dataset, indices = dataset.dataset, torch.as_tensor(dataset.indices)
+    if isinstance(dataset, TensorDataset):
+        dataset = dataset.tensors
+    if isinstance(dataset, Tensor) or (isinstance(dataset, tuple) and all(isinstance(t, Tensor) for t in dataset)):
+        rows = next((tensor for tensor in tensors(dataset) if tensor.ndim), None)
+        return rows if rows is None or indices is None else rows[indices]
+    return None
+
+
+def leak(train: Loader, val: Loader) -> dict[str, float]:
+    """How many validation rows are among those of training."""
+    return {
+        "rows": len(val.rows),
+        "in_train": len(val.rows & train.rows),
+        "train_rows": len(train.rows),
+        "repeated": train.repeated / max(1, train.counted),
+    }

@@ -1,0 +1,49 @@
+"""What the rows of a batch or an output have in common."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+ROWS = 256
+
+
+def rows_of(tensor: Tensor, rows: int = ROWS) -> Tensor:
+    """The first rows, float32 [n, d]."""
+    return tensor.detach()[:rows].reshape(min(rows, len(tensor)), -1).float()
+
+
+def spread(tensor: Tensor) -> Tensor:
+    """Largest difference between rows, over the largest magnitude; 0 where all rows are equal."""
+    rows = rows_of(tensor)
+    low, high = rows.aminmax(dim=0)
+    return (high - low).amax() / rows.abs().amax().clamp_min(1e-30)
+
+
+def scale(tensor: Tensor) -> Tensor:
+    """Mean, standard deviation, lowest and highest, and whether all are 0 or 1; float32 [5]."""
+    rows = rows_of(tensor, 64)
+    low, high = rows.aminmax()
+    binary = ((rows == 0) | (rows == 1)).all()
+    return torch.stack([rows.mean(), rows.std(correction=0), low, high, binary.float()])
+
+
+def class_rows(tensor: Tensor, rows: int = ROWS) -> Tensor:
+    """Logits of some positions, float32 [n, classes]: classes are dimension 1 of pictures, else the last one."""
+    tensor = tensor.detach()
+    if tensor.ndim >= 4:
+        tensor = tensor.movedim(1, -1)
+    flat = tensor.reshape(-1, tensor.shape[-1])
+    return flat[:: max(1, len(flat) // rows)][:rows].float()
+
+
+def sums(tensor: Tensor) -> Tensor:
+    """How far sums of classes, and of rows, are from 1 at most, and the lowest value; float32 [3].
+
+    Sums of rows are only those of a two-dimensional output, and NaN elsewhere.
+    """
+    rows = class_rows(tensor)
+    across = (rows.sum(1) - 1).abs().amax()
+    whole = tensor.ndim == 2 and len(tensor) > 1
+    down = (tensor.detach().float().sum(0) - 1).abs().amax() if whole else torch.full_like(across, float("nan"))
+    return torch.stack([across, down, rows.amin()])
