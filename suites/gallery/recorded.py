@@ -6,6 +6,7 @@ given (:mod:`suites.gallery.peers`).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -81,7 +82,9 @@ def recording(half: str, program: Program, folder: Path = CACHE) -> Recording:
     _record(program, made)
     for outdated in place.parent.glob("[!.]*"):
         shutil.rmtree(outdated, ignore_errors=True)
-    made.replace(place)
+    with contextlib.suppress(OSError):  # another process was faster
+        made.replace(place)
+    shutil.rmtree(made, ignore_errors=True)
     return found
 
 

@@ -29,9 +29,7 @@ def judged(half: str) -> tuple[Floor, list[Judgement], Counts]:
     if floor is None:
         pytest.skip(f"the {half} half has no floors yet: it is judged once, by hand (suites/gallery/floors.py)")
     judgements = judge_all(half, short=FORM is SHORT)
-    counts = count(judgements)
-    print(f"{half}, {FORM}: {counts}")
-    return floor, judgements, counts
+    return floor, judgements, count(judgements)
 
 
 @pytest.mark.parametrize("half", HALVES)
@@ -55,8 +53,10 @@ def test_few_healthy_programs_are_warned_of(half: str) -> None:
 
 
 @pytest.mark.parametrize("half", HALVES)
-def test_broken_programs_are_flagged(half: str) -> None:
+def test_broken_programs_are_flagged(half: str, capsys: pytest.CaptureFixture[str]) -> None:
     floor, judgements, counts = judged(half)
+    with capsys.disabled():
+        print(f"\n{half} half, {FORM}: {counts}")
     missed = {item.name: item.fault for item in of_kind(judgements, Kind.BROKEN) if not item.flagged}
     assert counts.flagged_share >= floor.flagged, missed
 
