@@ -215,7 +215,7 @@ def test_check_and_diagnose_agree(capsys: pytest.CaptureFixture[str], tmp_path: 
     assert codes == [FAILED if bad else PASSED] * 2
     failed = [name for name, verdict in judged(capsys, "check", run)[1].items() if verdict["status"] == "failed"]
     body = json.loads(call(capsys, "diagnose", run, "--json")[1])
-    assert [verdict["name"] for verdict in body["failed"]] == failed
+    assert [verdict["name"] for verdict in body["verdicts"] if verdict["outcome"]["status"] == "failed"] == failed
 
 
 @pytest.mark.parametrize("profile", [5, None, "nonsense", {"a": 1}])
@@ -281,7 +281,7 @@ def test_a_good_run_has_no_cause(capsys: pytest.CaptureFixture[str], run: Path) 
     assert " universal checks passed" in out
     code, out, _ = call(capsys, "diagnose", run, "--json")
     body = json.loads(out)
-    assert (code, body["causes"], body["failed"]) == (PASSED, [], [])
+    assert (code, body["causes"], body["verdicts"]) == (PASSED, [], [])
 
 
 def test_a_bad_run_without_a_known_cause_is_bad_in_words_and_json(

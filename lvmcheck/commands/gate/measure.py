@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from lvmcheck.checks.data._gate import Gate
-from lvmcheck.checks.finding import Verdict
+from lvmcheck.checks.finding import Status, Verdict
 from lvmcheck.checks.protocol import Check, check_names, evaluate, load_check
 from lvmcheck.errors import BadValueError, InputError
 from lvmcheck.run import events as ev
@@ -49,7 +50,14 @@ def gate_data(config: Mapping[str, object], *, expected: int | None = None) -> t
     dataset, facts = measurer()(config)
     data = ev.Data(name=dataset.name, fingerprint=dataset.fingerprint, facts=facts, notes=tuple(dataset.notes))
     run = Run(events=(data,), done={"status": "finished"})
-    return run, evaluate(run, chosen)
+    return run, [_required(item) for item in evaluate(run, chosen)]
+
+
+def _required(verdict: Verdict) -> Verdict:
+    """What a gate needs and the data do not hold is an error: the command asks for every gate."""
+    if verdict.status is not Status.NOT_RECORDED:
+        return verdict
+    return replace(verdict, outcome=replace(verdict.outcome, status=Status.ERROR))
 
 
 def measurer() -> Callable[[Mapping[str, object]], tuple[Any, dict[str, ev.Value]]]:
