@@ -19,18 +19,18 @@ class StrictlyFalls(Check):
     metric: str = "val_loss"
 
     def judge(self, run: Run) -> Outcome:
-        from lvmcheck.checks.finding import failed, passed, pending
+        from lvmcheck.checks.finding import Fact, failed, passed, pending
 
         values = run.series(self.metric).values.tolist()
         steps = list(pairwise(values))
         if not run.over or not steps:
-            return pending("awaits the end of the run")
+            return pending("the end of the run")
         risen = [i + 2 for i, (before, after) in enumerate(steps) if not after < before]
         finding = Finding(
-            what=f"epochs in which {self.metric} does not fall",
-            measured=float(len(risen)),
-            wanted="0",
-            margin=-float(len(risen)),
-            evidence=(f"at epochs {', '.join(map(str, risen))}",) if risen else (),
+            code="does_not_fall",
+            metric=self.metric,
+            measured=len(risen),
+            evidence=(Fact("total", len(steps)), *(Fact("epoch", epoch) for epoch in risen)),
+            phrase="{metric} does not fall in {measured} of {total} epochs",
         )
         return (failed if risen else passed)(finding, evaluated=len(steps))
