@@ -22,12 +22,11 @@ def run(options: argparse.Namespace) -> int:
     from lvmcheck.checks.protocol import check_names
 
     name, checks, causes = options.name, check_names(), cause_names()
-    if name in causes:
-        print("\n".join(_cause_page(name)))
-    elif name in checks or ":" in name:
-        print("\n".join(_check_page(name)))
-    else:
+    pages = [_check_page(name)] if name in checks or ":" in name else []
+    pages += [_cause_page(name)] if name in causes else []  # some checks have a cause of the same name
+    if not pages:
         raise InputError(f"{name!r}", "no such check or cause", fix=nearest(name, [*checks, *causes]))
+    print("\n\n".join("\n".join(page) for page in pages))
     return PASSED
 
 
@@ -36,7 +35,7 @@ def _check_page(name: str) -> list[str]:
 
     kind = load_check(name)
     sections = manual(kind)
-    lines = [kind.name(), "", sections.pop("what")]
+    lines = [f"check {kind.name()}", "", sections.pop("what")]
     for heading, text in sections.items():
         body = [f"- {cause}" for cause in usual_causes(kind)] if heading == "usual causes" else text.splitlines()
         lines += ["", heading.capitalize(), *(f"  {line}" for line in body)]
@@ -51,4 +50,4 @@ def _cause_page(name: str) -> list[str]:
     example = sys.modules[kind.__module__].FAILS[0]
     diagnosis = kind().diagnose(Evidence(example.run))
     shown = ["", "Example", *(f"  {line}" for line in diagnosis_lines(diagnosis))] if diagnosis is not None else []
-    return [name, "", inspect.cleandoc(kind.__doc__ or ""), *shown]
+    return [f"cause {name}", "", inspect.cleandoc(kind.__doc__ or ""), *shown]
