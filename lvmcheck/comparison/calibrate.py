@@ -58,7 +58,7 @@ def calibrate(suite_path: Path, *, seeds: int, rate: float, profile: str | None)
     file = suite_path if suite_path.suffix == ".toml" else suite_path / "suite.toml"
     suite = load_suite(file, profile=profile)
     runs = train(suite, seeds)
-    yield f"{suite.name}, profile {suite.profile}: {len(runs)} seeds; false alarms wanted: {rate:g} of healthy runs"
+    yield f"{suite.name}, profile {suite.profile}: {len(runs)} seeds; accepted false alarms: {rate:g} of healthy runs"
     planted = planted_runs()
     yield f"{len(planted)} runs of known failures in {HOME / 'runs' / PLANTED} to catch"
     for entry in suite.checks:

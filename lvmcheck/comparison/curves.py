@@ -126,7 +126,7 @@ def _parts(
 
 
 def detectable(n: int, spread: float) -> float:
-    """The smallest difference of two means of ``n`` repeats each that would be told from noise at p < 0.01."""
+    """The smallest difference of two means of ``n`` repeats each that would be distinguished from noise at p < 0.01."""
     return math.nan if n < 2 else t_quantile(P / 2, 2 * n - 2) * spread * math.sqrt(2 / n)
 
 

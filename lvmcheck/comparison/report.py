@@ -60,7 +60,7 @@ class Comparison:
 
 
 def compare(a: Side, b: Side, *, noise: float | None = None) -> Comparison:
-    """Everything that can be said about B against A.
+    """Everything that can be concluded about B against A.
 
     Args:
         noise: standard deviation between repeats of the judged metric, where known and the sides have no repeats.
@@ -110,8 +110,8 @@ def _close(x: object, y: object) -> bool:
 def _speed(a: Side, b: Side) -> float | None:
     rates = []
     for side in (a, b):
-        said = [e.samples_per_second for run in side.repeats for e in run.of(Epoch) if e.samples_per_second]
-        rates.append(statistics.median(said) if said else None)
+        known = [e.samples_per_second for run in side.repeats for e in run.of(Epoch) if e.samples_per_second]
+        rates.append(statistics.median(known) if known else None)
     return rates[1] / rates[0] if rates[0] and rates[1] else None
 
 
@@ -152,10 +152,10 @@ def _verdict(found: Comparison) -> str:
         return f"{head}; one run each: repeats are needed to tell this from noise (--noise, or more seeds)"
     if curve.first is None:
         return f"{head}: equal to the last digit"
-    said = f"p {_p(curve.p)}, spread of repeats {figure(curve.spread)}"
+    evidence = f"p {_p(curve.p)}, spread of repeats {figure(curve.spread)}"
     if not curve.differs:
-        return f"{head}: within the spread of repeats ({said})"
-    return f"{head}: {'better' if improved(curve) else 'WORSE'} ({said})"
+        return f"{head}: within the spread of repeats ({evidence})"
+    return f"{head}: {'better' if improved(curve) else 'WORSE'} ({evidence})"
 
 
 def _p(p: float) -> str:

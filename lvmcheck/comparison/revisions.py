@@ -87,6 +87,6 @@ def _git(folder: Path, *words: str, what: str) -> str:
     except FileNotFoundError:
         raise InputError("git", "expected git, got nothing: it is not installed") from None
     if done.returncode:
-        said = (done.stderr.strip().splitlines() or [""])[-1]
-        raise InputError("git", f"expected {what} ({said[:200]})")
+        error = (done.stderr.strip().splitlines() or [""])[-1]
+        raise InputError("git", f"expected {what} ({error[:200]})")
     return done.stdout.strip()

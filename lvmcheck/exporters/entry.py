@@ -24,7 +24,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scalars:
-    """Numbers that were said together, by tag; NaN and infinities are among them."""
+    """Numbers that were recorded together, by tag; NaN and infinities are among them."""
 
     place: Position
     values: Mapping[str, float]
@@ -32,7 +32,7 @@ class Scalars:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextTable:
-    """Text that was said at one moment: every row has one text for each column."""
+    """Text that was recorded at one moment: every row has one text for each column."""
 
     place: Position
     tag: str
@@ -67,7 +67,7 @@ class ExportRun:
 
     Args:
         name: what the logger calls it.
-        identity: 16 hexadecimal signs; the same whenever this run is exported.
+        identity: 16 hexadecimal digits; the same whenever this run is exported.
         started: seconds since 1970.
         config: the run's configuration, nested, with numbers that are not finite spelled out.
         facts: seed, suite, profile, device, versions, by dotted name.

@@ -1,4 +1,4 @@
-"""What a run is, as an exporter is told: its name, an identity that stays, its config and facts."""
+"""What an exporter knows of a run: its name, an identity that stays, its config and facts."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _started(run: Run) -> float:
 
 
 def _config(run: Run) -> dict[str, Any]:
-    """The config with the seed; texts without the signs that no other tool takes."""
+    """The config with the seed; texts without the characters that other tools refuse."""
     spelled = ev.spell({**run.config} if run.seed is None else {"seed": run.seed, **run.config})
     return {str(key): value for key, value in _cleaned(spelled).items()}
 

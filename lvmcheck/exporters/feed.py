@@ -20,7 +20,7 @@ from lvmcheck.run.view import Run, read_json
 
 
 class Feed:
-    """Exports one run, in one go or while it grows: :meth:`take` what it has said so far, then :meth:`end` once.
+    """Exports one run, in one go or while it grows: :meth:`take` the events so far, then :meth:`end` once.
 
     Args:
         path: the run, as the person named it.
@@ -127,7 +127,7 @@ class Feed:
 
 
 def sentence(run: Run) -> str:
-    """How it ended, or that nobody knows yet."""
+    """How it ended, or that it has no completion record yet."""
     if run.over:
         return run.stopped_where()
     return f"no completion record after epoch {run.last_epoch}: the run goes on, or died"
@@ -159,5 +159,5 @@ def _refusal(into: Path) -> Iterator[None]:
     except InputError:
         raise
     except Exception as problem:  # each library's own
-        said = " ".join(str(problem).split())[:300]
-        raise InputError(into, f"cannot be written: {type(problem).__name__}: {said}") from None
+        text = " ".join(str(problem).split())[:300]
+        raise InputError(into, f"cannot be written: {type(problem).__name__}: {text}") from None

@@ -41,7 +41,7 @@ class RunFollower:
         self._owned = time.monotonic()
 
     def look(self) -> Run:
-        """The run so far, over only where nobody will go on with it; with its death where it has no completion record.
+        """The run so far, over only where no process continues it; with its death where it has no completion record.
 
         Raises:
             InputError: its events cannot be read.

@@ -26,8 +26,8 @@ def found(folder: Path, exported: ExportRun) -> Earlier | None:
     """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return None
-    said = read_json(folder / NAME)
-    if said is None or said.get("run") != exported.identity:
-        holds = "files that lvmcheck did not write" if said is None else "another run of this name"
+    body = read_json(folder / NAME)
+    if body is None or body.get("run") != exported.identity:
+        holds = "files that lvmcheck did not write" if body is None else "another run of this name"
         raise InputError(folder, f"expected no such folder, got one with {holds}", fix="Another place: --into DIR.")
-    return Earlier(str(folder), str(said.get("digest") or ""))
+    return Earlier(str(folder), str(body.get("digest") or ""))

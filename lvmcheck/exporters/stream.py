@@ -13,7 +13,7 @@ from lvmcheck.report.html.text import clean
 from lvmcheck.run import events as ev
 
 LONGEST = 100_000
-"""Signs that are kept of any one text."""
+"""Characters of any one text."""
 _WINDOW = tuple(
     f.name
     for f in dataclasses.fields(ev.Window)
@@ -46,8 +46,8 @@ class Stream:
         if values:
             yield Scalars(place=self._at(step, epoch, event.t), values=values)
         for tag, columns, rows in _texts(event):
-            kept = tuple(tuple(clean(text, LONGEST) for text in row) for row in rows)
-            yield TextTable(place=self._at(step, epoch, event.t), tag=tag, columns=columns, rows=kept)
+            cleaned = tuple(tuple(clean(text, LONGEST) for text in row) for row in rows)
+            yield TextTable(place=self._at(step, epoch, event.t), tag=tag, columns=columns, rows=cleaned)
 
     def _axes(self, event: ev.Event) -> tuple[int, int]:
         """Step and epoch that the event states; where it states none, those that the run has come to."""
@@ -70,8 +70,8 @@ class Stream:
         return event if count == 1 else dataclasses.replace(event, name=f"{event.name}#{count}")
 
     def _at(self, step: int, epoch: int, t: float) -> Position:
-        said = self._started + t if math.isfinite(t) else 0.0
-        self.place = Position(step=step, epoch=epoch, time=max(said, self.place.time + 1e-3))
+        moment = self._started + t if math.isfinite(t) else 0.0
+        self.place = Position(step=step, epoch=epoch, time=max(moment, self.place.time + 1e-3))
         return self.place
 
 
@@ -111,9 +111,9 @@ def _texts(event: ev.Event) -> Iterator[Text]:
     elif isinstance(event, ev.Window) and event.non_finite is not None:
         yield "about/non_finite", *_listed(event.non_finite)
     else:
-        said = _sentence(event)
-        if said is not None:
-            yield _note(said)
+        sentence = _sentence(event)
+        if sentence is not None:
+            yield _note(sentence)
 
 
 def _sentence(event: ev.Event) -> str | None:

@@ -91,9 +91,9 @@ class EventFile:
     def close(self, end: End | None) -> None:
         if end is not None:
             status = _module("plugins.hparams.api_pb2").Status.Value(f"STATUS_{_hparams_status(end.status)}")
-            said = self._hparams.SessionEndInfo(status=status, end_time_secs=end.place.time)
+            info = self._hparams.SessionEndInfo(status=status, end_time_secs=end.place.time)
             tag = self._hparams_metadata.SESSION_END_INFO_TAG
-            self._declare(end.place, tag, self._hparams.HParamsPluginData(session_end_info=said))
+            self._declare(end.place, tag, self._hparams.HParamsPluginData(session_end_info=info))
             verdict = f"\n\nchecks {end.verdict}" if end.verdict is not None else ""
             self._say(end.place, "about/end", end.sentence + verdict)
         self._records.close()
@@ -103,25 +103,25 @@ class EventFile:
     # -- records -----------------------------------------------------------------------------------------------------
     def _begin(self, exported: ExportRun) -> None:
         """The hyperparameters, and what else is known of the run."""
-        said = self._hparams.SessionStartInfo(group_name=exported.name, start_time_secs=exported.started)
+        info = self._hparams.SessionStartInfo(group_name=exported.name, start_time_secs=exported.started)
         for name, value in flat(exported.config).items():
             if isinstance(value, bool):
-                said.hparams[name].bool_value = value
+                info.hparams[name].bool_value = value
             elif isinstance(value, int | float) and abs(value) < 1e300:
-                said.hparams[name].number_value = float(value)
+                info.hparams[name].number_value = float(value)
             else:
-                said.hparams[name].string_value = spelled_out(value)
+                info.hparams[name].string_value = spelled_out(value)
         place = Position(step=0, epoch=1, time=exported.started)
         tag = self._hparams_metadata.SESSION_START_INFO_TAG
-        self._declare(place, tag, self._hparams.HParamsPluginData(session_start_info=said))
+        self._declare(place, tag, self._hparams.HParamsPluginData(session_start_info=info))
         if exported.facts:
             facts = TextTable(
                 place=place, tag="about/facts", columns=("name", "value"), rows=tuple(sorted(exported.facts.items()))
             )
             self._say(place, facts.tag, facts.markdown())
 
-    def _declare(self, place: Position, tag: str, said: Any) -> None:
-        metadata = self._hparams_metadata.create_summary_metadata(said)
+    def _declare(self, place: Position, tag: str, info: Any) -> None:
+        metadata = self._hparams_metadata.create_summary_metadata(info)
         self._write(place, [self._summary.Value(tag=tag, metadata=metadata, tensor=self._hparams_metadata.NULL_TENSOR)])
 
     def _say(self, place: Position, tag: str, text: str) -> None:

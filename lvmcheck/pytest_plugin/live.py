@@ -134,7 +134,7 @@ def state_of(job: RunJob) -> str:
 
 
 def progress_mode(config: pytest.Config, reporter: Any, asked: str) -> str:
-    """What ``asked`` means here: ``auto`` is ``live`` only where somebody looks at a terminal that can redraw."""
+    """What ``asked`` means here: ``auto`` is ``live`` only in a terminal that can redraw."""
     if hasattr(config, "workerinput") or reporter is None:
         return "off"
     if asked != "auto":

@@ -36,12 +36,12 @@ class FailureRepr(TerminalRepr):
 
 
 def line_width(tw: TerminalWriter) -> int | None:
-    """Where a person's terminal ends; None where nobody looks at it."""
+    """The width of a terminal; None where the output is no terminal."""
     return tw.fullwidth if tw.hasmarkup else None
 
 
 def never_fail(tw: TerminalWriter) -> None:
-    """Has a terminal that knows no ✓ or · print something in its place instead of ending the session."""
+    """Replaces characters that the output cannot encode, instead of ending the session."""
     if isinstance(tw._file, io.TextIOWrapper) and tw._file.errors == "strict":
         tw._file.reconfigure(errors="replace")
 

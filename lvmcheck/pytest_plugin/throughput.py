@@ -203,8 +203,10 @@ class Comparer(BenchmarkWatcher):
                 f"{often}: they seemed slower or were too noisy, and the lowest upper quartile counts"
             )
         if self.others:
-            said = "; ".join(self.others[:6])
-            terminalreporter.write_line(f"another machine: {said}. Compared all the same: each figure is a ratio.")
+            differences = "; ".join(self.others[:6])
+            terminalreporter.write_line(
+                f"another machine: {differences}. Compared all the same: each figure is a ratio."
+            )
         if self.known.uncalibrated:
             count = len(self.known.uncalibrated)
             terminalreporter.write_line(

@@ -28,7 +28,7 @@ class Lane:
 
 
 def table(lanes: Sequence[Lane], width: int, *, ascii_only: bool = False) -> list[str]:
-    """Lines of at most ``width`` signs, one a run; the columns start at the same place in all of them."""
+    """Lines of at most ``width`` characters, one a run; the columns start at the same place in all of them."""
     shown = lanes[:MOST]
     lines: list[str] = []
     for length in CURVES:

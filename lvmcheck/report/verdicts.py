@@ -1,4 +1,4 @@
-"""What every surface says of a verdict alike: its kind, mark, words and figures."""
+"""What every surface shows of a verdict: its kind, mark, words and figures."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def by_seed(seed: int | str | None) -> tuple[bool, int]:
 
 
 def asked_line(verdict: Verdict) -> str:
-    """``suites/amn_790k/suite.toml:41 (success criteria)``; empty where nobody asked."""
+    """``suites/amn_790k/suite.toml:41 (success criteria)``; empty for a universal check."""
     return asked_text(verdict.asked, verdict.source)
 
 

@@ -18,7 +18,7 @@ from lvmcheck.statistics.seeds import equal_traces
 UNSTABLE = ("per_second", "seconds")
 """Ends of metric names that measure the machine, not the training."""
 WINDOWS = 400
-"""Windows of steps kept for the exact mode."""
+"""Windows of steps stored for the exact mode."""
 UNCOMPARED = ("seed", "threads", "device")
 """Settings that may differ between a run and its reference: the device's kind is in the file's name."""
 
@@ -66,8 +66,8 @@ def _fits(run: Run, first: Run) -> None:
             raise InputError(name, problem, key=key)
     differing = factors(run.config, first.config, ignore=UNCOMPARED)
     if differing:
-        key, got, wanted = differing[0]
-        raise InputError(name, f"expected {shown(wanted)} as in seed{first.seed}, got {shown(got)}", key=key)
+        key, got, expected = differing[0]
+        raise InputError(name, f"expected {shown(expected)} as in seed{first.seed}, got {shown(got)}", key=key)
     if run.last_epoch != first.last_epoch:
         raise InputError(name, f"expected {first.last_epoch} epochs as in seed{first.seed}, got {run.last_epoch}")
     for metric in stable_metrics(first):
@@ -94,8 +94,8 @@ def _epochs(runs: Sequence[Run], metric: str) -> dict[int, tuple[float, ...]]:
 
 
 def _steps(run: Run) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    kept = run.windows[:WINDOWS]
-    return tuple(w.last_step for w in kept), tuple(w.loss_mean for w in kept)
+    windows = run.windows[:WINDOWS]
+    return tuple(w.last_step for w in windows), tuple(w.loss_mean for w in windows)
 
 
 def _versions(run: Run) -> str:
@@ -107,8 +107,8 @@ def _versions(run: Run) -> str:
 def changes(old: Reference, new: Reference) -> list[str]:
     """What a new reference changes, most important first; a band that became wider is called loosened."""
     lines = []
-    for key, got, wanted in factors(new.config, old.config):
-        lines.append(f"config {key}: {shown(wanted)} -> {shown(got)}")
+    for key, got, expected in factors(new.config, old.config):
+        lines.append(f"config {key}: {shown(expected)} -> {shown(got)}")
     if old.seeds != new.seeds:
         lines.append(f"seeds: {_list(old.seeds)} -> {_list(new.seeds)}")
     for metric in dict.fromkeys((*old.metrics, *new.metrics)):
@@ -127,9 +127,9 @@ def _metric_changes(metric: str, old: Reference, new: Reference) -> list[str]:
     last = shared[-1]
     a, b = (statistics.fmean(side[last]) for side in (before, after))
     wide = [statistics.fmean(spread(side[epoch]) for epoch in shared) for side in (before, after)]
-    said = f"{metric}: at epoch {last} {a:.5g} -> {b:.5g}, mean spread {wide[0]:.2g} -> {wide[1]:.2g}"
+    line = f"{metric}: at epoch {last} {a:.5g} -> {b:.5g}, mean spread {wide[0]:.2g} -> {wide[1]:.2g}"
     loosened = wide[1] > 1.2 * wide[0] or len(new.seeds) < len(old.seeds)
-    return [said + (" LOOSENED" if loosened else "")] if a != b or wide[0] != wide[1] else []
+    return [line + (" LOOSENED" if loosened else "")] if a != b or wide[0] != wide[1] else []
 
 
 def _list(seeds: Sequence[int]) -> str:

@@ -14,9 +14,9 @@ from lvmcheck.errors import InputError
 FLOOR = 1.3
 """The smallest change that is ever called one: what sessions of the same code differ by (docs/throughput.md)."""
 SPREADS = 2.0
-"""So many joint spreads (:attr:`Result.spread` of both, in quadrature) are never called a change."""
+"""So many joint spreads (:attr:`Result.spread` of both, in quadrature) are never a change."""
 WIDEST = 1.75
-"""A tolerance above this could hide the 1.8 times that the original project lost: nothing is said then."""
+"""A tolerance above this could hide the 1.8 times that the original project lost: nothing is concluded then."""
 
 
 class Change(StrEnum):
@@ -37,7 +37,7 @@ class RatioComparison:
 
     Args:
         ratio: time now over time then, both relative to the calibration kernel; None where there are not both.
-        tolerance: the ratio up to which nothing is said.
+        tolerance: the ratio up to which it is unchanged.
         why: why it is not comparable, else empty.
     """
 

@@ -93,9 +93,9 @@ def different(now: Result, then: Result) -> str:
     if now.calibration != then.calibration:
         return f"calibration kernel {now.calibration[:60]}, there {then.calibration[:60]}"
     both = (key for key in SETTINGS if key in now.settings and key in then.settings)
-    said = (
+    parts = (
         f"{key} {str(now.settings[key])[:60]}, there {str(then.settings[key])[:60]}"
         for key in both
         if now.settings[key] != then.settings[key]
     )
-    return "; ".join(said)
+    return "; ".join(parts)

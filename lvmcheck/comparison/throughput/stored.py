@@ -52,12 +52,12 @@ def block(asked: Collection[str], missing: Mapping[str, str]) -> dict[str, Any]:
 
 def fastest(entries: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """A document's benchmarks with one entry each: of one that was measured again, that of the lowest quartile."""
-    kept: dict[str, dict[str, Any]] = {}
+    best: dict[str, dict[str, Any]] = {}
     for entry in entries:
-        known = kept.setdefault(entry["fullname"], entry)
+        known = best.setdefault(entry["fullname"], entry)
         if _high(entry) < _high(known):
-            kept[entry["fullname"]] = entry
-    return list(kept.values())
+            best[entry["fullname"]] = entry
+    return list(best.values())
 
 
 def _high(entry: Mapping[str, Any]) -> float:
@@ -119,15 +119,15 @@ def _entry(path: Path, number: int, entry: object) -> tuple[str, Mapping[str, ob
     return name, info
 
 
-def _whole(path: Path, said: object) -> None:
+def _whole(path: Path, body: object) -> None:
     """Raise unless the document says that its session measured all that it was asked for."""
-    if not isinstance(said, dict) or said.get("format") != FORMAT or not isinstance(said.get("missing"), dict):
+    if not isinstance(body, dict) or body.get("format") != FORMAT or not isinstance(body.get("missing"), dict):
         raise InputError(path, "does not say whether its session measured all that it was asked for", fix=AGAIN)
-    missing: dict[str, Any] = said["missing"]
+    missing: dict[str, Any] = body["missing"]
     if missing:
         first = "; ".join(f"{name[:200]}: {str(why)[:120]}" for name, why in list(missing.items())[:3])
         more = f"; and {len(missing) - 3} more" if len(missing) > 3 else ""
-        problem = f"its session ended half-way: {len(missing)} of {said.get('asked')} benchmarks are missing"
+        problem = f"its session ended half-way: {len(missing)} of {body.get('asked')} benchmarks are missing"
         raise InputError(path, f"{problem} ({first}{more})", fix=AGAIN)
 
 

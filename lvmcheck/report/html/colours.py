@@ -1,4 +1,4 @@
-"""Colours of the runs: told apart, and with enough contrast to the ground of the page, light and dark."""
+"""Colours of the runs: distinct, and with enough contrast to the ground of the page, light and dark."""
 
 from __future__ import annotations
 

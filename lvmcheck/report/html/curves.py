@@ -75,7 +75,7 @@ def floor_levels(runs: Sequence[ReportRun], metric: str) -> Iterator[Level]:
 
 
 def _bounds(verdict: Verdict, metric: str) -> Iterator[tuple[Bound, int]]:
-    """Bounds with their epoch that a suite sets on the metric; what nobody asked for is not drawn."""
+    """Bounds with their epoch that a suite sets on the metric; what no suite asks for is not drawn."""
     finding = verdict.finding
     if verdict.asked is None or finding is None or finding.metric != metric or finding.epoch is None:
         return
@@ -95,8 +95,8 @@ def baseline_levels(runs: Sequence[ReportRun], metric: str) -> Iterator[Level]:
     for item in runs:
         for name, value in baselines(item.run, metric).items():
             known.setdefault(name, []).append((value, item.label))
-    for name, said in known.items():
-        groups = _near(sorted(said))
+    for name, pairs in known.items():
+        groups = _near(sorted(pairs))
         for group in groups:
             values = [value for value, _ in group]
             who = f" ({listed([label for _, label in group], 3)})" if len(groups) > 1 else ""
@@ -104,10 +104,10 @@ def baseline_levels(runs: Sequence[ReportRun], metric: str) -> Iterator[Level]:
             yield Level(label=f"{name_text(name)} {_range(values)}{who}", kind="baseline", y=y)
 
 
-def _near(said: Sequence[tuple[float, str]]) -> list[list[tuple[float, str]]]:
+def _near(pairs: Sequence[tuple[float, str]]) -> list[list[tuple[float, str]]]:
     """Ascending values in groups that are no wider than :data:`NEAR`."""
     groups: list[list[tuple[float, str]]] = []
-    for value, label in said:
+    for value, label in pairs:
         if groups and value - groups[-1][0][0] <= NEAR:
             groups[-1].append((value, label))
         else:

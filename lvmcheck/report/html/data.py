@@ -52,14 +52,14 @@ def _same(item: ReportRun) -> str:
 
 def _data_set(who: Sequence[ReportRun]) -> DataSet:
     run = who[0].run
-    said = run.of(ev.Data)[-1]
+    event = run.of(ev.Data)[-1]
     plain = [(k, v) for k, v in run.facts.items() if not k.startswith(("gate.", "ood."))][:FACTS]
     parts, gates = gate_table(run.facts)
     return DataSet(
-        name=clean(said.name, 120),
-        fingerprint=clean(said.fingerprint[:16]),
+        name=clean(event.name, 120),
+        fingerprint=clean(event.fingerprint[:16]),
         runs=listed([item.label for item in who]),
-        notes=tuple(clean(note) for note in said.notes[:10]),
+        notes=tuple(clean(note) for note in event.notes[:10]),
         facts=tuple((name_text(str(k)), fact(v)) for k, v in plain),
         parts=parts,
         gates=gates,
@@ -77,8 +77,8 @@ def gate_table(facts: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[s
             rows.setdefault(name_text(key.removeprefix(f"gate.{part}.")), {})[part] = fact(value)
         elif key.startswith("ood.") and (part := next((p for p in parts if key.startswith(f"{p}.")), None)):
             rows.setdefault(name_text(key.removeprefix(f"{part}.")), {})[part] = fact(value)
-    kept = [(name, tuple(cells.get(part, "") for part in parts)) for name, cells in list(rows.items())[:FACTS]]
-    return tuple(clean(part, 60) for part in parts), tuple(kept)
+    table = [(name, tuple(cells.get(part, "") for part in parts)) for name, cells in list(rows.items())[:FACTS]]
+    return tuple(clean(part, 60) for part in parts), tuple(table)
 
 
 # -- the lag profile ---------------------------------------------------------------------------------------------------

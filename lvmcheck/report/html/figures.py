@@ -152,14 +152,14 @@ class Pool:
         }
 
     def _curve(self, curve: PlotCurve) -> dict[str, Any]:
-        kept = thinned(curve.y, self.limit)
-        if len(kept) < len(curve.y):
+        indices = thinned(curve.y, self.limit)
+        if len(indices) < len(curve.y):
             self.thinned_from = max(self.thinned_from, len(curve.y))
         return {
             "name": clean(curve.name, 80),
             "run": curve.run,
-            "x": self.axis(curve.x[kept]),
-            "y": numbers(curve.y[kept]),
+            "x": self.axis(curve.x[indices]),
+            "y": numbers(curve.y[indices]),
         }
 
 

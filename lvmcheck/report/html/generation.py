@@ -14,7 +14,7 @@ from lvmcheck.run.view import Run
 HALTING = "halting"
 SHARE = "share_"
 TEXT = 400
-"""Signs of a prompt or a generated text that are shown."""
+"""Characters of a prompt or a generated text that are shown."""
 PROMPTS, EPOCHS, WAYS, DEPTH = 12, 8, 4, 64
 """Prompts of a run, epochs of a prompt, ways to generate and steps of the recursion that are shown."""
 
@@ -94,19 +94,19 @@ def _samples(label: str, run: Run) -> Samples:
     for event in run.of(ev.Sample):
         groups.setdefault((event.prompt, event.answer, event.dataset or ""), []).append(event)
     chosen = dict(list(groups.items())[:PROMPTS])
-    prompts = tuple(_generated(key, said) for key, said in chosen.items())
-    told = sum(cell is not None for prompt in prompts for _, cells in prompt.lines for cell in cells)
-    return Samples(run=label, prompts=prompts, left_out=len(run.of(ev.Sample)) - told)
+    prompts = tuple(_generated(key, events) for key, events in chosen.items())
+    shown = sum(cell is not None for prompt in prompts for _, cells in prompt.lines for cell in cells)
+    return Samples(run=label, prompts=prompts, left_out=len(run.of(ev.Sample)) - shown)
 
 
-def _generated(key: tuple[str, str | None, str], said: Sequence[ev.Sample]) -> Generated:
+def _generated(key: tuple[str, str | None, str], events: Sequence[ev.Sample]) -> Generated:
     """By epoch; of many epochs the first and the latest ones."""
     prompt, answer, dataset = key
-    epochs = sorted({event.epoch for event in said})
+    epochs = sorted({event.epoch for event in events})
     if len(epochs) > EPOCHS:
         epochs = [epochs[0], *epochs[-(EPOCHS - 1) :]]
-    ways = list(dict.fromkeys(event.name for event in said))[:WAYS]
-    cells = {(event.epoch, event.name): event.text.strip() for event in said}
+    ways = list(dict.fromkeys(event.name for event in events))[:WAYS]
+    cells = {(event.epoch, event.name): event.text.strip() for event in events}
     return Generated(
         prompt=clean(prompt.strip(), TEXT),
         answer=None if answer is None else clean(answer.strip(), TEXT),

@@ -102,7 +102,7 @@ WORDS: dict[str, Any] = {
 
 
 def _breakable(text: str) -> Any:
-    """The text, escaped, with places where a narrow screen may break it: after the signs that names are made of."""
+    """The text, escaped, with places where a narrow screen may break it: after separators in names."""
     from markupsafe import Markup, escape
 
     parts = re.split(r"(?<=[/_\[@])", text)

@@ -118,7 +118,7 @@ def distinct(runs: Sequence[ReportRun]) -> tuple[ReportRun, ...]:
 
 
 def runs_at(paths: Iterable[Path], read: Callable[[Path], Run]) -> tuple[ReportRun, ...]:
-    """The runs at these paths, told apart.
+    """The runs at these paths, with labels that differ.
 
     Args:
         read: such as :func:`lvmcheck.readers.open_run`.

@@ -54,20 +54,20 @@ def settings_of(runs: Sequence[ReportRun], references: Mapping[str, Reference]) 
     """The settings of all runs, those that differ first, and how many more there are than are shown."""
     tables = [dict(flat(item.run.config)) for item in runs]
     keys = list(dict.fromkeys(key for table in tables for key in table))
-    wanted = [dict(flat(references[it.suite].config)) if it.suite in references else {} for it in runs]
-    found = [_setting(key, runs, tables, wanted) for key in keys[:KEYS]]
+    expected = [dict(flat(references[it.suite].config)) if it.suite in references else {} for it in runs]
+    found = [_setting(key, runs, tables, expected) for key in keys[:KEYS]]
     return sorted(found, key=lambda setting: not setting.differs), max(0, len(keys) - KEYS)
 
 
 def _setting(
-    key: str, runs: Sequence[ReportRun], tables: Sequence[dict[str, object]], wanted: Sequence[dict[str, object]]
+    key: str, runs: Sequence[ReportRun], tables: Sequence[dict[str, object]], expected: Sequence[dict[str, object]]
 ) -> Setting:
     who: dict[str, list[str]] = {}
     for item, table in zip(runs, tables, strict=True):
         who.setdefault(clean(shown(table.get(key, ABSENT)), 300), []).append(item.label)
     others = {
         clean(shown(theirs[key]), 300)
-        for table, theirs in zip(tables, wanted, strict=True)
+        for table, theirs in zip(tables, expected, strict=True)
         if key in theirs and key not in OWN and not same(table.get(key, ABSENT), theirs[key])
     }
     values = tuple((value, "" if len(who) == 1 else listed(labels)) for value, labels in who.items())
@@ -94,7 +94,7 @@ def _place(item: ReportRun) -> RunAbout:
     run = item.run
     versions = run.info.get("versions")
     named = versions.items() if isinstance(versions, Mapping) else ()
-    told = (
+    about = (
         ("profile", item.profile),
         ("device", text_of(run, "device")),
         ("trainer", text_of(run, "trainer")),
@@ -109,6 +109,6 @@ def _place(item: ReportRun) -> RunAbout:
         path=clean(run.path, 300) if run.path is not None else "",
         ended=clean(run.stopped_where()) if run.over else f"still running: {run.last_epoch} epochs so far",
         model=f"{clean(models[-1].kind, 80)}, {models[-1].parameters:,} parameters" if models else "",
-        made=tuple((key, value) for key, value in told if value),
+        made=tuple((key, value) for key, value in about if value),
         notes=tuple(clean(note.text) for note in run.of(ev.Note)[:20]),
     )

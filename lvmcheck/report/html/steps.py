@@ -54,8 +54,8 @@ def _overlaid(
 
 def _column(run: Run, name: str) -> Points:
     """One number of every window that states it, at its last step."""
-    said = [(window.last_step, value) for window in run.windows if (value := getattr(window, name)) is not None]
-    return _points(said)
+    pairs = [(window.last_step, value) for window in run.windows if (value := getattr(window, name)) is not None]
+    return _points(pairs)
 
 
 def _epoch_speed(run: Run) -> Points:
@@ -66,8 +66,8 @@ def _window_speed(run: Run) -> Points:
     return _points([(it.last_step, it.samples / it.seconds) for it in run.windows if it.samples and it.seconds > 0])
 
 
-def _points(said: Sequence[tuple[float, float]]) -> Points:
-    array = np.array(said, dtype=np.float64).reshape(-1, 2)
+def _points(pairs: Sequence[tuple[float, float]]) -> Points:
+    array = np.array(pairs, dtype=np.float64).reshape(-1, 2)
     return array[:, 0], array[:, 1]
 
 
@@ -126,7 +126,7 @@ def _parts(rows: Sequence[tuple[int, dict[str, float]]]) -> dict[str, Points]:
         for name in names:
             if name in parts:
                 shares[name].append((step, parts[name] / total if total else math.nan))
-    return {name: _points(said) for name, said in shares.items()}
+    return {name: _points(pairs) for name, pairs in shares.items()}
 
 
 def only_term(runs: Sequence[ReportRun]) -> str | None:

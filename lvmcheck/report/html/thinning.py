@@ -39,13 +39,13 @@ def thinned(y: NDArray[np.float64], limit: int) -> NDArray[np.int64]:
         return np.arange(len(y), dtype=np.int64)
     parts = (limit - 2) // 3
     edges = np.linspace(0, len(y), parts + 1).astype(np.int64)
-    kept = {0, len(y) - 1}
+    indices = {0, len(y) - 1}
     for begin, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
         part = y[begin:end]
         finite = np.isfinite(part)
         if not finite.all():
-            kept.add(begin + int(np.argmin(finite)))
+            indices.add(begin + int(np.argmin(finite)))
         if finite.any():
-            kept.add(begin + int(np.argmin(np.where(finite, part, np.inf))))
-            kept.add(begin + int(np.argmax(np.where(finite, part, -np.inf))))
-    return np.array(sorted(kept), dtype=np.int64)
+            indices.add(begin + int(np.argmin(np.where(finite, part, np.inf))))
+            indices.add(begin + int(np.argmax(np.where(finite, part, -np.inf))))
+    return np.array(sorted(indices), dtype=np.int64)

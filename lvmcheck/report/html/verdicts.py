@@ -62,9 +62,9 @@ def _table(suite: str, columns: Sequence[tuple[str, tuple[Verdict, ...]]], judge
         (check, _required(checks[check]), where_asked(checks[check][0]), tuple(column.get(check) for column in cells))
         for check in ordered
     )
-    said = " · ".join(dict.fromkeys(judged))
+    text = " · ".join(dict.fromkeys(judged))
     return VerdictTable(
-        title=suite or "recorded runs", columns=tuple(label for label, _ in columns), lines=lines, judged=said
+        title=suite or "recorded runs", columns=tuple(label for label, _ in columns), lines=lines, judged=text
     )
 
 

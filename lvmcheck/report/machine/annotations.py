@@ -48,8 +48,8 @@ def _cause(causes: Iterable[CauseReport], seed: int | str | None) -> list[str]:
 
 def command(name: str, properties: dict[str, str], message: str) -> str:
     """``::error file=x,line=4::message``, escaped as the runner reads it."""
-    said = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
-    return f"::{name} {said}::{_data(message)}"
+    listed = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
+    return f"::{name} {listed}::{_data(message)}"
 
 
 def _data(text: str) -> str:

@@ -24,8 +24,8 @@ def look(folder: Path) -> Git | None:
 
 def top(folder: Path) -> Path | None:
     """The root of the checkout."""
-    said = _git(folder, "rev-parse", "--show-toplevel")
-    return Path(said.rstrip("\n")) if said else None
+    output = _git(folder, "rev-parse", "--show-toplevel")
+    return Path(output.rstrip("\n")) if output else None
 
 
 def _git(folder: Path, *words: str) -> str | None:

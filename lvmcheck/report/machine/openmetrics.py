@@ -52,8 +52,8 @@ def _epochs(report: SessionReport) -> Iterator[Sample]:
 
 
 def _braces(labels: Mapping[str, str]) -> str:
-    said = ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
-    return f"{{{said}}}" if said else ""
+    listed = ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
+    return f"{{{listed}}}" if listed else ""
 
 
 def _escaped(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What all renderers say alike of a session: counts, headline, and which checks need somebody's attention."""
+"""Words and counts of a session that all renderers share."""
 
 from __future__ import annotations
 
