@@ -5,11 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.run.view import Run
 
 PROBE = "learning_rates"
+READ = "read group['lr'] in the optimizer's step, not the value of the constructor"
+PHRASES = {
+    "updates_ignore_lr": ("the learning rate is not wired: updates do not follow the rate of their group", READ),
+    "updated_at_lr_0": ("the learning rate is not wired: parameters move at a rate of 0", READ),
+    "not_the_planned_lr": (
+        "the schedule is not wired: a group does not have the rate that the schedule wants",
+        "step the scheduler that belongs to this optimizer, once for each optimizer step",
+    ),
+    "not_the_configured_lr": (
+        "the configured learning rate is not the one that is used",
+        "build the optimizer from the configuration, and let no preset override it",
+    ),
+}
 
 
 class LrNotWired(Cause):
@@ -17,35 +30,18 @@ class LrNotWired(Cause):
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         finding = evidence.failed("effective_lr_matches_config")
-        measured = None if finding is None else finding.measured
-        if finding is None or not isinstance(measured, float) or not math.isfinite(measured):
+        if finding is None or not math.isfinite(finding.number) or finding.code not in PHRASES:
             return None
-        if finding.what.startswith("slope"):
-            sentence = "the learning rate is not wired: updates do not follow the rate of their group"
-            fix = "read group['lr'] in the optimizer's step, not the value of the constructor"
-        elif finding.what.startswith("smallest update"):
-            return None  # nothing moves at all: no question of rates
-        elif finding.what.startswith("largest update"):
-            sentence = "the learning rate is not wired: parameters move at a rate of 0"
-            fix = "read group['lr'] in the optimizer's step, not the value of the constructor"
-        elif "from the planned one" in finding.what:
-            sentence = "the schedule is not wired: a group does not have the rate that the schedule wants"
-            fix = "step the scheduler that belongs to this optimizer, once for each optimizer step"
-        else:
-            sentence = "the configured learning rate is not the one that is used"
-            fix = "build the optimizer from the configuration, and let no preset override it"
+        phrase, fix = PHRASES[finding.code]
         return Diagnosis(
             name=self.name(),
-            sentence=sentence,
-            evidence=(
-                finding.sentence(),
-                *finding.evidence,
-                "a schedule that is constant by configuration would look the same in the updates, not in planned_lr",
-            ),
-            ruled_out=evidence.ruled_out({"grad_norm_bounded": "exploding gradients", "finite": "numerical trouble"}),
+            standing=Standing.MEASURED,
+            phrase=phrase,
+            evidence=finding_facts(finding),
+            explains=frozenset({"effective_lr_matches_config", "nothing_learned"}),
+            ruled_out=evidence.ruled_out({"grad_norm_bounded": "exploding gradients", "finite": "numerical problems"}),
             fix=fix,
             next="lvmcheck explain effective_lr_matches_config",
-            score=0.9,
         )
 
 
@@ -66,11 +62,11 @@ PASSES: Sequence[CauseCase] = (
     CauseCase(name="nothing_moves", run=_run(_FLAT, _FLAT, (0.0,) * 5)),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(name="constructor_wins", run=_run(_SHAPE, _SHAPE, _FLAT), says=("not wired", "slope")),
-    CauseCase(name="never_stepped", run=_run(_SHAPE, _FLAT, _FLAT), says=("the schedule wants",)),
+    CauseCase(name="constructor_wins", run=_run(_SHAPE, _SHAPE, _FLAT), standing=Standing.MEASURED),
+    CauseCase(name="never_stepped", run=_run(_SHAPE, _FLAT, _FLAT)),
     CauseCase(
         name="preset_wins",
         run=_run(_FLAT, _FLAT, _FLAT, base=1e-3),
-        says=("is not the one that is used", "configured 0.02"),
+        facts={"configured_lr": 0.02},
     ),
 )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run import events as ev
+from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.view import Run, run_from
 
 
@@ -15,36 +17,50 @@ class Memorisation(Cause):
     """Train cosine rises while validation cosine does not: the training set is learned by heart."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        finding = evidence.failed("generalisation_gap")
-        measured = None if finding is None else finding.measured
-        if finding is None or not isinstance(measured, float) or not math.isfinite(measured):
+        finding = _gap(evidence)
+        if finding is None:
             return None
-        size = _size(evidence)
         return Diagnosis(
             name=self.name(),
-            sentence=f"memorisation: train cosine is {measured:.3f} above validation cosine",
-            evidence=(*finding.evidence, *_latest(evidence), *size),
-            ruled_out=evidence.ruled_out({"finite": "numerical trouble", "not_diverging": "divergence"}),
+            standing=Standing.LIKELY,
+            phrase="memorisation: the model fits its training set, and {metric} does not follow",
+            evidence=(Fact("metric", finding.metric), *finding_facts(finding), *_latest(evidence), *_size(evidence)),
+            explains=frozenset({"memorises", "generalisation_gap", "overfits", "val_loss_descends", "cosine_floor"}),
+            ruled_out=evidence.ruled_out({"finite": "numerical problems", "loss_diverging": "divergence"}),
             fix="more sequences or fewer parameters, and stop at the best validation epoch",
-            next="lvmcheck explain generalisation_gap",
-            score=min(0.9, 0.5 + measured),
+            next="lvmcheck explain memorises",
         )
 
 
-def _latest(evidence: Evidence) -> tuple[str, ...]:
+def _gap(evidence: Evidence) -> Finding | None:
+    """What failed on a score of both sets."""
+    asked = evidence.failed("generalisation_gap")
+    if asked is not None and math.isfinite(asked.number):
+        return asked
+    finding = evidence.failed("memorises")
+    role = evidence.run.curves.roles.get(str(finding.metric)) if finding is not None else None
+    return finding if role is not None and role.quantity is Quantity.COSINE else None
+
+
+def _latest(evidence: Evidence) -> tuple[Fact, ...]:
     train, val = evidence.last("train_cosine"), evidence.last("val_cosine")
     if train is None or val is None:
         return ()
-    return (f"at the latest epoch ({evidence.run.last_epoch}): train cosine {train:.4f}, val cosine {val:.4f}",)
+    epoch = evidence.run.last_epoch
+    return (Fact("latest_train_cosine", train, epoch=epoch), Fact("latest_val_cosine", val, epoch=epoch))
 
 
-def _size(evidence: Evidence) -> tuple[str, ...]:
+def _size(evidence: Evidence) -> tuple[Fact, ...]:
     """Parameters for each training sequence, where both are recorded."""
     models, windows = evidence.run.of(ev.Model), evidence.run.facts.get("train_windows")
     if not models or isinstance(windows, bool) or not isinstance(windows, int) or windows < 1:
         return ()
     parameters = models[-1].parameters
-    return (f"{parameters:,} parameters for {windows:,} training sequences, {parameters / windows:,.0f} for each",)
+    return (
+        Fact("parameters", parameters),
+        Fact("training_sequences", windows),
+        Fact("parameters_for_each", parameters / windows),
+    )
 
 
 _MAMBA2 = run_from({"train_cosine": made.MAMBA2_TRAIN, "val_cosine": made.lines(20, 0.0125, 0.0280, 0.0266)})
@@ -62,6 +78,6 @@ PASSES: Sequence[CauseCase] = (
     CauseCase(name="not_a_number", run=run_from({"train_cosine": [math.nan], "val_cosine": [0.5]})),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(name="mamba2_october_13", run=_MAMBA2, says=("memorisation", "not: numerical trouble")),
-    CauseCase(name="with_sizes", run=_SIZED, says=("7,359,232 parameters for 7,296",)),
+    CauseCase(name="mamba2_october_13", run=_MAMBA2, standing=Standing.LIKELY),
+    CauseCase(name="with_sizes", run=_SIZED, facts={"parameters": 7_359_232, "training_sequences": 7_296}),
 )

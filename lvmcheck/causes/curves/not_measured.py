@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.view import run_from
 
@@ -25,12 +26,13 @@ class NotMeasured(Cause):
         count = len(run.series(silent[0]))
         return Diagnosis(
             name=self.name(),
-            sentence=f"{', '.join(silent)}: 0 was logged for what was not computed",
-            evidence=(f"exactly 0 in all {count} epochs, which no model reaches: chance is 2 ln(batch) for InfoNCE",),
+            standing=Standing.CONSISTENT,
+            phrase="{terms}: 0 was logged for what was not computed",
+            evidence=(Fact("terms", ", ".join(silent)), Fact("epochs_of_0", count, "epochs")),
+            tell_apart="log the raw value: chance is 2 ln(batch) for InfoNCE, so exactly 0 in every epoch is not "
+            "reached",
             fix="leave out of the log what was not computed; a check on a metric that is absent says so",
             next="lvmcheck explain loss_ledger",
-            # A defect of the log; it never explains a bad model by itself.
-            score=0.15,
         )
 
 
@@ -49,9 +51,11 @@ FAILS: Sequence[CauseCase] = (
         run=run_from(
             {"train_loss": _MSE, "train_loss_mse": _MSE, "train_loss_info": [0.0] * 4}, config={"loss": made.PURE}
         ),
-        says=("train_loss_info", "all 4 epochs"),
+        facts={"terms": "train_loss_info", "epochs_of_0": 4},
     ),
     CauseCase(
-        name="variance_0", run=run_from({"train_loss": _MSE, "train_loss_variance": [0.0] * 4}), says=("variance",)
+        name="variance_0",
+        run=run_from({"train_loss": _MSE, "train_loss_variance": [0.0] * 4}),
+        facts={"terms": "train_loss_variance"},
     ),
 )

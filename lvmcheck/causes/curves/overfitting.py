@@ -1,27 +1,47 @@
-"""overfitting: training went on long after the best validation epoch."""
+"""overfitting: training went on long after the best validation."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.causes.curves._signs import found, train_facts, training_learns, validation_learned
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.checks.curves._curves import classes
+from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.view import Run, run_from
 
-METRIC = "val_cosine"
-LOST = 0.03
-"""Cosine lost since the best epoch; the healthy recorded run that overfits most, a GRU, loses 0.008."""
-EARLY = 1 / 3
-"""The best epoch lies in the first third of the run."""
-STEEP = 0.5
-"""Share of the loss that may fall into one step; more is a jump, not overfitting."""
-
 
 class Overfitting(Cause):
-    """Validation was best early and fell ever since, a little every epoch: nobody stopped the run."""
+    """Validation was best early and gets worse ever since, while the training loss falls."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        finding = evidence.failed("overfits")
+        if finding is not None and training_learns(evidence.run) and not _from_chance(evidence):
+            learned = validation_learned(evidence.run)
+            return found(
+                self,
+                Standing.LIKELY if learned else Standing.CONSISTENT,
+                "overfitting: {metric} was best at {minimum}, and is {last} at the end",
+                (
+                    Fact("metric", finding.metric),
+                    Fact("last", finding.measured),
+                    *finding_facts(finding)[1:],
+                    *train_facts(evidence.run),
+                ),
+                fix="stop at the best validation and keep its checkpoint; then more data, augmentation or fewer "
+                "parameters",
+                explain="overfits",
+                explains=("memorises", "loss_diverging", "generalisation_gap", "val_loss_descends"),
+                also=("label_noise",) if learned else ("label_mismatch", "validation_differs", "label_noise"),
+                tell_apart="look at 50 training samples with the highest loss: wrong labels are label noise; "
+                "evaluate training "
+                "samples in the validation loop: bad there too is the loop",
+            )
+        return self._of_cosines(evidence)
+
+    def _of_cosines(self, evidence: Evidence) -> Diagnosis | None:
         series = evidence.run.series(METRIC)
         values, epochs = series.values.tolist(), series.epochs.tolist()
         if len(values) < 3 or not all(map(math.isfinite, values)):
@@ -35,20 +55,44 @@ class Overfitting(Cause):
         ]
         if not lost > LOST or not epochs[best] <= EARLY * epochs[-1] or not max(falls, default=0.0) <= STEEP * lost:
             return None
-        falling = sum(fall > 0 for fall in falls)
-        dense = epochs[-1] - epochs[best] == len(falls)
-        return Diagnosis(
-            name=self.name(),
-            sentence=f"overfitting: validation was best at epoch {epochs[best]} of {epochs[-1]} and fell ever since",
-            evidence=(
-                f"val cosine {values[best]:.4f} at epoch {epochs[best]}, {values[-1]:.4f} at epoch {epochs[-1]}",
-                *([f"it fell in {falling} of the {len(falls)} epochs after the best"] if dense else []),
+        return found(
+            self,
+            Standing.LIKELY,
+            "overfitting: validation was best at {best_cosine} and fell to {last_cosine}",
+            (
+                Fact("best_cosine", values[best], epoch=epochs[best]),
+                Fact("last_cosine", values[-1], epoch=epochs[-1]),
+                Fact("epochs_that_fell", sum(fall > 0 for fall in falls)),
             ),
-            ruled_out=evidence.ruled_out({"finite": "numerical trouble", "lag_profile": "a scrambled order"}),
             fix="stop at the best validation epoch and keep its checkpoint; then more data or fewer parameters",
-            next="lvmcheck explain generalisation_gap",
-            score=0.55,
+            explain="generalisation_gap",
+            explains=("overfits", "loss_diverging", "val_loss_descends"),
         )
+
+
+METRIC = "val_cosine"
+LOST = 0.03
+"""Cosine lost since the best epoch; the healthy recorded run that overfits most, a GRU, loses 0.008."""
+EARLY = 1 / 3
+"""The best epoch lies in the first third of the run."""
+STEEP = 0.5
+"""Share of the loss that may fall into one step; more is a jump, not overfitting."""
+
+
+def _from_chance(evidence: Evidence) -> bool:
+    """Whether validation never left chance, or only got worse from where training began."""
+    chance = evidence.failed("nothing_learned")
+    return chance is not None or (
+        evidence.failed("memorises") is not None
+        and not validation_learned(evidence.run)
+        and evidence.failed("loss_diverging") is not None
+        and _at_uniform(evidence.run)
+    )
+
+
+def _at_uniform(run: Run) -> bool:
+    known = classes(run)
+    return known is not None and any(float(c.values.min()) > 0.9 * math.log(known) for c in run.curves.validation)
 
 
 def _sparse(points: dict[int, float]) -> Run:
@@ -56,18 +100,21 @@ def _sparse(points: dict[int, float]) -> Run:
     return Run(events=tuple(event for run in runs for event in run.events), done={"status": "finished"})
 
 
+_TRAIN = made.lines(20, 2.3, 0.4, 0.1, 0.02)
 PASSES: Sequence[CauseCase] = (
     CauseCase(name="amn_584k", run=made.val_run(made.AMN_584K_VAL)),
     CauseCase(name="attempt_2", run=made.val_run(made.AMN_790K_2_VAL)),
     CauseCase(name="gru_80k", run=_sparse({1: 0.3857, 13: 0.5754, 20: 0.5675})),
     CauseCase(name="collapsed_at_once", run=made.val_run((0.50, 0.55, *[0.54] * 6, 0.20))),
     CauseCase(name="not_a_number", run=made.val_run((0.5, 0.6, math.nan, 0.3))),
+    CauseCase(name="both_fall", run=run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.3, 0.5, 0.4, 0.38)})),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(name="mlp_44k", run=_sparse({1: 0.480, 2: 0.487, 29: 0.397}), says=("epoch 2 of 29", "0.3970")),
+    CauseCase(name="mlp_44k", run=_sparse({1: 0.480, 2: 0.487, 29: 0.397}), facts={"last_cosine": 0.397}),
+    CauseCase(name="a_little_every_epoch", run=made.val_run([0.638, 0.649, *made.lines(27, 0.645, 0.594)])),
     CauseCase(
-        name="a_little_every_epoch",
-        run=made.val_run([0.638, 0.649, *made.lines(27, 0.645, 0.594)]),
-        says=("in 27 of the 27 epochs",),
+        name="by_loss",
+        run=run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.2, 0.9, 1.6, 2.4)}),
+        standing=Standing.LIKELY,
     ),
 )

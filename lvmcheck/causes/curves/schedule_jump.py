@@ -6,7 +6,8 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run, run_from
@@ -31,17 +32,23 @@ class ScheduleJump(Cause):
             return None
         before, after = values[fall - 1], values[fall]
         changes = tuple(_changed(evidence.run, epochs[fall - 1], epochs[fall]))
-        said = f"val cosine fell from {before:.4g} at epoch {epochs[fall - 1]} to {after:.4g} at epoch {epochs[fall]}"
-        silent = "neither learning rate nor loss weights nor a stage is recorded there: compare the schedule by hand"
         return Diagnosis(
             name=self.name(),
-            sentence=f"a jump in the schedule at epoch {epochs[fall]}: the model collapsed within one epoch",
-            evidence=(said, *(changes or (silent,))),
-            ruled_out=evidence.ruled_out({"finite": "numerical trouble", "generalisation_gap": "memorisation"}),
+            standing=Standing.LIKELY,
+            phrase="something changed at once between two epochs: val cosine fell from {before} to {after}",
+            evidence=(
+                Fact("before", before, epoch=epochs[fall - 1]),
+                Fact("after", after, epoch=epochs[fall]),
+                *changes,
+            ),
+            explains=frozenset({"loss_diverging", "not_diverging", "val_loss_descends"}),
+            tell_apart=""
+            if changes
+            else "neither rate, weights nor stage is recorded there: compare the schedule by hand",
+            ruled_out=evidence.ruled_out({"finite": "numerical problems", "generalisation_gap": "memorisation"}),
             fix="continue from the checkpoint before it and reach the new value over several epochs; change one thing "
             "at a time",
-            next="lvmcheck explain not_diverging",
-            score=0.75 if changes else 0.65,
+            next="lvmcheck explain loss_diverging",
         )
 
 
@@ -56,22 +63,24 @@ def _fall(values: Sequence[float]) -> int | None:
     return index if rose and drop > FALL and values[-1] < values[index] + BACK * drop else None
 
 
-def _changed(run: Run, before: int, after: int) -> Iterator[str]:
+def _changed(run: Run, before: int, after: int) -> Iterator[Fact]:
     """What the run says was changed between two epochs."""
     rate = run.series("lr")
     old, new = rate.at(before), rate.at(after)
     if old and new and not 1 / FACTOR <= new / old <= FACTOR:
-        yield f"the learning rate changed from {old:g} to {new:g}"
+        yield Fact("learning_rate_before", old)
+        yield Fact("learning_rate_after", new)
     for stage in run.of(ev.Stage):
         if before < stage.epoch <= after:
-            yield f"stage {stage.name!r} began at epoch {stage.epoch}"
+            yield Fact("stage_began", stage.name, epoch=stage.epoch)
     sides = [next((w for w in run.windows if w.epoch == epoch and w.terms), None) for epoch in (before, after)]
     if sides[0] is None or sides[1] is None:
         return
     for name in sorted(sides[0].terms.keys() | sides[1].terms.keys()):
         was, now = (side.terms[name].weight if side and name in side.terms else 0.0 for side in sides)
         if was != now and not (was and 1 / FACTOR <= now / was <= FACTOR):
-            yield f"the weight of {name} changed from {was:g} to {now:g}"
+            yield Fact(f"weight_of_{name}_before", was)
+            yield Fact(f"weight_of_{name}_after", now)
 
 
 def _with_rate(cosines: Sequence[float], rates: Sequence[float]) -> Run:
@@ -86,12 +95,12 @@ PASSES: Sequence[CauseCase] = (
     CauseCase(name="not_a_number", run=made.val_run((0.40, 0.52, math.nan))),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(name="v3", run=made.val_run(made.V3_VAL), says=("0.54 at epoch 3 to 0.354 at epoch 4", "by hand")),
-    CauseCase(name="p4", run=made.val_run(made.P4_VAL), says=("0.338",)),
-    CauseCase(name="p6b", run=made.val_run(made.P6B_VAL), says=("-0.0494 at epoch 3",)),
+    CauseCase(name="v3", run=made.val_run(made.V3_VAL), facts={"before": 0.54, "after": 0.354}),
+    CauseCase(name="p4", run=made.val_run(made.P4_VAL), facts={"after": 0.338}),
+    CauseCase(name="p6b", run=made.val_run(made.P6B_VAL), facts={"after": -0.0494}),
     CauseCase(
         name="rate_times_ten",
         run=_with_rate((0.40, 0.50, 0.20, 0.21), (1e-4, 1e-4, 1e-3, 1e-3)),
-        says=("from 0.0001 to 0.001",),
+        facts={"learning_rate_after": 1e-3},
     ),
 )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.checks.data import _gate_cases as gates
-from lvmcheck.checks.finding import Status
+from lvmcheck.checks.finding import Fact, Status
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.view import Run, run_from
 
@@ -31,15 +31,14 @@ class TrainedNormally(Cause):
             return None
         return Diagnosis(
             name=self.name(),
-            sentence=f"the model trained normally for its data: val cosine {val:.3f}, best linear {linear:.3f}",
-            evidence=(
-                f"mean of context {mean:.3f}, best linear predictor {linear:.3f}, the model {val:.3f}: the data are at "
-                "fault or the floor belongs to other data",
-            ),
-            ruled_out=evidence.ruled_out({"finite": "numerical trouble", "not_diverging": "divergence"}),
+            standing=Standing.CONSISTENT,
+            phrase="the model trained normally for its data: val cosine {val_cosine}, best linear {best_linear}",
+            evidence=(Fact("val_cosine", val), Fact("best_linear", linear), Fact("mean_of_context", mean)),
+            explains=frozenset({"cosine_floor"}),
+            tell_apart="lvmcheck gate: the data are at fault, or the floor belongs to other data",
+            ruled_out=evidence.ruled_out({"finite": "numerical problems", "loss_diverging": "divergence"}),
             fix="look at the data (lvmcheck gate), and set floors relative to their baselines",
             next="lvmcheck explain beats_baselines",
-            score=0.5,
         )
 
 
@@ -66,7 +65,7 @@ FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="attempt_1_on_its_data",
         run=_run(0.4607, 0.426, 0.433, _POOR),
-        says=("trained normally for its data", "0.433", "0.461"),
+        facts={"best_linear": 0.433, "val_cosine": 0.4607},
     ),
-    CauseCase(name="attempt_3_on_its_data", run=_run(0.4621, 0.426, 0.433, _POOR), says=("0.462",)),
+    CauseCase(name="attempt_3_on_its_data", run=_run(0.4621, 0.426, 0.433, _POOR), facts={"val_cosine": 0.4621}),
 )

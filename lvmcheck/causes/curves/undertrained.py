@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.run import events as ev
@@ -19,10 +20,10 @@ STRUCTURE = {
     "effective_lr_matches_config": "learning rates that are not used",
     "tokens_scored_once": "padding in the loss",
     "val_disjoint_from_train": "a leaked split",
-    "finite": "numerical trouble",
-    "not_diverging": "divergence",
+    "finite": "numerical problems",
+    "loss_diverging": "divergence",
 }
-OTHERS = ("update_orthogonal", "filter_is_low_pass", "stage_changes_data", "datasets_present", "val_loss_moves")
+OTHERS = ("update_orthogonal", "filter_is_low_pass", "stage_changes_data", "datasets_present", "metric_constant")
 """What must not have failed either, and need not be listed."""
 HIGH = 1.5
 """Times the entropy of the text above which a loss has far to go."""
@@ -34,55 +35,53 @@ class Undertrained(Cause):
     """Token soup: the loss is far above what the text allows, still falling, and nothing structural has failed."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        soup = evidence.failed("generations_vary") or _few_right(evidence)
-        if soup is None or any(evidence.failed(use) is not None for use in (*STRUCTURE, *OTHERS)):
+        soup = finding_facts(evidence.failed("generations_vary")) or _few_right(evidence)
+        if not soup or any(evidence.failed(check) is not None for check in (*STRUCTURE, *OTHERS)):
             return None
         high = _high(evidence)
         if not high:
             return None
-        steps, epochs = evidence.run.step, evidence.run.last_epoch
         return Diagnosis(
             name=self.name(),
-            sentence=f"too little training: {steps:,} steps in {epochs} epochs, with the loss still high",
+            standing=Standing.CONSISTENT,
+            phrase="too little training: {steps} in {epochs}, with the loss still high",
             evidence=(
+                Fact("steps", evidence.run.step, "steps"),
+                Fact("epochs", evidence.run.last_epoch, "epochs"),
                 *high,
                 *_falling(evidence),
-                *([soup] if isinstance(soup, str) else [soup.sentence()]),
-                "a label leak writes the same soup at a loss near 0",
+                *soup,
             ),
+            explains=frozenset({"generations_vary", "answers_correct"}),
+            tell_apart="train ten times longer; a label leak writes the same soup at a loss near 0",
             ruled_out=evidence.ruled_out(STRUCTURE),
             fix="train longer, or a smaller model on simpler questions, until the validation loss stops falling",
             next="lvmcheck explain generations_vary",
-            score=0.4,
         )
 
 
-def _few_right(evidence: Evidence) -> str | None:
+def _few_right(evidence: Evidence) -> tuple[Fact, ...]:
     share, asked = evidence.last("exact_match"), evidence.last("exact_match_questions")
     if share is None or asked is None or not share < 0.05:
-        return None
-    return f"{100 * share:.1f} % of {asked:.0f} questions answered right"
+        return ()
+    return (Fact("answered_right", 100 * share, "%"), Fact("questions", asked))
 
 
-def _high(evidence: Evidence) -> list[str]:
+def _high(evidence: Evidence) -> tuple[Fact, ...]:
     """The loss beside the entropy of the text, or beside a compressor."""
-    facts = evidence.run.facts
-    known = (
-        ("val_loss", "loss_floor", HIGH, "val loss {:.3f} nats, the entropy of the text {:.3f}"),
-        ("val_bits_per_byte", "compressor_bits_per_byte", 1.0, "val bits per byte {:.2f}, a compressor needs {:.2f}"),
-    )
-    for metric, fact, factor, text in known:
-        value, floor = evidence.last(metric), facts.get(fact)
+    known = (("val_loss", "loss_floor", HIGH), ("val_bits_per_byte", "compressor_bits_per_byte", 1.0))
+    for metric, fact, factor in known:
+        value, floor = evidence.last(metric), evidence.run.facts.get(fact)
         if value is not None and isinstance(floor, int | float) and not isinstance(floor, bool):
-            return [text.format(value, floor)] if value > factor * floor else []
-    return []
+            return (Fact(metric, value), Fact(fact, floor)) if value > factor * floor else ()
+    return ()
 
 
-def _falling(evidence: Evidence) -> list[str]:
+def _falling(evidence: Evidence) -> tuple[Fact, ...]:
     values = evidence.run.series("val_loss").values
     if len(values) < 2 or not values[-1] < (1 - FALLING) * values[-2]:
-        return []
-    return [f"val loss fell from {values[-2]:.3f} to {values[-1]:.3f} in the last epoch"]
+        return ()
+    return (Fact("val_loss_before_last", float(values[-2])),)
 
 
 _SOUP = {
@@ -124,7 +123,7 @@ FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="token_soup",
         run=_run([6.1, 5.2]),
-        says=("too little training", "fell from 6.100 to 5.200", "not: a missing causal mask"),
+        facts={"val_loss_before_last": 6.1, "val_loss": 5.2},
     ),
     CauseCase(
         name="against_a_compressor",
@@ -135,6 +134,6 @@ FAILS: Sequence[CauseCase] = (
             ),
             {"compressor_bits_per_byte": 1.96},
         ),
-        says=("val bits per byte 3.60, a compressor needs 1.96",),
+        facts={"val_bits_per_byte": 3.6, "compressor_bits_per_byte": 1.96},
     ),
 )

@@ -29,3 +29,8 @@ def rates(values: Sequence[float], *, per_epoch: int = 10, epochs: int | None = 
 def wave(level: float, size: float, count: int = 20) -> list[float]:
     """A flat curve with noise that is the same every time."""
     return [level + size * math.sin(7.3 * i * i) for i in range(count)]
+
+
+def cosine(count: int, period: int) -> list[float]:
+    """Learning rates that go down and up again."""
+    return [1e-3 * (0.5 + 0.5 * math.cos(2 * math.pi * i / period)) for i in range(count)]

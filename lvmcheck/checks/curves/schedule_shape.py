@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lvmcheck.checks.curves._cases import rates
+from lvmcheck.checks.curves._cases import cosine, rates
 from lvmcheck.checks.curves._curves import CurveCheck, concluded, unfinished
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
@@ -136,19 +136,15 @@ def _finding(code: str, rate: Curve, *more: Fact) -> Finding:
     )
 
 
-def _cosine(count: int, period: int) -> list[float]:
-    return [1e-3 * (0.5 + 0.5 * float(np.cos(2 * np.pi * i / period))) for i in range(count)]
-
-
 _CHECK = ScheduleShape()
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, rates(_cosine(40, 80), scheduler="cosine")),
+    made.case("perfect_oracle", _CHECK, rates(cosine(40, 80), scheduler="cosine")),
     made.case("constant_undeclared", _CHECK, rates([1e-3] * 20)),
     made.case("step_decay_beyond_the_run", _CHECK, rates([1e-3] * 20, scheduler="step")),
-    made.case("declared_cycles", _CHECK, rates(_cosine(100, 8), lr_scheduler="cyclic")),
+    made.case("declared_cycles", _CHECK, rates(cosine(100, 8), lr_scheduler="cyclic")),
     made.case("warm_up", _CHECK, rates([*made.lines(5, 0.0, 1e-3), *[1e-3] * 30])),
 )
 FAILS: Sequence[Case] = (
     made.case("never_stepped", _CHECK, rates([1e-3] * 20, scheduler={"name": "cosine"}), "never_decayed"),
-    made.case("stepped_once_a_batch", _CHECK, rates(_cosine(100, 20), epochs=10), "swings", period=20.0),
+    made.case("stepped_once_a_batch", _CHECK, rates(cosine(100, 20), epochs=10), "swings", period=20.0),
 )

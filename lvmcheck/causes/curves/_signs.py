@@ -1,0 +1,133 @@
+"""What causes on curves look at beside the checks that failed, and how they say what they found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
+from lvmcheck.checks.curves._curves import improved
+from lvmcheck.checks.finding import Fact, Finding
+from lvmcheck.run.curves import Curve
+from lvmcheck.run.role_names import Quantity
+from lvmcheck.run.roles import Split
+from lvmcheck.run.view import Run
+from lvmcheck.statistics.curve import shape
+
+LEAP = 1.25
+"""Times its first value that a loss must reach within the first fifth of the run."""
+EARLY = 0.2
+
+
+def found(
+    cause: Cause,
+    standing: Standing,
+    phrase: str,
+    evidence: Iterable[Fact],
+    *,
+    fix: str,
+    explain: str,
+    explains: Iterable[str],
+    also: Sequence[str] = (),
+    tell_apart: str = "",
+) -> Diagnosis:
+    """The diagnosis of a cause; what explains nothing new is said of ``explain`` alone."""
+    return Diagnosis(
+        name=cause.name(),
+        standing=standing,
+        phrase=phrase,
+        evidence=_once(evidence),
+        fix=fix,
+        next=f"lvmcheck explain {explain}",
+        explains=frozenset({explain, *explains}),
+        also=tuple(also),
+        tell_apart=tell_apart,
+    )
+
+
+def _once(evidence: Iterable[Fact]) -> tuple[Fact, ...]:
+    """Facts without those whose name and place another has already."""
+    kept: dict[tuple[str, int | None, int | None], Fact] = {}
+    for fact in evidence:
+        kept.setdefault((fact.name, fact.epoch, fact.step), fact)
+    return tuple(kept.values())
+
+
+def failed_first(evidence: Evidence, *checks: str) -> Finding | None:
+    """The finding of the first of these checks that failed or warned."""
+    return next((finding for check in checks if (finding := evidence.failed(check)) is not None), None)
+
+
+def coded(evidence: Evidence, check: str, *codes: str) -> Finding | None:
+    """The finding of a check that failed or warned with one of these codes."""
+    finding = evidence.failed(check)
+    return finding if finding is not None and finding.code in codes else None
+
+
+# -- the run -----------------------------------------------------------------------------------------------------------
+def rate(run: Run) -> Fact | None:
+    """The highest learning rate that was recorded, else the configured one."""
+    recorded = run.curves.rate
+    if recorded is not None and len(recorded):
+        return Fact("highest_learning_rate", float(recorded.values.max()))
+    for key in ("lr", "learning_rate"):
+        value = run.config.get(key)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return Fact("configured_learning_rate", float(value))
+    return None
+
+
+def leap(run: Run) -> Fact | None:
+    """How far the training loss went above its first value within the first fifth of the run."""
+    windows = run.curves.window_losses
+    if windows is None or len(windows) < 5 or not windows.values[0] > 0:
+        return None
+    first = float(windows.values[0])
+    early = windows.values[1 : max(4, int(EARLY * len(windows)))]
+    at = int(early.argmax())
+    steady = float(np.median(np.sort(early)[-3:]))  # more than a single step
+    epoch, step = windows.place(at + 1)
+    return Fact("loss_over_its_first", float(early[at]) / first, "x", epoch, step) if steady > LEAP * first else None
+
+
+def gradient_facts(run: Run) -> tuple[Fact, ...]:
+    """The gradient norm at first and at last, where it is recorded."""
+    norm = run.curves.gradient
+    if norm is None or len(norm) < 2:
+        return ()
+    return (Fact("gradient_norm_first", float(norm.values[0])), Fact("gradient_norm_last", float(norm.values[-1])))
+
+
+def train_facts(run: Run) -> tuple[Fact, ...]:
+    """The training loss at first and at last."""
+    train = run.curves.train
+    if train is None or not len(train):
+        return ()
+    levels = shape(train.values)
+    return (Fact("train_loss_first", levels.first), Fact("train_loss_last", levels.last))
+
+
+def training_learns(run: Run, share: float = 0.1) -> bool:
+    """Whether the training loss fell by a share of its first value."""
+    train = run.curves.train
+    if train is None or len(train) < 2:
+        return False
+    levels = shape(train.values)
+    return improved(train) and levels.first - levels.low > share * abs(levels.first)
+
+
+def validation_learned(run: Run) -> bool:
+    """Whether some validation loss got clearly below where training began, or a validation score above its first."""
+    train = run.curves.epoch_losses
+    for curve in run.curves.validation:
+        start = max(float(curve.values[0]), float(train.values[0]) if train is not None and len(train) else -np.inf)
+        if float(curve.values.min()) < start - 0.1 * abs(start):
+            return True
+    return any(_gained(curve) for curve in run.curves.scores if curve.role.split is Split.VALIDATION)
+
+
+def _gained(curve: Curve) -> bool:
+    bounded = curve.role.quantity in (Quantity.ACCURACY, Quantity.COSINE, Quantity.R2)
+    scale = 100.0 if curve.role.unit == "%" else 1.0
+    return bounded and float(np.sort(curve.values)[-3:].min() - curve.values[0]) > 0.1 * scale

@@ -1,0 +1,60 @@
+"""class_imbalance: the commonest class is always predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lvmcheck.causes.curves._signs import coded, found
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.checks.curves._cases import wave
+from lvmcheck.checks.finding import Fact, Finding
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.role_names import Quantity
+from lvmcheck.run.view import run_from
+
+
+class ClassImbalance(Cause):
+    """Accuracy is that of the commonest class, and does not move while the loss does."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        majority = coded(evidence, "nothing_learned", "at_majority")
+        finding = majority or _counted(evidence)
+        if finding is None:
+            return None
+        return found(
+            self,
+            Standing.LIKELY,
+            "the commonest class is always predicted: {metric} stays at {share}",
+            (Fact("metric", finding.metric), Fact("share", finding.measured), *finding_facts(finding)[1:]),
+            fix="weight the classes or sample them evenly, and judge by balanced accuracy or F1",
+            explain="nothing_learned" if majority else "metric_constant",
+            explains=("metric_constant", "nothing_learned"),
+            also=("metric_constant",),
+            tell_apart="print(torch.bincount(predictions)) of the validation set: one class only is the imbalance",
+        )
+
+
+def _counted(evidence: Evidence) -> Finding | None:
+    """An accuracy that never moves beside a validation loss that does."""
+    finding = coded(evidence, "metric_constant", "constant")
+    role = evidence.run.curves.roles.get(str(finding.metric)) if finding is not None else None
+    if finding is None or role is None or role.quantity is not Quantity.ACCURACY:
+        return None
+    moves = any(len(set(loss.values.tolist())) > 1 for loss in evidence.run.curves.validation)
+    return finding if moves else None
+
+
+_LOSSES = {"train_loss": made.lines(12, 0.6, 0.3), "val_loss": wave(0.33, 0.02, 12)}
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="learns", run=run_from({**_LOSSES, "val_acc": made.lines(12, 0.9, 0.97)})),
+    CauseCase(name="amn_584k", run=made.val_run(made.AMN_584K_VAL)),
+)
+FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="one_class", run=run_from({**_LOSSES, "val_balanced_accuracy": [0.5] * 12}), standing=Standing.LIKELY
+    ),
+    CauseCase(
+        name="majority_stated",
+        run=made.with_facts(run_from({**_LOSSES, "val_acc": [0.9, 0.899, 0.9] * 4}), {"majority_share": 0.9}),
+    ),
+)

@@ -1,0 +1,78 @@
+"""diverging: what was learned is lost again, or the loss grows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lvmcheck.causes.curves._signs import coded, found, gradient_facts, train_facts, training_learns
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.checks.finding import Fact, Finding
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.role_names import Quantity
+from lvmcheck.run.roles import Split
+from lvmcheck.run.view import Run, run_from
+
+
+class Diverging(Cause):
+    """A loss or score ends where it began, or worse, and the curves do not say why."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        run = evidence.run
+        finding = coded(evidence, "loss_diverging", *CODES)
+        players = _players(run)
+        if (finding is None or not _alone(evidence, finding)) and players is None:
+            return None
+        grows = evidence.failed("gradient_norm_grows")
+        return found(
+            self,
+            Standing.LIKELY if players is not None else Standing.CONSISTENT,
+            "the run diverges",
+            (*finding_facts(finding), *([players] if players else []), *gradient_facts(run), *train_facts(run)),
+            fix="go back to the checkpoint before the lowest loss; divide the learning rate by 3, clip the gradient "
+            "norm, and "
+            "look at what changed there",
+            explain="loss_diverging",
+            explains=("nothing_learned", "not_diverging", "gradient_norm_grows", "val_loss_descends"),
+            also=("learning_rate_too_high", *(("exploding_gradient",) if grows or players else ())),
+            tell_apart="repeat from that checkpoint with lr / 10: if it still diverges look at the batches of those "
+            "steps",
+        )
+
+
+CODES = ("above_start", "back_at_start", "gave_back", "far_above_minimum", "collapsed")
+PLAYERS = 30.0
+"""Times its first level at which a player's loss has run away."""
+
+
+def _alone(evidence: Evidence, finding: Finding) -> bool:
+    """Whether it is no matter of validation alone, nor of a run that learned nothing at all."""
+    curve = evidence.run.curves.roles.get(str(finding.metric))
+    of_training = curve is None or curve.split is not Split.VALIDATION
+    trivial = evidence.failed("nothing_learned")
+    return (of_training or not training_learns(evidence.run)) and (trivial is None or trivial.code == "flat")
+
+
+def _players(run: Run) -> Fact | None:
+    """A loss of an adversarial run that grew by orders of magnitude."""
+    for curve in run.curves.of(Quantity.TERM) if run.curves.adversarial else ():
+        size = np.abs(curve.values)
+        if len(size) >= 6 and float(size.max()) > PLAYERS * max(float(np.median(size[:3])), 1.0):
+            at = int(size.argmax())
+            return Fact(f"largest_{curve.name}", float(curve.values[at]), epoch=int(curve.epochs[at]))
+    return None
+
+
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="falls", run=made.window_run(made.lines(40, 2.3, 0.4))),
+    CauseCase(name="amn_584k", run=made.val_run(made.AMN_584K_VAL)),
+)
+FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="climbs_late",
+        run=run_from({"loss": made.lines(20, 2.0, 0.5, 12.0), "val_loss": made.lines(20, 2.0, 0.6, 13.0)}),
+        standing=Standing.CONSISTENT,
+    ),
+    CauseCase(name="without_a_rate", run=made.window_run(made.lines(40, 2.3, 0.5, 0.4, 3.0))),
+)

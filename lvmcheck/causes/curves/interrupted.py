@@ -1,0 +1,51 @@
+"""interrupted: the run ended before it was done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from lvmcheck.causes.curves._signs import found
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.checks.finding import Fact
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.view import Run
+
+
+class Interrupted(Cause):
+    """The run crashed or was interrupted; its figures end there."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        finding = evidence.failed("run_completed")
+        if finding is None:
+            return None
+        planned = evidence.run.stated_epochs
+        return found(
+            self,
+            Standing.LIKELY,
+            "the run ended after {epochs_done}",
+            (
+                Fact("epochs_done", evidence.run.last_epoch, "epochs"),
+                Fact("steps_done", evidence.run.step, "steps"),
+                *([Fact("epochs_planned", planned, "epochs")] if planned else []),
+                *finding.evidence,
+            ),
+            fix="read the reason, and continue from the last checkpoint",
+            explain="run_completed",
+            explains=(),
+        )
+
+
+def _ended(status: str, reason: str) -> Run:
+    run = made.window_run(made.lines(40, 2.3, 0.4))
+    return replace(run, done={"status": status, "reason": reason})
+
+
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="finished", run=made.window_run(made.lines(40, 2.3, 0.4))),
+    CauseCase(name="stopped_as_asked", run=_ended("stopped", "early stopping")),
+)
+FAILS: Sequence[CauseCase] = (
+    CauseCase(name="crashed", run=_ended("failed", "RuntimeError: CUDA out of memory"), facts={"epochs_done": 4}),
+    CauseCase(name="by_the_keyboard", run=_ended("interrupted", "the keyboard")),
+)

@@ -1,0 +1,42 @@
+"""label_noise: part of the labels are wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lvmcheck.causes.curves._signs import coded, failed_first, found, train_facts, training_learns
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.view import run_from
+
+
+class LabelNoise(Cause):
+    """Validation is best early and then worse, while training learns its labels by heart."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        finding = failed_first(evidence, "overfits", "memorises")
+        stuck = coded(evidence, "metric_constant", "constant")
+        if finding is None or stuck is not None or not training_learns(evidence.run):
+            return None
+        return found(
+            self,
+            Standing.CONSISTENT,
+            "part of the labels may be wrong: training learns them by heart",
+            (*finding_facts(finding), *train_facts(evidence.run)),
+            fix="look at the training samples with the highest loss; remove or correct what is wrong",
+            explain="overfits",
+            explains=(),
+            also=("overfitting", "label_mismatch"),
+            tell_apart="show the 50 training samples with the highest loss after the best validation epoch",
+        )
+
+
+_TRAIN = made.lines(20, 2.3, 0.4, 0.1, 0.02)
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="amn_584k", run=made.val_run(made.AMN_584K_VAL)),
+    CauseCase(name="both_fall", run=run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.3, 0.5, 0.4)})),
+)
+FAILS: Sequence[CauseCase] = (
+    CauseCase(name="climbs", run=run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.2, 0.9, 1.6, 2.4)})),
+    CauseCase(name="from_the_start", run=run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.3, 2.6, 4.0)})),
+)

@@ -1,0 +1,50 @@
+"""learning_rate_too_low: the learning rate is so low that hardly anything moves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lvmcheck.causes.curves._signs import found, gradient_facts, rate, train_facts
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.checks.curves._cases import wave
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.view import Run, run_from
+
+
+class LearningRateTooLow(Cause):
+    """The loss falls steadily and hardly at all, at a tiny learning rate."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        finding, used = evidence.failed("nothing_learned"), rate(evidence.run)
+        if finding is None or used is None or not isinstance(used.value, float) or not 0 < used.value <= TINY:
+            return None
+        return found(
+            self,
+            Standing.LIKELY,
+            "the learning rate is tiny, and the loss hardly moves",
+            (used, *finding_facts(finding), *train_facts(evidence.run), *gradient_facts(evidence.run)),
+            fix="raise the learning rate by 10 until the loss falls within a hundred steps",
+            explain="nothing_learned",
+            explains=("loss_diverging", "metric_constant"),
+            also=("not_learning",),
+            tell_apart="lr *= 100 for 200 steps: if the loss falls it was the rate",
+        )
+
+
+TINY = 2e-5
+"""Learning rate at which a run that learns nothing is suspected of it."""
+
+
+def _run(lr: float, losses: Sequence[float]) -> Run:
+    return run_from({"train_loss": losses, "val_loss": [1.01 * loss for loss in losses], "lr": [lr] * len(losses)})
+
+
+_SLOW = made.lines(20, 1.4, 1.394)
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="usual_rate", run=_run(1e-3, _SLOW)),
+    CauseCase(name="fine_tune", run=_run(1e-5, made.lines(20, 1.4, 0.7))),
+)
+FAILS: Sequence[CauseCase] = (
+    CauseCase(name="divided_by_1000", run=_run(2e-6, _SLOW), standing=Standing.LIKELY),
+    CauseCase(name="flat", run=_run(1e-8, wave(1.4, 0.01))),
+)

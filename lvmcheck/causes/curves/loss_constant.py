@@ -1,0 +1,45 @@
+"""loss_constant: the training loss is one and the same number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lvmcheck.causes.curves._signs import coded, found, gradient_facts
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.checks.finding import Fact
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.view import run_from
+
+
+class LossConstant(Cause):
+    """The logged training loss never changes: it is not the loss of the step."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        finding = coded(evidence, "metric_constant", "constant", "constant_from_there")
+        if finding is None or finding.metric not in TRAIN or evidence.failed("learning_rate_zero"):
+            return None
+        return found(
+            self,
+            Standing.LIKELY,
+            "the training loss is {value} in all of {evaluations} values: it is not the loss of the step",
+            (Fact("value", finding.measured), *finding_facts(finding), *gradient_facts(evidence.run)),
+            fix="log the loss of this step, after it was computed",
+            explain="metric_constant",
+            explains=("nothing_learned",),
+            also=("weights_never_move", "loss_not_computed"),
+            tell_apart="print(loss.item(), loss.grad_fn) in two steps",
+        )
+
+
+TRAIN = ("train_loss", "loss", "train/loss")
+
+
+_VAL = made.lines(20, 2.3, 0.5)
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="falls", run=made.window_run(made.lines(20, 2.3, 0.4))),
+    CauseCase(name="validation_alone", run=run_from({"train_loss": _VAL, "val_loss": [2.5] * 20})),
+)
+FAILS: Sequence[CauseCase] = (
+    CauseCase(name="first_step_logged_for_ever", run=run_from({"train_loss": [0.6931] * 20, "val_loss": _VAL})),
+    CauseCase(name="windows", run=made.window_run([0.6931] * 40), standing=Standing.LIKELY),
+)

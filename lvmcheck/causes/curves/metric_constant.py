@@ -1,0 +1,82 @@
+"""metric_constant: a logged metric is one and the same number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lvmcheck.causes.curves._signs import coded, failed_first, found, train_facts, training_learns
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.checks.finding import Fact
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.shared import language_cases as language
+from lvmcheck.run.role_names import Quantity
+from lvmcheck.run.view import run_from
+
+HALTING = language.epochs([], [], metrics={"halting_mean": [7.5, 7.5]}, config={"model": {"recursion_steps": 4}})
+
+
+class MetricConstant(Cause):
+    """A metric never changes while training goes on: it is not measured, or measures what does not move."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        impossible, finite = evidence.failed("plausible_range"), evidence.failed("finite")
+        if impossible is not None and finite is None and evidence.asked("plausible_range") is None:
+            return found(
+                self,
+                Standing.MEASURED,
+                "a metric has a value that it cannot have: it was not measured",
+                finding_facts(impossible),
+                fix="search the code for the literal, and log nothing where nothing was measured",
+                explain="plausible_range",
+                explains=(),
+            )
+        finding = failed_first(evidence, "metric_constant", "val_loss_moves")
+        if finding is None or finding.code not in CODES or evidence.failed("learning_rate_zero") or finite is not None:
+            return None
+        if finding.metric in TRAIN or _explained(evidence) or not training_learns(evidence.run):
+            return None
+        empty = finding.measured == 0
+        return found(
+            self,
+            Standing.LIKELY,
+            "{metric} is one and the same number while training goes on",
+            (Fact("metric", finding.metric), *finding_facts(finding), *train_facts(evidence.run)),
+            fix="print the metric and one weight before and after a step; log nothing where nothing was measured",
+            explain="metric_constant",
+            explains=("val_loss_moves", "memorises", "nothing_learned", "overfits"),
+            also=("loss_not_computed",) if empty else ("weights_never_move",),
+            tell_apart="print(len(val_loader))"
+            if empty
+            else "print(id(model)) and one weight inside the evaluation, twice",
+        )
+
+
+CODES = ("constant", "constant_from_there")
+TRAIN = ("train_loss", "loss")
+
+
+def _explained(evidence: Evidence) -> bool:
+    """Whether a rate of nothing, or a class that is always predicted, is why."""
+    counted = coded(evidence, "metric_constant", "constant")
+    return evidence.failed("schedule_ended_early") is not None or (
+        counted is not None
+        and evidence.run.curves.roles[str(counted.metric)].quantity is Quantity.ACCURACY
+        and any(len(set(loss.values.tolist())) > 1 for loss in evidence.run.curves.validation)
+    )
+
+
+_TRAIN = made.lines(10, 2.3, 0.4)
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="amn_584k", run=made.val_run(made.AMN_584K_VAL)),
+    CauseCase(name="rounded_plateau", run=run_from({"val_loss": [2.51, 2.4, 2.4, 2.39], "train_loss": [3, 2, 1.5, 1]})),
+    CauseCase(name="not_a_number", run=run_from({"val_loss": [2.5, float("nan")], "exact_match": [0.1, float("nan")]})),
+)
+FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="the_literal_2.5",
+        run=run_from({"train_loss": made.COGNATE_TRAIN_LOSS, "val_loss": [2.5] * 10}),
+        standing=Standing.LIKELY,
+        facts={"val_loss": 2.5},
+    ),
+    CauseCase(name="halting_7.5_of_4", run=HALTING, facts={"halting_mean": 7.5}),
+)

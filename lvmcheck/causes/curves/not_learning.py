@@ -1,0 +1,52 @@
+"""not_learning: nothing is learned, and the curves do not say why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lvmcheck.causes.curves._signs import found, gradient_facts, train_facts
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.checks.curves._cases import wave
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.view import run_from
+
+
+class NotLearning(Cause):
+    """No metric gets better than at its beginning, or than a predictor that learns nothing."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        finding = evidence.failed("nothing_learned")
+        specific = ("learning_rate_zero", "gradient_norm_zero", "loss_exactly_zero", "train_val_ratio", "finite")
+        if finding is None or any(evidence.failed(check) for check in specific):
+            return None
+        trivial = finding.code not in ("flat", "barely_moved")
+        adversarial = ("collapsed_representation", "diverging") if evidence.run.curves.adversarial else ()
+        return found(
+            self,
+            Standing.CONSISTENT,
+            "nothing is learned, and the recorded curves do not say why",
+            (*finding_facts(finding), *train_facts(evidence.run), *gradient_facts(evidence.run)),
+            fix="train on one batch of 8 samples until its loss is near 0; if that fails look at the graph, the "
+            "optimizer and "
+            "the loss, if it works at the data",
+            explain="nothing_learned",
+            explains=("loss_diverging", "memorises") if trivial else (),
+            also=("weights_never_move", "label_mismatch", "vanishing_gradient", "learning_rate_too_low", *adversarial),
+            tell_apart="for n, p in model.named_parameters(): print(n, p.grad.norm()) after backward(), and one p "
+            "before and "
+            "after step(): no gradient is a cut graph, no change is the optimizer; both there: check that labels fit "
+            "inputs",
+        )
+
+
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="learns", run=made.window_run(made.lines(40, 2.3, 0.4))),
+    CauseCase(name="rate_zero", run=run_from({"loss": wave(2.0, 0.02), "lr": [0.0] * 20})),
+)
+FAILS: Sequence[CauseCase] = (
+    CauseCase(name="flat", run=made.window_run(wave(1.7, 0.03, 40)), standing=Standing.CONSISTENT),
+    CauseCase(
+        name="at_chance",
+        run=run_from({"train_loss": wave(2.303, 0.02), "val_loss": wave(2.304, 0.003), "val_acc": wave(0.1, 0.004)}),
+    ),
+)

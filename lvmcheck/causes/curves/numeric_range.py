@@ -1,0 +1,53 @@
+"""numeric_range: a number left the range of its format or of a function."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lvmcheck.causes.curves._signs import failed_first, found, leap
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.checks.finding import Fact
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.view import Run, run_from
+
+
+class NumericRange(Cause):
+    """A NaN or infinity appears without a loss that climbed before: log of 0, 0 / 0, or overflow."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        finding = evidence.failed("finite")
+        if finding is None or leap(evidence.run) is not None:
+            return None
+        if failed_first(evidence, "loss_diverging", "gradient_norm_grows") is not None:
+            return None
+        return found(
+            self,
+            Standing.LIKELY,
+            "{metric} is not finite, and no loss climbed before: a number left its range",
+            (Fact("metric", finding.metric), *finding_facts(finding), Fact("last_finite_step", _last(evidence.run))),
+            fix="use log_softmax or logsumexp, add an epsilon inside log, sqrt and divisions, and check the data for "
+            "NaN; in "
+            "float16 scale the loss or use bfloat16",
+            explain="finite",
+            explains=("loss_exactly_zero", "nothing_learned"),
+            also=("learning_rate_too_high", "loss_not_computed"),
+            tell_apart="torch.autograd.set_detect_anomaly(True) from a checkpoint before that step",
+        )
+
+
+def _last(run: Run) -> int:
+    losses = run.curves.window_losses
+    return int(losses.steps[-1]) if losses is not None and len(losses) else 0
+
+
+_NAN = float("nan")
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="finite", run=made.window_run(made.lines(20, 2.3, 0.4))),
+    CauseCase(name="climbs_before", run=made.window_run([*made.lines(20, 1.0, 50.0), _NAN, _NAN])),
+)
+FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="log_of_zero", run=made.window_run([*made.lines(20, 0.7, 0.2), _NAN, _NAN]), standing=Standing.LIKELY
+    ),
+    CauseCase(name="by_epoch", run=run_from({"train_loss": [*made.lines(8, 0.7, 0.2), _NAN, _NAN]})),
+)

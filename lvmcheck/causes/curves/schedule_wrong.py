@@ -1,0 +1,50 @@
+"""schedule_wrong: the learning rate does not go the way it was meant to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lvmcheck.causes.curves._signs import found
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.checks.curves._cases import cosine, rates
+from lvmcheck.checks.finding import Status
+from lvmcheck.checks.shared import cases as made
+
+
+class ScheduleWrong(Cause):
+    """The learning rate never decays though a decay is declared, or goes up and down, or rises to the end."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        finding = evidence.failed("schedule_shape")
+        if finding is None:
+            return None
+        sure = evidence.outcome("schedule_shape").status is Status.FAILED
+        return found(
+            self,
+            Standing.MEASURED if sure else Standing.CONSISTENT,
+            PHRASES[finding.code],
+            finding_facts(finding),
+            fix="step the scheduler once in each unit of its length: optimizer steps or epochs",
+            explain="schedule_shape",
+            explains=("nothing_learned",),
+            tell_apart=""
+            if sure
+            else "if cycles or a rising rate are meant, declare them: config scheduler = 'cyclic'",
+        )
+
+
+PHRASES = {
+    "never_decayed": "the scheduler is never stepped: {declared} is declared, and the learning rate is constant",
+    "swings": "the learning rate swings {swings} times with a period of {period}",
+    "rises_to_the_end": "the learning rate rises from {first} to the end of the run",
+}
+
+
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="constant_undeclared", run=rates([1e-3] * 20)),
+    CauseCase(name="declared_and_done", run=rates(made.lines(20, 1e-3, 1e-5), scheduler="linear")),
+)
+FAILS: Sequence[CauseCase] = (
+    CauseCase(name="never_stepped", run=rates([1e-3] * 20, scheduler="cosine"), standing=Standing.MEASURED),
+    CauseCase(name="stepped_once_a_batch", run=rates(cosine(100, 20), epochs=10), facts={"period": 20.0}),
+)

@@ -1,0 +1,54 @@
+"""target_leak: the answer is in the input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lvmcheck.causes.curves._signs import found
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.checks.finding import Fact, Status
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.view import run_from
+
+
+class TargetLeak(Cause):
+    """The loss is below what the data allow, or the task is solved at once: the target leaks."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        finding = evidence.failed("loss_below_entropy")
+        if finding is None or evidence.failed("loss_exactly_zero") is not None:
+            return None
+        sure = evidence.outcome("loss_below_entropy").status is Status.FAILED
+        return found(
+            self,
+            Standing.MEASURED if sure else Standing.CONSISTENT,
+            "the answer is in the input: the result is better than the data allow",
+            (Fact("value", finding.measured, finding.unit, epoch=finding.epoch), *finding_facts(finding)),
+            fix="shift the labels by one, use a causal mask, and give the two views of a pair different data",
+            explain="loss_below_entropy",
+            explains=("too_good_to_be_true",),
+            tell_apart=""
+            if sure
+            else "change one later token: earlier logits must not change; generate: gibberish is a leak",
+        )
+
+
+_COPIED = {
+    "train_loss": made.lines(10, 3.4, 0.01),
+    "eval_loss": made.lines(10, 0.5, 0.02, 0.004),
+    "perplexity": [1.1] * 10,
+}
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="language_model", run=run_from({"eval_loss": made.lines(10, 3.3, 1.6), "perplexity": [5.0] * 10})),
+    CauseCase(
+        name="classifier", run=run_from({"train_loss": made.lines(10, 2.3, 0.01), "val_acc": made.lines(10, 0.3, 0.99)})
+    ),
+)
+FAILS: Sequence[CauseCase] = (
+    CauseCase(name="not_shifted", run=run_from({**_COPIED, "perplexity": made.lines(10, 1.7, 1.02, 1.004)})),
+    CauseCase(
+        name="below_unigram",
+        run=made.with_facts(run_from({"eval_loss": _COPIED["eval_loss"]}), {"unigram_entropy": 2.9}),
+        standing=Standing.MEASURED,
+    ),
+)

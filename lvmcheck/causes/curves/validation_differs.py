@@ -1,0 +1,55 @@
+"""validation_differs: validation is not measured on data like the training data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lvmcheck.causes.curves._signs import (
+    coded,
+    failed_first,
+    found,
+    train_facts,
+    training_learns,
+    validation_learned,
+)
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.roles import Split
+from lvmcheck.run.view import run_from
+
+
+class ValidationDiffers(Cause):
+    """Training learns, and validation stays bad: its data, labels or mode of the model differ."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        finding = failed_first(evidence, "memorises", "loss_diverging", "overfits")
+        role = evidence.run.curves.roles.get(str(finding.metric)) if finding is not None else None
+        stuck = coded(evidence, "metric_constant", "constant")
+        if finding is None or role is None or role.split is not Split.VALIDATION or stuck is not None:
+            return None
+        if not training_learns(evidence.run, 0.25) or validation_learned(evidence.run):
+            return None
+        return found(
+            self,
+            Standing.CONSISTENT,
+            "validation stays bad while training learns: the sets may be prepared differently",
+            (*finding_facts(finding), *train_facts(evidence.run)),
+            fix="compare mean and deviation of one batch of each set, and call model.eval() in the validation",
+            explain="memorises",
+            explains=("loss_diverging", "overfits"),
+            also=("label_mismatch", "overfitting"),
+            tell_apart="evaluate training samples in the validation loop, with the preparation of validation",
+        )
+
+
+_TRAIN = made.lines(20, 2.1, 0.5, 0.05)
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="generalises", run=run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.1, 0.6, 0.5)})),
+    CauseCase(name="amn_584k", run=made.val_run(made.AMN_584K_VAL)),
+)
+FAILS: Sequence[CauseCase] = (
+    CauseCase(name="not_normalised", run=run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.2, 3.0, 4.5)})),
+    CauseCase(
+        name="flat", run=run_from({"train_mse": _TRAIN, "loss": _TRAIN, "valid_mse": made.lines(20, 2.9, 2.8, 2.9)})
+    ),
+)

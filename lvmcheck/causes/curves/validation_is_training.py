@@ -1,0 +1,39 @@
+"""validation_is_training: validation is measured on the training data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lvmcheck.causes.curves._signs import found
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.view import run_from
+
+
+class ValidationIsTraining(Cause):
+    """The validation figures are those of the training set, to the last digit."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        finding = evidence.failed("train_val_identical")
+        if finding is None:
+            return None
+        return found(
+            self,
+            Standing.MEASURED,
+            "validation is measured on the training data: {train_metric} is the same in {evaluations} evaluations",
+            finding_facts(finding),
+            fix="build the validation loader from the validation set, and log each metric from its own variable",
+            explain="train_val_identical",
+            explains=(),
+        )
+
+
+_FALL = made.lines(8, 2.3, 0.4)
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="close", run=run_from({"train_loss": _FALL, "val_loss": [1.001 * value for value in _FALL]})),
+    CauseCase(name="amn_584k", run=made.val_run(made.AMN_584K_VAL)),
+)
+FAILS: Sequence[CauseCase] = (
+    CauseCase(name="same_loader", run=run_from({"train_loss": _FALL, "val_loss": _FALL}), standing=Standing.MEASURED),
+    CauseCase(name="same_errors", run=run_from({"train_mse": _FALL, "valid_mse": _FALL})),
+)

@@ -1,0 +1,61 @@
+"""vanishing_gradient: gradients are far too small."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lvmcheck.causes.curves._signs import coded, found, gradient_facts
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.checks.curves._cases import wave
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.view import Run
+
+
+class VanishingGradient(Cause):
+    """The gradient norm falls to next to nothing while the loss stays."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        finding = coded(evidence, "gradient_norm_zero", "vanished", "zero_to_the_end")
+        if finding is None and _fades(evidence.run):
+            finding = evidence.failed("nothing_learned")
+        if finding is None or evidence.failed("loss_exactly_zero") is not None:
+            return None
+        return found(
+            self,
+            Standing.LIKELY,
+            "the gradient vanishes while the loss stays",
+            (*gradient_facts(evidence.run), *finding_facts(finding)),
+            fix="look at saturated activations, dead units and the scale of the first layers; add normalisation or "
+            "residual "
+            "connections",
+            explain="gradient_norm_zero",
+            explains=("nothing_learned",),
+            also=("not_learning",),
+            tell_apart="print the gradient norm of each layer: 0 in the first layers alone is a vanishing gradient",
+        )
+
+
+FADED = 0.01
+"""Share of its first level that a gradient norm keeps where nothing was learned."""
+
+
+def _fades(run: Run) -> bool:
+    norm = run.curves.gradient
+    if norm is None or len(norm) < 6:
+        return False
+    return float(np.median(norm.values[-3:])) < FADED * float(np.median(norm.values[:2]))
+
+
+PASSES: Sequence[CauseCase] = (
+    CauseCase(
+        name="falls_with_the_loss",
+        run=made.window_run(made.lines(20, 2.0, 0.01), grad_norms=[0.5**i for i in range(20)]),
+    ),
+    CauseCase(name="flat", run=made.window_run(wave(1.39, 0.02, 40), grad_norms=[0.5] * 40)),
+)
+FAILS: Sequence[CauseCase] = (
+    CauseCase(name="fades", run=made.window_run(wave(1.39, 0.02, 40), grad_norms=[0.7**i for i in range(40)])),
+    CauseCase(name="dies", run=made.window_run(wave(1.39, 0.02, 40), grad_norms=[1.0] * 20 + [0.0] * 20)),
+)

@@ -1,0 +1,40 @@
+"""weights_reset: the model begins anew in every epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lvmcheck.causes.curves._signs import coded, found, train_facts
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.checks.shared import cases as made
+
+
+class WeightsReset(Cause):
+    """The training loss goes back to its beginning whenever an epoch begins."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        finding = coded(evidence, "epoch_pattern", "begins_anew")
+        if finding is None:
+            return None
+        return found(
+            self,
+            Standing.LIKELY,
+            "the model begins anew: the loss goes back to its beginning at {resets} of {boundaries} epoch boundaries",
+            (*finding.evidence, *train_facts(evidence.run)),
+            fix="make model and optimizer once, before the loop over epochs, and load no checkpoint inside it",
+            explain="epoch_pattern",
+            explains=("nothing_learned", "loss_diverging", "overfits"),
+            also=("data_order",),
+            tell_apart="print one weight at the end of an epoch and at the beginning of the next",
+        )
+
+
+_SAWS = [2.0, 1.9, 1.5, 1.2, 0.9, 0.8, 0.7, 0.6, 0.5, 0.5]
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="falls", run=made.window_run(made.lines(60, 2.0, 0.4))),
+    CauseCase(name="amn_584k", run=made.val_run(made.AMN_584K_VAL)),
+)
+FAILS: Sequence[CauseCase] = (
+    CauseCase(name="six_epochs", run=made.window_run(_SAWS * 6), standing=Standing.LIKELY, facts={"resets": 5}),
+    CauseCase(name="four_epochs", run=made.window_run(_SAWS * 4)),
+)

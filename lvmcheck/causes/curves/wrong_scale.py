@@ -1,0 +1,99 @@
+"""wrong_scale: the loss is multiplied by a factor, or by the wrong criterion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lvmcheck.causes.curves._signs import coded, found
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.checks.curves._curves import accuracies, share
+from lvmcheck.checks.finding import Finding
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.view import run_from
+
+
+class WrongScale(Cause):
+    """The loss is a constant multiple of what it should be, or rests on the floor of another criterion."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        floor = evidence.failed("loss_floor")
+        ratio = coded(evidence, "train_val_ratio", "whole_multiple", "constant_multiple", "ends_at_minus_one")
+        finding = floor or ratio or _flat_but_good(evidence)
+        if finding is None:
+            finding = evidence.failed("initial_loss") if not _others(evidence) else None
+        if finding is None:
+            return None
+        return found(
+            self,
+            STANDINGS.get(finding.code, Standing.CONSISTENT),
+            PHRASES.get(finding.code, "the loss has another scale than it should have"),
+            finding_facts(finding),
+            fix="average over samples and accumulated batches; give the criterion logits; check the temperature",
+            explain=EXPLAIN.get(finding.code, "initial_loss"),
+            explains=("train_val_ratio", "initial_loss", "nothing_learned"),
+            also=ALSO.get(finding.code, ()),
+            tell_apart="compute the loss of one batch by hand and divide: print(loss.item() / mine)"
+            if finding.code in ALSO
+            else "",
+        )
+
+
+STANDINGS = {
+    "double_softmax": Standing.MEASURED,
+    "whole_multiple": Standing.MEASURED,
+    "ends_at_minus_one": Standing.LIKELY,
+    "constant_multiple": Standing.LIKELY,
+}
+PHRASES = {
+    "double_softmax": "softmax is applied twice: the loss rests at its floor {floor}",
+    "whole_multiple": "the training loss is {factor} times too large: a sum where a mean is meant",
+    "ends_at_minus_one": "the loss is the likelihood of probabilities without a log: it ends at -1",
+    "constant_multiple": "the training loss is a constant multiple of {other_metric}",
+    "far_above": "the first loss is far above the expected {expected}",
+}
+EXPLAIN = {
+    "double_softmax": "loss_floor",
+    "whole_multiple": "train_val_ratio",
+    "ends_at_minus_one": "train_val_ratio",
+    "constant_multiple": "train_val_ratio",
+    "barely_moved": "nothing_learned",
+}
+ALSO = {
+    "ends_at_minus_one": ("loss_sign",),
+    "far_above": ("learning_rate_too_high",),
+    "barely_moved": ("not_learning",),
+}
+FAIR = 0.3
+"""Accuracy from which a loss that hardly fell is no honest one."""
+
+
+def _flat_but_good(evidence: Evidence) -> Finding | None:
+    """A loss that hardly moved beside an accuracy that is far from chance."""
+    finding = coded(evidence, "nothing_learned", "barely_moved")
+    best = max((float(share(curve).max()) for curve in accuracies(evidence.run)), default=0.0)
+    return finding if best > FAIR else None
+
+
+def _others(evidence: Evidence) -> bool:
+    """Whether something else failed that a first loss does not explain."""
+    return any(evidence.failed(check) for check in ("loss_diverging", "finite", "gradient_norm_grows"))
+
+
+_FALL = made.lines(8, 2.9, 2.2, 2.0)
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="dropout", run=run_from({"train_loss": [1.6 * v for v in _FALL], "val_loss": _FALL})),
+    CauseCase(name="amn_584k", run=made.val_run(made.AMN_584K_VAL)),
+)
+FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="accumulation_summed",
+        run=run_from({"loss": [8.02 * v for v in _FALL], "eval_loss": _FALL}, config={"accumulation": 8}),
+        standing=Standing.MEASURED,
+        facts={"factor": 8},
+    ),
+    CauseCase(
+        name="double_softmax",
+        run=run_from({"train_loss": made.lines(12, 2.08, 1.275, 1.274, 1.2735), "val_acc": made.lines(12, 18.0, 99.0)}),
+        standing=Standing.MEASURED,
+    ),
+)
