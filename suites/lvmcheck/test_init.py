@@ -1,4 +1,4 @@
-"""``lvmcheck init``: suites for other people's repositories load, pass at once, and judge their own run as passed."""
+"""``lvmcheck init``: suites for other repositories load, pass at once, and judge their own run as passed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SICK = [folder.name for folder in sorted(RUNS.iterdir()) if not healthy(folder)]
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository of somebody else's with a trainer in it."""
+    """Another repository with a trainer in it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     (tmp_path / "their_training.py").write_text("def train(config, rec):\n    raise AssertionError('never run here')\n")
@@ -181,13 +181,13 @@ def test_no_floor_is_taken_from_a_sick_run(name: str, here: Path, capsys: pytest
     assert not (here / "suites").exists()
 
 
-def test_a_sick_run_anyway_says_so_in_the_file(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sick_run_anyway_is_marked_in_the_file(here: Path) -> None:
     words = ["init", "--from", str(RUNS / "amn_790k_attempt_1"), "--trainer", "their_training:train", "--anyway"]
     assert main(words) == 0
     text = (here / "suites" / "amn_790k_attempt_1" / "suite.toml").read_text()
     assert "# NOT A HEALTHY RUN: loss_ledger failed" in text
     assert 'check = "loss_ledger"' not in text
-    assert "left out loss_ledger error" in capsys.readouterr().out
+    assert "# NOT A HEALTHY RUN: cause hidden_term" in text
 
 
 def test_floors_stand_where_the_curve_and_the_data_put_them(here: Path) -> None:

@@ -59,6 +59,6 @@ def _summary(made: Made, root: Path, source: Path | None) -> list[str]:
     there = "" if root.resolve() == Path.cwd() else f"cd {os.path.relpath(root)} && "
     lines.append(f"next: {there}pytest {suite}")
     if source is not None:
-        lines.append(f"      {there}lvmcheck check {os.path.relpath(source, root)} --suite {suite}/suite.toml")
+        lines.append(f"      {there}lvmcheck check {os.path.relpath(source, root)} --suite {suite}")
         lines.append(f"      {there}lvmcheck calibrate {suite}   # one run shows no spread between seeds")
     return lines

@@ -66,7 +66,7 @@ def propose(run: Run, name: str) -> tuple[list[Proposal], list[str]]:
         outcome = judge(check, run)
         if outcome.status is Status.PASSED:
             passing.append(proposal)
-        elif outcome.status in (Status.FAILED, Status.WARNING, Status.ERROR):
+        elif outcome.status in (Status.FAILED, Status.WARNING):
             left_out.append(f"{check.label()} {outcome.status.value}: {outcome_text(outcome)}")
     return passing, left_out
 
