@@ -33,13 +33,13 @@ class ExistingRun:
         return str(self.run.info.get("created", ""))[:16].replace("T", " ")
 
     def answers(self, entries: tuple[CheckEntry, ...], *, whole: bool) -> bool:
-        """Whether nothing need be trained: it finished, decides all that is asked for now, or dooms the run again."""
+        """Whether nothing need be trained: it finished, decides every requested check, or is aborted again."""
         if self.run.done is None:
             return False
         going = replace(self.run, done=None, death=None)
         outcomes = [judge_entry(entry, going) for entry in entries]
-        doomed = any(outcome.abort for outcome in outcomes)
-        return self.run.finished or doomed or (not whole and all(outcome.decided for outcome in outcomes))
+        aborts = any(outcome.abort for outcome in outcomes)
+        return self.run.finished or aborts or (not whole and all(outcome.decided for outcome in outcomes))
 
 
 def examine(plan: Plan) -> ExistingRun | None:
@@ -66,8 +66,8 @@ def examine(plan: Plan) -> ExistingRun | None:
 def record_death(folder: Path, how: str, session: str) -> dict[str, Any]:
     """Keep how a trainer ended without its completion record, with its own last words, and return it."""
     failure = read_json(folder / rundir.FAILURE) or {}
-    said = f": {failure['type']}: {failure['message']}" if "type" in failure else ""
-    death = f"the trainer {how} before its completion record was written{said}"
+    words = f": {failure['type']}: {failure['message']}" if "type" in failure else ""
+    death = f"the trainer {how} before its completion record was written{words}"
     body = {**failure, "death": death, "session": session}
     rundir.write_json(folder / rundir.FAILURE, body)
     return body

@@ -106,7 +106,7 @@ class Launcher:
                 self._thread.start()
 
     def activate_all(self) -> None:
-        """Start every job that was asked for, in order, as slots allow."""
+        """Start every requested job, in order, as slots allow."""
         for job in self.jobs.values():
             if not job.plan.suite.sequential or job is self.siblings(job)[0]:
                 self._activate(job)
@@ -134,7 +134,7 @@ class Launcher:
         return looked
 
     def _pointless_now(self, plan: Plan) -> bool:
-        """Whether a seed that another process trains was doomed since it was last looked at."""
+        """Whether a seed that another process trains failed for good since it was last polled."""
         job = self.jobs[str(plan.suite.path), plan.seed]
         for sibling in self.siblings(job):
             if sibling.state is State.FOLLOWING:
@@ -142,7 +142,7 @@ class Launcher:
         return self._pointless(job) is not None
 
     def _pointless(self, job: RunJob) -> str | None:
-        """Why another seed need not start: one is doomed already and every seed must pass."""
+        """Why another seed need not start: one was aborted already, and every seed must pass."""
         for other in self.siblings(job):
             if other.aborted_by is None:
                 continue

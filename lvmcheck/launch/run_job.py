@@ -28,7 +28,7 @@ from lvmcheck.run.info import make_run, move_aside
 from lvmcheck.run.view import Run, read_json
 from lvmcheck.suite import CheckEntry
 
-ALL_DECIDED = "the decision of every check that was asked for"
+ALL_DECIDED = "the decision of every requested check"
 
 
 LOOK = 0.25
@@ -56,7 +56,7 @@ class RunJob:
 
     Args:
         plan: what to train.
-        entries: the checks that were asked for.
+        entries: the requested checks.
         whole: whether something needs the run to its end (the ``run`` fixture).
     """
 
@@ -74,7 +74,7 @@ class RunJob:
         self.not_started: str | None = None
         self.process: TrainerProcess | None = None
         self.aborted_by: str | None = None
-        self.explained_by: str | None = None  # the check whose message told the cause of this run's failure
+        self.explained_by: str | None = None  # the check whose message names the cause of this run's failure
         self._lock: FileLock | None = None
         self._slot: FileLock | None = None
         self._follower: rundir.Follower | None = None

@@ -105,17 +105,17 @@ def load_trainer(trainer: str) -> Trainer:
 def write_failure(folder: Path, problem: BaseException) -> None:
     """Tell the parent in a file what the log would only say in prose."""
     body: dict[str, Any] = {"type": type(problem).__name__, "message": str(problem)[:MESSAGE]}
-    said = str(problem)
+    text = str(problem)
     if isinstance(problem, InputError):
         body["input"] = problem.to_json()
     else:
-        body["trace"] = said = "".join(traceback.format_exception(problem))
+        body["trace"] = text = "".join(traceback.format_exception(problem))
     try:
         rundir.write_json(folder / rundir.FAILURE, body)
     except InputError as full:
-        said += f"\n{full}"
+        text += f"\n{full}"
     with contextlib.suppress(OSError, ValueError):  # a trainer may have closed its own output
-        print(said, file=sys.stderr)
+        print(text, file=sys.stderr)
 
 
 def wait_for_judge(recorder: Recorder, waits: bool) -> None:

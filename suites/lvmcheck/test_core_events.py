@@ -48,6 +48,7 @@ EVENTS: dict[str, st.SearchStrategy[ev.Event]] = {
         digest=words,
         components=st.dictionaries(words, counts, max_size=3),
     ),
+    "device": st.builds(ev.Device, kind=words, about=words),
     "stage": st.builds(
         ev.Stage,
         index=counts,
@@ -93,7 +94,7 @@ EVENTS: dict[str, st.SearchStrategy[ev.Event]] = {
     ),
     "log": st.builds(ev.Log, epoch=counts, step=counts, metrics=numbers),
     "checkpoint": st.builds(ev.Checkpoint, name=words, path=words, epoch=counts, step=counts, metrics=numbers),
-    "evaluation": st.builds(ev.Evaluation, name=words, metrics=numbers, about=words),
+    "evaluation": st.builds(ev.Evaluation, name=words, metrics=numbers, about=words, checkpoint=words),
     "early": st.builds(ev.Early, epoch=counts, step=counts, reason=words),
     "note": st.builds(ev.Note, text=words),
     "stop": st.builds(ev.Stop, epoch=counts, step=counts, reason=words),
