@@ -49,6 +49,9 @@ EVENTS: dict[str, st.SearchStrategy[ev.Event]] = {
         components=st.dictionaries(words, counts, max_size=3),
     ),
     "device": st.builds(ev.Device, kind=words, about=words),
+    "watch": st.builds(
+        ev.Watch, name=words, epoch=counts, step=counts, subjects=st.lists(words, max_size=3).map(tuple), values=numbers
+    ),
     "stage": st.builds(
         ev.Stage,
         index=counts,
