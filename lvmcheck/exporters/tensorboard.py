@@ -60,7 +60,7 @@ class EventFile:
             self._file = (folder / name).open("xb")
         except OSError as problem:
             raise InputError(
-                folder, f"cannot be written: {os.strerror(problem.errno or 0)}", fix="Another place: --into DIR."
+                folder, f"cannot be written: {problem.strerror or problem}", fix="Another place: --into DIR."
             ) from None
         marker.write(folder, exported)
         self._records = _module("summary.writer.record_writer").RecordWriter(self._file)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -49,7 +48,7 @@ def text(path: Path) -> str:
         raw = path.read_bytes()
         return raw.decode("utf-8-sig")
     except OSError as problem:
-        raise InputError(path, f"cannot be read: {os.strerror(problem.errno or 0)}") from None
+        raise InputError(path, f"cannot be read: {problem.strerror or problem}") from None
     except UnicodeDecodeError as problem:
         line = raw[: problem.start].count(b"\n") + 1
         raise InputError(path, f"expected UTF-8, got byte 0x{raw[problem.start]:02x}", line=line) from None

@@ -81,7 +81,7 @@ def bounded(path: Path) -> int:
     try:
         size = path.stat().st_size
     except OSError as problem:
-        raise InputError(path, f"cannot be read: {os.strerror(problem.errno or 0)}") from None
+        raise InputError(path, f"cannot be read: {problem.strerror or problem}") from None
     if size > MAX_FILE:
         raise InputError(path, f"expected at most {MAX_FILE:,} bytes, got {size:,}")
     return size

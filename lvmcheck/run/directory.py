@@ -68,7 +68,7 @@ def cannot_write(path: Path, problem: OSError) -> InputError:
     import shutil
 
     fix = "Give a directory that can be written: --lvm-dir PATH."
-    detail = os.strerror(problem.errno) if problem.errno else str(problem)
+    detail = problem.strerror or str(problem)
     with contextlib.suppress(OSError):
         free = shutil.disk_usage(next(p for p in (path, *path.parents) if p.exists())).free
         detail += f", {free / 1e6:,.1f} MB free"
@@ -131,7 +131,7 @@ class Follower:
         except FileNotFoundError:
             return [], 0
         except OSError as problem:
-            raise InputError(self.path / EVENTS, f"cannot be read: {os.strerror(problem.errno or 0)}") from None
+            raise InputError(self.path / EVENTS, f"cannot be read: {problem.strerror or problem}") from None
         whole = block.rfind(b"\n") + 1
         events = [self._parse(line) for line in block[:whole].splitlines()]
         self.offset += whole

@@ -51,6 +51,6 @@ def write_error(path: Path, error: OSError, needed: int) -> InputError:
     """What to tell when writing ``needed`` bytes towards ``path`` failed with ``error``."""
     free = shutil.disk_usage(path.parent if path.parent.exists() else path.anchor).free
     if error.errno in _NO_SPACE:
-        problem = f"expected room for {needed:,} bytes, got {free:,} free ({os.strerror(error.errno or 0)})"
+        problem = f"expected room for {needed:,} bytes, got {free:,} free ({error.strerror or error})"
         return InputError(path, problem, fix="The previous one is untouched. Free space or choose another directory.")
     return InputError(path, f"cannot be written: {error.strerror or error}", fix="The previous one is untouched.")

@@ -194,5 +194,5 @@ def write_report(
     except OSError as problem:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise InputError(target, f"cannot be written: {os.strerror(problem.errno or 0)}") from None
+        raise InputError(target, f"cannot be written: {problem.strerror or problem}") from None
     return len(body)

@@ -103,7 +103,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def cannot_write(path: Path, problem: OSError) -> InputError:
-    return InputError(path, f"cannot be written: {os.strerror(problem.errno) if problem.errno else problem}")
+    return InputError(path, f"cannot be written: {problem.strerror or str(problem)}")
 
 
 if __name__ == "__main__":
