@@ -12,7 +12,7 @@ FIRST = 8
 """Steps at the start that are all measured: most silent errors show there."""
 SHARE = 0.015
 """Share of the time of steps that measuring may take; the hooks that see every step take the rest of 2 %."""
-FREE = 0.3
+FREE = 0.5
 """Seconds of measuring at the start that are not rationed: after step 16 then about every 16th part of the run."""
 SPREAD = 500
 """Samples after which the interval grows with the run, so that a long one records no more than a few thousand."""

@@ -29,6 +29,7 @@ class Live:
 
     Attributes:
         verdicts: what was found so far, one for each check that failed or warned.
+        diagnoses: the causes that were named with them.
     """
 
     def __init__(self, recorder: Recorder | None) -> None:
@@ -36,6 +37,7 @@ class Live:
         self._tails: dict[str, deque[Watch]] = {}
         self.verdicts: list[Verdict] = []
         self.diagnoses: list[Diagnosis] = []
+        readers()  # imported now, not during a step
 
     def measured(self, event: Watch) -> None:
         """One more event."""

@@ -47,6 +47,11 @@ class Loader:
         if held is not None:
             self._keep(fingerprints(held, MOST).tolist(), set())
 
+    @property
+    def several(self) -> bool:
+        """One pass has more than one batch, as far as the loader says."""
+        return hasattr(self._loader, "dataset") and hasattr(self._loader, "__len__") and len(self._loader) > 1
+
     def __len__(self) -> int:
         return len(self._loader)
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lvmcheck.checks.finding import Verdict
 from lvmcheck.run.events import Watch
 from lvmcheck.watch.budget import Budget, Every
 from lvmcheck.watch.collector import Collector
@@ -21,7 +22,9 @@ from lvmcheck.watch.slot import Slot
 
 
 class Sink(Protocol):
-    """Takes what was measured."""
+    """Takes what was measured, and holds what was found."""
+
+    verdicts: list[Verdict]
 
     def measured(self, event: Watch) -> None: ...
 
@@ -65,6 +68,11 @@ class Watcher:
         self._cost = 0.0
         self._clock = time.perf_counter()
         self.closed = False
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """What was found so far: one verdict for each check that failed or warned, in the order of first sight."""
+        return tuple(self._sink.verdicts)
 
     # -- what collectors use -------------------------------------------------------------------------------------------
     def emit(

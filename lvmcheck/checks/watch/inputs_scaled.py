@@ -17,7 +17,7 @@ LOW, HIGH, FAR = 1e-4, 30.0, 30.0
 @dataclass(frozen=True, kw_only=True)
 class InputsScaled(Watched):
     """The mean of the inputs is within 30 of their standard deviations from 0, and that is between 1e-4 and 30, in
-    three measured steps in a row. Inputs of 0 and 1, integers, and models that begin with a norm do not count.
+    three measured steps in a row. Inputs of both 0 and 1, integers, and models that begin with a norm do not count.
 
     Why:
     Initialisation and learning rates are made for inputs near 0 with deviation near 1. Pixels of 0 to 255 saturate or
@@ -44,7 +44,7 @@ class InputsScaled(Watched):
 
     def look(self, event: Watch) -> Finding | None:
         of = event.values
-        if of.get("binary"):
+        if of.get("binary") and of.get("std"):
             return None
         mean, std = of.get("mean", float("nan")), of.get("std", float("nan"))
         constant = std == 0

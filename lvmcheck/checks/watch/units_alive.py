@@ -11,11 +11,13 @@ from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._watched import Watched, case_run, names
 from lvmcheck.run.events import Watch
 
+MOST = 0.9
+
 
 @dataclass(frozen=True, kw_only=True)
 class UnitsAlive(Watched):
-    """In no layer with a bias, except the last, more than half of the units have a gradient of exactly zero over
-    five measured steps.
+    """In no layer with a bias, except the last, more than nine tenths of the units have a gradient of exactly zero
+    over five measured steps.
 
     Why:
     A unit behind a ReLU that is never active gets no gradient and never comes back: the layer is smaller than it
@@ -30,7 +32,8 @@ class UnitsAlive(Watched):
     Lower the learning rate or warm up, normalise the inputs, or use an activation with a slope below zero.
 
     Healthy runs that must pass:
-    A quarter of the units inactive; biases before a norm; classes that are absent, in the last layer.
+    Half of the units inactive, as with inputs of one sign; biases before a norm; classes that are absent, in the last
+    layer.
 
     Source:
     Issue 15.
@@ -44,7 +47,7 @@ class UnitsAlive(Watched):
         return Finding(
             code="dead",
             measured=event.values.get("share"),
-            bounds=(ceiling(0.5),),
+            bounds=(ceiling(MOST),),
             step=event.step,
             evidence=(*names(event, "layer"), Fact("layers", event.values.get("layers"))),
             phrase="share of units without gradient {measured} in {layer}" if event.subjects else "",
@@ -54,15 +57,15 @@ class UnitsAlive(Watched):
 _CHECK = UnitsAlive()
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, case_run("dead_units", [{"share": 0.0, "layers": 2}], ["0.bias"])),
-    made.case("a_quarter_inactive", _CHECK, case_run("dead_units", [{"share": 0.25, "layers": 2}] * 3, ["0.bias"])),
+    made.case("half_inactive", _CHECK, case_run("dead_units", [{"share": 0.6, "layers": 2}] * 3, ["0.bias"])),
 )
 FAILS: Sequence[Case] = (
     made.case(
         "killed",
         _CHECK,
-        case_run("dead_units", [{"share": 0.9, "layers": 2}] * 2, ["0.bias"]),
+        case_run("dead_units", [{"share": 1.0, "layers": 2}] * 2, ["0.bias"]),
         "dead",
-        0.9,
+        1.0,
         layer="0.bias",
     ),
     made.case("not_a_number", _CHECK, case_run("dead_units", [{"share": float("nan"), "layers": 2}] * 2)),

@@ -21,6 +21,8 @@ STILL = 3
 """Measured steps in a row in which a parameter does not move."""
 DEAF = 5
 """Measured steps in a row in which a parameter gets no gradient."""
+NEGLIGIBLE = 1e-6
+"""Gradient times rate over the weight, below which float32 may well round the update away."""
 ROUNDING = 1e-6
 """Norm of the old gradient over that of the new one, below which it was cleared."""
 
@@ -95,12 +97,16 @@ class MovementCollector(Collector):
         matrices = [parameter.ndim > 1 for parameter in parameters]
         rate = slot.rate
         top = self._top_rate[id(slot)] = max(rate, self._top_rate.get(id(slot), 0.0))
-        inert = (new_norms == old_norms) & (moved == 0)
+        counts = torch.tensor([float(p.numel()) for p in parameters], device=new_norms.device).sqrt()
+        coarse = torch.tensor([p.dtype != torch.float32 for p in parameters], device=new_norms.device)
+        meant = coarse | (grad_norms * rate > NEGLIGIBLE * old_norms) | (old_norms < NEGLIGIBLE * counts)
+        inert = (new_norms == old_norms) & (moved == 0) & meant
         count = len(names)
 
         def use(numbers: list[float], step: int) -> None:
             grads, change, whole, still = (numbers[i * count : (i + 1) * count] for i in range(4))
-            stuck = [name for name, grad, inert in zip(names, grads, still, strict=True) if inert and grad > 0]
+            found = zip(names, grads, still, strict=True)
+            stuck = [name for name, grad, is_inert in found if is_inert and grad > 0 and name not in self._useless]
             self._moved(watcher, names, stuck if rate > 0 else [], rate, step)
             ratios = {
                 name: by / of

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from torch import nn
+
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.measure.batches import fingerprints, first_input
 
@@ -12,9 +14,14 @@ if TYPE_CHECKING:
 
 
 class RowsCollector(Collector):
-    """Looks at the first batch of every epoch, and at the batches of sampled steps."""
+    """Looks at the first batch of every epoch, and at the batches of sampled steps where an epoch has several.
 
-    def start(self, watcher: Watcher) -> None:  # noqa: ARG002
+    Recurrent models may read a text in its own order, and are not asked for another one.
+    """
+
+    def start(self, watcher: Watcher) -> None:
+        self._in_order = any(isinstance(module, nn.RNNBase) for module in watcher.model.modules())
+        self._steps = 0
         self._first: list[float] = []
         self._last: list[float] = []
         self._began = 0
@@ -24,7 +31,8 @@ class RowsCollector(Collector):
         """The first forward pass of an epoch of training."""
         batch = first_input(inputs)
         steps, self._began = watcher.step - self._began, watcher.step
-        if batch is None:
+        self._steps = max(self._steps, steps)
+        if batch is None or self._in_order:
             return
 
         def use(numbers: list[float], step: int) -> None:
@@ -37,7 +45,8 @@ class RowsCollector(Collector):
 
     def before_forward(self, watcher: Watcher, inputs: Any) -> None:
         batch = first_input(inputs)
-        if batch is None or self._seen_at == watcher.now:
+        several = self._steps > 1 or (watcher.train is not None and watcher.train.several)
+        if batch is None or not several or self._seen_at == watcher.now:
             return
         self._seen_at = watcher.now
 

@@ -34,11 +34,11 @@ def _is_modal(module: nn.Module) -> bool:
 
 
 def statistics(model: nn.Module) -> list[tuple[str, Tensor]]:
-    """Running means of the model's norms, whose version tells whether they were updated."""
+    """Counters of batches of the model's norms, whose version tells whether running statistics were updated."""
     return [
-        (name, module.running_mean)
+        (name, module.num_batches_tracked)
         for name, module in model.named_modules()
-        if isinstance(module, _BatchNorm | _InstanceNorm) and module.running_mean is not None
+        if isinstance(module, _BatchNorm | _InstanceNorm) and module.num_batches_tracked is not None
     ]
 
 
