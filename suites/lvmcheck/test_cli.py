@@ -284,15 +284,15 @@ def test_a_good_run_has_no_cause(capsys: pytest.CaptureFixture[str], run: Path) 
 
 
 def test_a_bad_run_without_a_known_cause_is_bad_in_words_and_json(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
+    capsys: pytest.CaptureFixture[str], run: Path, suite: Path
 ) -> None:
-    bad = record(tmp_path / "bad", 0.5, float("nan"))
-    code, out, _ = call(capsys, "diagnose", bad)
+    suite.write_text(SUITE.replace("{final}", "0.9"))
+    code, out, _ = call(capsys, "diagnose", run, "--suite", suite)
     assert code == FAILED
-    assert "no known cause for:\n  ✗ finite " in out
-    code, out, _ = call(capsys, "diagnose", bad, "--json")
+    assert "no known cause for:\n  ✗ cosine_floor[val_cosine@final] " in out
+    code, out, _ = call(capsys, "diagnose", run, "--suite", suite, "--json")
     body = json.loads(out)
-    assert (code, body["causes"], body["verdicts"][0]["check"]) == (FAILED, [], "finite")
+    assert (code, body["causes"], body["verdicts"][0]["check"]) == (FAILED, [], "cosine_floor")
 
 
 def test_a_dominating_term_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -55,7 +55,11 @@ def test_they_are_clean_and_typed(package: Path) -> None:
 
 @pytest.mark.parametrize(
     ("law", "name"),
-    [("test_checks.py", "loss_falls"), ("test_checks_causes.py", "lr_is_zero"), ("test_cli.py", "epochs and example")],
+    [
+        ("test_checks.py", "loss_falls"),
+        ("test_checks_causes.py", "few_validation_samples"),
+        ("test_cli.py", "epochs and example"),
+    ],
 )
 def test_they_keep_every_law_of_their_kind(package: Path, law: str, name: str) -> None:
     out = python(package, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(package), law, "-k", name)
@@ -64,9 +68,9 @@ def test_they_keep_every_law_of_their_kind(package: Path, law: str, name: str) -
 
 def test_they_are_found_by_their_names(package: Path) -> None:
     assert "  loss_falls " in lvmcheck(package, "list", "checks")
-    assert "  lr_is_zero " in lvmcheck(package, "list", "causes")
+    assert "  few_validation_samples " in lvmcheck(package, "list", "causes")
     assert "\nUsual causes\n" in lvmcheck(package, "explain", "loss_falls")
-    assert "the learning rate is 0 in all 2 epochs" in lvmcheck(package, "explain", "lr_is_zero")
+    assert "validation has 8 samples" in lvmcheck(package, "explain", "few_validation_samples")
 
 
 def test_the_reader_and_the_command_work_together(package: Path) -> None:
