@@ -24,7 +24,7 @@ QA = ROOT.parent / "shared" / "data" / "qa"
 
 CAUSES = {
     "colon_collapse": "label_leak",
-    "constant_validation": "constant_metric",
+    "constant_validation": "metric_constant",
     "dead_halting": "dead_halting",
     "leaking_memory": "state_leaks",
     "missing_sets": "missing_data_sets",

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
-from lvmcheck.checks.curves._curves import improved
+from lvmcheck.checks.curves._curves import accuracies, improved, share
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.roles import Split
 from lvmcheck.run.view import Run
-from lvmcheck.statistics.curve import shape
+from lvmcheck.statistics.curve import noise, shape
 
 LEAP = 1.25
 """Times its first value that a loss must reach within the first fifth of the run."""
@@ -81,14 +81,19 @@ def rate(run: Run) -> Fact | None:
 def leap(run: Run) -> Fact | None:
     """How far the training loss went above its first value within the first fifth of the run."""
     windows = run.curves.window_losses
-    if windows is None or len(windows) < 5 or not windows.values[0] > 0:
+    if windows is None or len(windows) < 5 or not windows.values[0] > 0 or run.curves.rewards or run.curves.adversarial:
         return None
-    first = float(windows.values[0])
+    first = max(float(windows.values[0]), float(np.median(windows.values[:3])) / LEAP)
+    wild = 3 * min(noise(windows.values), float(np.median(np.abs(windows.values))))
     early = windows.values[1 : max(4, int(EARLY * len(windows)))]
     at = int(early.argmax())
     steady = float(np.median(np.sort(early)[-3:]))  # more than a single step
     epoch, step = windows.place(at + 1)
-    return Fact("loss_over_its_first", float(early[at]) / first, "x", epoch, step) if steady > LEAP * first else None
+    return (
+        Fact("loss_over_its_first", float(early[at]) / first, "x", epoch, step)
+        if steady > LEAP * first + wild
+        else None
+    )
 
 
 def gradient_facts(run: Run) -> tuple[Fact, ...]:
@@ -131,3 +136,12 @@ def _gained(curve: Curve) -> bool:
     bounded = curve.role.quantity in (Quantity.ACCURACY, Quantity.COSINE, Quantity.R2)
     scale = 100.0 if curve.role.unit == "%" else 1.0
     return bounded and float(np.sort(curve.values)[-3:].min() - curve.values[0]) > 0.1 * scale
+
+
+FAIR = 0.3
+"""Accuracy from which a loss that hardly fell is no honest one."""
+
+
+def accurate(run: Run) -> bool:
+    """Whether some accuracy is far from chance."""
+    return any(float(share(curve).max()) > FAIR for curve in accuracies(run))

@@ -49,6 +49,8 @@ PLAYERS = 30.0
 def _alone(evidence: Evidence, finding: Finding) -> bool:
     """Whether it is no matter of validation alone, nor of a run that learned nothing at all."""
     curve = evidence.run.curves.roles.get(str(finding.metric))
+    if curve is not None and curve.quantity is Quantity.REWARD:
+        return False
     of_training = curve is None or curve.split is not Split.VALIDATION
     trivial = evidence.failed("nothing_learned")
     return (of_training or not training_learns(evidence.run)) and (trivial is None or trivial.code == "flat")
@@ -74,5 +76,5 @@ FAILS: Sequence[CauseCase] = (
         run=run_from({"loss": made.lines(20, 2.0, 0.5, 12.0), "val_loss": made.lines(20, 2.0, 0.6, 13.0)}),
         standing=Standing.CONSISTENT,
     ),
-    CauseCase(name="without_a_rate", run=made.window_run(made.lines(40, 2.3, 0.5, 0.4, 3.0))),
+    CauseCase(name="without_a_rate", run=made.window_run([*made.lines(25, 2.3, 0.5), *made.lines(15, 0.5, 3.0)])),
 )

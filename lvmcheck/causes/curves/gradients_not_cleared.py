@@ -16,7 +16,8 @@ class GradientsNotCleared(Cause):
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         finding = coded(evidence, "gradient_norm_grows", *CODES)
-        if finding is None:
+        diverged = finding is not None and finding.code == CODES[0] and evidence.failed("loss_diverging") is not None
+        if finding is None or diverged:
             return None
         return found(
             self,

@@ -17,7 +17,7 @@ class Interrupted(Cause):
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         finding = evidence.failed("run_completed")
-        if finding is None:
+        if finding is None or not (evidence.run.step or evidence.run.last_epoch):
             return None
         planned = evidence.run.stated_epochs
         return found(

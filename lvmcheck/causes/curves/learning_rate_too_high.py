@@ -13,6 +13,7 @@ from lvmcheck.checks.shared import cases as made
 from lvmcheck.run import events as ev
 from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.view import Run
+from lvmcheck.statistics.curve import shape
 
 
 class LearningRateTooHigh(Cause):
@@ -56,11 +57,11 @@ def _climbs(run: Run) -> Fact | None:
     train = run.curves.window_losses
     if train is None or len(train) < 8 or run.curves.rate is None or train.missing:
         return None
-    low = int(train.values.argmin())
+    levels = shape(train.values)
     late = float(np.median(train.values[-(len(train) // 4) :]))
-    if low > FROM * len(train) or not train.values[low] > 0 or not late > CLIMB * train.values[low]:
+    if levels.low_at > FROM * len(train) or not levels.low > 0 or not late > CLIMB * levels.low + 3 * levels.error:
         return None
-    return Fact("late_loss_over_lowest", late / float(train.values[low]), "x", *train.place(low))
+    return Fact("late_loss_over_lowest", late / levels.low, "x", *train.place(levels.low_at))
 
 
 def _decided(run: Run) -> Fact | None:

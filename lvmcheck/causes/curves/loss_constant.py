@@ -8,6 +8,7 @@ from lvmcheck.causes.curves._signs import coded, found, gradient_facts
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.view import run_from
 
 
@@ -17,6 +18,10 @@ class LossConstant(Cause):
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         finding = coded(evidence, "metric_constant", "constant", "constant_from_there")
         if finding is None or finding.metric not in TRAIN or evidence.failed("learning_rate_zero"):
+            return None
+        if any(window.terms for window in evidence.run.windows) or list(evidence.run.curves.of(Quantity.TERM)):
+            return None  # a sum of terms may rest on the bound of one of them
+        if coded(evidence, "epoch_pattern", "begins_anew") is not None:
             return None
         return found(
             self,

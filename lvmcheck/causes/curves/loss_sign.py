@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lvmcheck.causes.curves._signs import coded, found, train_facts
+from lvmcheck.causes.curves._signs import coded, found, train_facts, training_learns
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.finding import Finding
@@ -32,7 +32,14 @@ class LossSign(Cause):
             (*finding_facts(finding), *finding_facts(evidence.failed("loss_diverging")), *train_facts(evidence.run)),
             fix="compute the loss of a perfect and of a random prediction by hand: the perfect one must be lower",
             explain="loss_diverging",
-            explains=("train_val_ratio", "nothing_learned", "overfits", "gradient_norm_grows", "memorises"),
+            explains=(
+                "train_val_ratio",
+                "nothing_learned",
+                "overfits",
+                "gradient_norm_grows",
+                "memorises",
+                "not_diverging",
+            ),
             also=also,
             tell_apart="(-loss).backward() for 100 steps: if the score rises it was the sign" if also else "",
         )
@@ -44,7 +51,9 @@ def _score_gets_worse(evidence: Evidence) -> Finding | None:
     role = evidence.run.curves.roles.get(str(finding.metric)) if finding is not None else None
     if finding is None or role is None or role.quantity is Quantity.LOSS:
         return None
-    return finding if role.direction is Direction.HIGHER or evidence.run.curves.adversarial else None
+    if role.quantity is Quantity.REWARD or evidence.run.curves.adversarial:
+        return finding
+    return finding if role.direction is Direction.HIGHER and not training_learns(evidence.run) else None
 
 
 _DOWN = made.lines(20, -2.4, -4.0, -4.1)

@@ -19,8 +19,8 @@ class MetricConstant(Cause):
     """A metric never changes while training goes on: it is not measured, or measures what does not move."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        impossible, finite = evidence.failed("plausible_range"), evidence.failed("finite")
-        if impossible is not None and finite is None and evidence.asked("plausible_range") is None:
+        impossible, finite = coded(evidence, "plausible_range", "impossible"), evidence.failed("finite")
+        if impossible is not None and finite is None:
             return found(
                 self,
                 Standing.MEASURED,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lvmcheck.causes.curves._signs import found, gradient_facts, train_facts
+from lvmcheck.causes.curves._signs import accurate, found, gradient_facts, train_facts
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.shared import cases as made
@@ -19,6 +19,8 @@ class NotLearning(Cause):
         specific = ("learning_rate_zero", "gradient_norm_zero", "loss_exactly_zero", "train_val_ratio", "finite")
         if finding is None or any(evidence.failed(check) for check in specific):
             return None
+        if finding.code == "barely_moved" and accurate(evidence.run):
+            return None  # see wrong_scale
         trivial = finding.code not in ("flat", "barely_moved")
         adversarial = ("collapsed_representation", "diverging") if evidence.run.curves.adversarial else ()
         return found(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lvmcheck.causes.curves._signs import found
+from lvmcheck.causes.curves._signs import failed_first, found
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact, Status
 from lvmcheck.checks.shared import cases as made
@@ -16,8 +16,8 @@ class TargetLeak(Cause):
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         finding = evidence.failed("loss_below_entropy")
-        if finding is None or evidence.failed("loss_exactly_zero") is not None:
-            return None
+        if finding is None or failed_first(evidence, "loss_exactly_zero", "too_good_to_be_true") is not None:
+            return None  # of the latter label_leak says more
         sure = evidence.outcome("loss_below_entropy").status is Status.FAILED
         return found(
             self,

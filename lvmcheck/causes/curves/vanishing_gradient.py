@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lvmcheck.causes.curves._signs import coded, found, gradient_facts
+from lvmcheck.causes.curves._signs import coded, found, gradient_facts, training_learns
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.shared import cases as made
@@ -43,7 +43,7 @@ FADED = 0.01
 
 def _fades(run: Run) -> bool:
     norm = run.curves.gradient
-    if norm is None or len(norm) < 6:
+    if norm is None or len(norm) < 6 or run.curves.adversarial or training_learns(run):
         return False
     return float(np.median(norm.values[-3:])) < FADED * float(np.median(norm.values[:2]))
 

@@ -29,7 +29,12 @@ class WeightsNeverMove(Cause):
                 explains=EXPLAINS,
             )
         stuck, flat = coded(evidence, "metric_constant", "constant"), evidence.failed("nothing_learned")
-        if stuck is None or not stuck.number or (flat is None and training_learns(evidence.run)):
+        if (
+            stuck is None
+            or not stuck.number
+            or stuck.metric in ("train_loss", "loss")
+            or (flat is None and training_learns(evidence.run))
+        ):
             return None
         return found(
             self,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lvmcheck.causes.curves._signs import coded, found
+from lvmcheck.causes.curves._signs import accurate, coded, found
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
-from lvmcheck.checks.curves._curves import accuracies, share
 from lvmcheck.checks.finding import Finding
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.view import run_from
@@ -43,6 +42,7 @@ STANDINGS = {
     "whole_multiple": Standing.MEASURED,
     "ends_at_minus_one": Standing.LIKELY,
     "constant_multiple": Standing.LIKELY,
+    "barely_moved": Standing.LIKELY,
 }
 PHRASES = {
     "double_softmax": "softmax is applied twice: the loss rests at its floor {floor}",
@@ -63,15 +63,12 @@ ALSO = {
     "far_above": ("learning_rate_too_high",),
     "barely_moved": ("not_learning",),
 }
-FAIR = 0.3
-"""Accuracy from which a loss that hardly fell is no honest one."""
 
 
 def _flat_but_good(evidence: Evidence) -> Finding | None:
     """A loss that hardly moved beside an accuracy that is far from chance."""
     finding = coded(evidence, "nothing_learned", "barely_moved")
-    best = max((float(share(curve).max()) for curve in accuracies(evidence.run)), default=0.0)
-    return finding if best > FAIR else None
+    return finding if accurate(evidence.run) else None
 
 
 def _others(evidence: Evidence) -> bool:

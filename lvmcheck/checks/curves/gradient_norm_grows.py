@@ -109,12 +109,9 @@ def _stuck(run: Run, norm: Curve) -> bool:
     if train is None or len(train) < 20 or len(norm) < 10 or run.curves.adversarial:
         return False
     start, late = float(np.median(norm.values[:2])), float(np.median(norm.values[-5:]))
-    low = float(blocks(train.values, 10).min())
-    return bool(
-        late > STUCK * start > 0
-        and 0 < LITTLE * float(train.values[0]) < low
-        and trend(train.values[len(train) // 3 :]) > -1
-    )
+    first, levels = float(train.values[0]), blocks(train.values, 10)
+    still = 0 < LITTLE * first < float(levels.min()) and float(levels[-1]) < 1.5 * first
+    return bool(late > STUCK * start > 0 and still and trend(train.values[len(train) // 3 :]) > -1)
 
 
 def _most(count: int) -> float:

@@ -214,7 +214,7 @@ def _at_mean(run: Run) -> Finding | None:
     if run.curves.rewards:
         return None
     for curve in run.curves.of(Quantity.R2):
-        if curve.role.split is not Split.TRAIN and len(curve) >= 4 and float(curve.values.max()) <= 0.005:
+        if curve.role.split is not Split.TRAIN and len(curve) >= 4 and float(curve.values.max()) <= 0.02:
             return _trivial("at_mean_target", curve, float(curve.values[-1]), 0.0)
     return None
 

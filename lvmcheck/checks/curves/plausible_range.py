@@ -88,7 +88,7 @@ class PlausibleRange(Check):
                 looked += 1
                 if self.metric is None and not math.isfinite(event.metrics[name]):
                     continue  # the check finite judges it
-                finding = _finding(name, event.metrics[name], low, high, event.epoch)
+                finding = _finding(name, event.metrics[name], low, high, event.epoch, own=self.metric is not None)
                 if not (finding.margin or 0.0) >= 0.0:
                     return failed(finding, evaluated=looked)
                 if nearest is None or (finding.margin or 0.0) < (nearest.margin or 0.0):
@@ -134,13 +134,14 @@ def _steps(run: Run) -> float:
     return probes[0].values.get("max", math.inf) if probes else math.inf
 
 
-def _finding(name: str, value: float, low: float, high: float, epoch: int) -> Finding:
+def _finding(name: str, value: float, low: float, high: float, epoch: int, *, own: bool) -> Finding:
     slack = SLACK * max((abs(bound) for bound in (low, high) if math.isfinite(bound)), default=0.0)
-    bounds = [floor(low - slack, "its definition")] if low > -math.inf else []
-    bounds += [ceiling(high + slack, "its definition")] if high < math.inf else []
+    source = "" if own else "its definition"
+    bounds = [floor(low - slack, source)] if low > -math.inf else []
+    bounds += [ceiling(high + slack, source)] if high < math.inf else []
     impossible = not low - slack <= value <= high + slack
     return Finding(
-        code="impossible" if impossible else "possible",
+        code=("out_of_bounds" if own else "impossible") if impossible else "in_bounds" if own else "possible",
         metric=name,
         measured=value,
         bounds=tuple(bounds),
