@@ -22,7 +22,7 @@ class Memorisation(Cause):
             return None
         return Diagnosis(
             name=self.name(),
-            standing=Standing.LIKELY,
+            standing=Standing.LIKELY if evidence.failed("memorises") is not None else Standing.CONSISTENT,
             phrase="memorisation: the model fits its training set, and {metric} does not follow",
             evidence=(Fact("metric", finding.metric), *finding_facts(finding), *_latest(evidence), *_size(evidence)),
             explains=frozenset({"memorises", "generalisation_gap", "overfits", "val_loss_descends", "cosine_floor"}),

@@ -61,8 +61,8 @@ class LossExactlyZero(CurveCheck):
             return not_recorded("no training loss is recorded three times")
         for curve in curves:
             start = _zero_from(curve)
-            if start is None:
-                continue
+            if start is None or (start == 0 and curve is not curves[0]):
+                continue  # an epoch that begins after the loss has got to 0 has seen no fall
             finding = _finding("exactly_zero", curve, start)
             norm = run.curves.gradient
             silent = norm is not None and len(norm) > LEAST and not norm.values.any()

@@ -24,6 +24,8 @@ LEAST = 3
 """Evaluations that must agree."""
 DIGITS = 5
 """Significant digits from which equal values are no coincidence of rounding."""
+TINY = 1e-6
+"""Share of the first training loss at which a loss has got to the end of its numbers."""
 COUNTED = 8
 """Evaluations of a counted metric (an accuracy on few samples) that must agree to fail."""
 
@@ -114,8 +116,10 @@ def _coincidence(run: Run, curve: Curve) -> bool:
     if curve.role.quantity is Quantity.ACCURACY:
         moving = [loss for loss in run.curves.validation if _stuck(loss) is None]
         return any(improved(loss) for loss in moving) or (bool(moving) and float(share(curve)[-1]) > 0.9)
-    train = run.curves.train
-    return float(curve.values[-1]) == 0 and (train is None or not train.values[-LEAST:].any())
+    train, value = run.curves.train, abs(float(curve.values[-1]))
+    if train is not None and curve.role.quantity is Quantity.LOSS and 0 < value < TINY * abs(float(train.values[0])):
+        return True
+    return value == 0 and (train is None or not train.values[-LEAST:].any())
 
 
 def _digits(curve: Curve) -> int:
