@@ -11,7 +11,7 @@ from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._watched import Watched, case_run
 from lvmcheck.run.events import Watch
 
-SUM, FITS = 1e-3, 0.999
+SUM, FITS = 1e-3, 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class OutputNotProbabilities(Watched):
     def look(self, event: Watch) -> Finding | None:
         of = event.values
         error = min(of.get("sum_error", float("nan")), of.get("column_error", float("inf")))
-        if not of.get("cross_entropy", 0.0) > FITS:
+        if not of.get("cross_entropy", 1.0) < FITS:
             return None
         across = of.get("sum_error", float("nan")) <= of.get("column_error", float("inf"))
         return Finding(
@@ -52,13 +52,13 @@ class OutputNotProbabilities(Watched):
             measured=error if of.get("lowest", -1.0) >= 0 else 1.0,
             bounds=(floor(SUM),),
             step=event.step,
-            evidence=(Fact("cosine_with_cross_entropy", of.get("cross_entropy")),),
+            evidence=(Fact("distance_from_cross_entropy", of.get("cross_entropy")),),
             phrase="sums of the outputs differ from 1 by at most {measured}, and the loss takes them for logits",
         )
 
 
 _CHECK = OutputNotProbabilities()
-_LOGITS = {"sum_error": 4.0, "column_error": 30.0, "lowest": -3.0, "cross_entropy": 1.0}
+_LOGITS = {"sum_error": 4.0, "column_error": 30.0, "lowest": -3.0, "cross_entropy": 1e-6}
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, case_run("output_form", [_LOGITS] * 2)),
     made.case(

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Fact, Finding, ceiling
+from lvmcheck.checks.finding import Fact, Finding, floor
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._watched import Watched, case_run
 from lvmcheck.run.events import Watch
 
-SAME, PLAIN = 0.9999, 0.995
+SAME = 3e-3
+FORMS = {
+    "softmax_twice": "softmax is applied twice: the gradient is that of cross entropy over probabilities",
+    "no_log": "probabilities have no log: the gradient is that of their negative mean",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class SoftmaxOnce(Watched):
     """The gradient that comes back to the output is not that of cross entropy over a softmax of it, nor that of a
-    negative probability without a log: a cosine of more than 0.9999 to one of these forms, with less than 0.995
-    to that of cross entropy, in two measured steps in a row.
+    negative probability without a log: within 0.003 of one of these forms (the sine of the angle between them), and
+    three times nearer to it than to cross entropy, in two measured steps in a row.
 
     Why:
     cross_entropy applies softmax itself. Over probabilities its loss cannot fall below ln(e + C - 1) - 1, gradients
@@ -45,37 +50,38 @@ class SoftmaxOnce(Watched):
 
     def look(self, event: Watch) -> Finding | None:
         of = event.values
-        plain = of.get("cross_entropy", float("nan"))
-        twice, no_log = of.get("softmax_twice", float("nan")), of.get("no_log", float("nan"))
-        if twice != twice and no_log != no_log:
+        forms = {code: of[code] for code in FORMS if code in of}
+        if not forms:
             return None
-        worse = max(twice, no_log)
-        # A gradient that fits cross entropy, or no form at all, is none of these.
+        code = min(forms, key=lambda code: math.inf if math.isnan(forms[code]) else forms[code])
+        plain = of.get("unweighted" if code == "no_log" else "cross_entropy", math.nan)
         return Finding(
-            code="softmax_twice" if twice >= no_log else "no_log",
-            measured=worse if plain < PLAIN else min(worse, SAME),
-            bounds=(ceiling(SAME),),
+            code=code,
+            measured=math.nan if any(map(math.isnan, forms.values())) else forms[code],
+            bounds=(floor(SAME if math.isnan(plain) else min(SAME, plain / 3)),),
             step=event.step,
-            evidence=(Fact("cosine_with_cross_entropy", plain), Fact("classes", of.get("classes"))),
-            phrase="gradient has cosine {measured} with a softmax too many"
-            if twice >= no_log
-            else "gradient has cosine {measured} with a probability without log",
+            evidence=(Fact("distance_from_cross_entropy", plain), Fact("classes", of.get("classes"))),
+            phrase=FORMS[code],
         )
 
 
 _CHECK = SoftmaxOnce()
-_PLAIN = {"cross_entropy": 1.0, "softmax_twice": 0.9, "no_log": 0.8, "classes": 8.0}
+_PLAIN = {"cross_entropy": 1e-6, "softmax_twice": 0.02, "no_log": 0.3, "unweighted": 1e-6, "classes": 8.0}
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, case_run("loss_form", [_PLAIN] * 3)),
     made.case("another_loss", _CHECK, case_run("loss_form", [{**_PLAIN, "cross_entropy": 0.3}] * 3)),
-    made.case("all_alike_at_first", _CHECK, case_run("loss_form", [{**_PLAIN, "softmax_twice": 0.99999}] * 3)),
+    made.case("all_alike_at_first", _CHECK, case_run("loss_form", [{**_PLAIN, "softmax_twice": 1e-5}] * 3)),
 )
-_TWICE = {**_PLAIN, "cross_entropy": 0.97, "softmax_twice": 1.0}
+_TWICE = {**_PLAIN, "cross_entropy": 0.02, "softmax_twice": 1e-6}
+_NO_LOG = {**_PLAIN, "softmax_twice": 0.02, "unweighted": 0.02, "no_log": 1e-6}
 FAILS: Sequence[Case] = (
     made.case(
-        "softmax_before_cross_entropy", _CHECK, case_run("loss_form", [_TWICE] * 2, over=False), "softmax_twice", 1.0
+        "softmax_before_cross_entropy",
+        _CHECK,
+        case_run("loss_form", [_TWICE] * 2, over=False),
+        "softmax_twice",
+        distance_from_cross_entropy=0.02,
     ),
-    made.case(
-        "no_log", _CHECK, case_run("loss_form", [{**_TWICE, "softmax_twice": 0.9, "no_log": 1.0}] * 2), "no_log", 1.0
-    ),
+    made.case("no_log", _CHECK, case_run("loss_form", [_NO_LOG] * 2), "no_log", 1e-6),
+    made.case("not_a_number", _CHECK, case_run("loss_form", [{**_PLAIN, "no_log": math.nan}] * 2)),
 )

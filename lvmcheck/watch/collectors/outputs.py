@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from lvmcheck.watch.watcher import Watcher
 
 SCALE = ("mean", "std", "lowest", "highest", "binary")
-FITS = 0.99
-"""Cosine from which a gradient is that of cross entropy, perhaps with smoothed targets."""
+FITS = 0.15
+"""Distance below which a gradient is that of cross entropy, perhaps with smoothed targets."""
 POSITIONS = 256
 """Rows of logits that the form of a loss is read from."""
 
@@ -97,8 +97,8 @@ class OutputsCollector(Collector):
                 watcher.emit("loss_form", {**forms, "classes": classes}, (), step)
                 keys = ("sum_error", "column_error", "lowest")
                 form = {key: n for key, n in zip(keys, numbers[len(FORMS) :], strict=False) if n == n}
-                watcher.emit("output_form", {**form, "cross_entropy": forms.get("cross_entropy", 0.0)}, (), step)
-            if forms.get("cross_entropy", 0.0) > FITS:
+                watcher.emit("output_form", {**form, "cross_entropy": forms.get("cross_entropy", 1.0)}, (), step)
+            if forms.get("cross_entropy", 1.0) < FITS:
                 self._labels(watcher, [int(n) for n in numbers[whole:] if n >= 0], classes, step)
 
         watcher.later(torch.cat([found, chosen.to(found)]), use)

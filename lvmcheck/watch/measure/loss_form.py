@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cosine_similarity, one_hot
+from torch.nn.functional import one_hot
 
-FORMS = ("cross_entropy", "softmax_twice", "no_log")
+FORMS = ("cross_entropy", "softmax_twice", "no_log", "unweighted")
 
 
 def loss_form(logits: Tensor, gradient: Tensor) -> Tensor:
-    """Median cosine of the rows of a gradient with those of each form, float32 [3]; NaN where no row has one.
+    """How far a gradient is from each form, 0 to 1 (the sine of the angle), float32 [4]; NaN where there is none.
+
+    The rows of cross entropy and of a softmax too many may have weights of their own (class weights). Without a log
+    the rows point where those of cross entropy do, and only their lengths differ, so that the whole is compared, with
+    the last of the four: cross entropy without weights.
 
     Args:
         logits, gradient: float32 [n, classes], at least three classes.
@@ -22,9 +26,20 @@ def loss_form(logits: Tensor, gradient: Tensor) -> Tensor:
     used = gradient.abs().amax(1) > 0
     target = one_hot(gradient.argmin(1), logits.shape[1]).float()
     p = logits.softmax(1)
-    candidates = (p - target, _through_softmax(p, p.softmax(1) - target), _through_softmax(p, -target))
-    cosines = torch.stack([cosine_similarity(gradient, candidate, dim=1, eps=1e-30) for candidate in candidates])
-    return cosines.where(used, torch.nan).nanmedian(dim=1).values
+    plain, twice = p - target, _through_softmax(p, p.softmax(1) - target)
+    bare = _through_softmax(p, -target) * used[:, None]
+    by_row = torch.stack([_sine(gradient, plain), _sine(gradient, twice)]).where(used, torch.nan)
+    flat = gradient.reshape(1, -1)
+    whole = torch.cat([_sine(flat, bare.reshape(1, -1)), _sine(flat, (plain * used[:, None]).reshape(1, -1))])
+    return torch.cat([by_row.nanmedian(dim=1).values, whole.where(used.any(), torch.nan)])
+
+
+def _sine(a: Tensor, b: Tensor) -> Tensor:
+    """What is left of each row of ``a`` beside ``b``, relative to it; 1 where they point apart."""
+    dot = (a * b).sum(1, keepdim=True)
+    rest = a - b * dot / b.square().sum(1, keepdim=True).clamp_min(1e-30)
+    sine = rest.norm(dim=1) / a.norm(dim=1).clamp_min(1e-30)
+    return sine.where(dot[:, 0] > 0, 1.0)
 
 
 def targets(gradient: Tensor) -> Tensor:
