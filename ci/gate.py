@@ -142,7 +142,9 @@ def of_checks(suite: Table, rule: Table | None, waivers: Sequence[Table]) -> Ite
 def unpassed(check: Table, suite: Table, rule: Table | None) -> str | None:
     """Why a check without a pass counts against the commit; None when it does not."""
     verdict, answer = check["verdict"], status(check)
-    text = f"{answer}: {verdict['message']}" if why(check) != "not run" else f"not run ({check['pytest']})"
+    text = f"{'not run' if why(check) == 'not run' else answer}: {verdict['message']}"
+    if why(check) == "not run" and check["pytest"] in ("deselected", "nothing"):
+        text = f"not run ({check['pytest']})"
     if rule is None:
         excused = answer == "not applicable" or why(check) == "not run"
         return None if excused and check["pytest"] != "failed" else text

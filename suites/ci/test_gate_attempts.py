@@ -127,7 +127,7 @@ def committed_while_it_ran(repository: Repository) -> None:
 
 def another_device(repository: Repository) -> None:
     trainer = repository.path / "mine.py"
-    trainer.write_text(trainer.read_text().replace("config.get('device', 'cpu')", "'mps'"))
+    trainer.write_text(trainer.read_text().replace('config.get("device", "cpu")', '"mps"'))
     repository.commit()
     assert repository.session().ret == 0
 
