@@ -24,6 +24,7 @@ _LAZY = {
     "Fact": "lvmcheck.checks.finding",
     "InputError": "lvmcheck.errors",
     "watch": "lvmcheck.watch.start",
+    "preflight": "lvmcheck.watch.preflight.start",
 }
 __all__ = [
     "Bound",
@@ -37,6 +38,7 @@ __all__ = [
     "Verdict",
     "evaluate",
     "load",
+    "preflight",
     "record",
     "watch",
 ]
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from lvmcheck.run.recorder import Recorder
     from lvmcheck.run.start import record
     from lvmcheck.run.view import Run
+    from lvmcheck.watch.preflight.start import preflight
     from lvmcheck.watch.start import watch
 
 

@@ -1,4 +1,4 @@
-"""What a training step may change, saved and restored bit for bit: tensors, gradients, modes, optimizers, generators."""
+"""What a training step may change, saved and restored bit for bit: tensors, gradients, modes, optimizers, RNG."""
 
 from __future__ import annotations
 
@@ -54,16 +54,16 @@ class SavedModule:
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
-        self.registries = [(registry, dict(registry)) for registry in (module._parameters, module._buffers)]
-        self.children = dict(module._modules)
+        registries: list[dict[str, Any]] = [module._parameters, module._buffers, module._modules]
+        self.registries = [(registry, dict(registry)) for registry in registries]
         self.attributes = {key: value for key, value in vars(module).items() if key not in _OWN}
         self.copies = {key: _copy(value) for key, value in self.attributes.items()}
 
     def restore(self) -> None:
-        for registry, saved in [*self.registries, (self.module._modules, self.children)]:
-            if dict(registry) != saved:
-                registry.clear()  # type: ignore[attr-defined]
-                registry.update(saved)  # type: ignore[attr-defined]
+        for registry, saved in self.registries:
+            if list(registry) != list(saved) or any(registry[key] is not saved[key] for key in saved):
+                registry.clear()
+                registry.update(saved)
         attributes = vars(self.module)
         for key in [key for key in attributes if key not in _OWN and key not in self.attributes]:
             del attributes[key]
@@ -148,7 +148,8 @@ class SavedGenerators:
         numpy = sys.modules.get("numpy")
         self.numpy = None if numpy is None else numpy.random.get_state()
         self.torch = torch.get_rng_state()
-        self.cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+        cuda = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+        self.cuda = torch.cuda.get_rng_state_all() if cuda else None
         self.mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
 
     def restore(self) -> None:
@@ -192,6 +193,7 @@ class Snapshot:
     def restore(self) -> None:
         for scheduler, state in self.schedulers:
             scheduler.load_state_dict(copy.deepcopy(state))
-        for part in (*self.modules, *self.tensors, *self.optimizers):
+        parts: list[SavedModule | SavedTensor | SavedOptimizer] = [*self.modules, *self.tensors, *self.optimizers]
+        for part in parts:
             part.restore()
         self.generators.restore()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -20,8 +22,9 @@ LOSSES = frozenset(
     }
 )
 ARITHMETIC = frozenset({"sub", "add", "mul", "div", "__sub__", "__rsub__", "rsub", "eq", "__eq__", "subtract"})
-DROPOUTS = frozenset({"scaled_dot_product_attention", "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"})
-_KEPT = LOSSES | ARITHMETIC | DROPOUTS | {"log"}
+DROPOUTS = frozenset({"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"})
+ATTENTION = "scaled_dot_product_attention"
+_KEPT = LOSSES | ARITHMETIC | DROPOUTS | {"log", ATTENTION}
 
 
 @dataclass
@@ -53,15 +56,26 @@ class Call:
     output: Any
     autocast: tuple[str, torch.dtype] | None
 
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """Name of the parameter of ``forward``, and what lies below it, -> path among the arguments."""
+        positional = parameter_names(self.module)
+        found = {}
+        for path in leaves(self.args):
+            index, _, rest = path.partition(".")
+            name = positional[int(index)] if int(index) < len(positional) else index
+            found[f"{name}.{rest}" if rest else name] = path
+        return found | {path: path for path in leaves(self.kwargs)}
+
     @property
     def inputs(self) -> dict[str, Tensor]:
-        """Tensors by position or name."""
-        found = {**leaves(self.args), **leaves(self.kwargs)}
-        return {path: tensor for path, tensor in found.items() if tensor.numel()}
+        """Tensors by name."""
+        tensors = {**leaves(self.args), **leaves(self.kwargs)}
+        return {name: tensors[path] for name, path in self.names.items() if tensors[path].numel()}
 
     def run(self, tensors: dict[str, Tensor] | None = None) -> Any:
         """The call again, with some of its inputs replaced; with gradients where they are enabled."""
-        changed = tensors or {}
+        changed = {self.names[name]: tensor for name, tensor in (tensors or {}).items()}
 
         def given(path: str, tensor: Tensor) -> Tensor:
             return changed[path] if path in changed else tensor.clone()
@@ -71,6 +85,15 @@ class Call:
             return self.module(*args, **kwargs)
         with torch.autocast(self.autocast[0], dtype=self.autocast[1]):
             return self.module(*args, **kwargs)
+
+
+def parameter_names(module: nn.Module) -> list[str]:
+    """Names of the positional parameters of ``forward``."""
+    try:
+        parameters = inspect.signature(module.forward).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    return [parameter.name for parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
 
 
 @dataclass
@@ -118,7 +141,7 @@ def trace(model: nn.Module, compute: Callable[[], Tensor]) -> Trace:
 
 @contextmanager
 def _hooked(model: nn.Module, depth: list[int], calls: list[Call]) -> Iterator[None]:
-    handles = []
+    handles: list[Any] = []
     try:
         for name, module in model.named_modules():
             handles += _hooks(name, module, depth, calls)

@@ -1,1 +1,1 @@
-"""One probe a file, found by its name: ``measure(setup)`` returns an Outcome, ``FIXES`` maps its codes to what to do."""
+"""One probe a file, found by its name: ``measure(setup)`` returns an Outcome, ``FIXES`` has a fix for its codes."""

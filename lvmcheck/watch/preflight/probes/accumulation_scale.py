@@ -43,9 +43,18 @@ def measure(setup: Setup) -> Outcome:
         return passed(finding)
     if cosine > 0.999 and any(abs(ratio / wrong - 1) < 0.02 for wrong in (0.5, 2.0)):
         return failed(_named(finding, "scaled"))
-    if cosine > 0.9:
+    if cosine > 0.9 and weighted(setup):
         return warning(_named(finding, "depends_on_split"))
     raise SkipProbe("the loss compares rows with each other, and cannot be accumulated")
+
+
+def weighted(setup: Setup) -> bool:
+    """Whether rows count differently in the mean: by weights of classes, or by labels that are ignored."""
+    for operation in setup.training.of("cross_entropy", "nll_loss"):
+        ignored = operation.argument(4, "ignore_index", -100)
+        if operation.argument(2, "weight") is not None or bool((operation.argument(1, "target") == ignored).any()):
+            return True
+    return False
 
 
 def _named(finding: Finding, code: str) -> Finding:

@@ -15,6 +15,7 @@ FIXES = {
 
 
 def measure(setup: Setup) -> Outcome:
+    setup.train()
     norms = [name for name, m in setup.model.named_modules() if isinstance(m, _BatchNorm) and m.training]
     if not norms:
         raise SkipProbe("the model has no batch norm")
@@ -25,7 +26,6 @@ def measure(setup: Setup) -> Outcome:
         return failed(
             Finding(code="statistics_of_one", measured=len(norms), evidence=listed(norms, "modules"), phrase=phrase)
         )
-    setup.train()
     try:
         setup.loss(first_rows(setup.batch, 1, setup.rows))
     except (ValueError, RuntimeError) as problem:

@@ -7,7 +7,7 @@ import torch
 from lvmcheck.checks.finding import Fact, Finding, Outcome, ceiling, equal, failed, passed, warning
 from lvmcheck.watch.preflight.nested import leaves
 from lvmcheck.watch.preflight.setup import Setup, differs, listed
-from lvmcheck.watch.preflight.trace import DROPOUTS
+from lvmcheck.watch.preflight.trace import ATTENTION, DROPOUTS, Operation
 
 FIXES = {
     "functional_dropout": "use nn.Dropout, or pass training=self.training to the functional form",
@@ -25,7 +25,7 @@ def measure(setup: Setup) -> Outcome:
         setup.snapshot.generators.restore()
         torch.rand(1)  # other numbers than before
         again = setup.call.run()
-    drawn_from = any(op.argument(2, "training", True) for op in setup.evaluation.of(*DROPOUTS))
+    dropped = any(map(drops, setup.evaluation.of(*DROPOUTS, ATTENTION)))
     changed = [name for name, buffer in setup.model.named_buffers() if not same(before.get(name), buffer)]
     if changed:
         finding = Finding(
@@ -38,7 +38,7 @@ def measure(setup: Setup) -> Outcome:
         return failed(finding)
     change = differs(first, leaves(again))
     finding = Finding(
-        code=_code(drawn_from, random_in(setup), change > setup.tolerance),
+        code=_code(dropped, random_in(setup), change > setup.tolerance),
         measured=change,
         bounds=(ceiling(setup.tolerance),),
         evidence=(Fact("calls", 2),),
@@ -53,6 +53,13 @@ def _code(dropout: bool, random: bool, differ: bool) -> str:
     if not differ:
         return "repeats"
     return "functional_dropout" if dropout else "random" if random else "state_carried"
+
+
+def drops(operation: Operation) -> bool:
+    """Whether a call of a functional dropout, or of attention with one, drops anything."""
+    if operation.name == ATTENTION:
+        return float(operation.argument(4, "dropout_p", 0.0)) > 0
+    return bool(operation.argument(2, "training", True)) and float(operation.argument(1, "p", 0.5)) > 0
 
 
 def random_in(setup: Setup) -> bool:

@@ -64,7 +64,8 @@ def other(tensor: Tensor) -> Tensor:
         low, high = int(tensor.min()), int(tensor.max())
         if low == high:
             return tensor + 1 if low == 0 else tensor - 1
-        return high - (tensor - low + (high - low) // 2 + 1) % (high - low + 1)
+        count = high - low + 1
+        return low + (tensor - low + count // 2) % count
     scale = float(tensor.float().std()) if tensor.numel() > 1 else 1.0
     noise = torch.randn(tensor.shape, generator=torch.Generator().manual_seed(0)).to(tensor)
     return tensor + noise * (scale or 1.0)
@@ -81,12 +82,14 @@ def dead_features(setup: Setup, path: str, tensor: Tensor, axis: int) -> list[in
     """Features without gradient in any row which, changed by themselves, change no output either."""
     setup.snapshot.generators.restore()
     leaf = tensor.clone().requires_grad_()
-    outputs = [o for o in leaves(setup.call.run({path: leaf})).values() if o.is_floating_point() and o.requires_grad]
+    outputs = [
+        o for o in leaves(setup.call.run({path: leaf.clone()})).values() if o.is_floating_point() and o.requires_grad
+    ]
     if not outputs:
         return []
     weights = torch.Generator().manual_seed(0)
     total = sum((o.float() * torch.randn(o.shape, generator=weights).to(o.device)).sum() for o in outputs)
-    (grad,) = torch.autograd.grad(total, leaf, allow_unused=True)  # type: ignore[arg-type]
+    grad: Tensor | None = torch.autograd.grad(total, leaf, allow_unused=True)[0]  # type: ignore[arg-type]
     if grad is None:
         return []
     strength = grad.abs().amax(dim=[i for i in range(grad.ndim) if i != axis])

@@ -8,7 +8,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from lvmcheck.checks.finding import Finding, Outcome, equal, failed, passed, warning
 from lvmcheck.watch.preflight.probes.gradients import dense
-from lvmcheck.watch.preflight.setup import Setup, listed
+from lvmcheck.watch.preflight.setup import Setup, SkipProbe, listed
 
 FIXES = {
     "not_moved": "check that the optimizer holds these parameters, that its learning rate is not 0, and that updates"
@@ -36,6 +36,8 @@ def measure(setup: Setup) -> Outcome:
     moved = {name for name, parameter in setup.named() if not torch.equal(before[name], parameter.detach())}
     held = {id(parameter) for group in groups for parameter in group["params"]}
     must = [n for n, p in setup.trainable() if id(p) in held and p.grad is not None and bool(dense(p.grad).any())]
+    if not must:
+        raise SkipProbe("no parameter of the optimizer has a gradient (see gradients)")
     still = [name for name in must if name not in moved]
     if still:
         return failed(_finding("not_moved", still, "parameters have a gradient and are not changed by a step"))

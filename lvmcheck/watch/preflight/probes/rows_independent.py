@@ -31,7 +31,7 @@ def measure(setup: Setup) -> Outcome:
             code="other_rows_seen",
             measured=max(difference(plain[key][0], outputs[key][0]) for key in shared),
             bounds=(ceiling(setup.tolerance),),
-            evidence=(Fact("rows", rows, "rows"),),
+            evidence=(Fact("rows", rows - 1, "rows"),),
             phrase="other content of the other {rows} changes the output of row 0 by {measured} of its magnitude",
         ),
         evaluated=rows,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,8 +28,9 @@ def measure(setup: Setup) -> Outcome:
     model = setup.model
     copies = untied_copies(model)
     declared = bool(getattr(getattr(model, "config", None), "tie_word_embeddings", False))
+    of: Any = model
     if declared and callable(getattr(model, "get_output_embeddings", None)):
-        head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+        head, embedding = of.get_output_embeddings(), of.get_input_embeddings()
         if head is not None and head.weight is not embedding.weight:
             return failed(_finding("not_tied", [f"{type(head).__name__}.weight"]))
     if copies:
