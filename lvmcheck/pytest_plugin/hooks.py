@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from lvmcheck.pytest_plugin.constants import BENCHMARKS, INI, OPTIONS, REPORTS, SESSION, SUITE_FILE
+from lvmcheck.pytest_plugin.preflight import overfit_batch, preflight, resume_equal, same_trajectory  # noqa: F401
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
