@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from lvmcheck.checks.finding import Bound, BoundKind, Finding, Outcome, compared, error, not_applicable
-from lvmcheck.checks.protocol import Case, Check, missing_metric
+from lvmcheck.checks.curves._bounded import Bounded
+from lvmcheck.checks.finding import BoundKind
+from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.shared.baselines import Floor, baselines, evidence, parse_floor
-from lvmcheck.checks.shared.epochs import at_epoch, awaiting, check_count, complete, not_finite
+from lvmcheck.checks.shared.baselines import Floor, baselines, parse_floor
+from lvmcheck.checks.shared.epochs import check_count
 from lvmcheck.errors import BadValueError
 from lvmcheck.run.events import Epoch
 from lvmcheck.run.view import Run, run_from
@@ -20,7 +21,7 @@ _KINDS = {"floor": BoundKind.FLOOR, "abort_below": BoundKind.ABORT}
 
 
 @dataclass(frozen=True, kw_only=True)
-class CosineFloor(Check):
+class CosineFloor(Bounded):
     """The mean cosine of predictions and targets is at least `floor` at epoch `epoch`.
 
     `epoch` is a number, "final" (the last planned epoch) or "best" (the first epoch that reaches the floor decides).
@@ -54,105 +55,26 @@ class CosineFloor(Check):
     Success criteria of the seed document amn_790k_complete_diagnosis: epoch 1 at least 0.48, abort below 0.45.
     """
 
-    metric: str
     epoch: int | Literal["final", "best"]
     floor: float | str
     abort_below: float | str | None = None
-    min_steps: int = 0
 
     def __post_init__(self) -> None:
         if self.epoch not in ("final", "best"):
             check_count("epoch", self.epoch)
-        if self.min_steps < 0:
-            raise BadValueError("min_steps", f"expected at least 0, got {self.min_steps}")
-        if self.min_steps and not isinstance(self.epoch, int):
-            raise BadValueError("min_steps", f"expected with a numbered epoch, got epoch {self.epoch!r}")
-        required, *abort = self._floors.values()
-        low, high = abort[0].value({}) if abort else None, required.value({})
+        self.check_when()
+        (_, required), *abort = self.asked.values()
+        low, high = abort[0][1].value({}) if abort else None, required.value({})
         if low is not None and high is not None and low > high:
-            raise BadValueError("abort_below", f"expected at most floor = {required.text}, got {abort[0].text}")
+            raise BadValueError("abort_below", f"expected at most floor = {required.text}, got {abort[0][1].text}")
 
     @cached_property
-    def _floors(self) -> dict[str, Floor]:
-        """The bounds as they are asked for, by key: the floor first, parsed once."""
-        asked = {"floor": self.floor, "abort_below": self.abort_below}
-        return {key: parse_floor(key, value) for key, value in asked.items() if value is not None}
+    def asked(self) -> Mapping[str, tuple[BoundKind, Floor]]:
+        stated = {"floor": self.floor, "abort_below": self.abort_below}
+        return {key: (_KINDS[key], parse_floor(key, value)) for key, value in stated.items() if value is not None}
 
-    def detail(self) -> str:
-        return f"{self.metric}@{self.epoch}"
-
-    def due(self, epochs: int) -> int:
-        return self.epoch if isinstance(self.epoch, int) else epochs
-
-    def judge(self, run: Run) -> Outcome:
-        if self.epoch == "best":
-            return self._judge_best(run)
-        if self.epoch == "final":
-            absent = missing_metric(run, self.metric)
-            if absent is not None:
-                return absent
-            if not complete(run):
-                return awaiting(run, f"{self.metric} at the final epoch")
-        epoch = self.epoch if isinstance(self.epoch, int) else run.last_epoch
-        if self.min_steps:
-            trained = next((e.epoch for e in run.of(Epoch) if e.epoch >= epoch and e.step >= self.min_steps), None)
-            if trained is None:
-                return self._too_few_steps(run)
-            epoch = trained
-        value = at_epoch(run, self.metric, epoch)
-        return value if isinstance(value, Outcome) else self._compare(run, value, epoch)
-
-    def _too_few_steps(self, run: Run) -> Outcome:
-        if not complete(run):
-            return awaiting(run, f"{self.metric} after {self.min_steps:,} optimizer steps")
-        return not_applicable(f"asks for {self.min_steps:,} optimizer steps, and the whole run has {run.step:,}")
-
-    def _judge_best(self, run: Run) -> Outcome:
-        absent = missing_metric(run, self.metric)
-        if absent is not None:
-            return absent
-        bounds = self._bounds(run)
-        series = run.series(self.metric)
-        values = series.values.tolist()
-        if isinstance(bounds, Outcome):
-            return bounds if values else awaiting(run, self.metric)
-        hit = next((i for i, value in enumerate(values) if value >= bounds[0].value), len(values))
-        broken = not_finite(series, until=hit)
-        if broken is not None:
-            return broken
-        if hit < len(values):
-            return self._compare(run, values[hit], int(series.epochs[hit]))
-        if not values or not complete(run):
-            return awaiting(run, f"{self.metric} of at least {bounds[0].value:g}", evaluated=len(values))
-        best = max(range(len(values)), key=values.__getitem__)
-        return self._compare(run, values[best], int(series.epochs[best]))
-
-    def _bounds(self, run: Run) -> tuple[Bound, ...] | Outcome:
-        """Floor and abort bound as numbers on this run's data, the floor first."""
-        known = baselines(run, self.metric)
-        bounds = []
-        for key, parsed in self._floors.items():
-            number = parsed.value(known)
-            if number is None:
-                return error(f"{key} {parsed.text!r}: not recorded for this data: {', '.join(parsed.missing(known))}")
-            bounds.append(Bound(_KINDS[key], number, parsed.text if parsed.relative else ""))
-        return tuple(bounds)
-
-    def _compare(self, run: Run, value: float, epoch: int) -> Outcome:
-        bounds = self._bounds(run)
-        if isinstance(bounds, Outcome):
-            return bounds
-        return compared(
-            Finding(
-                code="best" if self.epoch == "best" else "at_epoch",
-                metric=self.metric,
-                measured=value,
-                bounds=bounds,
-                epoch=epoch,
-                evidence=evidence(run, self.metric),
-                phrase="best {metric} {measured}" if self.epoch == "best" else "",
-            )
-        )
+    def known(self, run: Run, _epoch: int, /) -> Mapping[str, float]:
+        return baselines(run, self.metric)
 
 
 _STEPS = CosineFloor(metric="v", epoch=1, floor=0.5, min_steps=40)

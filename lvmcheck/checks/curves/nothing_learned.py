@@ -86,7 +86,7 @@ class NothingLearned(CurveCheck):
             return waiting
         curves = _judged(run)
         values = sum(len(curve) for curve in curves)
-        if curves and run.curves.rewards and run.curves.train is not None and not improved(run.curves.train):
+        if curves and run.curves.rewards and run.curves.train is not None and _still(run.curves.train):
             values += len(run.curves.train)
         if not curves:
             if run.curves.adversarial:
@@ -133,6 +133,12 @@ def _together(curves: Sequence[Curve]) -> float:
     """The trends of all curves as one standard normal deviate; negative where they get better."""
     deviates = [trend(lower_is_better(curve)) for curve in curves if len(curve) >= 4]
     return sum(deviates) / math.sqrt(len(deviates)) if deviates else 0.0
+
+
+def _still(curve: Curve) -> bool:
+    """Whether a curve ends where it began, and was nowhere else."""
+    found = shape(curve.values)
+    return max(abs(found.last - found.first), found.high - found.low) <= 4 * found.noise + 0.02 * abs(found.first)
 
 
 def _apart(curve: Curve) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.finding import Fact, facts
@@ -86,20 +86,27 @@ class Floor:
         return any(name for _, name in self.parts)
 
 
-_TOKEN = re.compile(r"\s*(?:(?P<number>\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+)|(?P<name>[A-Za-z_]\w*)|(?P<sign>[-+*]))")
+_TOKEN = re.compile(r"\s*(?:(?P<number>\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+)|(?P<name>[A-Za-z_][\w./]*)|(?P<sign>[-+*]))")
 
 
-def parse_floor(key: str, floor: float | str) -> Floor:
-    """A number in [-1, 1], or an expression of ``+``, ``-``, ``*``, numbers and names of baselines.
+def parse_floor(key: str, floor: float | str, *, names: Sequence[str] | None = NAMES, limit: float = 1.0) -> Floor:
+    """A number of at most ``limit`` in size, or an expression of ``+``, ``-``, ``*``, numbers and names.
+
+    Args:
+        key: the key of the bound, for messages.
+        floor: as it is asked for.
+        names: names that an expression may hold; None for any.
+        limit: largest size of a number.
 
     Raises:
         BadValueError: neither.
     """
     if not isinstance(floor, str):
-        if isinstance(floor, bool) or not math.isfinite(floor) or not -1 <= floor <= 1:
-            raise BadValueError(key, f"expected -1 to 1, got {floor!r}")
+        if isinstance(floor, bool) or not math.isfinite(floor) or not -limit <= floor <= limit:
+            wanted = "a finite number" if math.isinf(limit) else f"{-limit:g} to {limit:g}"
+            raise BadValueError(key, f"expected {wanted}, got {floor!r}")
         return Floor(f"{floor:g}", ((float(floor), None),))
-    return Floor(floor.strip(), tuple(_product(key, floor, summand) for summand in _summands(key, floor)))
+    return Floor(floor.strip(), tuple(_product(key, floor, summand, names) for summand in _summands(key, floor)))
 
 
 def _summands(key: str, text: str) -> list[list[str]]:
@@ -125,7 +132,7 @@ def _summands(key: str, text: str) -> list[list[str]]:
     return sums
 
 
-def _product(key: str, text: str, tokens: list[str]) -> tuple[float, str | None]:
+def _product(key: str, text: str, tokens: list[str], names: Sequence[str] | None) -> tuple[float, str | None]:
     """Factor and at most one baseline of ``sign factor (* factor)*``."""
     factor, name = (-1.0 if tokens[0] == "-" else 1.0), None
     factors, stars = tokens[1::2], tokens[2::2]
@@ -134,8 +141,8 @@ def _product(key: str, text: str, tokens: list[str]) -> tuple[float, str | None]
     for token in factors:
         if token[0].isdigit() or token[0] == ".":
             factor *= float(token)
-        elif token not in NAMES:
-            raise BadValueError(key, f"no such baseline {token!r} in {text!r}. {nearest(token, NAMES)}")
+        elif names is not None and token not in names:
+            raise BadValueError(key, f"no such baseline {token!r} in {text!r}. {nearest(token, names)}")
         elif name is not None:
             raise BadValueError(key, f"expected at most one baseline in a product, got {text!r}")
         else:
