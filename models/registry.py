@@ -100,19 +100,19 @@ def check_parameters(kind: str, params: Mapping[str, object], kinds: Collection[
     Raises:
         InputError: unknown kind or parameter (nearest offered), a missing one, or a value of another type or range.
     """
-    said = source(kind, kinds)
-    known = said.parameters
+    declared = source(kind, kinds)
+    known = declared.parameters
     for name, value in params.items():
         key = f"run.model.{name}"
         if name not in known:
             raise InputError(f"model {kind}", "no such parameter", key=key, fix=nearest(name, known))
-        if value is None and name in said.optional:
+        if value is None and name in declared.optional:
             continue
-        wanted = known[name][0]
-        fits = type(value) is wanted or (wanted is float and type(value) is int)
+        expected = known[name][0]
+        fits = type(value) is expected or (expected is float and type(value) is int)
         if not fits:
             raise InputError(
-                f"model {kind}", f"expected {wanted.__name__}, got {type(value).__name__} {value!r}", key=key
+                f"model {kind}", f"expected {expected.__name__}, got {type(value).__name__} {value!r}", key=key
             )
         if type(value) is int and value < 1:
             raise InputError(f"model {kind}", f"expected a width or count of at least 1, got {value}", key=key)
@@ -128,6 +128,6 @@ def build(kind: str, **params: object) -> nn.Module:
         InputError: as :func:`check_parameters`, or what the model itself says about a value.
     """
     check_parameters(kind, params)
-    said = source(kind)
-    model: nn.Module = getattr(importlib.import_module(said.module), said.class_name)(**params)
+    declared = source(kind)
+    model: nn.Module = getattr(importlib.import_module(declared.module), declared.class_name)(**params)
     return model

@@ -4,7 +4,7 @@ A checkpoint is a folder ``<name>-<number>`` that appears whole by one rename an
 ``manifest.json`` (what it is, size and sha256 of the rest), ``weights.safetensors``, ``probe.safetensors`` (inputs
 and the outputs that the saved model gave for them) and, where training can continue, ``state.safetensors`` and
 ``state.json``. Loading verifies the digests, the class, every shape and at last the probe: weights of another class
-with the same names and shapes load silently everywhere else (facts 0.3).
+with the same names and shapes load silently everywhere else (history 6).
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ class Checkpoint:
 def architecture(model: nn.Module) -> str:
     """sha256 over the class and the name, shape and type of each tensor: equal widths of one class, equal digest."""
     tensors = [(name, list(t.shape), str(t.dtype)) for name, t in sorted(model.state_dict().items())]
-    said = json.dumps([type(model).__module__, type(model).__qualname__, tensors])
-    return hashlib.sha256(said.encode()).hexdigest()
+    text = json.dumps([type(model).__module__, type(model).__qualname__, tensors])
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def first_non_finite(weights: Mapping[str, Tensor]) -> str | None:
@@ -168,8 +168,8 @@ def _files(checkpoint: Checkpoint) -> dict[str, bytes]:
 
 def _label(about: Description) -> str:
     """What a weights file says of itself when it is copied out of its checkpoint."""
-    kept = ("name", "kind", "params", "architecture", "epoch", "step")
-    return canonical({"format": FORMAT, **{key: getattr(about, key) for key in kept}}).decode()
+    names = ("name", "kind", "params", "architecture", "epoch", "step")
+    return canonical({"format": FORMAT, **{key: getattr(about, key) for key in names}}).decode()
 
 
 def _sweep(folder: Path) -> None:

@@ -41,8 +41,8 @@ _TRACES = ("stack_trace", "nn_module_stack", "source_fn_stack", "from_node", "to
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """What an artefact is: ``kind`` of model, ``width`` D, ``context`` T, its parameters, the largest difference from
-    the model on random contexts when it was exported, torch's version, and size and digest of the program file.
+    """An exported program: ``kind`` of model, ``width`` D, ``context`` T, its parameters, the largest difference
+    from the model on random contexts when it was exported, torch's version, and size and digest of the program file.
     """
 
     format: int
@@ -93,7 +93,7 @@ def write(model: nn.Module, to: Path, *, kind: str, width: int, context: int) ->
         raise InputError(to, f"expected a name that ends in {SUFFIX}, got {to.suffix or 'none'!r}")
     device = next(model.parameters()).device.type
     if device != "cpu":
-        raise InputError(to, f"expected a model on the CPU, where artefacts run, got one on {device}")
+        raise InputError(to, f"expected a model on the CPU, where exported programs run, got one on {device}")
     program = exported(model, width=width, context=context)
     with eval_mode(model):
         difference = largest_difference(program.module(), model, probe(1, context, width))

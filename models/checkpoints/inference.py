@@ -45,9 +45,9 @@ class InferenceModel:
             InputError: ``x`` is of another shape, type or device.
         """
         if x.dtype is not self._like.dtype or x.device != self._like.device:
-            wanted = f"{_name(self._like.dtype)} on {self._like.device}"
+            expected = f"{_name(self._like.dtype)} on {self._like.device}"
             got = f"{_name(x.dtype)} on {x.device}"
-            raise InputError(f"model {self.kind}", f"expected a context of {wanted}, got {got}")
+            raise InputError(f"model {self.kind}", f"expected a context of {expected}, got {got}")
         self._model.check_context(x)
         with torch.inference_mode():  # 5 % faster than no_grad where one context is predicted
             predicted = self._predict(x)
@@ -183,11 +183,11 @@ def packed(weight: Tensor, bias: Tensor) -> Callable[[Tensor], Tensor] | None:
             return cast(Tensor, product(x, layout, bias, "none", [], ""))
 
         x = torch.linspace(-1.0, 1.0, PACKED_FOR * weight.shape[1]).view(PACKED_FOR, -1)
-        wanted = F.linear(x, weight, bias)
-        error = float((rows(x) - wanted).abs().max())
+        expected = F.linear(x, weight, bias)
+        error = float((rows(x) - expected).abs().max())
     except (AttributeError, RuntimeError):
         return None
-    return rows if error <= AGREES * max(1.0, float(wanted.abs().max())) else None
+    return rows if error <= AGREES * max(1.0, float(expected.abs().max())) else None
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -107,14 +107,14 @@ def restore(model: nn.Module, checkpoint: Checkpoint) -> None:
         if bad:
             raise InputError(where, f"expected finite {what}, got {bad}", key=what)
     model.load_state_dict(dict(checkpoint.weights))
-    wanted = checkpoint.probe["output"]
+    expected = checkpoint.probe["output"]
     try:
         got = outputs(model, checkpoint.probe["input"])
     except (InputError, RuntimeError, IndexError, TypeError) as error:
-        said = error.problem if isinstance(error, InputError) else str(error).partition("\n")[0]
-        raise InputError(where, f"the model cannot take the probe's input: {said}", key="probe.input") from None
-    difference = float((got - wanted).abs().max()) if got.shape == wanted.shape else float("inf")
-    if not difference <= PROBE_TOLERANCE * max(1.0, float(wanted.abs().max())):
+        reason = error.problem if isinstance(error, InputError) else str(error).partition("\n")[0]
+        raise InputError(where, f"the model cannot take the probe's input: {reason}", key="probe.input") from None
+    difference = float((got - expected).abs().max()) if got.shape == expected.shape else float("inf")
+    if not difference <= PROBE_TOLERANCE * max(1.0, float(expected.abs().max())):
         raise InputError(
             where,
             f"expected the outputs that the saved model gave, got others: they differ by {difference:.3g}",
@@ -125,12 +125,12 @@ def restore(model: nn.Module, checkpoint: Checkpoint) -> None:
 
 def _compare(where: Path | str, model: nn.Module, checkpoint: Checkpoint) -> None:
     """Class and tensors of ``model`` against those of the checkpoint."""
-    wanted = {name: (tuple(t.shape), t.dtype) for name, t in model.state_dict().items()}
+    expected = {name: (tuple(t.shape), t.dtype) for name, t in model.state_dict().items()}
     got = {name: (tuple(t.shape), t.dtype) for name, t in checkpoint.weights.items()}
     wrong = [
-        f"{name} expected {_shape(wanted.get(name))}, got {_shape(got.get(name))}"
-        for name in (*wanted, *(name for name in got if name not in wanted))
-        if wanted.get(name) != got.get(name)
+        f"{name} expected {_shape(expected.get(name))}, got {_shape(got.get(name))}"
+        for name in (*expected, *(name for name in got if name not in expected))
+        if expected.get(name) != got.get(name)
     ]
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
@@ -150,11 +150,11 @@ def _shape(tensor: tuple[tuple[int, ...], torch.dtype] | None) -> str:
 
 # -- bytes -------------------------------------------------------------------------------------------------------------
 def _manifest(path: Path) -> dict[str, Any]:
-    place = path / MANIFEST
-    if not place.is_file():
+    manifest = path / MANIFEST
+    if not manifest.is_file():
         kind = "a folder without it" if path.is_dir() else "no such folder"
         raise InputError(path, f"expected a checkpoint with a {MANIFEST}, got {kind}")
-    raw = read_file(place, MAX_MANIFEST)
+    raw = read_file(manifest, MAX_MANIFEST)
     try:
         body = json.loads(raw)
         claimed = body.pop("sha256")
@@ -163,24 +163,24 @@ def _manifest(path: Path) -> dict[str, Any]:
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         whole, version, files = False, FORMAT, {}
     if not whole:
-        raise InputError(place, "does not match its own sha256: it was changed or cut off", fix=_CORRUPT)
+        raise InputError(manifest, "does not match its own sha256: it was changed or cut off", fix=_CORRUPT)
     if version != FORMAT:
-        raise InputError(place, f"expected format {FORMAT}, got {version!r}", key="format")
+        raise InputError(manifest, f"expected format {FORMAT}, got {version!r}", key="format")
     hints: dict[str, Any] = {**get_type_hints(Description), "files": Mapping[str, Any]}
     for key, hint in hints.items():
-        _need(place, key, body.get(key), get_origin(hint) or hint)
+        _need(manifest, key, body.get(key), get_origin(hint) or hint)
     for name, entry in files.items():
-        _need(place, f"files.{name}", entry, Mapping)
-        _need(place, f"files.{name}.bytes", entry.get("bytes"), int)
-        _need(place, f"files.{name}.sha256", entry.get("sha256"), str)
+        _need(manifest, f"files.{name}", entry, Mapping)
+        _need(manifest, f"files.{name}.bytes", entry.get("bytes"), int)
+        _need(manifest, f"files.{name}.sha256", entry.get("sha256"), str)
     return dict(body)
 
 
-def _need(place: Path, key: str, value: object, kind: type) -> None:
+def _need(path: Path, key: str, value: object, kind: type) -> None:
     """Raises InputError when a value of a JSON file is missing or not of that kind; truth values are no integers."""
     if not isinstance(value, kind) or isinstance(value, bool):
         got = "none" if value is None else f"{value!r:.60}"
-        raise InputError(place, f"expected {_KINDS[kind]}, got {got}", key=key)
+        raise InputError(path, f"expected {_KINDS[kind]}, got {got}", key=key)
 
 
 def _verified(path: Path, entry: Mapping[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""Prediction with a trained model: a checkpoint or an exported artefact; numpy or torch in, the same out."""
+"""Prediction with a trained model: a checkpoint or an exported program; numpy or torch in, the same out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lvmcheck.errors import InputError
-from models.checkpoints import export as artefact
+from models.checkpoints import export as program_file
 from models.checkpoints.checkpoint import published
 from models.checkpoints.inference import optimize_for_inference
 from models.checkpoints.load import load_model
@@ -43,7 +43,7 @@ class Predictor:
 
     @classmethod
     def load(cls, path: Path | str, device: str = "cpu") -> Predictor:
-        """From a checkpoint, a run directory (its best checkpoint) or an artefact of :func:`export` (``.pt2``).
+        """From a checkpoint, a run directory (its best checkpoint) or a program of :func:`export` (``.pt2``).
 
         Args:
             path: where it is.
@@ -53,18 +53,18 @@ class Predictor:
             InputError: none of these, or changed, or of another class, width or format, or no such device.
         """
         where = Path(path)
-        if where.suffix == artefact.SUFFIX:
-            program, about = artefact.read(where)
+        if where.suffix == program_file.SUFFIX:
+            program, about = program_file.read(where)
             if device not in ("cpu", "auto"):
-                raise InputError(where, f"an artefact runs on the CPU, got device {device!r}", key="device")
+                raise InputError(where, f"an exported program runs on the CPU, got device {device!r}", key="device")
             return cls(about.kind, about.width, about.context, torch.device("cpu"), program, where)
         chosen = _best(where)
         try:
-            place = pick_device(device)
+            target = pick_device(device)
         except InputError as error:
             raise InputError(chosen, error.problem, key="device") from None
-        model, steps = _vector_model(chosen, place)
-        return cls(model.kind, model.input_dim, steps, place, optimize_for_inference(model), chosen)
+        model, steps = _vector_model(chosen, target)
+        return cls(model.kind, model.input_dim, steps, target, optimize_for_inference(model), chosen)
 
     def __call__(self, context: Vectors) -> Vectors:
         """Predictions [B, D] at unit length for contexts [B, T, D], or [D] for one context [T, D].
@@ -93,13 +93,13 @@ class Predictor:
 
     def _checked(self, given: Tensor) -> Tensor:
         """[B, T, D] in float32 on the device."""
-        wanted = [self.context, self.width]
-        if given.ndim not in (2, 3) or list(given.shape[-2:]) != wanted:
+        expected = [self.context, self.width]
+        if given.ndim not in (2, 3) or list(given.shape[-2:]) != expected:
             problem = f"expected a context [B, {self.context}, {self.width}], got {list(given.shape)}"
             raise InputError(f"model {self.kind}", problem)
         if not given.is_floating_point():
             raise self._not_floating(str(given.dtype).removeprefix("torch."))
-        x = given.detach().reshape(-1, *wanted).to(self.device, torch.float32)
+        x = given.detach().reshape(-1, *expected).to(self.device, torch.float32)
         finite = x.isfinite().flatten(1).all(dim=1)
         if not finite.all():
             row = int((~finite).nonzero()[0])
@@ -108,11 +108,11 @@ class Predictor:
 
 
 def export(source: Path | str | VectorModel, to: Path | str, *, context: int | None = None) -> Predictor:
-    """Writes a ``torch.export`` artefact (``name.pt2``) and JSON beside it, and loads it back.
+    """Writes a ``torch.export`` program (``name.pt2``) and JSON beside it, and loads it back.
 
     Args:
         source: a checkpoint or run directory, or a model.
-        to: where the artefact goes.
+        to: the file to write.
         context: T; known from a checkpoint, needed for a model.
 
     Raises:
@@ -125,10 +125,10 @@ def export(source: Path | str | VectorModel, to: Path | str, *, context: int | N
         model, steps = source, context
     else:
         where = Path(source)
-        if where.suffix == artefact.SUFFIX:
-            raise InputError(where, "expected a checkpoint, got an artefact")
+        if where.suffix == program_file.SUFFIX:
+            raise InputError(where, "expected a checkpoint, got an exported program")
         model, steps = _vector_model(_best(where), torch.device("cpu"))
-    artefact.write(model, target, kind=model.kind, width=model.input_dim, context=steps)
+    program_file.write(model, target, kind=model.kind, width=model.input_dim, context=steps)
     return Predictor.load(target)
 
 

@@ -85,16 +85,16 @@ def restore_optimizer(state: TrainingState, optimizer: Optimizer, model: nn.Modu
         raise _refused(f"expected state of {type(optimizer).__name__}, got {state.values.get('class')!r}")
     names = {parameter: name for name, parameter in model.named_parameters()}
     order = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    places = {names[parameter]: index for index, parameter in enumerate(order)}
-    found: dict[str, dict[str, Tensor]] = {}
+    indices = {names[parameter]: index for index, parameter in enumerate(order)}
+    restored: dict[str, dict[str, Tensor]] = {}
     for key, tensor in state.tensors.items():
         name, _, entry = key.rpartition("/")
-        if name not in places:
+        if name not in indices:
             raise _refused(f"state of an unknown parameter {name!r}")
-        if tensor.ndim and tensor.shape != order[places[name]].shape:
-            raise _refused(f"{key}: expected {list(order[places[name]].shape)}, got {list(tensor.shape)}")
-        found.setdefault(name, {})[entry] = tensor
-    if {name: sorted(entries) for name, entries in found.items()} != state.values.get("fields"):
+        if tensor.ndim and tensor.shape != order[indices[name]].shape:
+            raise _refused(f"{key}: expected {list(order[indices[name]].shape)}, got {list(tensor.shape)}")
+        restored.setdefault(name, {})[entry] = tensor
+    if {name: sorted(entries) for name, entries in restored.items()} != state.values.get("fields"):
         raise _refused(f"expected all that was saved of {len(order)} parameters, got a part of it")
     groups, rates = optimizer.state_dict()["param_groups"], state.values.get("lr")
     if not isinstance(rates, list) or len(rates) != len(groups):
@@ -102,7 +102,7 @@ def restore_optimizer(state: TrainingState, optimizer: Optimizer, model: nn.Modu
     for group, lr in zip(groups, rates, strict=True):
         group["lr"] = lr
     optimizer.load_state_dict(
-        {"state": {places[name]: entries for name, entries in found.items()}, "param_groups": groups}
+        {"state": {indices[name]: entries for name, entries in restored.items()}, "param_groups": groups}
     )
 
 

@@ -9,7 +9,7 @@ With contents ``c_t = W_down y_t``, capacity C and ``r_t = w_t / C``::
 
 Both averages are scans (models/cognate/scan.py), so nothing loops over time; surprise is judged against U, which does
 not depend on w, for the same reason. A record starts with an empty memory, rows share nothing and no buffer exists: the
-ancestors overwrote one with the batch's mean state in every call, so the same input twice gave different logits
+original project overwrote one with the batch's mean state in every call, so the same input twice gave different logits
 (history 9).
 """
 

@@ -28,7 +28,7 @@ _LEAST = {"recursion_steps": 2}  # with one step there would be nothing to halt
 class Cognate(nn.Module):
     """Next-token logits [B, T, V] from tokens [B, T]; causal, each row and each packed record by itself.
 
-    25,623,681 parameters at the defaults and 50,257 tokens, the seeds' "25.6M".
+    25,623,681 parameters at the defaults and 50,257 tokens, the "25.6M" of its documents.
 
     Args:
         vocab_size: V. d_model: d, a multiple of ``head_dim`` and of ``trm_heads``. layers: of the backbone.

@@ -44,7 +44,7 @@ def digest(*parts: Windows) -> str:
             for _, block in blocks(corpus.vectors, BLOCK):
                 total.update(np.ascontiguousarray(block).data)
             total.update(np.ascontiguousarray(corpus.article).data)
-        places = part.starts if part.starts is not None else part.rows()
-        total.update(f"windows {part.context} {places.shape}".encode())
-        total.update(np.ascontiguousarray(places).data)
+        offsets = part.starts if part.starts is not None else part.rows()
+        total.update(f"windows {part.context} {offsets.shape}".encode())
+        total.update(np.ascontiguousarray(offsets).data)
     return total.hexdigest()

@@ -23,15 +23,15 @@ def epoch_order(seed: int, epoch: int, size: int) -> NDArray[np.int64]:
 
 
 AT_ONCE = 4 * 2**20
-"""Bytes of small batches that are gathered in one go: at 32 windows of 768 numbers more than half of the time was
-Python's, not the copy's. They still lie in the cache when their turn comes."""
+"""Bytes of small batches gathered at once: at 32 windows of 768 numbers more than half of the time was Python's,
+not the copy's. They are still in the cache when they are used."""
 
 
 class Loader:
     """Gathers batches into one reused block of memory and moves them to the device, or gathers them there where the
     device has room for the corpus.
 
-    A batch is valid until the next one is drawn.
+    A batch is valid until the next gather overwrites the block.
     """
 
     def __init__(self, windows: Windows, batch_size: int, device: torch.device) -> None:
@@ -58,8 +58,8 @@ class Loader:
         if self.resident is not None:
             yield from self.resident.batches(order, self.batch_size, first)
             return
-        places = range(first * self.batch_size, len(order), self.at_once)
-        for chosen in prefetch(self.windows, (order[start : start + self.at_once] for start in places)):
+        starts = range(first * self.batch_size, len(order), self.at_once)
+        for chosen in prefetch(self.windows, (order[start : start + self.at_once] for start in starts)):
             context, target = self.gather(chosen)
             yield from zip(torch.split(context, self.batch_size), torch.split(target, self.batch_size), strict=True)
 
@@ -68,8 +68,8 @@ class Loader:
         if self.resident is not None:
             yield from self.resident.batches(np.arange(len(self.windows)), self.batch_size)
             return
-        size, places = len(self.windows), range(0, len(self.windows), self.batch_size)
-        for chosen in prefetch(self.windows, (slice(start, min(start + self.batch_size, size)) for start in places)):
+        size, starts = len(self.windows), range(0, len(self.windows), self.batch_size)
+        for chosen in prefetch(self.windows, (slice(start, min(start + self.batch_size, size)) for start in starts)):
             yield self.gather(chosen)
 
 

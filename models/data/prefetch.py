@@ -70,9 +70,9 @@ def byte_ranges(held: MappedRows, rows: Rows, page: int = mmap.PAGESIZE) -> list
     """Start and length of the stretches of whole pages that hold ``rows``, in order; no two touch."""
     if not rows.size:
         return []
-    wanted = np.unique(rows).astype(np.int64)
-    first = (held.start + wanted * held.row_bytes) // page
-    last = (held.start + (wanted + 1) * held.row_bytes - 1) // page
+    needed = np.unique(rows).astype(np.int64)
+    first = (held.start + needed * held.row_bytes) // page
+    last = (held.start + (needed + 1) * held.row_bytes - 1) // page
     begins = np.flatnonzero(np.append(True, first[1:] > last[:-1] + 1))
-    ends = np.append(begins[1:] - 1, len(wanted) - 1)
+    ends = np.append(begins[1:] - 1, len(needed) - 1)
     return [(int(a) * page, int(b + 1 - a) * page) for a, b in zip(first[begins], last[ends], strict=True)]

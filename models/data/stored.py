@@ -68,7 +68,7 @@ def read(path: Path, context: int, *, strict: bool = True) -> Loaded:
 
 def divide(
     name: str,
-    place: Path,
+    path: Path,
     loaded: Loaded,
     config: PathConfig | TextConfig,
     *,
@@ -86,11 +86,11 @@ def divide(
             f"split as recorded in the file: {leak(train, validation):.1%} of the validation targets are in train",
         )
     else:
-        kind, split = _split(place, loaded, config, strict)
+        kind, split = _split(path, loaded, config, strict)
         train, validation, said = split.train, split.validation, split.notes
     if not len(train) or not len(validation):
         raise InputError(
-            place,
+            path,
             f"{len(loaded.windows)} windows split into {len(train)} for training and {len(validation)} for validation; "
             "expected some of both",
             fix="Use more data, or another data.val_fraction.",
@@ -108,10 +108,10 @@ def divide(
     )
 
 
-def _split(place: Path, loaded: Loaded, config: PathConfig | TextConfig, strict: bool) -> tuple[str, Split]:
+def _split(path: Path, loaded: Loaded, config: PathConfig | TextConfig, strict: bool) -> tuple[str, Split]:
     windows, fraction, seed = loaded.windows, config.val_fraction, config.split_seed
     if len(windows) < 2:
-        raise InputError(place, f"{len(windows)} window; expected at least 2, one to train on and one to validate")
+        raise InputError(path, f"{len(windows)} window; expected at least 2, one to train on and one to validate")
     if config.split == "random":
         return "random", at_random(windows, fraction, seed)
     alone = not strict and len(np.unique(windows.articles())) < 2
@@ -120,7 +120,7 @@ def _split(place: Path, loaded: Loaded, config: PathConfig | TextConfig, strict:
     try:
         split = by_article(windows, fraction, seed)
     except ValueError as error:
-        raise InputError(place, str(error), fix='Set data.split = "blocks".') from None
+        raise InputError(path, str(error), fix='Set data.split = "blocks".') from None
     return f"by_{loaded.grouped}", split
 
 

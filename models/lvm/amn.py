@@ -1,7 +1,8 @@
 """AMN, the attention mixture network: a mean of the context plus a learned residual.
 
-The architecture of the seeds (history 1). It sees no order: permuting the context changes nothing. At initialisation
-the residual's norm is about sqrt(d_model), far above the baseline's, so an untrained AMN has a cosine near 0.
+The architecture of the original project (history 1). It sees no order: permuting the context changes nothing. At
+initialisation the residual's norm is about sqrt(d_model), far above the baseline's, so an untrained AMN has a cosine
+near 0.
 """
 
 from __future__ import annotations

@@ -74,11 +74,11 @@ class Mamba2(VectorModel):
     def notes(self) -> tuple[str, ...]:
         if self.fallback == "gru":
             return ('mamba2: GRUs stand in for the state space mixers, as asked for by fallback = "gru"',)
-        said = fused_kernel()[1]
+        kernel = fused_kernel()[1]
         if fits_fused(self.embed.weight, self.chunk):
-            return (f"mamba2: fused scan of {said}",)
+            return (f"mamba2: fused scan of {kernel}",)
         device = self.embed.weight.device.type
-        return (f"mamba2: scan in plain PyTorch on {device}" + (f" ({said})" if device == "cuda" else ""),)
+        return (f"mamba2: scan in plain PyTorch on {device}" + (f" ({kernel})" if device == "cuda" else ""),)
 
     def raw(self, x: Tensor) -> Tensor:
         prediction: Tensor = self.out(self.body(self.embed(x))[:, -1])

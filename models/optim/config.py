@@ -50,18 +50,18 @@ class OptimizerConfig(BaseModel):
     def _filled(cls, table: Any) -> Any:
         if not isinstance(table, Mapping):
             return table
-        said = {key: value for key, value in table.items() if value is not None}
-        if said.get("kind", "mugrokfast") != "mugrokfast":
-            needless = next((name for name in _FILTERED if name in said), None)
+        given = {key: value for key, value in table.items() if value is not None}
+        if given.get("kind", "mugrokfast") != "mugrokfast":
+            needless = next((name for name in _FILTERED if name in given), None)
             if needless:
-                raise refused(needless, f"only kind 'mugrokfast' has it, got kind {said['kind']!r}")
-            return said
-        said = {**_DEFAULTS, **said}
-        preset = PRESETS.get(said["preset"]) if isinstance(said["preset"], str) else None
+                raise refused(needless, f"only kind 'mugrokfast' has it, got kind {given['kind']!r}")
+            return given
+        given = {**_DEFAULTS, **given}
+        preset = PRESETS.get(given["preset"]) if isinstance(given["preset"], str) else None
         if preset is None:
-            raise refused("preset", f"no such preset {said['preset']!r}", nearest(str(said["preset"]), PRESETS))
+            raise refused("preset", f"no such preset {given['preset']!r}", nearest(str(given["preset"]), PRESETS))
         named = {key: value for key, value in vars(preset).items() if key != "about"}
-        return {**named, **said}
+        return {**named, **given}
 
     @model_validator(mode="after")
     def _known_groups(self) -> OptimizerConfig:

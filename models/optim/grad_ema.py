@@ -51,12 +51,12 @@ class GradEMA:
         self._hook.remove()
 
     def _see(self, *_: object) -> None:
-        for place, parameter in enumerate(self.params):
+        for index, parameter in enumerate(self.params):
             if parameter.grad is None:
                 continue
-            if place not in self.means:
-                self.means[place] = parameter.grad.detach().clone()
-            self.means[place].lerp_(parameter.grad.detach(), 1.0 - self.alpha)
+            if index not in self.means:
+                self.means[index] = parameter.grad.detach().clone()
+            self.means[index].lerp_(parameter.grad.detach(), 1.0 - self.alpha)
 
     def raw(self) -> list[Tensor | None]:
         """Copies of the gradients as they are now."""
@@ -72,17 +72,17 @@ class GradEMA:
             as after a single step.
         """
         moments = torch.zeros(3, 3, dtype=torch.float64)
-        for place, (parameter, given) in enumerate(zip(self.params, raw, strict=True)):
-            if parameter.grad is None or given is None or place not in self.means:
+        for index, (parameter, given) in enumerate(zip(self.params, raw, strict=True)):
+            if parameter.grad is None or given is None or index not in self.means:
                 continue
-            mean, added = self.means[place], parameter.grad.detach() - given
+            mean, added = self.means[index], parameter.grad.detach() - given
             columns = torch.stack([mean.flatten(), given.flatten(), added.flatten()]).double()
             moments += (columns @ columns.mT).cpu()
         return _least_squares(moments)
 
     def state(self) -> TrainingState:
         """All of it, for :meth:`load`."""
-        return TrainingState({str(place): mean.cpu().clone() for place, mean in self.means.items()})
+        return TrainingState({str(index): mean.cpu().clone() for index, mean in self.means.items()})
 
     def load(self, state: TrainingState) -> None:
         """Continues from what :meth:`state` gave.
@@ -95,8 +95,8 @@ class GradEMA:
             if shapes.get(key) != mean.shape:
                 problem = f"running mean {key}: expected {list(shapes.get(key, ()))}, got {list(mean.shape)}"
                 raise InputError("checkpoint", problem, key="state.slow_gradient")
-        places = {int(key): mean for key, mean in state.tensors.items()}
-        self.means = {place: mean.to(self.params[place].device, copy=True) for place, mean in places.items()}
+        indices = {int(key): mean for key, mean in state.tensors.items()}
+        self.means = {place: mean.to(self.params[place].device, copy=True) for place, mean in indices.items()}
 
 
 def _least_squares(moments: Tensor) -> dict[str, float]:

@@ -157,5 +157,5 @@ class MuGrokfast(Optimizer):
 
 def _in_range(what: str, key: str, value: float, below: float | None) -> None:
     if not (value >= 0 and value != float("inf") and (below is None or value < below)):
-        wanted = "a finite number of at least 0" if below is None else f"at least 0 and less than {below}"
-        raise refused(key, f"{what}: expected {wanted}, got {value:g}")
+        expected = "a finite number of at least 0" if below is None else f"at least 0 and less than {below}"
+        raise refused(key, f"{what}: expected {expected}, got {value:g}")

@@ -65,11 +65,11 @@ def muon_step(
     torch._foreach_lerp_(list(momenta), list(gradients), 1.0 - momentum)
     directions = torch._foreach_lerp(list(gradients), list(momenta), momentum)
     torch._foreach_mul_(list(params), 1.0 - lr * weight_decay)
-    for places in _same_shape(directions):
-        wide = torch.stack([_wide(directions[i]) for i in places])
+    for indices in _same_shape(directions):
+        wide = torch.stack([_wide(directions[i]) for i in indices])
         updates = orthogonaliser(wide).unbind()
-        turned = [u if params[i].shape == u.shape else u.mT for i, u in zip(places, updates, strict=True)]
-        torch._foreach_add_([params[i] for i in places], turned, alpha=-lr * rms_matched(wide.shape[1:]))
+        turned = [u if params[i].shape == u.shape else u.mT for i, u in zip(indices, updates, strict=True)]
+        torch._foreach_add_([params[i] for i in indices], turned, alpha=-lr * rms_matched(wide.shape[1:]))
 
 
 def _wide(matrix: Tensor) -> Tensor:
@@ -79,6 +79,6 @@ def _wide(matrix: Tensor) -> Tensor:
 def _same_shape(matrices: Sequence[Tensor]) -> list[list[int]]:
     """Places of the matrices that can be stacked, by shape up to transposition, device and type."""
     found: dict[object, list[int]] = {}
-    for place, matrix in enumerate(matrices):
-        found.setdefault((*sorted(matrix.shape), matrix.device, matrix.dtype), []).append(place)
+    for index, matrix in enumerate(matrices):
+        found.setdefault((*sorted(matrix.shape), matrix.device, matrix.dtype), []).append(index)
     return list(found.values())

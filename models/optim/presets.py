@@ -39,10 +39,10 @@ PRESETS: dict[str, Preset] = {
         1e-2, 1e-3, 0.98, 2.0, "the original project's class defaults; never trained with, the factory replaced them"
     ),
     "v1_document": Preset(
-        1e-2, 1e-3, 0.98, 0.05, "the seeds' 'current settings, too high'; no run used them, those ran with phase1"
+        1e-2, 1e-3, 0.98, 0.05, "the documents' 'current settings, too high'; no run used them, those ran with phase1"
     ),
     "reduced": Preset(
-        5e-3, 5e-4, 0.98, 0.02, "the seeds' '50 % reduction'; never wired, and 5 times the hidden rate that had run"
+        5e-3, 5e-4, 0.98, 0.02, "the documents' '50 % reduction'; never wired, and 5 times the hidden rate that had run"
     ),
     "small": Preset(
         1e-2,

@@ -55,10 +55,10 @@ def compare(model: nn.Module, context: Tensor, target: Tensor, device: torch.dev
         context: [B, T, D]. target: [B, D].
     """
     cpu = torch.device("cpu")
-    gradients = [_gradients(model, context, target, place) for place in (cpu, device)]
+    gradients = [_gradients(model, context, target, where) for where in (cpu, device)]
     largest = max(float(value.abs().max()) for value in gradients[0].values())
     found = [worst("gradient", gradients[0], gradients[1], at_least=SILENT * largest)]
-    steps = [_steps(model, gradients[0], place) for place in (cpu, device)]
+    steps = [_steps(model, gradients[0], where) for where in (cpu, device)]
     found.append(worst("step", steps[0], steps[1]))
     return max(found, key=lambda each: (each.difference != each.difference, each.difference))
 
@@ -79,11 +79,11 @@ def assert_matches_cpu(model: nn.Module, context: Tensor, target: Tensor, device
     return found
 
 
-def worst(what: str, wanted: Tensors, got: Tensors, *, at_least: float = 1e-30) -> Parity:
+def worst(what: str, expected: Tensors, got: Tensors, *, at_least: float = 1e-30) -> Parity:
     """The tensor that differs most, relative to its largest value on the CPU or to ``at_least``."""
     differences = {
         name: float((value - got[name]).abs().max()) / max(float(value.abs().max()), at_least)
-        for name, value in wanted.items()
+        for name, value in expected.items()
     }
     name = max(differences, key=lambda each: (differences[each] != differences[each], differences[each]))
     return Parity(f"{what} of {name}", differences[name])

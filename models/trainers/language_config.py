@@ -202,11 +202,11 @@ def data_at(path: Path, run: Mapping[str, Any]) -> dict[str, object]:
     changes: dict[str, object] = {"curriculum": []}
     if own.get("source", "generated") == "generated":
         default = TextConfig()
-        kept = {"length": REAL_LENGTH, "vocabulary": REAL_VOCABULARY}
-        kept["limit"] = max(1, own.get("records", default.records) // 10)
+        settings = {"length": REAL_LENGTH, "vocabulary": REAL_VOCABULARY}
+        settings["limit"] = max(1, own.get("records", default.records) // 10)
         rows = run.get("batch_size", Config.model_fields["batch_size"].default)
         changes["batch_size"] = max(1, rows * own.get("length", default.length) // REAL_LENGTH)
     else:
-        kept = {key: own[key] for key in KEPT if key in own}
+        settings = {key: own[key] for key in KEPT if key in own}
     sets = any((path / f"{name}{end}").is_file() for name in QA for end in SUFFIXES)
-    return {**changes, "data": {"source": "qa" if sets else "jsonl", "path": str(path), **kept}}
+    return {**changes, "data": {"source": "qa" if sets else "jsonl", "path": str(path), **settings}}

@@ -34,29 +34,29 @@ def generations(setup: LanguageSetup, model: nn.Module, epoch: int, rec: Recorde
         :func:`matches` of the greedy answers.
     """
     rule, data = setup.cfg.generation, setup.data
-    asked = questions(setup)
-    answers = [each.answer for each in asked]
+    items = questions(setup)
+    answers = [each.answer for each in items]
     seeds = [each for each in SEED_PROMPTS if fits(setup, each.prompt)]
     values: dict[str, float] = {}
     greedy: list[bool] = []
     for mode, temperature in (("greedy", 0.0), ("sampled", rule.temperature)):
-        tokens = answer(setup, model, [*asked, *seeds], temperature, seed=setup.cfg.seed + epoch)
+        tokens = answer(setup, model, [*items, *seeds], temperature, seed=setup.cfg.seed + epoch)
         texts = [data.tokenizer.decode(each) for each in tokens]
-        right = [exact(each.answer, text) for each, text in zip(asked, texts, strict=False)]
+        right = [exact(each.answer, text) for each, text in zip(items, texts, strict=False)]
         greedy = greedy or right
-        found = variety(tokens[: len(asked)], answers, right)
+        found = variety(tokens[: len(items)], answers, right)
         values |= {f"{mode}/{name}": value for name, value in found.items()}
-        shown = [*range(len(asked), len(asked) + len(seeds)), *range(min(rule.samples, len(asked)))]
-        for place, each in zip(shown, [*seeds, *asked], strict=False):
-            text = texts[place]
+        shown = [*range(len(items), len(items) + len(seeds)), *range(min(rule.samples, len(items)))]
+        for index, each in zip(shown, [*seeds, *items], strict=False):
+            text = texts[index]
             rec.sample(mode, prompt=each.prompt, text=text, answer=each.answer, dataset=each.dataset)
-    reference = variety([data.tokenizer.encode(f" {each}") for each in answers], answers, [True] * len(asked))
+    reference = variety([data.tokenizer.encode(f" {each}") for each in answers], answers, [True] * len(items))
     values |= {f"reference/{name}": reference[name] for name in REFERENCE if name in reference}
-    if asked:
+    if items:
         commonest = Counter(answers).most_common(1)[0][1]
-        values["reference/top_answer_share"] = commonest / len(asked)  # exact match of always saying the same
+        values["reference/top_answer_share"] = commonest / len(items)  # exact match of always saying the same
     rec.probe("generations", values)
-    return matches(asked, greedy)
+    return matches(items, greedy)
 
 
 def unanswered(setup: LanguageSetup) -> dict[str, float]:
@@ -64,22 +64,22 @@ def unanswered(setup: LanguageSetup) -> dict[str, float]:
     return {name: 0.0 if name.endswith("_questions") else math.nan for name in answer_metrics(questions(setup))}
 
 
-def matches(asked: Sequence[Question], right: Sequence[bool]) -> dict[str, float]:
+def matches(items: Sequence[Question], right: Sequence[bool]) -> dict[str, float]:
     """Exact match and its number of questions, of all and by data set; empty without questions."""
     found: dict[str, float] = {}
-    for name in answer_metrics(asked):
+    for name in answer_metrics(items):
         if name.endswith("_questions"):
             continue
         dataset = name.removeprefix("exact_match").removeprefix("_")
-        own = [score for each, score in zip(asked, right, strict=True) if dataset in ("", each.dataset)]
+        own = [score for each, score in zip(items, right, strict=True) if dataset in ("", each.dataset)]
         found |= {name: sum(own) / len(own), f"{name}_questions": float(len(own))}
     return found
 
 
-def answer_metrics(asked: Sequence[Question]) -> tuple[str, ...]:
+def answer_metrics(items: Sequence[Question]) -> tuple[str, ...]:
     """The metrics that answers to these questions give."""
-    names = ["exact_match", *sorted({f"exact_match_{each.dataset}" for each in asked if each.dataset in SETS})]
-    return tuple(f"{name}{end}" for name in names for end in ("", "_questions")) if asked else ()
+    names = ["exact_match", *sorted({f"exact_match_{each.dataset}" for each in items if each.dataset in SETS})]
+    return tuple(f"{name}{end}" for name in names for end in ("", "_questions")) if items else ()
 
 
 def answer(

@@ -78,26 +78,26 @@ def causality(model: nn.Module, tokens: Tensor, vocabulary: int) -> dict[str, fl
     All variants are rows of one call, so that a state kept between calls is no part of the answer.
     """
     length = tokens.shape[1]
-    places = sorted(
+    positions = sorted(
         {max(1, round((k + 1) * (length - 1) / POSITIONS)) for k in range(POSITIONS)} & set(range(1, length))
     )
-    rows = tokens.repeat(1 + len(places), 1)
-    for row, place in enumerate(places, 1):
-        rows[row, place] = (rows[row, place] + 1) % vocabulary
+    rows = tokens.repeat(1 + len(positions), 1)
+    for row, position in enumerate(positions, 1):
+        rows[row, position] = (rows[row, position] + 1) % vocabulary
     logits = model(rows).logits.float()
     change = (logits[1:] - logits[:1]).abs().amax(dim=2)
-    before = max(float(change[row, :place].max()) for row, place in enumerate(places))
-    after = min(float(change[row, place:].max()) for row, place in enumerate(places))
-    return {"max_change_before": before, "change_after": after, "positions": float(len(places))}
+    before = max(float(change[row, :position].max()) for row, position in enumerate(positions))
+    after = min(float(change[row, position:].max()) for row, position in enumerate(positions))
+    return {"max_change_before": before, "change_after": after, "positions": float(len(positions))}
 
 
 def purity(model: nn.Module, one: Tensor, other: Tensor) -> dict[str, float]:
     """Whether evaluating leaves anything behind: the same batch twice, two batches in both orders, all tensors."""
-    kept = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     first, again = model(one).logits.float(), model(one).logits.float()
     model(other)
     after_other = model(one).logits.float()
-    changed = sum(not torch.equal(kept[name], tensor) for name, tensor in model.state_dict().items())
+    changed = sum(not torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     return {
         "repeat_difference": float((first - again).abs().max()),
         "order_difference": float((again - after_other).abs().max()),

@@ -127,6 +127,6 @@ def spearman(one: Tensor, other: Tensor) -> float | None:
 
 def ranks(column: Tensor) -> Tensor:
     """Rank of each value [N] in float64, equal values at the mean of their ranks."""
-    _, place, count = torch.unique(column, return_inverse=True, return_counts=True)
+    _, index, count = torch.unique(column, return_inverse=True, return_counts=True)
     mean = count.cumsum(0).double() - (count.double() - 1) / 2
-    return torch.take(mean, place)
+    return torch.take(mean, index)

@@ -1,7 +1,7 @@
 """The neighbour sweep: do predictions resemble their own target, more than the chunks around it and than any other?
 
 An offset counts chunks from the **target**: 0 is the chunk that is asked for, -1 the last chunk of the context. The
-original project's alignment test demanded that offset +1 beat offset 0 and so refused a perfect predictor (facts 0.6).
+original project's alignment test demanded that offset +1 beat offset 0 and so refused a perfect predictor (history 7).
 """
 
 from __future__ import annotations

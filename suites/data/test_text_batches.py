@@ -160,7 +160,7 @@ def test_another_process_makes_the_same_batches() -> None:
     assert ran.stdout.strip() == digest_of_batches()
 
 
-def test_the_ancestors_faults_are_real() -> None:
+def test_the_original_projects_faults_are_real() -> None:
     data = open_text({"records": 30, "val_records": 5, "packing": False}, seed=0)
     batch = max(data.validation(8), key=lambda each: int((each.segments == 0).sum()))
     padding = batch.segments == 0

@@ -108,7 +108,7 @@ def test_sides_are_disjoint_for_every_seed() -> None:
     assert {group_of(record) for record in held if record.dataset == "arithmetic"}.isdisjoint(map(group_of, train))
 
 
-def test_the_ancestors_prompts_are_never_trained_on() -> None:
+def test_the_original_projects_prompts_are_never_trained_on() -> None:
     config = parse_text_config({"operators": "+-"})
     train = generate(config, seed=5, validation=False, count=6000)
     prompts = {record.prompt for record in train}

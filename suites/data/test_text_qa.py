@@ -23,7 +23,7 @@ def sets() -> dict[str, list[Record]]:
     return {name: read_set(FOLDER, name) for name in QA}
 
 
-def test_the_counts_are_those_of_the_ancestors(sets: dict[str, list[Record]]) -> None:
+def test_the_counts_are_those_of_the_original_projects(sets: dict[str, list[Record]]) -> None:
     train = {name: sum(record.split == "train" for record in records) for name, records in sets.items()}
     assert sum(train[name] for name in ("gsm8k", "svamp", "mbpp", "arc_easy")) == 10_798
     assert train["arc_challenge"] == 1119

@@ -193,7 +193,7 @@ def test_validation_is_always_in_the_same_order(data: TextData) -> None:
     assert sum(batch.scored for batch in data.validation(4)) == data.facts()["val_tokens"]
 
 
-def test_the_ancestors_faults_show_in_the_facts(data: TextData) -> None:
+def test_the_original_projects_faults_show_in_the_facts(data: TextData) -> None:
     leaked = validation_is_training(data)
     assert leaked.facts()["val_overlap"] == 1.0
     assert leaked.fingerprint != data.fingerprint

@@ -202,7 +202,7 @@ def test_gru_stands_in_only_on_request_and_says_so() -> None:
     assert "GRUs stand in" in asked.notes[0]
 
 
-def test_the_fallback_is_the_gru_stack_of_the_ancestors() -> None:
+def test_the_fallback_is_the_gru_stack_of_the_original_projects() -> None:
     asked = Mamba2(input_dim=12, hidden_dim=8, head_dim=4, layers=2, fallback="gru").eval()
     stack = GRU(input_dim=12, hidden_dim=8, layers=2, norm="pre", head=True).eval()
     stack.load_state_dict(asked.state_dict())

@@ -1,4 +1,4 @@
-"""Prediction in three lines from checkpoints and artefacts, and what both refuse."""
+"""Prediction in three lines from checkpoints and exported programs, and what both refuse."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from lvmcheck.errors import InputError
-from models.checkpoints import export as artefact
+from models.checkpoints import export as program_file
 from models.checkpoints.checkpoint import Description, architecture, publish, sha256, snapshot
 from models.checkpoints.predictor import Predictor, export
 from models.lvm.amn import AMN
@@ -44,22 +44,22 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def program(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("artefact") / "lstm.pt2"
+    path = tmp_path_factory.mktemp("export") / "lstm.pt2"
     export(checkpoint, path)
     return path
 
 
 @pytest.fixture
 def copied(program: Path, tmp_path: Path) -> Path:
-    """The artefact, to be changed."""
+    """The exported program, to be changed."""
     shutil.copy(program.with_suffix(".json"), tmp_path)
     return Path(shutil.copy(program, tmp_path))
 
 
 # -- predicting --------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("source", ["checkpoint", "run", "artefact"])
+@pytest.mark.parametrize("source", ["checkpoint", "run", "export"])
 def test_arrays_and_tensors_one_and_many(source: str, checkpoint: Path, program: Path) -> None:
-    path = {"checkpoint": checkpoint, "run": checkpoint.parents[1], "artefact": program}[source]
+    path = {"checkpoint": checkpoint, "run": checkpoint.parents[1], "export": program}[source]
     predict = Predictor.load(path)
     assert (predict.kind, predict.width, predict.context) == (KIND, WIDTH, CONTEXT)
     x = contexts(7)
@@ -76,7 +76,7 @@ def test_arrays_and_tensors_one_and_many(source: str, checkpoint: Path, program:
     assert predict(x[:0]).shape == (0, WIDTH)
 
 
-def test_the_artefact_predicts_what_the_checkpoint_predicts(checkpoint: Path, program: Path) -> None:
+def test_the_export_predicts_what_the_checkpoint_predicts(checkpoint: Path, program: Path) -> None:
     x = contexts(33, seed=5)
     torch.testing.assert_close(Predictor.load(program)(x), Predictor.load(checkpoint)(x), rtol=0, atol=1e-5)
 
@@ -132,7 +132,7 @@ def test_what_is_no_checkpoint_is_named(tmp_path: Path) -> None:
 
 
 # -- exporting ---------------------------------------------------------------------------------------------------------
-def test_the_json_says_what_the_artefact_is(program: Path) -> None:
+def test_the_json_says_what_the_export_is(program: Path) -> None:
     said = json.loads(program.with_suffix(".json").read_text())
     assert (said["kind"], said["width"], said["context"]) == (KIND, WIDTH, CONTEXT)
     assert said["parameters"] == sum(p.numel() for p in small(KIND, WHAT).parameters())
@@ -140,7 +140,7 @@ def test_the_json_says_what_the_artefact_is(program: Path) -> None:
     assert said["sha256"] == sha256(program.read_bytes())
 
 
-def test_an_artefact_names_no_place_of_this_machine(program: Path) -> None:
+def test_an_export_names_no_place_of_this_machine(program: Path) -> None:
     content = program.read_bytes() + program.with_suffix(".json").read_bytes()
     assert str(Path(__file__).parents[2]).encode() not in content
     assert b".py" not in content
@@ -169,18 +169,18 @@ def test_exports_that_cannot_be_are_named(tmp_path: Path, to: str, context: int 
 
 
 def test_a_program_that_disagrees_is_not_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(artefact, "TOLERANCE", -1.0)
+    monkeypatch.setattr(program_file, "TOLERANCE", -1.0)
     with pytest.raises(InputError, match="expected the exported program to agree within -1"):
         export(AMN(12, 4, 4), tmp_path / "model.pt2", context=5)
     assert not list(tmp_path.iterdir())
 
 
-def test_an_artefact_is_no_source(program: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="expected a checkpoint, got an artefact"):
+def test_an_export_is_no_source(program: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected a checkpoint, got an exported program"):
         export(program, tmp_path / "again.pt2")
 
 
-# -- artefacts that were changed ---------------------------------------------------------------------------------------
+# -- exports that were changed - ---------------------------------------------------------------------------------------
 def repack(path: Path, change: Callable[[str, bytes], bytes | None], **more: bytes) -> None:
     """Rewrites the archive member by member and makes the JSON agree with it, as somebody who means harm would."""
     with zipfile.ZipFile(path) as archive:
@@ -327,8 +327,8 @@ def test_a_wrong_description_is_named(copied: Path, change: dict[str, Any], prob
         Predictor.load(copied)
 
 
-def test_no_device_but_the_cpu_for_artefacts(program: Path) -> None:
-    with pytest.raises(InputError, match="device: an artefact runs on the CPU, got device 'cuda'"):
+def test_no_device_but_the_cpu_for_exports(program: Path) -> None:
+    with pytest.raises(InputError, match="device: an exported program runs on the CPU, got device 'cuda'"):
         Predictor.load(program, device="cuda")
     assert Predictor.load(program, device="auto").device.type == "cpu"
 

@@ -12,10 +12,8 @@ import torch
 
 from lvmcheck.errors import InputError
 from lvmcheck.pytest_plugin.options import option
-from suites.throughput import machine, measured, stopwatch
-from suites.throughput.ceilings import Ceilings
-from suites.throughput.document import incomplete, write
-from suites.throughput.figures import FIGURES, Figures, markdown, plain
+from suites.throughput import machine, stopwatch
+from suites.throughput.figures import FIGURES, Figures, markdown
 from suites.throughput.stopwatch import THREADS, Place, clock
 
 FULL = os.environ.get("LVM_THROUGHPUT") == "full"
@@ -26,17 +24,12 @@ QUICK = ("amn", "amn, prepared", "linear_mixture", "lstm")
 
 HERE = Path(__file__).parent
 COLUMNS = ["median", "iqr", "rounds"]  # of pytest-benchmark's own table: all of them are wider than a terminal
-DOCUMENT = "LVM_THROUGHPUT_WRITE"
 PLACE = pytest.StashKey[Place]()
-RAN = pytest.StashKey[set[str]]()
-LEFT_OUT = pytest.StashKey[int]()
 
 
 # -- the place ---------------------------------------------------------------------------------------------------------
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[FIGURES] = Figures()
-    config.stash[RAN] = set()
-    config.stash[LEFT_OUT] = 0
     if not getattr(config.option, "benchmark_columns", None):
         config.option.benchmark_columns = COLUMNS
 
@@ -49,15 +42,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.stash[PLACE] = stopwatch.asked(option(config, "--lvm-device"))
     except InputError as problem:
         raise pytest.UsageError(str(problem)) from None
-
-
-def pytest_deselected(items: list[pytest.Item]) -> None:
-    if items:
-        items[0].config.stash[LEFT_OUT] += len(items)
-
-
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    item.config.stash[RAN].add(item.path.name)
 
 
 @pytest.fixture
@@ -89,12 +73,6 @@ def cpu() -> Iterator[Place]:
     yield from _use(Place(torch.device("cpu"), 1))
 
 
-@pytest.fixture
-def ceilings(pytestconfig: pytest.Config, place: Place) -> Ceilings:
-    """What the machine itself can do there, measured once a session."""
-    return measured.ceilings(pytestconfig, place, rounds=20 if FULL else 5)
-
-
 def _use(chosen: Place) -> Iterator[Place]:
     before, place = torch.get_num_threads(), clock.place
     torch.set_num_threads(chosen.threads)
@@ -122,27 +100,16 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 # -- the tables --------------------------------------------------------------------------------------------------------
-def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:
-    """Prints what was measured, also of a session that was interrupted; such a one never replaces a document."""
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Prints what was measured, also in a session that was interrupted."""
     sections = config.stash[FIGURES].filled
     if not sections:
         return
-    terminalreporter.section("throughput" if FULL else "throughput, quick form (LVM_THROUGHPUT=full for more rounds)")
-    for line in plain(sections):
-        terminalreporter.write_line(line)
-    named = os.environ.get(DOCUMENT)
-    if not named:
-        return
-    reason = incomplete(int(exitstatus), config.stash[LEFT_OUT], sorted(config.stash[RAN]))
-    if reason:
-        terminalreporter.write_line(f"{named} stays as it is: {reason}")
-        return
     chosen = config.stash[PLACE]
+    terminalreporter.section("throughput" if FULL else "throughput, quick form (LVM_THROUGHPUT=full for more rounds)")
     about = f"{machine.words(chosen.device)}, {chosen.words()}, load average {machine.load() or 0.0:.1f} at the end"
-    try:
-        write(Path(named), markdown(sections), command=command(chosen), machine=about)
-    except InputError as problem:
-        terminalreporter.write_line(f"{named} stays as it is: {problem}")
+    for line in (f"Measured with `{command(chosen)}` on {about}.", "", *markdown(sections)):
+        terminalreporter.write_line(line)
 
 
 def command(chosen: Place) -> str:

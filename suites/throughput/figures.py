@@ -1,40 +1,23 @@
-"""The tables of figures that a session measured, for the terminal and for docs/performance.md."""
+"""The tables of figures that a session measured, as Markdown."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
-WIDTH = 120
-INDENT = "    "
 ANYTHING = ("what", "measured", "beside it", "how")
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "targets": ("target", "measured", "verdict", "how"),
-    "ceilings of this machine": ("kernel", "rate", "middle half", "how"),
-    "training step": (
-        "model",
-        "batch",
-        "samples/s",
-        "ms a step",
-        "MFLOP",
-        "of GEMM",
-        "MB",
-        "bound by",
-        "of bound",
-        "MiB",
-        "J",
-    ),
+    "training step": ("model", "batch", "samples/s", "ms a step", "MFLOP", "of GEMM", "MiB"),
     "AMN: the trainer over the loop written bare": (
         "batch",
         "threads",
         "loop",
         "samples/s",
         "of GEMM",
-        "of its own products",
         "over the bare loop",
     ),
     "training beside peers": ("loop", "batch", "threads", "samples/s", "times ours", "middle half", "how"),
@@ -55,7 +38,6 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     "data": ANYTHING,
     "recorder and judge": ANYTHING,
     "start": ANYTHING,
-    "cost as things grow": ("what grows", "from", "to", "cost", "over linear", "how"),
 }
 """Title of each table, in their order, with its columns."""
 
@@ -108,33 +90,8 @@ class Figures:
 FIGURES = pytest.StashKey[Figures]()
 
 
-def plain(sections: Sequence[Section], width: int = WIDTH) -> list[str]:
-    """Aligned columns for a terminal, none wider than ``width``: a last column that does not fit stands below its row,
-    and columns that do not fit at all are not aligned.
-    """
-    lines: list[str] = []
-    for section in sections:
-        shared = (line for text in section.shared for line in textwrap.wrap(text, width))
-        lines += ["", f"{section.title}:", *shared, *_aligned([section.columns, *section.rows], width)]
-    return lines[1:]
-
-
-def _aligned(rows: Sequence[tuple[str, ...]], width: int) -> list[str]:
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    heads = ["  ".join(f"{cell:<{wide}}" for cell, wide in zip(row[:-1], widths, strict=False)) for row in rows]
-    if len(heads[0]) > width:  # a session's figures are never lost to their width
-        return [line for row in rows for line in textwrap.wrap(" | ".join(row), width, subsequent_indent=INDENT)]
-    if len(heads[0]) + 2 + widths[-1] <= width:
-        return [f"{head}  {row[-1]}".rstrip() for head, row in zip(heads, rows, strict=True)]
-    lines = [heads[0].rstrip()]
-    for head, row in zip(heads[1:], rows[1:], strict=True):
-        below = textwrap.wrap(row[-1], width, initial_indent=INDENT, subsequent_indent=INDENT)
-        lines += [head.rstrip(), *below]
-    return lines
-
-
 def markdown(sections: Sequence[Section]) -> list[str]:
-    """The same as Markdown, a heading and a table each."""
+    """A heading and a Markdown table each, as docs/performance.md has them."""
     lines: list[str] = []
     for section in sections:
         lines += ["", f"### {section.title[0].upper()}{section.title[1:]}", "", *section.shared]

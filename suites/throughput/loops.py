@@ -18,8 +18,7 @@ from models.losses import mse
 from models.trainers.loop import train_step
 from models.trainers.vector import VectorTask
 from models.trainers.vector_config import parse
-from suites.throughput.interleave import Lane
-from suites.throughput.operations import Traffic, counted, own_products, traffic
+from suites.throughput.kernels import counted
 from suites.throughput.stopwatch import Place, clock
 
 SUITE = Path(__file__).parents[1] / "amn_790k" / "suite.toml"
@@ -112,13 +111,6 @@ class Loops:
         for _ in range(self.steps):
             next(self.drawn)
 
-    # -- what a step consists of ---------------------------------------------------------------------------------------
-    def _pass(self) -> None:
-        """Forward and backward of one batch."""
-        for parameter in self.parameters:
-            parameter.grad = None
-        self._forward().backward()  # type: ignore[no-untyped-call]
-
     def flops(self) -> int:
         """Floating point operations of one step: all are of products, so that two rows tell what the batch costs."""
         context, target = self.context[:2], self.target[:2]
@@ -127,17 +119,3 @@ class Loops:
             mse(self.task.model(context, return_raw=True)[0], target).backward()  # type: ignore[no-untyped-call]
 
         return counted(rows) * self.size // len(context)
-
-    def traffic(self) -> Traffic:
-        """Bytes that one step must move."""
-        return traffic(self.task.model, self._forward, clipped=self.task.cfg.clip_norm > 0)
-
-    def products(self) -> tuple[Lane, int]:
-        """The matrix products of as many steps and nothing else, and their operations."""
-        once, flops = own_products(self._pass)
-
-        def run() -> None:
-            for _ in range(self.steps):
-                once()
-
-        return run, flops * self.steps

@@ -1,22 +1,17 @@
-"""What a measurement takes besides time: memory at its peak, and energy."""
+"""The memory that a measurement takes at its peak."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-POWERCAP = Path("/sys/class/powercap")
 
 
-# -- memory ------------------------------------------------------------------------------------------------------------
 class PeakMemory:
     """Bytes that the work since :meth:`start` held at most, above what was held before.
 
@@ -70,59 +65,3 @@ def _trim() -> bool:
     if trim is not None:
         trim(0)
     return trim is not None
-
-
-# -- energy ------------------------------------------------------------------------------------------------------------
-@dataclass
-class Energy:
-    """Joules that the device took: RAPL's packages for a CPU (everything else on them counts), NVML for CUDA.
-
-    Attributes:
-        joules: since the beginning, or None where this machine does not tell.
-    """
-
-    device: torch.device
-    powercap: Path = POWERCAP
-    joules: float | None = None
-    _last: list[int] | None = field(default=None, init=False)
-    _ranges: list[int] = field(default_factory=list, init=False)
-    _read: Callable[[], list[int] | None] = field(init=False)
-
-    def __post_init__(self) -> None:
-        zones = sorted(p for p in self.powercap.glob("*:*") if p.name.count(":") == 1)
-        self._ranges = _numbers([zone / "max_energy_range_uj" for zone in zones]) or []
-        on_cuda = self.device.type == "cuda"
-        self._read = _nvml(self.device) if on_cuda else lambda: _numbers([zone / "energy_uj" for zone in zones])
-        self._last = self._read() if self.device.type != "mps" else None
-        self.joules = None if self._last is None else 0.0
-
-    def lap(self) -> float | None:
-        """Joules since the last lap; counters that began again at 0 are seen through."""
-        now = None if self._last is None else self._read()
-        if now is None or self._last is None or self.joules is None:
-            return None
-        ranges = self._ranges or [0] * len(now)
-        spent = sum(b - a + (limit if b < a else 0) for a, b, limit in zip(self._last, now, ranges, strict=True)) / 1e6
-        self._last, self.joules = now, self.joules + spent
-        return spent
-
-
-def _numbers(paths: list[Path]) -> list[int] | None:
-    """What stands in files of one number each; None when there are none or one cannot be read."""
-    try:
-        return [int(path.read_text()) for path in paths] or None
-    except (OSError, ValueError):
-        return None
-
-
-def _nvml(device: torch.device) -> Callable[[], list[int] | None]:
-    """Microjoules of a GPU since its driver was loaded; None without the optional package pynvml."""
-    try:
-        import pynvml  # type: ignore[import-not-found,import-untyped,unused-ignore]
-
-        pynvml.nvmlInit()
-        handle: Any = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device).uuid}")
-        pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
-    except Exception:  # no package, no driver, or a GPU that has no such counter: all say "not told"
-        return lambda: None
-    return lambda: [1000 * int(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle))]

@@ -10,10 +10,10 @@ import pytest
 
 from models.data.dataset import Dataset, open_data
 from models.runtime.session import reproducible
-from suites.throughput.ceilings import COPY, copy
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures, percent
 from suites.throughput.interleave import take_turns
+from suites.throughput.kernels import COPY, copy
 from suites.throughput.loops import WINDOWS, Loops, run_config
 from suites.throughput.results import comparable
 from suites.throughput.stopwatch import Place, clock
@@ -56,40 +56,6 @@ def test_drawing_batches(benchmark: Any, batch: int, place: Place, figures: Figu
     each = turns.over(COPY).times(1 / steps)
     comparable(
         benchmark, each, calibration=COPY, place=place, batch=batch, samples_per_s=rate, ratio_to_bare=share.median
-    )
-
-
-@pytest.mark.usefixtures("timing")
-@pytest.mark.benchmark(timer=clock)
-def test_drawing_an_epoch_of_the_twin(benchmark: Any, cpu: Place, figures: Figures, tmp_path: Path) -> None:
-    data = twin(cpu, fresh=True)
-    data.train_epoch(1)
-    epochs = iter(range(2, 1000))
-    drawn: list[int] = []
-    with reproducible(0, threads=1):
-        loops = Loops.make(run_config(32, cpu), tmp_path, steps=8)
-        lanes = {"bare": loops.bare, COPY: copy(cpu.device)}
-        turns = take_turns(
-            benchmark, lambda: drawn.append(len(data.train_epoch(next(epochs)))), lanes, rounds=10 if FULL else 2
-        )
-    assert set(drawn) == {WINDOWS}
-    share = turns.over("bare").times(8 * 32 / WINDOWS)
-    rate = WINDOWS / turns.seconds()
-    figures.add(
-        "data",
-        "drawing a fresh epoch of the twin",
-        f"{rate:,.0f} windows/s",
-        f"{percent(share.median)} of training AMN on it at batch 32",
-        f"{WINDOWS:,} windows of 768, context 5",
-    )
-    comparable(
-        benchmark,
-        turns.over(COPY),
-        calibration=COPY,
-        place=cpu,
-        batch=WINDOWS,
-        samples_per_s=rate,
-        ratio_to_bare=share.median,
     )
 
 

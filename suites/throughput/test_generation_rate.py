@@ -1,4 +1,4 @@
-"""Generation from the seeds' model, 25.6 million parameters: with a cache beside without."""
+"""Generation from the original model, 25.6 million parameters: with a cache beside without."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import torch
 
 from models.cognate.generate import generate
 from models.cognate.model import Cognate
-from suites.throughput.ceilings import COPY, copy
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures
 from suites.throughput.interleave import take_turns
+from suites.throughput.kernels import COPY, copy
 from suites.throughput.results import comparable
 from suites.throughput.stopwatch import Place, clock
 

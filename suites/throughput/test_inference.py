@@ -14,11 +14,10 @@ from torch import nn
 from models import registry
 from models.checkpoints.inference import optimize_for_inference
 from models.lvm.parts.vector_model import VectorModel
-from suites.throughput.ceilings import GEMM, SQUARE_FLOPS, gemm
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures, percent
 from suites.throughput.interleave import Lane, take_turns
-from suites.throughput.operations import counted
+from suites.throughput.kernels import GEMM, SQUARE_FLOPS, counted, gemm
 from suites.throughput.results import comparable
 from suites.throughput.stopwatch import Place, clock, synchronise
 

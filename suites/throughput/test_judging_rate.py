@@ -11,11 +11,11 @@ from lvmcheck.checks.finding import Status
 from lvmcheck.checks.protocol import Check, evaluate
 from lvmcheck.run.view import Run
 from suites.throughput import commands
-from suites.throughput.ceilings import GEMM, gemm
 from suites.throughput.commands import ROOT
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures
 from suites.throughput.interleave import Spread, take_turns
+from suites.throughput.kernels import GEMM, gemm
 from suites.throughput.long_run import a_run, every_check
 from suites.throughput.results import comparable
 from suites.throughput.stopwatch import Place, clock

@@ -22,11 +22,10 @@ from models.runtime.session import reproducible
 from models.trainers import loop
 from models.trainers.language import LanguageTask
 from models.trainers.language_config import parse
-from suites.throughput.ceilings import GEMM, SQUARE_FLOPS, gemm
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures, percent, signed
 from suites.throughput.interleave import take_turns
-from suites.throughput.operations import counted
+from suites.throughput.kernels import GEMM, SQUARE_FLOPS, counted, gemm
 from suites.throughput.resources import PeakMemory
 from suites.throughput.results import comparable
 from suites.throughput.stopwatch import Place, clock
@@ -36,7 +35,7 @@ STEPS = 25  # of a turn: the window of the suite, so that every turn pays for on
 PLAIN = 10 if FULL else 3  # of a turn of the loop beside it
 GOAL, GOAL_BATCH = 0.10, 16
 ROUNDS = {16: 3 if FULL else 1, 64: 1}
-VOCABULARY, LENGTH = 50_257, 256  # of the seeds' model, and tokens of the row that it is measured on
+VOCABULARY, LENGTH = 50_257, 256  # of the original model, and tokens of the row that it is measured on
 
 
 @dataclass

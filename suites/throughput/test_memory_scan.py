@@ -12,14 +12,14 @@ from torch import Tensor
 from models.cognate.layout import lay_out
 from models.cognate.memory import WIDTH, remember, surprise
 from models.cognate.specialisation import Specialisation, get_specialisation
-from suites.throughput.ceilings import GEMM, gemm
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures
 from suites.throughput.interleave import Lane, take_turns
+from suites.throughput.kernels import GEMM, gemm
 from suites.throughput.results import comparable
 from suites.throughput.stopwatch import Place, clock
 
-LENGTH, MEMORY = 512, 128  # of the seeds' model
+LENGTH, MEMORY = 512, 128  # of the original model
 GOAL, GOAL_ROWS = 20.0, 1
 SPECIALISATION = get_specialisation("reasoning")
 

@@ -11,10 +11,10 @@ import pytest
 from lvmcheck.run.directory import load
 from lvmcheck.run.events import Window
 from models.runtime.session import reproducible
-from suites.throughput.ceilings import GEMM, gemm
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures, percent, signed
 from suites.throughput.interleave import take_turns
+from suites.throughput.kernels import GEMM, gemm
 from suites.throughput.loops import Loops, run_config
 from suites.throughput.results import comparable
 from suites.throughput.stopwatch import Place, clock

@@ -156,20 +156,3 @@ def test_collection_cost(benchmark: Any, cpu: Place, figures: Figures, tmp_path:
     )
     relative = Spread.of([spent.cpu / start for spent, start in zip(collected, without, strict=True)])
     comparable(benchmark, relative, calibration="pytest-start", place=cpu, dtype=None, items=items)
-
-
-@pytest.mark.usefixtures("timing")
-def test_collection_cost_with_the_tests_in_python(figures: Figures, tmp_path: Path) -> None:
-    if not FULL:
-        pytest.skip("only with LVM_THROUGHPUT=full: it imports torch")
-    command = ("-m", "pytest", "-p", "no:cacheprovider", "--collect-only", "-q")
-    start = commands.python(*command, cwd=bare_project(tmp_path), expect=(5,)).cpu
-    torch = commands.python("-c", "import torch", cwd=tmp_path).cpu
-    whole = commands.python(*command, "suites", cwd=ROOT).cpu - start
-    figures.add(
-        TITLE,
-        "collecting all of suites/, tests in Python included",
-        f"{whole:.2f} s",
-        f"{whole / torch:.1f} imports of torch",
-        f"{torch:.2f} s of it",
-    )

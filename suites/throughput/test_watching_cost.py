@@ -22,11 +22,11 @@ from lvmcheck.run.directory import EVENTS, load
 from lvmcheck.run.events import Epoch, Event, Window
 from lvmcheck.run.view import Run
 from lvmcheck.suite import CheckEntry, load_suite
-from suites.throughput.ceilings import GEMM, gemm
 from suites.throughput.commands import ROOT, environment
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures, percent
 from suites.throughput.interleave import take_turns
+from suites.throughput.kernels import GEMM, gemm
 from suites.throughput.loops import SUITE
 from suites.throughput.results import comparable
 from suites.throughput.stopwatch import Place, clock

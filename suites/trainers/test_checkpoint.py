@@ -368,7 +368,7 @@ def test_the_newest_readable_is_found_and_the_broken_one_named(saved: Path) -> N
 
 # -- another model -----------------------------------------------------------------------------------------------------
 class SwappedInputs(AMN):
-    """Same names, same shapes, another network: what the original project's evaluator loaded (facts 0.3)."""
+    """Same names, same shapes, another network: what the original project's evaluator loaded (history 6)."""
 
     def forward(self, x: Tensor, return_raw: bool = False, return_attention: bool = False) -> Any:
         return super().forward(x.flip(-1), return_raw, return_attention)

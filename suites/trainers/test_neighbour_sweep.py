@@ -44,20 +44,20 @@ def swept(metrics: dict[str, float]) -> Run:
     return run_from({"val_cosine": [0.5]}).extended([ev.Evaluation(name="sweep", metrics=metrics, about="validation")])
 
 
-def ancestors_gate(metrics: dict[str, float]) -> float:
+def original_gate(metrics: dict[str, float]) -> float:
     """Margin of gate A of the original project's alignment test: offset +1 against the best other offset (history
     7)."""
     others = [value for name, value in metrics.items() if name.startswith("offset_") and name != "offset_1"]
     return metrics["offset_1"] - max(others)
 
 
-def test_a_perfect_oracle_passes_and_the_ancestors_gate_refuses_it(validation: Windows) -> None:
+def test_a_perfect_oracle_passes_and_the_original_projects_gate_refuses_it(validation: Windows) -> None:
     metrics = sweep(Oracle(validation), validation, batch_size=64, device=CPU)
     assert metrics["offset_0"] == pytest.approx(1.0, abs=1e-6)
     assert judge(NeighbourSweep(), swept(metrics)).status is Status.PASSED
     adjacent = metrics["offset_1"]
-    assert ancestors_gate(metrics) == pytest.approx(adjacent - 1.0), "lag 1 minus 1: no predictor can do better"
-    assert ancestors_gate(metrics) < -0.4, "their gate wanted +0.12"
+    assert original_gate(metrics) == pytest.approx(adjacent - 1.0), "lag 1 minus 1: no predictor can do better"
+    assert original_gate(metrics) < -0.4, "their gate wanted +0.12"
 
 
 def test_the_mean_of_the_context_passes_though_it_is_nearer_to_its_context(validation: Windows) -> None:

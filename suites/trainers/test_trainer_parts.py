@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from models.data.loader import Loader, epoch_order, sample
 from models.data.store import Corpus, Windows
+from models.fast.memory_block import MemoryBlock
 from models.losses import Batch, compute_terms, unit
 from models.lvm.amn import AMN
 from models.optim.clip import clip
@@ -158,20 +159,37 @@ def test_evaluation_is_in_eval_mode_and_puts_every_mode_back() -> None:
 
 
 # -- gradients ---------------------------------------------------------------------------------------------------------
-def test_clipping_returns_the_norm_before_and_scales_to_the_limit() -> None:
-    parameters = [nn.Parameter(torch.zeros(3)), nn.Parameter(torch.zeros(1))]
+def gradients(one_block: bool, *values: Tensor) -> tuple[list[nn.Parameter], Tensor | None]:
+    """Parameters with these gradients, in one block of memory or each by itself."""
+    parameters, block = [nn.Parameter(torch.zeros_like(value)) for value in values], MemoryBlock(values)
+    block.copy_(values)
+    for parameter, value, part in zip(parameters, values, block.parts, strict=True):
+        parameter.grad = part if one_block else value.clone()
+    return parameters, block.flat if one_block else None
+
+
+@pytest.mark.parametrize("one_block", [False, True])
+def test_clipping_returns_the_norm_before_and_scales_to_the_limit(one_block: bool) -> None:
     for limit, after in ((1.0, 1.0), (10.0, 5.0), (0.0, 5.0)):
-        parameters[0].grad, parameters[1].grad = torch.tensor([3.0, 0.0, 0.0]), torch.tensor([4.0])
-        assert float(clip(parameters, limit)) == pytest.approx(5.0)
+        parameters, flat = gradients(one_block, torch.tensor([3.0, 0.0, 0.0]), torch.tensor([4.0]))
+        assert float(clip(parameters, limit, flat)) == pytest.approx(5.0)
         assert math.hypot(*(float(p.grad.norm()) for p in parameters if p.grad is not None)) == pytest.approx(after)
 
 
+@pytest.mark.parametrize("one_block", [False, True])
 @pytest.mark.parametrize("limit", [0.0, 1.0])
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_a_norm_that_is_not_finite_is_returned_as_it_is(limit: float, bad: float) -> None:
-    parameter = nn.Parameter(torch.zeros(2))
-    parameter.grad = torch.tensor([1.0, bad])
-    assert not math.isfinite(float(clip([parameter], limit)))
+def test_a_norm_that_is_not_finite_is_returned_as_it_is(limit: float, bad: float, one_block: bool) -> None:
+    parameters, flat = gradients(one_block, torch.tensor([1.0, bad]), torch.tensor([1.0]))
+    assert not math.isfinite(float(clip(parameters, limit, flat)))
+    clipped = [float(value) for p in parameters if p.grad is not None for value in p.grad]
+    if limit and math.isnan(bad):
+        assert all(math.isnan(value) for value in clipped)
+    elif limit:
+        assert math.isnan(clipped[1])
+        assert clipped[0] == clipped[2] == 0.0
+    else:
+        assert not math.isfinite(clipped[1])
 
 
 def test_term_gradient_norms_are_those_of_separate_backward_passes() -> None:

@@ -109,7 +109,7 @@ def test_the_trivial_predictor_is_measured_on_the_same_windows(healthy: Run) -> 
     assert last["val_target_mean_direction"] > 0.3
 
 
-def test_the_export_has_the_ancestors_keys(healthy: Run, mixed: Run) -> None:
+def test_the_export_has_the_original_projects_keys(healthy: Run, mixed: Run) -> None:
     assert healthy.path is not None
     assert mixed.path is not None
     body = json.loads((healthy.path / "training_history.json").read_text(encoding="utf-8"))

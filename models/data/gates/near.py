@@ -38,11 +38,11 @@ def near_rows(
         pool: the corpus that is searched, and its scan.
         allowed: rows of the pool that count, [M]; all where None.
     """
-    asked, asked_scan, rows = queries
+    queried, asked_scan, rows = queries
     corpus, found = pool
-    vectors = directed(take(asked.vectors, rows))[0]
+    vectors = directed(take(queried.vectors, rows))[0]
     sketch = asked_scan.sketch[rows]
-    own = rows if asked is corpus else np.full(len(rows), -1, dtype=np.int64)
+    own = rows if queried is corpus else np.full(len(rows), -1, dtype=np.int64)
     hit = np.zeros(len(rows), dtype=bool)
     for start in range(0, len(corpus), BLOCK):
         open_ = np.flatnonzero(~hit)

@@ -41,15 +41,15 @@ class Texts:
     kept: dict[int, str] = field(default_factory=dict)
 
 
-def find_texts(place: Path) -> Path:
+def find_texts(path: Path) -> Path:
     """The file of texts at ``place``, or in the folder ``place`` under one of NAMES."""
-    if not is_folder(place):
-        return place
-    names = folder_names(place)
+    if not is_folder(path):
+        return path
+    names = folder_names(path)
     for name in NAMES:
         if name in names:
-            return place / name
-    raise InputError(place, f"folder without texts; expected {' or '.join(NAMES)}", fix=nearest(NAMES[0], names))
+            return path / name
+    raise InputError(path, f"folder without texts; expected {' or '.join(NAMES)}", fix=nearest(NAMES[0], names))
 
 
 def read_texts(place: Path, wanted: Container[int]) -> Texts:

@@ -86,7 +86,7 @@ def open_npy(path: Path) -> Header:
     return header
 
 
-def _without_articles(place: Path, vectors: FloatArray, context: int, notes: tuple[str, ...]) -> Loaded:
-    corpus = Corpus(place.stem, vectors, np.zeros(len(vectors), dtype=np.int32))
-    windows = whole_articles(corpus, context, place)
+def _without_articles(path: Path, vectors: FloatArray, context: int, notes: tuple[str, ...]) -> Loaded:
+    corpus = Corpus(path.stem, vectors, np.zeros(len(vectors), dtype=np.int32))
+    windows = whole_articles(corpus, context, path)
     return Loaded(windows, "", notes=(*notes, "no article ids: windows may cross from one article to the next"))

@@ -82,17 +82,17 @@ def kind_of(path: Path) -> str:
     return "unknown binary file" if b"\0" in head else "text file"
 
 
-def expect(path: Path, wanted: str) -> None:
+def expect(path: Path, expected: str) -> None:
     """Raise the InputError that names what the file is instead of ``wanted``."""
     found = kind_of(path)
-    if found == wanted:
+    if found == expected:
         return
     fix = {
         "git-lfs pointer": "Run git lfs pull to fetch the real file.",
         "HTML page": "A download probably saved an error page: fetch the file again.",
         "pickle": "Pickled data are never read: save plain arrays with numpy.savez.",
     }.get(found)
-    raise InputError(path, f"expected {_article(wanted)}, got {_article(found)}", fix=fix)
+    raise InputError(path, f"expected {_article(expected)}, got {_article(found)}", fix=fix)
 
 
 def _article(name: str) -> str:

@@ -22,9 +22,9 @@ def exact(answer: str, generated: str) -> bool:
         return _lines(answer) == _lines(generated)
     behind = generated.rpartition(FINAL)[2] if FINAL in generated else generated
     given = behind.strip().split("\n", 1)[0]
-    wanted, got = _number(answer), _number(given)
-    if wanted is not None or got is not None:
-        return wanted is not None and wanted == got
+    expected, got = _number(answer), _number(given)
+    if expected is not None or got is not None:
+        return expected is not None and expected == got
     return bool(_words(given)) and _words(given) == _words(answer)
 
 

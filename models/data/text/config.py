@@ -105,16 +105,16 @@ def text_inputs(config: Mapping[str, object], *, where: str | Path = "suite") ->
     parsed = parse_text_config(config, where=where)
     found: set[Path] = set()
     if parsed.path:
-        place = Path(parsed.path)
-        inside = {place / name for name in _data_files(place)} if is_folder(place) else {place}
+        path = Path(parsed.path)
+        inside = {path / name for name in _data_files(path)} if is_folder(path) else {path}
         if parsed.source == "qa":
-            found |= {file for name in parsed.sets or QA for file in _files_of(place, name, inside)}
+            found |= {file for name in parsed.sets or QA for file in _files_of(path, name, inside)}
         else:
             found |= inside
     if parsed.tokenizer not in ("bpe", "bytes"):
-        place = Path(parsed.tokenizer)
-        names = [name for name in TOKENIZER_FILES if is_folder(place) and name in folder_names(place)]
-        found |= {place / name for name in names} or {place}
+        path = Path(parsed.tokenizer)
+        names = [name for name in TOKENIZER_FILES if is_folder(path) and name in folder_names(path)]
+        found |= {path / name for name in names} or {path}
     return sorted(found)
 
 

@@ -76,8 +76,8 @@ def tokenise(records: Sequence[Record], tokenizer: TextTokenizer) -> Corpus:
         prompts = tokenizer.encode_batch([record.prompt for record in block])
         answers = tokenizer.encode_batch([f" {record.answer}" for record in block])
         flat: list[int] = []
-        for place, (prompt, answer) in enumerate(zip(prompts, answers, strict=True), start):
-            lengths[place] = len(prompt) + len(answer)
+        for index, (prompt, answer) in enumerate(zip(prompts, answers, strict=True), start):
+            lengths[index] = len(prompt) + len(answer)
             flat += prompt
             flat += answer
             flat.append(tokenizer.end)

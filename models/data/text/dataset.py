@@ -93,7 +93,7 @@ class TextData:
                 by_set[record.dataset].append(record)
         turns = [first(members, n) for members in by_set.values()]
         width = max(map(len, turns), default=0)
-        mixed = [members[place] for place in range(width) for members in turns if place < len(members)]
+        mixed = [members[index] for index in range(width) for members in turns if index < len(members)]
         return [Question(each.prompt, each.final or final_of(each.answer), each.dataset) for each in mixed[:n]]
 
     @property

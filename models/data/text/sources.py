@@ -21,10 +21,10 @@ def read_sets(config: TextConfig) -> list[Record]:
     """
     if config.source == "hub":
         return [record for name in config.sets or QA for record in read_hub(name)]
-    place = Path(config.path)
+    path = Path(config.path)
     if config.source == "qa":
-        return [record for name in config.sets or QA for record in read_set(place, name)]
-    return _own(place, config.sets)
+        return [record for name in config.sets or QA for record in read_set(path, name)]
+    return _own(path, config.sets)
 
 
 def read_set(folder: Path, name: str) -> list[Record]:

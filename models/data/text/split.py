@@ -65,8 +65,8 @@ def first(records: Sequence[Record], count: int | None) -> list[Record]:
     """At most ``count`` of the records, those whose text has the lowest rank, in their order."""
     if count is None or len(records) <= count:
         return list(records)
-    ranked = sorted(range(len(records)), key=lambda place: (rank(records[place].text), place))[:count]
-    return [records[place] for place in sorted(ranked)]
+    ranked = sorted(range(len(records)), key=lambda index: (rank(records[index].text), index))[:count]
+    return [records[index] for index in sorted(ranked)]
 
 
 def overlap(train: Iterable[Record], validation: Sequence[Record]) -> float:

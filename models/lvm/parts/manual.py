@@ -42,8 +42,8 @@ def meta(kind: str, **options: Any) -> VectorModel:
 
 def _manual(model: type[VectorModel]) -> str:
     """The docstring of the class: what it computes, then its parameters as a list."""
-    said, _, parameters = (model.__doc__ or "").partition("\n    Args:\n")
-    text = "\n".join(line.strip() for line in said.strip().splitlines())
+    summary, _, parameters = (model.__doc__ or "").partition("\n    Args:\n")
+    text = "\n".join(line.strip() for line in summary.strip().splitlines())
     entries = re.split(r"\n {8}(?=\w+: )", parameters.strip())
     lines = (" ".join(entry.split()).split(": ", 1) for entry in entries if entry)
     return "\n".join([text, "", *(f"- `{name}`: {meaning}" for name, meaning in lines)]).replace("``", "`")

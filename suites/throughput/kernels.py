@@ -1,0 +1,40 @@
+"""Calibration kernels, which take turns with what is measured, and the counter of its operations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from models.runtime.flops import Counter
+from suites.throughput.machine import TYPICAL_CACHE, last_cache
+
+SIDE = 1024  # of the square product, whose rate is taken for the machine's best
+SQUARE_FLOPS = 2 * SIDE**3
+GEMM = f"gemm{SIDE}-float32"
+"""Name of the calibration kernel of what computes."""
+COPY = "copy-float32"
+"""Name of the calibration kernel of what moves memory: a copy of an array far larger than the last-level cache."""
+BEYOND = 4  # arrays are that many times the last-level cache, as STREAM asks (McCalpin 1995)
+
+
+def gemm(device: torch.device, side: int = SIDE) -> Callable[[], object]:
+    """One square product in float32 as a function of no argument."""
+    a, b, out = (torch.randn(side, side, device=device) for _ in range(3))
+    return lambda: torch.mm(a, b, out=out)
+
+
+def copy(device: torch.device) -> Callable[[], object]:
+    """A copy of an array that no cache holds; an accelerator's cache is far below 64 MiB."""
+    cache = (last_cache() or TYPICAL_CACHE) if device.type == "cpu" else 64 << 20
+    source, target = (torch.ones(BEYOND * cache // 4, device=device) for _ in range(2))
+    return lambda: target.copy_(source)
+
+
+def counted(step: Callable[[], object]) -> int:
+    """Floating point operations of products, convolutions and attention in ``step``: a multiplication and an addition
+    are two. Element-wise work does not count.
+    """
+    with Counter() as counter:
+        step()
+    return counter.total
