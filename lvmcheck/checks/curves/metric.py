@@ -77,6 +77,7 @@ class Metric(Bounded):
         check_number("tolerance_percent", self.tolerance_percent, 0.0, 100.0)
         self.check_when()
         self._check_direction()
+        _ = self.asked  # an expression that cannot be read is refused where it is asked for
         if self.steps is not None:
             first, last = self.steps
             if not 0 < first <= last:
