@@ -20,9 +20,10 @@ class Memorisation(Cause):
         finding = _gap(evidence)
         if finding is None:
             return None
+        likely = finding.code == "memorised" or evidence.failed("memorises") is not None
         return Diagnosis(
             name=self.name(),
-            standing=Standing.LIKELY if evidence.failed("memorises") is not None else Standing.CONSISTENT,
+            standing=Standing.LIKELY if likely else Standing.CONSISTENT,
             phrase="memorisation: the model fits its training set, and {metric} does not follow",
             evidence=(Fact("metric", finding.metric), *finding_facts(finding), *_latest(evidence), *_size(evidence)),
             explains=frozenset({"memorises", "generalisation_gap", "overfits", "val_loss_descends", "cosine_floor"}),
