@@ -15,7 +15,7 @@ from lvmcheck.commands._reading import add_run, make_importable, suite_file
 from lvmcheck.run.view import Run
 
 SILENT = (Status.NOT_APPLICABLE, Status.NOT_RECORDED)
-"""Listed with ``--verbose`` only."""
+"""Listed with ``--verbose`` only; so are the passes of checks that nobody asked for."""
 END = "run_completed"
 """Passes on a run that recorded nothing and ended, so it shows nothing of the training."""
 BAD = (Status.FAILED, Status.ERROR)
@@ -29,7 +29,9 @@ def add_judging(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--profile", help="profile of the suite (default: the run's own)")
     parser.add_argument("--strict", action="store_true", help="count warnings as failures")
-    parser.add_argument("-v", "--verbose", action="store_true", help="list what did not apply or was not recorded")
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="list what passed, did not apply or was not recorded, too"
+    )
 
 
 def verdicts_on(run: Run, options: argparse.Namespace) -> list[Verdict]:
@@ -52,7 +54,7 @@ def verdicts_on(run: Run, options: argparse.Namespace) -> list[Verdict]:
 def print_verdicts(verdicts: Iterable[Verdict], *, verbose: bool = False, evidence: bool = False) -> None:
     """One line a verdict, with the evidence of those that failed or warned (or the first figure of every one)."""
     for item in verdicts:
-        if item.status in SILENT and not verbose:
+        if not verbose and (item.status in SILENT or (item.asked is None and item.status is Status.PASSED)):
             continue
         print(verdict_text(item))
         bad = item.status in (*BAD, Status.WARNING)
@@ -63,10 +65,12 @@ def print_verdicts(verdicts: Iterable[Verdict], *, verbose: bool = False, eviden
 
 
 def print_rest(run: Run, verdicts: Sequence[Verdict], *, verbose: bool) -> None:
-    """How many checks did not apply, and how far a run was judged that has no completion record."""
+    """How many checks passed and did not apply, and how far a run was judged that has no completion record."""
     silent = sum(item.status in SILENT for item in verdicts)
     if silent and not verbose:
-        print(f"{plural(silent, 'check')} did not apply or lacked data (-v lists them)")
+        passed = sum(item.status is Status.PASSED for item in verdicts)
+        sound = "no problem found: " if not any(item.status in (*BAD, Status.WARNING) for item in verdicts) else ""
+        print(f"{sound}{plural(passed, 'check')} passed, {silent} did not apply or lacked data (-v lists them)")
     waiting = sum(item.status is Status.PENDING for item in verdicts)
     if waiting and not run.over:
         planned = f" of {run.planned_epochs}" if run.planned_epochs else ""

@@ -24,7 +24,7 @@ def table(tmp_path: Path) -> Path:
 
 
 def test_a_table_is_checked_and_diagnosed(capsys: pytest.CaptureFixture[str], table: Path) -> None:
-    code, out, _ = call(capsys, "check", table)
+    code, out, _ = call(capsys, "check", table, "-v")
     assert code == PASSED
     assert "✓ finite" in out
     code, out, _ = call(capsys, "diagnose", table)
