@@ -7,6 +7,11 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
+from lvmcheck.watch.preflight.objective import TARGETS
+
+OTHERS = (*TARGETS, "position_ids", "positions")
+"""Inputs [N, T] that are no content."""
+
 
 def masks(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Inputs [N, T] that are masks: by name, or truth values as long as another input."""
@@ -30,7 +35,11 @@ def _along(mask: Tensor, other: Tensor) -> bool:
 
 def sequences(mask: Tensor, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The inputs [N, T, ...] that a mask belongs to: token numbers or vectors, no masks themselves."""
-    return {path: o for path, o in inputs.items() if _along(mask, o) and not _is_mask(path, o, inputs)}
+    return {
+        path: tensor
+        for path, tensor in inputs.items()
+        if _along(mask, tensor) and not _is_mask(path, tensor, inputs) and path.rpartition(".")[2] not in OTHERS
+    }
 
 
 def padding(path: str, mask: Tensor) -> Iterator[Tensor]:

@@ -23,6 +23,7 @@ def measure(setup: Setup) -> Outcome:
         raise SkipProbe("nothing but masks goes into the model")
     setup.model.eval()
     plain = setup.outputs()
+    inputs = {path: tensor for path, tensor in inputs.items() if not torch.equal(other(tensor), tensor)}
     ignored = [path for path, tensor in inputs.items() if not differs(plain, setup.outputs({path: other(tensor)}))]
     if ignored:
         return failed(
@@ -61,11 +62,14 @@ def other(tensor: Tensor) -> Tensor:
     if tensor.dtype == torch.bool:
         return ~tensor
     if not tensor.is_floating_point():
-        low, high = int(tensor.min()), int(tensor.max())
+        real = tensor >= 0  # -100 stays what it is
+        if not bool(real.any()):
+            return tensor.clone()
+        low, high = int(tensor[real].min()), int(tensor.max())
         if low == high:
-            return tensor + 1 if low == 0 else tensor - 1
+            return (tensor + 1 if low == 0 else tensor - 1).where(real, tensor)
         count = high - low + 1
-        return low + (tensor - low + count // 2) % count
+        return (low + (tensor - low + count // 2) % count).where(real, tensor)
     scale = float(tensor.float().std()) if tensor.numel() > 1 else 1.0
     noise = torch.randn(tensor.shape, generator=torch.Generator().manual_seed(0)).to(tensor)
     return tensor + noise * (scale or 1.0)

@@ -10,6 +10,7 @@ from lvmcheck.watch.preflight.setup import Setup
 from lvmcheck.watch.preflight.trace import Trace
 
 FIXES = {
+    "too_large": "normalise the inputs, and initialise the last layer smaller",
     "not_finite": "look for a division by 0, a log of 0 or an overflow in the first module with such an output",
     "rows_lost": "keep dimension 0 for the samples: a reshape, squeeze or mean has removed it",
     "target_out_of_range": "remove the last activation, or scale the targets into its range",

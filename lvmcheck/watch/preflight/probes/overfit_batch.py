@@ -76,11 +76,12 @@ def _undecided(setup: Setup, curve: Curve) -> Outcome:
 
 
 def known_floor(setup: Setup) -> bool:
-    """Whether the loss can reach 0: a cross entropy of hard labels without smoothing."""
-    found = [
-        op for op in setup.training.of("cross_entropy", "nll_loss") if not op.argument(1, "target").is_floating_point()
-    ]
-    return bool(found) and all(not op.argument(7, "label_smoothing", 0.0) for op in found)
+    """Whether the loss can reach 0: a cross entropy of hard labels without smoothing, and most weights trainable."""
+    found = list(setup.training.of("cross_entropy", "nll_loss"))
+    hard = all(not op.argument(1, "target").is_floating_point() for op in found)
+    trainable = sum(parameter.numel() for _, parameter in setup.trainable())
+    mostly = 2 * trainable > sum(parameter.numel() for _, parameter in setup.named())
+    return bool(found) and hard and mostly and all(not op.argument(7, "label_smoothing", 0.0) for op in found)
 
 
 def train(setup: Setup) -> Curve:

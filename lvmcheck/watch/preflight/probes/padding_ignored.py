@@ -38,7 +38,7 @@ def _change(setup: Setup, path: str, mask: Tensor) -> float | None:
         along = sequences(mask, setup.call.inputs)
         if not hidden.any() or hidden.all() or not along:
             continue
-        changed = {name: _filled(tensor, hidden) for name, tensor in along.items() if "position" not in name}
+        changed = {name: _filled(tensor, hidden) for name, tensor in along.items()}
         plain, outputs = setup.outputs(), setup.outputs(changed)
         changes.append(max((_elsewhere(plain[key], outputs[key], hidden) for key in plain if key != "loss"), default=0))
     return min(changes, default=None)
