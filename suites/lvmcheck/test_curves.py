@@ -173,4 +173,4 @@ def test_metric_refuses_what_makes_no_sense(keys: dict[str, object], key: str) -
 
 def test_the_right_spelling_is_offered() -> None:
     with pytest.raises(BadValueError, match=r"expected at_most = 0\.5"):
-        load_check("metric")(**{"metric": "eval_loss", "at_least": 0.5})
+        load_check("metric")(metric="eval_loss", at_least=0.5)  # type: ignore[call-arg]

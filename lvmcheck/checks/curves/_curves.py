@@ -116,6 +116,18 @@ def share(curve: Curve) -> NDArray[np.float64]:
     return curve.values / 100 if curve.role.unit == "%" else curve.values
 
 
+def beginning(run: Run, curve: Curve) -> float:
+    """Where a loss was before training: its own first value, or that of the first steps where both are on one scale."""
+    first = float(curve.values[0])
+    windows, means = run.curves.window_losses, run.curves.epoch_means
+    if windows is not None and means is not None and first > 0 and 0.25 < float(means.values[0]) / first < 4:
+        return max(first, float(np.median(windows.values[:3])))
+    partner = run.curves.partner(curve)
+    if partner is not None and len(partner) and float(partner.values[0]) < 4 * abs(first):
+        return max(first, float(partner.values[0]))
+    return first
+
+
 def accuracies(run: Run, split: Split | None = None) -> list[Curve]:
     return [c for c in run.curves.of(Quantity.ACCURACY, split=split) if c.role.split is not Split.TRAIN or split]
 

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import FAR, CurveCheck, concluded, lower_is_better, place_fact, unfinished
+from lvmcheck.checks.curves._curves import (
+    FAR,
+    CurveCheck,
+    beginning,
+    concluded,
+    lower_is_better,
+    place_fact,
+    unfinished,
+)
 from lvmcheck.checks.finding import Bound, Fact, Finding, Outcome, ceiling, failed, floor, not_recorded
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -105,10 +113,13 @@ def _diverged(run: Run, curve: Curve) -> Finding | None:
 def _limit(run: Run, curve: Curve, found: Shape) -> tuple[str, float]:
     """What the end may not exceed, with the code of what happened if it does: the strictest that applies."""
     part = PART if len(curve) >= 8 else 2 * PART
-    limits = [("above_start", found.first + 0.5 * max(found.fall, part * abs(found.first)))]
+    start = found.first
+    if curve.role.split is Split.VALIDATION and curve.role.direction is Direction.LOWER:
+        start = max(start, beginning(run, curve))
+    limits = [("above_start", start + 0.5 * max(found.fall, part * abs(start)))]
     learned = found.fall > 2 * FAR * found.error and found.fall > 0.02 * abs(found.first)
     if learned and (len(curve) >= 8 or found.fall > 0.1 * abs(found.first)):
-        limits.append(("back_at_start", found.first - 0.1 * found.fall))
+        limits.append(("back_at_start", start - 0.1 * (start - found.low)))
         if curve.by_step and curve.role.split is Split.TRAIN and not run.of(ev.Stage):
             limits.append(("gave_back", found.low + 0.6 * found.fall))
             if found.low > 0 and len(curve) >= 20:

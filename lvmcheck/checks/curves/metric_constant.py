@@ -24,6 +24,8 @@ LEAST = 3
 """Evaluations that must agree."""
 DIGITS = 5
 """Significant digits from which equal values are no coincidence of rounding."""
+MOVED = 0.02
+"""Share by which the training loss must fall on after a metric became constant."""
 TINY = 1e-6
 """Share of the first training loss at which a loss has got to the end of its numbers."""
 COUNTED = 8
@@ -75,6 +77,7 @@ class MetricConstant(CurveCheck):
         values = sum(map(len, curves))
         stuck = [(curve, start) for curve in curves if (start := _stuck(curve)) is not None]
         stuck = [(curve, start) for curve, start in stuck if not _coincidence(run, curve)]
+        stuck = [(curve, start) for curve, start in stuck if start == 0 or _goes_on(run, curve, start)]
         for curve, start in sorted(stuck, key=lambda pair: pair[0].role.split is not Split.VALIDATION):
             finding = _finding(run, curve, start)
             if curve.role.quantity is not Quantity.ACCURACY or len(curve) - start >= COUNTED:
@@ -102,6 +105,17 @@ def _stuck(curve: Curve) -> int | None:
     exact = len(f"{abs(value):.17g}".replace(".", "").strip("0")) >= DIGITS and _digits(curve) >= DIGITS
     counted = curve.role.quantity in (Quantity.ACCURACY, Quantity.SCORE)
     return start if exact and not counted else None
+
+
+def _goes_on(run: Run, curve: Curve, start: int) -> bool:
+    """Whether the training loss fell on after a metric became constant: a rate of nothing would stop both."""
+    train = run.curves.epoch_losses
+    if train is None or train is curve:
+        return True
+    before, after = train.values[train.epochs <= curve.epochs[start]], train.values[train.epochs > curve.epochs[start]]
+    if not len(before) or not len(after):
+        return True
+    return float(before[-1]) - float(np.median(after[-2:])) > MOVED * abs(float(before[-1]))
 
 
 def _computed(curve: Curve) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.curves._curves import (
+    SURE,
     CurveCheck,
     accuracies,
     classes,
@@ -33,6 +34,10 @@ from lvmcheck.statistics.curve import shape, trend
 
 ENOUGH, CERTAIN = 5, 10
 """Values of all curves together from which a flat run is suspicious, and from which it fails."""
+BELOW = 0.985
+"""Share of ln K below which a loss that falls is on its way."""
+FEW = 100
+"""Optimizer steps below which a run at chance may only have been short."""
 SLOW = 4.0
 """Standard deviations of all trends together from which a tiny improvement is one."""
 SOME = 2.0
@@ -94,7 +99,8 @@ class NothingLearned(CurveCheck):
             return not_recorded("no loss or other metric with a known direction is recorded four times")
         trivial = _at_trivial(run)
         if trivial is not None:
-            return failed(trivial, evaluated=values)
+            short = trivial.code == "at_chance" and 0 < run.step < FEW
+            return (warning if short else failed)(trivial, evaluated=values)
         moved = [curve for curve in curves if improved(curve)]
         good = any(_good(run, curve) for curve in curves)
         if moved and not good and not any(map(_clearly, moved)):
@@ -109,8 +115,9 @@ class NothingLearned(CurveCheck):
         if values < ENOUGH:
             return not_applicable(f"{values} values are too few to tell flat from slow")
         flat = _finding("flat", curves[0], len(curves))
-        certain = values >= CERTAIN and _together(curves) > -SOME and not any(map(_apart, curves))
-        return failed(flat, evaluated=values) if certain else warning(flat, evaluated=values)
+        if _together(curves) <= -SOME or any(map(_apart, curves)):
+            return not_applicable("the curves are too noisy to tell flat from slow")
+        return failed(flat, evaluated=values) if values >= CERTAIN else warning(flat, evaluated=values)
 
 
 def _judged(run: Run) -> list[Curve]:
@@ -198,7 +205,7 @@ def _at_chance(run: Run) -> Finding | None:
     losses = run.curves.validation or ((run.curves.epoch_losses,) if run.curves.epoch_losses else ())
     for curve in (*accuracies(run, Split.VALIDATION), *accuracies(run, Split.NONE)):
         for loss in losses:
-            if len(curve) < 3 or len(loss) < 3:
+            if len(curve) < LEAST or len(loss) < LEAST:
                 continue
             level, tail = float(np.median(_tail(loss.values))), _tail(share(curve))
             if not 0 < level < 20:
@@ -206,13 +213,24 @@ def _at_chance(run: Run) -> Finding | None:
             count = classes(run) or round(math.exp(level))
             if count < 2 or level < (1 - NEAR) * math.log(count) or float(np.median(share(curve))) > 2 / count:
                 continue
+            if _falls(loss) and level < BELOW * math.log(count):
+                continue
             accuracy = float(np.median(tail))
-            spread = 3 * float(np.std(tail)) + 0.15 / count + 0.01
+            spread = min(3 * float(np.std(tail)) + 0.15 / count + 0.01, 0.3 / count + 0.005)
             inferred = classes(run) is None
             close = abs(level / math.log(count) - 1) < NEAR
             if accuracy - 1 / count < spread and (close or not inferred) and (not inferred or accuracy > 0.5 / count):
                 return _trivial("at_chance", curve, accuracy, 1 / count, Fact("loss", level), Fact("classes", count))
     return None
+
+
+def _falls(loss: Curve) -> bool:
+    """Whether a loss ends clearly below its first value, or falls steadily."""
+    found = shape(loss.values)
+    clearly = found.first - found.last > max(0.02 * abs(found.first), 3 * found.error)
+    return clearly or (
+        trend(loss.values) < -SURE and len(loss) < 60 and found.first - found.last > 0.005 * abs(found.first)
+    )
 
 
 def _at_mean(run: Run) -> Finding | None:

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import CurveCheck, concluded, improved, lower_is_better, place_fact, unfinished
+from lvmcheck.checks.curves._curves import (
+    CurveCheck,
+    beginning,
+    concluded,
+    improved,
+    lower_is_better,
+    place_fact,
+    unfinished,
+)
 from lvmcheck.checks.finding import (
     Fact,
     Finding,
@@ -100,10 +108,7 @@ class Overfits(CurveCheck):
 def _scale(run: Run, curve: Curve) -> float:
     """How far the loss fell: from its own first value, or from where training began."""
     found = shape(curve.values)
-    train = run.curves.partner(curve)
-    start = float(np.median(train.values[:3])) if train is not None and len(train) else found.first
-    comparable = start < 4 * abs(found.first) + 1e-12
-    return max(found.fall, (start - found.low) if comparable else 0.0)
+    return max(found.fall, beginning(run, curve) - found.low)
 
 
 def _still_falls(run: Run, curve: Curve) -> bool:
