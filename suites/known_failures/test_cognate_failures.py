@@ -13,7 +13,8 @@ from lvmcheck.checks.protocol import judge, load_check
 from lvmcheck.launch.plan import Plan, Settings
 from lvmcheck.run import events as ev
 from lvmcheck.run.directory import load
-from lvmcheck.run.recorder import Recorder, make_run
+from lvmcheck.run.info import make_run
+from lvmcheck.run.recorder import Recorder
 from lvmcheck.run.view import Run
 from lvmcheck.suite import load_suite
 from suites.known_failures.cognate_trainers import labels_not_shifted
