@@ -110,7 +110,9 @@ def _stuck(curve: Curve) -> int | None:
 def _goes_on(run: Run, curve: Curve, start: int) -> bool:
     """Whether the training loss fell on after a metric became constant: a rate of nothing would stop both."""
     train = run.curves.epoch_losses
-    if train is None or train is curve:
+    if curve.role.split is Split.TRAIN:
+        return False
+    if train is None:
         return True
     before, after = train.values[train.epochs <= curve.epochs[start]], train.values[train.epochs > curve.epochs[start]]
     if not len(before) or not len(after):

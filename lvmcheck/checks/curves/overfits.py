@@ -37,6 +37,8 @@ from lvmcheck.statistics.curve import shape
 
 LEAST = 4
 """Evaluations from which a curve can turn."""
+SLIGHT, MILD = 0.05, 0.15
+"""Shares of its minimum: a rise up to the first counts for nothing, up to the second it warns."""
 CLEAR = 2.0
 """Times its fall that a validation loss must rise to fail although a score still improves."""
 
@@ -46,8 +48,8 @@ class Overfits(CurveCheck):
     """No validation loss ends above its minimum by more than `give_back` of its fall while the training loss falls.
 
     The fall is counted from the first validation or the first training loss, whichever is higher. Rises within four
-    standard deviations of the validation noise, or 2 % of the minimum, count for nothing. It warns instead of failing
-    where a validation score still holds its best, or where the run was stopped early by its own rule.
+    standard deviations of the validation noise, or 5 % of the minimum, count for nothing. It warns instead of failing
+    up to 15 %, where a validation score still holds its best, or where the run was stopped early by its own rule.
 
     Why:
     Past the minimum every epoch makes the model worse on new data, and the last checkpoint is what people keep. A log
@@ -100,7 +102,9 @@ class Overfits(CurveCheck):
         found = shape(curve.values)
         scale = _scale(run, curve)
         rise = found.last - found.low
-        if rise <= max(self.give_back * scale, 4 * found.noise, 0.02 * abs(found.low)) or not _still_falls(run, curve):
+        if rise <= max(self.give_back * scale, 4 * found.noise, SLIGHT * abs(found.low)) or not _still_falls(
+            run, curve
+        ):
             return None
         return _finding(curve, scale, self.give_back)
 
@@ -125,13 +129,13 @@ def _still_falls(run: Run, curve: Curve) -> bool:
 
 
 def _excused(run: Run, curve: Curve, finding: Finding) -> bool:
-    if run.of(ev.Early):
+    low = shape(curve.values).low
+    if run.of(ev.Early) or 0 < finding.number - low < MILD * abs(low):
         return True
     scores = [score for score in run.curves.scores if score.role.split is Split.VALIDATION]
     holds = any(_holds(score) for score in scores)
     scale = finding.fact("fall")
     fall = scale.value if scale is not None and isinstance(scale.value, float) else 0.0
-    low = shape(curve.values).low
     return holds and finding.number - low < max(CLEAR * fall, abs(low))
 
 
