@@ -49,6 +49,7 @@ class Recorder(Statements):
         path: the run directory.
         resume: directory of the checkpoint to continue from, or None for a fresh start.
         steps: optimizer steps reported so far.
+        watchers: what :meth:`watch` returned, in order.
         written: bytes of events written so far.
 
     Args:
@@ -80,7 +81,7 @@ class Recorder(Statements):
         self._first_epoch: int | None = None
         self._judge = judge
         self._rows: list[StepRow] = []
-        self._watchers: list[Any] = []
+        self.watchers: list[Any] = []
         self._stop_file = str(path / rundir.STOP)
         self._asked: str | None = None
         self._stop: str | None = None
@@ -182,7 +183,7 @@ class Recorder(Statements):
             InputError: an epoch that was reported already or goes back, or a value that is not a number.
         """
         found, number_of = numbers(metrics, "epoch"), self._epoch_number(epoch)
-        for watcher in self._watchers:
+        for watcher in self.watchers:
             watcher.epoch_ended(evaluated=any(map(is_evaluation, found)))
         self._finish_window()
         now = self._now()
@@ -252,7 +253,7 @@ class Recorder(Statements):
         """Watch the loop from inside for silent errors (:func:`lvmcheck.watch.start.watch`) until the run ends."""
         start = import_module("lvmcheck.watch.start")  # torch is imported here, where the loop has it already
         watcher = start.watch(model, optimizer, scheduler, every=every, train=train, val=val, recorder=self)
-        self._watchers.append(watcher)
+        self.watchers.append(watcher)
         return watcher
 
     def measured(self, event: ev.Watch) -> None:
@@ -285,7 +286,7 @@ class Recorder(Statements):
         """Write the completion record: ``finished``, ``stopped``, ``interrupted`` or ``failed``."""
         if self._closed:
             return
-        for watcher in self._watchers:
+        for watcher in self.watchers:
             watcher.close()
         self._finish_window()
         self._closed = True

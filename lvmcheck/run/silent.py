@@ -23,6 +23,6 @@ class SilentRecorder(Recorder):
 
     def close(self, status: str, *, reason: str | None = None) -> None:  # noqa: ARG002
         """Nothing is left open."""
-        for watcher in self._watchers:
+        for watcher in self.watchers:
             watcher.close()
         self._closed = True

@@ -53,6 +53,12 @@ class Live:
                     self.verdicts.append(found)
                     self._tell(found)
 
+    def note(self, text: str) -> None:
+        """One line for the reader of the run."""
+        print(f"lvmcheck {text}", file=sys.stderr, flush=True)
+        if self._recorder is not None:
+            self._recorder.note(text)
+
     def _tell(self, found: Verdict) -> None:
         assert found.finding is not None
         cause = self._cause(found)

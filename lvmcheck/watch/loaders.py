@@ -92,7 +92,8 @@ def held_rows(loader: Any) -> Tensor | None:
     dataset = getattr(loader, "dataset", loader)
     indices = None
     if isinstance(dataset, Subset) and isinstance(dataset.dataset, TensorDataset):
-        dataset, indices = dataset.dataset, torch.as_tensor(dataset.indices)
+        indices = torch.as_tensor(list(dataset.indices))
+        dataset = dataset.dataset
     if isinstance(dataset, TensorDataset):
         dataset = dataset.tensors
     if isinstance(dataset, Tensor) or (isinstance(dataset, tuple) and all(isinstance(t, Tensor) for t in dataset)):

@@ -42,6 +42,8 @@ class Slot:
         self.measured: tuple[list[str], Tensor, Tensor] | None = None
         self._reused: tuple[tuple[int, int], ...] | None = None
         self._handles: list[Any] = []
+        self._sentinels: list[tuple[str, nn.Parameter]] = []
+        self._fired = False
         self.refresh()
 
     def refresh(self) -> None:
@@ -72,31 +74,46 @@ class Slot:
         pairs = zip(self.names, self.parameters, strict=True)
         trainable = [(name, p) for name, p in pairs if p.requires_grad and name not in useless]
         third = -(-len(trainable) // SENTINELS)
-        for start in range(0, len(trainable), max(1, third)):
-            name, sentinel = min(trainable[start : start + third], key=lambda pair: pair[1].numel())
+        self._sentinels = [
+            min(trainable[start : start + third], key=lambda pair: pair[1].numel())
+            for start in range(0, len(trainable), max(1, third))
+        ]
+        for name, sentinel in self._sentinels:
             handle = sentinel.register_hook(self._counting(name, sentinel))  # type: ignore[no-untyped-call]
             self._handles.append(handle)
 
     def _counting(self, name: str, sentinel: nn.Parameter) -> Callable[[Tensor], None]:
         def count(_gradient: Tensor) -> None:  # called before the new gradient is added to the old one
+            self._fired = True
             self.backwards += 1
-            if self.cleared:
-                return
-            if sentinel.grad is None:
-                self.cleared = True
-            elif self.measuring:
-                old = gradient(sentinel)
-                if old is not None:
-                    self.leftovers.append((name, norms([old])[0]))
+            self._old(name, sentinel)
 
         return count
+
+    def output_reached(self) -> None:
+        """A backward pass begins, at the output: counts where hooks of parameters do not (FSDP)."""
+        if not self._fired:
+            self.backwards += 1
+            for name, sentinel in self._sentinels:
+                self._old(name, sentinel)
+
+    def _old(self, name: str, sentinel: nn.Parameter) -> None:
+        """What a backward pass found in place of no gradient."""
+        if self.cleared:
+            return
+        if sentinel.grad is None:
+            self.cleared = True
+        elif self.measuring:
+            old = gradient(sentinel)
+            if old is not None:
+                self.leftovers.append((name, norms([old])[0]))
 
     # -- steps ---------------------------------------------------------------------------------------------------------
     def before_step(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         """``step`` is about to run with these arguments."""
         self.closure = bool(args) or keywords.get("closure") is not None
         self.ever += self.backwards
-        if self.backwards == 0 and self.ever and not self.closure:
+        if self.backwards == 0 and self._fired and not self.closure:
             if self._reused is not None and self._reused == self._gradients():
                 self.without_backward += 1
             self._reused = ()  # from now on gradients are compared between steps

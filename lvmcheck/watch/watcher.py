@@ -16,6 +16,7 @@ from lvmcheck.run.events import Watch
 from lvmcheck.watch.budget import Budget, Every
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.loaders import Loader, leak
+from lvmcheck.watch.measure.modules import compiled
 from lvmcheck.watch.modes import Modes
 from lvmcheck.watch.readings import Readings
 from lvmcheck.watch.slot import Slot
@@ -27,6 +28,8 @@ class Sink(Protocol):
     verdicts: list[Verdict]
 
     def measured(self, event: Watch) -> None: ...
+
+    def note(self, text: str) -> None: ...
 
 
 class Watcher:
@@ -73,6 +76,17 @@ class Watcher:
     def verdicts(self) -> tuple[Verdict, ...]:
         """What was found so far: one verdict for each check that failed or warned, in the order of first sight."""
         return tuple(self._sink.verdicts)
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """What this watcher could not see so far, in a few words each; meant to be read after some steps."""
+        reasons = {
+            "forward passes (the model itself is not called, or only by compiled code)": not self.modes.seen,
+            "backward passes": any(slot.steps and not slot.ever for slot in self.slots),
+            "single modules (the model is compiled)": compiled(self.model),
+            "gradients at the step (they are computed inside of it, by a closure)": any(s.closure for s in self.slots),
+        }
+        return tuple(what for what, holds in reasons.items() if holds)
 
     # -- what collectors use -------------------------------------------------------------------------------------------
     def emit(
@@ -132,6 +146,8 @@ class Watcher:
         self.modes.end_of_evaluation(self, evaluated=False)
         for collector in self._collectors:
             collector.finish(self)
+        if self.unseen and self.step:
+            self._sink.note(f"watch could not see: {', '.join(self.unseen)}")
 
     def __enter__(self) -> Self:
         return self

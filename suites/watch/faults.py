@@ -107,7 +107,7 @@ def classifier(rec: Recorder, fault: str, epochs: int = 3) -> None:
             if fault == "cosine_stepped_per_batch":
                 scheduler.step()
             rec.step(loss=loss)
-        if fault not in ("scheduler_never_stepped", "cosine_stepped_per_batch"):
+        if fault not in ("scheduler_never_stepped", "cosine_stepped_per_batch", "never_stepped"):
             scheduler.step()
         if fault != "validated_in_train_mode":
             model.eval()
@@ -179,7 +179,7 @@ def regressor(rec: Recorder, fault: str) -> None:
     for epoch in range(10 if fault == "gradients_leap" else 4):
         for rows in torch.randperm(512).split(16):
             outputs = model(inputs[rows])
-            loss = F.mse_loss(outputs, targets[rows] if fault != "broadcast" else targets[rows, 0].unsqueeze(0))
+            loss = ((outputs - (targets[rows, 0] if fault == "broadcast" else targets[rows])) ** 2).mean()
             if fault == "gradients_leap" and epoch and torch.rand(()) < 0.5:
                 loss = loss * 1e3
             optimizer.zero_grad()

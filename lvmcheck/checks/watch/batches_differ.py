@@ -49,7 +49,7 @@ class BatchesDiffer(Watched):
             bounds=(equal(0),),
             step=event.step,
             evidence=(Fact("rows", of.get("rows")),),
-            phrase="every measured batch holds the same rows",
+            phrase="measured batches that equal the one before: {measured}",
         )
 
 

@@ -53,13 +53,16 @@ class ClippingActsSometimes(Series):
         if len(norms) < STEPS or not max(norms) > 0:
             return None
         spread = math.nan if any(map(math.isnan, norms)) else max(norms) / min(norms) - 1 if min(norms) > 0 else 1.0
+        same = not spread >= SAME
         return Finding(
             code=SCALED if norms[-1] < TINY else "always_clipped",
             measured=spread,
             bounds=(floor(SAME),),
             step=events[-1].step,
             evidence=(Fact("gradient_norm", norms[-1]), Fact("steps", len(norms))),
-            phrase="gradient norm {gradient_norm} at each of {steps} measured steps",
+            phrase="gradient norm {gradient_norm} at each of {steps} measured steps"
+            if same
+            else "gradient norms of {steps} measured steps differ by {measured}",
         )
 
     def judge(self, run: Run) -> Outcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Fact, Finding, ceiling, floor
+from lvmcheck.checks.finding import Bound, Fact, Finding, ceiling, floor
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._watched import Watched, case_run, names
@@ -44,7 +44,8 @@ class SchedulerSteps(Watched):
         calls, steps = of.get("scheduler_steps", float("nan")), of.get("optimizer_steps", 0.0)
         late = of.get("epochs", 0) >= 2 or steps >= 1000 or (of.get("over", 0.0) and steps >= 20)
         horizon = of.get("horizon", float("nan"))
-        code, bounds = "never_stepped", (floor(1),)
+        code = "never_stepped"
+        bounds: tuple[Bound, ...] = (floor(1),)
         if calls >= 1 and horizon == horizon and steps >= 2 * horizon:
             per_batch = calls >= 0.9 * steps
             code = "stepped_per_batch" if per_batch else "stepped_per_epoch"

@@ -55,13 +55,17 @@ class SoftmaxOnce(Watched):
             return None
         code = min(forms, key=lambda code: math.inf if math.isnan(forms[code]) else forms[code])
         plain = of.get("unweighted" if code == "no_log" else "cross_entropy", math.nan)
+        measured = math.nan if any(map(math.isnan, forms.values())) else forms[code]
+        bound = SAME if math.isnan(plain) else min(SAME, plain / 3)
         return Finding(
             code=code,
-            measured=math.nan if any(map(math.isnan, forms.values())) else forms[code],
-            bounds=(floor(SAME if math.isnan(plain) else min(SAME, plain / 3)),),
+            measured=measured,
+            bounds=(floor(bound),),
             step=event.step,
             evidence=(Fact("distance_from_cross_entropy", plain), Fact("classes", of.get("classes"))),
-            phrase=FORMS[code],
+            phrase="distance of the gradient from that of another loss {measured}"
+            if measured >= bound
+            else FORMS[code],
         )
 
 

@@ -48,13 +48,16 @@ class TargetsDifferByRow(Watched):
         if of.get("rows", 0) < 8 or slope <= 0 or deviation <= 1e-6:
             return None
         constant = min(abs(of.get("target", 0.0) - value) for value in (0.0, 1.0, -1.0)) < 1e-4
+        residual = 1.0 if constant else of.get("residual", float("nan"))
         return Finding(
             code="same_target",
-            measured=1.0 if constant else of.get("residual"),
+            measured=residual,
             bounds=(floor(EXACT),),
             step=event.step,
             evidence=(Fact("target", of.get("target")), Fact("rows", of.get("rows"))),
-            phrase="all {rows} rows of a batch are pulled to the same target {target}",
+            phrase="share of the gradient that is no linear function of the output {measured}"
+            if residual >= EXACT
+            else "all {rows} rows of a batch are pulled to the same target {target}",
         )
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.measure.batches import tensors
-from lvmcheck.watch.measure.modules import leaves
+from lvmcheck.watch.measure.modules import compiled, leaves
 
 if TYPE_CHECKING:
     from lvmcheck.watch.slot import Slot
@@ -36,7 +36,7 @@ class ActivationsCollector(Collector):
     def before_sample(self, watcher: Watcher) -> None:
         for slot in watcher.slots:
             slot.measured = None
-        if hasattr(watcher.model, "_orig_mod") or getattr(watcher.model, "_compiled_call_impl", None) is not None:
+        if compiled(watcher.model):
             return
         self._handles = [module.register_forward_hook(self._hook(name)) for name, module in self._leaves]
 

@@ -78,13 +78,18 @@ class MovementCollector(Collector):
         watcher.emit("gradient_at_step", {"parameters": total, "with_gradient": 0 if nothing else len(found)}, (), step)
         if nothing or not total:
             return
-        zero = [name for name, norm in found.items() if norm == 0.0 and name not in self._useless]
+        zero = [name for name, norm in found.items() if norm == 0.0 and not self._expected(name, found)]
         self._none = {name: self._none.get(name, 0) + 1 for name in without}
         self._zero = {name: self._zero.get(name, 0) + 1 for name in zero}
         none_long = [name for name, count in self._none.items() if count >= DEAF]
         zero_long = [name for name, count in self._zero.items() if count >= DEAF]
         values = {"parameters": total, "none": len(none_long), "zero": len(zero_long)}
         watcher.emit("gradient_reach", values, [*none_long, *zero_long], step)
+
+    def _expected(self, name: str, found: dict[str, float]) -> bool:
+        """A bias may have no effect (before a norm, of the keys of attention); its weight then has a gradient."""
+        weight = f"{name.removesuffix('bias')}weight"
+        return name in self._useless or (weight != name and found.get(weight, 0.0) > 0)
 
     def after_step(self, watcher: Watcher, slot: Slot) -> None:
         before = self._before.pop(id(slot), None)

@@ -44,7 +44,9 @@ class OutputsCollector(Collector):
             self._outputs += 1
         for tensor in floating[:8]:
             if tensor.requires_grad:
-                tensor.register_hook(self._counting(watcher, tensor if tensor is out else None))
+                tensor.register_hook(  # type: ignore[no-untyped-call]
+                    self._counting(watcher, tensor if tensor is out else None)
+                )
         if out is None or len(out) < 2 or out.is_sparse:
             return
         self._rows(watcher, out, batch)
@@ -70,7 +72,10 @@ class OutputsCollector(Collector):
         step, once = watcher.now, [True]
 
         def came(gradient: Tensor) -> None:
-            self._reached += once[0]
+            if once[0]:
+                self._reached += 1
+                for slot in watcher.slots if out is not None else ():
+                    slot.output_reached()
             once[0] = False
             if out is None or not watcher.sampling or watcher.now != step or out.ndim < 1 or len(out) < 4:
                 return

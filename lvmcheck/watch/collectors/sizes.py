@@ -25,7 +25,7 @@ class SizesCollector(Collector):
     """Reads the norms that the collector of movement took."""
 
     def start(self, watcher: Watcher) -> None:
-        shapes = {f"{name}.weight" if name else "weight": m.weight for name, m in depth_order(watcher.model)}
+        shapes = dict(depth_order(watcher.model))
         self._order = list(shapes)
         self._counts = {name: float(weight.numel()) for name, weight in shapes.items()}
         self._least = {name: SMALL * math.sqrt(weight.shape[0]) for name, weight in shapes.items()}

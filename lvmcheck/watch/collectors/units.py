@@ -27,8 +27,10 @@ class UnitsCollector(Collector):
     def start(self, watcher: Watcher) -> None:
         useless = useless_biases(watcher.model)
         kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-        layers = [(f"{name}.bias", m.bias) for name, m in leaves(watcher.model) if isinstance(m, kinds)][:-1]
-        self._biases = [(n, b) for n, b in layers if b is not None and n not in useless and b.numel() >= LEAST]
+        layers = [(f"{name}.bias", m) for name, m in leaves(watcher.model) if isinstance(m, kinds)][:-1]
+        held = [(name, m) for name, m in layers if m.bias is not None and name not in useless]
+        self._biases = [(name, m.bias) for name, m in held if m.bias is not None and m.bias.numel() >= LEAST]
+        self._weights = {name: m.weight for name, m in held}
         self._alive: dict[str, Tensor] = {}
         self._count = 0
 
@@ -51,4 +53,10 @@ class UnitsCollector(Collector):
             worst = max(range(len(names)), key=numbers.__getitem__)
             watcher.emit("dead_units", {"share": numbers[worst], "layers": len(names)}, [names[worst]], step)
 
-        watcher.later(torch.stack([1 - alive.float().mean() for alive in self._alive.values()]), use)
+        watcher.later(torch.stack([self._share(name, alive) for name, alive in self._alive.items()]), use)
+
+    def _share(self, name: str, alive: Tensor) -> Tensor:
+        """Share of units without gradient; 0 where the whole bias has none and the weight has: it has no effect."""
+        grad = gradient(self._weights[name])
+        effective = alive.any() | (grad == 0).all() if grad is not None else alive.any()
+        return (1 - alive.float().mean()) * effective

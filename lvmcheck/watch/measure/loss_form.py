@@ -38,7 +38,7 @@ def _sine(a: Tensor, b: Tensor) -> Tensor:
     """What is left of each row of ``a`` beside ``b``, relative to it; 1 where they point apart."""
     dot = (a * b).sum(1, keepdim=True)
     rest = a - b * dot / b.square().sum(1, keepdim=True).clamp_min(1e-30)
-    sine = rest.norm(dim=1) / a.norm(dim=1).clamp_min(1e-30)
+    sine: Tensor = rest.square().sum(1).sqrt() / a.square().sum(1).sqrt().clamp_min(1e-30)
     return sine.where(dot[:, 0] > 0, 1.0)
 
 

@@ -50,6 +50,11 @@ def tied(model: nn.Module) -> dict[str, list[str]]:
     return {found[0]: found for found in names.values() if len(found) > 1}
 
 
+def compiled(model: nn.Module) -> bool:
+    """Whether torch.compile runs the model, so that its submodules call no hooks."""
+    return hasattr(model, "_orig_mod") or getattr(model, "_compiled_call_impl", None) is not None
+
+
 def is_norm(module: nn.Module) -> bool:
     return isinstance(module, NORMS) or "norm" in type(module).__name__.lower()
 
@@ -64,9 +69,9 @@ def useless_biases(model: nn.Module) -> set[str]:
     return found
 
 
-def depth_order(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Modules with a weight matrix that is not an embedding, in the order of definition."""
+def depth_order(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """Weight matrices of modules that are no embeddings, by name, in the order of definition."""
     for name, module in model.named_modules():
         weight = getattr(module, "weight", None)
         if isinstance(weight, nn.Parameter) and weight.ndim > 1 and not isinstance(module, nn.Embedding):
-            yield name, module
+            yield f"{name}.weight" if name else "weight", weight

@@ -1,0 +1,51 @@
+"""What causes of watched loops share: the check measured the fault itself, so that its finding is the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
+from lvmcheck.checks.finding import Finding
+from lvmcheck.run.events import Watch
+
+
+def measured(
+    cause: Cause,
+    evidence: Evidence,
+    *,
+    checks: Sequence[str],
+    phrase: str,
+    fix: str,
+    codes: Sequence[str] = (),
+    standing: Standing = Standing.MEASURED,
+    explains: Sequence[str] = (),
+    also: Sequence[str] = (),
+    tell_apart: str = "",
+) -> Diagnosis | None:
+    """The diagnosis where one of the checks failed or warned; None where none did, or the run was not watched.
+
+    Args:
+        checks: checks that measure the fault, the most direct first.
+        codes: codes of their findings that mean it; by default any.
+        explains: further checks whose failure it accounts for.
+    """
+    if not evidence.run.of(Watch):
+        return None
+    found: list[tuple[str, Finding]] = []
+    for check in checks:
+        finding = evidence.failed(check)
+        if finding is not None and (not codes or finding.code in codes):
+            found.append((check, finding))
+    if not found:
+        return None
+    return Diagnosis(
+        name=cause.name(),
+        standing=standing,
+        phrase=phrase,
+        evidence=tuple({fact.name: fact for _, finding in found for fact in finding.evidence}.values()),
+        explains=frozenset({*(check for check, _ in found), *explains}),
+        also=tuple(also),
+        tell_apart=tell_apart,
+        fix=fix,
+        next=f"lvmcheck explain {found[0][0]}",
+    )

@@ -1,0 +1,31 @@
+"""clipped_always: clipping decides the size of every step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.watch._measured import measured
+from lvmcheck.checks.watch._watched import case_run
+
+
+class ClippedAlways(Cause):
+    """Clipping decides the size of every step."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        return measured(
+            self,
+            evidence,
+            checks=("clipping_acts_sometimes",),
+            codes=("always_clipped",),
+            phrase="the bound of clipping is below every gradient norm",
+            fix="set the bound to a few times the median norm",
+        )
+
+
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="unclipped", run=case_run("gradient_norm", [{"norm": 1.0}, {"norm": 0.5}] * 20)),
+)
+FAILS: Sequence[CauseCase] = (
+    CauseCase(name="always", run=case_run("gradient_norm", [{"norm": 1.0}] * 20), standing=Standing.MEASURED),
+)

@@ -1,0 +1,38 @@
+"""module_makes_nan: a module, a weight or a backward pass makes a NaN or an infinity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.watch._measured import measured
+from lvmcheck.checks.watch._watched import case_run
+
+
+class ModuleMakesNan(Cause):
+    """A module, a weight or a backward pass makes a NaN or an infinity."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        return measured(
+            self,
+            evidence,
+            checks=("first_non_finite",),
+            explains=("finite",),
+            phrase="the named place is the first that is not finite",
+            fix=(
+                "look at the inputs of the named module on the batch of that step; clamp, add an epsilon,"
+                " or compute it in float32"
+            ),
+        )
+
+
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="finite", run=case_run("finite", [{"parameters": 0, "modules": 0, "gradients": 0, "values": 9}])),
+)
+FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="log",
+        run=case_run("finite", [{"parameters": 0, "modules": 1, "gradients": 4, "values": 9}], ["head.log"]),
+        standing=Standing.MEASURED,
+    ),
+)

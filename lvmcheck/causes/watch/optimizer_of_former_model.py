@@ -1,0 +1,35 @@
+"""optimizer_of_former_model: the optimizer holds parameters that the model had before a part of it was replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.watch._measured import measured
+from lvmcheck.checks.watch._watched import case_run
+
+
+class OptimizerOfFormerModel(Cause):
+    """The optimizer holds parameters that the model had before a part of it was replaced."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        return measured(
+            self,
+            evidence,
+            checks=("optimizer_holds_this_model",),
+            explains=("missing_from_optimizer",),
+            phrase="a part of the model was replaced after the optimizer was made",
+            fix="make the optimizer last, from the parameters of the model that is trained",
+        )
+
+
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="own", run=case_run("foreign", [{"foreign": 0, "missing": 0, "replaced": 0}])),
+)
+FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="replaced",
+        run=case_run("foreign", [{"foreign": 2, "missing": 2, "replaced": 2}]),
+        standing=Standing.MEASURED,
+    ),
+)

@@ -1,0 +1,37 @@
+"""rows_never_shuffled: every epoch has the same order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.watch._measured import measured
+from lvmcheck.checks.watch._watched import case_run
+
+
+class RowsNeverShuffled(Cause):
+    """Every epoch has the same order."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        return measured(
+            self,
+            evidence,
+            checks=("order_changes",),
+            phrase="every epoch begins with the same batch",
+            fix=(
+                "shuffle=True; sampler.set_epoch(epoch) under DistributedSampler; set the random seed "
+                "once, before the loop"
+            ),
+        )
+
+
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="shuffled", run=case_run("epoch_order", [{"same": 0.0, "rows": 32, "steps": 16}] * 2)),
+)
+FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="same",
+        run=case_run("epoch_order", [{"same": 1.0, "rows": 32, "steps": 16}] * 2),
+        standing=Standing.MEASURED,
+    ),
+)

@@ -1,0 +1,35 @@
+"""units_dead: units of a layer are never active."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.watch._measured import measured
+from lvmcheck.checks.watch._watched import case_run
+
+
+class UnitsDead(Cause):
+    """Units of a layer are never active."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        return measured(
+            self,
+            evidence,
+            checks=("units_alive", "gradient_reaches"),
+            codes=("dead", "zero_gradient"),
+            phrase="units of the layer are never active and get no gradient",
+            fix=("lower the learning rate or warm up, centre the inputs, or use an activation with a slope below zero"),
+        )
+
+
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="alive", run=case_run("dead_units", [{"share": 0.2, "layers": 2}] * 2, ["0.bias"])),
+)
+FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="killed",
+        run=case_run("dead_units", [{"share": 1.0, "layers": 2}] * 2, ["0.bias"]),
+        standing=Standing.MEASURED,
+    ),
+)

@@ -1,0 +1,35 @@
+"""updates_rounded_away: the optimizer's updates do not change the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.watch._measured import measured
+from lvmcheck.checks.watch._watched import case_run
+
+
+class UpdatesRoundedAway(Cause):
+    """The optimizer's updates do not change the weights."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        return measured(
+            self,
+            evidence,
+            checks=("parameters_move",),
+            standing=Standing.LIKELY,
+            phrase="updates are rounded away, or undone",
+            fix=("keep the weights in float32 (autocast casts for you), and look at what else writes to them"),
+        )
+
+
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="moving", run=case_run("movement", [{"parameters": 4, "unchanged": 0, "learning_rate": 1e-3}])),
+)
+FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="rounded",
+        run=case_run("movement", [{"parameters": 4, "unchanged": 2, "learning_rate": 1e-5}], ["0.weight"]),
+        standing=Standing.LIKELY,
+    ),
+)

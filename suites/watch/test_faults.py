@@ -1,0 +1,48 @@
+"""Every program with a fault is caught by the check that is meant for it, live and from its record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import lvmcheck
+from lvmcheck.causes.protocol import diagnose
+from lvmcheck.checks.finding import Status
+from lvmcheck.checks.protocol import judge, load_check
+from suites.watch.faults import FAULTS, Fault
+
+NAMES = [fault.name for fault in FAULTS]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=NAMES)
+def test_is_caught(fault: Fault, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    torch.manual_seed(0)
+    with lvmcheck.record(tmp_path / "run") as rec:
+        fault.train(rec, fault.name)
+        (watcher,) = rec.watchers
+    found = {verdict.check: verdict for verdict in watcher.verdicts}
+    assert fault.check in found, f"found only {sorted(found)}"
+    finding = found[fault.check].finding
+    assert finding is not None
+    assert finding.step is not None
+    assert finding.step <= 50, "first evidence within 50 steps"
+    assert sum(f"[{fault.check}]" in line for line in capfd.readouterr().err.splitlines()) == 1, "said once"
+    run = lvmcheck.load(tmp_path / "run")
+    assert judge(load_check(fault.check)(), run).status in (Status.FAILED, Status.WARNING)
+
+
+@pytest.mark.parametrize("name", ["head_left_out", "softmax_outside", "validated_in_train_mode", "never_cleared"])
+def test_its_cause_comes_first(name: str, tmp_path: Path) -> None:
+    fault = next(fault for fault in FAULTS if fault.name == name)
+    torch.manual_seed(0)
+    with lvmcheck.record(tmp_path / "run") as rec:
+        fault.train(rec, fault.name)
+    first = diagnose(lvmcheck.load(tmp_path / "run"))[0]
+    assert fault.check in first.explains
+
+
+def test_every_check_of_a_watched_loop_has_a_program() -> None:
+    checks = Path(lvmcheck.__file__).parent / "checks" / "watch"
+    assert {path.stem for path in checks.glob("[!_]*.py")} == {fault.check for fault in FAULTS}
