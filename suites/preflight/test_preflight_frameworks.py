@@ -1,4 +1,4 @@
-"""Modules of Hugging Face and Lightning need no further code: real ones where installed, and stand-ins of their shape."""
+"""Modules of Hugging Face and Lightning need no further code: real ones where installed, else stand-ins."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Lightning(nn.Module):
         out: Tensor = self.head(self.net(x).tanh())
         return out
 
-    def log(self, *arguments: Any) -> None:
+    def log(self, *arguments: Any) -> None:  # noqa: ARG002
         raise RuntimeError("no trainer")
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> dict[str, Tensor]:  # noqa: ARG002

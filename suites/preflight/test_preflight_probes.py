@@ -13,8 +13,9 @@ from lvmcheck.watch.preflight.protocol import probes
 from lvmcheck.watch.preflight.report import Report
 from suites.preflight.broken import BROKEN, TWINS
 from suites.preflight.healthy import TEN, amn, classifier, language
+from suites.preflight.ordinary import ORDINARY
 
-HEALTHY = {**TEN, **TWINS}
+HEALTHY = {**TEN, **TWINS, **ORDINARY}
 LONG = 300.0
 """Seconds that no probe runs out of, also on a busy machine."""
 
@@ -54,7 +55,7 @@ def test_a_probe_fails_one_program_and_passes_another(name: str) -> None:
 
 def test_warnings_on_healthy_programs_are_known() -> None:
     warnings = {(name, verdict.name) for name in HEALTHY for verdict in healthy(name).warnings}
-    assert warnings == {("gan_generator", "batch_of_one"), ("tuned", "accumulation_scale")}
+    assert warnings == {("gan_generator", "batch_of_one"), ("masked_language_model", "accumulation_scale")}
 
 
 def test_what_it_takes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""A checkpoint as a training loop writes it, in memory: model, optimizers, schedulers, random generators."""
+"""A checkpoint as a training loop writes it, in memory: model and loss, optimizers, schedulers, generators."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ class Checkpoint:
     """
 
     def __init__(self, setup: Setup) -> None:
-        self.model, model = _through_file(setup.model.state_dict())
+        self.models, models = _through_file([root.state_dict() for root in setup.roots])
         self.optimizers, optimizers = _through_file([optimizer.state_dict() for optimizer in setup.optimizers])
         self.schedulers = [copy.deepcopy(scheduler.state_dict()) for scheduler in setup.schedulers]
         self.generators = SavedGenerators()
-        self.plain = model and optimizers
+        self.plain = models and optimizers
 
     def load(self, setup: Setup) -> None:
-        setup.model.load_state_dict(self.model)
+        for root, state in zip(setup.roots, self.models, strict=True):
+            root.load_state_dict(state)
         for optimizer, state in zip(setup.optimizers, self.optimizers, strict=True):
             optimizer.load_state_dict(state)
         for scheduler, state in zip(setup.schedulers, self.schedulers, strict=True):

@@ -176,12 +176,18 @@ class Setup:
         held = [parameter for _, parameter in self.trainable()]
         if not held:
             raise SkipProbe("no parameter is trainable")
+        if any(getattr(module, "sparse", False) for module in self.model.modules()):
+            return [torch.optim.SGD(held, lr=100 * lr)]  # Adam takes no sparse gradients
         return [torch.optim.Adam(held, lr=lr)]
+
+    @property
+    def needs_closure(self) -> bool:
+        return any(isinstance(optimizer, torch.optim.LBFGS) for optimizer in self.optimizers)
 
     def needs_optimizer(self) -> list[Optimizer]:
         if not self.optimizers:
             raise SkipProbe("no optimizer was given")
-        if any(isinstance(optimizer, torch.optim.LBFGS) for optimizer in self.optimizers):
+        if self.needs_closure:
             raise SkipProbe("LBFGS steps only with a closure")
         self.needs_gradient()
         return self.optimizers

@@ -22,7 +22,7 @@ FIXES = {
 
 
 def measure(setup: Setup) -> Outcome:
-    if setup.training.loss.requires_grad and setup.optimizers:
+    if setup.training.loss.requires_grad and setup.optimizers and not setup.needs_closure:
         setup.train()
         setup.step(setup.small, setup.optimizers, setup.schedulers)
     checkpoint = Checkpoint(setup)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lvmcheck.checks.finding import Fact, Finding, Outcome, ceiling, compared
+from lvmcheck.watch.measure.batches import main_output
 from lvmcheck.watch.preflight.setup import Setup, SkipProbe
 from lvmcheck.watch.preflight.trace import Operation
 
@@ -21,7 +22,7 @@ DISTANCE = 0.5
 
 def measure(setup: Setup) -> Outcome:
     for operation in setup.training.of("cross_entropy", "nll_loss", "binary_cross_entropy_with_logits"):
-        found = expected(operation, setup.classes)
+        found = expected(operation, setup.classes) if of_the_model(operation, setup) else None
         if found is not None:
             loss, uniform, classes = found
             return compared(
@@ -34,7 +35,15 @@ def measure(setup: Setup) -> Outcome:
                     phrase="first cross entropy {measured}, of a uniform guess {uniform}",
                 )
             )
-    raise SkipProbe("the loss is not a cross entropy of classes")
+    raise SkipProbe("the loss is no cross entropy of the classes that the model puts out")
+
+
+def of_the_model(operation: Operation, setup: Setup) -> bool:
+    """Whether the logits are the model's output, and not made of it by the loss (similarities times a scale)."""
+    outputs = [main_output(call.output) for call in setup.training.calls]
+    widths = {output.shape[1 if output.ndim > 3 else -1] for output in outputs if output is not None}
+    logits = operation.argument(0, "input")
+    return operation.inside or bool(widths & {logits.shape[-1], logits.shape[min(1, logits.ndim - 1)]})
 
 
 def expected(operation: Operation, declared: int | None) -> tuple[float, float, int] | None:
