@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +31,8 @@ def record(
     replace: bool = False,
     resume: Literal["auto"] | None = None,
     start_step: int | None = None,
+    suite: str | os.PathLike[str] | None = None,
+    on_fail: Literal["stop", "warn"] | Callable[[Any], None] = "warn",
 ) -> Recorder:
     """Start recording a run of any loop into the directory ``path``.
 
@@ -45,15 +48,19 @@ def record(
         resume: "auto" continues the run that is there, as a requeued job does, or starts one.
         start_step: with ``resume``, the optimizer step of the checkpoint from which training continues: what was
             recorded after it is moved aside. By default everything recorded counts.
+        suite: a suite file whose checks judge the run while it is recorded; a failed one is one line on stderr.
+        on_fail: what else a failed check does: "stop" makes ``Recorder.stop`` true, a function is given the verdict.
 
     Raises:
-        InputError: the directory cannot be written, holds a run, is being written, or its config differs.
+        InputError: the directory cannot be written, holds a run, is being written, its config differs, or the suite
+            cannot be read.
     """
     if resume not in (None, "auto"):
         raise InputError("lvmcheck.record", f"expected resume 'auto' or None, got {resume!r}", key="resume")
     folder, stated = Path(path), {"config": as_json(config or {}), "seed": seed}
     if rank() > 0:
         return SilentRecorder(folder)
+    judge = None if suite is None else import_module("lvmcheck.watch.suite").SuiteJudge(suite, on_fail)
     there = (folder / rundir.EVENTS).exists()
     if there and resume is None:
         if not replace:
@@ -72,7 +79,7 @@ def record(
             same_config(folder, stated)
             cut_after(folder, start_step)
         early = EARLY if window is None else 0
-        recorder = Recorder(folder, window=WINDOW if window is None else window, early=early, lock=lock)
+        recorder = Recorder(folder, window=WINDOW if window is None else window, early=early, judge=judge, lock=lock)
     except InputError:
         os.close(lock)
         raise
