@@ -71,7 +71,7 @@ def test_a_failed_check_calls_a_function(suite: Path, tmp_path: Path) -> None:
         loop(rec)
     assert [verdict.check for verdict in seen] == ["improves"]
     assert seen[0].asked is not None
-    assert seen[0].asked.line == 10
+    assert seen[0].asked.line == 11
 
 
 def test_bad_input_is_one_line(suite: Path, tmp_path: Path) -> None:
