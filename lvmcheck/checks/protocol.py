@@ -28,6 +28,8 @@ from lvmcheck.checks.finding import (
     never_evaluated,
     not_recorded,
 )
+from lvmcheck.checks.foreign import LIMIT, ask, crashed, is_foreign
+from lvmcheck.checks.wording import sentence
 from lvmcheck.errors import InputError, nearest
 from lvmcheck.run.view import Run
 from lvmcheck.validation import STRICT
@@ -225,14 +227,13 @@ def usual_causes(kind: type[Check]) -> tuple[str, ...]:
 
 
 # -- evaluation ------------------------------------------------------------------------------------------------------
-def judge(check: Check, run: Run) -> Outcome:
-    """The check's answer, settled: a crash is an error, and what an ended run left open is never a pass."""
-    try:
-        outcome = check.judge(run)
-    except Exception as problem:
-        return error(f"the check itself crashed: {type(problem).__name__}: {problem}", Why.CRASHED)
-    if outcome.status in (Status.PASSED, Status.WARNING) and outcome.evaluated < 1:
-        return never_evaluated()
+def judge(check: Check, run: Run, *, limit: float = LIMIT) -> Outcome:
+    """The check's answer, settled: a crash is an error, and what an ended run left open is never a pass.
+
+    Args:
+        limit: seconds that a check of the user's own may take.
+    """
+    outcome = _supported(_answer(check, run, limit))
     if outcome.status is not Status.PENDING or not run.over:
         return outcome
     if run.as_it_ended:
@@ -247,6 +248,33 @@ def judge(check: Check, run: Run) -> Outcome:
         awaits=outcome.awaits,
         evaluated=outcome.evaluated,
     )
+
+
+def _answer(check: Check, run: Run, limit: float) -> Outcome:
+    if is_foreign(check):
+        return ask(check.judge, run, limit)
+    try:
+        return check.judge(run)
+    except Exception as problem:
+        return crashed(problem)
+
+
+def _supported(outcome: Outcome) -> Outcome:
+    """A pass or a warning rests on a comparison, and a pass on a value that keeps its own bounds; else an error."""
+    if outcome.status not in (Status.PASSED, Status.WARNING):
+        return outcome
+    if outcome.evaluated < 1:
+        return never_evaluated()
+    finding = outcome.finding
+    if finding is None:
+        return error("the check passed without a finding", Why.CRASHED)
+    if outcome.status is Status.WARNING:
+        return outcome
+    if isinstance(finding.measured, float) and math.isnan(finding.measured):
+        return error("the check passed with NaN", Why.CRASHED)
+    if (finding.bounds and not finding.met) or finding.beyond_abort:
+        return error(f"the check passed although its value is out of bounds: {sentence(finding)}", Why.CRASHED)
+    return outcome
 
 
 def evaluate(run: Run, checks: Iterable[Check] | None = None) -> list[Verdict]:

@@ -32,12 +32,12 @@ class ExistingRun:
     def created(self) -> str:
         return str(self.run.info.get("created", ""))[:16].replace("T", " ")
 
-    def answers(self, entries: tuple[CheckEntry, ...], *, whole: bool) -> bool:
+    def answers(self, entries: tuple[CheckEntry, ...], *, whole: bool, limit: float) -> bool:
         """Whether nothing need be trained: it finished, decides every requested check, or is aborted again."""
         if self.run.done is None:
             return False
         going = replace(self.run, done=None, death=None)
-        outcomes = [judge_entry(entry, going) for entry in entries]
+        outcomes = [judge_entry(entry, going, limit=limit) for entry in entries]
         aborts = any(outcome.abort for outcome in outcomes)
         return self.run.finished or aborts or (not whole and all(outcome.decided for outcome in outcomes))
 
@@ -51,7 +51,8 @@ def examine(plan: Plan) -> ExistingRun | None:
             move_aside(folder)
         return None
     ours = info.get("session") == plan.settings.session
-    if info.get("key") != plan.key["key"] or (plan.settings.fresh and not ours):
+    foreign = plan.settings.nonce and info.get("nonce") != plan.settings.nonce
+    if info.get("key") != plan.key["key"] or foreign or (plan.settings.fresh and not ours):
         move_aside(folder)
         return None
     follower = rundir.Follower(folder)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lvmcheck.checks.finding import Outcome, Status, Why, error, not_applicable, pending
+from lvmcheck.checks.foreign import LIMIT
 from lvmcheck.checks.protocol import judge
 from lvmcheck.errors import InputError
 from lvmcheck.launch.device import guess_device
@@ -30,6 +31,8 @@ class Settings:
         jobs: trainers at a time on the CPU; 0 means as many as cores allow.
         fresh: never reuse a run of another session.
         inprocess: train in this process, for debuggers.
+        nonce: what a gate handed to this session; runs that bear another are not reused.
+        check_timeout: seconds that a check of the user's own may take for one look.
         environment, start: environment and working directory of this process when the session began: whatever a test
             changes afterwards for its own use, trainers never see it.
     """
@@ -40,6 +43,8 @@ class Settings:
     jobs: int = 0
     fresh: bool = False
     inprocess: bool = False
+    nonce: str = ""
+    check_timeout: float = LIMIT
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
     start: Path = field(default_factory=Path.cwd)
 
@@ -118,6 +123,7 @@ class Plan:
             "inputs": self.key["inputs"],
             "environment": tainting(self.settings.environment),
             "session": self.settings.session,
+            "nonce": self.settings.nonce,
         }
 
     def locate(self, error: InputError) -> InputError:
@@ -130,18 +136,22 @@ class Plan:
         return InputError(path, f"{error.key}: {error.problem}", line=line, fix=error.fix)
 
 
-def judge_entry(entry: CheckEntry, run: Run) -> Outcome:
-    """The settled outcome of one suite entry on a run so far, before what the entry expects of it."""
+def judge_entry(entry: CheckEntry, run: Run, *, limit: float = LIMIT) -> Outcome:
+    """The settled outcome of one suite entry on a run so far, before what the entry expects of it.
+
+    Args:
+        limit: seconds that a check of the user's own may take.
+    """
     if entry.calibrated_on is not None:
         if run.data_name is None:
-            return pending("the name of the data") if not run.over else _unknown_data(entry, run)
+            return pending("the name of the data") if not run.over else _unknown_data(entry, run, limit)
         if run.data_name != entry.calibrated_on:
             return not_applicable(
                 f"its bound was chosen on {entry.calibrated_on!r} and this run uses {run.data_name!r}; "
                 "the floors that come from the data decide instead",
                 Why.OTHER_DATA,
             )
-    outcome = judge(entry.check, run)
+    outcome = judge(entry.check, run, limit=limit)
     if outcome.status is Status.NOT_RECORDED:  # a suite asks for what is not there
         return replace(outcome, status=Status.ERROR)
     if entry.abort and outcome.status is Status.FAILED:
@@ -149,9 +159,9 @@ def judge_entry(entry: CheckEntry, run: Run) -> Outcome:
     return outcome
 
 
-def _unknown_data(entry: CheckEntry, run: Run) -> Outcome:
+def _unknown_data(entry: CheckEntry, run: Run, limit: float) -> Outcome:
     """A measurement on data without a name is neither a pass nor a fail of a bound that was chosen on others."""
-    outcome = judge(entry.check, run)
+    outcome = judge(entry.check, run, limit=limit)
     if outcome.finding is None:
         return outcome
     return error(

@@ -167,7 +167,7 @@ class RunJob:
             self._follower = left.follower
             self._take_failure(left.failure)
             return True
-        if not left.answers(self.entries, whole=self.whole):
+        if not left.answers(self.entries, whole=self.whole, limit=self.plan.settings.check_timeout):
             return False
         self.run, self._follower = left.run, left.follower
         self.reused = None if left.ours else left.created
@@ -237,7 +237,7 @@ class RunJob:
         for entry in self.entries:
             known = self.outcomes.get(entry.node)
             if known is None or not known.decided:
-                self.outcomes[entry.node] = judge_entry(entry, run)
+                self.outcomes[entry.node] = judge_entry(entry, run, limit=self.plan.settings.check_timeout)
 
     def verdict(self, entry: CheckEntry) -> Verdict:
         """What the entry's check answered, after what its suite expects of it."""

@@ -34,6 +34,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "N",
         "help": "trainers at a time (default: cores / threads on a CPU, one on an accelerator)",
     },
+    "--lvm-check-timeout": {
+        "metavar": "SECONDS",
+        "help": "time that a check of your own may take for one look at a run (default: 60)",
+    },
     "--lvm-update-reference": {
         "metavar": "REASON",
         "help": "write the reference band of each suite whose every seed passes, with the reason for it",
@@ -60,6 +64,7 @@ INI: tuple[str, ...] = (
     "--lvm-dir",
     "--lvm-threads",
     "--lvm-jobs",
+    "--lvm-check-timeout",
     "--lvm-progress",
 )
 """Options that an ini file may set, under their names with underscores."""

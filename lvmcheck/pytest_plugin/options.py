@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 
+from lvmcheck.checks.foreign import LIMIT
 from lvmcheck.errors import InputError, nearest
 from lvmcheck.launch.device import check_device, cores
 from lvmcheck.pytest_plugin.constants import INI, PROGRESS
+
+MOST_SECONDS = 1e8
+"""Three years."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +40,7 @@ class Options:
     jobs: int
     fresh: bool
     inprocess: bool
+    check_timeout: float
     progress: str
     reason: str | None
 
@@ -60,6 +65,7 @@ def read_options(config: pytest.Config) -> Options:
         jobs=_count(config, "--lvm-jobs", None),
         fresh=bool(config.getoption("lvm_fresh")),
         inprocess=bool(config.getoption("lvm_inprocess")),
+        check_timeout=_seconds(config, "--lvm-check-timeout") or LIMIT,
         progress=_progress(option(config, "--lvm-progress")),
         reason=_reason(config),
     )
@@ -94,6 +100,20 @@ def _count(config: pytest.Config, flag: str, most: int | None) -> int:
     if most is not None and int(text) > most:
         raise InputError(flag, f"expected at most the {most} cores of this machine, got {text}")
     return int(text)
+
+
+def _seconds(config: pytest.Config, flag: str) -> float | None:
+    """A length of time; None where it is not given."""
+    value = option(config, flag)
+    if value is None:
+        return None
+    try:
+        seconds = float(str(value))
+    except ValueError:
+        seconds = 0.0
+    if not 0.0 < seconds < MOST_SECONDS:
+        raise InputError(flag, f"expected seconds above 0, got {value}")
+    return seconds
 
 
 def _progress(value: str | None) -> str:

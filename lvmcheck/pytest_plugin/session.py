@@ -13,6 +13,7 @@ import pytest
 from lvmcheck import __version__
 from lvmcheck.checks.wording import plural
 from lvmcheck.launch.device import guess_device
+from lvmcheck.launch.executed import NONCE
 from lvmcheck.launch.launcher import Launcher
 from lvmcheck.launch.plan import Settings
 from lvmcheck.pytest_plugin.across import settled_by
@@ -51,6 +52,9 @@ class LvmSession:
                 jobs=self.options.jobs,
                 fresh=self.options.fresh,
                 inprocess=self.options.inprocess,
+                nonce=os.environ.get(NONCE, ""),
+                environment={name: value for name, value in os.environ.items() if name != NONCE},
+                check_timeout=self.options.check_timeout,
             )
         )
         if config.pluginmanager.hasplugin("terminalreporter"):

@@ -90,7 +90,7 @@ def _kind(source: Source, index: int, name: str) -> type[Check]:
         kind = load_check(name)
     except InputError as problem:
         raise source.error(at, problem.problem, key=shown, fix=problem.fix) from None
-    except Exception as problem:
+    except BaseException as problem:  # a module that exits, or skips
         text = f"cannot be imported ({type(problem).__name__}: {excerpt(str(problem), 200)})"
         raise source.error(at, text, key=shown) from None
     hidden = sorted({field.name for field in dataclasses.fields(kind) if field.init} & set(_OWN))
