@@ -118,8 +118,8 @@ def training_learns(run: Run, share: float = 0.1) -> bool:
     train = run.curves.train
     if train is None or len(train) < 2:
         return False
-    levels = shape(train.values)
-    return improved(train) and levels.first - levels.low > share * abs(levels.first)
+    first = max(shape(train.values).first, float(np.median(train.values[:2])))
+    return improved(train) and first - shape(train.values).low > share * abs(first)
 
 
 def validation_learned(run: Run) -> bool:

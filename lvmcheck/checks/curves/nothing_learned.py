@@ -37,7 +37,7 @@ ENOUGH, CERTAIN = 5, 10
 BELOW = 0.985
 """Share of ln K below which a loss that falls is on its way."""
 FEW = 100
-"""Optimizer steps below which a run at chance may only have been short."""
+"""Optimizer steps below which a run at chance, or a flat loss alone, may only have been short."""
 SLOW = 4.0
 """Standard deviations of all trends together from which a tiny improvement is one."""
 SOME = 2.0
@@ -117,7 +117,8 @@ class NothingLearned(CurveCheck):
         flat = _finding("flat", curves[0], len(curves))
         if _together(curves) <= -SOME or any(map(_apart, curves)):
             return not_applicable("the curves are too noisy to tell flat from slow")
-        return failed(flat, evaluated=values) if values >= CERTAIN else warning(flat, evaluated=values)
+        short = len(curves) == 1 and 0 < run.step < FEW
+        return failed(flat, evaluated=values) if values >= CERTAIN and not short else warning(flat, evaluated=values)
 
 
 def _judged(run: Run) -> list[Curve]:

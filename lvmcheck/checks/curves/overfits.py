@@ -96,7 +96,7 @@ class Overfits(CurveCheck):
             mild = mild or finding
         if mild is not None:
             return warning(mild, evaluated=values)
-        return concluded(_finding(curves[0], _scale(run, curves[0]), self.give_back), curves, evaluated=values)
+        return concluded(_finding("kept", curves[0], _scale(run, curves[0]), self.give_back), curves, evaluated=values)
 
     def _overfitted(self, run: Run, curve: Curve) -> Finding | None:
         found = shape(curve.values)
@@ -106,7 +106,7 @@ class Overfits(CurveCheck):
             run, curve
         ):
             return None
-        return _finding(curve, scale, self.give_back)
+        return _finding("rises_after_minimum", curve, scale, self.give_back)
 
 
 def _scale(run: Run, curve: Curve) -> float:
@@ -145,16 +145,15 @@ def _holds(score: Curve) -> bool:
     return improved(score) and found.rise <= max(3 * found.noise, 0.1 * found.fall)
 
 
-def _finding(curve: Curve, scale: float, give_back: float) -> Finding:
+def _finding(code: str, curve: Curve, scale: float, give_back: float) -> Finding:
     found = shape(curve.values)
     epoch, step = curve.place(len(curve) - 1)
+    bound = ceiling(found.low + give_back * max(scale, 0.0), "minimum and half of the fall")
     return Finding(
-        code="rises_after_minimum",
+        code=code,
         metric=curve.name,
         measured=found.last,
-        bounds=(ceiling(found.low + give_back * max(scale, 0.0), "minimum and half of the fall"),)
-        if found.rise > give_back * max(scale, 0.0)
-        else (),
+        bounds=(bound,) if code == "rises_after_minimum" else (),
         epoch=epoch,
         step=step if curve.by_step else None,
         evidence=(place_fact("minimum", curve, found.low_at), Fact("fall", scale), Fact("rise", found.rise)),
