@@ -11,7 +11,7 @@ import lvmcheck
 from lvmcheck.checks.finding import Status
 from lvmcheck.watch.preflight.protocol import probes
 from lvmcheck.watch.preflight.report import Report
-from suites.preflight.broken import BROKEN, TWINS
+from suites.preflight.faults import BROKEN, TWINS
 from suites.preflight.healthy import TEN, amn, classifier, language
 from suites.preflight.ordinary import ORDINARY
 

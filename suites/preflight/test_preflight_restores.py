@@ -14,7 +14,7 @@ from torch import nn
 
 import lvmcheck
 from lvmcheck.watch.preflight.nested import leaves
-from suites.preflight.broken import BROKEN, TWINS
+from suites.preflight.faults import BROKEN, TWINS
 from suites.preflight.healthy import TEN, recurrent
 from suites.preflight.ordinary import ORDINARY
 
