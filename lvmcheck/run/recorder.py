@@ -19,6 +19,7 @@ from typing import Any, Literal, Self
 from lvmcheck.errors import InputError
 from lvmcheck.run import directory as rundir
 from lvmcheck.run import events as ev
+from lvmcheck.run.events import MAX_EPOCH
 from lvmcheck.run.statements import Statements
 from lvmcheck.run.values import check_number, number, numbers, refused
 from lvmcheck.run.view import is_evaluation, read_json
@@ -26,7 +27,6 @@ from lvmcheck.run.window import StepRow, summarise
 
 WINDOW = 50
 EARLY = 50
-MAX_EPOCH = 10_000_000
 """First steps that are kept one by one by default, so that a run can be judged from its first steps on."""
 
 
@@ -225,6 +225,8 @@ class Recorder(Statements):
         found, at = numbers(metrics, "log"), self.steps if step is None else step
         if isinstance(at, bool) or not isinstance(at, int) or at < self.steps:
             raise refused("step", f"a step of at least {self.steps:,}, got {str(step)[:40]!r}", None)
+        for watcher in self.watchers if any(map(is_evaluation, found)) else ():
+            watcher.evaluated()
         self._finish_window()
         self.steps = at
         self._write(ev.Log(t=self._now(), epoch=self.epochs + 1, step=at, metrics=found))

@@ -47,8 +47,11 @@ class Budget:
             return self.every
         if step < FIRST:
             return 1
-        if self._spent < FREE or not self._steps:
-            return max(2, step // 16)
+        early = max(2, step // 16)
+        if not self._steps:
+            return early
         cost, whole = statistics.median(self._costs), statistics.median(self._steps)
         interval = max(1, math.ceil(cost / (SHARE * max(whole, 1e-7))), step // SPREAD)
+        if self._spent < FREE:
+            interval = min(interval, early)
         return interval + (step * 7) % (interval // 4 + 1)  # not in step with epochs

@@ -17,7 +17,7 @@ from torch.utils.data import Subset, TensorDataset
 from lvmcheck.watch.measure.batches import fingerprints, first_input, tensors
 
 if TYPE_CHECKING:
-    from lvmcheck.watch.watcher import Watcher
+    from lvmcheck.watch.loop import Loop
 
 ROWS = 512
 """Rows of a batch whose fingerprints are kept."""
@@ -36,7 +36,7 @@ class Loader:
         repeated: rows that were met again within one pass.
     """
 
-    def __init__(self, loader: Any, watcher: Watcher, *, evaluates: bool) -> None:
+    def __init__(self, loader: Any, watcher: Loop, *, evaluates: bool) -> None:
         self._loader = loader
         self._watcher = watcher
         self._evaluates = evaluates

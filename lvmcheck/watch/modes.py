@@ -10,7 +10,7 @@ from torch import nn
 from lvmcheck.watch.measure.modules import modal, statistics
 
 if TYPE_CHECKING:
-    from lvmcheck.watch.watcher import Watcher
+    from lvmcheck.watch.loop import Loop
 
 BETWEEN = 5
 """Steps without an evaluation after which forward passes without gradients are one; else they belong to training."""
@@ -40,7 +40,7 @@ class Modes:
         self._declared = False
         self._active: list[str] = []
 
-    def before_forward(self, watcher: Watcher) -> None:
+    def before_forward(self, watcher: Loop) -> None:
         """A forward pass begins."""
         self.seen += 1
         training = self.model.training
@@ -65,13 +65,13 @@ class Modes:
     def _versions(self) -> list[int]:
         return [buffer._version for buffer in self._statistics]
 
-    def _no_step(self, watcher: Watcher) -> None:
+    def _no_step(self, watcher: Loop) -> None:
         """Many forward passes with gradients, and no step since."""
         slot = watcher.slots[0]
         values = {"forwards": self.forwards, "backwards": slot.backwards, "steps": slot.steps}
         watcher.emit("step_calls", {**values, "recorded": watcher.recorded, "without_backward": 0})
 
-    def stepped(self, watcher: Watcher) -> None:
+    def stepped(self, watcher: Loop) -> None:
         """An optimizer step is done."""
         self.forwards = self.train_forwards = 0
         if self._evaluations:
@@ -80,13 +80,13 @@ class Modes:
             self._evaluated_at = watcher.step
             self._reset()
 
-    def sampled(self, watcher: Watcher) -> None:
+    def sampled(self, watcher: Loop) -> None:
         """A measured step is done."""
         if self.forwards:
             values = {"in_train_mode": self.train_forwards, "forwards": self.forwards, "modal": len(self.modal)}
             watcher.emit("train_mode", values, [name for name, _ in self.modal])
 
-    def end_of_evaluation(self, watcher: Watcher, *, evaluated: bool) -> None:
+    def end_of_evaluation(self, watcher: Loop, *, evaluated: bool) -> None:
         """The loop reports an epoch; forward passes since the last step were an evaluation if it reports one."""
         if evaluated and not any(slot.backwards for slot in watcher.slots):
             self._evaluations += self.forwards
@@ -100,7 +100,7 @@ class Modes:
             self._evaluated_at = watcher.step
             self._reset()
 
-    def _say(self, watcher: Watcher, step: int) -> None:
+    def _say(self, watcher: Loop, step: int) -> None:
         values = {
             "forwards": self._evaluations,
             "in_train_mode": self._in_train_mode,

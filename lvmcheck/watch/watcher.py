@@ -21,6 +21,9 @@ from lvmcheck.watch.modes import Modes
 from lvmcheck.watch.readings import Readings
 from lvmcheck.watch.slot import Slot
 
+SAME = 30
+"""Equal measurements in a row that are recorded; no check needs more of them."""
+
 
 class Sink(Protocol):
     """Takes what was measured, and holds what was found."""
@@ -39,7 +42,6 @@ class Watcher:
         step: optimizer steps of the first optimizer since watching began.
         sampling: the step that is under way is measured.
         slots: one for each optimizer.
-        train, val: the loaders that were given, observed while they are iterated.
     """
 
     def __init__(
@@ -60,10 +62,11 @@ class Watcher:
         self.readings = Readings()
         self.slots = [Slot(model, optimizer) for optimizer in optimizers]
         self.modes = Modes(model)
-        self.train: Loader | None = None
-        self.val: Loader | None = None
+        self._train: Loader | None = None
+        self._val: Loader | None = None
         self.evaluating = False
         self._collectors = list(collectors)
+        self._said: dict[str, tuple[object, int]] = {}
         self._budget = Budget(every)
         self._sink = sink
         self._progress = progress
@@ -71,6 +74,16 @@ class Watcher:
         self._cost = 0.0
         self._clock = time.perf_counter()
         self.closed = False
+
+    @property
+    def train(self) -> Loader | None:
+        """The loader of training rows, observed while it is iterated."""
+        return self._train
+
+    @property
+    def val(self) -> Loader | None:
+        """The loader of validation rows, observed while it is iterated."""
+        return self._val
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -92,7 +105,12 @@ class Watcher:
     def emit(
         self, name: str, values: Mapping[str, float], subjects: Sequence[str] = (), step: int | None = None
     ) -> None:
-        """Say what was measured."""
+        """Say what was measured; what has been the same many times in a row is not said again."""
+        said, times = self._said.get(name, (None, 0))
+        times = times + 1 if said == (values, subjects) else 0
+        self._said[name] = ((values, subjects), times)
+        if times > SAME:
+            return
         epoch, _ = self._progress()
         at = self.now if step is None else step
         self._sink.measured(Watch(name=name, epoch=epoch, step=at, subjects=tuple(subjects), values=dict(values)))
@@ -101,6 +119,11 @@ class Watcher:
         """Call ``use(numbers, step)`` once these tensors have come from the device."""
         step = self.now
         self.readings.add(values, lambda numbers: use(numbers, step))
+
+    @property
+    def forwards(self) -> int:
+        """Forward passes of training since the last step."""
+        return self.modes.forwards
 
     @property
     def now(self) -> int:
@@ -166,8 +189,8 @@ class Watcher:
 
     def observe(self, train: Any, val: Any) -> None:
         """Look at the rows of these loaders from now on."""
-        self.train = None if train is None else Loader(train, self, evaluates=False)
-        self.val = None if val is None else Loader(val, self, evaluates=True)
+        self._train = None if train is None else Loader(train, self, evaluates=False)
+        self._val = None if val is None else Loader(val, self, evaluates=True)
         self._leak()
 
     def passed(self, *, evaluation: bool) -> None:
@@ -178,8 +201,14 @@ class Watcher:
         self._leak()
 
     def _leak(self) -> None:
-        if self.train is not None and self.val is not None and self.train.rows and self.val.rows:
-            self.emit("leak", leak(self.train, self.val), (), self.step)
+        train, val = self._train, self._val
+        if train is not None and val is not None and train.rows and val.rows:
+            self.emit("leak", leak(train, val), (), self.step)
+
+    def evaluated(self) -> None:
+        """The loop reports a metric of an evaluation at a step."""
+        self.modes.end_of_evaluation(self, evaluated=True)
+        self.modes.between = True
 
     # -- hooks ---------------------------------------------------------------------------------------------------------
     def _before_forward(self, _module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:

@@ -13,8 +13,8 @@ from lvmcheck.watch.measure.batches import tensors
 from lvmcheck.watch.measure.modules import compiled, leaves
 
 if TYPE_CHECKING:
+    from lvmcheck.watch.loop import Loop
     from lvmcheck.watch.slot import Slot
-    from lvmcheck.watch.watcher import Watcher
 
 OUTER = 0.95
 """Share of the range beyond which an output is saturated (the outer 5 %)."""
@@ -25,7 +25,7 @@ ALWAYS = 0.99
 class ActivationsCollector(Collector):
     """Puts hooks on modules without children for the length of a sampled step."""
 
-    def start(self, watcher: Watcher) -> None:
+    def start(self, watcher: Loop) -> None:
         self._leaves = leaves(watcher.model)
         self._handles: list[Any] = []
         self._order: list[str] = []
@@ -33,7 +33,7 @@ class ActivationsCollector(Collector):
         self._saturation: dict[str, Tensor] = {}
         self._parameters: Tensor | None = None
 
-    def before_sample(self, watcher: Watcher) -> None:
+    def before_sample(self, watcher: Loop) -> None:
         for slot in watcher.slots:
             slot.measured = None
         if compiled(watcher.model):
@@ -56,7 +56,7 @@ class ActivationsCollector(Collector):
 
         return after
 
-    def before_step(self, watcher: Watcher, slot: Slot) -> None:
+    def before_step(self, watcher: Loop, slot: Slot) -> None:
         if slot.measured is None:
             return
         (names, grads, parameters), modules = slot.measured, list(self._order)
@@ -79,7 +79,7 @@ class ActivationsCollector(Collector):
         if self._saturation:
             self._saturated(watcher)
 
-    def _saturated(self, watcher: Watcher) -> None:
+    def _saturated(self, watcher: Loop) -> None:
         last = self._leaves[-1][0]
         shares = {name: share for name, share in self._saturation.items() if name != last}
         self._saturation = {}
@@ -93,7 +93,7 @@ class ActivationsCollector(Collector):
         if names:
             watcher.later(list(shares.values()), use)
 
-    def after_sample(self, watcher: Watcher) -> None:  # noqa: ARG002
+    def after_sample(self, watcher: Loop) -> None:  # noqa: ARG002
         for handle in self._handles:
             handle.remove()
         self._handles, self._order, self._extremes, self._saturation = [], [], [], {}

@@ -12,7 +12,7 @@ from lvmcheck.watch.measure.coverage import coverage
 from lvmcheck.watch.measure.modules import tied
 
 if TYPE_CHECKING:
-    from lvmcheck.watch.watcher import Watcher
+    from lvmcheck.watch.loop import Loop
 
 AGAIN = 5
 """Samples in a row in which a parameter must be frozen."""
@@ -21,7 +21,7 @@ AGAIN = 5
 class CoverageCollector(Collector):
     """Says it at the start, and again when something has changed."""
 
-    def start(self, watcher: Watcher) -> None:
+    def start(self, watcher: Loop) -> None:
         self._trainable = {name for name, p in watcher.model.named_parameters() if p.requires_grad}
         self._tied = tied(watcher.model)
         self._frozen: dict[str, int] = {}
@@ -30,10 +30,10 @@ class CoverageCollector(Collector):
         copied = _copied(watcher.model)
         watcher.emit("ties", {"tied": len(self._tied), "untied": 0, "copied": len(copied)}, copied)
 
-    def before_sample(self, watcher: Watcher) -> None:
+    def before_sample(self, watcher: Loop) -> None:
         self._say(watcher)
 
-    def _say(self, watcher: Watcher) -> None:
+    def _say(self, watcher: Loop) -> None:
         found = coverage(watcher.model, [slot.optimizer for slot in watcher.slots])
         if self._last == (found,):
             return
@@ -44,7 +44,7 @@ class CoverageCollector(Collector):
         foreign = {"foreign": len(found.foreign), "missing": len(found.missing), "replaced": found.replaced}
         watcher.emit("foreign", foreign, found.foreign)
 
-    def after_sample(self, watcher: Watcher) -> None:
+    def after_sample(self, watcher: Loop) -> None:
         model = watcher.model
         trainable = {name for name, p in model.named_parameters() if p.requires_grad}
         gone = self._trainable - trainable

@@ -14,8 +14,8 @@ from lvmcheck.watch.measure.modules import useless_biases
 from lvmcheck.watch.measure.norms import norms
 
 if TYPE_CHECKING:
+    from lvmcheck.watch.loop import Loop
     from lvmcheck.watch.slot import Slot
-    from lvmcheck.watch.watcher import Watcher
 
 STILL = 3
 """Measured steps in a row in which a parameter does not move."""
@@ -30,7 +30,7 @@ ROUNDING = 1e-6
 class MovementCollector(Collector):
     """Norms of gradients and parameters, and the movement of a few elements of each parameter, in one step."""
 
-    def start(self, watcher: Watcher) -> None:
+    def start(self, watcher: Loop) -> None:
         self._useless = useless_biases(watcher.model)
         self._still: dict[str, int] = {}
         self._none: dict[str, int] = {}
@@ -38,7 +38,7 @@ class MovementCollector(Collector):
         self._top_rate: dict[int, float] = {}
         self._before: dict[int, tuple[list[str], list[Tensor], Tensor, Tensor, Tensor]] = {}
 
-    def before_step(self, watcher: Watcher, slot: Slot) -> None:
+    def before_step(self, watcher: Loop, slot: Slot) -> None:
         if slot.closure:
             return
         held = [(name, p, gradient(p)) for name, p in zip(slot.names, slot.parameters, strict=True)]
@@ -53,11 +53,11 @@ class MovementCollector(Collector):
             slot.measured = (names, grad_norms, old)
             self._before[id(slot)] = (names, parameters, grad_norms, old, elements(parameters))
 
-    def _gradients(self, watcher: Watcher, slot: Slot, names: list[str], norm: Tensor, without: list[str]) -> None:
+    def _gradients(self, watcher: Loop, slot: Slot, names: list[str], norm: Tensor, without: list[str]) -> None:
         """Norms at the step, and what was left of the step before."""
         leftovers, cleared, ever = list(slot.leftovers), slot.cleared, slot.ever > 0
         counts = {"steps": slot.steps + 1, "without_backward": slot.without_backward, "recorded": watcher.recorded}
-        counts |= {"forwards": watcher.modes.forwards, "backwards": slot.backwards}
+        counts |= {"forwards": watcher.forwards, "backwards": slot.backwards}
         first = slot.steps == 0
 
         def use(numbers: list[float], step: int) -> None:
@@ -72,7 +72,7 @@ class MovementCollector(Collector):
 
         watcher.later(torch.cat([norm, *[left.reshape(1).to(norm.device) for _, left in leftovers]]), use)
 
-    def _reached(self, watcher: Watcher, found: dict[str, float], without: list[str], step: int) -> None:
+    def _reached(self, watcher: Loop, found: dict[str, float], without: list[str], step: int) -> None:
         """Parameters that got no gradient, or a gradient of zero, in several measured steps in a row."""
         total, nothing = len(found) + len(without), not any(found.values())
         watcher.emit("gradient_at_step", {"parameters": total, "with_gradient": 0 if nothing else len(found)}, (), step)
@@ -91,7 +91,7 @@ class MovementCollector(Collector):
         weight = f"{name.removesuffix('bias')}weight"
         return name in self._useless or (weight != name and found.get(weight, 0.0) > 0)
 
-    def after_step(self, watcher: Watcher, slot: Slot) -> None:
+    def after_step(self, watcher: Loop, slot: Slot) -> None:
         before = self._before.pop(id(slot), None)
         if before is None:
             return
@@ -123,7 +123,7 @@ class MovementCollector(Collector):
 
         watcher.later(torch.cat([grad_norms, moved, size, inert.float()]), use)
 
-    def _moved(self, watcher: Watcher, names: list[str], stuck: list[str], rate: float, step: int) -> None:
+    def _moved(self, watcher: Loop, names: list[str], stuck: list[str], rate: float, step: int) -> None:
         self._still = {name: self._still.get(name, 0) + 1 for name in stuck}
         long = [name for name, count in self._still.items() if count >= STILL]
         values = {"parameters": len(names), "unchanged": len(long), "learning_rate": rate}
@@ -139,7 +139,7 @@ def _left_over(leftovers: list[tuple[str, Tensor]], old: list[float], found: dic
     return max((share for share in shares if not share < ROUNDING), default=0.0)
 
 
-def _updates(watcher: Watcher, ratios: dict[str, float], share_of_rate: float, step: int) -> None:
+def _updates(watcher: Loop, ratios: dict[str, float], share_of_rate: float, step: int) -> None:
     """Relative size of the update of the weight matrices: the middle one and both ends."""
     order = sorted(ratios, key=ratios.__getitem__)
     values = {

@@ -15,29 +15,29 @@ from lvmcheck.watch.measure.modules import is_norm, leaves
 from lvmcheck.watch.measure.outputs import class_rows, rows_of, scale, spread, sums
 
 if TYPE_CHECKING:
+    from lvmcheck.watch.loop import Loop
     from lvmcheck.watch.slot import Slot
-    from lvmcheck.watch.watcher import Watcher
 
 SCALE = ("mean", "std", "lowest", "highest", "binary")
 FITS = 0.15
 """Distance below which a gradient is that of cross entropy, perhaps with smoothed targets."""
-POSITIONS = 256
+POSITIONS = 128
 """Rows of logits that the form of a loss is read from."""
 
 
 class OutputsCollector(Collector):
     """Whether outputs vary, whether they are probabilities, and which loss they go into."""
 
-    def start(self, watcher: Watcher) -> None:
+    def start(self, watcher: Loop) -> None:
         first = next((module for _, module in leaves(watcher.model)), None)
         self._normed = first is not None and is_norm(first)
         self._outputs = self._reached = 0
         self._classes: set[int] = set()
 
-    def before_sample(self, watcher: Watcher) -> None:  # noqa: ARG002
+    def before_sample(self, watcher: Loop) -> None:  # noqa: ARG002
         self._outputs = self._reached = 0
 
-    def after_forward(self, watcher: Watcher, inputs: Any, output: Any) -> None:
+    def after_forward(self, watcher: Loop, inputs: Any, output: Any) -> None:
         out, batch = main_output(output), first_input(inputs)
         floating = [tensor for tensor in tensors(output) if tensor.is_floating_point()]
         if floating:
@@ -51,7 +51,7 @@ class OutputsCollector(Collector):
             return
         self._rows(watcher, out, batch)
 
-    def _rows(self, watcher: Watcher, out: Tensor, batch: Tensor | None) -> None:
+    def _rows(self, watcher: Loop, out: Tensor, batch: Tensor | None) -> None:
         """Outputs beside inputs."""
         aligned = batch is not None and len(batch) == len(out)
         varied = spread(batch) if batch is not None and aligned else torch.full((), float("nan"))
@@ -68,7 +68,7 @@ class OutputsCollector(Collector):
 
         watcher.later(values, use)
 
-    def _counting(self, watcher: Watcher, out: Tensor | None) -> Callable[[Tensor], None]:
+    def _counting(self, watcher: Loop, out: Tensor | None) -> Callable[[Tensor], None]:
         step, once = watcher.now, [True]
 
         def came(gradient: Tensor) -> None:
@@ -84,7 +84,7 @@ class OutputsCollector(Collector):
 
         return came
 
-    def _loss(self, watcher: Watcher, out: Tensor, gradient: Tensor) -> None:
+    def _loss(self, watcher: Loop, out: Tensor, gradient: Tensor) -> None:
         """Which loss the gradient belongs to."""
         if out.numel() == len(out):
             self._regression(watcher, out, gradient)
@@ -108,12 +108,12 @@ class OutputsCollector(Collector):
 
         watcher.later(torch.cat([found, chosen.to(found)]), use)
 
-    def _labels(self, watcher: Watcher, labels: list[int], classes: int, step: int) -> None:
+    def _labels(self, watcher: Loop, labels: list[int], classes: int, step: int) -> None:
         self._classes |= set(labels)
         values = {"distinct": len(set(labels)), "rows": len(labels), "seen": len(self._classes), "classes": classes}
         watcher.emit("labels", values, (), step)
 
-    def _regression(self, watcher: Watcher, out: Tensor, gradient: Tensor) -> None:
+    def _regression(self, watcher: Loop, out: Tensor, gradient: Tensor) -> None:
         """One number a row: whether all rows are pulled to the same target."""
         trailing = float(out.ndim > 1)
 
@@ -123,9 +123,9 @@ class OutputsCollector(Collector):
             values = {"slope": slope, "target": target, "residual": residual, "deviation": deviation}
             watcher.emit("targets", {**values, "rows": len(out), "trailing": trailing}, (), step)
 
-        watcher.later(affine_residual(rows_of(out), rows_of(gradient)), use)
+        watcher.later(affine_residual(rows_of(out, POSITIONS), rows_of(gradient, POSITIONS)), use)
 
-    def before_step(self, watcher: Watcher, slot: Slot) -> None:
+    def before_step(self, watcher: Loop, slot: Slot) -> None:
         if slot is watcher.slots[0] and self._outputs:
             values = {"forwards": self._outputs, "reached": min(self._reached, self._outputs)}
             watcher.emit("output_gradient", values)

@@ -10,7 +10,7 @@ from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.measure.batches import fingerprints, first_input
 
 if TYPE_CHECKING:
-    from lvmcheck.watch.watcher import Watcher
+    from lvmcheck.watch.loop import Loop
 
 
 class RowsCollector(Collector):
@@ -19,7 +19,7 @@ class RowsCollector(Collector):
     Recurrent models may read a text in its own order, and are not asked for another one.
     """
 
-    def start(self, watcher: Watcher) -> None:
+    def start(self, watcher: Loop) -> None:
         self._in_order = any(isinstance(module, nn.RNNBase) for module in watcher.model.modules())
         self._steps = 0
         self._first: list[float] = []
@@ -27,7 +27,7 @@ class RowsCollector(Collector):
         self._began = 0
         self._seen_at = -1
 
-    def epoch_began(self, watcher: Watcher, inputs: Any) -> None:
+    def epoch_began(self, watcher: Loop, inputs: Any) -> None:
         """The first forward pass of an epoch of training."""
         batch = first_input(inputs)
         steps, self._began = watcher.step - self._began, watcher.step
@@ -43,7 +43,7 @@ class RowsCollector(Collector):
 
         watcher.later(fingerprints(batch), use)
 
-    def before_forward(self, watcher: Watcher, inputs: Any) -> None:
+    def before_forward(self, watcher: Loop, inputs: Any) -> None:
         batch = first_input(inputs)
         several = self._steps > 1 or (watcher.train is not None and watcher.train.several)
         if batch is None or not several or self._seen_at == watcher.now:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lvmcheck.watch.collector import Collector
 
 if TYPE_CHECKING:
-    from lvmcheck.watch.watcher import Watcher
+    from lvmcheck.watch.loop import Loop
 
 HORIZONS = ("T_max", "total_steps", "num_training_steps")
 """Attributes of schedulers that state how many steps a schedule has in all."""
@@ -16,7 +16,7 @@ HORIZONS = ("T_max", "total_steps", "num_training_steps")
 class ScheduleCollector(Collector):
     """Says it when an epoch ends, at sampled steps and at the end."""
 
-    def start(self, watcher: Watcher) -> None:
+    def start(self, watcher: Loop) -> None:
         self._scheduler = getattr(watcher.scheduler, "scheduler", watcher.scheduler)  # Accelerate wraps it
         self._began = self._calls()
         self._first = self._top = watcher.slots[0].rate
@@ -25,18 +25,18 @@ class ScheduleCollector(Collector):
     def _calls(self) -> int:
         return int(getattr(self._scheduler, "last_epoch", 0) or 0)
 
-    def epoch_ended(self, watcher: Watcher, evaluated: bool) -> None:  # noqa: ARG002
+    def epoch_ended(self, watcher: Loop, evaluated: bool) -> None:  # noqa: ARG002
         self._epochs += 1
         self._say(watcher)
 
-    def after_sample(self, watcher: Watcher) -> None:
+    def after_sample(self, watcher: Loop) -> None:
         self._top = max(self._top, watcher.slots[0].rate)
         self._say(watcher)
 
-    def finish(self, watcher: Watcher) -> None:
+    def finish(self, watcher: Loop) -> None:
         self._say(watcher, over=True)
 
-    def _say(self, watcher: Watcher, *, over: bool = False) -> None:
+    def _say(self, watcher: Loop, *, over: bool = False) -> None:
         if self._scheduler is None:
             return
         values: dict[str, float] = {

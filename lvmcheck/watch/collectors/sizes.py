@@ -12,8 +12,8 @@ from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.measure.modules import depth_order
 
 if TYPE_CHECKING:
+    from lvmcheck.watch.loop import Loop
     from lvmcheck.watch.slot import Slot
-    from lvmcheck.watch.watcher import Watcher
 
 LAYERS = 3
 """Layers with a weight matrix from which on depth means something."""
@@ -24,14 +24,14 @@ SMALL = 0.1
 class SizesCollector(Collector):
     """Reads the norms that the collector of movement took."""
 
-    def start(self, watcher: Watcher) -> None:
+    def start(self, watcher: Loop) -> None:
         shapes = dict(depth_order(watcher.model))
         self._order = list(shapes)
         self._counts = {name: float(weight.numel()) for name, weight in shapes.items()}
         self._least = {name: SMALL * math.sqrt(weight.shape[0]) for name, weight in shapes.items()}
         self._began: dict[str, float] = {}
 
-    def before_step(self, watcher: Watcher, slot: Slot) -> None:
+    def before_step(self, watcher: Loop, slot: Slot) -> None:
         if slot.measured is None:
             return
         names, grads, parameters = slot.measured
@@ -45,7 +45,7 @@ class SizesCollector(Collector):
 
         watcher.later(torch.cat([grads, parameters]), use)
 
-    def _depth(self, watcher: Watcher, gradients: dict[str, float], step: int) -> None:
+    def _depth(self, watcher: Loop, gradients: dict[str, float], step: int) -> None:
         """Root mean square gradient of the first third of the layers over that of the last."""
         layers = [name for name in self._order if name in gradients]
         sizes = [gradients[name] / math.sqrt(self._counts[name]) for name in layers]
@@ -57,7 +57,7 @@ class SizesCollector(Collector):
             values = {"first_over_last": first / last, "layers": len(layers), "first": first, "last": last}
             watcher.emit("depth", values, (layers[0], layers[-1]), step)
 
-    def _weights(self, watcher: Watcher, norms: dict[str, float], step: int) -> None:
+    def _weights(self, watcher: Loop, norms: dict[str, float], step: int) -> None:
         """Norms of the matrices over those at the first sample."""
         for name in self._order:
             if name in norms and name not in self._began:

@@ -12,8 +12,8 @@ from lvmcheck.watch.measure.local import gradient
 from lvmcheck.watch.measure.modules import leaves, useless_biases
 
 if TYPE_CHECKING:
+    from lvmcheck.watch.loop import Loop
     from lvmcheck.watch.slot import Slot
-    from lvmcheck.watch.watcher import Watcher
 
 STEPS = 5
 """Sampled steps over which a unit must get no gradient."""
@@ -24,7 +24,7 @@ LEAST = 8
 class UnitsCollector(Collector):
     """Layers with a bias, except the last one: a unit behind a ReLU that is never active has a gradient of zero."""
 
-    def start(self, watcher: Watcher) -> None:
+    def start(self, watcher: Loop) -> None:
         useless = useless_biases(watcher.model)
         kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
         layers = [(f"{name}.bias", m) for name, m in leaves(watcher.model) if isinstance(m, kinds)][:-1]
@@ -34,7 +34,7 @@ class UnitsCollector(Collector):
         self._alive: dict[str, Tensor] = {}
         self._count = 0
 
-    def before_step(self, watcher: Watcher, slot: Slot) -> None:
+    def before_step(self, watcher: Loop, slot: Slot) -> None:
         if slot is not watcher.slots[0] or not self._biases:
             return
         found = [(name, grad) for name, bias in self._biases if (grad := gradient(bias)) is not None]
@@ -46,7 +46,7 @@ class UnitsCollector(Collector):
             self._say(watcher)
             self._alive, self._count = {}, 0
 
-    def _say(self, watcher: Watcher) -> None:
+    def _say(self, watcher: Loop) -> None:
         names = list(self._alive)
 
         def use(numbers: list[float], step: int) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-ROWS = 256
+ROWS, COLUMNS = 64, 512
+"""Rows of a batch, and evenly spaced elements of each, that are looked at."""
+WHOLE = 4096
+"""Rows of an output that are summed at most."""
 
 
 def rows_of(tensor: Tensor, rows: int = ROWS) -> Tensor:
-    """The first rows, float32 [n, d]."""
-    return tensor.detach()[:rows].reshape(min(rows, len(tensor)), -1).float()
+    """The first rows, float32 [n, at most COLUMNS]."""
+    flat = tensor.detach()[:rows].reshape(min(rows, len(tensor)), -1)
+    return flat[:, :: max(1, -(-flat.shape[1] // COLUMNS))].float()
 
 
 def spread(tensor: Tensor) -> Tensor:
@@ -22,13 +26,13 @@ def spread(tensor: Tensor) -> Tensor:
 
 def scale(tensor: Tensor) -> Tensor:
     """Mean, standard deviation, lowest and highest, and whether all are 0 or 1; float32 [5]."""
-    rows = rows_of(tensor, 64)
+    rows = rows_of(tensor)
     low, high = rows.aminmax()
     binary = ((rows == 0) | (rows == 1)).all()
     return torch.stack([rows.mean(), rows.std(correction=0), low, high, binary.float()])
 
 
-def class_rows(tensor: Tensor, rows: int = ROWS) -> Tensor:
+def class_rows(tensor: Tensor, rows: int) -> Tensor:
     """Logits of some positions, float32 [n, classes]: classes are dimension 1 of pictures, else the last one."""
     tensor = tensor.detach()
     if tensor.ndim >= 4:
@@ -42,8 +46,8 @@ def sums(tensor: Tensor) -> Tensor:
 
     Sums of rows are only those of a two-dimensional output, and NaN elsewhere.
     """
-    rows = class_rows(tensor)
+    rows = class_rows(tensor, ROWS)
     across = (rows.sum(1) - 1).abs().amax()
-    whole = tensor.ndim == 2 and len(tensor) > 1
+    whole = tensor.ndim == 2 and 1 < len(tensor) <= WHOLE
     down = (tensor.detach().float().sum(0) - 1).abs().amax() if whole else torch.full_like(across, float("nan"))
     return torch.stack([across, down, rows.amin()])
