@@ -241,6 +241,44 @@ def variational() -> dict[str, Any]:
     return program(Variational(), torch.rand(24, 12), loss)
 
 
+class Denoiser(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.time, self.net = nn.Embedding(20, 12), small_net(12, 12)
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        out: Tensor = self.net(x + self.time(time))
+        return out
+
+
+def diffusion() -> dict[str, Any]:
+    """The loss draws noise and times."""
+
+    def loss(model: nn.Module, batch: Tensor) -> Tensor:
+        time, noise = torch.randint(20, (len(batch),)), torch.randn_like(batch)
+        level = (time / 20)[:, None]
+        return functional.mse_loss(model((1 - level) * batch + level * noise, time), noise)
+
+    return program(Denoiser(), torch.randn(24, 12), loss)
+
+
+class SelfTransposing(nn.Module):
+    """Layers of batch_first=False that are given what they expect."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn, self.head = nn.GRU(6, 16), nn.Linear(16, 4)
+
+    def forward(self, x: Tensor, kind: Tensor) -> Tensor:
+        out: Tensor = self.head(self.rnn(x.transpose(0, 1))[0][-1] + 0.1 * functional.one_hot(kind, 16))
+        return out
+
+
+def transposes_by_itself() -> dict[str, Any]:
+    """Another value of `kind` than those of the batch is refused."""
+    return program(SelfTransposing(), (torch.randn(12, 7, 6), torch.full((12,), 15), torch.arange(12) % 4))
+
+
 class Graph(nn.Module):
     """Nodes see their neighbours: there are no independent rows."""
 
@@ -337,6 +375,18 @@ ORDINARY: dict[str, Program] = {
         *(zero_residual, frozen_backbone_in_eval_mode, segmentation, spectral_norm, weight_norm),
         *(smoothed_and_weighted, several_labels, sigmoid_and_bce, log_softmax_and_nll, squeezed_regression, two_terms),
         *(loss_with_weights, density, triplet, encoder, tagger, time_first, masked_language_model, bag_of_words),
-        *(variational, graph, teacher, experts, double_precision, already_trained, lbfgs, momentum_and_cosine, one_row),
+        *(
+            variational,
+            diffusion,
+            transposes_by_itself,
+            graph,
+            teacher,
+            experts,
+            double_precision,
+            already_trained,
+            lbfgs,
+            momentum_and_cosine,
+            one_row,
+        ),
     )
 }

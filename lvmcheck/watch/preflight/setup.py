@@ -86,7 +86,8 @@ class Setup:
         """One optimizer step; the loss before it."""
         for optimizer in optimizers:
             optimizer.zero_grad()
-        self.model.zero_grad()
+        for root in self.roots:
+            root.zero_grad()
         loss = self.loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]
         for part in (*optimizers, *schedulers):
@@ -142,15 +143,25 @@ class Setup:
         rows = rows_of(self.call.inputs)
         if rows is None or len(self.output) != rows:
             raise SkipProbe("the tensors that go into the model and come out of it differ in their first dimension")
-        if time_first(self.model):
+        if time_first(self.model) and not self.rows_have_scalars(rows):
             raise SkipProbe("the model holds layers with batch_first=False: dimension 0 may be time")
         return rows
+
+    def rows_have_scalars(self, rows: int) -> bool:
+        """Whether the batch holds one number for each row, so that dimension 0 cannot be time."""
+        return any(tensor.shape in ((rows,), (rows, 1)) for tensor in leaves(self.small).values())
 
     def outputs(self, tensors: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
         """All outputs of the call in eval mode, with some inputs replaced and the generators as they were."""
         self.snapshot.generators.restore()
-        with torch.no_grad():
-            output = self.call.run(tensors)
+        try:
+            with torch.no_grad():
+                output = self.call.run(tensors)
+        except (IndexError, RuntimeError, ValueError) as problem:
+            if tensors is None:
+                raise
+            names = ", ".join(tensors)
+            raise SkipProbe(f"the model takes no other values of {names} ({type(problem).__name__})") from None
         found = leaves(output)
         return {path: tensor.detach().clone() for path, tensor in found.items() if tensor.is_floating_point()}
 

@@ -84,6 +84,23 @@ def normalised_over_the_batch() -> dict[str, Any]:
     return program(Normalised())
 
 
+class WithoutBatchFirst(nn.Module):
+    """A recurrent layer that takes the rows of the batch for time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn, self.head = nn.GRU(6, 16), nn.Linear(16, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.head(self.rnn(x)[0][:, -1])
+        return out
+
+
+@broken("rows_independent", "other_rows_seen")
+def recurrent_without_batch_first() -> dict[str, Any]:
+    return program(WithoutBatchFirst(), batch=(torch.randn(12, 7, 6), torch.arange(12) % 4))
+
+
 @broken("causal", "future_seen")
 def no_causal_mask() -> dict[str, Any]:
     return healthy.language(causal=False)

@@ -26,7 +26,7 @@ def measure(setup: Setup) -> Outcome:
     reached: set[str] = set()
     none: list[str] = []
     for step in range(STEPS):
-        setup.step(setup.small, optimizers)
+        setup.step(setup.batch if step else setup.small, optimizers)  # all rows where a few do not reach everything
         grads = [(name, parameter.grad) for name, parameter in setup.trainable()]
         bad = [name for name, grad in grads if grad is not None and not bool(dense(grad).isfinite().all())]
         if bad:

@@ -37,7 +37,15 @@ def measure(setup: Setup) -> Outcome:
     outside = out_of_range(setup.training)
     if outside is not None:
         return failed(outside)
-    return passed(Finding(code="finite", measured=bad, bounds=(equal(0),), evidence=facts, phrase="output {shape}"))
+    return passed(
+        Finding(
+            code="finite",
+            measured=bad,
+            bounds=(equal(0),),
+            evidence=facts,
+            phrase="output {shape} with {measured} values that are NaN or inf",
+        )
+    )
 
 
 def out_of_range(trace: Trace) -> Finding | None:
