@@ -1,6 +1,6 @@
 """Fixtures for models and loops: ``preflight``, ``overfit_batch``, ``resume_equal`` and ``same_trajectory``.
 
-torch is imported when one of them is used.
+Nothing is imported, torch least of all, until one of them is used.
 """
 
 from __future__ import annotations
@@ -10,9 +10,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
-
-from lvmcheck.checks.finding import Status
-from lvmcheck.checks.wording import figure, plural
 
 Losses = Callable[[], Iterable[Any]]
 
@@ -70,6 +67,8 @@ def _required(probe: str, budget: float) -> Callable[..., Any]:
 
     def check(*arguments: Any, **options: Any) -> Any:
         __tracebackhide__ = True
+        from lvmcheck.checks.finding import Status
+
         report = _report(*arguments, **{"budget_s": budget, **options, "only": [probe]})
         if report[probe].status is not Status.PASSED:
             pytest.fail(str(report), pytrace=False)
@@ -80,6 +79,8 @@ def _required(probe: str, budget: float) -> Callable[..., Any]:
 
 def _same_trajectory(*runs: Losses, rtol: float = 1e-4, atol: float = 1e-8) -> list[float]:
     __tracebackhide__ = True
+    from lvmcheck.checks.wording import figure, plural
+
     if len(runs) < 2:
         pytest.fail("same_trajectory: expected at least two functions that return losses", pytrace=False)
     first, *others = [_losses(run) for run in runs]
