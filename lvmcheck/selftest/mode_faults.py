@@ -58,6 +58,6 @@ def _fault(name: str, about: str, choose: Callable[[bool], bool]) -> Fault:
 
 FAULTS: tuple[Fault, ...] = (
     _fault("modes_swapped", "train() and eval() swapped", lambda mode: not mode),
-    _fault("eval_ignored", "validated in training mode", lambda mode: True),
-    _fault("train_ignored", "trained in evaluation mode", lambda mode: False),
+    _fault("eval_ignored", "validated in training mode", lambda _: True),
+    _fault("train_ignored", "trained in evaluation mode", lambda _: False),
 )

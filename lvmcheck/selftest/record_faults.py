@@ -242,14 +242,10 @@ FAULTS: Sequence[RecordFault] = (
     _fault("metric_missing", "the validation metric is missing at the end", not_measured),
     _fault("nan_as_zero", "NaN losses are recorded as 0", nan_as_zero, "no loss in two epochs"),
     _fault("hidden_term", "a loss term worth 45 % is not recorded", hidden_term, "no loss terms recorded"),
-    _fault(
-        "term_missing", "a loss term is missing from the record", term_missing, "fewer than two loss terms recorded"
-    ),
+    _fault("term_missing", "a loss term is missing from the record", term_missing, "fewer than two loss terms"),
     _fault("weight_wrong", "a loss term is recorded with twice its weight", weight_wrong, "no loss terms recorded"),
     _fault("loss_divided", "the training loss is recorded divided by 8", divided, "no steps recorded"),
-    _fault(
-        "lr_recorded_x10", "the recorded learning rate is not the one used", rate_wrong, "no learning rate recorded"
-    ),
+    _fault("lr_recorded_x10", "the recorded learning rate is ten times the one used", rate_wrong, "no rate recorded"),
     _fault("epoch_missing", "an epoch is missing from the record", epoch_missing, "fewer than two epochs"),
     _fault("windows_missing", "steps after the first epoch are not recorded", windows_missing, "no steps recorded"),
     _fault("ended_early", "finished after half of its epochs", ended_early, "fewer than two epochs"),

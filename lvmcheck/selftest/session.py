@@ -103,7 +103,7 @@ class Session:
     minutes: float = 10.0
     jobs: int = 2
     only: Sequence[str] | None = None
-    tell: Tell = lambda text: None
+    tell: Tell = lambda _: None
     clean: Mapping[str, Outcome] = field(default_factory=dict)
     results: list[Result] = field(default_factory=list)
     _killed: dict[str, list[Run]] = field(default_factory=dict)
