@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lvmcheck.checks.finding import Outcome, Status, Why
@@ -90,7 +90,7 @@ def kills(checks: Sequence[Judged], clean: Mapping[str, Outcome], run: Run, *, s
 
 
 def _process(run: Run) -> Kill:
-    return Kill(check=PROCESS, events=len(run.events), epoch=run.last_epoch, step=run.step, code="died")
+    return Kill(check=PROCESS, events=len(run.events), epoch=run.last_epoch, step=_step(run), code="died")
 
 
 def _first(item: Judged, run: Run, last: Outcome) -> Kill:
@@ -108,13 +108,14 @@ def _first(item: Judged, run: Run, last: Outcome) -> Kill:
     finding = outcome.finding
     code = finding.code if finding is not None else str(outcome.why.value if outcome.why else outcome.status.value)
     measured = finding.measured if finding is not None else None
-    epoch = then.last_epoch
-    return Kill(check=item.name, events=high, epoch=epoch, step=then.step, code=code, measured=measured)
+    return Kill(check=item.name, events=high, epoch=then.last_epoch, step=_step(then), code=code, measured=measured)
+
+
+def _step(run: Run) -> int:
+    """The last step that any event speaks of: a measurement of a watcher comes before its window."""
+    return max((getattr(event, "last_step", getattr(event, "step", 0)) for event in run.events), default=0)
 
 
 def looks(run: Run) -> int:
     """Grows when judging the run again can find something: its data, an epoch, or twenty windows."""
     return len(run.of(ev.Epoch)) + len(run.of(ev.Data)) + len(run.of(ev.Evaluation)) + len(run.windows) // 20
-
-
-Progress = Callable[[str], None]
