@@ -41,7 +41,7 @@ class LabelMismatch(Cause):
             fix="look at 20 samples of each set with their labels; check that shuffling moves inputs and labels "
             "together",
             explain="memorises",
-            explains=("overfits", "loss_diverging", "nothing_learned"),
+            explains=("loss_diverging", "nothing_learned"),
             also=("validation_differs", "label_noise", "overfitting", "not_learning"),
             tell_apart="evaluate training samples in the validation loop: good there means that the sets differ "
             "(labels or "

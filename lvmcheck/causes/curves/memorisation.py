@@ -13,6 +13,10 @@ from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.view import Run, run_from
 
 
+LEAST = 3
+"""Epochs of the training cosine from which it can be seen to rise."""
+
+
 class Memorisation(Cause):
     """Train cosine rises while validation cosine does not: the training set is learned by heart."""
 
@@ -36,7 +40,8 @@ class Memorisation(Cause):
 def _gap(evidence: Evidence) -> Finding | None:
     """What failed on a score of both sets."""
     asked = evidence.failed("generalisation_gap")
-    if asked is not None and math.isfinite(asked.number):
+    course = max((len(evidence.run.series(name)) for name in ("train_cosine", "train_eval_cosine")), default=0)
+    if asked is not None and math.isfinite(asked.number) and course >= LEAST:
         return asked
     finding = evidence.failed("memorises")
     role = evidence.run.curves.roles.get(str(finding.metric)) if finding is not None else None

@@ -117,7 +117,7 @@ class NothingLearned(CurveCheck):
         flat = _finding("flat", curves[0], len(curves))
         if _together(curves) <= -SOME or any(map(_apart, curves)):
             return not_applicable("the curves are too noisy to tell flat from slow")
-        short = len(curves) == 1 and 0 < run.step < FEW
+        short = len(curves) == 1 and 0 < run.step < FEW and not run.curves.rewards
         return failed(flat, evaluated=values) if values >= CERTAIN and not short else warning(flat, evaluated=values)
 
 
