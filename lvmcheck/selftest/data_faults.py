@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from lvmcheck.selftest.plan import Fault, Site
+from lvmcheck.selftest.replaced import replaced
 
 NEEDS = "its batches pass neither a DataLoader, a torch module nor torch.from_numpy"
 STORED = 64
@@ -159,14 +160,11 @@ def tapped(taps: Taps) -> Iterator[None]:
         torch.nn.modules.module.register_module_forward_pre_hook(before),
         torch.nn.modules.module.register_module_forward_hook(after, always_call=True),
     )
-    _BaseDataLoaderIter.__next__ = next_batch  # type: ignore[method-assign]
-    torch.from_numpy = converted
+    loaders, arrays = replaced(_BaseDataLoaderIter, "__next__", next_batch), replaced(torch, "from_numpy", converted)
     try:
-        with _counted(taps.site):
+        with loaders, arrays, _counted(taps.site):
             yield
     finally:
-        _BaseDataLoaderIter.__next__ = following  # type: ignore[method-assign]
-        torch.from_numpy = from_numpy
         for hook in hooks:
             hook.remove()
 
@@ -197,8 +195,6 @@ def unshuffled(site: Site) -> Iterator[None]:
     import torch
     from torch.utils.data import RandomSampler
 
-    draw = RandomSampler.__iter__
-
     def in_order(sampler: Any) -> Iterator[int]:
         site.effect()
         labels = getattr(sampler.data_source, "tensors", (None,))[-1]
@@ -206,11 +202,8 @@ def unshuffled(site: Site) -> Iterator[None]:
             return iter(labels.argsort(stable=True).tolist())
         return iter(range(len(sampler.data_source)))
 
-    RandomSampler.__iter__ = in_order  # type: ignore[method-assign]
-    try:
+    with replaced(RandomSampler, "__iter__", in_order):
         yield
-    finally:
-        RandomSampler.__iter__ = draw  # type: ignore[method-assign]
 
 
 def _fault(name: str, about: str, taps: Callable[[Site], Taps]) -> Fault:

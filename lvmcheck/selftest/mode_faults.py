@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from lvmcheck.selftest.plan import Fault, Site
+from lvmcheck.selftest.replaced import replaced
 
 NEEDS = "no model with dropout or batch statistics changed its mode"
 
@@ -29,7 +30,8 @@ def planted(choose: Callable[[bool], bool], site: Site) -> Iterator[None]:
     """``model.train(mode)`` and ``model.eval()`` set the mode that ``choose`` makes of the one asked for."""
     import torch
 
-    change, inside = torch.nn.Module.train, []
+    change: Any = torch.nn.Module.train
+    inside: list[Any] = []
 
     def train(model: Any, mode: bool = True) -> Any:
         if inside:  # a part of the model whose mode is being changed
@@ -42,11 +44,8 @@ def planted(choose: Callable[[bool], bool], site: Site) -> Iterator[None]:
         finally:
             inside.pop()
 
-    torch.nn.Module.train = train  # type: ignore[method-assign]
-    try:
+    with replaced(torch.nn.Module, "train", train):
         yield
-    finally:
-        torch.nn.Module.train = change  # type: ignore[method-assign]
 
 
 def _fault(name: str, about: str, choose: Callable[[bool], bool]) -> Fault:

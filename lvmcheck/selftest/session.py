@@ -195,14 +195,16 @@ class Session:
 
     def _ended(self, fault: Fault, training: Training, took: float) -> None:
         shutil.rmtree(training.folder / rundir.CHECKPOINTS, ignore_errors=True)
-        about = {"name": fault.name, "about": fault.about}
+        name, about = fault.name, fault.about
         if not training.planted:
-            self._add(Result(**about, fate=Fate.NOT_PLANTED, reason=fault.needs, trained=True, seconds=took))
+            self._add(
+                Result(name=name, about=about, fate=Fate.NOT_PLANTED, reason=fault.needs, trained=True, seconds=took)
+            )
         elif training.timed_out:
             reason = f"it did not end within {took:.0f} s"
-            self._add(Result(**about, fate=Fate.NOT_DONE, reason=reason, trained=True, seconds=took))
+            self._add(Result(name=name, about=about, fate=Fate.NOT_DONE, reason=reason, trained=True, seconds=took))
         else:
-            self._judged(**about, run=training.run, stopped=training.stopped, trained=True, took=took)
+            self._judged(name, about, training.run, stopped=training.stopped, trained=True, took=took)
 
     def _not_done(self, waiting: Sequence[Fault], active: Sequence[Training], known: Mapping[str, Fault]) -> None:
         for training in active:

@@ -8,6 +8,7 @@ from types import MethodType
 from typing import Any
 
 from lvmcheck.selftest.plan import Fault, Site
+from lvmcheck.selftest.replaced import replaced
 
 NEEDS_STEP = "no torch.optim.Optimizer took a step"
 NAN_STEP = 20
@@ -64,11 +65,8 @@ def planted(fault: StepFault, site: Site) -> Iterator[None]:
 
         optimizer.step = MethodType(faulty, optimizer)  # a scheduler wraps it further, as it wraps any method
 
-    torch.optim.Optimizer.__init__ = init  # type: ignore[method-assign]
-    try:
+    with replaced(torch.optim.Optimizer, "__init__", init):
         yield
-    finally:
-        torch.optim.Optimizer.__init__ = make  # type: ignore[method-assign]
 
 
 # -- the faults --------------------------------------------------------------------------------------------------------
@@ -199,7 +197,7 @@ def gradients_kept(site: Site) -> Iterator[None]:
     """``zero_grad`` does nothing; in a loop that clears gradients by itself they are added up here."""
     import torch
 
-    called, optimizer, module = [], torch.optim.Optimizer.zero_grad, torch.nn.Module.zero_grad
+    called: list[bool] = []
 
     def zero_grad(_: Any, set_to_none: bool = True) -> None:  # noqa: ARG001 - torch's signature
         called.append(True)
@@ -214,14 +212,9 @@ def gradients_kept(site: Site) -> Iterator[None]:
                 step.memory[i] = gradient.clone()
         return step.take()
 
-    torch.optim.Optimizer.zero_grad = zero_grad  # type: ignore[method-assign]
-    torch.nn.Module.zero_grad = zero_grad  # type: ignore[method-assign]
-    try:
-        with planted(add, site):
-            yield
-    finally:
-        torch.optim.Optimizer.zero_grad = optimizer  # type: ignore[method-assign]
-        torch.nn.Module.zero_grad = module  # type: ignore[method-assign]
+    optimizers = replaced(torch.optim.Optimizer, "zero_grad", zero_grad)
+    with optimizers, replaced(torch.nn.Module, "zero_grad", zero_grad), planted(add, site):
+        yield
 
 
 def _fault(name: str, about: str, fault: StepFault, needs: str = NEEDS_STEP) -> Fault:

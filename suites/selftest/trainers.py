@@ -66,6 +66,7 @@ def classifier(config: dict[str, Any], rec: Recorder) -> None:
             epoch,
             train_loss=sum(losses) / len(losses),
             train_accuracy=right / 1500,
+            lr=optimizer.param_groups[0]["lr"],
             val_loss=functional.cross_entropy(logits, labels),
             val_accuracy=(logits.argmax(1) == labels).float().mean(),
         )
@@ -128,7 +129,7 @@ def language(config: dict[str, Any], rec: Recorder) -> None:
         model.eval()
         with torch.no_grad():
             val_loss = torch.stack([next_symbol(model, batch) for batch in watcher.val]).mean()
-        rec.epoch(epoch, train_loss=sum(losses) / len(losses), val_loss=val_loss)
+        rec.epoch(epoch, train_loss=sum(losses) / len(losses), val_loss=val_loss, lr=optimizer.param_groups[0]["lr"])
         if rec.stop:
             return
 
@@ -170,6 +171,7 @@ def regression(config: dict[str, Any], rec: Recorder) -> None:
             pairs = [(model(inputs), wanted) for inputs, wanted in watcher.val]
             output, wanted = torch.cat([p[0] for p in pairs]), torch.cat([p[1] for p in pairs])
         error = functional.mse_loss(output, wanted)
-        rec.epoch(epoch, train_mse=sum(losses) / len(losses), val_mse=error, val_r2=1 - error / wanted.var())
+        rate = optimizer.param_groups[0]["lr"]
+        rec.epoch(epoch, train_mse=sum(losses) / len(losses), val_mse=error, val_r2=1 - error / wanted.var(), lr=rate)
         if rec.stop:
             return
