@@ -1,4 +1,4 @@
-"""What is planted: the faults of a training process, by name, and how a fault reports that it took effect."""
+"""What a fault of a training process is, and how it reports that it took effect."""
 
 from __future__ import annotations
 
@@ -61,11 +61,3 @@ class Fault:
     about: str
     needs: str
     plant: Callable[[Site], AbstractContextManager[None]]
-
-
-def faults() -> dict[str, Fault]:
-    """Every fault of a training process by name."""
-    from lvmcheck.selftest import data_faults, mode_faults, step_faults
-
-    every = (*step_faults.FAULTS, *mode_faults.FAULTS, *data_faults.FAULTS)
-    return {fault.name: fault for fault in every}

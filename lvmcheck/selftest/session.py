@@ -14,8 +14,9 @@ from lvmcheck.errors import InputError
 from lvmcheck.run import directory as rundir
 from lvmcheck.run.view import Run
 from lvmcheck.selftest import record_faults
+from lvmcheck.selftest.catalogue import faults
 from lvmcheck.selftest.judging import BAD, Kill, kills, outcomes, prefix
-from lvmcheck.selftest.plan import Fault, faults
+from lvmcheck.selftest.plan import Fault
 from lvmcheck.selftest.tolerance import Tolerance, tolerances
 from lvmcheck.selftest.training import Subject, Training
 

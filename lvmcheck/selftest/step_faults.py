@@ -147,16 +147,19 @@ def tiny_clip(step: Step) -> Any:
 
 
 def head_left_out(step: Step) -> Any:
-    """The last matrix and what follows it keep their first values."""
-    parameters = step.parameters
+    """The optimizer does not hold the last matrix and what follows it."""
+    groups, parameters = step.optimizer.param_groups, step.parameters
     last = max((i for i, p in enumerate(parameters) if p.ndim > 1), default=len(parameters) - 1)
-    head = parameters[last:]
-    before = [p.detach().clone() for p in head]
-    answer = step.take()
-    for parameter, value in zip(head, before, strict=True):
-        parameter.copy_(value)
-        step.site.effect()
-    return answer
+    head = {id(p) for p in parameters[last:]}
+    held = [group["params"] for group in groups]
+    for group in groups:
+        group["params"] = [p for p in group["params"] if id(p) not in head]
+    step.site.effect()
+    try:
+        return step.take()
+    finally:
+        for group, before in zip(groups, held, strict=True):
+            group["params"] = before
 
 
 def huge_decay(step: Step) -> Any:

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from lvmcheck.launch import worker
-from lvmcheck.selftest.plan import Site, faults
+from lvmcheck.selftest.catalogue import faults
+from lvmcheck.selftest.plan import Site
 
 
 def main(arguments: list[str]) -> int:

@@ -13,8 +13,8 @@ from lvmcheck.checks.system.run_completed import RunCompleted
 from lvmcheck.commands.main import main
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
+from lvmcheck.selftest.catalogue import faults
 from lvmcheck.selftest.judging import PROCESS, Judged, kills, outcomes
-from lvmcheck.selftest.plan import faults
 from lvmcheck.selftest.record_faults import FAULTS
 from lvmcheck.selftest.report import summary, to_json
 from lvmcheck.selftest.session import Fate, Result, Selftest, Session
