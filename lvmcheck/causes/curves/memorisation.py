@@ -12,7 +12,6 @@ from lvmcheck.run import events as ev
 from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.view import Run, run_from
 
-
 LEAST = 3
 """Epochs of the training cosine from which it can be seen to rise."""
 
