@@ -10,46 +10,32 @@ import numpy as np
 
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.curves._curves import (
-    SURE,
     CurveCheck,
-    accuracies,
     classes,
     concluded,
     improved,
     lower_is_better,
-    number,
     share,
     unfinished,
-    vocabulary,
 )
+from lvmcheck.checks.curves._trivial import LEAST, LITTLE, at_trivial, near_uniform
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import AS_RECORDED
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import Quantity
-from lvmcheck.run.roles import Split
 from lvmcheck.run.view import Run, run_from
 from lvmcheck.statistics.curve import shape, trend
 
 ENOUGH, CERTAIN = 5, 10
 """Values of all curves together from which a flat run is suspicious, and from which it fails."""
-BELOW = 0.985
-"""Share of ln K below which a loss that falls is on its way."""
 FEW = 100
 """Optimizer steps below which a run at chance, or a flat loss alone, may only have been short."""
 SLOW = 4.0
 """Standard deviations of all trends together from which a tiny improvement is one."""
 SOME = 2.0
 """Standard deviations of all trends together from which a run that looks flat may be slow."""
-LEAST = 4
-"""Values below which a curve has no trend."""
-LITTLE = 0.015
-"""Share of its first value that a loss must fall not to be suspicious."""
-SIGNS, UNIGRAM = 300, 0.84
-"""Vocabulary of single signs, and the share of its logarithm that their frequencies alone leave of the loss."""
-NEAR = 0.03
-"""Relative distance from ln K within which a loss is that of a uniform guess."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +83,7 @@ class NothingLearned(CurveCheck):
             if run.curves.adversarial:
                 return not_applicable("losses of two players need not fall, and no score is recorded")
             return not_recorded("no loss or other metric with a known direction is recorded four times")
-        trivial = _at_trivial(run)
+        trivial = at_trivial(run)
         if trivial is not None:
             short = trivial.code == "at_chance" and 0 < run.step < FEW
             return (warning if short else failed)(trivial, evaluated=values)
@@ -107,7 +93,7 @@ class NothingLearned(CurveCheck):
             slow = _together(curves) < -SLOW
             barely = _finding("barely_moved", moved[0], len(curves))
             return (failed if values >= CERTAIN and not slow else warning)(barely, evaluated=values)
-        uniform = _near_uniform(run)
+        uniform = near_uniform(run)
         if uniform is not None:
             return warning(uniform, evaluated=values)
         if moved or good:
@@ -189,116 +175,6 @@ def _finding(code: str, curve: Curve, count: int) -> Finding:
             Fact("curves", count),
         ),
         phrase=_PHRASES.get(code, "{metric} went from {first} to {measured}"),
-    )
-
-
-# -- trivial predictors ------------------------------------------------------------------------------------------------
-def _at_trivial(run: Run) -> Finding | None:
-    return _at_chance(run) or _at_mean(run) or _at_majority(run) or _at_entropy(run) or _at_variance(run)
-
-
-def _tail(values: np.ndarray) -> np.ndarray:
-    return values[-max(2, len(values) // 3) :]
-
-
-def _at_chance(run: Run) -> Finding | None:
-    """Accuracy at 1/K and loss at ln K at the end, for the K that is stated or that the loss implies."""
-    losses = run.curves.validation or ((run.curves.epoch_losses,) if run.curves.epoch_losses else ())
-    for curve in (*accuracies(run, Split.VALIDATION), *accuracies(run, Split.NONE)):
-        for loss in losses:
-            if len(curve) < LEAST or len(loss) < LEAST:
-                continue
-            level, tail = float(np.median(_tail(loss.values))), _tail(share(curve))
-            if not 0 < level < 20:
-                continue
-            count = classes(run) or round(math.exp(level))
-            if count < 2 or level < (1 - NEAR) * math.log(count) or float(np.median(share(curve))) > 2 / count:
-                continue
-            if _falls(loss) and level < BELOW * math.log(count):
-                continue
-            accuracy = float(np.median(tail))
-            spread = min(3 * float(np.std(tail)) + 0.15 / count + 0.01, 0.3 / count + 0.005)
-            inferred = classes(run) is None
-            close = abs(level / math.log(count) - 1) < NEAR
-            if accuracy - 1 / count < spread and (close or not inferred) and (not inferred or accuracy > 0.5 / count):
-                return _trivial("at_chance", curve, accuracy, 1 / count, Fact("loss", level), Fact("classes", count))
-    return None
-
-
-def _falls(loss: Curve) -> bool:
-    """Whether a loss ends clearly below its first value, or falls steadily."""
-    found = shape(loss.values)
-    clearly = found.first - found.last > max(0.02 * abs(found.first), 3 * found.error)
-    return clearly or (
-        trend(loss.values) < -SURE and len(loss) < 60 and found.first - found.last > 0.005 * abs(found.first)
-    )
-
-
-def _at_mean(run: Run) -> Finding | None:
-    """An R2 or explained variance that never got above 0; of a critic it may."""
-    if run.curves.rewards:
-        return None
-    for curve in run.curves.of(Quantity.R2):
-        if curve.role.split is not Split.TRAIN and len(curve) >= 4 and float(curve.values.max()) <= 0.02:
-            return _trivial("at_mean_target", curve, float(curve.values[-1]), 0.0)
-    return None
-
-
-def _at_majority(run: Run) -> Finding | None:
-    known = number(run, "majority_share", "majority", "baseline.majority_share", "chance")
-    if known is None:
-        return None
-    for curve in (*accuracies(run, Split.VALIDATION), *accuracies(run, Split.NONE)):
-        tail = _tail(share(curve))
-        better = [other for other in run.curves.scores if other.role.quantity is Quantity.SCORE and improved(other)]
-        if len(curve) >= 2 and float(tail.max()) <= known + 0.005 and not better:
-            return _trivial("at_majority", curve, float(np.median(tail)), known)
-    return None
-
-
-def _at_entropy(run: Run) -> Finding | None:
-    known = number(run, "unigram_entropy", "baseline.unigram_entropy")
-    curves = run.curves.validation or ((run.curves.train,) if run.curves.train else ())
-    if known is None:
-        return None
-    for curve in curves:
-        level = shape(curve.values).last
-        if len(curve) >= 2 and level >= 0.99 * known:
-            more = (Fact("vocabulary", vocabulary(run)),) if vocabulary(run) else ()
-            return _trivial("at_unigram_entropy", curve, level, known, *more)
-    return None
-
-
-def _near_uniform(run: Run) -> Finding | None:
-    """A model of few signs whose loss stands still where the frequencies of single signs are."""
-    size = vocabulary(run)
-    for curve in run.curves.validation if size is not None and size <= SIGNS else ():
-        half = curve.values[len(curve) // 2 :]
-        low, limit = float(curve.values.min()), UNIGRAM * math.log(size or 2)
-        if len(curve) >= 4 and low > limit and float(half[0] - half.min()) < LITTLE * abs(low):
-            return _trivial("near_uniform", curve, float(curve.values[-1]), math.log(size or 2))
-    return None
-
-
-def _at_variance(run: Run) -> Finding | None:
-    known = number(run, "target_variance", "baseline.target_variance")
-    if known is None:
-        return None
-    for curve in run.curves.validation:
-        level = shape(curve.values).last
-        if len(curve) >= 2 and 0.98 * known <= level <= 1.5 * known:
-            return _trivial("at_target_variance", curve, level, known)
-    return None
-
-
-def _trivial(code: str, curve: Curve, value: float, trivial: float, *more: Fact) -> Finding:
-    return Finding(
-        code=code,
-        metric=curve.name,
-        measured=value,
-        epoch=curve.place(len(curve) - 1)[0],
-        evidence=(Fact("trivial_predictor", trivial), *more),
-        phrase="{metric} ends at {measured}, a predictor that learns nothing has {trivial_predictor}",
     )
 
 
