@@ -46,7 +46,7 @@ class Kill:
 
     Args:
         events: on how many events it fails first. epoch, step: where the run stood then.
-        code: of its finding, or why it has none.
+        code: of its finding, or why it has none. found: it has one: it measured what it refuses.
     """
 
     check: str
@@ -55,6 +55,7 @@ class Kill:
     step: int
     code: str
     measured: object = None
+    found: bool = False
 
     @property
     def where(self) -> str:
