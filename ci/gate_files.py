@@ -6,100 +6,62 @@ import datetime
 import difflib
 import hashlib
 import json
+import os
+import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-FORMAT, MAX_BYTES = 2, 64 << 20
-Table = dict[str, Any]
+from gate_finding import LOOSENINGS, Reason, Refused, Unusable
+from gate_git import Tree
+from gate_shape import FORMAT, Table, shaped
 
-REPORT = {"status": str, "exit_status": int, "started": str, "ended": str, "tests": dict}
-REPORT |= {"troubles": list, "suites": list, "lvmcheck": str}
-TESTS = {"collected": int, "deselected": int, "passed": int, "failed": int, "errors": int, "skipped": int}
-SUITE = {"name": str, "file": str, "digest": str, "profile": str, "device": str, "sequential": bool}
-SUITE |= {"seeds": list, "overridden": list, "runs": list, "checks": list}
-RUN = {"seed": int, "required_key": str, "own": bool, "status": str, "ended": str, "last_epoch": int}
-CHECK = {"verdict": dict, "node": str, "pytest": str, "attempts": int}
-VERDICT = {"name": str, "check": str, "outcome": dict, "expected_failure": bool, "message": str}
-OUTCOME = {"status": str, "reason": str, "evaluated": int, "abort": bool}
-FINDING = {"code": str, "bounds": list}
-BOUND = {"kind": str}
+MAX_BYTES, MAX_TOML = 16 << 20, 1 << 20
 ASKED = {"file": str, "profile": str, "device": str, "seeds": int, "checks": int}
-MAY = {"asks": list, "may_not_apply": list, "fresh": bool, "samples_per_second": list}
+MAY = {"asks": list, "may_not_apply": list, "fresh": bool, "samples_per_second": list, "free": list}
 WAIVER = {"suite": str, "check": str, "reason": str, "owner": str, "expires": datetime.date}
+LOOSENING = {"code": str, "subject": str, "got": str, "reason": str, "owner": str, "expires": datetime.date}
 
 
-class Refused(Exception):  # noqa: N818 - it is the answer, not a failure of this script
-    """A report that cannot be believed, whatever it says."""
+def read_bounded(path: Path, most: int) -> bytes:
+    """The content of a regular file: what is a pipe, a device or a folder is refused without being read.
 
-
-class Unusable(Exception):  # noqa: N818 - as above
-    """Requirements or waivers that cannot be used."""
+    Raises:
+        Refused: it is none, or is too large.
+        OSError: it cannot be opened.
+    """
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(number, "rb") as file:
+        mode = os.fstat(number).st_mode
+        if not stat.S_ISREG(mode):
+            raise Refused(Reason("not_a_file", str(path), got=stat.filemode(mode)))
+        raw = file.read(most + 1)
+    if len(raw) > most:
+        raise Refused(Reason("too_large", str(path), f"{most >> 20} MB"))
+    return raw
 
 
 def read_report(path: Path) -> Table:
     """The content of a report that is whole, of this format, and of the expected shape."""
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+        raw = read_bounded(path, MAX_BYTES)
     except OSError as problem:
-        raise Refused(f"{path}: no report: {problem.strerror}") from None
-    if len(raw) > MAX_BYTES:
-        raise Refused(f"{path}: larger than {MAX_BYTES >> 20} MB")
+        raise Refused(Reason("no_report", str(path), got=problem.strerror)) from None
     try:
         body = json.loads(raw, object_pairs_hook=unique, parse_constant=no_constant)
         if not isinstance(body, dict) or type(body.get("format")) is not int or body["format"] != FORMAT:
             got = body.get("format") if isinstance(body, dict) else type(body).__name__
-            raise Refused(f"{path}: expected a report of format {FORMAT}, got {str(got)[:40]!r}")
+            raise Refused(Reason("other_format", str(path), FORMAT, str(got)[:40]))
         digest = body.pop("digest", None)
         content = json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
     except (ValueError, RecursionError) as problem:
-        raise Refused(f"{path}: not a JSON report: {str(problem)[:100]}") from None
+        raise Refused(Reason("not_json", str(path), got=str(problem)[:100])) from None
     if digest != hashlib.sha256(content).hexdigest():
-        raise Refused(f"{path}: its content does not match its digest: it was edited or is not whole")
+        raise Refused(Reason("digest_differs", str(path)))
     if body.get("ended") is None:
-        raise Refused(f"{path}: the session did not finish (status {body.get('status')!r})")
-    return shaped(path, body)
-
-
-def shaped(path: Path, body: Table) -> Table:
-    fits(body, REPORT, f"{path}: report")
-    fits(body["tests"], TESTS, f"{path}: tests")
-    for suite in body["suites"]:
-        fits(suite, SUITE, f"{path}: suite")
-        for number, run in enumerate(suite["runs"]):
-            fits(run, RUN, f"{path}: {suite['file']}: runs[{number}]")
-        for number, check in enumerate(suite["checks"]):
-            fits_check(check, f"{path}: {suite['file']}: checks[{number}]")
-        if not all(type(seed) is int for seed in suite["seeds"]):
-            raise Refused(f"{path}: {suite['file']}: seeds: got {str(suite['seeds'])[:40]}")
-    return body
-
-
-def fits_check(check: Table, where: str) -> None:
-    """A check with its verdict, down to the bounds of its finding."""
-    fits(check, CHECK, where)
-    verdict = check["verdict"]
-    fits(verdict, VERDICT, f"{where}.verdict")
-    fits(verdict["outcome"], OUTCOME, f"{where}.verdict.outcome")
-    seed, finding = verdict.get("seed"), verdict["outcome"].get("finding")
-    if not (type(seed) is int or seed == "seeds"):
-        raise Refused(f"{where}.verdict.seed: got {str(seed)[:40]!r}")
-    if finding is not None:
-        fits(finding, FINDING, f"{where}.verdict.outcome.finding")
-        if not (finding.get("epoch") is None or type(finding["epoch"]) is int):
-            raise Refused(f"{where}.verdict.outcome.finding.epoch: got {str(finding['epoch'])[:40]!r}")
-        for number, bound in enumerate(finding["bounds"]):
-            fits(bound, BOUND, f"{where}.verdict.outcome.finding.bounds[{number}]")
-
-
-def fits(table: object, shape: Mapping[str, type], where: str) -> None:
-    if not isinstance(table, dict):
-        raise Refused(f"{where}: expected an object, got {type(table).__name__}")
-    for key, kind in shape.items():
-        if type(table.get(key)) is not kind:
-            raise Refused(f"{where}.{key}: expected {kind.__name__}, got {str(table.get(key))[:40]!r}")
+        raise Refused(Reason("not_finished", str(path), got=str(body.get("status"))[:40]))
+    return shaped(str(path), body)
 
 
 def unique(pairs: list[tuple[str, Any]]) -> Table:
@@ -113,13 +75,20 @@ def no_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
 
 
-def read_toml(path: Path) -> Table:
+def read_toml(path: Path, tree: Tree | None = None, tracked: str | None = None) -> Table:
+    """A TOML file: as the tree has it where it is ``tracked`` there, else from the disk."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        if tree is not None and tracked is not None:
+            raw = tree.read(tracked)
+            if raw is None:
+                raise Unusable(f"{path}: the base branch has no such file")
+        else:
+            raw = read_bounded(path, MAX_TOML)
+        return tomllib.loads(raw.decode())
     except OSError as problem:
         raise Unusable(f"{path}: cannot be read: {problem.strerror}") from None
-    except ValueError as problem:
-        raise Unusable(f"{path}: {problem}") from None
+    except (ValueError, RecursionError, Refused) as problem:
+        raise Unusable(str(problem) if isinstance(problem, Refused) else f"{path}: {problem}") from None
 
 
 def entry(path: Path, where: str, table: object, needed: Mapping[str, type], may: Mapping[str, type]) -> Table:
@@ -139,13 +108,21 @@ def entry(path: Path, where: str, table: object, needed: Mapping[str, type], may
     return table
 
 
-def read_rules(path: Path) -> Table:
+def read_rules(path: Path, tree: Tree | None = None, tracked: str | None = None) -> Table:
     """Requirements: [gate] and one [[suite]] for every suite that must have passed."""
-    body = read_toml(path)
+    return rules_of(path, read_toml(path, tree, tracked))
+
+
+def rules_of(path: Path, body: Table) -> Table:
     if unknown := sorted(set(body) - {"gate", "suite"}):
         raise Unusable(f"{path}: {unknown[0]}: unknown key. Known: gate, suite.")
-    limits = {"max_age_hours": int, "max_waiver_days": int}
-    gate = {"max_age_hours": 24, "max_waiver_days": 90, **entry(path, "gate", body.get("gate", {}), {}, limits)}
+    limits = {"max_age_hours": int, "max_waiver_days": int, "protected": list}
+    gate = {
+        "max_age_hours": 24,
+        "max_waiver_days": 90,
+        "protected": [],
+        **entry(path, "gate", body.get("gate", {}), {}, limits),
+    }
     suites = body.get("suite", [])
     if not isinstance(suites, list) or not suites:
         raise Unusable(f"{path}: suite: expected at least one [[suite]]: a gate that asks for nothing is none")
@@ -159,11 +136,20 @@ def read_rules(path: Path) -> Table:
     return {**gate, "suite": suites}
 
 
-def read_waivers(path: Path | None) -> list[Table]:
-    body = read_toml(path) if path is not None else {}
-    if unknown := sorted(set(body) - {"waiver"}):
-        raise Unusable(f"{path}: {unknown[0]}: unknown key. Known: waiver.")
-    found = body.get("waiver", [])
-    if not isinstance(found, list):
-        raise Unusable(f"{path}: waiver: expected [[waiver]]")
-    return [entry(path or Path(), f"waiver[{n}]", item, WAIVER, {"seed": int}) for n, item in enumerate(found)]
+def read_waivers(path: Path | None, tree: Tree | None = None, tracked: str | None = None) -> list[Table]:
+    """[[waiver]] for failures and [[loosening]] for what a change asks less of."""
+    if path is None or (tree is not None and tracked is not None and tracked not in tree.entries):
+        return []
+    body = read_toml(path, tree, tracked)
+    if unknown := sorted(set(body) - {"waiver", "loosening"}):
+        raise Unusable(f"{path}: {unknown[0]}: unknown key. Known: loosening, waiver.")
+    found = []
+    for name, needed, may in (("waiver", WAIVER, {"seed": int}), ("loosening", LOOSENING, {})):
+        tables = body.get(name, [])
+        if not isinstance(tables, list):
+            raise Unusable(f"{path}: {name}: expected [[{name}]]")
+        found += [entry(path, f"{name}[{n}]", item, needed, may) for n, item in enumerate(tables)]
+    for item in found:
+        if "code" in item and item["code"] not in LOOSENINGS:
+            raise Unusable(f"{path}: loosening.code: expected one of {', '.join(sorted(LOOSENINGS))}")
+    return found

@@ -3,19 +3,23 @@
     python ci/judge.py --require ci/gate.toml
 
 It calls pytest once for each profile and device that is asked for, writes the reports of each call, and hands the JSON
-reports to the gate. Exit codes are the gate's. Further arguments go to pytest.
+reports to the gate, with a nonce that it makes and hands to each session. Exit codes are the
+gate's. Further arguments go to pytest.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import gate
-from gate_files import Unusable, read_rules
+from gate_files import read_rules
+from gate_finding import Unusable
 
 HERE = Path(__file__).parent
 
@@ -43,16 +47,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--require", type=Path, default=HERE / "gate.toml", metavar="FILE", help="what must pass")
     parser.add_argument("--waivers", type=Path, metavar="FILE", help="failures that are accepted for a time")
     parser.add_argument("--reports", type=Path, default=Path(".lvmcheck/reports"), metavar="DIR")
+    parser.add_argument("--base", metavar="REF", help='the branch that the commit goes to ("none": no other branch)')
     options, more = parser.parse_known_args(arguments)
     try:
         commands = calls(options.require, options.reports)
     except Unusable as problem:
         print(f"judge: {problem}", file=sys.stderr)
         return 2
+    nonce = os.environ.get(gate.NONCE) or secrets.token_hex(16)
     for command in commands.values():
-        subprocess.run([*command, *more], check=False)  # the gate reads how it ended in the report
+        subprocess.run(
+            [*command, *more], env={**os.environ, gate.NONCE: nonce}, check=False
+        )  # the gate reads how it ended in the report
     waivers = ["--waivers", str(options.waivers)] if options.waivers else []
-    return gate.main([*map(str, commands), "--require", str(options.require), *waivers])
+    base = ["--base", options.base] if options.base else []
+    return gate.main([*map(str, commands), "--require", str(options.require), "--nonce", nonce, *base, *waivers])
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from typing import Any
 from filelock import FileLock
 
 from lvmcheck.errors import InputError, nearest
+from lvmcheck.launch.executed import executed
 from lvmcheck.launch.locks import trainer_lock
 from lvmcheck.launch.process import WHERE
 from lvmcheck.run import directory as rundir
@@ -53,7 +54,7 @@ def main(arguments: list[str]) -> int:
         recorder = Recorder(folder, window=window_of(info["config"]), judge=wait_for_judge, resume=resume)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _stopper(recorder))
-        run_trainer(str(info["trainer"]), dict(info["config"]), recorder)
+        run_trainer(str(info["trainer"]), dict(info["config"]), recorder, outside=True)
     except BaseException as problem:
         write_failure(folder, problem)
         raise SystemExit(1) from None
@@ -72,13 +73,18 @@ def window_of(config: Mapping[str, Any]) -> int:
     return window
 
 
-def run_trainer(trainer: str, config: dict[str, Any], recorder: Recorder) -> None:
-    """Train in this process and write the completion record."""
+def run_trainer(trainer: str, config: dict[str, Any], recorder: Recorder, *, outside: bool = False) -> None:
+    """Train in this process and write the completion record.
+
+    Args:
+        outside: whether files outside the working directory count as executed by the trainer.
+    """
     train = load_trainer(trainer)
     recorder.begin()
     train(config, recorder)
     info = read_json(recorder.path / rundir.INFO) or {}
-    rundir.write_json(recorder.path / rundir.INFO, {**info, "versions": versions()})
+    imported = executed(Path.cwd(), outside=outside, bytecode=bool(info.get("nonce")))
+    rundir.write_json(recorder.path / rundir.INFO, {**info, "versions": versions(), "executed": imported})
     recorder.close("stopped" if recorder.stop_reason else "finished", reason=recorder.stop_reason)
 
 

@@ -21,14 +21,25 @@ from lvmcheck import __version__
 from lvmcheck.checks.finding import Why
 from lvmcheck.checks.verdict_json import from_json, plain_json
 from lvmcheck.errors import InputError
+from lvmcheck.launch.executed import NONCE, executed, hashes
 from lvmcheck.pytest_plugin.constants import SESSION, SLOWER
 from lvmcheck.pytest_plugin.options import report_file
 from lvmcheck.report.item import ItemReport, item_report
 from lvmcheck.report.machine import git
 from lvmcheck.report.machine.outputs import RENDERERS, Outputs, on_github
-from lvmcheck.report.machine.session import STATUS, CheckReport, SessionReport, SuiteReport, Tests, Trouble
+from lvmcheck.report.machine.session import (
+    STATUS,
+    CheckReport,
+    SessionReport,
+    SourceFile,
+    SuiteReport,
+    Tests,
+    Trouble,
+)
 from lvmcheck.report.machine.suites import merged, suite_report, with_verdict
+from lvmcheck.run import directory as rundir
 from lvmcheck.run.utc import utc
+from lvmcheck.run.view import read_json
 
 SENT = "lvmcheck_report"
 LONGEST = 2000
@@ -88,6 +99,20 @@ def seen(config: pytest.Config, selection: Selection) -> list[tuple[str, SuiteRe
     return found
 
 
+def files_of(config: pytest.Config) -> dict[str, str]:
+    """Path as the report shows it -> hash of what this process, its suites and its trainers executed and read."""
+    root = git.top(config.rootpath) or config.rootpath
+    found = executed(root, outside=False, bytecode=NONCE in os.environ)
+    found |= hashes(path for path in (config.inipath,) if path is not None)
+    if SESSION in config.stash:
+        session = config.stash[SESSION]
+        found |= hashes(suite.path for suite in session.suites.values())
+        for job in session.launcher.jobs.values():
+            info = (read_json(job.run.path / rundir.INFO) or {}) if job.run.path else {}
+            found |= {str(path): str(blob) for path, blob in info.get("executed", {}).items()}
+    return {below(Path(path), root): blob for path, blob in found.items()}
+
+
 def below(place: Path, root: Path) -> str:
     """The path from ``root`` where it lies below it, with forward slashes."""
     whole = Path(os.path.normpath(place))
@@ -105,6 +130,7 @@ class Messenger(Selection):
     def pytest_sessionfinish(self) -> None:
         suites = [(name, plain_json(suite)) for name, suite in seen(self.config, self)]
         body = {"suites": suites, "count": self.count, "left_out": sorted(self.left_out)}
+        body["files"] = files_of(self.config)
         self.config.workeroutput[SENT] = json.dumps(body)
 
 
@@ -117,6 +143,7 @@ class SessionReporter(Selection):
         self.outputs = outputs
         self.began = time.time()
         self.suites: dict[str, SuiteReport] = {}
+        self.files: dict[str, str] = {}
         self.reports: dict[str, dict[str, pytest.TestReport]] = {}
         self.items: list[tuple[ItemReport, pytest.TestReport]] = []
         self.troubles: list[Trouble] = []
@@ -127,6 +154,7 @@ class SessionReporter(Selection):
             session=uuid.uuid4().hex,
             started=utc(self.began),
             arguments=tuple(map(str, config.invocation_params.args)),
+            nonce=os.environ.get(NONCE, ""),
             git=git.look(config.rootpath),
         )
         self._write(self.first, begin=True)
@@ -154,6 +182,7 @@ class SessionReporter(Selection):
         body = json.loads(sent)
         self.count = max(self.count, body["count"])
         self.left_out.update(body["left_out"])
+        self.files |= body["files"]
         for name, raw in body["suites"]:
             suite = from_json(SuiteReport, raw, name)
             self.suites[name] = merged(self.suites[name], suite) if name in self.suites else suite
@@ -161,6 +190,7 @@ class SessionReporter(Selection):
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         self.suites |= dict(seen(self.config, self))
+        self.files |= files_of(self.config)
         self.troubles += [
             Trouble(where=each.name, when="throughput", message=each.sentence())
             for each in self.config.stash.get(SLOWER, [])
@@ -178,6 +208,7 @@ class SessionReporter(Selection):
             status=STATUS.get(exit_status, f"exit status {exit_status}"),
             exit_status=exit_status,
             git_after=git.look(self.config.rootpath),
+            files=tuple(SourceFile(path=path, blob=blob) for path, blob in sorted(self.files.items())),
             tests=self._tests(),
             troubles=tuple(self.troubles),
             suites=tuple(self._with_verdicts(name, suite) for name, suite in self.suites.items()),

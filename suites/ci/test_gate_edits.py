@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 import json
-import resource
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 from lvmcheck.checks.finding import Asked, Finding, Verdict, floor, passed
 from lvmcheck.checks.verdict_json import plain_json
 from lvmcheck.report.machine.session import CheckReport
-from suites.ci.gate_kit import REQUIRE, SUITE, ask, ask_here, refused, scripts, seal
+from suites.ci.gate_kit import NONCE, REQUIRE, SUITE, ask_here, refused, scripts, seal
 
 COMMIT = "1" * 40
 Edit = Callable[[dict[str, Any]], object]
@@ -41,13 +43,18 @@ def healthy(suites: int = 1, checks: int = 4) -> dict[str, Any]:
     """A report as a session writes it, but for what the gate does not read."""
     git = {"commit": COMMIT, "dirty": False, "changed": []}
     run = {"key": "a", "required_key": "a", "own": True, "reused": None, "status": "finished", "ended": ""}
-    run |= {"device": "cpu", "used_device": "cpu", "last_epoch": 4}
+    run |= {"device": "cpu", "used_device": "cpu", "last_epoch": 4, "nonce": NONCE, "folder": "f", "config": "c"}
+    run |= {"source": "s", "inputs": {}, "versions": {}, "created": None, "epochs": 4, "step": 9}
+    run |= {"samples_per_second": None}
     suite = {"name": "toy", "digest": "d", "profile": "smoke", "device": "cpu", "sequential": False}
+    suite |= {"about": "a toy", "trainer": "mine:train", "declared": checks, "causes": []}
     suite |= {"seeds": [0, 1], "overridden": [], "runs": [{**run, "seed": seed} for seed in (0, 1)]}
     suite["checks"] = [check(f"floor {n}", seed) for seed in (0, 1) for n in range(checks)]
     total = suites * 2 * checks
     tests = {"collected": total, "deselected": 0, "passed": total, "failed": 0, "skipped": 0, "errors": 0}
-    body = {"format": 2, "lvmcheck": "0.1.0", "status": "passed", "exit_status": 0, "started": iso(-2)}
+    body = {"format": 3, "python": "3", "platform": "p", "session": "s", "seconds": 1.0, "nonce": NONCE}
+    body |= {"arguments": [], "files": []}
+    body |= {"lvmcheck": "0.1.0", "status": "passed", "exit_status": 0, "started": iso(-2)}
     body |= {"ended": iso(-1), "git": git, "git_after": git, "tests": tests, "troubles": []}
     body["suites"] = [{**suite, "file": SUITE if n == 0 else f"suites/toy{n}/suite.toml"} for n in range(suites)]
     for other in body["suites"][1:]:
@@ -96,6 +103,7 @@ def unfound(body: dict[str, Any], status: str, message: str, why: str = "other")
     first(body)["verdict"]["message"] = message
 
 
+TROUBLE = {"where": "x.py", "when": "setup", "message": ""}
 SEALED: dict[str, tuple[Edit, str]] = {
     "verdict": (lambda b: first(b).update(pytest="failed"), "says passed, and pytest says failed"),
     "skipped": (lambda b: first(b).update(pytest="skipped"), "says passed, and pytest says skipped"),
@@ -151,12 +159,15 @@ SEALED: dict[str, tuple[Edit, str]] = {
     "no commit": (lambda b: b.update(git=None), "names no commit"),
     "changed meanwhile": (lambda b: b["git_after"].update(commit="2" * 40), "changed while the session ran"),
     "dirty": (lambda b: b["git"].update(dirty=True, changed=["a.py"]), "not committed: a.py"),
-    "other version": (lambda b: b.update(format=1), "expected a report of format 2, got '1'"),
-    "a flag for a version": (lambda b: b.update(format=True), "expected a report of format 2"),
+    "other version": (lambda b: b.update(format=1), "expected a report of format 3, got '1'"),
+    "a flag for a version": (lambda b: b.update(format=True), "expected a report of format 3"),
     "no tests": (lambda b: b.pop("tests"), "report.tests: expected dict"),
-    "suites of another kind": (lambda b: b.update(suites=[[]]), "suite: expected an object, got list"),
+    "suites of another kind": (lambda b: b.update(suites=[[]]), "suite: expected an object, got 'list'"),
     "a seed of another kind": (lambda b: first(b)["verdict"].update(seed=[0]), "checks[0].verdict.seed"),
-    "trouble": (lambda b: b.update(troubles=[{"where": "x.py", "when": "setup"}]), "x.py: failed in setup"),
+    "trouble": (
+        lambda b: b.update(troubles=[{"where": "x.py", "when": "setup", "message": ""}]),
+        "x.py: failed in setup",
+    ),
 }
 
 
@@ -188,7 +199,7 @@ def test_an_edited_verdict(tmp_path: Path) -> None:
     ("text", "word"),
     [
         ("", "not a JSON report"),
-        ("null", "expected a report of format 2, got 'NoneType'"),
+        ("null", "expected a report of format 3, got 'NoneType'"),
         ("[" * 100_000, "not a JSON report"),
         (seal(healthy())[:-40], "not a JSON report"),
         (seal(healthy()).replace('"value": 0.45', '"value": NaN', 1), "NaN is not JSON"),
@@ -321,12 +332,12 @@ def test_a_reused_run_may_be_refused(tmp_path: Path) -> None:
 def test_fifty_suites_are_decided_in_a_second(tmp_path: Path) -> None:
     text = seal(healthy(suites=50, checks=40))
     require = "".join(REQUIRE.replace("toy/", f"toy{n or ''}/") for n in range(50))
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    before = time.process_time()
     (tmp_path / "report.json").write_text(text)
     (tmp_path / "gate.toml").write_text(require)
-    said = ask("report.json", "--require", "gate.toml", "--commit", COMMIT, cwd=tmp_path)
+    said = ask_here(tmp_path / "report.json", "--require", tmp_path / "gate.toml", "--commit", COMMIT)
     assert "50 required suites, 4000 checks" in said.stdout
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 1.0  # of a core: others may use the clock
+    assert time.process_time() - before < 1.0  # of a core: others may use the clock
 
 
 VALUES = st.one_of(
@@ -339,6 +350,7 @@ VALUES = st.one_of(
 def test_a_report_of_any_shape_is_answered(data: st.DataObject) -> None:
     """Any one value of the report replaced by any other: an answer and never an exception."""
     gate, gate_files = scripts()
+    gate_shape = sys.modules["gate_shape"]
     body = healthy()
     verdict, found = first(body)["verdict"], outcome(body)["finding"]
     parts = [body, body["git"], body["tests"], body["suites"][0], first(body), run_of(body)]
@@ -348,11 +360,13 @@ def test_a_report_of_any_shape_is_answered(data: st.DataObject) -> None:
     rule = {"file": SUITE, "profile": "smoke", "device": "cpu", "seeds": 2, "checks": 4, "asks": ["cosine_floor"]}
     rules = {"max_age_hours": 24, "max_waiver_days": 90, "suite": [rule]}
     try:
-        shaped = gate_files.shaped(Path("x"), body)
-    except gate_files.Refused:
-        return
-    reasons = list(gate.decide([shaped], rules, [], COMMIT, datetime.datetime.now(datetime.UTC)))
-    assert all(isinstance(reason, str) for reason in reasons)
+        shaped = gate_shape.shaped("x", body)
+    except gate_files.Refused as refusal:
+        reasons = [refusal.reason]
+    else:
+        question = gate.Question(COMMIT, NONCE, rules, [])
+        reasons = list(gate.decide([shaped], question, datetime.datetime.now(datetime.UTC)))
+    assert all(reason.sentence() for reason in reasons)
 
 
 def test_a_warning_is_accepted(tmp_path: Path) -> None:
@@ -367,11 +381,15 @@ def test_a_seed_that_is_not_needed(tmp_path: Path, sequential: bool, accepted: b
     """By its field, whatever its message says; only a sequential suite may leave a seed out."""
     body = healthy()
     body["suites"][0]["sequential"] = sequential
-    for found in body["suites"][0]["checks"][4:]:
+    together = copy.deepcopy(first(body))
+    together["verdict"].update(seed="seeds", name="together")
+    together["node"] = f"{SUITE}::seeds::together"
+    body["suites"][0]["checks"].append(together)
+    for found in body["suites"][0]["checks"][4:8]:
         found["pytest"] = "skipped"
         found["verdict"]["outcome"].update(status="not applicable", finding=None, why="not needed", reason="x")
-    body["tests"].update(passed=4, skipped=4)
+    body["tests"].update(passed=5, skipped=4)
     assert answer(tmp_path, seal(body)).returncode == (0 if accepted else 1)
-    for found in body["suites"][0]["checks"][4:]:
+    for found in body["suites"][0]["checks"][4:8]:
         found["verdict"]["outcome"].update(why="other", reason="not needed: everything is decided")
     assert answer(tmp_path, seal(body)).returncode == 1

@@ -238,9 +238,9 @@ def test_renderings_of_a_report_that_was_written(hostile: Repository, capsys: py
 @pytest.mark.parametrize(
     ("edit", "word"),
     [
-        (lambda body: body.update(format=7), "format: expected a report of format 2, got 7"),
+        (lambda body: body.update(format=7), "format: expected a report of format 3, got 7"),
         (lambda body: body["suites"][0].update(name="other"), "digest: its content does not match its digest"),
-        (lambda body: body.clear(), "format: expected a report of format 2, got None"),
+        (lambda body: body.clear(), "format: expected a report of format 3, got None"),
     ],
 )
 def test_reports_that_cannot_be_read(hostile: Repository, edit: Any, word: str) -> None:

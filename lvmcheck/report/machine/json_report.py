@@ -19,7 +19,7 @@ from lvmcheck.report.machine.session import FORMAT, SessionReport
 
 MAX_BYTES = 64 << 20
 DIGEST = "digest"
-SCHEMA_ID = "lvmcheck-report-2"
+SCHEMA_ID = "lvmcheck-report-3"
 
 
 def canonical(body: dict[str, Any]) -> bytes:

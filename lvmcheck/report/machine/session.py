@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 from lvmcheck.causes.protocol import Diagnosis
 from lvmcheck.checks.finding import Verdict
 
-FORMAT = 2
+FORMAT = 3
 """Version of the JSON report; raised when a field changes its meaning or goes."""
 NOT_FINISHED = "not finished"
 STATUS = {0: "passed", 1: "failed", 2: "interrupted", 3: "internal error", 4: "usage error", 5: "no tests"}
@@ -31,6 +31,14 @@ class Git(Part):
     commit: str
     dirty: bool
     changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceFile(Part):
+    """A file that was read or imported: its path from the root of the checkout, and the hash that git gives it."""
+
+    path: str
+    blob: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +68,7 @@ class RunReport(Part):
         key: sha256 of what decided its numbers, as its directory says; ``required_key`` that of this checkout.
         config: sha256 of its configuration; ``source`` that of the trainer's files; ``inputs`` those of its data.
         device: the kind of device that was expected, ``used_device`` the one that the trainer recorded.
+        nonce: what a gate had handed to the session that began it; empty without one.
         own: trained, or trained on, by this session; else ``reused`` says when it was trained.
         ended: how and where it ended, in words; ``status`` in one: finished, stopped, died, not started, open.
         samples_per_second: median over its epochs (or windows) without the first; None where it is unknown.
@@ -76,6 +85,7 @@ class RunReport(Part):
     device: str
     used_device: str | None
     created: str | None
+    nonce: str = ""
     own: bool
     reused: str | None
     status: Literal["finished", "stopped", "died", "not started", "open"]
@@ -153,6 +163,8 @@ class SessionReport(Part):
         status: passed, failed, interrupted, internal error, usage error, no tests or not finished.
         exit_status: pytest's.
         arguments: its command line.
+        nonce: what a gate handed to this session (LVMCHECK_NONCE); empty without one.
+        files: what was executed and read: suites, modules of this process and of trainers, conftest files.
         git: the checkout when the session began, ``git_after`` when it ended; None outside a repository.
     """
 
@@ -167,6 +179,8 @@ class SessionReport(Part):
     status: str = NOT_FINISHED
     exit_status: int | None = None
     arguments: tuple[str, ...] = ()
+    nonce: str = ""
+    files: tuple[SourceFile, ...] = ()
     git: Git | None = None
     git_after: Git | None = None
     tests: Tests = Tests()

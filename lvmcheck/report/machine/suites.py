@@ -91,6 +91,7 @@ def run_report(job: RunJob, shown: Shown) -> RunReport:
         device=job.plan.device,
         used_device=run.used_device,
         created=_text(info.get("created")),
+        nonce=str(info.get("nonce", "")),
         own=info.get("session") == job.plan.settings.session,
         reused=job.reused,
         status=_run_status(job),

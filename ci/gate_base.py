@@ -1,0 +1,184 @@
+"""What a commit asks less of than the base branch: suites, requirements, and the code that judges."""
+
+from __future__ import annotations
+
+import ast
+import fnmatch
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from gate_finding import Reason
+from gate_git import Tree
+from gate_shape import Table
+from gate_tree import entries, read_suite
+
+PROTECTED = (
+    *("conftest.py", "*/conftest.py", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg"),
+    *("sitecustomize.py", "*/sitecustomize.py", "usercustomize.py", "*.pth", ".gitattributes", "ci/*.py"),
+)
+"""Files that decide how runs are judged, beside those named by ``protected`` in the requirements."""
+IDENTITY = ("name", "check", "metric", "epoch", "across", "profiles")
+STRICTER = {"floor": 1, "ceiling": -1, "margin": 1, "abort_below": 1, "abort_above": -1}
+"""Number of a check -> the direction in which it asks for more."""
+
+
+def shown(value: object) -> str:
+    """A value on one line, as the waiver of a loosening has to name it."""
+    return "nothing" if value is None else json.dumps(value, sort_keys=True, default=str)
+
+
+def loosenings(base: Tree, head: Tree, rules: Table, require: str | None) -> Iterator[Reason]:
+    """Everything that the commit asks less of."""
+    for rule in rules["suite"]:
+        yield from of_suite(base, head, rule)
+    if require is not None:
+        yield from of_rules(base, head, require)
+    yield from of_judges(base, head, rules)
+
+
+# -- suites ------------------------------------------------------------------------------------------------------------
+def of_suite(base: Tree, head: Tree, rule: Table) -> Iterator[Reason]:
+    before, after = read_suite(base, rule["file"]), read_suite(head, rule["file"])
+    if before is None:
+        return
+    if after is None:
+        yield Reason("suite_removed", rule["file"])
+        return
+    who, profile = f"{rule['file']} ({rule['profile']})", rule["profile"]
+    yield from of_run(who, merged(before, profile), merged(after, profile), rule.get("free", ()))
+    yield from of_checks(who, entries(before, profile), entries(after, profile))
+
+
+def merged(table: Table, profile: str) -> Table:
+    """The run as a profile has it, with what decides how its seeds are asked."""
+    found: Table = dict(part) if isinstance(part := table.get("run"), dict) else {}
+    profiles = table.get("profile")
+    for key, value in (profiles.get(profile, {}) if isinstance(profiles, dict) else {}).items():
+        old = found.get(key)
+        found[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+    suite = table.get("suite")
+    return {**found, "sequential": isinstance(suite, dict) and bool(suite.get("sequential"))}
+
+
+def of_run(who: str, before: Table, after: Table, free: Sequence[str]) -> Iterator[Reason]:
+    """Keys of the run that differ; more seeds are no loosening, and the owner may leave keys free."""
+    for key in sorted({*before, *after}):
+        old, new = before.get(key), after.get(key)
+        more = key == "seeds" and isinstance(old, list) and isinstance(new, list) and new[: len(old)] == old
+        if old != new and key not in free and not more:
+            yield Reason("run_changed", f"{who}: run.{key}", shown(old), shown(new))
+
+
+def of_checks(who: str, before: Sequence[Table], after: Sequence[Table]) -> Iterator[Reason]:
+    left = [dict(entry) for entry in after]
+    for entry in [*before]:
+        if entry in left:
+            left.remove(entry)
+            continue
+        same = [other for other in left if label(other) == label(entry) and other not in before]
+        subject = f"{who}: {label(entry)}"
+        if not same:
+            yield Reason("check_removed", subject)
+            continue
+        left.remove(same[0])
+        yield from of_entry(subject, entry, same[0])
+
+
+def label(entry: Table) -> str:
+    """What identifies an entry between two versions of a suite."""
+    return " ".join(str(entry[key]) for key in IDENTITY if key in entry)
+
+
+def of_entry(who: str, before: Table, after: Table) -> Iterator[Reason]:
+    for key in sorted({*before, *after}):
+        old, new = before.get(key), after.get(key)
+        if old == new:
+            continue
+        if key == "expect":
+            yield Reason("expectation_changed", who, shown(old), shown(new))
+        elif key in STRICTER and number(old) and number(new):
+            if (new - old) * STRICTER[key] < 0 or (new - old) != (new - old):
+                yield Reason("bound_loosened", f"{who}: {key}", shown(old), shown(new))
+        elif key != "source":
+            yield Reason("check_changed", f"{who}: {key}", shown(old), shown(new))
+
+
+def number(value: Any) -> bool:
+    return type(value) in (int, float)
+
+
+# -- requirements ------------------------------------------------------------------------------------------------------
+def of_rules(base: Tree, head: Tree, path: str) -> Iterator[Reason]:
+    """Requirements of the commit that ask for less than those of the base branch, which are the ones in force."""
+    before, after = read_suite(base, path) or {}, read_suite(head, path) or {}
+    for key, direction in (("max_age_hours", -1), ("max_waiver_days", -1), ("protected", 0)):
+        old, new = (table.get("gate", {}).get(key) for table in (before, after))
+        yield from of_rule(f"{path}: gate.{key}", old, new, direction)
+    for rule in before.get("suite", []):
+        same = [
+            it
+            for it in after.get("suite", [])
+            if (it.get("file"), it.get("profile")) == (rule["file"], rule["profile"])
+        ]
+        who = f"{path}: {rule['file']} ({rule['profile']})"
+        if not same:
+            yield Reason("rule_loosened", who, "required", "not required")
+            continue
+        for key in sorted({*rule, *same[0]}):
+            yield from of_rule(f"{who}: {key}", rule.get(key), same[0].get(key), {"seeds": 1, "checks": 1}.get(key, 0))
+
+
+def of_rule(who: str, old: Any, new: Any, direction: int) -> Iterator[Reason]:
+    better = number(old) and number(new) and (new - old) * direction > 0
+    if old != new and not better:
+        yield Reason("rule_loosened", who, shown(old), shown(new))
+
+
+# -- the code that judges ----------------------------------------------------------------------------------------------
+def of_judges(base: Tree, head: Tree, rules: Table) -> Iterator[Reason]:
+    """Files that decide how runs are judged: configuration of pytest, and the checks that required suites name."""
+    patterns = (*PROTECTED, *map(str, rules["protected"]))
+    changed = {path for path in {*base.entries, *head.entries} if base.entries.get(path) != head.entries.get(path)}
+    named = {path for path in changed if any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)}
+    for path in sorted(named | (changed & check_files(base, head, rules))):
+        old, new = (tree.entries.get(path, ("", "nothing"))[1] for tree in (base, head))
+        yield Reason("judge_changed", path, old, new)
+
+
+def check_files(base: Tree, head: Tree, rules: Table) -> set[str]:
+    """Files of the checks that suites name by module, and local modules that those import."""
+    found: set[str] = set()
+    for tree in (base, head):
+        suites = [read_suite(tree, rule["file"]) or {} for rule in rules["suite"]]
+        listed = [entry for table in suites for entry in table.get("check", []) if isinstance(entry, dict)]
+        waiting = [name.partition(":")[0] for entry in listed if ":" in (name := str(entry.get("check", "")))]
+        seen: set[str] = set()
+        while waiting:
+            name = waiting.pop()
+            if name not in seen:
+                seen.add(name)
+                for path in module_files(tree, name):
+                    found.add(path)
+                    waiting += imported(tree.read(path) or b"")
+    return found
+
+
+def module_files(tree: Tree, name: str) -> list[str]:
+    """Files of a dotted module below any folder, with the packages that hold it."""
+    parts = name.split(".")
+    places = ["/".join(parts[: n + 1]) for n in range(len(parts))]
+    ends = {f"{place}{end}" for place in places for end in (".py", "/__init__.py")}
+    return [path for path in tree.entries if path in ends or any(path.endswith("/" + end) for end in ends)]
+
+
+def imported(source: bytes) -> list[str]:
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return [name for name in names if not name.startswith("lvmcheck.")]

@@ -1,0 +1,92 @@
+"""What the gate asks git: the tree of a commit and files in it, never the state of a working directory."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gate_finding import Unusable
+
+LIMIT = 20.0
+MAX_BLOB = 64 << 20
+LINK, SUBMODULE = "120000", "160000"
+ISOLATED = {"GIT_OPTIONAL_LOCKS": "0", "GIT_NO_REPLACE_OBJECTS": "1", "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C"}
+
+
+def git(*words: str, folder: Path | None = None) -> bytes | None:
+    """Output of git; None when it failed. Variables that point it elsewhere are not seen."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    try:
+        done = subprocess.run(
+            ["git", *words], cwd=folder, env=environment | ISOLATED, capture_output=True, timeout=LIMIT, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def resolved(name: str) -> str | None:
+    """The commit of a name."""
+    found = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    return found.decode().strip() if found else None
+
+
+@dataclass
+class Tree:
+    """The files of one commit: path -> mode and hash."""
+
+    commit: str
+    entries: dict[str, tuple[str, str]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        listed = git("ls-tree", "-r", "-z", "--full-tree", self.commit)
+        if listed is None:
+            raise Unusable(f"{self.commit[:40]!r} is no commit of this repository: fetch it first")
+        self.entries = {}
+        for line in listed.decode("utf-8", "surrogateescape").split("\0"):
+            if line:
+                head, _, path = line.partition("\t")
+                mode, _, blob = head.split(" ")
+                self.entries[path] = (mode, blob)
+
+    def blob(self, path: str) -> str | None:
+        """The hash of a regular file."""
+        mode, blob = self.entries.get(path, ("", ""))
+        return blob if mode.startswith("100") else None
+
+    def read(self, path: str) -> bytes | None:
+        """The content of a regular file; None where there is none."""
+        blob = self.blob(path)
+        if blob is None:
+            return None
+        size = git("cat-file", "-s", blob)
+        if size is None or int(size) > MAX_BLOB:
+            return None
+        return git("cat-file", "blob", blob)
+
+    def sha256(self, path: str) -> str | None:
+        content = self.read(path)
+        return None if content is None else hashlib.sha256(content).hexdigest()
+
+    def in_the_way(self, path: str) -> str | None:
+        """The mode of a link or submodule at the path or above it."""
+        parts = path.split("/")
+        above = ["/".join(parts[: n + 1]) for n in range(len(parts))]
+        found = (self.entries[place][0] for place in above if place in self.entries)
+        return next((mode for mode in found if mode in (LINK, SUBMODULE)), None)
+
+
+def tracked_path(path: Path) -> str | None:
+    """A path of this working directory as the tree names it; None outside the repository."""
+    top = git("rev-parse", "--show-toplevel")
+    if not top:
+        return None
+    whole = Path(os.path.abspath(path))  # noqa: PTH100 - links are not followed
+    root = Path(top.decode().rstrip("\n"))
+    for place in (whole, whole.parent.resolve() / whole.name):
+        if place.is_relative_to(root):
+            return place.relative_to(root).as_posix()
+    return None
