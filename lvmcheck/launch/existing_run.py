@@ -10,6 +10,7 @@ from lvmcheck.errors import InputError
 from lvmcheck.launch.plan import Plan, judge_entry
 from lvmcheck.run import directory as rundir
 from lvmcheck.run.info import move_aside
+from lvmcheck.run.seal import SEAL
 from lvmcheck.run.view import Run, read_json
 from lvmcheck.suite import CheckEntry
 
@@ -52,13 +53,17 @@ def examine(plan: Plan) -> ExistingRun | None:
         return None
     ours = info.get("session") == plan.settings.session
     foreign = plan.settings.nonce and info.get("nonce") != plan.settings.nonce
-    if info.get("key") != plan.key["key"] or foreign or (plan.settings.fresh and not ours):
+    other = {name: info.get(name) for name in plan.stated} != plan.stated
+    if info.get("key") != plan.key["key"] or other or foreign or (plan.settings.fresh and not ours):
         move_aside(folder)
         return None
-    follower = rundir.Follower(folder)
+    follower = rundir.Follower(folder, plan.stated)
     try:
         run = follower.read()
     except InputError:  # changed after it had ended, or not events
+        move_aside(folder)
+        return None
+    if run.done is not None and SEAL not in run.done:
         move_aside(folder)
         return None
     return ExistingRun(run, follower, ours, read_json(folder / rundir.FAILURE) or {})

@@ -88,7 +88,8 @@ class Launcher:
             return True
         outcome = job.outcomes.get(node) if node is not None else None
         # An abort is reported once the trainer has stopped, so that the message can say what was saved.
-        return outcome is not None and outcome.decided and not outcome.abort
+        # After the last epoch the completion record is all that is missing: without it the run has not finished.
+        return outcome is not None and outcome.decided and not outcome.abort and not job.at_end
 
     def _activate(self, job: RunJob) -> None:
         """Start the job and, as slots allow, the other seeds of its suite."""

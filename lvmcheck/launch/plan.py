@@ -15,7 +15,7 @@ from lvmcheck.checks.protocol import judge
 from lvmcheck.errors import InputError
 from lvmcheck.launch.device import guess_device
 from lvmcheck.launch.key import run_key
-from lvmcheck.run.info import tainting
+from lvmcheck.run.info import as_json, tainting
 from lvmcheck.run.view import Run
 from lvmcheck.suite import CheckEntry, Suite, find_trainer
 
@@ -125,6 +125,11 @@ class Plan:
             "session": self.settings.session,
             "nonce": self.settings.nonce,
         }
+
+    @cached_property
+    def stated(self) -> dict[str, Any]:
+        """What decides how a run is judged: the suite's, whatever the run directory says."""
+        return {"config": as_json(self.config), "seed": self.seed}
 
     def locate(self, error: InputError) -> InputError:
         """An error of the trainer about its config, with file and line of the suite; one about a file stays itself."""

@@ -13,7 +13,7 @@ from typing import Any
 from filelock import FileLock
 
 from lvmcheck.causes.protocol import Diagnosis, diagnose
-from lvmcheck.checks.finding import Outcome, Verdict, Why, error
+from lvmcheck.checks.finding import Outcome, Status, Verdict, Why, error
 from lvmcheck.errors import InputError
 from lvmcheck.launch.existing_run import examine, record_death
 from lvmcheck.launch.inprocess import train_in_process
@@ -94,6 +94,16 @@ class RunJob:
         return self.state is State.OVER
 
     @property
+    def at_end(self) -> bool:
+        """Whether the last planned epoch is over."""
+        return self.run.planned_epochs is not None and self.run.last_epoch >= self.run.planned_epochs
+
+    @property
+    def unfinished(self) -> str | None:
+        """How a trainer died after its last epoch: every floor may be reached and the run has not finished."""
+        return self.run.stopped_where() if self.at_end and self.run.death is not None else None
+
+    @property
     def folder(self) -> Path:
         return self.plan.folder
 
@@ -146,7 +156,7 @@ class RunJob:
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         lock = try_lock(run_lock(self.folder))
         if lock is None:
-            self._follower = rundir.Follower(self.folder)
+            self._follower = rundir.Follower(self.folder, self.plan.stated)
             self.state = State.FOLLOWING
             return
         self._lock = lock
@@ -183,7 +193,7 @@ class RunJob:
         else:
             info = read_json(self.folder / rundir.INFO) or {}
             rundir.write_json(self.folder / rundir.INFO, {**info, "session": self.plan.settings.session})
-        self._follower = rundir.Follower(self.folder)
+        self._follower = rundir.Follower(self.folder, self.plan.stated)
         self.state = State.TRAINING
         settings = self.plan.settings
         if settings.inprocess:
@@ -218,7 +228,7 @@ class RunJob:
         try:
             self._read()
         except InputError:
-            self._follower = rundir.Follower(self.folder)  # it was being replaced
+            self._follower = rundir.Follower(self.folder, self.plan.stated)  # it was being replaced
             return
         if self._follower.offset != self._judged:
             self._judged = self._follower.offset
@@ -238,6 +248,27 @@ class RunJob:
             known = self.outcomes.get(entry.node)
             if known is None or not known.decided:
                 self.outcomes[entry.node] = judge_entry(entry, run, limit=self.plan.settings.check_timeout)
+
+    def _judge_all(self) -> None:
+        """Judge the whole record, whatever was answered of parts of it; an answer that this changes is an error."""
+        for entry in self.entries:
+            known = self.outcomes.get(entry.node)
+            if known is not None and known.status is Status.ERROR:
+                continue  # it crashed or hung: it is not asked again
+            outcome = self._whole(entry)
+            if known is not None and known.decided and known.status is not outcome.status:
+                text = f"{known.status.value} while the run went on, {outcome.status.value} of the whole record"
+                outcome = error(f"two answers: {text}", Why.UNEXPECTED)
+            self.outcomes[entry.node] = outcome
+
+    def _whole(self, entry: CheckEntry) -> Outcome:
+        """The answer of the whole record: what was reached before a trainer died stays reached."""
+        limit = self.plan.settings.check_timeout
+        if self.run.death is not None:
+            reached = judge_entry(entry, replace(self.run, death=None), limit=limit)
+            if reached.decided:
+                return reached
+        return judge_entry(entry, self.run, limit=limit)
 
     def verdict(self, entry: CheckEntry) -> Verdict:
         """What the entry's check answered, after what its suite expects of it."""
@@ -282,7 +313,7 @@ class RunJob:
 
     def _settle(self) -> None:
         """The run is over: settle what is open, write the verdicts, let others in."""
-        self._judge_open(self.run)
+        self._judge_all()
         self.aborted_by = self.aborted_by or self._aborting()
         write_verdicts(self.plan.suite.profile, map(self.verdict, self.entries), self.folder)
         self.state = State.OVER

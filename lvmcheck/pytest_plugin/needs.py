@@ -60,6 +60,11 @@ class SuiteItem(pytest.Item):
         """The runs that must be decided first, in order."""
         raise NotImplementedError
 
+    def teardown(self) -> None:
+        for job in self.stash[JOBS]:
+            if job.unfinished is not None:
+                pytest.fail(job.unfinished, pytrace=False)
+
     def report(self, verdict: Verdict, **about: Any) -> None:
         """Have the verdict travel with pytest's own report."""
         item = ItemReport(

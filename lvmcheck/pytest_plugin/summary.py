@@ -24,7 +24,7 @@ LETTERS = {"passed": ".", "failed": "F", "skipped": "s"}
 def status_word(report: Any, *, verbose: bool) -> tuple[str, str, Any] | None:
     """Category, letter, and in verbose mode the word with the finding; None for what is no check of a suite."""
     item = item_report(report)
-    if item is None:
+    if item is None or report.when == "teardown":  # how a run ended after its checks had been answered
         return None
     verdict, outcome = item.verdict, report.outcome
     if outcome == "failed" and unreached(verdict):

@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from lvmcheck.errors import InputError
-from lvmcheck.run.events import Checkpoint, Event, EventError, Note, parse_line, to_line
+from lvmcheck.run.events import MAX_EPOCH, Checkpoint, Epoch, Event, EventError, Note, parse_line, to_line
+from lvmcheck.run.seal import SEAL, broken_seal
 from lvmcheck.run.view import Run, read_json
 
 INFO = "run.json"
@@ -53,7 +54,7 @@ def write_json(path: Path, body: Mapping[str, Any]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            file.write(json.dumps(body, indent=1, default=str).encode() + b"\n")
+            file.write(_spelled(body))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -61,6 +62,11 @@ def write_json(path: Path, body: Mapping[str, Any]) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise cannot_write(path, problem) from None
+
+
+def _spelled(body: Mapping[str, Any]) -> bytes:
+    """The only spelling of a JSON file."""
+    return json.dumps(body, indent=1, default=str).encode() + b"\n"
 
 
 def cannot_write(path: Path, problem: OSError) -> InputError:
@@ -81,16 +87,21 @@ class Follower:
     """Reads a run directory while it grows; every call of :meth:`read` returns the run so far.
 
     A last line without its newline is left for the next call; once the run is over it is dropped and counted.
+
+    Args:
+        stated: of ``run.json``, what its reader knows better: the config that a suite asked for.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, stated: Mapping[str, Any] | None = None) -> None:
         self.path = path
+        self._stated = stated or {}
         self._events = str(path / EVENTS)
         self._restart()
 
     def _restart(self) -> None:
         self.offset = 0
         self.lines = 0
+        self._epoch = 0
         self._digest = hashlib.sha256()
         self._run = Run(path=self.path)
 
@@ -109,7 +120,7 @@ class Follower:
         """
         done = read_json(self.path / DONE)  # before the events, so that it never speaks of more than is read
         fresh, torn = self._fresh_events()
-        info = self._run.info or read_json(self.path / INFO) or {}
+        info = self._run.info or self._info()
         if fresh or done != self._run.done or death != self._run.death or info is not self._run.info:
             if done is not None:
                 self._check(done, torn)
@@ -117,6 +128,10 @@ class Follower:
                 events=(*self._run.events, *fresh), info=info, done=done, death=death, path=self.path, torn=torn
             )
         return self._run
+
+    def _info(self) -> dict[str, Any]:
+        written = read_json(self.path / INFO)
+        return {**written, **self._stated} if written else {}
 
     def _fresh_events(self) -> tuple[list[Event], int]:
         try:
@@ -143,9 +158,18 @@ class Follower:
         try:
             if len(line) > MAX_LINE:
                 raise EventError(f"expected at most {MAX_LINE:,} bytes, got {len(line):,}")
-            return parse_line(line)
+            event = parse_line(line)
+            if isinstance(event, Epoch):
+                self._go_forward(event.epoch)
+            return event
         except EventError as problem:
             raise InputError(self.path / EVENTS, str(problem), line=self.lines) from None
+
+    def _go_forward(self, epoch: int) -> None:
+        """Of two reports of one epoch a live judge would take the first and a later one the last: neither counts."""
+        if not self._epoch < epoch <= MAX_EPOCH:
+            raise EventError(f"expected an epoch after {self._epoch}, up to {MAX_EPOCH:,}, got {str(epoch)[:40]}")
+        self._epoch = epoch
 
     def _check(self, done: Mapping[str, Any], torn: int) -> None:
         if done.get("bytes") != self.offset + torn or done.get("sha256") != self._digest.hexdigest():
@@ -156,6 +180,11 @@ class Follower:
                 "it was changed after the run had ended",
                 fix="Train again: --lvm-fresh.",
             )
+        why = broken_seal(done, self.path, INFO)
+        if why is None and SEAL in done and _spelled(done) != (self.path / DONE).read_bytes():
+            why = "the completion record is spelled in another way than it was sealed"
+        if why is not None:
+            raise InputError(self.path / DONE, why, fix="Train again: --lvm-fresh.")
 
 
 # -- continuing --------------------------------------------------------------------------------------------------------

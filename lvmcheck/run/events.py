@@ -13,6 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+MAX_EPOCH = 10_000_000
+"""The largest number of an epoch."""
+MAX_INT = 2**53
+"""The largest integer of any field, as large as JSON readers hold exactly."""
 FORMAT = 1  # raised when an old reader could misread a new file
 
 Value = float | int | str | bool | None | list[Any] | dict[str, Any]
@@ -354,6 +358,8 @@ def _typed(f: dataclasses.Field[Any], value: Any, name: str) -> Any:
     if declared.startswith("int"):
         if isinstance(value, bool) or not isinstance(value, int):
             raise EventError(f"{where}: expected an integer, got {_shown(value)}")
+        if not -MAX_INT <= value <= MAX_INT:
+            raise EventError(f"{where}: expected an integer of at most 53 bits, got one of {value.bit_length()}")
         return value
     if not isinstance(value, str):
         raise EventError(f"{where}: expected a string, got {_shown(value)}")

@@ -20,6 +20,7 @@ from lvmcheck.errors import InputError
 from lvmcheck.run import directory as rundir
 from lvmcheck.run import events as ev
 from lvmcheck.run.events import MAX_EPOCH
+from lvmcheck.run.seal import sealed
 from lvmcheck.run.statements import Statements
 from lvmcheck.run.values import check_number, number, numbers, refused
 from lvmcheck.run.view import is_evaluation, read_json
@@ -306,7 +307,7 @@ class Recorder(Statements):
             "sha256": self._digest.hexdigest(),
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
-        rundir.write_json(self.path / rundir.DONE, body)
+        rundir.write_json(self.path / rundir.DONE, sealed(body, self.path, rundir.INFO))
 
     def __enter__(self) -> Self:
         return self

@@ -101,16 +101,16 @@ class Run:
 
     @cached_property
     def facts(self) -> Mapping[str, Any]:
-        """Facts about the data, the latest statement of each."""
+        """Facts about the data, the first statement of each: a later one would change what was decided by it."""
         merged: dict[str, Any] = {}
-        for event in self.of(ev.Data):
+        for event in reversed(self.of(ev.Data)):
             merged.update(event.facts)
         return merged
 
     @cached_property
     def data_name(self) -> str | None:
         data = self.of(ev.Data)
-        return data[-1].name if data else None
+        return data[0].name if data else None
 
     @cached_property
     def used_device(self) -> str | None:
