@@ -12,8 +12,8 @@ FIRST = 8
 """Steps at the start that are all measured: most silent errors show there."""
 SHARE = 0.015
 """Share of the time of steps that measuring may take; the hooks that see every step take the rest of 2 %."""
-FREE = 0.5
-"""Seconds of measuring at the start that are not rationed: after step 16 then about every 16th part of the run."""
+EARLY = 400
+"""Steps in which at least every second, then every 16th part of the run so far is measured, whatever it costs."""
 SPREAD = 500
 """Samples after which the interval grows with the run, so that a long one records no more than a few thousand."""
 
@@ -26,7 +26,6 @@ class Budget:
         self._costs: deque[float] = deque(maxlen=5)
         self._steps: deque[float] = deque(maxlen=15)
         self._next = 1
-        self._spent = 0.0
 
     def due(self, step: int) -> bool:
         """Whether that optimizer step (from 1) is measured."""
@@ -39,7 +38,6 @@ class Budget:
     def sample_took(self, step: int, seconds: float) -> None:
         """Measuring that step cost so much."""
         self._costs.append(seconds)
-        self._spent += seconds
         self._next = step + self._interval(step)
 
     def _interval(self, step: int) -> int:
@@ -52,6 +50,6 @@ class Budget:
             return early
         cost, whole = statistics.median(self._costs), statistics.median(self._steps)
         interval = max(1, math.ceil(cost / (SHARE * max(whole, 1e-7))), step // SPREAD)
-        if self._spent < FREE:
-            interval = min(interval, early)
+        if step < EARLY:
+            return min(interval, early)
         return interval + (step * 7) % (interval // 4 + 1)  # not in step with epochs

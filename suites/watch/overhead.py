@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from lvmcheck import record
 from models.lvm.amn import AMN
 
-WARM_UP = 200
+WARM_UP = 400
 """Steps after which the first ones, which are measured densely, are over."""
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
