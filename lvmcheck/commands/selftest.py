@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from lvmcheck.run.events import spell
     from lvmcheck.selftest.report import lines, to_json
     from lvmcheck.selftest.session import Session
 
@@ -54,7 +55,8 @@ def run(options: argparse.Namespace) -> int:
             only=only,
             tell=lambda text: print(text, file=sys.stderr, flush=True),
         ).perform()
-    print(json.dumps(to_json(test), indent=1, allow_nan=False, default=str) if options.json else "\n".join(lines(test)))
+    body = json.dumps(spell(to_json(test)), indent=1, allow_nan=False, default=str) if options.json else ""
+    print(body or "\n".join(lines(test)))
     least = 1.0 if options.min_score is None else options.min_score
     return PASSED if not test.red and test.score is not None and test.score >= least else FAILED
 

@@ -12,9 +12,10 @@ from lvmcheck.checks.curves.metric_constant import MetricConstant
 from lvmcheck.checks.system.run_completed import RunCompleted
 from lvmcheck.commands.main import main
 from lvmcheck.run import events as ev
+from lvmcheck.run.events import spell
 from lvmcheck.run.view import Run
 from lvmcheck.selftest.catalogue import faults
-from lvmcheck.selftest.judging import PROCESS, Judged, kills, outcomes
+from lvmcheck.selftest.judging import PROCESS, Judged, Kill, kills, outcomes
 from lvmcheck.selftest.record_faults import FAULTS
 from lvmcheck.selftest.report import summary, to_json
 from lvmcheck.selftest.session import Fate, Result, Selftest, Session
@@ -112,6 +113,13 @@ def test_the_score_counts_what_was_planted() -> None:
     assert Selftest(title="t", clean={}).score is None
 
 
+def test_a_measured_nan_is_spelled_out_in_json() -> None:
+    kill = Kill(check="c", events=1, epoch=0, step=1, code="nan", measured=float("nan"))
+    test = Selftest(title="t", clean={}, results=(Result(name="f", about="", fate=Fate.KILLED, kills=(kill,)),))
+    body = json.loads(json.dumps(spell(to_json(test)), allow_nan=False))
+    assert body["faults"][0]["kills"][0]["measured"] == "NaN"
+
+
 def test_names_are_distinct_and_there_are_about_forty() -> None:
     assert not set(faults()) & set(RECORD)
     assert 38 <= len(faults()) + len(RECORD) <= 50
@@ -130,14 +138,14 @@ def subject(at_least: float = 0.1) -> Subject:
 
 
 def test_faults_are_planted_in_a_process_of_their_own(tmp_path: Path) -> None:
-    only = ["no_update", "gradient_sign", "eval_ignored", "hidden_term", "metric_missing"]
+    only = ["no_update", "gradient_sign", "eval_ignored", "hidden_term", "crash_at_the_end"]
     test = Session(subject=subject(), home=tmp_path, only=only, minutes=5).perform()
     fates = {result.name: result.fate for result in test.results}
     assert test.red == ()
     assert fates["gradient_sign"] is Fate.KILLED
     assert fates["no_update"] is Fate.KILLED
     assert fates["eval_ignored"] is Fate.NOT_PLANTED  # the model has neither dropout nor batch norm
-    assert fates["metric_missing"] is Fate.KILLED
+    assert fates["crash_at_the_end"] is Fate.KILLED
     assert fates["hidden_term"] is Fate.SURVIVED  # nobody asked for loss_ledger
 
 
