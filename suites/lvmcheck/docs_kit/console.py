@@ -1,7 +1,8 @@
 """Runs the commands of a page as a reader would, in order and in one folder, and compares what they print.
 
 A fenced block ``console`` holds commands (``$ ...``, going on with ``> ...``) and below each what it prints. ``...``
-stands for any lines, at the end of a line for the rest of it. A command below which nothing stands must succeed.
+stands for any lines, at the end of a line for the rest of it. A command below which nothing stands must succeed. A
+block ``python`` that begins with ``# name.py`` is saved under that name.
 """
 
 from __future__ import annotations
@@ -39,8 +40,12 @@ class Step:
 def steps(page: Path) -> list[Step]:
     """The commands of a page, in order."""
     found: list[Step] = []
-    for block in re.findall(r"^```console\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
-        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+    text = page.read_text(encoding="utf-8")
+    for kind, block in re.findall(r"^```(console|python)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        name = re.match(r"# (\w+\.py)\n", block)
+        if kind == "python" and name is not None:
+            found.append(Step(f"cat > {name[1]} <<'END'\n{block}END", ()))
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:] if kind == "console" else ():
             lines = part.rstrip("\n").split("\n")
             more = next((i for i, line in enumerate(lines[1:], 1) if not line.startswith(">")), len(lines))
             command = "\n".join([lines[0], *(line[1:].removeprefix(" ") for line in lines[1:more])])
