@@ -19,7 +19,7 @@ PROTECTED = (
 )
 """Files that decide how runs are judged, beside those named by ``protected`` in the requirements."""
 IDENTITY = ("name", "check", "metric", "epoch", "across", "profiles")
-STRICTER = {"floor": 1, "ceiling": -1, "margin": 1, "abort_below": 1, "abort_above": -1}
+STRICTER = {"floor": 1, "ceiling": -1, "abort_below": 1, "abort_above": -1}
 """Number of a check -> the direction in which it asks for more."""
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import sys
 import time
 
 import pytest
 
 from suites.ci.attempts import KNOWN, Attempt
 from suites.ci.attempts_invented import INVENTED
-from suites.ci.gate_kit import Repository
+from suites.ci.gate_kit import ROOT, Repository, scripts
 
 pytestmark = pytest.mark.own_process  # it sets the environment
 
@@ -31,3 +33,15 @@ def test_refused(repository: Repository, attempt: Attempt) -> None:
     assert answer.returncode == (2 if attempt.code == "unusable" else 1), answer.stdout + answer.stderr
     assert time.process_time() - began < 2.0
     assert f"[{attempt.code}]" in answer.stdout + answer.stderr, answer.stdout + answer.stderr
+
+
+def test_the_gate_knows_every_field_of_the_schema() -> None:
+    """A field that is added to the report is added to the gate, which refuses unknown ones."""
+    scripts()
+    shape = sys.modules["gate_shape"]
+    schema = json.loads((ROOT / "docs" / "report.schema.json").read_text())
+    parts = {"SuiteReport": shape.SUITE, "RunReport": shape.RUN, "CheckReport": shape.CHECK, "Verdict": shape.VERDICT}
+    parts |= {"Outcome": shape.OUTCOME, "Finding": shape.FINDING, "Bound": shape.BOUND, "Tests": shape.TESTS}
+    assert set(schema["properties"]) - {"digest"} == set(shape.REPORT)
+    for name, fields in parts.items():
+        assert set(schema["$defs"][name]["properties"]) == set(fields), name
