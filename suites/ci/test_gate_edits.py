@@ -52,7 +52,7 @@ def healthy(suites: int = 1, checks: int = 4) -> dict[str, Any]:
     suite["checks"] = [check(f"floor {n}", seed) for seed in (0, 1) for n in range(checks)]
     total = suites * 2 * checks
     tests = {"collected": total, "deselected": 0, "passed": total, "failed": 0, "skipped": 0, "errors": 0}
-    body = {"format": 3, "python": "3", "platform": "p", "session": "s", "seconds": 1.0, "nonce": NONCE}
+    body: dict[str, Any] = {"format": 3, "python": "3", "platform": "p", "session": "s", "seconds": 1.0, "nonce": NONCE}
     body |= {"arguments": [], "files": []}
     body |= {"lvmcheck": "0.1.0", "status": "passed", "exit_status": 0, "started": iso(-2)}
     body |= {"ended": iso(-1), "git": git, "git_after": git, "tests": tests, "troubles": []}
