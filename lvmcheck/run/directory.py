@@ -26,7 +26,7 @@ from typing import Any
 from lvmcheck.errors import InputError
 from lvmcheck.run.events import MAX_EPOCH, Checkpoint, Epoch, Event, EventError, Note, parse_line, to_line
 from lvmcheck.run.seal import SEAL, broken_seal
-from lvmcheck.run.view import Run, read_json
+from lvmcheck.run.view import Run, open_regular, read_json
 
 INFO = "run.json"
 EVENTS = "events.jsonl"
@@ -135,7 +135,7 @@ class Follower:
 
     def _fresh_events(self) -> tuple[list[Event], int]:
         try:
-            with (self.path / EVENTS).open("rb") as file:
+            with open_regular(self.path / EVENTS) as file:
                 size = os.fstat(file.fileno()).st_size
                 if size < self.offset:  # a resumed trainer cut back to its checkpoint: read again from the start
                     self._restart()
