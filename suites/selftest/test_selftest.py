@@ -9,6 +9,7 @@ import pytest
 
 from lvmcheck.checks.curves.metric import Metric
 from lvmcheck.checks.curves.metric_constant import MetricConstant
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.system.run_completed import RunCompleted
 from lvmcheck.commands.main import main
 from lvmcheck.run import events as ev
@@ -33,16 +34,24 @@ def run() -> Run:
         for half in (0, 1):
             loss, first = 1.0 / epoch, 10 * (epoch - 1) + 5 * half + 1
             terms = {"a": ev.Term(weight=1.0, mean=0.75 * loss), "b": ev.Term(weight=0.5, mean=0.5 * loss)}
-            means = {"loss_mean": loss, "loss_min": loss, "loss_max": loss}
-            window = ev.Window(epoch=epoch, first_step=first, last_step=first + 4, terms=terms, lr=0.1, **means)
+            window = ev.Window(
+                epoch=epoch,
+                first_step=first,
+                last_step=first + 4,
+                terms=terms,
+                lr=0.1,
+                loss_mean=loss,
+                loss_min=loss,
+                loss_max=loss,
+            )
             events.append(window)
         metrics = {"train_loss": 1 / epoch, "val_loss": 1.1 / epoch, "val_accuracy": 1 - 0.5 / epoch}
         events.append(ev.Epoch(epoch=epoch, step=10 * epoch, metrics=metrics))
     return Run(events=tuple(events), info={"config": {"epochs": EPOCHS}}, done={"status": "finished"})
 
 
-def judged(*checks: object) -> list[Judged]:
-    return [Judged(name=check.label(), check=check) for check in checks]  # type: ignore[attr-defined]
+def judged(*checks: Check) -> list[Judged]:
+    return [Judged(name=check.label(), check=check) for check in checks]
 
 
 ACCURACY = Metric(metric="val_accuracy", at_least=0.7, epoch=2)
