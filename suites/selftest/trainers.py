@@ -51,10 +51,12 @@ def classifier(config: dict[str, Any], rec: Recorder) -> None:
             logits = model(inputs)
             loss = functional.cross_entropy(logits, labels)
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             norm = nn.utils.clip_grad_norm_(model.parameters(), 5.0)
             optimizer.step()
-            rec.step(loss=loss, terms={"ce": (1.0, loss)}, grad_norm=norm, lr=schedule.get_last_lr()[0], samples=50)
+            rec.step(
+                loss=loss, terms={"ce": (1.0, loss)}, grad_norm=norm, lr=float(schedule.get_last_lr()[0]), samples=50
+            )
             schedule.step()
             losses.append(loss.item())
             right += int((logits.argmax(1) == labels).sum())
@@ -94,7 +96,8 @@ class Reader(nn.Module):
         self.head = nn.Linear(48, SYMBOLS)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return self.head(self.drop(self.gru(self.embed(tokens))[0]))
+        logits: Tensor = self.head(self.drop(self.gru(self.embed(tokens))[0]))
+        return logits
 
 
 def next_symbol(model: nn.Module, batch: Iterable[Tensor]) -> Tensor:
@@ -119,10 +122,12 @@ def language(config: dict[str, Any], rec: Recorder) -> None:
         for batch in watcher.train:
             loss = next_symbol(model, batch)
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
-            rec.step(loss=loss, terms={"nll": (1.0, loss)}, grad_norm=norm, lr=schedule.get_last_lr()[0], samples=32)
+            rec.step(
+                loss=loss, terms={"nll": (1.0, loss)}, grad_norm=norm, lr=float(schedule.get_last_lr()[0]), samples=32
+            )
             if rec.steps < total:
                 schedule.step()
             losses.append(loss.item())
@@ -159,11 +164,11 @@ def regression(config: dict[str, Any], rec: Recorder) -> None:
             squared, absolute = functional.mse_loss(output, wanted), functional.l1_loss(output, wanted)
             loss = squared + 0.1 * absolute
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             norm = nn.utils.clip_grad_norm_(model.parameters(), 10.0)
             optimizer.step()
             terms = {"mse": (1.0, squared), "mae": (0.1, absolute)}
-            rec.step(loss=loss, terms=terms, grad_norm=norm, lr=schedule.get_last_lr()[0], samples=40)
+            rec.step(loss=loss, terms=terms, grad_norm=norm, lr=float(schedule.get_last_lr()[0]), samples=40)
             schedule.step()
             losses.append(squared.item())
         model.eval()
