@@ -98,7 +98,8 @@ def of_entry(who: str, before: Table, after: Table) -> Iterator[Reason]:
         if key == "expect":
             yield Reason("expectation_changed", who, shown(old), shown(new))
         elif key in STRICTER and number(old) and number(new):
-            if (new - old) * STRICTER[key] < 0 or (new - old) != (new - old):
+            change = float(str(new)) - float(str(old))
+            if change * STRICTER[key] < 0 or change != change:
                 yield Reason("bound_loosened", f"{who}: {key}", shown(old), shown(new))
         elif key != "source":
             yield Reason("check_changed", f"{who}: {key}", shown(old), shown(new))

@@ -112,7 +112,7 @@ def of_entries(suite: Table, table: Table, text: str) -> Iterator[Reason]:
     at = dict(zip(lines, listed, strict=False)) if len(lines) == len(listed) else {}
     for check in suite["checks"]:
         verdict = check["verdict"]
-        entry = at.get((verdict["asked"] or {}).get("line"))
+        entry = at.get((verdict["asked"] or {}).get("line") or 0)
         if entry is None:
             if at:
                 yield Reason("check_not_of_suite", check["node"], len(listed), "no entry at its line and 0")

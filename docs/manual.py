@@ -15,7 +15,8 @@ from pathlib import Path
 
 from docs.manual_pages import causes_page, events_page, options_page
 from lvmcheck.causes.protocol import cause_names, load_cause
-from lvmcheck.checks.protocol import Check, cases, check_names, load_check, manual, usual_causes
+from lvmcheck.checks.manual import manual, usual_causes
+from lvmcheck.checks.protocol import Check, cases, check_names, load_check
 from lvmcheck.errors import InputError, nearest
 from lvmcheck.suite.toml_text import value_text
 from lvmcheck.validation import expected

@@ -20,7 +20,7 @@ _LAZY = {
     "Finding": "lvmcheck.checks.finding",
     "Outcome": "lvmcheck.checks.finding",
     "Verdict": "lvmcheck.checks.finding",
-    "Bound": "lvmcheck.checks.finding",
+    "Bound": "lvmcheck.checks.bounds",
     "Fact": "lvmcheck.checks.finding",
     "InputError": "lvmcheck.errors",
     "watch": "lvmcheck.watch.start",
@@ -44,7 +44,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from lvmcheck.checks.finding import Bound, Fact, Finding, Outcome, Verdict
+    from lvmcheck.checks.bounds import Bound
+    from lvmcheck.checks.finding import Fact, Finding, Outcome, Verdict
     from lvmcheck.checks.protocol import Check, evaluate
     from lvmcheck.errors import InputError
     from lvmcheck.run.directory import load

@@ -7,21 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import (
-    Bound,
-    BoundKind,
-    Fact,
-    Finding,
-    Number,
-    Outcome,
-    Scalar,
-    Status,
-    error,
-    failed,
-    floor,
-    passed,
-    pending,
-)
+from lvmcheck.checks.bounds import Bound, BoundKind, Number, floor
+from lvmcheck.checks.finding import Fact, Finding, Outcome, Scalar, Status, error, failed, passed, pending
 from lvmcheck.checks.wording import outcome_text, sentence
 from lvmcheck.errors import BadValueError
 from lvmcheck.statistics.seeds import (

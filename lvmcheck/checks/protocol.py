@@ -8,7 +8,6 @@ are its keys in a suite, its docstring is its manual page and the hints of its f
 from __future__ import annotations
 
 import importlib
-import inspect
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -195,35 +194,6 @@ def universal_checks() -> list[Check]:
 
 def _path(name: str) -> Path:
     return CHECKS.parent.parent.joinpath(*_files()[name].split(".")).with_suffix(".py")
-
-
-# -- the manual page -------------------------------------------------------------------------------------------------
-def manual(kind: type[Check]) -> dict[str, str]:
-    """Sections of the docstring: ``what`` is all before the first heading, then ``why``, ``usual causes``, ``fix``."""
-    sections: dict[str, list[str]] = {"what": []}
-    current = "what"
-    for line in inspect.cleandoc(kind.__doc__ or "").splitlines():
-        heading = line.rstrip()
-        if heading.endswith(":") and not line.startswith(" ") and heading[:-1].lower() in _HEADINGS:
-            current = heading[:-1].lower()
-            sections[current] = []
-        else:
-            sections[current].append(line)
-    return {name: inspect.cleandoc("\n".join(lines)).strip() for name, lines in sections.items()}
-
-
-_HEADINGS = ("why", "usual causes", "fix", "fails or warns", "healthy runs that must pass", "keys", "source")
-
-
-def usual_causes(kind: type[Check]) -> tuple[str, ...]:
-    """The bullet points under "Usual causes:", each on one line."""
-    points: list[str] = []
-    for line in manual(kind).get("usual causes", "").splitlines():
-        if line.startswith("- "):
-            points.append(line[2:].strip())
-        elif points:
-            points[-1] += " " + line.strip()
-    return tuple(points)
 
 
 # -- evaluation ------------------------------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from string import Formatter
 
-from lvmcheck.checks.finding import Asked, Bound, BoundKind, Fact, Finding, Outcome, Scalar, Status, Verdict
+from lvmcheck.checks.bounds import Bound, BoundKind
+from lvmcheck.checks.finding import Asked, Fact, Finding, Outcome, Scalar, Status, Verdict
 
 MARKS = {
     Status.PASSED: "✓",

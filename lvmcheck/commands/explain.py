@@ -31,7 +31,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check_page(name: str) -> list[str]:
-    from lvmcheck.checks.protocol import load_check, manual, usual_causes
+    from lvmcheck.checks.manual import manual, usual_causes
+    from lvmcheck.checks.protocol import load_check
 
     kind = load_check(name)
     sections = manual(kind)

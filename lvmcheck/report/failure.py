@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from lvmcheck.causes.wording import STANDINGS, diagnosis_lines, diagnosis_sentence
 from lvmcheck.checks.finding import Status, Verdict
-from lvmcheck.checks.protocol import usual_causes
+from lvmcheck.checks.manual import usual_causes
 from lvmcheck.checks.wording import evidence_lines, plural
 from lvmcheck.launch.process import last_lines
 from lvmcheck.report.progress import duration

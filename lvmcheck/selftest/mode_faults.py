@@ -56,7 +56,7 @@ def _fault(name: str, about: str, choose: Callable[[bool], bool]) -> Fault:
 
 
 FAULTS: tuple[Fault, ...] = (
-    _fault("modes_swapped", "train() and eval() swapped", lambda mode: not mode),
+    _fault("modes_swapped", "training and evaluation mode swapped", lambda mode: not mode),
     _fault("eval_ignored", "validated in training mode", lambda _: True),
     _fault("train_ignored", "trained in evaluation mode", lambda _: False),
 )

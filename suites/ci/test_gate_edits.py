@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lvmcheck.checks.finding import Asked, Finding, Verdict, floor, passed
+from lvmcheck.checks.bounds import floor
+from lvmcheck.checks.finding import Asked, Finding, Verdict, passed
 from lvmcheck.checks.verdict_json import plain_json
 from lvmcheck.report.machine.session import CheckReport
 from suites.ci.gate_kit import NONCE, REQUIRE, SUITE, ask_here, refused, scripts, seal

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lvmcheck.checks.finding import floor as floor_at
+from lvmcheck.checks.bounds import floor as floor_at
 from lvmcheck.errors import InputError
 from lvmcheck.report.machine import json_report
 from lvmcheck.report.machine.__main__ import main

@@ -1,4 +1,5 @@
-"""Whether the ancestors' three test prompts are answered in form: a number where one is asked for, a word elsewhere."""
+"""Whether the original project's three test prompts are answered in form: a number where one is asked for, a word
+elsewhere."""
 
 from __future__ import annotations
 

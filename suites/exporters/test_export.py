@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lvmcheck.checks.finding import Status, ceiling, equal
+from lvmcheck.checks.bounds import ceiling, equal
+from lvmcheck.checks.finding import Status
 from lvmcheck.checks.verdict_json import verdict_json
 from lvmcheck.commands.main import BAD_INPUT, PASSED, main
 from lvmcheck.readers import open_run

@@ -1,4 +1,4 @@
-"""Faults of the ancestors' data code (facts B4, B5, E3), which the real data code has no option for."""
+"""Faults of the original project's data code (history 12, 13, 16), which the real data code has no option for."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ def padding_counted(batch: TokenBatch) -> TokenBatch:
 
 
 def validation_is_training(data: TextData) -> TextData:
-    """``val_datasets = datasets``, as in two of the ancestors' three training scripts."""
+    """``val_datasets = datasets``, as in two of the original project's three training scripts."""
     return replace(data, held=data.train)
 
 
 def open_dropping(config: Mapping[str, object], *, seed: int) -> TextData:
-    """Opens the sets that can be opened and says nothing of the others: 8 of the ancestors' 14 went that way."""
+    """Opens the sets that can be opened and says nothing of the others: 8 of the original project's 14 went that
+    way."""
     wanted = config["sets"]
     assert isinstance(wanted, Sequence)
     there = []

@@ -1,4 +1,4 @@
-"""MuGrokfast with one fault of the ancestors each, which the real one has no option for (facts B3)."""
+"""MuGrokfast with one fault of the original project each, which the real one has no option for (history 11)."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ class ReversedGrokfast(MuGrokfast):
 class WrongOrderNewtonSchulz(MuGrokfast):
     """``X <- 1.5 X - 0.5 X (X X^T)``, scaled back to the gradient's norm: nothing is orthogonalised.
 
-    The order only fits square matrices. The ancestors' others came by the second branch or raised a shape error; here
-    all of them take the second branch, which gives each row of a wide matrix, each column of a tall one, unit length.
+    The order only fits square matrices. The original project's others came by the second branch or raised a shape
+    error; here all of them take the second branch, which gives each row of a wide matrix, each column of a tall one,
+    unit length.
     """
 
     def _orthogonalise(self, matrices: Tensor) -> Tensor:

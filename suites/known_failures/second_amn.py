@@ -1,4 +1,4 @@
-"""The ancestors' second class: every tensor name and shape of AMN, and another forward pass (facts 0.3).
+"""The original project's second class: every tensor name and shape of AMN, and another forward pass (facts 0.3).
 
 Their two classes share a state dict because 6 * d_model = 2 * input_dim at 256 and 768: here the first layer of the
 residual reads the query and the keys of five positions in place of the mean and the mixture of the context.

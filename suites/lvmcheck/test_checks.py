@@ -12,17 +12,8 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from lvmcheck.checks.finding import Finding, Outcome, Status, Why, passed
-from lvmcheck.checks.protocol import (
-    Case,
-    Check,
-    cases,
-    check_names,
-    judge,
-    load_check,
-    manual,
-    universal_checks,
-    usual_causes,
-)
+from lvmcheck.checks.manual import manual, usual_causes
+from lvmcheck.checks.protocol import Case, Check, cases, check_names, judge, load_check, universal_checks
 from lvmcheck.checks.wording import evidence_lines, outcome_text, sentence
 from lvmcheck.errors import BadValueError
 from lvmcheck.run import events as ev

@@ -217,6 +217,8 @@ def test_nothing_that_executes_what_it_reads(tracked: list[Path]) -> None:
     unsafe += r"|pickle\.loads?\(|marshal\.loads?\(|shell=True|os\.system\("
     found = hits(tracked, unsafe, suffixes=(".py",))
     allowed = [line for line in found if line.startswith("suites/")]  # tests make the very files that are refused
+    # Bytecode is compared with its source only after this very process has imported it.
+    allowed += [line for line in found if line.startswith("lvmcheck/launch/executed.py:") and "marshal.loads" in line]
     assert [line for line in found if line not in allowed] == []
 
 

@@ -13,7 +13,7 @@ import pytest
 import lvmcheck
 from suites.lvmcheck.plugin_kit.project import Project, done, events, floor, metrics, trainers_of, wait_for
 
-CHECKS = (floor(1, 0.45), floor("final", 0.55), '[[check]]\nuse = "finite"\n')
+CHECKS = (floor(1, 0.45), floor("final", 0.55), '[[check]]\ncheck = "finite"\n')
 SLOW: dict[str, Any] = {"steps": 10, "pause": 0.03}
 
 

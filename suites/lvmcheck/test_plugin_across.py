@@ -7,12 +7,13 @@ import math
 import pytest
 
 from lvmcheck.checks.across import Across, decide, parse_across
+from lvmcheck.checks.bounds import ceiling
+from lvmcheck.checks.bounds import floor as floor_bound
 from lvmcheck.checks.finding import (
     Fact,
     Finding,
     Outcome,
     Status,
-    ceiling,
     compared,
     error,
     failed,
@@ -21,7 +22,6 @@ from lvmcheck.checks.finding import (
     passed,
     pending,
 )
-from lvmcheck.checks.finding import floor as floor_bound
 from suites.lvmcheck.plugin_kit.project import CHECKS, Project, floor, verdicts
 
 FINAL = "cosine_floor[val_cosine@final]"

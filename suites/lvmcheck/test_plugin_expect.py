@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from lvmcheck.causes.protocol import Diagnosis, Standing
+from lvmcheck.checks.bounds import floor as lower
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Verdict, Why, failed
-from lvmcheck.checks.finding import floor as lower
 from lvmcheck.checks.system.finite import Finite
 from lvmcheck.errors import BadValueError
 from lvmcheck.launch.verdicts import as_expected

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lvmcheck import Check, Finding, Outcome
-from lvmcheck.checks.finding import floor, passed, pending
+from lvmcheck.checks.bounds import floor
+from lvmcheck.checks.finding import passed, pending
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from lvmcheck.checks import protocol
-from lvmcheck.checks.finding import Finding, Outcome, Status, Why, abort, band, compared, equal, failed, floor, passed
+from lvmcheck.checks.bounds import abort, band, equal, floor
+from lvmcheck.checks.finding import Finding, Outcome, Status, Why, compared, failed, passed
 from lvmcheck.checks.protocol import Check
 from lvmcheck.run.view import Run, run_from
 from suites.lvmcheck.plugin_kit.project import NODE_1, Project, verdicts

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from lvmcheck.causes.protocol import Diagnosis, RuledOut, Standing
+from lvmcheck.checks.bounds import abort, floor
 from lvmcheck.checks.finding import (
     Asked,
     Fact,
@@ -16,10 +17,8 @@ from lvmcheck.checks.finding import (
     Status,
     Verdict,
     Why,
-    abort,
     compared,
     error,
-    floor,
     not_applicable,
     passed,
     warning,

@@ -8,7 +8,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from lvmcheck.checks.finding import Asked, Finding, Outcome, Status, Verdict, floor
+from lvmcheck.checks.bounds import floor
+from lvmcheck.checks.finding import Asked, Finding, Outcome, Status, Verdict
 from lvmcheck.report.html.page import render
 from lvmcheck.report.html.report_run import Extra, ReportRun, distinct, report_run
 from lvmcheck.run import events as ev

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from lvmcheck.checks.finding import Status, floor
+from lvmcheck.checks.bounds import floor
+from lvmcheck.checks.finding import Status
 from lvmcheck.errors import InputError
 from suites.report.browser import INSTALL, Browser, find_browser
 from suites.report.report_kit import finding, many, page, report_of, verdict, whole_run

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lvmcheck.checks.finding import Asked, Status, Verdict, Why, abort, facts, floor
+from lvmcheck.checks.bounds import abort, floor
+from lvmcheck.checks.finding import Asked, Status, Verdict, Why, facts
 from lvmcheck.checks.verdict_json import verdict_json
 from lvmcheck.commands.main import main
 from lvmcheck.errors import InputError

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from lvmcheck.checks.finding import Asked, Status, Why, abort, facts, floor
+from lvmcheck.checks.bounds import abort, floor
+from lvmcheck.checks.finding import Asked, Status, Why, facts
 from lvmcheck.report.html import page as pages
 from lvmcheck.report.html.colours import palette
 from lvmcheck.report.html.figures import first_lost

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lvmcheck.checks.finding import floor
+from lvmcheck.checks.bounds import floor
 from lvmcheck.report import terminal
 from lvmcheck.report.progress import BLOCKS, sparkline
 from lvmcheck.report.side_by_side import MOST, Lane, table

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from lvmcheck.checks.finding import Bound, BoundKind, Fact, Finding, Outcome, compared, error, not_applicable, passed
+from lvmcheck.checks.bounds import Bound, BoundKind
+from lvmcheck.checks.finding import Fact, Finding, Outcome, compared, error, not_applicable, passed
 from lvmcheck.checks.protocol import Check, missing_metric
 from lvmcheck.checks.shared.baselines import Floor, evidence
 from lvmcheck.checks.shared.epochs import at_epoch, awaiting, check_count, complete, not_at_end, not_finite

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from lvmcheck.checks.bounds import BoundKind
 from lvmcheck.checks.curves._bounded import Bounded
-from lvmcheck.checks.finding import BoundKind
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.baselines import Floor, baselines, parse_floor

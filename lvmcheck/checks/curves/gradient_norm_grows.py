@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.curves._curves import SURE, CurveCheck, concluded, improved, unfinished
-from lvmcheck.checks.finding import Fact, Finding, Outcome, ceiling, failed, not_applicable, not_recorded, warning
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import LEVELS

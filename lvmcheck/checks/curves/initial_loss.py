@@ -8,18 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.curves._curves import CurveCheck, classes, number, unfinished, vocabulary
-from lvmcheck.checks.finding import (
-    Fact,
-    Finding,
-    Outcome,
-    Status,
-    ceiling,
-    not_applicable,
-    not_recorded,
-    passed,
-    warning,
-)
+from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, not_applicable, not_recorded, passed, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run import events as ev

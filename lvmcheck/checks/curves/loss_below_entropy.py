@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.curves._curves import CurveCheck, accuracies, concluded, number, share, unfinished, vocabulary
-from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, floor, not_applicable, not_recorded, warning
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve

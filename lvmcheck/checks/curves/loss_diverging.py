@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lvmcheck.checks.bounds import Bound, ceiling, floor
 from lvmcheck.checks.curves._curves import (
     FAR,
     CurveCheck,
@@ -17,7 +18,7 @@ from lvmcheck.checks.curves._curves import (
     place_fact,
     unfinished,
 )
-from lvmcheck.checks.finding import Bound, Fact, Finding, Outcome, ceiling, failed, floor, not_recorded
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import AS_RECORDED

@@ -8,7 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lvmcheck.checks.finding import Fact, Finding, Outcome, band, equal, error, failed, not_recorded, passed
+from lvmcheck.checks.bounds import band, equal
+from lvmcheck.checks.finding import Fact, Finding, Outcome, error, failed, not_recorded, passed
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import awaiting, check_number, complete, not_finite

@@ -9,8 +9,9 @@ from functools import cached_property
 
 import numpy as np
 
+from lvmcheck.checks.bounds import BoundKind
 from lvmcheck.checks.curves._bounded import Bounded, When
-from lvmcheck.checks.finding import BoundKind, Fact, Finding, Outcome, compared, not_recorded
+from lvmcheck.checks.finding import Fact, Finding, Outcome, compared, not_recorded
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.baselines import Floor, baselines, parse_floor

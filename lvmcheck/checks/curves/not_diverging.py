@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lvmcheck.checks.finding import Fact, Finding, Outcome, ceiling, failed, not_applicable, passed
+from lvmcheck.checks.bounds import ceiling
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, passed
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import (

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.curves._curves import (
     CurveCheck,
     beginning,
@@ -16,16 +17,7 @@ from lvmcheck.checks.curves._curves import (
     place_fact,
     unfinished,
 )
-from lvmcheck.checks.finding import (
-    Fact,
-    Finding,
-    Outcome,
-    ceiling,
-    failed,
-    not_applicable,
-    not_recorded,
-    warning,
-)
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import AS_RECORDED

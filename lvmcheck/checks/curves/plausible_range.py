@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lvmcheck.checks.finding import Finding, Outcome, ceiling, failed, floor, not_applicable, passed
+from lvmcheck.checks.bounds import ceiling, floor
+from lvmcheck.checks.finding import Finding, Outcome, failed, not_applicable, passed
 from lvmcheck.checks.protocol import Case, Check, missing_metric
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language

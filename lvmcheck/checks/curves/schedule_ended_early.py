@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.curves._cases import rates
 from lvmcheck.checks.curves._curves import CurveCheck, concluded, planned_steps, unfinished
-from lvmcheck.checks.finding import Fact, Finding, Outcome, ceiling, failed, not_applicable, not_recorded, warning
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import AS_RECORDED

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lvmcheck.checks.finding import Fact, Finding, Outcome, floor, not_recorded
+from lvmcheck.checks.bounds import floor
+from lvmcheck.checks.finding import Fact, Finding, Outcome, not_recorded
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from lvmcheck.checks.finding import Fact, Finding, Outcome, ceiling, failed, not_recorded, passed
+from lvmcheck.checks.bounds import ceiling
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded, passed
 from lvmcheck.checks.protocol import Case, Check, missing_metric
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.baselines import baselines

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lvmcheck.checks.finding import Finding, Outcome, compared, floor, not_recorded
+from lvmcheck.checks.bounds import floor
+from lvmcheck.checks.finding import Finding, Outcome, compared, not_recorded
 from lvmcheck.checks.protocol import Case, Check, missing_metric
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.baselines import TRIVIAL, baselines, evidence

@@ -6,8 +6,9 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.data._gate import no_data_yet
-from lvmcheck.checks.finding import Finding, Outcome, ceiling, compared, facts, not_recorded
+from lvmcheck.checks.finding import Finding, Outcome, compared, facts, not_recorded
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Finding, Outcome, ceiling, compared, facts, not_applicable, not_recorded
+from lvmcheck.checks.bounds import ceiling
+from lvmcheck.checks.finding import Finding, Outcome, compared, facts, not_applicable, not_recorded
 from lvmcheck.checks.protocol import Case, Check, missing_metric
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.baselines import baselines, evidence

@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import (
     Finding,
     Outcome,
     Status,
-    ceiling,
     error,
     facts,
     failed,

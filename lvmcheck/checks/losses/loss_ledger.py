@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from lvmcheck.checks.finding import Finding, Outcome, ceiling, facts, failed, not_applicable, not_recorded, passed
+from lvmcheck.checks.bounds import ceiling
+from lvmcheck.checks.finding import Finding, Outcome, facts, failed, not_applicable, not_recorded, passed
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import awaiting, by_epoch, check_number, complete, windows_not_at_end

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lvmcheck.checks.finding import Finding, Outcome, ceiling, compared, facts
+from lvmcheck.checks.bounds import ceiling
+from lvmcheck.checks.finding import Finding, Outcome, compared, facts
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import at_epoch, awaiting, check_count, check_number, complete

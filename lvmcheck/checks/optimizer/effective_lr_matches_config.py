@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Fact, Finding, Outcome, band, facts, failed, not_recorded
+from lvmcheck.checks.bounds import band
+from lvmcheck.checks.finding import Fact, Finding, Outcome, facts, failed, not_recorded
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language

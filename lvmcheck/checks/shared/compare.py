@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lvmcheck.checks.finding import Finding, Number, Outcome, ceiling, compared, error, floor, not_recorded
+from lvmcheck.checks.bounds import Number, ceiling, floor
+from lvmcheck.checks.finding import Finding, Outcome, compared, error, not_recorded
 from lvmcheck.checks.shared.epochs import awaiting, complete
 from lvmcheck.run.events import Evaluation, Probe
 from lvmcheck.run.view import Run

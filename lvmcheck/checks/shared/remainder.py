@@ -92,7 +92,7 @@ def _follows_cosine(found: Sequence[Entry], cosines: Mapping[int, float], dim: i
     mean = statistics.fmean(ratios)
     if not statistics.pstdev(ratios) <= 0.01 * abs(mean):
         return ()
-    return facts(times_1_minus_train_cosine=mean, **({"mse_weight": mean * dim / 2} if dim else {}))
+    return facts({"times_1_minus_train_cosine": mean, **({"mse_weight": mean * dim / 2} if dim else {})})
 
 
 def misweighted(entries: Sequence[Entry]) -> tuple[str, float] | None:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, floor, not_applicable, passed, warning
+from lvmcheck.checks.bounds import floor
+from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, not_applicable, passed, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared.epochs import check_count
 from lvmcheck.checks.table._table import TableCheck, table_run

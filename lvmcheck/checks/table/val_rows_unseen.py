@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lvmcheck.checks.finding import Fact, Finding, Outcome, ceiling, compared
+from lvmcheck.checks.bounds import ceiling
+from lvmcheck.checks.finding import Fact, Finding, Outcome, compared
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import check_number

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, floor
+from lvmcheck.checks.bounds import floor
+from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._watched import Series, case_run

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from lvmcheck.checks.finding import Bound, BoundKind, Verdict
+from lvmcheck.checks.bounds import Bound, BoundKind
+from lvmcheck.checks.finding import Verdict
 from lvmcheck.checks.shared.baselines import baselines
 from lvmcheck.report.html.figures import Figure, Level, Mark, PlotCurve, Region, first_lost
 from lvmcheck.report.html.report_run import ReportRun

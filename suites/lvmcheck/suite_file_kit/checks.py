@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from lvmcheck.checks.finding import Finding, Outcome, compared, failed, floor, passed, pending
+from lvmcheck.checks.bounds import floor
+from lvmcheck.checks.finding import Finding, Outcome, compared, failed, passed, pending
 from lvmcheck.checks.protocol import Check, missing_metric
 from lvmcheck.errors import BadValueError
 from lvmcheck.run.view import Run

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lvmcheck.checks.finding import Fact, Finding, Outcome, band, failed, passed, warning
+from lvmcheck.checks.bounds import band
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, passed, warning
 from lvmcheck.watch.preflight.nested import taken
 from lvmcheck.watch.preflight.setup import Setup, SkipProbe
 

@@ -6,7 +6,8 @@ from fnmatch import fnmatchcase
 
 import torch
 
-from lvmcheck.checks.finding import Fact, Finding, Outcome, equal, failed, passed
+from lvmcheck.checks.bounds import equal
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, passed
 from lvmcheck.watch.preflight.setup import Setup, SkipProbe, differs, listed
 
 FIXES = {

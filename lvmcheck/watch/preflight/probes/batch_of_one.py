@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lvmcheck.checks.finding import Finding, Outcome, equal, failed, passed, warning
+from lvmcheck.checks.bounds import equal
+from lvmcheck.checks.finding import Finding, Outcome, failed, passed, warning
 from lvmcheck.watch.preflight.nested import first_rows
 from lvmcheck.watch.preflight.setup import Setup, SkipProbe, listed
 

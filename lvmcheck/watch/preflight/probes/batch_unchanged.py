@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from lvmcheck.checks.finding import Finding, Outcome, compared, equal
+from lvmcheck.checks.bounds import equal
+from lvmcheck.checks.finding import Finding, Outcome, compared
 from lvmcheck.watch.preflight.nested import cloned, leaves
 from lvmcheck.watch.preflight.setup import Setup, listed
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lvmcheck.checks.finding import Fact, Finding, Outcome, ceiling, compared
+from lvmcheck.checks.bounds import ceiling
+from lvmcheck.checks.finding import Fact, Finding, Outcome, compared
 from lvmcheck.watch.preflight.language import tokens
 from lvmcheck.watch.preflight.probes.inputs_matter import other
 from lvmcheck.watch.preflight.setup import Setup, SkipProbe, difference, time_first

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lvmcheck.checks.finding import Finding, Outcome, equal, failed, passed, warning
+from lvmcheck.checks.bounds import equal
+from lvmcheck.checks.finding import Finding, Outcome, failed, passed, warning
 from lvmcheck.watch.preflight.checkpoint import Checkpoint
 from lvmcheck.watch.preflight.nested import leaves
 from lvmcheck.watch.preflight.protocol import one_line

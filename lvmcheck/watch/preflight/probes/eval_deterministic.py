@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from lvmcheck.checks.finding import Fact, Finding, Outcome, ceiling, equal, failed, passed, warning
+from lvmcheck.checks.bounds import ceiling, equal
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, passed, warning
 from lvmcheck.watch.preflight.nested import leaves
 from lvmcheck.watch.preflight.setup import Setup, differs, listed
 from lvmcheck.watch.preflight.trace import ATTENTION, DROPOUTS, Operation

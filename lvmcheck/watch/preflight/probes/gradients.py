@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from lvmcheck.checks.finding import Fact, Finding, Outcome, equal, failed, passed
+from lvmcheck.checks.bounds import equal
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, passed
 from lvmcheck.watch.measure.modules import useless_biases
 from lvmcheck.watch.preflight.setup import Setup, SkipProbe, listed
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lvmcheck.checks.finding import Fact, Finding, Outcome, ceiling, compared
+from lvmcheck.checks.bounds import ceiling
+from lvmcheck.checks.finding import Fact, Finding, Outcome, compared
 from lvmcheck.watch.measure.batches import main_output
 from lvmcheck.watch.preflight.setup import Setup, SkipProbe
 from lvmcheck.watch.preflight.trace import Operation

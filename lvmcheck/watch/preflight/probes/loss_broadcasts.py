@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from lvmcheck.checks.finding import Fact, Finding, Outcome, equal, failed, passed
+from lvmcheck.checks.bounds import equal
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, passed
 from lvmcheck.watch.preflight.setup import Setup, SkipProbe
 from lvmcheck.watch.preflight.trace import ARITHMETIC, LOSSES
 

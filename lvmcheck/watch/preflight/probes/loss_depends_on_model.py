@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from lvmcheck.checks.finding import Fact, Finding, Outcome, equal, failed, floor, passed
+from lvmcheck.checks.bounds import equal, floor
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, passed
 from lvmcheck.watch.preflight.nested import leaves, replaced
 from lvmcheck.watch.preflight.objective import Form, split
 from lvmcheck.watch.preflight.setup import Setup

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lvmcheck.checks.finding import Finding, Outcome, equal, failed, passed
+from lvmcheck.checks.bounds import equal
+from lvmcheck.checks.finding import Finding, Outcome, failed, passed
 from lvmcheck.watch.preflight.masks import kept, masks
 from lvmcheck.watch.preflight.setup import Setup, SkipProbe, differs, listed
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from lvmcheck.checks.finding import Finding, Outcome, equal, failed, passed
+from lvmcheck.checks.bounds import equal
+from lvmcheck.checks.finding import Finding, Outcome, failed, passed
 from lvmcheck.watch.measure.coverage import coverage
 from lvmcheck.watch.preflight.setup import Setup, SkipProbe, listed
 

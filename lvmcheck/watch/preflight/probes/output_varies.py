@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from lvmcheck.checks.finding import Finding, Outcome, compared, floor
+from lvmcheck.checks.bounds import floor
+from lvmcheck.checks.finding import Finding, Outcome, compared
 from lvmcheck.watch.measure.outputs import spread
 from lvmcheck.watch.preflight.setup import Setup, SkipProbe
 

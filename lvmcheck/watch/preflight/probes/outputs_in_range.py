@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from lvmcheck.checks.finding import Fact, Finding, Outcome, ceiling, equal, failed, passed
+from lvmcheck.checks.bounds import ceiling, equal
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, passed
 from lvmcheck.watch.preflight.nested import rows_of
 from lvmcheck.watch.preflight.setup import Setup
 from lvmcheck.watch.preflight.trace import Trace

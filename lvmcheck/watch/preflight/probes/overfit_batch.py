@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from lvmcheck.checks.finding import Fact, Finding, Outcome, ceiling, failed, not_recorded, passed, warning
+from lvmcheck.checks.bounds import ceiling
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded, passed, warning
 from lvmcheck.watch.preflight.nested import first_rows
 from lvmcheck.watch.preflight.setup import Setup, SkipProbe
 

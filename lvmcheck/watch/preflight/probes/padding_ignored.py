@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from lvmcheck.checks.finding import Finding, Outcome, ceiling, compared
+from lvmcheck.checks.bounds import ceiling
+from lvmcheck.checks.finding import Finding, Outcome, compared
 from lvmcheck.watch.preflight.masks import masks, padding, sequences
 from lvmcheck.watch.preflight.probes.inputs_matter import other
 from lvmcheck.watch.preflight.setup import Setup, SkipProbe, difference, listed

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lvmcheck.checks.finding import Finding, Outcome, equal, failed, passed, warning
+from lvmcheck.checks.bounds import equal
+from lvmcheck.checks.finding import Finding, Outcome, failed, passed, warning
 from lvmcheck.watch.preflight.probes.gradients import dense
 from lvmcheck.watch.preflight.setup import Setup, SkipProbe, listed
 

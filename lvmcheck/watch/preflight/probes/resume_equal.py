@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lvmcheck.checks.finding import Fact, Finding, Outcome, ceiling, failed, passed
+from lvmcheck.checks.bounds import ceiling
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, passed
 from lvmcheck.watch.preflight.checkpoint import Checkpoint
 from lvmcheck.watch.preflight.nested import rows_of, taken
 from lvmcheck.watch.preflight.setup import Setup, SkipProbe, difference, listed

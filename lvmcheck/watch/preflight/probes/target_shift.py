@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lvmcheck.checks.finding import Fact, Finding, Outcome, compared, equal
+from lvmcheck.checks.bounds import equal
+from lvmcheck.checks.finding import Fact, Finding, Outcome, compared
 from lvmcheck.watch.preflight.language import tokens
 from lvmcheck.watch.preflight.probes.inputs_matter import other
 from lvmcheck.watch.preflight.setup import Setup, SkipProbe, difference

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lvmcheck.checks.finding import Finding, Outcome, equal, failed, passed
+from lvmcheck.checks.bounds import equal
+from lvmcheck.checks.finding import Finding, Outcome, failed, passed
 from lvmcheck.watch.measure.modules import tied
 from lvmcheck.watch.preflight.setup import Setup, SkipProbe, listed
 
