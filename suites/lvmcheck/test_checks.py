@@ -199,6 +199,19 @@ def poisoned(run: Run, number: float) -> Iterator[tuple[int, str, Run]]:
             yield i, where, replace(run, events=(*run.events[:i], changed, *run.events[i + 1 :]))
 
 
+def poisoned_throughout(run: Run, number: float) -> Iterator[tuple[int, str, Run]]:
+    """The run with one measurement of a watched loop replaced wherever it was taken: several in a row may decide."""
+    watched = [event for event in run.events if isinstance(event, ev.Watch)]
+    for name, key in sorted({(event.name, key) for event in watched for key in event.values}):
+        changed = tuple(
+            replace(event, values={**event.values, key: number})
+            if isinstance(event, ev.Watch) and event.name == name and key in event.values
+            else event
+            for event in run.events
+        )
+        yield -1, f"{name}.{key}", replace(run, events=changed)
+
+
 def test_the_poison_reaches_every_kind_of_number() -> None:
     event = ev.Window(
         epoch=1,
@@ -226,9 +239,9 @@ def test_nan_is_never_better_than_any_number(name: str) -> None:
             continue  # long curves add time, not places
         fatal = set()
         for number in (-1e6, 1e6, 0.0):
-            changed = poisoned(case.run, number)
+            changed = (*poisoned(case.run, number), *poisoned_throughout(case.run, number))
             fatal |= {(i, where) for i, where, run in changed if judge(case.check, run).status in BROKEN}
-        for i, where, run in poisoned(case.run, math.nan):
+        for i, where, run in (*poisoned(case.run, math.nan), *poisoned_throughout(case.run, math.nan)):
             if (i, where) in fatal:
                 judged += 1
                 outcome = judge(case.check, run)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Finding
+from lvmcheck.checks.shared.cases import window_run
 from lvmcheck.run.events import Watch
 
 
@@ -42,10 +44,22 @@ def measured(
         name=cause.name(),
         standing=standing,
         phrase=phrase,
-        evidence=tuple({fact.name: fact for _, finding in found for fact in finding.evidence}.values()),
+        evidence=tuple({fact.name: fact for _, finding in found for fact in finding_facts(finding)}.values()),
         explains=frozenset({*(check for check, _ in found), *explains}),
         also=tuple(also),
         tell_apart=tell_apart,
         fix=fix,
         next=f"lvmcheck explain {found[0][0]}",
     )
+
+
+UNWATCHED = CauseCase(name="not_watched", run=window_run([1.0, 0.5, 0.3, 0.2]))
+"""A healthy run without measurements from inside: nothing may be named."""
+
+
+def lasting(case: CauseCase) -> CauseCase:
+    """The same fault measured for twice as long, as the next steps of the run."""
+    events = [event for event in case.run.events if isinstance(event, Watch)]
+    last = max(event.step for event in events)
+    later = [replace(event, step=event.step + last) for event in events]
+    return replace(case, name=f"{case.name}_for_long", run=case.run.extended(later))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import measured
+from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
 from lvmcheck.checks.watch._watched import case_run
 
 
@@ -25,7 +25,9 @@ class ClippedAlways(Cause):
 
 PASSES: Sequence[CauseCase] = (
     CauseCase(name="unclipped", run=case_run("gradient_norm", [{"norm": 1.0}, {"norm": 0.5}] * 20)),
+    UNWATCHED,
 )
-FAILS: Sequence[CauseCase] = (
+_FAILS: Sequence[CauseCase] = (
     CauseCase(name="always", run=case_run("gradient_norm", [{"norm": 1.0}] * 20), standing=Standing.MEASURED),
 )
+FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

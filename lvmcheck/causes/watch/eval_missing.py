@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import measured
+from lvmcheck.causes.watch._measured import UNWATCHED, measured
 from lvmcheck.checks.watch._watched import case_run
 
 
@@ -23,7 +23,10 @@ class EvalMissing(Cause):
 
 
 _SAMPLE = {"forwards": 4.0, "in_train_mode": 0.0, "modal": 0.0, "statistics_changed": 0.0, "declared": 1.0}
-PASSES: Sequence[CauseCase] = (CauseCase(name="eval", run=case_run("evaluation", [_SAMPLE])),)
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="eval", run=case_run("evaluation", [_SAMPLE])),
+    UNWATCHED,
+)
 FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="train_mode",

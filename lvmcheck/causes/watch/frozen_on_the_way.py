@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import measured
+from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
 from lvmcheck.checks.watch._watched import case_run
 
 
@@ -25,11 +25,13 @@ class FrozenOnTheWay(Cause):
 
 PASSES: Sequence[CauseCase] = (
     CauseCase(name="trainable", run=case_run("freezing", [{"trainable": 4, "frozen_since": 0}])),
+    UNWATCHED,
 )
-FAILS: Sequence[CauseCase] = (
+_FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="frozen",
         run=case_run("freezing", [{"trainable": 2, "frozen_since": 2}], ["head.weight"]),
         standing=Standing.MEASURED,
     ),
 )
+FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import measured
+from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
 from lvmcheck.checks.watch._watched import case_run
 
 
@@ -27,11 +27,13 @@ class GradientsLeap(Cause):
 
 PASSES: Sequence[CauseCase] = (
     CauseCase(name="steady", run=case_run("gradient_norm", [{"norm": 1.0}] * 12 + [{"norm": 0.5}] * 12)),
+    UNWATCHED,
 )
-FAILS: Sequence[CauseCase] = (
+_FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="leaps",
         run=case_run("gradient_norm", [{"norm": 1.0}] * 12 + [{"norm": 90.0}, {"norm": 0.5}] * 3),
         standing=Standing.CONSISTENT,
     ),
 )
+FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import measured
+from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
 from lvmcheck.checks.watch._watched import case_run
 
 
@@ -28,11 +28,13 @@ class GradientsScaledByDepth(Cause):
 
 PASSES: Sequence[CauseCase] = (
     CauseCase(name="even", run=case_run("depth", [{"first_over_last": 0.3, "layers": 6}] * 5)),
+    UNWATCHED,
 )
-FAILS: Sequence[CauseCase] = (
+_FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="vanishing",
         run=case_run("depth", [{"first_over_last": 1e-9, "layers": 20}] * 5, ["0.weight", "38.weight"]),
         standing=Standing.MEASURED,
     ),
 )
+FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import measured
+from lvmcheck.causes.watch._measured import UNWATCHED, measured
 from lvmcheck.checks.watch._watched import case_run
 
 
@@ -25,6 +25,7 @@ class GraphCut(Cause):
 
 PASSES: Sequence[CauseCase] = (
     CauseCase(name="whole", run=case_run("gradient_reach", [{"parameters": 4, "none": 0, "zero": 0}])),
+    UNWATCHED,
 )
 FAILS: Sequence[CauseCase] = (
     CauseCase(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import measured
+from lvmcheck.causes.watch._measured import UNWATCHED, measured
 from lvmcheck.checks.watch._watched import case_run
 
 
@@ -24,7 +24,10 @@ class InputsNotNormalised(Cause):
 
 
 _SAMPLE = {"mean": 0.0, "std": 1.0, "lowest": -3.0, "highest": 3.0, "binary": 0.0}
-PASSES: Sequence[CauseCase] = (CauseCase(name="standardised", run=case_run("inputs", [_SAMPLE] * 3)),)
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="standardised", run=case_run("inputs", [_SAMPLE] * 3)),
+    UNWATCHED,
+)
 FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="pixels", run=case_run("inputs", [{**_SAMPLE, "mean": 120, "std": 70}] * 3), standing=Standing.MEASURED

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import measured
+from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
 from lvmcheck.checks.watch._watched import case_run
 
 
@@ -28,11 +28,13 @@ PASSES: Sequence[CauseCase] = (
         name="logits",
         run=case_run("loss_form", [{"cross_entropy": 0.0, "softmax_twice": 0.1, "no_log": 0.3, "unweighted": 0.0}] * 2),
     ),
+    UNWATCHED,
 )
-FAILS: Sequence[CauseCase] = (
+_FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="no_log",
         run=case_run("loss_form", [{"cross_entropy": 0.0, "softmax_twice": 0.1, "no_log": 0.0, "unweighted": 0.3}] * 2),
         standing=Standing.MEASURED,
     ),
 )
+FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

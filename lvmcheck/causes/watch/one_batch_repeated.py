@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import measured
+from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
 from lvmcheck.checks.watch._watched import case_run
 
 
@@ -25,11 +25,13 @@ class OneBatchRepeated(Cause):
 
 PASSES: Sequence[CauseCase] = (
     CauseCase(name="others", run=case_run("batch", [{"same_as_last": 0, "rows": 32, "distinct": 32}] * 10)),
+    UNWATCHED,
 )
-FAILS: Sequence[CauseCase] = (
+_FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="same",
         run=case_run("batch", [{"same_as_last": 1, "rows": 32, "distinct": 32}] * 10),
         standing=Standing.MEASURED,
     ),
 )
+FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

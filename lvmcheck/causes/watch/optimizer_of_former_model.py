@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import measured
+from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
 from lvmcheck.checks.watch._watched import case_run
 
 
@@ -25,11 +25,13 @@ class OptimizerOfFormerModel(Cause):
 
 PASSES: Sequence[CauseCase] = (
     CauseCase(name="own", run=case_run("foreign", [{"foreign": 0, "missing": 0, "replaced": 0}])),
+    UNWATCHED,
 )
-FAILS: Sequence[CauseCase] = (
+_FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="replaced",
         run=case_run("foreign", [{"foreign": 2, "missing": 2, "replaced": 2}]),
         standing=Standing.MEASURED,
     ),
 )
+FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import measured
+from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
 from lvmcheck.checks.watch._watched import case_run
 
 
@@ -25,11 +25,13 @@ class OutputsCollapsed(Cause):
 
 PASSES: Sequence[CauseCase] = (
     CauseCase(name="varied", run=case_run("outputs", [{"spread": 0.5, "input_spread": 2.0, "rows": 32}] * 5)),
+    UNWATCHED,
 )
-FAILS: Sequence[CauseCase] = (
+_FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="collapsed",
         run=case_run("outputs", [{"spread": 0.0, "input_spread": 2.0, "rows": 32}] * 5),
         standing=Standing.LIKELY,
     ),
 )
+FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

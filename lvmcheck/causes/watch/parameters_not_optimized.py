@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import measured
+from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
 from lvmcheck.checks.watch._watched import case_run
 
 
@@ -23,11 +23,15 @@ class ParametersNotOptimized(Cause):
         )
 
 
-PASSES: Sequence[CauseCase] = (CauseCase(name="all_held", run=case_run("coverage", [{"trainable": 4, "missing": 0}])),)
-FAILS: Sequence[CauseCase] = (
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="all_held", run=case_run("coverage", [{"trainable": 4, "missing": 0}])),
+    UNWATCHED,
+)
+_FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="forgotten_head",
         run=case_run("coverage", [{"trainable": 4, "missing": 2}], ["head.weight", "head.bias"]),
         standing=Standing.MEASURED,
     ),
 )
+FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

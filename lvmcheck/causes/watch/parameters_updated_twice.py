@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import measured
+from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
 from lvmcheck.checks.watch._watched import case_run
 
 
@@ -22,11 +22,15 @@ class ParametersUpdatedTwice(Cause):
         )
 
 
-PASSES: Sequence[CauseCase] = (CauseCase(name="once", run=case_run("held_twice", [{"held": 4, "twice": 0}])),)
-FAILS: Sequence[CauseCase] = (
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="once", run=case_run("held_twice", [{"held": 4, "twice": 0}])),
+    UNWATCHED,
+)
+_FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="overlap",
         run=case_run("held_twice", [{"held": 4, "twice": 1}], ["head.weight"]),
         standing=Standing.MEASURED,
     ),
 )
+FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

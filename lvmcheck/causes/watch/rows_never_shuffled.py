@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import measured
+from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
 from lvmcheck.checks.watch._watched import case_run
 
 
@@ -27,11 +27,13 @@ class RowsNeverShuffled(Cause):
 
 PASSES: Sequence[CauseCase] = (
     CauseCase(name="shuffled", run=case_run("epoch_order", [{"same": 0.0, "rows": 32, "steps": 16}] * 2)),
+    UNWATCHED,
 )
-FAILS: Sequence[CauseCase] = (
+_FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="same",
         run=case_run("epoch_order", [{"same": 1.0, "rows": 32, "steps": 16}] * 2),
         standing=Standing.MEASURED,
     ),
 )
+FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

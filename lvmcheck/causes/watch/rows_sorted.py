@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import measured
+from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
 from lvmcheck.checks.watch._watched import case_run
 
 
@@ -25,9 +25,11 @@ class RowsSorted(Cause):
 
 PASSES: Sequence[CauseCase] = (
     CauseCase(name="mixed", run=case_run("labels", [{"distinct": 8, "rows": 32, "seen": 8}] * 10)),
+    UNWATCHED,
 )
-FAILS: Sequence[CauseCase] = (
+_FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="sorted", run=case_run("labels", [{"distinct": 1, "rows": 32, "seen": 8}] * 10), standing=Standing.MEASURED
     ),
 )
+FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

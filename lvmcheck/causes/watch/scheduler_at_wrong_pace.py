@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import measured
+from lvmcheck.causes.watch._measured import UNWATCHED, measured
 from lvmcheck.checks.watch._watched import case_run
 
 
@@ -23,7 +23,10 @@ class SchedulerAtWrongPace(Cause):
 
 
 _SAMPLE = {"scheduler_steps": 2.0, "optimizer_steps": 40.0, "epochs": 2.0, "share_of_rate": 0.9, "over": 0.0}
-PASSES: Sequence[CauseCase] = (CauseCase(name="paced", run=case_run("schedule", [_SAMPLE])),)
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="paced", run=case_run("schedule", [_SAMPLE])),
+    UNWATCHED,
+)
 FAILS: Sequence[CauseCase] = (
     CauseCase(name="never", run=case_run("schedule", [{**_SAMPLE, "scheduler_steps": 0}]), standing=Standing.MEASURED),
     CauseCase(

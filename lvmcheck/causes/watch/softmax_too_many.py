@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import measured
+from lvmcheck.causes.watch._measured import UNWATCHED, measured
 from lvmcheck.checks.watch._watched import case_run
 
 
@@ -28,6 +28,7 @@ PASSES: Sequence[CauseCase] = (
         name="logits",
         run=case_run("loss_form", [{"cross_entropy": 0.0, "softmax_twice": 0.1, "no_log": 0.3, "unweighted": 0.0}] * 2),
     ),
+    UNWATCHED,
 )
 FAILS: Sequence[CauseCase] = (
     CauseCase(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import measured
+from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
 from lvmcheck.checks.watch._watched import case_run
 
 
@@ -27,11 +27,13 @@ PASSES: Sequence[CauseCase] = (
         name="own_targets",
         run=case_run("targets", [{"slope": 0.1, "target": 0.3, "residual": 0.5, "deviation": 0.5, "rows": 32}] * 5),
     ),
+    UNWATCHED,
 )
-FAILS: Sequence[CauseCase] = (
+_FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="broadcast",
         run=case_run("targets", [{"slope": 0.1, "target": 0.3, "residual": 0.0, "deviation": 0.5, "rows": 32}] * 5),
         standing=Standing.MEASURED,
     ),
 )
+FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

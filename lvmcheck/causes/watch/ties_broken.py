@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import measured
+from lvmcheck.causes.watch._measured import UNWATCHED, measured
 from lvmcheck.checks.watch._watched import case_run
 
 
@@ -25,7 +25,10 @@ class TiesBroken(Cause):
         )
 
 
-PASSES: Sequence[CauseCase] = (CauseCase(name="tied", run=case_run("ties", [{"tied": 1, "untied": 0, "copied": 0}])),)
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="tied", run=case_run("ties", [{"tied": 1, "untied": 0, "copied": 0}])),
+    UNWATCHED,
+)
 FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="copied",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import measured
+from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
 from lvmcheck.checks.watch._watched import case_run
 
 
@@ -24,11 +24,13 @@ class TrainMissing(Cause):
 
 PASSES: Sequence[CauseCase] = (
     CauseCase(name="train", run=case_run("train_mode", [{"in_train_mode": 1, "forwards": 1, "modal": 2}] * 3)),
+    UNWATCHED,
 )
-FAILS: Sequence[CauseCase] = (
+_FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="eval",
         run=case_run("train_mode", [{"in_train_mode": 0, "forwards": 1, "modal": 2}] * 3, ["dropout"]),
         standing=Standing.MEASURED,
     ),
 )
+FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

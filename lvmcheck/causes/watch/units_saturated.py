@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import measured
+from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
 from lvmcheck.checks.watch._watched import case_run
 
 
@@ -24,11 +24,13 @@ class UnitsSaturated(Cause):
 
 PASSES: Sequence[CauseCase] = (
     CauseCase(name="inside", run=case_run("saturation", [{"highest": 0.1, "modules": 2}] * 5, ["1"])),
+    UNWATCHED,
 )
-FAILS: Sequence[CauseCase] = (
+_FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="outside",
         run=case_run("saturation", [{"highest": 0.9, "modules": 2}] * 5, ["1"]),
         standing=Standing.MEASURED,
     ),
 )
+FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

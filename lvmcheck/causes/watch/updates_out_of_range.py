@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import measured
+from lvmcheck.causes.watch._measured import UNWATCHED, measured
 from lvmcheck.checks.watch._watched import case_run
 
 
@@ -32,6 +32,7 @@ PASSES: Sequence[CauseCase] = (
         name="ordinary",
         run=case_run("update_ratio", [{"median": 1e-3, "lowest": 1e-4, "highest": 1e-2, "share_of_rate": 1.0}] * 10),
     ),
+    UNWATCHED,
 )
 FAILS: Sequence[CauseCase] = (
     CauseCase(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import measured
+from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
 from lvmcheck.checks.watch._watched import case_run
 
 
@@ -25,11 +25,13 @@ class UpdatesRoundedAway(Cause):
 
 PASSES: Sequence[CauseCase] = (
     CauseCase(name="moving", run=case_run("movement", [{"parameters": 4, "unchanged": 0, "learning_rate": 1e-3}])),
+    UNWATCHED,
 )
-FAILS: Sequence[CauseCase] = (
+_FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="rounded",
         run=case_run("movement", [{"parameters": 4, "unchanged": 2, "learning_rate": 1e-5}], ["0.weight"]),
         standing=Standing.LIKELY,
     ),
 )
+FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import measured
+from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
 from lvmcheck.checks.watch._watched import case_run
 
 
@@ -24,11 +24,13 @@ class ValidationRowsTrainedOn(Cause):
 
 PASSES: Sequence[CauseCase] = (
     CauseCase(name="apart", run=case_run("leak", [{"rows": 200, "in_train": 0, "train_rows": 800, "repeated": 0.0}])),
+    UNWATCHED,
 )
-FAILS: Sequence[CauseCase] = (
+_FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="shared",
         run=case_run("leak", [{"rows": 200, "in_train": 100, "train_rows": 800, "repeated": 0.0}]),
         standing=Standing.MEASURED,
     ),
 )
+FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

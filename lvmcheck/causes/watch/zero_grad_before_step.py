@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import measured
+from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
 from lvmcheck.checks.watch._watched import case_run
 
 
@@ -24,11 +24,13 @@ class ZeroGradBeforeStep(Cause):
 
 PASSES: Sequence[CauseCase] = (
     CauseCase(name="there", run=case_run("gradient_at_step", [{"parameters": 4, "with_gradient": 4}] * 3)),
+    UNWATCHED,
 )
-FAILS: Sequence[CauseCase] = (
+_FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="gone",
         run=case_run("gradient_at_step", [{"parameters": 4, "with_gradient": 0}] * 3),
         standing=Standing.MEASURED,
     ),
 )
+FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import measured
+from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
 from lvmcheck.checks.watch._watched import case_run
 
 
@@ -23,7 +23,11 @@ class ZeroGradMissing(Cause):
         )
 
 
-PASSES: Sequence[CauseCase] = (CauseCase(name="cleared", run=case_run("leftover", [{"share": 0.0, "norm": 1.0}] * 2)),)
-FAILS: Sequence[CauseCase] = (
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="cleared", run=case_run("leftover", [{"share": 0.0, "norm": 1.0}] * 2)),
+    UNWATCHED,
+)
+_FAILS: Sequence[CauseCase] = (
     CauseCase(name="missing", run=case_run("leftover", [{"share": 0.8, "norm": 1.0}] * 2), standing=Standing.MEASURED),
 )
+FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding
@@ -39,6 +40,9 @@ class OutputNotProbabilities(Watched):
     """
 
     universal = True
+    exempt: ClassVar[Mapping[str, str]] = {
+        "nan": "the form of the outputs and that of the loss decide together; not_a_number is a case of its own"
+    }
     event = "output_form"
     streak = 2
 

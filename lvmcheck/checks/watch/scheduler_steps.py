@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -45,6 +46,8 @@ class SchedulerSteps(Watched):
         calls, steps = of.get("scheduler_steps", float("nan")), of.get("optimizer_steps", 0.0)
         late = of.get("epochs", 0) >= 2 or steps >= 1000 or (of.get("over", 0.0) and steps >= 20)
         horizon = of.get("horizon", float("nan"))
+        if any(map(math.isnan, of.values())):
+            calls, late = math.nan, True
         code = "never_stepped"
         bounds: tuple[Bound, ...] = (floor(1),)
         if calls >= 1 and horizon == horizon and steps >= 2 * horizon:
