@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lvmcheck.run import events as ev
-from lvmcheck.run.role_names import Quantity, words
+from lvmcheck.run.role_names import Quantity, adversaries, words
 from lvmcheck.run.roles import Direction, Role, Split, role, settle
 
 if TYPE_CHECKING:
@@ -220,8 +220,7 @@ class Curves:
     def adversarial(self) -> bool:
         """Whether two players' losses are recorded: such losses oscillate by design."""
         names = {name for window in self._windows[:1] for name in window.terms} | set(self.roles)
-        found = {word for name in names for word in _players(name)}
-        return {"generator", "discriminator"} <= found
+        return adversaries(names)
 
     @cached_property
     def rewards(self) -> tuple[Curve, ...]:
@@ -251,13 +250,3 @@ class Curves:
         named = [name for name, known in self.roles.items() if known.quantity is quantity]
         stepped = [self.by_step[name] for name in named if name in self.by_step]
         return max(stepped, key=len) if stepped else next((self.by_epoch[n] for n in named if n in self.by_epoch), None)
-
-
-_PLAYERS = {
-    **dict.fromkeys(("g", "gen", "generator", "lossg", "gloss"), "generator"),
-    **dict.fromkeys(("d", "disc", "discriminator", "critic", "lossd", "dloss"), "discriminator"),
-}
-
-
-def _players(name: str) -> list[str]:
-    return [_PLAYERS[word] for word in words(name) if word in _PLAYERS]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -42,7 +43,8 @@ TERMS = _set(
 """Words that make a loss one term of it."""
 _VOCABULARY = {
     Quantity.LOSS: "loss losses nll crossentropy xent ce bce cost objective elbo",
-    Quantity.ERROR: "mse rmse mae mape rmsle msle wer cer error err eer fid fvd kid swd mmd emd wasserstein chamfer mre epe brier ece",
+    Quantity.ERROR: """mse rmse mae mape rmsle msle wer cer error err eer fid fvd kid swd mmd emd wasserstein chamfer
+        mre epe brier ece""",
     Quantity.ACCURACY: """acc accuracy top1 top5 top3 top10 acc1 acc5 acc10 precision recall sensitivity
         specificity""",
     Quantity.SCORE: """f1 auc auroc auprc roc ap map ap50 ap75 map50 iou miou dice bleu rouge rouge1 rouge2 rougel mrr
@@ -75,6 +77,12 @@ _PAIRS = {
     ("per", "byte"): "bits",
     ("average", "precision"): "ap",
 }
+_PLAYERS = {
+    **dict.fromkeys(("g", "gen", "generator", "lossg", "gloss"), "generator"),
+    **dict.fromkeys(("d", "disc", "discriminator", "critic", "lossd", "dloss"), "discriminator"),
+}
+_DISTANCE = frozenset({"distance", "dist"})
+_OF_SAMPLES = _set("sample samples sampling sampled generated fake frechet sliced chamfer hausdorff earth mover energy")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SEPARATORS = re.compile(r"[\s/.:\-_@|]+")
 
@@ -89,3 +97,16 @@ def words(name: str) -> list[str]:
         found.append(pair or parts[index])
         index += 2 if pair else 1
     return found
+
+
+def adversaries(names: Iterable[str]) -> bool:
+    """Whether losses of two players are among the names."""
+    found = {_PLAYERS[word] for name in names for word in words(name) if word in _PLAYERS}
+    return found == {"generator", "discriminator"}
+
+
+def distance_of_samples(name: str, adversarial: bool) -> bool:
+    """Whether a metric is how far generated samples are from the data; alone it is in a run of two players only."""
+    rest = [word for word in words(name) if word not in _DISTANCE | TRAIN | VALIDATION | IGNORED]
+    known = bool(rest) or adversarial
+    return known and len(rest) < len(words(name)) and bool(_DISTANCE & set(words(name))) and set(rest) <= _OF_SAMPLES

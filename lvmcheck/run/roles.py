@@ -11,7 +11,17 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from lvmcheck.errors import BadValueError, nearest
-from lvmcheck.run.role_names import IGNORED, QUANTITIES, TERMS, TRAIN, VALIDATION, Quantity, words
+from lvmcheck.run.role_names import (
+    IGNORED,
+    QUANTITIES,
+    TERMS,
+    TRAIN,
+    VALIDATION,
+    Quantity,
+    adversaries,
+    distance_of_samples,
+    words,
+)
 
 
 class Split(StrEnum):
@@ -188,11 +198,14 @@ def settle(roles: Sequence[Role]) -> dict[str, Role]:
     """
     found: dict[str, Role] = {}
     plain = {r.split for r in roles if r.quantity is Quantity.LOSS and not r.group}
+    adversarial = adversaries(r.name for r in roles)
     for each in roles:
         now = each
         if now.declared:
             found[now.name] = now
             continue
+        if now.quantity is Quantity.UNKNOWN and distance_of_samples(now.name, adversarial):
+            now = _filled(replace(now, quantity=Quantity.ERROR))
         if now.quantity is Quantity.LOSS and now.split is Split.NONE:
             taken = any(r.quantity is Quantity.LOSS and r.split is Split.TRAIN and not r.group for r in roles)
             now = replace(now, split=Split.TRAIN)

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import CurveCheck, concluded, improved, place_fact, share, unfinished
+from lvmcheck.checks.curves._curves import (
+    CurveCheck,
+    concluded,
+    improved,
+    lower_is_better,
+    place_fact,
+    share,
+    unfinished,
+)
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -54,7 +62,8 @@ class MetricConstant(CurveCheck):
     at which model and which data the evaluation uses. The weight does not move: look at the optimizer.
 
     Healthy runs that must pass:
-    A metric saturated at its bound; four rounded digits on a plateau; constants such as a batch size; one evaluation.
+    A metric saturated at its bound; the reward of a greedy policy that always wins; four rounded digits on a
+    plateau; constants such as a batch size; one evaluation.
 
     Source:
     cognate_phase1_training_failure: validation loss 2.5 in every epoch. Severity: losses fail; counts may coincide.
@@ -102,6 +111,10 @@ def _stuck(curve: Curve) -> int | None:
         return None
     if start == 0:
         return 0
+    if curve.role.quantity is Quantity.REWARD and float(lower_is_better(curve).min()) == float(
+        lower_is_better(curve)[-1]
+    ):
+        return None  # the best that there is
     exact = len(f"{abs(value):.17g}".replace(".", "").strip("0")) >= DIGITS and _digits(curve) >= DIGITS
     counted = curve.role.quantity in (Quantity.ACCURACY, Quantity.SCORE)
     return start if exact and not counted else None
@@ -180,6 +193,11 @@ PASSES: Sequence[Case] = (
     made.case("amn_584k", _CHECK, made.val_run(made.AMN_584K_VAL)),
     made.case("rounded_plateau", _CHECK, run_from({"loss": [2, 1, 0.9, 0.8], "val_loss": [2.5, 2.4, 2.4, 2.4]})),
     made.case("settings", _CHECK, run_from({"train_loss": _TRAIN, "batch": [32.0] * 10, "momentum": [0.9] * 10})),
+    made.case(
+        "policy_that_always_wins",
+        _CHECK,
+        run_from({"reward": made.lines(20, -0.3, 0.87, 0.9063), "eval_reward": [0.183112, *[0.910025] * 19]}),
+    ),
     made.case("few_evaluations_of_few", _CHECK, run_from({"train_loss": _TRAIN[:3], "val_acc": [0.95] * 3})),
 )
 FAILS: Sequence[Case] = (

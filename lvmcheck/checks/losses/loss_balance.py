@@ -6,7 +6,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from lvmcheck.checks.bounds import ceiling
+from lvmcheck.checks.curves._curves import concluded, improved
 from lvmcheck.checks.finding import (
     Finding,
     Outcome,
@@ -24,8 +27,11 @@ from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import awaiting, check_count, check_number, complete
 from lvmcheck.checks.shared.shares import TERM_METRIC, Measured, active_terms, heaviest, measure
 from lvmcheck.errors import nearest
+from lvmcheck.run.curves import Curve
 from lvmcheck.run.events import Epoch
+from lvmcheck.run.role_names import words
 from lvmcheck.run.view import Run, run_from
+from lvmcheck.statistics.curve import shape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +40,11 @@ class LossBalance(Check):
 
     Weighted gradients count: the norm of the gradient of weight times term with respect to the parameters (probe
     "term_grad_norm"), as the median over steps `from_step` to `to_step`, and again over each judged epoch. Without
-    such probes a term that holds more than `max_share` of the loss value is a warning: a value is no gradient, and
-    adversarial, variational and auxiliary terms are healthy at any share. A term that is meant to dominate is exempt:
-    `main`, or else the term whose weight is at least 10 times every other. A run with one term passes.
+    such probes a term that holds more than `max_share` of the loss value at the end of the run is a warning where no
+    evaluation and no training loss gets better, or another term that is no regulariser gets worse while the total
+    falls: a value is no gradient, and adversarial, variational and auxiliary terms are healthy at any share. A term
+    that is meant to dominate is exempt: `main`, or else the term whose weight is at least 10 times every other. A run
+    with one term passes.
 
     Why:
     Weights are not shares. Attempt 2 on the 790k corpus gave MSE and InfoNCE a weight of 0.5 each; InfoNCE was 700
@@ -56,7 +64,8 @@ class LossBalance(Check):
 
     Healthy runs that must pass:
     One term; a main loss with a small regulariser; a constant term that holds much of the value and no gradient; a
-    ratio that is large in the first 100 steps only; terms of any share whose gradients are not recorded (a warning).
+    ratio that is large in the first 100 steps only; terms of any share in a run that gets better, such as the KL term
+    of a variational autoencoder, a critic's loss beside a policy's, or the losses of two players.
 
     Source:
     docs/history.md; measured gradient ratios of 75 to 1,700 on real text.
@@ -100,7 +109,13 @@ class LossBalance(Check):
             return not_recorded(f"no window of steps states loss terms after step {self.from_step}")
         heavy = next((found for found in measured if self._unfair(found, exempt)), None)
         if heavy is not None:
-            return warning(self._finding(heavy, exempt), evaluated=len(measured))
+            if not run.over:
+                return awaiting(run, "the end of the run", evaluated=len(measured))
+            finding = self._finding(heavy, exempt)
+            if not _gets_better(run) or _neglects(run, terms, heavy.name):
+                return warning(finding, evaluated=len(measured))
+            fine = replace(finding, code="share_of_a_run_that_gets_better", bounds=())
+            return concluded(fine, _judged(run), evaluated=len(measured))
         return passed(self._finding(measured[-1], exempt), evaluated=len(measured))
 
     def _without_terms(self, run: Run) -> Outcome:
@@ -170,6 +185,41 @@ class LossBalance(Check):
         )
 
 
+REGULARISERS = frozenset(words("kl kld reg l1 l2 wd entropy penalty gp commit commitment vq balance aux adv"))
+"""Words of terms that may grow while the loss falls."""
+RISE = 1.05
+"""Times its first level above which a term has got worse."""
+
+
+def _gets_better(run: Run) -> bool:
+    """Whether an evaluation improves, or the training loss where none is recorded; of two players it cannot be told."""
+    curves = run.curves
+    return (curves.adversarial and not curves.evaluations) or any(map(improved, _judged(run)))
+
+
+def _judged(run: Run) -> tuple[Curve, ...]:
+    curves = run.curves
+    return curves.evaluations or ((curves.train,) if curves.train is not None else ())
+
+
+def _neglects(run: Run, terms: Iterable[str], heavy: str) -> bool:
+    """Whether another term, no regulariser, rises while the training loss falls."""
+    train = run.curves.train
+    if train is None or run.curves.rewards or run.curves.adversarial or not improved(train):
+        return False
+    others = [name for name in terms if name != heavy and not REGULARISERS & set(words(name))]
+    return any(_rises(run, name) for name in others)
+
+
+def _rises(run: Run, name: str) -> bool:
+    values = [window.terms[name].mean for window in run.windows if name in window.terms]
+    values = values or run.series(TERM_METRIC + name).values.tolist()
+    if len(values) < 2 or not all(map(math.isfinite, values)):
+        return False
+    levels = shape(np.array(values, dtype=np.float64))
+    return 0 < RISE * levels.first < levels.last
+
+
 def _two(
     mse: float, info: float, weights: tuple[float, float], ratio: float | None, *, windows: int = 10, over: bool = False
 ) -> Run:
@@ -196,6 +246,20 @@ PASSES: Sequence[Case] = (
     made.case(
         "named_as_main", LossBalance(main="info_nce"), _two(0.002, 1.4, (0.5, 0.5), 388.0, windows=20), "main_term"
     ),
+    made.case(
+        "variational",
+        _CHECK,
+        run_from(
+            {
+                "train_loss": made.lines(10, 37.5, 30.5),
+                "train_loss_rec": made.lines(10, 37.4, 28.2),
+                "train_loss_kl": made.lines(10, 0.05, 2.3),
+                "val_loss": made.lines(10, 34.4, 30.7),
+            },
+            config={"loss": {"rec": 1.0, "kl": 1.0}},
+        ),
+        "share_of_a_run_that_gets_better",
+    ),
     made.case("value_without_gradient", _CHECK, _two(0.001, 0.98, (1.0, 1.0), 0.2, windows=20)),
 )
 FAILS: Sequence[Case] = (
@@ -214,7 +278,7 @@ FAILS: Sequence[Case] = (
     made.case(
         "attempt_2_history_by_value",
         _CHECK,
-        run_from(_EPOCHS_2, config={"loss": {"mse": 0.5, "info": 0.5}}, over=False),
+        run_from(_EPOCHS_2, config={"loss": {"mse": 0.5, "info": 0.5}}),
         "value_share",
         0.9986,
         status=Status.WARNING,
