@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from lvmcheck.checks.curves._curves import SURE, accuracies, classes, improved, number, share, vocabulary
+from lvmcheck.checks.curves._evaluations import at_mean
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import Quantity
@@ -68,13 +69,8 @@ def _falls(loss: Curve) -> bool:
 
 
 def _at_mean(run: Run) -> Finding | None:
-    """An R2 or explained variance that never got above 0; of a critic it may."""
-    if run.curves.rewards:
-        return None
-    for curve in run.curves.of(Quantity.R2):
-        if curve.role.split is not Split.TRAIN and len(curve) >= 4 and float(curve.values.max()) <= 0.02:
-            return _trivial("at_mean_target", curve, float(curve.values[-1]), 0.0)
-    return None
+    curve = at_mean(run)
+    return None if curve is None else _trivial("at_mean_target", curve, float(curve.values[-1]), 0.0)
 
 
 def _at_majority(run: Run) -> Finding | None:

@@ -18,6 +18,7 @@ from lvmcheck.checks.curves._curves import (
     share,
     unfinished,
 )
+from lvmcheck.checks.curves._evaluations import hardly_trained, not_on_evaluations
 from lvmcheck.checks.curves._trivial import LEAST, LITTLE, at_trivial, near_uniform
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
@@ -31,7 +32,7 @@ from lvmcheck.statistics.curve import shape, trend
 ENOUGH, CERTAIN = 5, 10
 """Values of all curves together from which a flat run is suspicious, and from which it fails."""
 FEW = 100
-"""Optimizer steps below which a run at chance, or a flat loss alone, may only have been short."""
+"""Optimizer steps below which a run at chance may only have been short; a flat loss alone, below twice as many."""
 SLOW = 4.0
 """Standard deviations of all trends together from which a tiny improvement is one."""
 SOME = 2.0
@@ -45,6 +46,9 @@ class NothingLearned(CurveCheck):
     Looked at: training and validation loss, and every metric with a known direction. The run fails where all of them
     are flat over at least 10 values (warns from 5), or where accuracy ends at 1/K and the loss at ln K for the same K,
     or where a declared trivial predictor is not beaten: facts chance, majority_share, unigram_entropy, target_variance.
+    It fails, too, where the training loss falls and none of the evaluated metrics improves in 8 evaluations; where an
+    accuracy is good and the loss says nothing of it; where the KL term of an autoencoder ends at 0; where a language
+    model of few signs is next to ln V after 200 steps. A loss alone that is flat for fewer than 200 steps warns.
 
     Why:
     The commonest failure of all: 21 of 57 one-line faults in a small classifier end at chance, and nothing else in the
@@ -87,15 +91,19 @@ class NothingLearned(CurveCheck):
         if trivial is not None:
             short = trivial.code == "at_chance" and 0 < run.step < FEW
             return (warning if short else failed)(trivial, evaluated=values)
+        unlearned = not_on_evaluations(run)
+        if unlearned is not None:
+            return failed(unlearned, evaluated=values)
         moved = [curve for curve in curves if improved(curve)]
         good = any(_good(run, curve) for curve in curves)
         if moved and not good and not any(map(_clearly, moved)):
             slow = _together(curves) < -SLOW
             barely = _finding("barely_moved", moved[0], len(curves))
-            return (failed if values >= CERTAIN and not slow else warning)(barely, evaluated=values)
+            sure = values >= CERTAIN and (not slow or hardly_trained(run))
+            return (failed if sure else warning)(barely, evaluated=values)
         uniform = near_uniform(run)
         if uniform is not None:
-            return warning(uniform, evaluated=values)
+            return (failed if hardly_trained(run) else warning)(uniform, evaluated=values)
         if moved or good:
             return concluded(_finding("learned", (moved or curves)[0], len(curves)), curves, evaluated=values)
         if values < ENOUGH:
@@ -103,7 +111,7 @@ class NothingLearned(CurveCheck):
         flat = _finding("flat", curves[0], len(curves))
         if _together(curves) <= -SOME or any(map(_apart, curves)):
             return not_applicable("the curves are too noisy to tell flat from slow")
-        short = len(curves) == 1 and 0 < run.step < FEW and not run.curves.rewards
+        short = len(curves) == 1 and 0 < run.step < 2 * FEW and not run.curves.rewards
         return failed(flat, evaluated=values) if values >= CERTAIN and not short else warning(flat, evaluated=values)
 
 
@@ -190,6 +198,21 @@ PASSES: Sequence[Case] = (
         _CHECK,
         run_from({"loss": wave(0.31, 0.03), "val_loss": wave(0.30, 0.01), "val_acc": wave(91.0, 0.3)}),
     ),
+    made.case(
+        "neighbours_good_from_the_first_epoch_on",
+        _CHECK,
+        run_from({"loss": made.lines(12, 0.9, 0.3), "knn_acc": wave(0.82, 0.01, 12)}),
+    ),
+    made.case(
+        "validation_lowest_in_the_first_epoch",
+        _CHECK,
+        run_from({"loss": made.lines(12, 0.9, 0.3), "val_loss": wave(0.5, 0.02, 12), "val_acc": wave(0.8, 0.01, 12)}),
+    ),
+    made.case(
+        "variational",
+        _CHECK,
+        run_from({"elbo_loss": made.lines(12, 37.5, 30.5), "kl": made.lines(12, 0.05, 2.2)}),
+    ),
     made.case("learns_within_the_first_interval", _CHECK, made.window_run([1.9, *wave(0.5, 0.02, 30)])),
     made.case(
         "reward_rises_and_loss_does_not_fall",
@@ -205,6 +228,25 @@ FAILS: Sequence[Case] = (
         _CHECK,
         made.with_facts(run_from({"val_loss": made.lines(8, 4.2, 3.3, 3.3)}), {"unigram_entropy": 3.29}),
         "at_unigram_entropy",
+    ),
+    made.case(
+        "neighbours_at_chance",
+        _CHECK,
+        run_from({"loss": made.lines(12, 0.9, 0.3), "knn_acc": wave(0.21, 0.02, 12)}),
+        "evaluations_flat",
+    ),
+    made.case(
+        "temperature_inverted",
+        _CHECK,
+        run_from({"train_loss": made.lines(10, 4.07, 3.98), "train_top1": made.lines(10, 17.0, 45.0)}),
+        "loss_and_accuracy_disagree",
+        accuracy=0.419,
+    ),
+    made.case(
+        "posterior_collapse",
+        _CHECK,
+        run_from({"elbo_loss": made.lines(12, 39.0, 33.5, 33.5), "kl": made.lines(12, 4e-4, 1e-5, 1e-5)}),
+        "code_without_information",
     ),
     made.case(
         "always_the_commonest_class",

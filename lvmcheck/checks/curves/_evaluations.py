@@ -1,0 +1,158 @@
+"""Where a training loss falls, and what is evaluated says that nothing was learned."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from lvmcheck.checks.curves._curves import accuracies, beginning, improved, lower_is_better, share, vocabulary
+from lvmcheck.checks.finding import Fact, Finding
+from lvmcheck.run.curves import Curve
+from lvmcheck.run.role_names import Quantity, words
+from lvmcheck.run.roles import Direction, Split
+from lvmcheck.run.view import Run
+from lvmcheck.statistics.curve import shape, trend
+
+ENOUGH, LEAST = 8, 4
+"""Evaluations of one metric from which a lack of progress is no chance, and of each of the others."""
+SOME = 2.0
+"""Standard deviations of all trends together from which metrics that look flat may be slow."""
+FLAT, SAYS = 0.06, 0.1
+"""Share of its first value that a loss moves, and of the accuracy that it gives to the right answers."""
+FAIR = 0.3
+"""Accuracy that nobody has by chance, beside a loss of more than one nat."""
+NO_INFORMATION = 1e-2
+"""Nats of a KL term, and that over its whole loss, at which a code holds nothing."""
+CODED = frozenset({"elbo", "vae", "rec", "recon", "reconstruction"})
+UNIFORM, STEPS = 0.9, 200
+"""Share of ln V above which a language model has learned nothing, and steps that any needs to get below it."""
+TINY = 3e-6
+"""Learning rate at which nothing is trained that moves this little."""
+
+
+def not_on_evaluations(run: Run) -> Finding | None:
+    return _disagree(run) or _without_code(run) or _flat(run)
+
+
+def hardly_trained(run: Run) -> bool:
+    """Whether a loss that falls steadily and hardly at all is one of a uniform guess, or of a rate of nothing."""
+    rate = run.curves.rate
+    return _uniform(run) or (rate is not None and len(rate) >= ENOUGH and 0 < float(rate.values.max()) <= TINY)
+
+
+def _uniform(run: Run) -> bool:
+    size = vocabulary(run)
+    if size is None or run.step < STEPS:
+        return False
+    return any(float(curve.values.min()) > UNIFORM * math.log(size) for curve in run.curves.validation)
+
+
+# -- no evaluation gets better -----------------------------------------------------------------------------------------
+def _flat(run: Run) -> Finding | None:
+    """No evaluation with a direction improves, and none is good; a loss counts from where training began."""
+    curves = [curve for curve in run.curves.evaluations if len(curve) >= LEAST]
+    if not curves or max(map(len, curves)) < ENOUGH or any(map(improved, curves)):
+        return None
+    scores = [curve for curve in curves if curve.role.direction is Direction.HIGHER]
+    if any(_good(score) for score in scores) or any(len(np.unique(curve.values)) == 1 for curve in curves):
+        return None
+    if not scores and any(_from_the_beginning(run, curve) for curve in curves):
+        return None
+    if sum(trend(lower_is_better(curve)) for curve in curves) / math.sqrt(len(curves)) <= -SOME:
+        return None
+    train = run.curves.train
+    if not scores and (train is None or not improved(train)):
+        return None  # flat in every curve: what it says of that is more
+    return _finding("evaluations_flat", max(scores or curves, key=len), len(curves))
+
+
+def _good(curve: Curve) -> bool:
+    if curve.role.quantity is Quantity.ACCURACY:
+        return float(np.median(share(curve))) >= 0.5
+    if curve.role.quantity is Quantity.REWARD:
+        return float(curve.values[0]) >= 0.9 * float(np.abs(curve.values).max()) and float(curve.values.min()) >= 0
+    return (
+        curve.role.quantity in (Quantity.SCORE, Quantity.COSINE, Quantity.R2) and float(np.median(curve.values)) >= 0.5
+    )
+
+
+def _from_the_beginning(run: Run, curve: Curve) -> bool:
+    """Whether a loss got better before it was first evaluated."""
+    start = beginning(run, curve)
+    return start - float(np.median(curve.values)) > 0.05 * abs(start)
+
+
+# -- a loss that does not say what the accuracy does -------------------------------------------------------------------
+def _disagree(run: Run) -> Finding | None:
+    """A loss that hardly moves and gives the right answers no probability, beside an accuracy far from chance."""
+    for loss, accuracy in _pairs(run):
+        found, right = shape(loss.values), float(np.median(share(accuracy)[-3:]))
+        still = len(loss) >= ENOUGH and float(np.ptp(loss.values)) < FLAT * abs(found.first)
+        if still and right >= FAIR and found.last > 1 and math.exp(-found.last) < SAYS * right:
+            return _finding("loss_and_accuracy_disagree", loss, 2, Fact("accuracy", right))
+    return None
+
+
+def _pairs(run: Run) -> Iterator[tuple[Curve, Curve]]:
+    for split in (Split.TRAIN, Split.VALIDATION):
+        for loss in run.curves.of(Quantity.LOSS, split=split):
+            for accuracy in accuracies(run, split):
+                if words(accuracy.name)[-1] not in ("top5", "top10", "acc5", "acc10", "recall"):
+                    yield loss, accuracy
+
+
+# -- a code without information ----------------------------------------------------------------------------------------
+def _without_code(run: Run) -> Finding | None:
+    """A variational model whose KL term is 0 from beginning to end: it reconstructs without its code."""
+    names = {word for name in (*run.curves.roles, *_terms(run)) for word in words(name)}
+    if run.curves.rewards or not CODED & names:
+        return None
+    losses = run.curves.train
+    scale = abs(shape(losses.values).last) if losses is not None else 0.0
+    for curve in run.curves.of(Quantity.KL, Quantity.TERM):
+        if not {"kl", "kld"} & set(words(curve.name)) or len(curve) < ENOUGH:
+            continue
+        last = float(np.median(curve.values[-3:]))
+        if 0 <= last < NO_INFORMATION and last < NO_INFORMATION * scale and last <= float(curve.values.max()):
+            return _finding("code_without_information", curve, 1)
+    return None
+
+
+def _terms(run: Run) -> set[str]:
+    return {name for window in run.windows[:1] for name in window.terms}
+
+
+# -- a mean that is predicted ------------------------------------------------------------------------------------------
+def at_mean(run: Run) -> Curve | None:
+    """An R2 or explained variance that ends at 0, or stays next to it beside a loss that does; of a critic it may."""
+    if run.curves.rewards:
+        return None
+    for curve in run.curves.of(Quantity.R2):
+        if curve.role.split is Split.TRAIN or len(curve) < LEAST:
+            continue
+        high, tail = float(curve.values.max()), float(np.median(curve.values[len(curve.values) // 2 :]))
+        still = all(loss.values[0] - loss.values.min() < 0.02 * abs(loss.values[0]) for loss in run.curves.validation)
+        if high <= 0.02 or (high <= 0.05 and (tail <= 0 or (still and bool(run.curves.validation)))):
+            return curve
+    return None
+
+
+_PHRASES = {
+    "evaluations_flat": "none of {curves} evaluated metrics improved: {metric} {first} at first, {measured} at last",
+    "loss_and_accuracy_disagree": "{metric} stays at {measured} beside an accuracy of {accuracy}",
+    "code_without_information": "{metric} is {measured} at last: the code holds no information",
+}
+
+
+def _finding(code: str, curve: Curve, count: int, *more: Fact) -> Finding:
+    found = shape(curve.values)
+    return Finding(
+        code=code,
+        metric=curve.name,
+        measured=found.last,
+        epoch=curve.place(len(curve) - 1)[0],
+        evidence=(Fact("first", found.first), Fact("noise", found.noise), Fact("curves", count), *more),
+        phrase=_PHRASES[code],
+    )
