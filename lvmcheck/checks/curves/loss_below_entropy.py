@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.curves._curves import CurveCheck, accuracies, concluded, number, share, unfinished, vocabulary
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
+from lvmcheck.run import events as ev
 from lvmcheck.run.curves import Curve
-from lvmcheck.run.role_names import Quantity
+from lvmcheck.run.role_names import Quantity, words
 from lvmcheck.run.roles import Split
 from lvmcheck.run.view import Run, run_from
 
@@ -26,13 +29,22 @@ PERFECT = 4
 """Evaluations with every answer right, from the first on, from which a task is suspiciously easy."""
 
 
+SIGNS, SOLVED, SOON = 28, 0.1, 1000
+"""Vocabulary of a text, nats per token below which it is solved, and steps within which no model does that."""
+FRESH = 0.4
+"""First training loss of a model that was not trained before."""
+ONE_SIDED = frozenset({"recall", "sensitivity", "specificity", "precision"})
+
+
 @dataclass(frozen=True, kw_only=True)
 class LossBelowEntropy(CurveCheck):
     """The validation loss of a language model is not below the entropy of its text; no task is perfect at once.
 
     Where facts state it the run fails: below 0.9 of loss_floor (entropy of generated text), below a twentieth of
     unigram_entropy. Where a perplexity or a vocabulary is recorded, a validation loss below 0.15 nats warns, since only
-    generated text allows it. A validation accuracy of 1 in every one of four or more evaluations warns.
+    generated text allows it, and fails below 0.1 of 28 or more signs where 0.15 was reached within 1,000 steps. A
+    validation accuracy of 1 in every one of four or more evaluations warns; of eight it fails beside a first training
+    loss above 0.4 that falls.
 
     Why:
     Text has information in it that nobody can predict. A loss of 0.004 nats on natural text was reported as
@@ -48,7 +60,8 @@ class LossBelowEntropy(CurveCheck):
     logits change; generate: a model that copies its labels writes gibberish.
 
     Healthy runs that must pass:
-    Generated text (sums, copies) that can be learned to the last token, where its loss_floor is stated; classifiers.
+    Generated text (sums, copies) that can be learned to the last token, where its loss_floor is stated; classifiers; a
+    recall of 1 of a rare class.
 
     Source:
     facts E3. Severity: fails where the entropy is known, warns where it is not.
@@ -61,7 +74,7 @@ class LossBelowEntropy(CurveCheck):
         if waiting is not None:
             return waiting
         known = list(_bounds(run))
-        perfect = next((c for c in accuracies(run, Split.VALIDATION) if len(c) and bool((share(c) == 1).all())), None)
+        perfect = next((c for c in _correct(run, Split.VALIDATION) if len(c) and bool((share(c) == 1).all())), None)
         if not known and perfect is None:
             return not_recorded("neither a language model nor the entropy of its data is recorded")
         compared = 0
@@ -69,9 +82,10 @@ class LossBelowEntropy(CurveCheck):
             compared += len(curve)
             finding = _finding(curve, low, source)
             if finding.number < low:
-                return (failed if sure else warning)(finding, evaluated=compared)
+                return (failed if sure or _too_soon(run, curve) else warning)(finding, evaluated=compared)
         if perfect is not None and len(perfect) >= PERFECT:
-            return warning(_perfect(perfect), evaluated=compared + len(perfect))
+            certain = _solved_by_a_fresh_model(run, perfect)
+            return (failed if certain else warning)(_perfect(perfect), evaluated=compared + len(perfect))
         if not known:
             return not_applicable(f"fewer than {PERFECT} evaluations")
         curve, low, source, _ = known[0]
@@ -93,6 +107,32 @@ def _bounds(run: Run) -> Iterator[tuple[Curve, float, str, bool]]:
     if not run.curves.validation and _language(run):
         for curve in run.curves.of(Quantity.PERPLEXITY):
             yield curve, math.exp(NATURAL), "natural text", False
+
+
+def _too_soon(run: Run, curve: Curve) -> bool:
+    """Whether a text of many signs was solved within steps that teach a model little more than their frequencies."""
+    size, at = vocabulary(run), int(curve.values.argmin())
+    if curve.role.quantity is not Quantity.LOSS or size is None or size < SIGNS or float(curve.values[at]) >= SOLVED:
+        return False
+    low = np.flatnonzero(curve.values < NATURAL)
+    steps = int(curve.steps[low[0]]) if len(low) else 0
+    return 0 < steps <= SOON or (len(low) == len(curve) and len(curve) >= PERFECT)
+
+
+def _solved_by_a_fresh_model(run: Run, perfect: Curve) -> bool:
+    """Whether every answer was right while the loss was still that of a model that begins, and fell afterwards."""
+    windows = run.curves.window_losses
+    if windows is None or len(windows) < 8 or len(perfect) < 2 * PERFECT:
+        return False
+    first, last = float(np.median(windows.values[:2])), float(np.median(windows.values[-3:]))
+    return first > FRESH and last < 0.8 * first
+
+
+def _correct(run: Run, split: Split) -> Iterator[Curve]:
+    """Accuracies without those that a constant answer makes 1."""
+    for curve in accuracies(run, split):
+        if not ONE_SIDED & set(words(curve.name)):
+            yield curve
 
 
 def _language(run: Run) -> bool:
@@ -131,6 +171,20 @@ _LM = {
     "perplexity": made.lines(10, 27, 5),
 }
 _COPIED = {**_LM, "eval_loss": made.lines(10, 0.5, 0.02, 0.004)}
+
+
+def _early(run: Run, steps: int) -> Run:
+    """The run with this many steps in each epoch."""
+    events = [replace(e, step=steps * e.epoch) if isinstance(e, ev.Epoch) else e for e in run.events]
+    return replace(run, events=tuple(events))
+
+
+def _views() -> Run:
+    windows = made.window_run(made.lines(40, 1.7, 0.7, 0.63), over=False)
+    scores = run_from({"val_top1": [100.0] * 10})
+    return replace(windows, events=(*windows.events, *scores.events), done=scores.done)
+
+
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, made.with_facts(run_from({"val_loss": [0.62] * 4}), {"loss_floor": 0.62})),
     made.case("language_model", _CHECK, run_from(_LM)),
@@ -138,6 +192,13 @@ PASSES: Sequence[Case] = (
 )
 FAILS: Sequence[Case] = (
     made.case("not_shifted", _CHECK, made.with_facts(run_from(_COPIED), {"unigram_entropy": 2.9}), "below_entropy"),
+    made.case(
+        "sees_what_comes_next",
+        _CHECK,
+        _early(run_from({"val_loss": [0.12, 0.08, 0.06, 0.06]}, config={"vocab_size": 70}), 100),
+        measured=0.06,
+    ),
+    made.case("one_view_twice", _CHECK, _views()),
     made.case(
         "below_what_is_known",
         _CHECK,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from lvmcheck.checks.curves._curves import (
     CurveCheck,
     beginning,
     concluded,
+    improved,
     lower_is_better,
     place_fact,
     unfinished,
@@ -33,6 +34,10 @@ LEAST = 3
 """Values below which a curve has no course."""
 PART = 0.25
 """Share of its first value that a loss may rise without having fallen, doubled."""
+LEAPT, LEAP, BACK = 20, 10.0, 0.85
+"""Windows from which the first steps are seen, times its first value that a loss leaps to, share that it ends above."""
+EPOCHS, WORSE = 6, 1.1
+"""Epochs of which all after the first are worse, and times the loss of the first that they exceed."""
 COLLAPSE = 0.1
 """Cosine that may be lost since the best; the healthy recorded runs never lose more than 0.01 in an epoch."""
 
@@ -44,7 +49,8 @@ class LossDiverging(CurveCheck):
     Compared are levels (medians of parts of the curve), so that noise and single spikes count for nothing. A run fails
     where at its end: a curve that had improved is back at its first level (gave back 0.9 of its fall); a loss is more
     than half its fall, and an eighth of its first value, above its beginning; a training loss gave back 0.6 of its
-    fall, or is ten times its minimum and a tenth of its beginning; a negative loss falls ever faster.
+    fall, or is ten times its minimum and a tenth of its beginning; a loss that leapt to ten times its first value in
+    the first half ends above 0.85 of that; a negative loss falls ever faster.
 
     Why:
     A run that diverged trains on noise until its end, and its last checkpoint is worse than an early one. A loss whose
@@ -83,6 +89,9 @@ class LossDiverging(CurveCheck):
             finding = _diverged(run, curve)
             if finding is not None:
                 return failed(finding, evaluated=values)
+        leapt = _never_back(run) or _first_epoch_best(run)
+        if leapt is not None:
+            return failed(leapt, evaluated=values)
         kept = _finding("kept", curves[0], shape(lower_is_better(curves[0])), None)
         return concluded(kept, curves, evaluated=values)
 
@@ -128,6 +137,42 @@ def _limit(run: Run, curve: Curve, found: Shape) -> tuple[str, float]:
     return min(limits, key=lambda limit: limit[1])
 
 
+def _never_back(run: Run) -> Finding | None:
+    """A loss that leapt in the first steps and ends no better than it began, or than a little below that."""
+    windows, curves = run.curves.window_losses, run.curves
+    if windows is None or len(windows) < LEAPT or curves.rewards or curves.adversarial or run.of(ev.Stage):
+        return None
+    values = windows.values
+    first, last = float(values[0]), float(np.median(values[-3:]))
+    early = values[1 : max(4, len(values) // 2)]
+    leapt = first > 0 and float(np.median(np.sort(early)[-3:])) > LEAP * first
+    above = float(np.quantile(early, 0.1)) > BACK * first and last > BACK * first
+    if not leapt or not above or any(map(_gained, curves.scores)):
+        return None
+    return _finding("never_back_after_a_leap", windows, replace(shape(values), first=first, last=last), BACK * first)
+
+
+def _first_epoch_best(run: Run) -> Finding | None:
+    """A validation loss that no later epoch brings to that of the first, beside a training loss that rises as well."""
+    train = run.curves.epoch_losses
+    if train is None or len(train) < EPOCHS or run.of(ev.Stage) or run.curves.adversarial or run.curves.rewards:
+        return None
+    for curve in run.curves.validation:
+        later, half = curve.values[1:], slice(len(curve) // 2, None)
+        if len(curve) < EPOCHS or not curve.values[0] > 0 or later.min() <= WORSE * curve.values[0]:
+            continue
+        if float(np.median(train.values[len(train) // 2 :])) > float(train.values[0]) > 0:
+            first = float(curve.values[0])
+            found = replace(shape(curve.values), first=first, last=float(np.median(curve.values[half])))
+            return _finding("worse_than_the_first_epoch", curve, found, WORSE * first)
+    return None
+
+
+def _gained(score: Curve) -> bool:
+    """Whether a score says that the model learned all the same."""
+    return score.role.direction is Direction.HIGHER and improved(score)
+
+
 def _runs_away(values: np.ndarray, found: Shape) -> bool:
     """Whether a loss falls below zero ever faster."""
     if found.count < 6 or not found.last < -10 * max(1.0, abs(found.first)):
@@ -165,6 +210,12 @@ PASSES: Sequence[Case] = (
     made.case("amn_584k", _CHECK, made.val_run(made.AMN_584K_VAL, train_cosine=made.AMN_584K_TRAIN)),
     made.case("spike_that_recovers", _CHECK, made.window_run(_SPIKE)),
     made.case("cognate_epoch_means", _CHECK, run_from({"train_loss": made.COGNATE_TRAIN_LOSS})),
+    made.case("leap_that_is_made_good", _CHECK, made.window_run([2.0, 40.0, 30.0, 25.0, *_FALL])),
+    made.case(
+        "fine_tune_of_noisy_tiny_losses",
+        _CHECK,
+        made.window_run([2e-4 * (1 + 60 * (i % 7 == 3)) * (0.3 if i % 3 else 1.0) for i in range(50)] + [2e-4] * 4),
+    ),
     made.case("near_zero", _CHECK, made.window_run([1.0] * 5 + [1e-7, 5e-7, 2e-7, 9e-7, 1e-6] * 7)),
     made.case("density", _CHECK, run_from({"loss": made.lines(20, 1.4, -2.0, -3.0, -3.2)})),
     made.case(
@@ -177,6 +228,17 @@ FAILS: Sequence[Case] = (
     made.case("climbs_at_the_end", _CHECK, made.window_run(_UP), "gave_back"),
     made.case("gave_back", _CHECK, made.window_run([*_FALL[:40], *[2.4] * 20]), "gave_back"),
     made.case("from_the_first_step", _CHECK, made.window_run(made.lines(20, 1.0, 5.0)), "above_start"),
+    made.case(
+        "leap_at_the_first_steps",
+        _CHECK,
+        made.window_run([4.47, 70.0, 2e4, 4e5, 7e6, *made.lines(40, 1e6, 300.0, 6.0, 4.7)]),
+    ),
+    made.case(
+        "made_again_in_every_epoch",
+        _CHECK,
+        run_from({"loss": [0.54, 0.62, 0.63, 0.59, 0.57, 0.61], "val_loss": [0.25, 0.33, 0.37, 0.30, 0.32, 0.34]}),
+        "worse_than_the_first_epoch",
+    ),
     made.case("sign", _CHECK, run_from({"loss": [2.3, -4.0, -40.0, -160.0, -600.0, -2400.0]}), "runs_away"),
     made.case("p4", _CHECK, made.val_run(made.P4_VAL), "collapsed", measured=0.338),
     made.case("v3", _CHECK, made.val_run(made.V3_VAL), "collapsed"),

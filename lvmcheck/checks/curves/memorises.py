@@ -21,6 +21,10 @@ LEAST = 4
 """Evaluations from which a lack of progress is no chance."""
 LEARNED, GAINED = 0.1, 0.1
 """The training loss is at most this share of its first value; validation gained at most this share of its own."""
+BY_HEART = 0.02
+"""Share of its first value at which a training loss has no error left: validation counts as it ends."""
+LONG, BEFORE = 8, 0.9
+"""Evaluations of a validation loss that stays where it began, and share of the first training loss that this is."""
 BOUNDED = (Quantity.ACCURACY, Quantity.COSINE)
 STILL, FALLEN = 10, 0.25
 """Evaluations of a poor score that stands still while the training loss falls by this share."""
@@ -34,7 +38,8 @@ class Memorises(CurveCheck):
 
     A score that both sets have (accuracy, cosine) may not be 0.4 higher in training than in validation while validation
     gained less than a quarter of that, nor may a score below 0.5 gain nothing in ten evaluations while the training
-    loss falls by a quarter. Validation that is good from its first value on (a fine-tune) passes.
+    loss falls by a quarter, nor may a validation loss stay in eight evaluations where it began, which is where training
+    began, while the training loss halves. Validation that is good from its first value on (a fine-tune) passes.
 
     Why:
     A model that memorises looks like a success in its training metrics: a recurrent net with 7.4 million parameters and
@@ -71,7 +76,9 @@ class Memorises(CurveCheck):
         if not long or run.curves.adversarial:
             return not_applicable(f"fewer than {LEAST} evaluations" if not long else "losses of two players")
         for val, train in long:
-            finding = _score_gap(val, train) if _bounded(val) else _memorised(run, val, train)
+            finding = (
+                _score_gap(val, train) if _bounded(val) else _memorised(run, val, train) or _apart(run, val, train)
+            )
             if finding is not None:
                 return failed(finding, evaluated=len(long))
         for val in run.curves.scores:
@@ -90,11 +97,28 @@ def _memorised(run: Run, val: Curve, train: Curve) -> Finding | None:
     if not 0 <= learned.last < LEARNED * learned.first or not found.low > 0:
         return None
     start = max(found.first, float(val.values[0]))
-    if start - found.low > GAINED * start or found.last < 5 * learned.last or found.last < 0.2 * learned.first:
+    gained = start - (found.last if learned.last < BY_HEART * learned.first else found.low)
+    if gained > GAINED * start or found.last < 5 * learned.last or found.last < 0.2 * learned.first:
         return None
     scores = [score for score in run.curves.scores if score.role.split is Split.VALIDATION]
     held = [score for score in scores if _fine(score)]
     return None if held else _finding("validation_stands_still", val, train)
+
+
+def _apart(run: Run, val: Curve, train: Curve) -> Finding | None:
+    """A validation loss that stays where it began, not below that of training, while training halves its own."""
+    learned, first, last = shape(train.values), float(val.values[0]), float(np.median(val.values[-3:]))
+    if len(val) < LONG or not 0 < learned.last < 0.5 * learned.first or not float(val.values.min()) > 0:
+        return None
+    if (
+        first < BEFORE * float(train.values[0])
+        or last < 2 * learned.last
+        or abs(float(val.values.min())) < 0.97 * first
+    ):
+        return None
+    scores = [score for score in run.curves.scores if score.role.split is Split.VALIDATION]
+    agree = [score for score in scores if score.role.quantity is not Quantity.R2 and _fine(score)]
+    return None if agree else _finding("validation_apart", val, train)
 
 
 def _fine(score: Curve) -> bool:
@@ -112,7 +136,8 @@ def _stands_still(val: Curve, train_loss: Curve | None) -> Finding | None:
     b, loss = share(val), shape(train_loss.values)
     gain = max(float(np.median(b[-3:]) - b[0]), float(np.median(b) - b[0]))
     falls = loss.last < (1 - FALLEN) * loss.first and loss.first > 0
-    return _finding("validation_stands_still", val, train_loss) if falls and gain < 0.01 and b.max() < 0.5 else None
+    least = 0.01 if improved(val) else max(0.01, 1.5 * shape(b).noise)
+    return _finding("validation_stands_still", val, train_loss) if falls and gain < least and b.max() < 0.5 else None
 
 
 def _score_gap(val: Curve, train: Curve) -> Finding | None:
@@ -149,12 +174,29 @@ PASSES: Sequence[Case] = (
     made.case("amn_584k", _CHECK, made.val_run(made.AMN_584K_VAL, train_cosine=made.AMN_584K_TRAIN)),
     made.case("generalises", _CHECK, run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.7, 1.0, 0.9)})),
     made.case(
+        "validation_good_from_its_first_value_on",
+        _CHECK,
+        run_from({"train_loss": made.lines(12, 0.9, 0.3), "val_loss": made.lines(12, 0.5, 0.49)}),
+    ),
+    made.case(
         "fine_tune",
         _CHECK,
         run_from({"loss": _TRAIN, "eval_loss": made.lines(20, 0.62, 0.60), "eval_accuracy": [0.9] * 20}),
     ),
 )
 FAILS: Sequence[Case] = (
+    made.case(
+        "average_that_hardly_moves",
+        _CHECK,
+        run_from({"train_mse": made.lines(12, 0.816, 0.24, 0.22), "valid_mse": made.lines(12, 0.866, 0.862)}),
+        "validation_apart",
+    ),
+    made.case(
+        "back_to_nothing",
+        _CHECK,
+        run_from({"loss": made.lines(60, 0.92, 0.02, 0.003), "val_loss": made.lines(60, 0.79, 0.67, 0.74, 0.76)}),
+        "validation_stands_still",
+    ),
     made.case(
         "noise_learned_by_heart",
         _CHECK,

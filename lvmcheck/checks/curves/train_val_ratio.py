@@ -23,6 +23,8 @@ LOW = 2.5
 """Times from which a constant ratio is no dropout."""
 SPREAD = 0.12
 """Relative spread of a ratio that is constant."""
+LARGE, LOOSE = 4.0, 0.3
+"""Times from which a ratio is a fault of the scale, in the first epoch, too, and the spread that it may have."""
 WHOLE = 0.03
 """Relative distance from a whole number."""
 
@@ -34,7 +36,8 @@ class TrainValRatio(CurveCheck):
     Compared in every evaluation: the mean loss of an epoch's steps with the validation loss, and with a training loss
     or error that is recorded by epoch. A ratio above 2.5 that stays within 12 % while the loss falls fails where it is
     near a whole number that the config holds (accumulation, batch size, number of processes) or near any whole number;
-    else it warns. A training loss below 0 beside a validation loss above 0 throughout warns; at -1 in the end it fails.
+    else it warns; it fails where the ratio exceeds 4 in the first epoch, too, within 30 %, and the loss is no sum of
+    terms. A training loss below 0 beside a validation loss above 0 throughout warns; at -1 in the end it fails.
 
     Why:
     A loss that is summed over accumulated batches, or over a batch instead of averaged, has gradients that many times
@@ -71,7 +74,7 @@ class TrainValRatio(CurveCheck):
                 continue
             finding = _compare(run, train, other, a, b)
             compared.append(finding)
-            if finding.code in ("whole_multiple", "ends_at_minus_one"):
+            if finding.code in ("whole_multiple", "ends_at_minus_one", "large_multiple"):
                 return failed(finding, evaluated=len(compared))
         suspicious = next((finding for finding in compared if finding.code != "one_scale"), None)
         if suspicious is not None:
@@ -108,12 +111,21 @@ def _compare(run: Run, train: Curve, other: Curve, a: np.ndarray, b: np.ndarray)
     ratio = float(np.median(ratios))
     spread = float(np.quantile(ratios, 0.9) - np.quantile(ratios, 0.1)) / ratio
     moved = float(np.ptp(b)) / float(np.median(b))
-    if ratio < LOW or spread > SPREAD or moved < 0.5 * spread or moved < 0.03:
+    large = min(ratio, float(a[0] / b[0])) > LARGE and len(a) >= LEAST and not _terms(run)
+    if ratio < LOW or spread > (LOOSE if large else SPREAD) or moved < 0.5 * spread or moved < 0.03:
         return _finding("one_scale", train, other, ratio, len(a))
     factor = min([*_numbers(run.config), round(ratio)], key=lambda known: abs(ratio / known - 1))
     whole = abs(ratio / factor - 1) < (2 * WHOLE if factor in _numbers(run.config) else WHOLE) and factor < 20
     whole = whole or (factor in _numbers(run.config) and abs(ratio / factor - 1) < 2 * WHOLE)
-    return _finding("whole_multiple" if whole else "constant_multiple", train, other, ratio, len(a), factor)
+    code = "whole_multiple" if whole and spread <= SPREAD else "large_multiple" if large else "constant_multiple"
+    return _finding(code, train, other, ratio, len(a), factor)
+
+
+def _terms(run: Run) -> bool:
+    """Whether the training loss is a sum of terms, of which validation may have one."""
+    return any(len(window.terms) > 1 for window in run.windows[:1]) or bool(
+        [role for role in run.curves.roles.values() if role.quantity is Quantity.TERM]
+    )
 
 
 def _numbers(config: Mapping[str, object]) -> set[int]:
@@ -124,11 +136,12 @@ def _numbers(config: Mapping[str, object]) -> set[int]:
 def _finding(code: str, train: Curve, other: Curve, ratio: float, count: int, factor: int = 0) -> Finding:
     phrases = {
         "whole_multiple": "{metric} is {factor} times {other_metric} in {evaluations} evaluations",
+        "large_multiple": "{metric} is {measured} {other_metric} in {evaluations} evaluations, from the first on",
         "constant_multiple": "{metric} is {measured} {other_metric} in {evaluations} evaluations",
         "ends_at_minus_one": "{metric} ends at -1 beside a {other_metric} above 0",
         "other_sign": "{metric} is below 0 beside a {other_metric} above 0",
     }
-    bad = code in ("whole_multiple", "constant_multiple")
+    bad = code in ("whole_multiple", "constant_multiple", "large_multiple")
     return Finding(
         code=code,
         metric=train.name,
