@@ -125,7 +125,8 @@ class Run:
     def declared(self) -> tuple[str, ...] | None:
         """Metric names the run promised, or None when it promised nothing."""
         said = self.of(ev.Declare)
-        return tuple(dict.fromkeys(name for event in said for name in event.metrics)) if said else None
+        names = tuple(dict.fromkeys(name for event in said for name in event.metrics))
+        return names or None  # roles alone promise nothing
 
     @cached_property
     def curves(self) -> Curves:
@@ -192,7 +193,8 @@ class Run:
         grouped: dict[type[ev.Event], list[ev.Event]] = {}
         for event in self.events:
             grouped.setdefault(type(event), []).append(event)
-        if ev.Epoch not in grouped and (ev.Log in grouped or ev.Evaluation in grouped):
+        whole = self.over or self.as_it_ended  # while a run goes on, an epoch may still come
+        if whole and ev.Epoch not in grouped and (ev.Log in grouped or ev.Evaluation in grouped):
             grouped[ev.Epoch] = list(evaluations(self.events))
         return {kind: tuple(items) for kind, items in grouped.items()}
 

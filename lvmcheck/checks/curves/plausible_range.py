@@ -94,7 +94,7 @@ class PlausibleRange(Check):
                     return failed(finding, evaluated=looked)
                 if nearest is None or (finding.margin or 0.0) < (nearest.margin or 0.0):
                     nearest = finding
-        if not (complete(run) or (self.metric is None and run.over)):
+        if not (run.over if self.metric is None else complete(run)):
             return awaiting(run, "the metrics of every epoch", evaluated=looked)
         cut = not_at_end(run, run.series(self.metric)) if self.metric is not None else None
         if cut is not None:
