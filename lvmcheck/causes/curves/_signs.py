@@ -17,7 +17,7 @@ from lvmcheck.statistics.curve import noise, shape
 
 LEAP = 1.25
 """Times its first value that a loss must reach within the first fifth of the run."""
-EARLY = 0.2
+EARLY, FELL = 0.2, 0.3
 
 
 def found(
@@ -87,6 +87,8 @@ def leap(run: Run) -> Fact | None:
     wild = 3 * min(noise(windows.values), float(np.median(np.abs(windows.values))))
     early = windows.values[1 : max(4, int(EARLY * len(windows)))]
     at = int(early.argmax())
+    if at and float(early[:at].min()) < FELL * first:
+        return None  # it had learned before
     steady = float(np.median(np.sort(early)[-3:]))  # more than a single step
     epoch, step = windows.place(at + 1)
     return (
@@ -120,6 +122,22 @@ def training_learns(run: Run, share: float = 0.1) -> bool:
         return False
     first = max(shape(train.values).first, float(np.median(train.values[:2])))
     return improved(train) and first - shape(train.values).low > share * abs(first)
+
+
+FAR = 3.0
+"""Times the first training loss that no evaluated loss has where both are measured alike."""
+
+
+def apart(run: Run) -> Fact | None:
+    """How far every validation loss is above the first training loss, where that is far from the first one on."""
+    train = run.curves.epoch_losses
+    for curve in run.curves.validation if train is not None else ():
+        if train is None or not float(train.values[0]) > 0 or len(curve) < 4:
+            continue
+        least = float(curve.values.min()) / float(train.values[0])
+        if least > FAR:
+            return Fact("least_validation_over_first_training", least, "x")
+    return None
 
 
 def validation_learned(run: Run) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lvmcheck.causes.curves._signs import coded, found
+from lvmcheck.causes.curves._signs import coded, failed_first, found, training_learns
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import wave
+from lvmcheck.checks.curves._curves import improved, share
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.run.role_names import Quantity
+from lvmcheck.run.role_names import Quantity, words
 from lvmcheck.run.view import run_from
 
 
@@ -18,7 +19,7 @@ class ClassImbalance(Cause):
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         majority = coded(evidence, "nothing_learned", "at_majority")
-        finding = majority or _counted(evidence)
+        finding = majority or _counted(evidence) or _never_the_rare_class(evidence)
         if finding is None:
             return None
         return found(
@@ -28,7 +29,7 @@ class ClassImbalance(Cause):
             (Fact("metric", finding.metric), Fact("share", finding.measured), *finding_facts(finding)[1:]),
             fix="weight the classes or sample them evenly, and judge by balanced accuracy or F1",
             explain="nothing_learned" if majority else "metric_constant",
-            explains=("metric_constant", "nothing_learned"),
+            explains=("metric_constant", "nothing_learned", "memorises"),
             also=("metric_constant",),
             tell_apart="print(torch.bincount(predictions)) of the validation set: one class only is the imbalance",
         )
@@ -40,8 +41,19 @@ def _counted(evidence: Evidence) -> Finding | None:
     role = evidence.run.curves.roles.get(str(finding.metric)) if finding is not None else None
     if finding is None or role is None or role.quantity is not Quantity.ACCURACY:
         return None
-    moves = any(len(set(loss.values.tolist())) > 1 for loss in evidence.run.curves.validation)
+    moves = any(improved(loss) for loss in evidence.run.curves.validation) or training_learns(evidence.run)
     return finding if moves else None
+
+
+def _never_the_rare_class(evidence: Evidence) -> Finding | None:
+    """A failure beside a recall or an F1 that is 0 in every evaluation, and an accuracy that is not."""
+    curves = evidence.run.curves
+    scores = [c for c in curves.scores if RARE & set(words(c.name)) and len(c) >= 4 and not c.values.any()]
+    good = [c for c in curves.of(Quantity.ACCURACY) if not RARE & set(words(c.name)) and float(share(c)[-1]) > 0.5]
+    return failed_first(evidence, "memorises", "metric_constant", "nothing_learned") if scores and good else None
+
+
+RARE = frozenset({"recall", "sensitivity", "f1", "precision"})
 
 
 _LOSSES = {"train_loss": made.lines(12, 0.6, 0.3), "val_loss": wave(0.33, 0.02, 12)}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lvmcheck.causes.curves._signs import failed_first, found
+from lvmcheck.causes.curves._signs import coded, failed_first, found
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import cases as made
@@ -23,13 +23,16 @@ class CollapsedRepresentation(Cause):
             constant, val = evidence.run.facts.get("constant_mean"), evidence.last("val_cosine")
             near = (Fact("val_cosine", val), Fact("constant_mean", constant)) if isinstance(constant, float) else ()
             return self._found(Standing.LIKELY, (*finding_facts(finding), *near), "prediction_diversity")
+        empty = coded(evidence, "nothing_learned", "code_without_information")
+        if empty is not None:
+            return self._found(Standing.LIKELY, finding_facts(empty), "nothing_learned", "dominant_term")
         failing = failed_first(evidence, "memorises", "loss_diverging", "nothing_learned", "overfits")
         shrunk = _shrunk(evidence.run)
         if failing is None or shrunk is None:
             return None
         return self._found(Standing.LIKELY, (shrunk, *finding_facts(failing)), "loss_diverging")
 
-    def _found(self, standing: Standing, evidence: tuple[Fact, ...], explain: str) -> Diagnosis:
+    def _found(self, standing: Standing, evidence: tuple[Fact, ...], explain: str, *also: str) -> Diagnosis:
         return found(
             self,
             standing,
@@ -39,8 +42,15 @@ class CollapsedRepresentation(Cause):
             "context "
             "and constant mean are close the data are at fault",
             explain=explain,
-            explains=("memorises", "nothing_learned", "overfits", "loss_diverging", "prediction_diversity"),
-            also=("not_learning",),
+            explains=(
+                "memorises",
+                "nothing_learned",
+                "overfits",
+                "loss_diverging",
+                "prediction_diversity",
+                "loss_balance",
+            ),
+            also=("not_learning", *also),
             tell_apart="print(embeddings.std(0).mean()) of one batch at the beginning and at the end",
         )
 
@@ -50,6 +60,8 @@ ALIKE = 0.9
 SPREAD = ("std", "spread", "diversity", "deviation", "rank")
 LEFT = 0.25
 """Share of its first value that a spread keeps."""
+POINT = 0.03
+"""Spread of embeddings of unit variance that are one point."""
 
 
 def _shrunk(run: Run) -> Fact | None:
@@ -57,7 +69,7 @@ def _shrunk(run: Run) -> Fact | None:
     for name, curve in run.curves.by_epoch.items():
         if len(curve) >= 4 and any(word in SPREAD for word in words(name)) and curve.values[0] > 0:
             last = float(np.median(curve.values[-2:]))
-            if last < LEFT * float(curve.values[0]):
+            if last < LEFT * float(curve.values[0]) or last < min(POINT, 0.5 * float(curve.values[0])):
                 return Fact(name, last, epoch=int(curve.epochs[-1]))
     return None
 
@@ -77,6 +89,11 @@ PASSES: Sequence[CauseCase] = (
     CauseCase(name="not_a_number", run=_run(float("nan"), 0.5)),
 )
 FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="posterior_collapse",
+        run=run_from({"elbo_loss": made.lines(12, 39.0, 33.5, 33.5), "kl": made.lines(12, 4e-4, 1e-5, 1e-5)}),
+        standing=Standing.LIKELY,
+    ),
     CauseCase(name="constant", run=_run(1.0, 0.484), facts={"constant_mean": 0.484}),
     CauseCase(
         name="no_negatives", run=run_from({**_PAIRS, "val/embedding_std": made.lines(20, 0.0155, 0.003, 0.0022)})

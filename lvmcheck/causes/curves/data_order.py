@@ -23,6 +23,8 @@ class DataOrder(Cause):
         repeats = coded(evidence, "epoch_pattern", "same_course")
         flat = failed_first(evidence, "nothing_learned", "loss_diverging", "memorises")
         alike = _alike(evidence.run) if flat is not None else None
+        if coded(evidence, "loss_diverging", "worse_than_the_first_epoch") is not None:
+            return None  # see weights_reset
         if repeats is None and alike is None:
             return None
         return found(

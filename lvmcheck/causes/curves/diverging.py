@@ -35,7 +35,11 @@ class Diverging(Cause):
             "look at what changed there",
             explain="loss_diverging",
             explains=("nothing_learned", "not_diverging", "gradient_norm_grows", "val_loss_descends"),
-            also=("learning_rate_too_high", *(("exploding_gradient",) if grows or players else ())),
+            also=(
+                "learning_rate_too_high",
+                *(("exploding_gradient",) if grows or players else ()),
+                *(("label_mismatch", "loss_sign") if run.curves.adversarial else ()),
+            ),
             tell_apart="repeat from that checkpoint with lr / 10: if it still diverges look at the batches of those "
             "steps",
         )

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lvmcheck.causes.curves._signs import coded, failed_first, found, train_facts, training_learns
+from lvmcheck.causes.curves._signs import (
+    apart,
+    coded,
+    failed_first,
+    found,
+    train_facts,
+    training_learns,
+    validation_learned,
+)
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.view import run_from
@@ -16,7 +24,7 @@ class LabelNoise(Cause):
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         finding = failed_first(evidence, "overfits", "memorises")
         stuck = coded(evidence, "metric_constant", "constant")
-        if finding is None or stuck is not None or not training_learns(evidence.run):
+        if finding is None or stuck is not None or not training_learns(evidence.run) or apart(evidence.run) is not None:
             return None
         return found(
             self,
@@ -26,7 +34,11 @@ class LabelNoise(Cause):
             fix="look at the training samples with the highest loss; remove or correct what is wrong",
             explain="overfits",
             explains=(),
-            also=("overfitting", "label_mismatch"),
+            also=(
+                "overfitting",
+                "label_mismatch",
+                *(() if validation_learned(evidence.run) else ("validation_differs",)),
+            ),
             tell_apart="show the 50 training samples with the highest loss after the best validation epoch",
         )
 

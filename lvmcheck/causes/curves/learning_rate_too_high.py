@@ -8,7 +8,7 @@ import numpy as np
 
 from lvmcheck.causes.curves._signs import failed_first, found, gradient_facts, leap, rate
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
-from lvmcheck.checks.finding import Fact
+from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run import events as ev
 from lvmcheck.run.role_names import Quantity
@@ -26,7 +26,7 @@ class LearningRateTooHigh(Cause):
         )
         if failing is None or run.of(ev.Stage) or failing.code == "runs_away":
             return None
-        sign = leap(run) or _climbs(run) or _decided(run)
+        sign = leap(run) or _climbs(run) or _decided(run) or _never_back(failing)
         if sign is None or _jumps_late(run):
             return None
         known = used is not None and evidence.failed("learning_rate_zero") is None
@@ -50,6 +50,12 @@ EXPLAINS = (
 )
 FROM, CLIMB = 0.25, 1.5
 """The loss was lowest in this share of the run, and its last quarter is this many times as high."""
+
+
+def _never_back(failing: Finding) -> Fact | None:
+    if failing.code != "never_back_after_a_leap":
+        return None
+    return next(iter(failing.evidence), None)
 
 
 def _climbs(run: Run) -> Fact | None:

@@ -24,7 +24,8 @@ class LossSign(Cause):
         finding = away or other or worse
         if finding is None:
             return None
-        also = () if away or other else ("learning_rate_too_high", "diverging")
+        players = ("label_mismatch",) if evidence.run.curves.adversarial else ()
+        also = () if away or other else ("learning_rate_too_high", "diverging", *players)
         return found(
             self,
             Standing.LIKELY if away or other else Standing.CONSISTENT,

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from lvmcheck.causes.curves._signs import coded, failed_first, found, train_facts, training_learns
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
-from lvmcheck.checks.finding import Fact
+from lvmcheck.checks.curves._curves import improved
+from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.view import run_from
+from lvmcheck.statistics.curve import trend
 
 HALTING = language.epochs([], [], metrics={"halting_mean": [7.5, 7.5]}, config={"model": {"recursion_steps": 4}})
 
@@ -44,7 +46,7 @@ class MetricConstant(Cause):
             fix="print the metric and one weight before and after a step; log nothing where nothing was measured",
             explain="metric_constant",
             explains=("val_loss_moves", "memorises", "nothing_learned", "overfits"),
-            also=("loss_not_computed",) if empty else ("weights_never_move",),
+            also=("loss_not_computed",) if empty else ("weights_never_move", *_one_answer(evidence, finding)),
             tell_apart="print(len(val_loader))"
             if empty
             else "print(id(model)) and one weight inside the evaluation, twice",
@@ -61,8 +63,18 @@ def _explained(evidence: Evidence) -> bool:
     return evidence.failed("schedule_ended_early") is not None or (
         counted is not None
         and evidence.run.curves.roles[str(counted.metric)].quantity is Quantity.ACCURACY
+        and (any(map(improved, evidence.run.curves.validation)) or training_learns(evidence.run))
         and any(len(set(loss.values.tolist())) > 1 for loss in evidence.run.curves.validation)
     )
+
+
+def _one_answer(evidence: Evidence, finding: Finding) -> tuple[str, ...]:
+    """What looks the same where a model that learns no more gives one answer to every input."""
+    role, train = evidence.run.curves.roles.get(str(finding.metric)), evidence.run.curves.train
+    if role is None or role.quantity not in (Quantity.ACCURACY, Quantity.ERROR) or train is None:
+        return ()
+    late = train.values[len(train) // 2 :]
+    return () if len(late) < 8 or abs(trend(late)) > 3 else ("not_learning", "label_mismatch")
 
 
 _TRAIN = made.lines(10, 2.3, 0.4)

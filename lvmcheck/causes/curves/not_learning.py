@@ -19,9 +19,12 @@ class NotLearning(Cause):
         specific = ("learning_rate_zero", "gradient_norm_zero", "loss_exactly_zero", "train_val_ratio", "finite")
         if finding is None or any(evidence.failed(check) for check in specific):
             return None
+        if finding.code in ("loss_and_accuracy_disagree", "code_without_information"):
+            return None  # see wrong_scale, collapsed_representation
         if finding.code == "barely_moved" and accurate(evidence.run):
-            return None  # see wrong_scale
+            return None
         trivial = finding.code not in ("flat", "barely_moved")
+        heavy = ("dominant_term",) if evidence.failed("loss_balance") else ()
         adversarial = ("collapsed_representation", "diverging") if evidence.run.curves.adversarial else ()
         return found(
             self,
@@ -33,7 +36,7 @@ class NotLearning(Cause):
             "the loss, if it works at the data",
             explain="nothing_learned",
             explains=("loss_diverging", "memorises") if trivial else (),
-            also=("weights_never_move", "label_mismatch", "vanishing_gradient", "learning_rate_too_low", *adversarial),
+            also=(*(MOVES if finding.code == "evaluations_flat" else STILL), *adversarial, *heavy),
             tell_apart="for n, p in model.named_parameters(): print(n, p.grad.norm()) after backward(), and one p "
             "before and "
             "after step(): no gradient is a cut graph, no change is the optimizer; both there: check that labels fit "
@@ -41,6 +44,9 @@ class NotLearning(Cause):
         )
 
 
+STILL = ("weights_never_move", "label_mismatch", "vanishing_gradient", "learning_rate_too_low")
+MOVES = ("label_mismatch", "collapsed_representation", "loss_sign", "weights_never_move")
+"""What looks the same where no loss falls, and where one does and no evaluation gets better."""
 PASSES: Sequence[CauseCase] = (
     CauseCase(name="learns", run=made.window_run(made.lines(40, 2.3, 0.4))),
     CauseCase(name="rate_zero", run=run_from({"loss": wave(2.0, 0.02), "lr": [0.0] * 20})),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lvmcheck.causes.curves._signs import failed_first, found, leap
+import numpy as np
+
+from lvmcheck.causes.curves._signs import failed_first, found, leap, train_facts
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import cases as made
@@ -16,6 +18,8 @@ class NumericRange(Cause):
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         finding = evidence.failed("finite")
+        if finding is None and _astronomic(evidence.run):
+            return self._overflow(evidence)
         if finding is None or leap(evidence.run) is not None:
             return None
         if failed_first(evidence, "loss_diverging", "gradient_norm_grows") is not None:
@@ -33,6 +37,31 @@ class NumericRange(Cause):
             also=("learning_rate_too_high", "loss_not_computed"),
             tell_apart="torch.autograd.set_detect_anomaly(True) from a checkpoint before that step",
         )
+
+    def _overflow(self, evidence: Evidence) -> Diagnosis | None:
+        finding = failed_first(evidence, "nothing_learned", "metric_constant", "loss_diverging")
+        if finding is None:
+            return None
+        return found(
+            self,
+            Standing.LIKELY,
+            "the loss is astronomic from beginning to end: inputs or targets are out of its range",
+            (*train_facts(evidence.run), *finding_facts(finding)),
+            fix="scale inputs and targets to what the criterion expects, such as [0, 1] for a Bernoulli likelihood",
+            explain="nothing_learned",
+            explains=("metric_constant", "loss_diverging", "loss_balance"),
+            also=("wrong_scale", "diverging"),
+            tell_apart="print(inputs.min(), inputs.max(), targets.min(), targets.max()) of the first batch",
+        )
+
+
+HUGE = 1e12
+"""Loss from the beginning to the end that only a number out of its range gives."""
+
+
+def _astronomic(run: Run) -> bool:
+    train = run.curves.epoch_losses
+    return train is not None and len(train) >= 4 and float(np.abs(train.values).min()) > HUGE
 
 
 def _last(run: Run) -> int:

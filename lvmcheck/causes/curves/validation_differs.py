@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.curves._signs import (
+    apart,
     coded,
     failed_first,
     found,
@@ -27,17 +28,18 @@ class ValidationDiffers(Cause):
         stuck = coded(evidence, "metric_constant", "constant")
         if finding is None or role is None or role.split is not Split.VALIDATION or stuck is not None:
             return None
-        if not training_learns(evidence.run, 0.25) or validation_learned(evidence.run):
+        far = apart(evidence.run)
+        if not training_learns(evidence.run, 0.25) or (validation_learned(evidence.run) and far is None):
             return None
         return found(
             self,
-            Standing.CONSISTENT,
+            Standing.CONSISTENT if far is None else Standing.LIKELY,
             "validation stays bad while training learns: the sets may be prepared differently",
-            (*finding_facts(finding), *train_facts(evidence.run)),
+            (*finding_facts(finding), *([] if far is None else [far]), *train_facts(evidence.run)),
             fix="compare mean and deviation of one batch of each set, and call model.eval() in the validation",
             explain="memorises",
             explains=("loss_diverging", "overfits"),
-            also=("label_mismatch", "overfitting"),
+            also=("label_mismatch", "overfitting" if far is None else "wrong_scale"),
             tell_apart="evaluate training samples in the validation loop, with the preparation of validation",
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.curves._signs import coded, found, train_facts
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.shared import cases as made
 
 
@@ -15,7 +15,7 @@ class WeightsReset(Cause):
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         finding = coded(evidence, "epoch_pattern", "begins_anew")
         if finding is None:
-            return None
+            return self._no_better_than_one_epoch(evidence)
         return found(
             self,
             Standing.LIKELY,
@@ -25,6 +25,22 @@ class WeightsReset(Cause):
             explain="epoch_pattern",
             explains=("nothing_learned", "loss_diverging", "overfits"),
             also=("data_order",),
+            tell_apart="print one weight at the end of an epoch and at the beginning of the next",
+        )
+
+    def _no_better_than_one_epoch(self, evidence: Evidence) -> Diagnosis | None:
+        finding = coded(evidence, "loss_diverging", "worse_than_the_first_epoch")
+        if finding is None:
+            return None
+        return found(
+            self,
+            Standing.CONSISTENT,
+            "no epoch gets further than the first: the model may begin anew in each",
+            (*finding_facts(finding), *train_facts(evidence.run)),
+            fix="make model and optimizer once, before the loop over epochs, and load no checkpoint inside it",
+            explain="loss_diverging",
+            explains=("nothing_learned", "overfits"),
+            also=("learning_rate_too_high", "data_order", "diverging"),
             tell_apart="print one weight at the end of an epoch and at the beginning of the next",
         )
 

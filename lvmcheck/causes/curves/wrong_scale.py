@@ -16,7 +16,9 @@ class WrongScale(Cause):
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         floor = evidence.failed("loss_floor")
-        ratio = coded(evidence, "train_val_ratio", "whole_multiple", "constant_multiple", "ends_at_minus_one")
+        ratio = coded(
+            evidence, "train_val_ratio", "whole_multiple", "constant_multiple", "large_multiple", "ends_at_minus_one"
+        )
         finding = floor or ratio or _flat_but_good(evidence)
         if finding is None:
             finding = evidence.failed("initial_loss") if not _others(evidence) else None
@@ -42,13 +44,17 @@ STANDINGS = {
     "whole_multiple": Standing.MEASURED,
     "ends_at_minus_one": Standing.LIKELY,
     "constant_multiple": Standing.LIKELY,
+    "large_multiple": Standing.LIKELY,
     "barely_moved": Standing.LIKELY,
+    "loss_and_accuracy_disagree": Standing.LIKELY,
 }
 PHRASES = {
     "double_softmax": "softmax is applied twice: the loss rests at its floor {floor}",
     "whole_multiple": "the training loss is {factor} times too large: a sum where a mean is meant",
     "ends_at_minus_one": "the loss is the likelihood of probabilities without a log: it ends at -1",
     "constant_multiple": "the training loss is a constant multiple of {other_metric}",
+    "large_multiple": "one of two losses is many times the other, from the first epoch on",
+    "loss_and_accuracy_disagree": "the loss gives right answers no probability: logits are scaled down",
     "far_above": "the first loss is far above the expected {expected}",
 }
 EXPLAIN = {
@@ -56,18 +62,23 @@ EXPLAIN = {
     "whole_multiple": "train_val_ratio",
     "ends_at_minus_one": "train_val_ratio",
     "constant_multiple": "train_val_ratio",
+    "large_multiple": "train_val_ratio",
     "barely_moved": "nothing_learned",
+    "loss_and_accuracy_disagree": "nothing_learned",
 }
 ALSO = {
     "ends_at_minus_one": ("loss_sign",),
     "far_above": ("learning_rate_too_high",),
+    "large_multiple": ("validation_differs",),
     "barely_moved": ("not_learning",),
+    "loss_and_accuracy_disagree": ("not_learning",),
 }
 
 
 def _flat_but_good(evidence: Evidence) -> Finding | None:
     """A loss that hardly moved beside an accuracy that is far from chance."""
-    finding = coded(evidence, "nothing_learned", "barely_moved")
+    disagree = coded(evidence, "nothing_learned", "loss_and_accuracy_disagree")
+    finding = disagree or coded(evidence, "nothing_learned", "barely_moved")
     return finding if accurate(evidence.run) else None
 
 
@@ -82,6 +93,11 @@ PASSES: Sequence[CauseCase] = (
     CauseCase(name="amn_584k", run=made.val_run(made.AMN_584K_VAL)),
 )
 FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="validation_of_the_easy_half",
+        run=run_from({"loss": made.lines(12, 0.67, 0.49), "val_loss": made.lines(12, 0.12, 0.072)}),
+        standing=Standing.LIKELY,
+    ),
     CauseCase(
         name="accumulation_summed",
         run=run_from({"loss": [8.02 * v for v in _FALL], "eval_loss": _FALL}, config={"accumulation": 8}),

@@ -35,7 +35,6 @@ class DominantTerm(Cause):
             *_neglected(evidence, finding),
             *_mean_direction(evidence),
             *_below_constant(evidence),
-            *finding_facts(evidence.failed("nothing_learned"))[:1],
         )
         return Diagnosis(
             name=self.name(),
@@ -45,6 +44,7 @@ class DominantTerm(Cause):
             else "loss term {term} holds a share of {value_share} of the loss value",
             evidence=(*finding_facts(finding), *support),
             explains=EXPLAINS,
+            also=() if by_gradient or support else ("not_learning", "learning_rate_too_high"),
             tell_apart="" if by_gradient else RECORD,
             ruled_out=evidence.ruled_out(
                 {"finite": "numerical problems", "not_diverging": "divergence", "generalisation_gap": "memorisation"}

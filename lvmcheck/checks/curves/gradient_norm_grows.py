@@ -35,7 +35,8 @@ class GradientNormGrows(CurveCheck):
 
     The early level is the median of the second tenth of the run, the end that of its last tenth. Where the loss
     improved, a growth of more than 100 times warns, of 4 times in a straight line, too; more than 6 times while the
-    loss fell to a tenth, or 10 times its first values while it stands still, fails. Where it did not, all of these do.
+    loss fell to a tenth, or 10 times its first values while it stands still, fails, or 20 times in nearly every value
+    while half of the loss is left. Where it did not, all of these do.
 
     Why:
     A norm that grows by orders of magnitude announces divergence; clipping hides it from the loss. A norm that grows
@@ -78,7 +79,7 @@ class GradientNormGrows(CurveCheck):
         code = "grows_in_a_line" if line else "grows"
         if learned and _against(run, growth):
             code, limit = "grows_against_the_loss", OPPOSITE
-        elif learned and _stuck(run, norm):
+        elif learned and (_stuck(run, norm) or _adds_up(run, norm)):
             code, limit = "grows_beside_a_still_loss", min(growth / 2, FACTOR)
         if growth <= limit or trend(norm.values) < min(SURE, _most(len(norm))):
             return concluded(_finding("bounded", norm, early, growth, None), [norm], evaluated=len(norm))
@@ -115,6 +116,16 @@ def _stuck(run: Run, norm: Curve) -> bool:
     return bool(late > STUCK * start > 0 and still and trend(train.values[len(train) // 3 :]) > -1)
 
 
+def _adds_up(run: Run, norm: Curve) -> bool:
+    """Whether nearly every norm is above the one before, to twenty times the first, and half of the loss is left."""
+    train = run.curves.train
+    if train is None or len(norm) < 10 or run.curves.adversarial or run.curves.rewards or not train.values[0] > 0:
+        return False
+    start, late = float(np.median(norm.values[:3])), float(np.median(norm.values[-3:]))
+    left = float(np.median(train.values[-3:])) > 0.5 * float(train.values[0])
+    return late > MUCH * start > 0 and left and trend(norm.values) > 1.6 * _most(len(norm))
+
+
 def _most(count: int) -> float:
     """Half of the trend of a few values that rise each time."""
     return trend(np.arange(count, dtype=np.float64)) / 2
@@ -144,6 +155,12 @@ PASSES: Sequence[Case] = (
     made.case("one_large_batch", _CHECK, made.window_run(_FALL, grad_norms=[0.1] * 20 + [500.0] + [0.1] * 19)),
 )
 FAILS: Sequence[Case] = (
+    made.case(
+        "adds_up_while_the_loss_falls",
+        _CHECK,
+        made.window_run(made.lines(40, 4.4, 3.6, 2.9), grad_norms=[2.0 * 1.13**i for i in range(40)]),
+        "grows_beside_a_still_loss",
+    ),
     made.case("adds_up", _CHECK, made.window_run([2.3] * 40, grad_norms=made.lines(40, 0.0, 400.0)), "grows_in_a_line"),
     made.case("explodes", _CHECK, made.window_run(_FALL, grad_norms=[1.5**i for i in range(40)]), "grows"),
 )

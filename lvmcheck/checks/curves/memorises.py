@@ -15,7 +15,7 @@ from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.roles import Split
 from lvmcheck.run.view import Run, run_from
-from lvmcheck.statistics.curve import shape
+from lvmcheck.statistics.curve import constant_from, shape
 
 LEAST = 4
 """Evaluations from which a lack of progress is no chance."""
@@ -108,6 +108,8 @@ def _memorised(run: Run, val: Curve, train: Curve) -> Finding | None:
 def _apart(run: Run, val: Curve, train: Curve) -> Finding | None:
     """A validation loss that stays where it began, not below that of training, while training halves its own."""
     learned, first, last = shape(train.values), float(val.values[0]), float(np.median(val.values[-3:]))
+    if constant_from(val.values) == 0:
+        return None  # see metric_constant
     if len(val) < LONG or not 0 < learned.last < 0.5 * learned.first or not float(val.values.min()) > 0:
         return None
     if (
