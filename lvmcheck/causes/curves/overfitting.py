@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from lvmcheck.causes.curves._signs import found, train_facts, training_learns, validation_learned
+from lvmcheck.causes.curves._signs import apart, found, train_facts, training_learns, validation_learned
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._curves import classes
 from lvmcheck.checks.finding import Fact
@@ -22,7 +22,7 @@ class Overfitting(Cause):
             learned = validation_learned(evidence.run)
             return found(
                 self,
-                Standing.LIKELY if learned else Standing.CONSISTENT,
+                Standing.LIKELY if learned and apart(evidence.run) is None else Standing.CONSISTENT,
                 "overfitting: {metric} was best at {minimum}, and is {last} at the end",
                 (
                     Fact("metric", finding.metric),

@@ -26,6 +26,8 @@ FAIR = 0.3
 NO_INFORMATION = 1e-2
 """Nats of a KL term, and that over its whole loss, at which a code holds nothing."""
 CODED = frozenset({"elbo", "vae", "rec", "recon", "reconstruction"})
+ON_ITS_WAY = 0.05
+"""R2 that is gained in the last two evaluations of a run that was only short."""
 UNIFORM, STEPS = 0.9, 200
 """Share of ln V above which a language model has learned nothing, and steps that any needs to get below it."""
 TINY = 3e-6
@@ -81,7 +83,7 @@ def _good(curve: Curve) -> bool:
 def _from_the_beginning(run: Run, curve: Curve) -> bool:
     """Whether a loss got better before it was first evaluated."""
     start = beginning(run, curve)
-    return start - float(np.median(curve.values)) > 0.05 * abs(start)
+    return start - float(np.median(curve.values)) > 0.02 * abs(start)
 
 
 # -- a loss that does not say what the accuracy does -------------------------------------------------------------------
@@ -131,6 +133,8 @@ def at_mean(run: Run) -> Curve | None:
         return None
     for curve in run.curves.of(Quantity.R2):
         if curve.role.split is Split.TRAIN or len(curve) < LEAST:
+            continue
+        if float(curve.values[-1] - curve.values[-3]) > ON_ITS_WAY:
             continue
         high, tail = float(curve.values.max()), float(np.median(curve.values[len(curve.values) // 2 :]))
         still = all(loss.values[0] - loss.values.min() < 0.02 * abs(loss.values[0]) for loss in run.curves.validation)

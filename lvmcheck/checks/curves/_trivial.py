@@ -19,6 +19,8 @@ SIGNS, UNIGRAM = 300, 0.84
 """Vocabulary of single signs, and the share of its logarithm that their frequencies alone leave of the loss."""
 NEAR = 0.03
 """Relative distance from ln K within which a loss is that of a uniform guess."""
+ROSE = 0.15
+"""Accuracy gained from which a run is not at chance, whatever number of classes its loss implies."""
 BELOW = 0.985
 """Share of ln K below which a loss that falls is on its way."""
 LEAST = 4
@@ -53,6 +55,8 @@ def _at_chance(run: Run) -> Finding | None:
             accuracy = float(np.median(tail))
             spread = min(3 * float(np.std(tail)) + 0.15 / count + 0.01, 0.3 / count + 0.005)
             inferred = classes(run) is None
+            if inferred and accuracy - float(share(curve)[0]) > ROSE:
+                continue
             close = abs(level / math.log(count) - 1) < NEAR
             if accuracy - 1 / count < spread and (close or not inferred) and (not inferred or accuracy > 0.5 / count):
                 return _trivial("at_chance", curve, accuracy, 1 / count, Fact("loss", level), Fact("classes", count))

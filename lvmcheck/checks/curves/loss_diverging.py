@@ -170,7 +170,8 @@ def _first_epoch_best(run: Run) -> Finding | None:
 
 def _gained(score: Curve) -> bool:
     """Whether a score says that the model learned all the same."""
-    return score.role.direction is Direction.HIGHER and improved(score)
+    bounded = score.role.quantity in (Quantity.ACCURACY, Quantity.COSINE, Quantity.R2)
+    return bounded and improved(score) and float(score.values[-1]) > 0.5 * min(score.role.high, 100.0)
 
 
 def _runs_away(values: np.ndarray, found: Shape) -> bool:

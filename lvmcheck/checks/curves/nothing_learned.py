@@ -11,6 +11,7 @@ import numpy as np
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.curves._curves import (
     CurveCheck,
+    accuracies,
     classes,
     concluded,
     improved,
@@ -33,6 +34,8 @@ ENOUGH, CERTAIN = 5, 10
 """Values of all curves together from which a flat run is suspicious, and from which it fails."""
 FEW = 100
 """Optimizer steps below which a run at chance may only have been short; a flat loss alone, below twice as many."""
+FAIR = 0.5
+"""Accuracy that a short run may have begun with because it was trained before."""
 SLOW = 4.0
 """Standard deviations of all trends together from which a tiny improvement is one."""
 SOME = 2.0
@@ -99,7 +102,7 @@ class NothingLearned(CurveCheck):
         if moved and not good and not any(map(_clearly, moved)):
             slow = _together(curves) < -SLOW
             barely = _finding("barely_moved", moved[0], len(curves))
-            sure = values >= CERTAIN and (not slow or hardly_trained(run))
+            sure = values >= CERTAIN and (not slow or hardly_trained(run)) and not _short_fine_tune(run)
             return (failed if sure else warning)(barely, evaluated=values)
         uniform = near_uniform(run)
         if uniform is not None:
@@ -109,9 +112,9 @@ class NothingLearned(CurveCheck):
         if values < ENOUGH:
             return not_applicable(f"{values} values are too few to tell flat from slow")
         flat = _finding("flat", curves[0], len(curves))
-        if _together(curves) <= -SOME or any(map(_apart, curves)):
+        if not all(map(_motionless, curves)) and (_together(curves) <= -SOME or any(map(_apart, curves))):
             return not_applicable("the curves are too noisy to tell flat from slow")
-        short = len(curves) == 1 and 0 < run.step < 2 * FEW and not run.curves.rewards
+        short = _short_fine_tune(run) or (len(curves) == 1 and 0 < run.step < 2 * FEW and not run.curves.rewards)
         return failed(flat, evaluated=values) if values >= CERTAIN and not short else warning(flat, evaluated=values)
 
 
@@ -123,9 +126,17 @@ def _judged(run: Run) -> list[Curve]:
     return [curve for curve in (*train, *curves.validation, *curves.scores) if len(curve) >= LEAST]
 
 
+def _short_fine_tune(run: Run) -> bool:
+    """Whether so few steps were trained, from an accuracy that is no chance, that little had to move."""
+    fair = any(float(share(curve)[0]) >= FAIR for curve in accuracies(run))
+    return fair and 0 < run.step < FEW
+
+
 def _clearly(curve: Curve) -> bool:
     """Whether an improvement is more than a hundredth, and more than a few points."""
     found = shape(lower_is_better(curve))
+    if curve.role.quantity is Quantity.SCORE and len(curve) >= 8:
+        return abs(found.first - found.low) > LITTLE * abs(found.first)
     few = len(curve) < 8 or curve.role.quantity not in (Quantity.LOSS, Quantity.ERROR) or found.low <= 0
     start = max(found.first, float(curve.values[0])) if not few else found.first
     return few or start - found.low > LITTLE * abs(start)
@@ -141,6 +152,11 @@ def _still(curve: Curve) -> bool:
     """Whether a curve ends where it began, and was nowhere else."""
     found = shape(curve.values)
     return max(abs(found.last - found.first), found.high - found.low) <= 4 * found.noise + 0.02 * abs(found.first)
+
+
+def _motionless(curve: Curve) -> bool:
+    """Whether a curve is nowhere a hundredth from where it began."""
+    return float(np.ptp(curve.values)) <= 0.01 * abs(float(curve.values[0]))
 
 
 def _apart(curve: Curve) -> bool:
@@ -213,6 +229,13 @@ PASSES: Sequence[Case] = (
         _CHECK,
         run_from({"elbo_loss": made.lines(12, 37.5, 30.5), "kl": made.lines(12, 0.05, 2.2)}),
     ),
+    made.case(
+        "r2_that_is_on_its_way_to_zero",
+        _CHECK,
+        run_from(
+            {"loss": made.lines(6, 2.3, 1.2), "val_loss": made.lines(6, 2.4, 1.5), "val_r2": made.lines(6, -0.9, -0.2)}
+        ),
+    ),
     made.case("learns_within_the_first_interval", _CHECK, made.window_run([1.9, *wave(0.5, 0.02, 30)])),
     made.case(
         "reward_rises_and_loss_does_not_fall",
@@ -221,6 +244,11 @@ PASSES: Sequence[Case] = (
     ),
 )
 FAILS: Sequence[Case] = (
+    made.case(
+        "motionless",
+        _CHECK,
+        run_from({"loss": [0.6927 - 1e-6 * i for i in range(12)], "val_f1": [0.0] * 12, "val_psnr": [2.97] * 12}),
+    ),
     made.case("flat_loss", _CHECK, made.window_run(wave(1.7, 0.03, 40)), "flat"),
     made.case("at_chance_of_ten_classes", _CHECK, run_from(_FLAT), "at_chance", classes=10),
     made.case(
