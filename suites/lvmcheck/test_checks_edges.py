@@ -55,7 +55,7 @@ def ratio(value: float, *, windows: int = 20) -> Run:
 
 
 def shares(a: float, b: float) -> Run:
-    return made.window_run([1.0] * 20, terms={"a": (1.0, [a] * 20), "b": (1.0, [b] * 20)}, per_epoch=20, over=False)
+    return made.window_run([1.0] * 20, terms={"a": (1.0, [a] * 20), "b": (1.0, [b] * 20)}, per_epoch=20)
 
 
 FACTS = {"constant_mean": 0.25, "persistence": 0.375, "mean_of_context": 0.5, "best_linear": 0.625}
@@ -221,7 +221,7 @@ def test_balance_of_short_epochs_is_made_up_by_later_ones() -> None:
     """An epoch of one window has no step after 100: the third one has."""
     for ended, status in ((2, PENDING), (3, WARNING)):
         terms = {"a": (0.5, [0.01] * ended), "b": (0.5, [1.0] * ended)}
-        run = made.window_run([0.5] * ended, terms=terms, per_epoch=1, over=False)
+        run = made.window_run([0.5] * ended, terms=terms, per_epoch=1, over=ended == 3)
         assert load_check("loss_balance")().judge(run).status is status
 
 

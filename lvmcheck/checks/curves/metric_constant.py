@@ -45,7 +45,8 @@ class MetricConstant(CurveCheck):
     """No loss or score keeps one value, to a millionth, over all its evaluations, or the last three with five digits.
 
     Values at a bound (a perfect accuracy) do not count, nor rounded neighbours on a plateau. Accuracies must agree in 8
-    evaluations to fail (warn from 5), beside a validation loss that does not move. Metrics of unknown meaning warn.
+    evaluations to fail (warn from 5), beside a validation loss that does not move. Metrics of unknown meaning are not
+    judged: they may be figures of the data.
 
     Why:
     A validation loss that never moves is not a validation loss, or the model that it looks at does not move. One
@@ -92,9 +93,6 @@ class MetricConstant(CurveCheck):
             if curve.role.quantity is not Quantity.ACCURACY or len(curve) - start >= COUNTED:
                 return failed(finding, evaluated=values)
             return warning(finding, evaluated=values)
-        unknown = next((c for c in run.curves.of(Quantity.UNKNOWN) if _computed(c)), None)
-        if unknown is not None:
-            return warning(_finding(run, unknown, 0), evaluated=values)
         return concluded(_moving(curves[0]), curves, evaluated=values)
 
 
@@ -131,13 +129,6 @@ def _goes_on(run: Run, curve: Curve, start: int) -> bool:
     if not len(before) or not len(after):
         return True
     return float(before[-1]) - float(np.median(after[-2:])) > MOVED * abs(float(before[-1]))
-
-
-def _computed(curve: Curve) -> bool:
-    """Whether a metric of unknown meaning is constant with so many digits that it is no setting."""
-    shown = f"{abs(float(curve.values[-1])):.12g}"
-    digits = len(shown.partition("e")[0].replace(".", "").strip("0"))
-    return len(curve) >= DIGITS and digits >= 2 * DIGITS and constant_from(curve.values, 1e-12) == 0
 
 
 def _coincidence(run: Run, curve: Curve) -> bool:
