@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lvmcheck.checks.finding import Status, Verdict
@@ -12,6 +13,7 @@ from lvmcheck.checks.protocol import evaluate
 from lvmcheck.checks.wording import asked_text, evidence_lines, plural, verdict_text
 from lvmcheck.commands._exit import FAILED, PASSED
 from lvmcheck.commands._reading import add_run, make_importable, suite_file
+from lvmcheck.run.locks import writer_is_gone
 from lvmcheck.run.view import Run
 
 SILENT = (Status.NOT_APPLICABLE, Status.NOT_RECORDED)
@@ -39,7 +41,7 @@ def verdicts_on(run: Run, options: argparse.Namespace) -> list[Verdict]:
     if options.suite is None:
         from lvmcheck.run.weights import with_weights
 
-        return evaluate(with_weights(run)[0])
+        return evaluate(with_weights(as_it_stands(run))[0])
     from lvmcheck.launch.plan import judge_entry
     from lvmcheck.launch.verdicts import verdict_of
     from lvmcheck.suite import load_suite
@@ -49,6 +51,15 @@ def verdicts_on(run: Run, options: argparse.Namespace) -> list[Verdict]:
     profile = options.profile or (own if isinstance(own, str) else None)
     suite = load_suite(suite_file(options.suite), profile=profile)
     return [verdict_of(suite, entry, judge_entry(entry, run), run.seed) for entry in suite.checks]
+
+
+def as_it_stands(run: Run) -> Run:
+    """A run without a completion record, judged as far as it is recorded; dead where nobody writes it any more."""
+    if run.over:
+        return run
+    if run.path is not None and writer_is_gone(run.path):
+        return replace(run, death="it has no completion record, and its process is gone")
+    return replace(run, done={"status": "open", "reason": "it has no completion record"})
 
 
 def print_verdicts(verdicts: Iterable[Verdict], *, verbose: bool = False, evidence: bool = False) -> None:

@@ -12,32 +12,27 @@ from typing import Any
 
 from filelock import FileLock
 
-from lvmcheck.causes.protocol import Diagnosis, diagnose
-from lvmcheck.checks.finding import Outcome, Status, Verdict, Why, error
+from lvmcheck.causes.protocol import Diagnosis
+from lvmcheck.checks.finding import Outcome, Why, error
 from lvmcheck.errors import InputError
+from lvmcheck.launch.answers import Answers
 from lvmcheck.launch.existing_run import examine, record_death
 from lvmcheck.launch.inprocess import train_in_process
 from lvmcheck.launch.locks import is_free, run_lock, trainer_lock, try_lock
-from lvmcheck.launch.plan import Plan, judge_entry
+from lvmcheck.launch.plan import Plan
 from lvmcheck.launch.process import TrainerProcess, trainer_environment
 from lvmcheck.launch.stop_deadline import StopDeadline
-from lvmcheck.launch.verdicts import as_expected, verdict_of, write_verdicts
+from lvmcheck.launch.verdicts import write_verdicts
 from lvmcheck.run import directory as rundir
-from lvmcheck.run import events as ev
 from lvmcheck.run.info import make_run, move_aside
 from lvmcheck.run.view import Run, read_json
 from lvmcheck.suite import CheckEntry
-
-ALL_DECIDED = "the decision of every requested check"
-
 
 LOOK = 0.25
 """Seconds after which a job is looked at although its events have not grown: it may have ended, or a slot is free."""
 TRANSIENT = frozenset({errno.EACCES, errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EMFILE, errno.ENFILE, errno.ESTALE})
 PERSISTENT = 5.0
 """Seconds after which such a refusal of the system, before a trainer is started, is taken for a lasting one."""
-JUDGE_SHARE, JUDGE_WAIT = 0.01, 2.0
-"""Share of the time that judging windows may take, and the longest that one waits; data and epochs never wait."""
 
 
 class State(Enum):
@@ -51,7 +46,7 @@ class State(Enum):
 
 
 @dataclass
-class RunJob:
+class RunJob(Answers):
     """A plan on its way to verdicts. Call :meth:`poll` until :attr:`over`.
 
     Args:
@@ -242,74 +237,6 @@ class RunJob:
     def _read(self) -> None:
         assert self._follower is not None
         self.run = self._follower.read()
-
-    def _judge_open(self, run: Run) -> None:
-        for entry in self.entries:
-            known = self.outcomes.get(entry.node)
-            if known is None or not known.decided:
-                self.outcomes[entry.node] = judge_entry(entry, run, limit=self.plan.settings.check_timeout)
-
-    def _judge_all(self) -> None:
-        """Judge the whole record, whatever was answered of parts of it; an answer that this changes is an error."""
-        for entry in self.entries:
-            known = self.outcomes.get(entry.node)
-            if known is not None and known.status is Status.ERROR:
-                continue  # it crashed or hung: it is not asked again
-            outcome = self._whole(entry)
-            if known is not None and known.decided and known.status is not outcome.status:
-                text = f"{known.status.value} while the run went on, {outcome.status.value} of the whole record"
-                outcome = error(f"two answers: {text}", Why.UNEXPECTED)
-            self.outcomes[entry.node] = outcome
-
-    def _whole(self, entry: CheckEntry) -> Outcome:
-        """The answer of the whole record: what was reached before a trainer died stays reached."""
-        limit = self.plan.settings.check_timeout
-        if self.run.death is not None:
-            reached = judge_entry(entry, replace(self.run, death=None), limit=limit)
-            if reached.decided:
-                return reached
-        return judge_entry(entry, self.run, limit=limit)
-
-    def verdict(self, entry: CheckEntry) -> Verdict:
-        """What the entry's check answered, after what its suite expects of it."""
-        verdict = verdict_of(self.plan.suite, entry, self.outcomes[entry.node], self.plan.seed)
-        return as_expected(entry, verdict, self.causes)
-
-    def causes(self) -> list[Diagnosis]:
-        """The causes that the run shows, given what its own checks answered, likeliest first; found once."""
-        mark = len(self.run.events), sum(outcome.decided for outcome in self.outcomes.values())
-        if self._causes_mark != mark:
-            asked = [entry for entry in self.entries if entry.node in self.outcomes]
-            known = [verdict_of(self.plan.suite, e, self.outcomes[e.node], self.plan.seed) for e in asked]
-            self._causes, self._causes_mark = diagnose(self.run, known), mark
-        return self._causes
-
-    def _aborting(self) -> str | None:
-        """The first check whose fail stops the run."""
-        return next((entry.node for entry in self.entries if self.outcomes[entry.node].abort), None)
-
-    def _judge_live(self) -> None:
-        """Judge what has arrived, ask the trainer to stop if that is the answer, and tell it how far was judged."""
-        assert self._follower is not None
-        began = time.monotonic()
-        mark = len(self.run.of(ev.Data)), self.run.last_epoch  # the trainer waits for the answer to these
-        waits = began < self._judge_after and mark == self._judged_mark
-        if self._follower.offset == self._judged or (waits and not self.run.over):
-            return
-        if not self.run.over:
-            self._judge_open(self.run)
-            reason = self._stop_reason()
-            if reason is not None and not self._deadline.asked:
-                self._deadline.ask()
-                rundir.write_json(self.folder / rundir.STOP, {"reason": reason})
-        self._judged, self._judged_mark = self._follower.offset, mark
-        self._judge_after = began + min(JUDGE_WAIT, (time.monotonic() - began) / JUDGE_SHARE)
-        (self.folder / rundir.JUDGED).write_text(str(self._judged))
-
-    def _stop_reason(self) -> str | None:
-        self.aborted_by = self._aborting()
-        everything = not self.whole and all(outcome.decided for outcome in self.outcomes.values())
-        return self.aborted_by or (ALL_DECIDED if everything else None)
 
     def _settle(self) -> None:
         """The run is over: settle what is open, write the verdicts, let others in."""

@@ -72,9 +72,15 @@ def read_jsonl(path: Path) -> list[Line]:
     Raises:
         InputError: a line that is no object, or a key that stands twice.
     """
-    found = []
-    for line, said in lines(text(path)):
-        body = parse_json(said, path, line)
+    found: list[Line] = []
+    whole = text(path)
+    for line, said in lines(whole):
+        try:
+            body = parse_json(said, path, line)
+        except InputError:
+            if found and line == whole.count("\n") + 1:
+                break  # a writer that was stopped inside its last line
+            raise
         if not isinstance(body, dict):
             raise InputError(path, f"expected an object, got {shown(body)}", line=line)
         cells = dict(_flat(body, path, line))

@@ -25,6 +25,7 @@ from typing import Any
 
 from lvmcheck.errors import InputError
 from lvmcheck.run.events import MAX_EPOCH, Checkpoint, Epoch, Event, EventError, Note, parse_line, to_line
+from lvmcheck.run.manifest import MANIFEST, damage
 from lvmcheck.run.seal import SEAL, broken_seal
 from lvmcheck.run.view import Run, open_regular, read_json
 
@@ -38,10 +39,7 @@ VERDICTS = "verdicts.json"
 DONE = "done.json"
 FAILURE = "failure.json"
 
-MANIFEST = "manifest.json"  # of a checkpoint: sizes and sha256 of its files, and of itself
-
 MAX_LINE = 4 << 20  # bytes; a longer line is not an event
-MAX_MANIFEST = 4 << 20  # bytes
 MAX_EVENTS = 2 << 30  # bytes of events.jsonl that are read at all
 
 
@@ -251,44 +249,6 @@ def _checkpoints(folder: Path, raw: bytes) -> list[_Place]:
             if isinstance(event, Checkpoint) and event.name == "last" and (folder / event.path).exists():
                 found.append((begin, end, event))
     return found
-
-
-def damage(checkpoint: Path, *, manifest: bool = False) -> str | None:
-    """What was changed or lost since a checkpoint was published, by the sizes and digests in its ``manifest.json``.
-
-    Args:
-        manifest: whether it must have one; a checkpoint without, as other trainers write them, is taken as it is.
-    """
-    place = checkpoint / MANIFEST
-    if not place.is_file():
-        return f"it has no {MANIFEST}" if manifest else None
-    try:
-        with place.open("rb") as file:
-            raw = file.read(MAX_MANIFEST)
-        whole = json.loads(raw)
-        said = {name: value for name, value in whole.items() if name != "sha256"}
-        files, digest = said["files"], hashlib.sha256(_canonical(said)).hexdigest()
-        if _canonical(whole) != raw or digest != whole["sha256"]:
-            return f"{MANIFEST} does not match its own sha256"
-        changed = (_changed(checkpoint / Path(name).name, entry) for name, entry in files.items())
-        return next(filter(None, changed), None)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return f"{MANIFEST} cannot be read"
-
-
-def _canonical(value: object) -> bytes:
-    """The only spelling of a manifest."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode() + b"\n"
-
-
-def _changed(path: Path, entry: Mapping[str, Any]) -> str | None:
-    """How a file differs from what the manifest says of it."""
-    size = path.stat().st_size if path.is_file() else None
-    if size != entry["bytes"]:
-        return f"{path.name}: expected {entry['bytes']:,} bytes, got {'none' if size is None else f'{size:,}'}"
-    with path.open("rb") as content:
-        same = hashlib.file_digest(content, "sha256").hexdigest() == entry["sha256"]
-    return None if same else f"{path.name} does not match the sha256 in its manifest"
 
 
 def _set_aside(path: Path) -> None:

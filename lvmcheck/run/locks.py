@@ -12,6 +12,23 @@ NAME = "writer.lock"
 """A file of its own: a POSIX lock ends as soon as its process closes any descriptor of the file."""
 
 
+def writer_is_gone(folder: Path) -> bool:
+    """Whether no process holds the right to write the run any more; False where it cannot be known."""
+    path = folder / NAME
+    if not path.is_file():
+        return False
+    with contextlib.suppress(ImportError, OSError, InputError):
+        import fcntl
+
+        with path.open("rb+") as file:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError):
+                return False
+        return True
+    return False
+
+
 def lock_run(folder: Path) -> int:
     """Hold the right to write a run directory; returns the descriptor that keeps it.
 

@@ -19,11 +19,12 @@ from typing import Any, Literal, Self
 from lvmcheck.errors import InputError
 from lvmcheck.run import directory as rundir
 from lvmcheck.run import events as ev
+from lvmcheck.run.evaluations import is_evaluation
 from lvmcheck.run.events import MAX_EPOCH
 from lvmcheck.run.seal import sealed
 from lvmcheck.run.statements import Statements
 from lvmcheck.run.values import check_number, number, numbers, refused
-from lvmcheck.run.view import is_evaluation, read_json
+from lvmcheck.run.view import read_json
 from lvmcheck.run.window import StepRow, summarise
 
 WINDOW = 50

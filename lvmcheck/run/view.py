@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from lvmcheck.run import events as ev
 from lvmcheck.run.curves import Curves
+from lvmcheck.run.evaluations import evaluations
 
 if TYPE_CHECKING:
     import numpy as np
@@ -241,31 +241,6 @@ class Run:
         reason = (self.done or {}).get("reason")
         where = f"at epoch {self.last_epoch}{planned}" if self.last_epoch or self.step else "before its first step"
         return f"run {status} {where}" + (f" by {reason}" if reason else "")
-
-
-def evaluations(events: Iterable[ev.Event]) -> Iterator[ev.Epoch]:
-    """Evaluations of a run without epochs, as epochs: the n-th step that has one is epoch n."""
-    steps: dict[int, tuple[float, dict[str, float]]] = {}
-    last, count = 0, 0
-    for event in events:
-        if isinstance(event, ev.Log):
-            last, found = event.step, dict(event.metrics)
-        elif isinstance(event, ev.Evaluation) and is_evaluation(event.name):
-            found = {name if is_evaluation(name) else f"val_{name}": value for name, value in event.metrics.items()}
-        else:
-            last = event.last_step if isinstance(event, ev.Window) else last
-            continue
-        steps.setdefault(last, (event.t, {}))[1].update(found)
-    for step, (t, metrics) in steps.items():
-        if any(map(is_evaluation, metrics)):
-            count += 1
-            yield ev.Epoch(t=t, epoch=count, step=step, metrics=metrics)
-
-
-def is_evaluation(metric: str) -> bool:
-    """Whether a name says that the metric was measured on data that is not trained on."""
-    first = re.split(r"[_/.\- ]", metric.lower(), maxsplit=1)[0]
-    return first in ("val", "valid", "validation", "eval", "evaluation", "test", "dev", "ood", "holdout")
 
 
 def run_from(

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from lvmcheck.run import events as ev
-from lvmcheck.run.view import Run, is_evaluation
+from lvmcheck.run.evaluations import is_evaluation
+from lvmcheck.run.view import Run
 
 Change = Callable[[Run], "Run | None"]
 """The run with the fault; None where it has nothing to plant it in."""

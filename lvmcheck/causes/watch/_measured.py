@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -36,7 +37,8 @@ def measured(
     found: list[tuple[str, Finding]] = []
     for check in checks:
         finding = evidence.failed(check)
-        if finding is not None and (not codes or finding.code in codes):
+        measured_nothing = finding is not None and isinstance(finding.measured, float) and math.isnan(finding.measured)
+        if finding is not None and (not codes or (finding.code in codes and not measured_nothing)):
             found.append((check, finding))
     if not found:
         return None

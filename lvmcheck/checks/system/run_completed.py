@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, passed, pending, warning
+from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, passed, pending, warning
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared.laws import AS_RECORDED
 from lvmcheck.run.view import Run, run_from
 
-CRASHED, INTERRUPTED = ("failed",), ("interrupted",)
+CRASHED, INTERRUPTED, OPEN = ("failed",), ("interrupted",), ("open",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +51,8 @@ class RunCompleted(Check):
             return pending("the end of the run")
         done = run.done or {}
         status, reason = str(done.get("status", "")), done.get("reason")
+        if status in OPEN:
+            return not_applicable("the run goes on, or does not say how it ended")
         stated = () if reason is None else (Fact("reason", str(reason)[:300]),)
         planned = run.stated_epochs
         early = planned is not None and 0 < run.last_epoch < planned
