@@ -44,10 +44,12 @@ def test_the_import_brings_nothing_heavy(tmp_path: Path) -> None:
     assert not modules & (HEAVY | {"pytest", "filelock"})
 
 
-def test_the_whole_public_surface_brings_neither_torch_nor_numpy(tmp_path: Path) -> None:
+def test_the_public_surface_brings_neither_torch_nor_numpy(tmp_path: Path) -> None:
+    """But for what measures models, which needs torch."""
     import lvmcheck
 
-    _, _, modules = imported(*lvmcheck.__all__, cwd=tmp_path)
+    names = [name for name in lvmcheck.__all__ if name not in ("watch", "preflight")]
+    _, _, modules = imported(*names, cwd=tmp_path)
     assert "lvmcheck" in modules
     assert not modules & HEAVY
 

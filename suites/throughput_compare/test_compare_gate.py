@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from suites.ci.gate_kit import SUITE, Repository
+from suites.ci.gate_kit import NONCE, SUITE, Repository
 from suites.throughput_compare.pace_kit import FILE, OPTIONS, STEP_32, Paced, stated
 
 pytestmark = pytest.mark.own_process  # it sets the environment
@@ -18,6 +18,7 @@ THEN = ".lvmcheck/then.json"
 def repository(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Repository:
     for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LVMCHECK_NONCE", NONCE)
     if shutil.which("git") is None:
         pytest.skip("git is not installed")
     return Repository(pytester)
