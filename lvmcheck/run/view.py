@@ -139,7 +139,8 @@ class Run:
     @property
     def _logged(self) -> Iterator[ev.Probe]:
         """What was measured by step beside loss, learning rate and gradient norm, as one probe a value."""
-        taken = {event.step for event in self.of(ev.Epoch)} if not self._epochs_stated else set()
+        stated = any(isinstance(event, ev.Epoch) for event in self.events)
+        taken = set() if stated else {event.step for event in self.of(ev.Epoch)}
         for window in self.windows:
             for name, value in window.metrics.items():
                 yield ev.Probe(
@@ -148,10 +149,6 @@ class Run:
         for log in self.of(ev.Log):
             for name, value in log.metrics.items() if log.step not in taken else ():
                 yield ev.Probe(t=log.t, name=name, epoch=log.epoch, step=log.step, values={"value": value})
-
-    @property
-    def _epochs_stated(self) -> bool:
-        return any(isinstance(event, ev.Epoch) for event in self.events)
 
     # -- how far it is -----------------------------------------------------------------------------------------------
     @property
@@ -173,15 +170,9 @@ class Run:
     @cached_property
     def step(self) -> int:
         """Optimizer steps known so far."""
-        others: list[ev.Epoch | ev.Probe | ev.Stage | ev.Sample | ev.Checkpoint | ev.Early | ev.Stop] = [
-            *self.of(ev.Epoch),
-            *self.of(ev.Probe),
-            *self.of(ev.Stage),
-            *self.of(ev.Sample),
-            *self.of(ev.Checkpoint),
-            *self.of(ev.Stop),
-        ]
-        return max([window.last_step for window in self.windows] + [event.step for event in others], default=0)
+        kinds = (ev.Epoch, ev.Log, ev.Probe, ev.Stage, ev.Sample, ev.Checkpoint, ev.Stop)
+        steps = [event.step for event in self.events if isinstance(event, kinds)]
+        return max([window.last_step for window in self.windows] + steps, default=0)
 
     # -- what it said ------------------------------------------------------------------------------------------------
     def of(self, kind: type[E]) -> tuple[E, ...]:

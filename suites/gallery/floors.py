@@ -17,9 +17,10 @@ class Floor:
 SHORT, FULL = "short", "full"
 
 FLOORS: dict[tuple[str, str], Floor | None] = {
-    ("tuning", SHORT): Floor(flagged=0.0, right=0.0, healthy_warned=1000),
-    ("tuning", FULL): Floor(flagged=0.0, right=0.0, healthy_warned=1000),
-    ("heldout", SHORT): None,
-    ("heldout", FULL): None,
+    ("tuning", SHORT): Floor(flagged=0.85, right=0.85, healthy_warned=1),
+    ("tuning", FULL): Floor(flagged=0.93, right=0.95, healthy_warned=1),
+    ("heldout", SHORT): Floor(flagged=0.8, right=0.8, healthy_warned=1),
+    ("heldout", FULL): Floor(flagged=0.9, right=0.88, healthy_warned=2),
 }
-"""Half and form -> floor. SHORT is the fixed third that the default test run judges."""
+"""Half and form -> floor, below what was measured on 29 November 2026 (docs/gallery.md). SHORT is the third that the
+default test run judges."""

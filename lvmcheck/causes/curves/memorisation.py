@@ -40,7 +40,7 @@ def _gap(evidence: Evidence) -> Finding | None:
     """What failed on a score of both sets."""
     asked = evidence.failed("generalisation_gap")
     course = max((len(evidence.run.series(name)) for name in ("train_cosine", "train_eval_cosine")), default=0)
-    if asked is not None and math.isfinite(asked.number) and course >= LEAST:
+    if asked is not None and math.isfinite(asked.number) and course >= (2 if asked.code == "memorised" else LEAST):
         return asked
     finding = evidence.failed("memorises")
     role = evidence.run.curves.roles.get(str(finding.metric)) if finding is not None else None
