@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """In the session: replay what the child reported of this test. In the child: run it as usual."""
     if REPORTS in os.environ or item.get_closest_marker(MARK) is None:
         return None
@@ -44,6 +44,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
     for data in known[item.nodeid]:
         report = item.config.hook.pytest_report_from_serializable(config=item.config, data=data)
         item.ihook.pytest_runtest_logreport(report=report)
+    # What the test before left set up for this one (its folder) is torn down up to what the next one shares.
+    item.session._setupstate.teardown_exact(nextitem)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
 
