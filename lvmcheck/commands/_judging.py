@@ -42,9 +42,9 @@ def verdicts_on(run: Run, options: argparse.Namespace) -> list[Verdict]:
         from lvmcheck.run.weights import with_weights
 
         return evaluate(with_weights(as_it_stands(run))[0])
-    from lvmcheck.launch.plan import judge_entry
     from lvmcheck.launch.verdicts import verdict_of
     from lvmcheck.suite import load_suite
+    from lvmcheck.suite.judging import judge_entry
 
     make_importable()
     own = run.info.get("profile")

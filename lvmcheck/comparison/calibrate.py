@@ -20,13 +20,13 @@ from lvmcheck.checks.finding import Finding, Outcome, Status
 from lvmcheck.checks.wording import figure
 from lvmcheck.comparison.sides import repeats
 from lvmcheck.errors import InputError
-from lvmcheck.launch.plan import judge_entry
 from lvmcheck.readers import open_run
 from lvmcheck.run.directory import INFO
 from lvmcheck.run.view import Run
 from lvmcheck.statistics.seeds import chance_next_above, equal_traces, sample
 from lvmcheck.statistics.student import t_quantile
 from lvmcheck.suite import CheckEntry, Suite, load_suite
+from lvmcheck.suite.judging import judge_entry
 
 HOME = Path(".lvmcheck")
 PLANTED = "known_failures"

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from lvmcheck.causes.protocol import Diagnosis, diagnose
 from lvmcheck.checks.finding import Outcome, Status, Verdict, Why, error
-from lvmcheck.launch.plan import Plan, judge_entry
+from lvmcheck.launch.plan import Plan
 from lvmcheck.launch.stop_deadline import StopDeadline
 from lvmcheck.launch.verdicts import as_expected, verdict_of
 from lvmcheck.run import directory as rundir
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
 from lvmcheck.suite import CheckEntry
+from lvmcheck.suite.judging import judge_entry
 
 ALL_DECIDED = "the decision of every requested check"
 JUDGE_SHARE, JUDGE_WAIT = 0.01, 2.0

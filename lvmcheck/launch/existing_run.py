@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from lvmcheck.errors import InputError
-from lvmcheck.launch.plan import Plan, judge_entry
+from lvmcheck.launch.plan import Plan
 from lvmcheck.run import directory as rundir
 from lvmcheck.run.info import move_aside
 from lvmcheck.run.seal import SEAL
 from lvmcheck.run.view import Run, read_json
 from lvmcheck.suite import CheckEntry
+from lvmcheck.suite.judging import judge_entry
 
 
 @dataclass(frozen=True)

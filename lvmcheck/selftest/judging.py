@@ -31,7 +31,7 @@ class Judged:
     def outcome(self, run: Run) -> Outcome:
         if self.entry is None:
             return judge(self.check, run)
-        from lvmcheck.launch.plan import judge_entry
+        from lvmcheck.suite.judging import judge_entry
 
         return judge_entry(self.entry, run)
 

@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 
 from lvmcheck.checks.finding import Outcome
-from lvmcheck.launch.plan import judge_entry
 from lvmcheck.run.directory import EVENTS, load
 from lvmcheck.run.events import Epoch, Event, Window
 from lvmcheck.run.view import Run
 from lvmcheck.suite import CheckEntry, load_suite
+from lvmcheck.suite.judging import judge_entry
 from suites.throughput.commands import ROOT, environment
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures, percent

@@ -20,10 +20,10 @@ from lvmcheck.commands.init.suite_text import suite_text
 from lvmcheck.commands.init.workflow import TODO, workflow_files
 from lvmcheck.commands.init.write import PYTEST_INI, finds_modules, pytest_config, write_files
 from lvmcheck.errors import InputError
-from lvmcheck.launch.plan import judge_entry
 from lvmcheck.run.view import Run
 from lvmcheck.run.weights import with_weights
 from lvmcheck.suite import find_trainer, load_suite
+from lvmcheck.suite.judging import judge_entry
 
 HERE = Path(__file__).parent
 EXAMPLE = "training_example"
