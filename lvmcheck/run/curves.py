@@ -137,12 +137,17 @@ class Curves:
         return {name: found for name, found in made.items() if len(found)}
 
     @cached_property
-    def by_step(self) -> Mapping[str, Curve]:
-        """Every metric that is recorded within epochs, without the windows."""
+    def stepped(self) -> Mapping[str, Sequence[tuple[int, int, float]]]:
+        """Epoch, step and value, finite or not, of every metric that is recorded within epochs."""
         points: dict[str, list[tuple[int, int, float]]] = {}
         for probe in self._by_step:
             points.setdefault(probe.name, []).append((probe.epoch, probe.step, probe.values[BY_STEP]))
-        made = {name: curve(self.roles[name], found, by_step=True) for name, found in points.items()}
+        return points
+
+    @cached_property
+    def by_step(self) -> Mapping[str, Curve]:
+        """Every metric that is recorded within epochs, without the windows."""
+        made = {name: curve(self.roles[name], found, by_step=True) for name, found in self.stepped.items()}
         return {name: found for name, found in made.items() if len(found)}
 
     def of(self, *quantities: Quantity, split: Split | None = None) -> Iterator[Curve]:

@@ -107,6 +107,10 @@ HEALTHY = {
     ),
     "two players": run_from({"d_loss": _noisy([1.3] * 40, 0.1), "g_loss": _noisy([0.7] * 40, 0.1)}),
     "a scaler searches": made.window_run(_TRAIN, grad_norms=[math.inf] * 2 + [1.0] * 58),
+    "a loss by step that begins late": made.window_run(_TRAIN).extended(
+        ev.Probe(name="train/q_loss", epoch=1, step=10 * i, values={"value": math.nan if i < 9 else 1.0 / i})
+        for i in range(1, 50)
+    ),
     "absent class": run_from({"train_loss": _TRAIN, "bbox/AP-zebra": [math.nan] * 60}),
 }
 
@@ -141,6 +145,63 @@ BROKEN = {
 def test_a_broken_run_fails_the_check_of_its_kind(name: str) -> None:
     check, run = BROKEN[name]
     assert check in found(run), {k: v.finding for k, v in found(run).items()}
+
+
+# -- what a finding shows is what stands in the record ----------------------------------------------------------------
+_FELL_AND_ROSE = [2.3, 1.5, 1.2, 1.0, 0.9, 0.85, 0.8, 3.0, 6.0, 9.0]
+_WITH_GAPS = [math.nan, 2.3, 1.5, math.nan, 1.0, math.nan, math.nan, 0.8, 3.0, 6.0, 9.0]
+_TOP = [0.2, 0.4, 0.6, 0.7, 0.8, 0.85, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.15, 0.12, 0.1]
+SHOWN = {
+    "by epoch": ("loss_diverging", run_from({"loss": _FELL_AND_ROSE}), {"first": 2.3, "best": 0.8, "last": 9.0}, 7),
+    "not a number between": (
+        "loss_diverging",
+        run_from({"loss": _WITH_GAPS}),
+        {"first": 2.3, "best": 0.8, "last": 9.0},
+        8,
+    ),
+    "a score": ("loss_diverging", run_from({"val_acc": _TOP}), {"first": 0.2, "best": 0.9, "last": 0.1}, 7),
+    "early steps among windows": (
+        "loss_diverging",
+        Run(
+            events=(
+                *(_window(1, i, i, 2.0 - 0.01 * i) for i in range(1, 51)),
+                *(_window(1, 50 * i + 1, 50 * i + 50, 1.4 - 0.05 * i) for i in range(1, 20)),
+                *(_window(1, 50 * i + 1, 50 * i + 50, 0.1 * i) for i in range(20, 60)),
+            ),
+            done={"status": "finished"},
+        ),
+        {"first": 1.99, "best": 0.45, "last": 5.9},
+        1,
+    ),
+    "validation": (
+        "overfits",
+        run_from({"loss": _TRAIN[:10], "val_loss": [2.0, 0.9, 0.7, 0.65, 0.9, 1.2, 1.5, 1.8, 2.0, 2.2]}),
+        {"minimum": 0.65, "last": 2.2},
+        4,
+    ),
+    "flat": (
+        "nothing_learned",
+        run_from({"loss": [2.3 + 0.01 * (i % 3) for i in range(30)]}),
+        {"first": 2.3, "best": 2.3, "last": 2.32},
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_finding_shows_values_of_the_record(name: str) -> None:
+    check, run, facts, epoch = SHOWN[name]
+    finding = found(run)[check].finding
+    assert finding is not None
+    known = {fact.name: fact for fact in finding.evidence}
+    assert {key: known[key].value for key in facts} == pytest.approx(facts)
+    assert known.get("best", known.get("minimum")).epoch == epoch  # type: ignore[union-attr]
+
+
+def test_a_pass_counts_the_scores_that_are_undefined() -> None:
+    finding = next(v.finding for v in evaluate(HEALTHY["absent class"]) if v.check == "finite")
+    assert finding is not None
+    assert finding.measured == 60
 
 
 def test_what_warns_changes_no_verdict() -> None:

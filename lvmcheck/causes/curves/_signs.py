@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
-from lvmcheck.checks.curves._curves import accuracies, improved, share
+from lvmcheck.checks.curves._curves import accuracies, course, improved, share
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import Quantity
@@ -111,8 +112,8 @@ def train_facts(run: Run) -> tuple[Fact, ...]:
     train = run.curves.train
     if train is None or not len(train):
         return ()
-    levels = shape(train.values)
-    return (Fact("train_loss_first", levels.first), Fact("train_loss_last", levels.last))
+    first, _, last = course(run, train)
+    return (replace(first, name="train_loss_first"), replace(last, name="train_loss_last"))
 
 
 def training_learns(run: Run, share: float = 0.1) -> bool:

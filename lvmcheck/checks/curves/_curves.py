@@ -151,6 +151,22 @@ def place_fact(name: str, curve: Curve, index: int) -> Fact:
     return Fact(name, float(curve.values[index]), epoch=epoch, step=step if curve.by_step else None)
 
 
+def as_recorded(run: Run, curve: Curve) -> Curve:
+    """The values that stand in the record, where ``curve`` holds means over parts of the run."""
+    windows = run.curves.window_losses
+    return windows if windows is not None and curve.by_step and curve is run.curves.train else curve
+
+
+def course(run: Run, curve: Curve, best: str = "best") -> tuple[Fact, Fact, Fact]:
+    """The first, the best and the last finite value as they stand in the record, each with its place.
+
+    Checks compare levels, which one point cannot move; a person looks up values.
+    """
+    whole = as_recorded(run, curve)
+    at = int(lower_is_better(whole).argmin())
+    return place_fact("first", whole, 0), place_fact(best, whole, at), place_fact("last", whole, len(whole) - 1)
+
+
 def made_curve(values: Sequence[float], build: Callable[..., Role] = Role) -> Curve:
     """A curve of the training loss by epoch, for tests."""
     count = np.arange(1, len(values) + 1)

@@ -7,7 +7,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import accuracies, beginning, improved, lower_is_better, share, vocabulary
+from lvmcheck.checks.curves._curves import (
+    accuracies,
+    beginning,
+    course,
+    improved,
+    lower_is_better,
+    share,
+    vocabulary,
+)
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import Quantity, words
@@ -67,7 +75,7 @@ def _flat(run: Run) -> Finding | None:
     train = run.curves.train
     if not scores and (train is None or not improved(train)):
         return None  # flat in every curve: what it says of that is more
-    return _finding("evaluations_flat", max(scores or curves, key=len), len(curves))
+    return _finding(run, "evaluations_flat", max(scores or curves, key=len), len(curves))
 
 
 def _good(curve: Curve) -> bool:
@@ -93,7 +101,7 @@ def _disagree(run: Run) -> Finding | None:
         found, right = shape(loss.values), float(np.median(share(accuracy)[-3:]))
         still = len(loss) >= ENOUGH and float(np.ptp(loss.values)) < FLAT * abs(found.first)
         if still and right >= FAIR and found.last > 1 and math.exp(-found.last) < SAYS * right:
-            return _finding("loss_and_accuracy_disagree", loss, 2, Fact("accuracy", right))
+            return _finding(run, "loss_and_accuracy_disagree", loss, 2, Fact("accuracy", right))
     return None
 
 
@@ -118,7 +126,7 @@ def _without_code(run: Run) -> Finding | None:
             continue
         last = float(np.median(curve.values[-3:]))
         if 0 <= last < NO_INFORMATION and last < NO_INFORMATION * scale and last <= float(curve.values.max()):
-            return _finding("code_without_information", curve, 1)
+            return _finding(run, "code_without_information", curve, 1)
     return None
 
 
@@ -144,19 +152,19 @@ def at_mean(run: Run) -> Curve | None:
 
 
 _PHRASES = {
-    "evaluations_flat": "none of {curves} evaluated metrics improved: {metric} {first} at first, {measured} at last",
+    "evaluations_flat": "none of {curves} evaluated metrics improved: {metric} {first} at first, {last} at last",
     "loss_and_accuracy_disagree": "{metric} stays at {measured} beside an accuracy of {accuracy}",
     "code_without_information": "{metric} is {measured} at last: the code holds no information",
 }
 
 
-def _finding(code: str, curve: Curve, count: int, *more: Fact) -> Finding:
+def _finding(run: Run, code: str, curve: Curve, count: int, *more: Fact) -> Finding:
     found = shape(curve.values)
     return Finding(
         code=code,
         metric=curve.name,
         measured=found.last,
         epoch=curve.place(len(curve) - 1)[0],
-        evidence=(Fact("first", found.first), Fact("noise", found.noise), Fact("curves", count), *more),
+        evidence=(*course(run, curve), Fact("noise", found.noise), Fact("curves", count), *more),
         phrase=_PHRASES[code],
     )

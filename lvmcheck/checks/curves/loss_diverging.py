@@ -14,12 +14,12 @@ from lvmcheck.checks.curves._curves import (
     CurveCheck,
     beginning,
     concluded,
+    course,
     improved,
     lower_is_better,
-    place_fact,
     unfinished,
 )
-from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded
+from lvmcheck.checks.finding import Finding, Outcome, failed, not_recorded
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import AS_RECORDED
@@ -92,7 +92,7 @@ class LossDiverging(CurveCheck):
         leapt = _never_back(run) or _first_epoch_best(run)
         if leapt is not None:
             return failed(leapt, evaluated=values)
-        kept = _finding("kept", curves[0], shape(lower_is_better(curves[0])), None)
+        kept = _finding(run, "kept", curves[0], shape(lower_is_better(curves[0])), None)
         return concluded(kept, curves, evaluated=values)
 
 
@@ -112,11 +112,11 @@ def _diverged(run: Run, curve: Curve) -> Finding | None:
     # Few points have no noise that could be told from their course: the smallest step stands for it.
     slack = FAR * found.error if len(curve) >= 8 else float(np.abs(np.diff(values)).min())
     if found.last > limit + slack and found.low_at < len(curve) - 1:
-        return _finding(code, curve, found, limit)
+        return _finding(run, code, curve, found, limit)
     if curve.role.quantity is Quantity.COSINE and found.last > max(found.first, found.low + COLLAPSE):
-        return _finding("collapsed", curve, found, max(found.first, found.low + COLLAPSE))
+        return _finding(run, "collapsed", curve, found, max(found.first, found.low + COLLAPSE))
     if curve.role.direction is Direction.LOWER and _runs_away(values, found):
-        return _finding("runs_away", curve, found, None)
+        return _finding(run, "runs_away", curve, found, None)
     return None
 
 
@@ -149,7 +149,9 @@ def _never_back(run: Run) -> Finding | None:
     above = float(np.quantile(early, 0.1)) > BACK * first and last > BACK * first
     if not leapt or not above or any(map(_gained, curves.scores)):
         return None
-    return _finding("never_back_after_a_leap", windows, replace(shape(values), first=first, last=last), BACK * first)
+    return _finding(
+        run, "never_back_after_a_leap", windows, replace(shape(values), first=first, last=last), BACK * first
+    )
 
 
 def _first_epoch_best(run: Run) -> Finding | None:
@@ -164,7 +166,7 @@ def _first_epoch_best(run: Run) -> Finding | None:
         if float(np.median(train.values[len(train) // 2 :])) > float(train.values[0]) > 0:
             first = float(curve.values[0])
             found = replace(shape(curve.values), first=first, last=float(np.median(curve.values[half])))
-            return _finding("worse_than_the_first_epoch", curve, found, WORSE * first)
+            return _finding(run, "worse_than_the_first_epoch", curve, found, WORSE * first)
     return None
 
 
@@ -182,7 +184,12 @@ def _runs_away(values: np.ndarray, found: Shape) -> bool:
     return middle - found.last > 1.2 * max(found.first - middle, 0.0)
 
 
-def _finding(code: str, curve: Curve, found: Shape, limit: float | None) -> Finding:
+_VALUES = "{metric} {first} at first, {best} at best, {last} at last"
+_LEVEL = _VALUES + ", a median of {measured} at its end"
+
+
+def _finding(run: Run, code: str, curve: Curve, found: Shape, limit: float | None) -> Finding:
+    said = course(run, curve)
     turned = -1.0 if curve.role.direction is Direction.HIGHER else 1.0
     epoch, step = curve.place(len(curve) - 1)
     bounds: tuple[Bound, ...] = ()
@@ -195,8 +202,8 @@ def _finding(code: str, curve: Curve, found: Shape, limit: float | None) -> Find
         bounds=bounds,
         epoch=epoch,
         step=step if curve.by_step else None,
-        evidence=(Fact("first", turned * found.first), place_fact("best", curve, found.low_at)),
-        phrase="{metric} {first} at first, {best} at best, {measured} at last",
+        evidence=said,
+        phrase=_VALUES if said[-1].value == turned * found.last else _LEVEL,
     )
 
 

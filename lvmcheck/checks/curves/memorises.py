@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import CurveCheck, concluded, improved, lower_is_better, share, unfinished
+from lvmcheck.checks.curves._curves import CurveCheck, concluded, improved, share, unfinished
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -152,20 +152,21 @@ def _score_gap(val: Curve, train: Curve) -> Finding | None:
 
 
 def _finding(code: str, val: Curve, train: Curve, *more: Fact) -> Finding:
-    first = shape(lower_is_better(val)).first
     return Finding(
         code=code,
         metric=val.name,
         measured=float(np.median(val.values[-2:])),
         epoch=val.place(len(val) - 1)[0],
         evidence=(
-            Fact("validation_first", abs(first)),
+            Fact("validation_first", float(val.values[0])),
+            Fact("validation_last", float(val.values[-1])),
             Fact("train_metric", train.name),
             Fact("train_first", float(train.values[0])),
             Fact("train_last", float(train.values[-1])),
             *more,
         ),
-        phrase="{train_metric} went from {train_first} to {train_last}, {metric} from {validation_first} to {measured}",
+        phrase="{train_metric} went from {train_first} to {train_last}, "
+        "{metric} from {validation_first} to {validation_last}",
     )
 
 

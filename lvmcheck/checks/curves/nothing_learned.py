@@ -14,6 +14,7 @@ from lvmcheck.checks.curves._curves import (
     accuracies,
     classes,
     concluded,
+    course,
     improved,
     lower_is_better,
     share,
@@ -101,17 +102,17 @@ class NothingLearned(CurveCheck):
         good = any(_good(run, curve) for curve in curves)
         if moved and not good and not any(map(_clearly, moved)):
             slow = _together(curves) < -SLOW
-            barely = _finding("barely_moved", moved[0], len(curves))
+            barely = _finding(run, "barely_moved", moved[0], len(curves))
             sure = values >= CERTAIN and (not slow or hardly_trained(run)) and not _short_fine_tune(run)
             return (failed if sure else warning)(barely, evaluated=values)
         uniform = near_uniform(run)
         if uniform is not None:
             return (failed if hardly_trained(run) else warning)(uniform, evaluated=values)
         if moved or good:
-            return concluded(_finding("learned", (moved or curves)[0], len(curves)), curves, evaluated=values)
+            return concluded(_finding(run, "learned", (moved or curves)[0], len(curves)), curves, evaluated=values)
         if values < ENOUGH:
             return not_applicable(f"{values} values are too few to tell flat from slow")
-        flat = _finding("flat", curves[0], len(curves))
+        flat = _finding(run, "flat", curves[0], len(curves))
         if not all(map(_motionless, curves)) and (_together(curves) <= -SOME or any(map(_apart, curves))):
             return not_applicable("the curves are too noisy to tell flat from slow")
         short = _short_fine_tune(run) or (len(curves) == 1 and 0 < run.step < 2 * FEW and not run.curves.rewards)
@@ -178,12 +179,12 @@ def _good(run: Run, curve: Curve) -> bool:
 
 
 _PHRASES = {
-    "flat": "none of {curves} curves improved beyond its noise: {metric} {first} at first, {measured} at last",
-    "barely_moved": "no curve fell by more than a hundredth: {metric} {first} at first, {measured} at last",
+    "flat": "none of {curves} curves improved beyond its noise: {metric} {first} at first, {last} at last",
+    "barely_moved": "no curve fell by more than a hundredth: {metric} {first} at first, {last} at last",
 }
 
 
-def _finding(code: str, curve: Curve, count: int) -> Finding:
+def _finding(run: Run, code: str, curve: Curve, count: int) -> Finding:
     found = shape(curve.values)
     epoch, step = curve.place(len(curve) - 1)
     return Finding(
@@ -193,12 +194,11 @@ def _finding(code: str, curve: Curve, count: int) -> Finding:
         epoch=epoch,
         step=step if curve.by_step else None,
         evidence=(
-            Fact("first", found.first),
-            Fact("lowest", found.low),
+            *course(run, curve),
             Fact("noise", found.noise),
             Fact("curves", count),
         ),
-        phrase=_PHRASES.get(code, "{metric} went from {first} to {measured}"),
+        phrase=_PHRASES.get(code, "{metric} went from {first} to {last}"),
     )
 
 

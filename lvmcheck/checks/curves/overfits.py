@@ -12,9 +12,9 @@ from lvmcheck.checks.curves._curves import (
     CurveCheck,
     beginning,
     concluded,
+    course,
     improved,
     lower_is_better,
-    place_fact,
     unfinished,
 )
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
@@ -88,7 +88,9 @@ class Overfits(CurveCheck):
             mild = mild or finding
         if mild is not None:
             return warning(mild, evaluated=values)
-        return concluded(_finding("kept", curves[0], _scale(run, curves[0]), self.give_back), curves, evaluated=values)
+        return concluded(
+            _finding(run, "kept", curves[0], _scale(run, curves[0]), self.give_back), curves, evaluated=values
+        )
 
     def _overfitted(self, run: Run, curve: Curve) -> Finding | None:
         found = shape(curve.values)
@@ -98,7 +100,7 @@ class Overfits(CurveCheck):
             run, curve
         ):
             return None
-        return _finding("rises_after_minimum", curve, scale, self.give_back)
+        return _finding(run, "rises_after_minimum", curve, scale, self.give_back)
 
 
 def _scale(run: Run, curve: Curve) -> float:
@@ -137,9 +139,14 @@ def _holds(score: Curve) -> bool:
     return improved(score) and found.rise <= max(3 * found.noise, 0.1 * found.fall)
 
 
-def _finding(code: str, curve: Curve, scale: float, give_back: float) -> Finding:
+_VALUES = "{metric} {minimum} at its minimum, {last} at last"
+_LEVEL = _VALUES + ", a median of {measured} at its end"
+
+
+def _finding(run: Run, code: str, curve: Curve, scale: float, give_back: float) -> Finding:
     found = shape(curve.values)
     epoch, step = curve.place(len(curve) - 1)
+    _, minimum, last = course(run, curve, "minimum")
     bound = ceiling(found.low + give_back * max(scale, 0.0), "minimum and half of the fall")
     return Finding(
         code=code,
@@ -148,8 +155,8 @@ def _finding(code: str, curve: Curve, scale: float, give_back: float) -> Finding
         bounds=(bound,) if code == "rises_after_minimum" else (),
         epoch=epoch,
         step=step if curve.by_step else None,
-        evidence=(place_fact("minimum", curve, found.low_at), Fact("fall", scale), Fact("rise", found.rise)),
-        phrase="{metric} {minimum} at its minimum, {measured} at last",
+        evidence=(minimum, last, Fact("fall", scale), Fact("rise", found.rise)),
+        phrase=_VALUES if last.value == found.last else _LEVEL,
     )
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import ClassVar
 
-from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded, passed, pending, warning
+from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_recorded, passed, pending, warning
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import complete
@@ -21,6 +21,8 @@ from lvmcheck.run.view import Run, run_from
 ROW, STEPS = 3, 100
 """So many gradient norms in a row that are not finite, over so many steps, are no search for a loss scale."""
 NORMS = ("grad_norm_mean", "grad_norm_max")
+Point = tuple[int, int, float]
+"""Epoch, step (0 where it is not known) and value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,19 +74,23 @@ class Finite(Check):
         for outcome in (_norms(run), *_metrics(run)):
             if outcome is not None:
                 return outcome
-        looked += sum(len(curve) + curve.missing for curve in run.curves.by_epoch.values())
+        metrics = [value for event in run.of(ev.Epoch) for value in event.metrics.values()]
+        metrics += [value for points in run.curves.stepped.values() for _, _, value in points]
+        looked += len(metrics)
         if not run.over or not complete(run):
             return pending("the end of the run", evaluated=looked)
         if not looked:
             return not_recorded("the run recorded no number at all")
-        skipped = _skipped(run)
+        skipped, undefined = _skipped(run), sum(not math.isfinite(value) for value in metrics)
         done = Finding(
             code="finite",
-            measured=0,
+            measured=undefined,
             unit="values",
             epoch=run.last_epoch or None,
             evidence=(Fact("total", looked), *([Fact("infinite_gradient_norms", skipped)] if skipped else [])),
-            phrase="0 of {total} recorded values are NaN or inf",
+            phrase="0 of {total} recorded values are NaN or inf"
+            if not undefined
+            else "{measured} of {total} are NaN or inf, in scores that may be undefined",
         )
         return passed(done, evaluated=looked)
 
@@ -173,17 +179,21 @@ def _norms(run: Run) -> Outcome | None:
 
 
 def _metrics(run: Run) -> Iterator[Outcome | None]:
-    """Fails and warnings on metrics of epochs: losses at once, scores where they stay undefined."""
-    values: dict[str, list[tuple[int, float]]] = {}
+    """Fails and warnings on metrics of epochs and steps: losses at once, scores where they stay undefined."""
+    by_epoch: dict[str, list[Point]] = {}
     for event in run.of(ev.Epoch):
         for name, value in event.metrics.items():
-            values.setdefault(name, []).append((event.epoch, value))
+            by_epoch.setdefault(name, []).append((event.epoch, 0, value))
     late: list[Outcome | None] = []
-    for name, points in values.items():
-        bad = _bad_point(run.curves.roles[name], points, over=run.over)
+    for name, points in (*by_epoch.items(), *run.curves.stepped.items()):
+        role = run.curves.roles[name]
+        if points is not by_epoch.get(name) and role.split is Split.TRAIN:
+            role = replace(role, split=Split.NONE)  # by step a loss may begin late, such as that of a policy
+        bad = _bad_point(role, points, over=run.over)
         if bad is None:
             continue
-        finding = _not_finite(name, points[bad][1], points[bad][0], None, _before(points, bad))
+        epoch, step, value = points[bad]
+        finding = _not_finite(name, value, epoch, step or None, _before(points, bad))
         known = run.curves.roles[name].direction is not Direction.UNKNOWN
         if known:
             yield failed(finding, evaluated=len(points), abort=run.curves.roles[name].quantity is Quantity.LOSS)
@@ -192,12 +202,12 @@ def _metrics(run: Run) -> Iterator[Outcome | None]:
     yield from late
 
 
-def _bad_point(role: Role, points: Sequence[tuple[int, float]], *, over: bool) -> int | None:
+def _bad_point(role: Role, points: Sequence[Point], *, over: bool) -> int | None:
     """Index of the value that is wrong not to be finite."""
-    finite = [math.isfinite(value) for _, value in points]
+    finite = [math.isfinite(value) for _, _, value in points]
     first = next((i for i, ok in enumerate(finite) if ok), None)
-    loss = role.quantity is Quantity.LOSS
-    if loss and role.split is Split.TRAIN:
+    loss = role.quantity in (Quantity.LOSS, Quantity.TERM)
+    if role.quantity is Quantity.LOSS and role.split is Split.TRAIN:
         return next((i for i, ok in enumerate(finite) if not ok), None)
     if first is None:
         return 0 if loss and over and len(points) > 1 else None
@@ -210,13 +220,23 @@ def _bad_point(role: Role, points: Sequence[tuple[int, float]], *, over: bool) -
     return lost[0] if ends or any(b - a == 1 for a, b in pairwise(lost)) else None
 
 
-def _before(points: Sequence[tuple[int, float]], bad: int) -> tuple[Fact, ...]:
-    good = [(epoch, value) for epoch, value in points[:bad] if math.isfinite(value)]
-    return (Fact("last_finite_value", good[-1][1], epoch=good[-1][0]),) if good else ()
+def _before(points: Sequence[Point], bad: int) -> tuple[Fact, ...]:
+    good = [point for point in points[:bad] if math.isfinite(point[2])]
+    if not good:
+        return ()
+    epoch, step, value = good[-1]
+    return (Fact("last_finite_value", value, epoch=epoch, step=step or None),)
 
 
 _CHECK = Finite()
 _NAN, _INF = float("nan"), float("inf")
+
+
+def _logged(name: str, *values: float) -> Run:
+    """A run with a metric at steps 100, 200, ..."""
+    points = [ev.Probe(name=name, epoch=1, step=100 * i, values={"value": v}) for i, v in enumerate(values, 1)]
+    return made.window_run([0.5] * 10).extended(points)
+
 
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, run_from({"train_loss": [0.0], "val_cosine": [1.0]})),
@@ -238,6 +258,14 @@ FAILS: Sequence[Case] = (
     made.case("infinite_metric", _CHECK, run_from({"perplexity": [12.0, _INF]}), measured=_INF, epoch=2),
     made.case("val_loss", _CHECK, run_from({"val_loss": [2.0, _NAN, 1.0]}, over=False), epoch=2),
     made.case("nan_gradient_norms", _CHECK, made.window_run([0.5] * 10, grad_norms=[1.0] * 6 + [_NAN] * 4)),
+    made.case("loss_of_a_step", _CHECK, _logged("val_loss", 0.3, 0.2, _NAN, 0.2), step=300, last_finite_value=0.2),
+    Case(
+        name="term_of_a_step",
+        check=_CHECK,
+        run=_logged("aux_loss", 0.3, _NAN, 0.2),
+        step=200,
+        status=Status.WARNING,
+    ),
     made.case(
         "nan_probe",
         _CHECK,
