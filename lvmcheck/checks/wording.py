@@ -6,10 +6,12 @@ Nothing reads these texts again: whoever needs a fact takes the field.
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Iterable
 from string import Formatter
 
 from lvmcheck.checks.bounds import Bound, BoundKind
-from lvmcheck.checks.finding import Asked, Fact, Finding, Outcome, Scalar, Status, Verdict
+from lvmcheck.checks.finding import Asked, Fact, Finding, Outcome, Scalar, Status, Verdict, Why
 
 MARKS = {
     Status.PASSED: "✓",
@@ -148,3 +150,17 @@ def asked_text(asked: Asked | None, source: str | None) -> str:
 def verdict_text(verdict: Verdict) -> str:
     """``✗ cosine_floor[train_cosine@1]  train cosine 0.253 at epoch 1 (floor 0.48, abort below 0.45)``."""
     return f"{MARKS[verdict.status]} {verdict.name}  {outcome_text(verdict.outcome)}"
+
+
+def counts_text(outcomes: Iterable[Outcome]) -> str:
+    """``12 checks passed, 1 failed, 3 not reached``; what did not apply or was not recorded is left out."""
+    counts = Counter(_counted(outcome) for outcome in outcomes)
+    said = [f"{counts[name]:,} {name}" for name in ("failed", "warned", "could not be judged", "not reached")]
+    return ", ".join([f"{plural(counts['passed'], 'check')} passed", *(text for text in said if text[:2] != "0 ")])
+
+
+def _counted(outcome: Outcome) -> str:
+    if outcome.why in (Why.NOT_REACHED, Why.RUN_ENDED):
+        return "not reached"
+    kinds = {Status.ERROR: "could not be judged", Status.WARNING: "warned", Status.PENDING: "not reached"}
+    return kinds.get(outcome.status, outcome.status.value)

@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from lvmcheck.errors import InputError
-from lvmcheck.run.events import MAX_EPOCH, Checkpoint, Epoch, Event, EventError, Note, parse_line, to_line
+from lvmcheck.run.event_lines import EventError, parse_line, to_line
+from lvmcheck.run.events import MAX_EPOCH, Checkpoint, Epoch, Event, Note
 from lvmcheck.run.manifest import MANIFEST, damage
 from lvmcheck.run.seal import SEAL, broken_seal
 from lvmcheck.run.view import Run, open_regular, read_json
@@ -122,10 +123,13 @@ class Follower:
         if fresh or done != self._run.done or death != self._run.death or info is not self._run.info:
             if done is not None:
                 self._check(done, torn)
-            self._run = Run(
-                events=(*self._run.events, *fresh), info=info, done=done, death=death, path=self.path, torn=torn
-            )
+            said = self._so_far(fresh)
+            self._run = Run(events=said, info=info, done=done, death=death, path=self.path, torn=torn)
         return self._run
+
+    def _so_far(self, fresh: list[Event]) -> tuple[Event, ...]:
+        """What the run holds once these events are added."""
+        return (*self._run.events, *fresh)
 
     def _info(self) -> dict[str, Any]:
         written = read_json(self.path / INFO)

@@ -20,6 +20,7 @@ from lvmcheck.errors import InputError
 from lvmcheck.run import directory as rundir
 from lvmcheck.run import events as ev
 from lvmcheck.run.evaluations import is_evaluation
+from lvmcheck.run.event_lines import parse_line, to_line
 from lvmcheck.run.events import MAX_EPOCH
 from lvmcheck.run.seal import sealed
 from lvmcheck.run.statements import Statements
@@ -36,7 +37,7 @@ def progress(lines: bytes) -> tuple[int, int, int | None]:
     """Steps, epochs and the loop's number of the first epoch (None where there is none yet) that events hold."""
     steps, epochs, first = 0, 0, None
     for line in lines.splitlines():
-        event = ev.parse_line(line)
+        event = parse_line(line)
         steps = max(steps, getattr(event, "last_step", 0), getattr(event, "step", 0))
         if isinstance(event, ev.Epoch):
             epochs = event.epoch
@@ -52,6 +53,7 @@ class Recorder(Statements):
         resume: directory of the checkpoint to continue from, or None for a fresh start.
         steps: optimizer steps reported so far.
         watchers: what :meth:`watch` returned, in order.
+        findings: verdicts of watchers, in the order of first sight.
         written: bytes of events written so far.
 
     Args:
@@ -59,6 +61,7 @@ class Recorder(Statements):
         early: first steps that are windows of their own.
         judge: called after each line that can decide a check, with True where training waits for its answer (the data
             are known, an epoch has ended), so that an abort costs no training.
+        at_end: called once the completion record is written.
         lock: descriptor of the lock that keeps other writers out; closed with the run.
     """
 
@@ -69,6 +72,7 @@ class Recorder(Statements):
         window: int = WINDOW,
         early: int = 0,
         judge: Callable[[Recorder, bool], None] | None = None,
+        at_end: Callable[[Recorder], None] | None = None,
         resume: Path | None = None,
         lock: int | None = None,
     ) -> None:
@@ -81,7 +85,8 @@ class Recorder(Statements):
         self.window = window
         self._first_steps = early
         self._first_epoch: int | None = None
-        self._judge = judge
+        self._judge, self._at_end = judge, at_end
+        self.findings: list[Any] = []
         self._rows: list[StepRow] = []
         self.watchers: list[Any] = []
         self._stop_file = str(path / rundir.STOP)
@@ -264,6 +269,12 @@ class Recorder(Statements):
         """A measurement of a watcher."""
         self._write(replace(event, t=self._now()))
 
+    def found(self, verdict: Any) -> None:
+        """A watcher has found, and said, something."""
+        self.findings.append(verdict)
+        if self._judge is not None and not self._closed:
+            self._judge(self, False)
+
     # -- beginning and end -------------------------------------------------------------------------------------------
     def begin(self, *, continued: bool = False) -> None:
         """Write the first event; events that are there already end with the checkpoint this run resumes from.
@@ -274,7 +285,7 @@ class Recorder(Statements):
         kept = (self.path / rundir.EVENTS).read_bytes()
         self._digest, self._offset = hashlib.sha256(kept), len(kept)
         if kept:
-            last = ev.parse_line(kept.splitlines()[-1])
+            last = parse_line(kept.splitlines()[-1])
             if isinstance(last, ev.Checkpoint):
                 self.steps, self.epochs = last.step, last.epoch
             elif continued:
@@ -309,6 +320,8 @@ class Recorder(Statements):
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
         rundir.write_json(self.path / rundir.DONE, sealed(body, self.path, rundir.INFO))
+        if self._at_end is not None:
+            self._at_end(self)
 
     def __enter__(self) -> Self:
         return self
@@ -349,7 +362,7 @@ class Recorder(Statements):
     def _write(self, event: ev.Event) -> None:
         if self._closed:
             raise RuntimeError("this run is closed: nothing can be recorded any more")
-        line = ev.to_line(event).encode() + b"\n"
+        line = to_line(event).encode() + b"\n"
         try:
             written = os.write(self._fd, line)
             if written != len(line):

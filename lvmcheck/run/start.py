@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from lvmcheck.errors import InputError
 from lvmcheck.run import directory as rundir
-from lvmcheck.run import events as ev
+from lvmcheck.run.event_lines import EventError, parse_line
 from lvmcheck.run.info import as_json, make_run, move_aside
 from lvmcheck.run.locks import lock_run
 from lvmcheck.run.recorder import EARLY, WINDOW, Recorder
@@ -32,7 +32,7 @@ def record(
     resume: Literal["auto"] | None = None,
     start_step: int | None = None,
     suite: str | os.PathLike[str] | None = None,
-    on_fail: Literal["stop", "warn"] | Callable[[Any], None] = "warn",
+    on_fail: Literal["stop", "warn"] | Callable[[Any], None] | None = None,
 ) -> Recorder:
     """Start recording a run of any loop into the directory ``path``.
 
@@ -48,8 +48,10 @@ def record(
         resume: "auto" continues the run that is there, as a requeued job does, or starts one.
         start_step: with ``resume``, the optimizer step of the checkpoint from which training continues: what was
             recorded after it is moved aside. By default everything recorded counts.
-        suite: a suite file whose checks judge the run while it is recorded; a failed one is one line on stderr.
-        on_fail: what else a failed check does: "stop" makes ``Recorder.stop`` true, a function is given the verdict.
+        suite: a suite file whose checks judge the run while it is recorded, and whole when it has ended; a failed one
+            is one line on stderr.
+        on_fail: what else a failed check does: "stop" makes ``Recorder.stop`` true, "warn" (the default beside
+            ``suite``) nothing, a function is given the verdict. Without ``suite`` the checks judge that suit any run.
 
     Raises:
         InputError: the directory cannot be written, holds a run, is being written, its config differs, or the suite
@@ -60,7 +62,9 @@ def record(
     folder, stated = Path(path), {"config": as_json(config or {}), "seed": seed}
     if rank() > 0:
         return SilentRecorder(folder)
-    judge = None if suite is None else import_module("lvmcheck.watch.suite").SuiteJudge(suite, on_fail)
+    judge = None
+    if suite is not None or on_fail is not None:
+        judge = import_module("lvmcheck.watch.judge").LiveJudge(suite, "warn" if on_fail is None else on_fail)
     there = (folder / rundir.EVENTS).exists()
     if there and resume is None:
         if not replace:
@@ -79,7 +83,14 @@ def record(
             same_config(folder, stated)
             cut_after(folder, start_step)
         early = EARLY if window is None else 0
-        recorder = Recorder(folder, window=WINDOW if window is None else window, early=early, judge=judge, lock=lock)
+        recorder = Recorder(
+            folder,
+            window=WINDOW if window is None else window,
+            early=early,
+            judge=judge,
+            at_end=None if judge is None else judge.end,
+            lock=lock,
+        )
     except InputError:
         os.close(lock)
         raise
@@ -143,8 +154,8 @@ def _until(path: Path, lines: bytes, start_step: int) -> list[bytes]:
     kept, reached = [], 0
     for number, line in enumerate(lines.splitlines(keepends=True), start=1):
         try:
-            event = ev.parse_line(line)
-        except ev.EventError as problem:
+            event = parse_line(line)
+        except EventError as problem:
             raise InputError(path, str(problem), line=number) from None
         step = max(getattr(event, "last_step", 0), getattr(event, "step", 0))
         if step <= start_step:

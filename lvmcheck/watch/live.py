@@ -52,6 +52,8 @@ class Live:
                 if found.status in (Status.FAILED, Status.WARNING):
                     self.verdicts.append(found)
                     self._tell(found)
+                    if self._recorder is not None:
+                        self._recorder.found(found)
 
     def note(self, text: str) -> None:
         """One line for the reader of the run."""

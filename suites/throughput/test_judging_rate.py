@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import pytest
 
+import lvmcheck
 from lvmcheck.checks.finding import Status
 from lvmcheck.checks.protocol import Check, evaluate
+from lvmcheck.run.bounded import BoundedFollower
 from lvmcheck.run.view import Run
+from lvmcheck.watch.judge import LiveJudge
 from suites.throughput import commands
 from suites.throughput.commands import ROOT
 from suites.throughput.conftest import FULL
@@ -55,6 +59,60 @@ def test_judging_a_long_run(benchmark: Any, cpu: Place, figures: Figures) -> Non
         samples_per_s=WINDOWS / whole,
         over_linear=turns.over("half").median / 2,
     )
+
+
+LOOKED_AT = (1_000, 10_000, 100_000, 1_000_000) if FULL else (1_000, 10_000, 100_000)
+"""Steps after which the looks of the live judge are timed."""
+LOOKS = 21
+
+
+class Looks:
+    """A loop with a window every 50 steps and an epoch every 500, and a live judge that looks when it is told to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.recorder = lvmcheck.record(folder)
+        self.judge = LiveJudge(None, "warn")
+        self.follower = BoundedFollower(folder)
+
+    def train(self, until: int) -> None:
+        """Steps up to this one."""
+        for step in range(self.recorder.steps + 1, until + 1):
+            loss = 0.5 + 1000 / (1000 + step)
+            self.recorder.step(loss=loss + 0.01 * (step * 7919 % 101) / 101, lr=1e-3, grad_norm=1.0, samples=32)
+            if step % 500 == 0:
+                self.recorder.epoch(step // 500, val_loss=loss + 0.1 + 0.01 * (step * 31 % 17) / 17)
+
+    def seconds(self) -> float:
+        """CPU seconds of a look at one more window, the median of several."""
+        found = []
+        for _ in range(LOOKS):
+            self.train(self.recorder.steps + 50)
+            began = clock()
+            self.judge._look(self.follower, self.recorder)
+            found.append(clock() - began)
+        return median(found)
+
+
+@pytest.mark.usefixtures("timing", "cpu")
+def test_a_look_costs_the_same_however_long_the_run_is(tmp_path: Path, figures: Figures) -> None:
+    looks = Looks(tmp_path / "run")
+    times: dict[int, float] = {}
+    for step in LOOKED_AT:
+        looks.train(step)
+        looks.seconds()
+        times[step] = looks.seconds()
+    first, last = LOOKED_AT[0], LOOKED_AT[-1]
+    ratio = times[last] / times[first]
+    beside = ", ".join(f"{times[step] / times[first]:.2f} times at step {step:,}" for step in LOOKED_AT[1:])
+    figures.add(
+        "recorder and judge",
+        "a look of the live judge",
+        f"{1000 * times[first]:.2f} ms at step {first:,}",
+        beside,
+        f"{len(looks.judge._open)} universal checks open, 500 steps an epoch",
+    )
+    assert not looks.judge.verdicts
+    assert ratio < 2  # the whole record is longer by the ratio of the steps
 
 
 @pytest.mark.usefixtures("timing")

@@ -8,6 +8,7 @@ import pytest
 
 import lvmcheck
 from lvmcheck import InputError, Verdict
+from lvmcheck.checks.finding import Status
 
 SUITE = """
 [suite]
@@ -56,20 +57,21 @@ def test_a_failed_check_stops_the_loop(suite: Path, tmp_path: Path, capfd: pytes
         last = loop(rec)
     assert last == 3
     assert (lvmcheck.load(tmp_path / "run").done or {})["status"] == "stopped"
-    assert sum("improves" in line for line in capfd.readouterr().err.splitlines()) == 1
+    assert sum(line.startswith("lvmcheck ✗ improves") for line in capfd.readouterr().err.splitlines()) == 1
 
 
 def test_a_failed_check_warns(suite: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with lvmcheck.record(tmp_path / "run", suite=suite) as rec:
         assert loop(rec) == 6
-    assert sum("improves" in line for line in capfd.readouterr().err.splitlines()) == 1
+    assert sum(line.startswith("lvmcheck ✗ improves") for line in capfd.readouterr().err.splitlines()) == 1
 
 
 def test_a_failed_check_calls_a_function(suite: Path, tmp_path: Path) -> None:
     seen: list[Verdict] = []
     with lvmcheck.record(tmp_path / "run", suite=suite, on_fail=seen.append) as rec:
         loop(rec)
-    assert [verdict.check for verdict in seen] == ["improves"]
+    assert [verdict.check for verdict in seen] == ["improves", "missing_from_optimizer"]
+    assert seen[1].status is Status.ERROR  # a suite asks for what was not recorded: said at the end
     assert seen[0].asked is not None
     assert seen[0].asked.line == 11
 
