@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from lvmcheck.checks.finding import Verdict, plain
 from lvmcheck.checks.wording import outcome_text
 from lvmcheck.errors import InputError
-from lvmcheck.run.events import spell
+from lvmcheck.run.event_lines import spell
 
 T = TypeVar("T")
 SPELLED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}

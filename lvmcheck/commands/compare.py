@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from lvmcheck.comparison.report import compare, screen, to_json
-    from lvmcheck.run.events import spell
+    from lvmcheck.run.event_lines import spell
 
     if options.suite is None and (options.seeds or options.profile):
         raise InputError("--seeds" if options.seeds else "--profile", "expected --suite beside it")

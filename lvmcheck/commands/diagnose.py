@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from lvmcheck.causes.protocol import diagnose
     from lvmcheck.report.diagnosis import screen, screen_json
-    from lvmcheck.run.events import spell
+    from lvmcheck.run.event_lines import spell
 
     recorded = run_of(options)
     verdicts = verdicts_on(recorded, options)

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from lvmcheck.run.events import spell
+    from lvmcheck.run.event_lines import spell
     from lvmcheck.selftest.report import lines, to_json
     from lvmcheck.selftest.session import Session
 

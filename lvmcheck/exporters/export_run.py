@@ -14,6 +14,7 @@ from lvmcheck.exporters.entry import ExportRun
 from lvmcheck.report.html.text import clean
 from lvmcheck.report.verdicts import KINDS, bad, kind, message
 from lvmcheck.run import events as ev
+from lvmcheck.run.event_lines import spell, to_line
 from lvmcheck.run.utc import seconds_of
 from lvmcheck.run.view import Run
 
@@ -23,10 +24,10 @@ FACTS = ("suite", "profile", "device", "trainer", "created", "platform", "key", 
 def export_run(run: Run, path: Path) -> ExportRun:
     """The run at ``path``. What a continued run rewrites (``session``) is no part of its identity."""
     same = {key: run.info.get(key) for key in ("config", "seed", "created", "key")}
-    first = [ev.to_line(event) for event in run.events[:1]]
+    first = [to_line(event) for event in run.events[:1]]
     return ExportRun(
         name=name_of(path),
-        identity=_digest([name_of(path), json.dumps(ev.spell(same), sort_keys=True, default=str), *first])[:16],
+        identity=_digest([name_of(path), json.dumps(spell(same), sort_keys=True, default=str), *first])[:16],
         started=_started(run),
         config=_config(run),
         facts=_facts(run),
@@ -42,9 +43,9 @@ def name_of(path: Path) -> str:
 
 def digest_of(run: Run, verdicts: Sequence[Verdict]) -> str:
     """sha256 of all that an export of this run shows: its events, its end and its verdicts."""
-    done = json.dumps(ev.spell(run.done), sort_keys=True, default=str)
+    done = json.dumps(spell(run.done), sort_keys=True, default=str)
     judged = (f"{it.name} {KINDS[kind(it)]} {message(it)}" for it in verdicts)
-    return _digest([*map(ev.to_line, run.events), done, str(run.death), *judged])
+    return _digest([*map(to_line, run.events), done, str(run.death), *judged])
 
 
 def verdict_of(verdicts: Sequence[Verdict]) -> str | None:
@@ -75,7 +76,7 @@ def _started(run: Run) -> float:
 
 def _config(run: Run) -> dict[str, Any]:
     """The config with the seed; texts without the characters that other tools refuse."""
-    spelled = ev.spell({**run.config} if run.seed is None else {"seed": run.seed, **run.config})
+    spelled = spell({**run.config} if run.seed is None else {"seed": run.seed, **run.config})
     return {str(key): value for key, value in _cleaned(spelled).items()}
 
 

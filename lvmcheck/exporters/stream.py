@@ -11,6 +11,7 @@ from typing import Any
 from lvmcheck.exporters.entry import Entry, Position, Scalars, TextTable
 from lvmcheck.report.html.text import clean
 from lvmcheck.run import events as ev
+from lvmcheck.run.event_lines import spell
 
 LONGEST = 100_000
 """Characters of any one text."""
@@ -140,4 +141,4 @@ def spelled_out(value: Any) -> str:
     """A value of JSON as one text: texts as they are, anything else as JSON writes it."""
     if isinstance(value, str):
         return value
-    return json.dumps(ev.spell(value if not isinstance(value, Mapping) else dict(value)), ensure_ascii=False)
+    return json.dumps(spell(value if not isinstance(value, Mapping) else dict(value)), ensure_ascii=False)

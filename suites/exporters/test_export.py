@@ -14,6 +14,7 @@ from lvmcheck.commands.main import BAD_INPUT, PASSED, main
 from lvmcheck.readers import open_run
 from lvmcheck.run import events as ev
 from lvmcheck.run.directory import load
+from lvmcheck.run.event_lines import to_line
 from lvmcheck.run.view import Run
 from suites.exporters.export_kit import EVERY_KIND, HARD, RECORDED, bits, metrics_of, needs, recorded
 from suites.report.report_kit import finding, verdict
@@ -71,7 +72,7 @@ def test_exporting_twice_doubles_nothing(kind: str, tmp_path: Path, capsys: pyte
     export(kind, tmp_path / "out", rec)
     assert "there already, nothing written" in capsys.readouterr().out
     with (rec / "events.jsonl").open("a") as file:
-        file.write(ev.to_line(ev.Epoch(t=99.0, epoch=9, step=36, metrics={"val_loss": 1.0})) + "\n")
+        file.write(to_line(ev.Epoch(t=99.0, epoch=9, step=36, metrics={"val_loss": 1.0})) + "\n")
     export(kind, tmp_path / "out", rec, expect=BAD_INPUT)
     said = capsys.readouterr().err
     assert "was exported here before, up to another point" in said

@@ -14,6 +14,7 @@ from lvmcheck.errors import InputError
 from lvmcheck.exporters import exporter, kinds
 from lvmcheck.exporters.names import Names
 from lvmcheck.run import events as ev
+from lvmcheck.run.event_lines import to_line
 from suites.exporters.export_kit import PACKAGES, RECORDED, needs, recorded
 
 RUN = RECORDED / "lstm_80k"
@@ -85,7 +86,7 @@ def test_a_place_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFi
 def test_a_metric_that_is_called_like_an_axis(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = recorded(tmp_path / "run", close=False)
     with (run / "events.jsonl").open("a") as file:
-        file.write(ev.to_line(ev.Epoch(epoch=9, step=36, metrics={"epoch": 9.0})) + "\n")
+        file.write(to_line(ev.Epoch(epoch=9, step=36, metrics={"epoch": 9.0})) + "\n")
     said = refused(capsys, run, "--to", "tensorboard", "--into", tmp_path / "out")
     assert "epoch: would be exported as 'epoch', which is taken by the export itself" in said
     again = refused(capsys, run, "--to", "tensorboard", "--into", tmp_path / "out")

@@ -13,6 +13,7 @@ from lvmcheck.exporters.export_run import digest_of, export_run, name_of, verdic
 from lvmcheck.exporters.stream import Stream
 from lvmcheck.run import events as ev
 from lvmcheck.run.directory import load
+from lvmcheck.run.event_lines import to_line
 from suites.exporters.export_kit import recorded
 from suites.report.report_kit import verdict
 
@@ -88,7 +89,7 @@ def test_the_identity_stays_and_the_digest_does_not(tmp_path: Path) -> None:
     path = recorded(tmp_path / "run", close=False)
     before = load(path)
     with (path / "events.jsonl").open("a") as file:
-        file.write(ev.to_line(ev.Note(text="one more")) + "\n")
+        file.write(to_line(ev.Note(text="one more")) + "\n")
     after = load(path)
     assert export_run(before, path).identity == export_run(after, path).identity
     assert digest_of(before, ()) != digest_of(after, ()) == digest_of(load(path), ())

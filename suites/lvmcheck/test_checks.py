@@ -16,6 +16,7 @@ from lvmcheck.checks.manual import manual, usual_causes
 from lvmcheck.checks.protocol import Case, Check, cases, check_names, judge, load_check, universal_checks
 from lvmcheck.checks.wording import evidence_lines, outcome_text, sentence
 from lvmcheck.run import events as ev
+from lvmcheck.run.event_lines import to_line
 from lvmcheck.run.view import Run, run_from
 
 NAMES = check_names()
@@ -340,11 +341,11 @@ def test_finite_fails_on_a_nan_in_any_loss_probe_or_evaluation() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_judging_is_pure(name: str) -> None:
     for case in by_check(ALL)[name]:
-        before = [ev.to_line(event) for event in case.run.events]
+        before = [to_line(event) for event in case.run.events]
         first = case.check.judge(case.run)
         second = case.check.judge(replace(case.run))
         assert repr(first) == repr(second), case.name  # repr, because NaN is not equal to itself
-        assert [ev.to_line(event) for event in case.run.events] == before
+        assert [to_line(event) for event in case.run.events] == before
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lvmcheck.run import events as ev
+from lvmcheck.run.event_lines import EventError, parse_line, to_line
 
 # Any float, NaN and infinities included; names with quotes, newlines and other alphabets.
 floats = st.floats(width=64)
@@ -126,30 +127,30 @@ def test_an_event_survives_its_line(kind: str) -> None:
     @settings(max_examples=40, deadline=None)
     @given(EVENTS[kind])
     def survives(event: ev.Event) -> None:
-        line = ev.to_line(event)
+        line = to_line(event)
         assert "\n" not in line
         assert "\r" not in line
         assert line.isascii()
         json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
-        assert same(ev.parse_line(line), event)
-        assert same(ev.parse_line(line.encode()), event)
+        assert same(parse_line(line), event)
+        assert same(parse_line(line.encode()), event)
 
     survives()
 
 
 def test_nan_and_infinities_come_back_as_floats() -> None:
     said = {"a": math.nan, "b": math.inf, "c": -math.inf, "d": -0.0}
-    line = ev.to_line(ev.Epoch(epoch=1, step=1, metrics=said))
+    line = to_line(ev.Epoch(epoch=1, step=1, metrics=said))
     assert '"NaN"' in line
     assert '"-Infinity"' in line
-    back = ev.parse_line(line)
+    back = parse_line(line)
     assert isinstance(back, ev.Epoch)
     assert same(dict(back.metrics), said)
 
 
 def test_what_was_not_measured_is_absent() -> None:
     window = ev.Window(epoch=1, first_step=1, last_step=1, loss_mean=1.0, loss_min=1.0, loss_max=1.0)
-    body = json.loads(ev.to_line(window))
+    body = json.loads(to_line(window))
     assert not {"ledger_error", "grad_norm_mean", "grad_norm_max", "lr", "non_finite"} & set(body)
 
 
@@ -190,15 +191,15 @@ BAD: list[tuple[str, str]] = [
 
 @pytest.mark.parametrize(("line", "says"), BAD, ids=[f"{i}-{says[:40]}" for i, (_, says) in enumerate(BAD)])
 def test_what_is_no_event_is_one_clear_error(line: str, says: str) -> None:
-    with pytest.raises(ev.EventError) as caught:
-        ev.parse_line(line)
+    with pytest.raises(EventError) as caught:
+        parse_line(line)
     assert says in str(caught.value)
     assert len(str(caught.value)) < 400, "a message quotes an excerpt, never the whole line"
     assert "\n" not in str(caught.value)
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.binary(max_size=60) | EVENTS["window"].map(lambda event: ev.to_line(event).encode()), st.data())
+@given(st.binary(max_size=60) | EVENTS["window"].map(lambda event: to_line(event).encode()), st.data())
 @example(b"\xff\xfe{\x00}\x00", None)
 def test_any_bytes_are_an_event_or_an_event_error(line: bytes, data: st.DataObject | None) -> None:
     """Random bytes, and real lines cut or with a byte changed: never another exception."""
@@ -206,20 +207,20 @@ def test_any_bytes_are_an_event_or_an_event_error(line: bytes, data: st.DataObje
         at = data.draw(st.integers(0, len(line) - 1))
         line = data.draw(st.sampled_from([line[:at], line[:at] + b"\x00" + line[at + 1 :], line[:at] + line[at + 1 :]]))
     try:
-        ev.parse_line(line)
-    except ev.EventError as problem:
+        parse_line(line)
+    except EventError as problem:
         assert len(str(problem)) < 600  # noqa: PT017 - most lines are refused, some are still events
 
 
 @settings(max_examples=30, deadline=None)
 @given(EVENTS["window"], st.data())
 def test_a_line_cut_anywhere_is_no_event(event: ev.Event, data: st.DataObject) -> None:
-    line = ev.to_line(event)
-    with pytest.raises(ev.EventError):
-        ev.parse_line(line[: data.draw(st.integers(0, len(line) - 1))])
+    line = to_line(event)
+    with pytest.raises(EventError):
+        parse_line(line[: data.draw(st.integers(0, len(line) - 1))])
 
 
 def test_many_keys_of_which_one_is_double_are_refused_at_once() -> None:
     keys = ",".join(f'"k{i}":1' for i in range(200_000))
-    with pytest.raises(ev.EventError, match="'k0' occurs twice"):
-        ev.parse_line('{"event":"epoch","epoch":1,"step":1,"metrics":{' + keys + ',"k0":2}}')
+    with pytest.raises(EventError, match="'k0' occurs twice"):
+        parse_line('{"event":"epoch","epoch":1,"step":1,"metrics":{' + keys + ',"k0":2}}')

@@ -15,6 +15,7 @@ import lvmcheck
 from lvmcheck.errors import InputError
 from lvmcheck.run import directory as rundir
 from lvmcheck.run import events as ev
+from lvmcheck.run.event_lines import parse_line
 from lvmcheck.run.start import record
 from lvmcheck.run.view import Run, read_json
 
@@ -245,7 +246,7 @@ def test_only_a_checkpoint_that_is_there_counts(tmp_path: Path) -> None:
     rec.close("stopped", reason="a test")
     rundir.write_json(folder / rundir.STOP, {"reason": "a test"})
     assert rundir.cut_to_checkpoint(folder) == folder / "checkpoints" / "last-1"
-    events = [ev.parse_line(line) for line in lines(folder)]
+    events = [parse_line(line) for line in lines(folder)]
     assert isinstance(events[-1], ev.Checkpoint)
     assert (events[-1].name, events[-1].epoch) == ("last", 1)
     assert not (folder / rundir.DONE).exists()

@@ -19,6 +19,7 @@ from lvmcheck.checks.verdict_json import plain_json
 from lvmcheck.errors import InputError
 from lvmcheck.run import directory as rundir
 from lvmcheck.run import events as ev
+from lvmcheck.run.event_lines import to_line
 from lvmcheck.run.start import record
 from lvmcheck.run.view import Run
 from suites.lvmcheck.plugin_kit.project import Project, floor, verdicts
@@ -31,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 
 def write(folder: Path, events: list[ev.Event]) -> Path:
     folder.mkdir()
-    (folder / rundir.EVENTS).write_text("".join(ev.to_line(event) + "\n" for event in events))
+    (folder / rundir.EVENTS).write_text("".join(to_line(event) + "\n" for event in events))
     return folder
 
 

@@ -13,7 +13,7 @@ from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.system.run_completed import RunCompleted
 from lvmcheck.commands.main import main
 from lvmcheck.run import events as ev
-from lvmcheck.run.events import spell
+from lvmcheck.run.event_lines import spell
 from lvmcheck.run.view import Run
 from lvmcheck.selftest.catalogue import faults
 from lvmcheck.selftest.judging import PROCESS, Judged, Kill, kills, outcomes
