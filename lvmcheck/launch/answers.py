@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from lvmcheck.causes.protocol import Diagnosis, diagnose
@@ -13,6 +14,7 @@ from lvmcheck.launch.stop_deadline import StopDeadline
 from lvmcheck.launch.verdicts import as_expected, verdict_of
 from lvmcheck.run import directory as rundir
 from lvmcheck.run import events as ev
+from lvmcheck.run.bounded import AGAIN, BoundedView
 from lvmcheck.run.view import Run
 from lvmcheck.suite import CheckEntry
 from lvmcheck.suite.judging import judge_entry
@@ -44,11 +46,30 @@ class Answers:
         """The run directory."""
         return self.plan.folder
 
+    @cached_property
+    def _view(self) -> BoundedView:
+        """What looks are taken at while the run goes on."""
+        return BoundedView()
+
+    @cached_property
+    def _again(self) -> dict[str, float]:
+        """Events after which an entry is judged again whose answer the whole record did not confirm."""
+        return {}
+
     def _judge_open(self, run: Run) -> None:
+        """Judge what is open, so that a look costs the same however long the run is: a view of it answers, and what it
+        decides counts as the whole record answers it.
+        """
+        view, limit = self._view.of(run), self.plan.settings.check_timeout
         for entry in self.entries:
             known = self.outcomes.get(entry.node)
-            if known is None or not known.decided:
-                self.outcomes[entry.node] = judge_entry(entry, run, limit=self.plan.settings.check_timeout)
+            if (known is not None and known.decided) or self._again.get(entry.node, 0) > len(run.events):
+                continue
+            outcome = judge_entry(entry, view, limit=limit)
+            if outcome.decided and view is not run:
+                outcome = judge_entry(entry, run, limit=limit)
+                self._again[entry.node] = AGAIN * len(run.events)
+            self.outcomes[entry.node] = outcome
 
     def _judge_all(self) -> None:
         """Judge the whole record, whatever was answered of parts of it; an answer that this changes is an error."""

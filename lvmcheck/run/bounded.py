@@ -14,9 +14,12 @@ from operator import itemgetter
 
 from lvmcheck.run.directory import Follower
 from lvmcheck.run.events import Event, Log, Term, Window
+from lvmcheck.run.view import Run
 
 FIRST, MIDDLE, LAST = 32, 16, 32
 """Events of a series that are kept: the first, at least so many between (at most twice as many), and the last."""
+AGAIN = 1.125
+"""Growth of the record after which an answer is asked for again that the whole record did not confirm."""
 SERIES = 400
 """Series that are told apart; further names share one."""
 
@@ -88,6 +91,27 @@ class Bounded:
         """What is held, in the order in which it was said."""
         items = [item for series in self._series.values() for item in series.items()]
         return tuple(event for _, event in sorted(items, key=itemgetter(0)))
+
+
+class BoundedView:
+    """Of a run that grows, a view of bounded size; its own series are read but once."""
+
+    def __init__(self) -> None:
+        self._restart()
+
+    def _restart(self) -> None:
+        self._bounded = Bounded()
+        self._count = 0
+        self._last: Event | None = None
+
+    def of(self, run: Run) -> Run:
+        """The view; the run itself while nothing is thinned."""
+        events = run.events
+        if self._count > len(events) or (self._count and events[self._count - 1] is not self._last):
+            self._restart()  # a resumed trainer cut back to its checkpoint
+        self._bounded.extend(events[self._count :])
+        self._count, self._last = len(events), events[-1] if events else None
+        return replace(run, events=self._bounded.events()) if self._bounded.thinned else run
 
 
 class BoundedFollower(Follower):

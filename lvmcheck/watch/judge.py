@@ -21,7 +21,7 @@ from lvmcheck.checks.finding import Asked, Outcome, Status, Verdict, Why, error
 from lvmcheck.checks.protocol import Check, judge, universal_checks
 from lvmcheck.checks.wording import asked_text, counts_text, verdict_text
 from lvmcheck.errors import InputError
-from lvmcheck.run.bounded import BoundedFollower
+from lvmcheck.run.bounded import AGAIN, BoundedFollower
 from lvmcheck.run.directory import Follower
 from lvmcheck.run.view import Run
 from lvmcheck.run.weights import with_weights
@@ -36,8 +36,6 @@ SHARE = 0.01
 """Share of the time that looks may take."""
 ALWAYS = 20
 """First epochs whose end is looked at whatever it costs; later ones, if they are short, only within that share."""
-AGAIN = 1.125
-"""Growth of the record after which an answer is asked for again that the whole record did not confirm."""
 BAD = (Status.FAILED, Status.WARNING)
 UNREACHED = (Why.NOT_REACHED, Why.RUN_ENDED)
 
