@@ -2,7 +2,7 @@
 
 Of every series the first and the last events are kept as they are; what lies between is thinned, windows of steps by
 merging neighbours, other events by leaving some out. What such a view shows is confirmed on the whole record before it
-counts (:class:`lvmcheck.watch.judge.LiveJudge`), and what it cannot show is found when the run has ended.
+counts (:mod:`lvmcheck.suite.looks`), and what it cannot show is found when the run has ended.
 """
 
 from __future__ import annotations
