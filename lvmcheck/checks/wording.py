@@ -152,15 +152,20 @@ def verdict_text(verdict: Verdict) -> str:
     return f"{MARKS[verdict.status]} {verdict.name}  {outcome_text(verdict.outcome)}"
 
 
-def counts_text(outcomes: Iterable[Outcome]) -> str:
-    """``12 checks passed, 1 failed, 3 not reached``; what did not apply or was not recorded is left out."""
+def counts_text(outcomes: Iterable[Outcome], *, going_on: bool = False) -> str:
+    """``12 checks passed, 1 failed, 3 not reached``; what did not apply or was not recorded is left out.
+
+    Args:
+        going_on: more may be recorded: what is pending is still open.
+    """
     counts = Counter(_counted(outcome) for outcome in outcomes)
-    said = [f"{counts[name]:,} {name}" for name in ("failed", "warned", "could not be judged", "not reached")]
-    return ", ".join([f"{plural(counts['passed'], 'check')} passed", *(text for text in said if text[:2] != "0 ")])
+    said = [f"{plural(counts['passed'], 'check')} passed"]
+    said += [f"{counts[name]:,} {name}" for name in ("failed", "warned", "could not be judged") if counts[name]]
+    said += [f"{counts[name]:,} {'open' if going_on else name}" for name in ("not reached",) if counts[name]]
+    return ", ".join(said)
 
 
 def _counted(outcome: Outcome) -> str:
-    if outcome.why in (Why.NOT_REACHED, Why.RUN_ENDED):
+    if outcome.status is Status.PENDING or outcome.why in (Why.NOT_REACHED, Why.RUN_ENDED):
         return "not reached"
-    kinds = {Status.ERROR: "could not be judged", Status.WARNING: "warned", Status.PENDING: "not reached"}
-    return kinds.get(outcome.status, outcome.status.value)
+    return {Status.ERROR: "could not be judged", Status.WARNING: "warned"}.get(outcome.status, outcome.status.value)

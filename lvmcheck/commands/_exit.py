@@ -4,3 +4,5 @@ from __future__ import annotations
 
 PASSED, FAILED, BAD_INPUT, INTERNAL, NO_READER = 0, 1, 2, 3, 141
 """Nothing failed, something failed, bad input, internal error, the reader of the output is gone (128 + SIGPIPE)."""
+INTERRUPTED = 130
+"""By the keyboard (128 + SIGINT)."""

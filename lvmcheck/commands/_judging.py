@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lvmcheck.checks.finding import Status, Verdict
 from lvmcheck.checks.protocol import evaluate
@@ -16,10 +18,14 @@ from lvmcheck.commands._reading import add_run, make_importable, suite_file
 from lvmcheck.run.locks import writer_is_gone
 from lvmcheck.run.view import Run
 
+if TYPE_CHECKING:
+    from lvmcheck.suite import Suite
+
 SILENT = (Status.NOT_APPLICABLE, Status.NOT_RECORDED)
 """Listed with ``--verbose`` only; so are the passes of checks that nobody asked for."""
 END = "run_completed"
 """Passes on a run that recorded nothing and ended, so it shows nothing of the training."""
+BLAS = "OPENBLAS_NUM_THREADS"
 BAD = (Status.FAILED, Status.ERROR)
 
 
@@ -38,19 +44,39 @@ def add_judging(parser: argparse.ArgumentParser) -> None:
 
 def verdicts_on(run: Run, options: argparse.Namespace) -> list[Verdict]:
     """Verdicts by the suite's checks where one is named, else by the universal ones."""
-    if options.suite is None:
+    _numpy_without_threads()
+    suite, judged = suite_of(options, run), as_it_stands(run)
+    if suite is None:
         from lvmcheck.run.weights import with_weights
 
-        return evaluate(with_weights(as_it_stands(run))[0])
+        return evaluate(with_weights(judged)[0])
     from lvmcheck.launch.verdicts import verdict_of
-    from lvmcheck.suite import load_suite
     from lvmcheck.suite.judging import judge_entry
+
+    known = judged if judged.death is not None else run  # what a suite asks of a run that goes on is pending
+    return [verdict_of(suite, entry, judge_entry(entry, known), run.seed) for entry in suite.checks]
+
+
+def suite_of(options: argparse.Namespace, run: Run) -> Suite | None:
+    """The suite that is named, in the profile that is named or that the run has; None where none is."""
+    if options.suite is None:
+        return None
+    from lvmcheck.suite import load_suite
 
     make_importable()
     own = run.info.get("profile")
     profile = options.profile or (own if isinstance(own, str) else None)
-    suite = load_suite(suite_file(options.suite), profile=profile)
-    return [verdict_of(suite, entry, judge_entry(entry, run), run.seed) for entry in suite.checks]
+    return load_suite(suite_file(options.suite), profile=profile)
+
+
+def _numpy_without_threads() -> None:
+    """Import numpy so that its BLAS starts no thread for every core: judging multiplies no matrices."""
+    before = os.environ.get(BLAS)
+    os.environ.setdefault(BLAS, "1")
+    import numpy  # noqa: F401
+
+    if before is None:
+        del os.environ[BLAS]  # what is started from here has its own
 
 
 def as_it_stands(run: Run) -> Run:

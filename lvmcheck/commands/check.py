@@ -1,24 +1,38 @@
-"""``lvmcheck check``: verdicts on a recorded run."""
+"""``lvmcheck check``: verdicts on a recorded run, or on one that goes on."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 
 from lvmcheck.checks.verdict_json import verdict_json
+from lvmcheck.commands._exit import INTERRUPTED
 from lvmcheck.commands._judging import add_judging, exit_code, print_rest, print_verdicts, verdicts_on
 from lvmcheck.commands._reading import run_of
 
 HELP = "judge a recorded run"
 EXAMPLE = "lvmcheck check fixtures/runs/amn_790k_attempt_2 --suite suites/amn_790k"
+EXITS = {INTERRUPTED: "interrupted while it followed a run (--follow)"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_judging(parser)
     parser.add_argument("--json", action="store_true", help="verdicts as JSON")
+    parser.add_argument(
+        "--follow", action="store_true", help="show a run that goes on until it ends, then judge it; waits for it"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.follow:
+        from lvmcheck.commands._following import follow
+
+        try:
+            follow(options)
+        except KeyboardInterrupt:
+            print("no longer followed; the run is not touched", file=sys.stderr)
+            return INTERRUPTED
     recorded = run_of(options)
     verdicts = verdicts_on(recorded, options)
     if options.json:
