@@ -16,17 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
-from lvmcheck.checks.finding import (
-    Asked,
-    Outcome,
-    Scalar,
-    Status,
-    Verdict,
-    Why,
-    error,
-    never_evaluated,
-    not_recorded,
-)
+from lvmcheck.checks.finding import Asked, Outcome, Scalar, Status, Verdict, Why, error, never_evaluated, not_recorded
 from lvmcheck.checks.foreign import LIMIT, ask, crashed, is_foreign
 from lvmcheck.checks.wording import sentence
 from lvmcheck.errors import InputError, nearest
@@ -187,9 +177,12 @@ def cases(name: str) -> tuple[Sequence[Case], Sequence[Case]]:
 
 def universal_checks() -> list[Check]:
     """The checks that make sense for any run, with their defaults."""
+    return [kind() for kind in map(load_check, _said_universal()) if kind.universal]
+
+
+def _said_universal() -> list[str]:
     # Most checks are not: reading a file is twenty times faster than importing it, and a command has 0.3 s in all.
-    named = [name for name in check_names() if b"universal" in _path(name).read_bytes()]
-    return [kind() for kind in map(load_check, named) if kind.universal]
+    return [name for name in check_names() if b"universal = True" in _path(name).read_bytes()]
 
 
 def _path(name: str) -> Path:
@@ -249,9 +242,20 @@ def _supported(outcome: Outcome) -> Outcome:
 
 def evaluate(run: Run, checks: Iterable[Check] | None = None) -> list[Verdict]:
     """Verdicts on a run; where no checks are named the universal ones, which judge it as far as it went."""
-    if checks is None:
-        checks, run = universal_checks(), run.without_plan()  # once: a view keeps what it has computed
-    return [verdict(check, run) for check in checks]
+    if checks is not None:
+        return [verdict(check, run) for check in checks]
+    run = run.without_plan()  # once: a view keeps what it has computed
+    return [found for name in _said_universal() if (found := _universal(name, run)) is not None]
+
+
+def _universal(name: str, run: Run) -> Verdict | None:
+    """The verdict of a universal check; its module is not imported where its subject says what all of it lacks."""
+    subject = importlib.import_module(_files()[name].rpartition(".")[0])
+    lacking: Outcome | None = subject.lacking(run) if hasattr(subject, "lacking") else None
+    if lacking is not None:
+        return Verdict(name=name, check=name, outcome=lacking, seed=run.seed)
+    kind = load_check(name)
+    return verdict(kind(), run) if kind.universal else None
 
 
 def verdict(

@@ -8,6 +8,7 @@ their own. Only the command that is called is imported.
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import io
 import os
@@ -49,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without ✓ is no internal error
+    if arguments is None:  # a process of its own: nothing that is loaded once is looked through for cycles again
+        gc.set_threshold(100_000, 50, 100)
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = parser(given[0] if given else "").parse_args(given)
     command: Command = options.command

@@ -183,7 +183,8 @@ class Curves:
         windows = self.window_losses
         if windows is None:
             return None
-        epochs, starts = np.unique(windows.epochs, return_index=True)
+        starts = np.flatnonzero(np.diff(windows.epochs, prepend=-1))
+        epochs = windows.epochs[starts]
         weights = _widths(windows.steps)
         means = np.add.reduceat(windows.values * weights, starts) / np.add.reduceat(weights, starts)
         ends = windows.steps[np.append(starts[1:], len(windows)) - 1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -108,7 +107,7 @@ def _beside(terms: Floats, losses: Floats, names: list[str], like: str, column: 
     weights = np.array([_rounded(float(weight)) for weight in solution[: len(names)]])
     weights[np.abs(weights * terms / losses[:, None]).max(axis=0) < HELD] = 0.0
     rest = losses - terms @ weights
-    factor = 0.0 if column is None else statistics.median((rest / column).tolist())
+    factor = 0.0 if column is None else float(np.median(rest / column))
     residual = float(np.abs((rest - (0.0 if column is None else factor * column)) / losses).max())
     kept = {name: float(weight) for name, weight in zip(names, weights, strict=True) if weight}
     if not kept:

@@ -66,7 +66,7 @@ def _flat(run: Run) -> Finding | None:
     if not curves or max(map(len, curves)) < ENOUGH or any(map(improved, curves)):
         return None
     scores = [curve for curve in curves if curve.role.direction is Direction.HIGHER]
-    if any(_good(score) for score in scores) or any(len(np.unique(curve.values)) == 1 for curve in curves):
+    if any(_good(score) for score in scores) or any(float(np.ptp(curve.values)) == 0 for curve in curves):
         return None
     if not scores and any(_from_the_beginning(run, curve) for curve in curves):
         return None

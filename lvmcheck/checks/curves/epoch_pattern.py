@@ -113,8 +113,8 @@ def _repeats(parts: Sequence[np.ndarray]) -> float | None:
 
 def _detrended(values: np.ndarray) -> np.ndarray:
     x = np.arange(len(values), dtype=np.float64)
-    slope, level = np.polyfit(x, values, 1)
-    return np.asarray(values - slope * x - level)
+    x, y = x - x.mean(), values - values.mean()
+    return np.asarray(y - float(x @ y) / float(x @ x) * x)
 
 
 def _finding(code: str, windows: Curve, *evidence: Fact) -> Finding:

@@ -170,7 +170,7 @@ def _moving(curve: Curve) -> Finding:
     return Finding(
         code="moves",
         metric=curve.name,
-        measured=len(np.unique(curve.values)),
+        measured=len(set(curve.values.tolist())),
         epoch=curve.place(len(curve) - 1)[0],
         evidence=(Fact("evaluations", len(curve)),),
         phrase="{metric} has {measured} different values in {evaluations} evaluations",

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from lvmcheck.checks.finding import Outcome, not_applicable, not_recorded, pending
+from lvmcheck.checks.finding import Outcome, not_recorded, pending
 from lvmcheck.checks.protocol import Check
+from lvmcheck.checks.table import PREFIX, unmeasured
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
 
@@ -29,11 +30,9 @@ class TableCheck(Check):
         return 0
 
     def judge(self, run: Run) -> Outcome:
-        known = {key.removeprefix("table."): value for key, value in run.facts.items() if key.startswith("table.")}
+        known = {key.removeprefix(PREFIX): value for key, value in run.facts.items() if key.startswith(PREFIX)}
         if not known:
-            if run.of(ev.Data) or run.over:
-                return not_applicable("no rows and labels were measured (rec.table)")
-            return pending("the facts of the data")
+            return unmeasured() if run.of(ev.Data) or run.over else pending("the facts of the data")
         missing = [name for name in self.needs if name not in known]
         if missing:
             return not_recorded(f"not measured: {', '.join(missing)}")

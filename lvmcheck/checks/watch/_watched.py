@@ -9,6 +9,7 @@ from typing import ClassVar
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded, passed, pending, warning
 from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared.epochs import complete
+from lvmcheck.checks.watch import lacking
 from lvmcheck.run.events import Watch
 from lvmcheck.run.view import Run
 
@@ -34,6 +35,10 @@ class Watched(Check):
         raise NotImplementedError
 
     def judge(self, run: Run) -> Outcome:
+        return lacking(run) or self.decide(run)
+
+    def decide(self, run: Run) -> Outcome:
+        """The answer on a run that was watched, or goes on."""
         seen, in_row, last, met = 0, 0, None, None
         for event in watched(run, self.event):
             finding = self.look(event)
@@ -60,7 +65,7 @@ class Series(Watched):
         """The measurement of the last of these events with its bounds; None where they do not decide."""
         raise NotImplementedError
 
-    def judge(self, run: Run) -> Outcome:
+    def decide(self, run: Run) -> Outcome:
         events, met, seen = watched(run, self.event), None, 0
         for end in range(1, len(events) + 1):
             finding = self.look_at(events[max(0, end - self.needs) : end])
