@@ -15,7 +15,8 @@ from typing import Protocol, cast
 from lvmcheck.errors import InputError, nearest
 from lvmcheck.readers._asked import Asked
 from lvmcheck.readers._columns import parse_columns
-from lvmcheck.readers._files import head
+from lvmcheck.readers._files import head, inside
+from lvmcheck.readers._what import refuse_irregular, unknown
 from lvmcheck.run.view import Run
 
 READERS = Path(__file__).parent
@@ -23,6 +24,8 @@ FIRST = "run_directory"
 """Knows its own for certain; a trainer's output folder may be one, too."""
 LFS = b"version https://git-lfs"
 ONE_RUN = ("run_directory", "hf_trainer_state")
+LOGS, MANY = (".csv", ".tsv", ".json", ".jsonl", ".ndjson"), 200
+"""Names of files in a folder that may be its log, and how many entries are looked at."""
 LAST = "columns"
 """Reads any table, so it is asked only when no other reader knows the file."""
 
@@ -75,10 +78,11 @@ def open_run(
     """
     place = Path(path)
     asked = Asked(columns=parse_columns(columns) if columns is not None else {}, run=run)
-    if not place.exists():
-        raise InputError(place, "expected a recorded run, got nothing: no such file or directory")
+    refuse_irregular(place)
     if head(place, len(LFS)) == LFS:
         raise InputError(place, "is a git-lfs pointer, not the file itself", fix="Fetch it: git lfs pull.")
+    if kind is None and place.is_dir():
+        place = _only_file(place)
     chosen = kind if kind is not None else detect(place)
     if run is not None and chosen in ONE_RUN:
         raise InputError("--run", f"{chosen} holds one run, so there is none to choose")
@@ -100,10 +104,23 @@ def detect(path: Path) -> str:
         return found[0]
     if reader(LAST).reads(path):
         return LAST
-    what = "a folder" if path.is_dir() else "a file"
-    tried = "; ".join(f"{kind} ({reader(kind).WHAT})" for kind in kinds())
-    raise InputError(
-        path,
-        f"expected a recorded run, got {what} of no known kind; tried: {tried}",
-        fix="Say which with --kind NAME, or write a CSV with a column 'epoch'.",
-    )
+    raise unknown(path, kinds())
+
+
+def _only_file(folder: Path) -> Path:
+    """The one log in a folder that is no run by itself; the folder where it is one, or holds no log.
+
+    Raises:
+        InputError: several logs.
+    """
+    if any(reader(kind).reads(folder) for kind in kinds()):
+        return folder
+    found = [file for file in inside(folder, "*")[:MANY] if file.suffix in LOGS and _is_known(file)]
+    if len(found) > 1:
+        names = ", ".join(file.name for file in found[:4]) + (f" and {len(found) - 4} more" if len(found) > 4 else "")
+        raise InputError(folder, f"expected one run, got {len(found)} logs: {names}", fix=f"Name one: {found[0]}.")
+    return found[0] if found else folder
+
+
+def _is_known(file: Path) -> bool:
+    return any(reader(kind).reads(file) for kind in kinds())

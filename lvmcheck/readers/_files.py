@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from lvmcheck.errors import InputError
+from lvmcheck.run.view import open_regular
 
 MAX_TEXT = 256 << 20
 """Bytes of a text file that are read at all."""
+SMALLER = "Keep every n-th row, or record with lvmcheck.record."
 MAX_ENTRIES = 10_000
 """Entries of a folder that are looked at."""
 
@@ -42,14 +45,17 @@ def text(path: Path) -> str:
         InputError: too large, not UTF-8, or not to be read.
     """
     try:
-        size = path.stat().st_size
-        if size > MAX_TEXT:
-            raise InputError(path, f"expected at most {MAX_TEXT:,} bytes, got {size:,}")
-        raw = path.read_bytes()
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_TEXT:
+                raise InputError(path, f"expected at most {MAX_TEXT:,} bytes, got {size:,}", fix=SMALLER)
+            raw = file.read(MAX_TEXT)
         return raw.decode("utf-8-sig")
     except OSError as problem:
         raise InputError(path, f"cannot be read: {problem.strerror or problem}") from None
     except UnicodeDecodeError as problem:
+        if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise InputError(path, "expected UTF-8, got UTF-16 text", fix="Convert it: iconv -t UTF-8.") from None
         line = raw[: problem.start].count(b"\n") + 1
         raise InputError(path, f"expected UTF-8, got byte 0x{raw[problem.start]:02x}", line=line) from None
 
@@ -73,7 +79,9 @@ def parse_json(said: str, where: Path, line: int | None = None) -> Any:
     except json.JSONDecodeError as problem:
         number = problem.lineno if line is None else line
         raise InputError(where, f"is not JSON ({problem.msg}, column {problem.colno})", line=number) from None
-    except (ValueError, RecursionError) as problem:
+    except RecursionError:
+        raise InputError(where, "expected a log, got JSON that is nested too deeply", line=line) from None
+    except ValueError as problem:
         raise InputError(where, f"is not usable JSON ({str(problem)[:160]})", line=line) from None
 
 

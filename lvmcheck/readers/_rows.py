@@ -11,8 +11,8 @@ from pathlib import Path
 from lvmcheck.errors import InputError
 from lvmcheck.readers._columns import AXES, rename
 from lvmcheck.readers._numbers import axis, whole
+from lvmcheck.readers._table import MAX_ROWS
 
-MAX_ROWS = 2_000_000
 MAX_METRICS = 10_000
 MAX_GUESSED = 1000
 """Steps in a row up to which they may be taken for epochs; more are optimizer steps."""

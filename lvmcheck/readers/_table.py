@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from lvmcheck.errors import InputError
-from lvmcheck.readers._files import lines, parse_json, shown, text
+from lvmcheck.readers._files import SMALLER, lines, parse_json, shown, text
 from lvmcheck.readers._numbers import NotANumberError, number
 
 MAX_COLUMNS = 10_000
+MAX_ROWS = 2_000_000
 MAX_DEPTH = 4
 DELIMITERS = (",", ";", "\t")
 
@@ -40,7 +41,9 @@ def read_csv(path: Path) -> list[Line]:
     said = text(path)
     if not said.strip():
         raise InputError(path, "expected a header and rows, got an empty file")
-    reader = csv.reader(io.StringIO(said, newline=""), delimiter=delimiter(said.splitlines()[0]), strict=True)
+    _bounded(said, path)
+    header_line = said.replace("\r", "\n", 1).partition("\n")[0]
+    reader = csv.reader(io.StringIO(said, newline=""), delimiter=delimiter(header_line), strict=True)
     found: list[Line] = []
     try:
         header = [name.strip() for name in next(reader)]
@@ -54,6 +57,13 @@ def read_csv(path: Path) -> list[Line]:
     except csv.Error as problem:
         raise InputError(path, f"is not a table ({problem})", line=reader.line_num) from None
     return found
+
+
+def _bounded(said: str, path: Path) -> None:
+    """Refuse more rows than are read, before any of them is."""
+    rows = said.count("\n")
+    if rows > MAX_ROWS:
+        raise InputError(path, f"expected at most {MAX_ROWS:,} rows, got {rows:,}", fix=SMALLER)
 
 
 def _check_header(header: list[str], path: Path) -> None:
@@ -74,6 +84,7 @@ def read_jsonl(path: Path) -> list[Line]:
     """
     found: list[Line] = []
     whole = text(path)
+    _bounded(whole, path)
     for line, said in lines(whole):
         try:
             body = parse_json(said, path, line)

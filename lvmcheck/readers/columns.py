@@ -10,7 +10,7 @@ from pathlib import Path
 from lvmcheck.errors import InputError, nearest
 from lvmcheck.readers._asked import Asked
 from lvmcheck.readers._assemble import run_of
-from lvmcheck.readers._columns import AXES, sidecar, with_axes
+from lvmcheck.readers._columns import AXES, axes, sidecar, with_axes
 from lvmcheck.readers._files import head
 from lvmcheck.readers._numbers import axis
 from lvmcheck.readers._rows import Row, chosen, epochs_filled
@@ -50,6 +50,8 @@ def read(path: Path, asked: Asked | None = None) -> Run:
         raise InputError(path, "expected a table, got an empty file or none")
     is_lines = start.lstrip().startswith(b"{")
     lines = read_jsonl(path) if is_lines else read_csv(path)
+    if path.suffix.lower() == ".json" and len(lines) == 1 and not axes(lines[0].cells):
+        raise InputError(path, "expected rows of a log, got one JSON object without an epoch or a step")
     columns = {**sidecar(path), **(asked.columns if asked else {})}
     present = list(dict.fromkeys(name for line in lines for name in line.cells))
     columns = with_axes(present, columns)

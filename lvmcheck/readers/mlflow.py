@@ -14,7 +14,8 @@ from lvmcheck.readers._assemble import FINISHED, run_of
 from lvmcheck.readers._files import head, inside
 from lvmcheck.readers._numbers import NotANumberError, axis, number, whole
 from lvmcheck.readers._records import bounded
-from lvmcheck.readers._rows import MAX_ROWS, Row, epochs_filled
+from lvmcheck.readers._rows import Row, epochs_filled
+from lvmcheck.readers._table import MAX_ROWS
 from lvmcheck.run.view import Run
 
 if TYPE_CHECKING:

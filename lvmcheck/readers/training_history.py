@@ -22,6 +22,7 @@ from lvmcheck.run.view import Run
 
 WHAT = "a JSON list of epochs, an object with a list 'history', or one list of values a metric (Keras)"
 NAME = "training_history.json"
+_ROWS = re.compile(rb"\[\s*(\{|\]|$)")
 _METRIC_LIST = re.compile(rb'\{\s*"[^"]+"\s*:\s*\[')
 BEST = "best_val_loss"
 
@@ -32,7 +33,7 @@ def reads(path: Path) -> bool:
     start = head(path).lstrip()
     if b'"log_history"' in start or not start.startswith((b"{", b"[")):
         return False
-    bare = path.suffix.lower() == ".json" and (start.startswith(b"[") or _METRIC_LIST.match(start) is not None)
+    bare = path.suffix.lower() == ".json" and (_ROWS.match(start) is not None or _METRIC_LIST.match(start) is not None)
     return bare or (start.startswith(b"{") and b'"history"' in start)
 
 

@@ -234,7 +234,7 @@ def test_a_path_that_is_no_run(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     assert err == f"{tmp_path / 'nowhere'}: expected a recorded run, got nothing: no such file or directory.\n"
     code, _, err = call(capsys, "diagnose", tmp_path)
     assert code == BAD_INPUT
-    assert err.startswith(f"{tmp_path}: expected a recorded run, got a folder of no known kind; tried: ")
+    assert err.startswith(f"{tmp_path}: expected a recorded run, got an empty folder.")
     assert len(err.splitlines()) == 1
 
 

@@ -221,10 +221,10 @@ def test_a_column_map_is_read_as_written() -> None:
     assert parse_columns("epoch=step, val_loss=a=b") == {"epoch": "step", "val_loss": "a=b"}
 
 
-def test_nothing_known_lists_what_was_tried(tmp_path: Path) -> None:
+def test_nothing_known_lists_the_kinds(tmp_path: Path) -> None:
     problem = refused(table(tmp_path, "hello", "notes.txt"))
     for kind in kinds():
-        assert f"{kind} (" in problem
+        assert kind in problem
     assert "no such file" in refused(tmp_path / "nowhere")
     assert "Did you mean 'columns'?" in refused(table(tmp_path, CSV), kind="colums")
 

@@ -1,0 +1,110 @@
+"""What something is that no reader knows: one short line, and what to do with it."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+from lvmcheck.errors import InputError, excerpt
+from lvmcheck.readers._files import head, inside
+
+LOOK = 1 << 16
+"""Bytes of a file that are looked at."""
+UTF16 = "Convert it to UTF-8: iconv -f UTF-16 -t UTF-8."
+UNPACK = "Unpack it first."
+WRITTEN = "Has the training written anything?"
+TABLE = "Write the log as CSV or JSON lines."
+MAGIC: tuple[tuple[bytes, str, str], ...] = (
+    (b"\xff\xfe", "UTF-16 text", UTF16),
+    (b"\xfe\xff", "UTF-16 text", UTF16),
+    (b"\x1f\x8b", "a gzip archive", UNPACK),
+    (b"BZh", "a bzip2 archive", UNPACK),
+    (b"\xfd7zXZ", "an xz archive", UNPACK),
+    (b"\x28\xb5\x2f\xfd", "a zstd archive", UNPACK),
+    (b"PK\x03\x04", "a zip archive, as torch.save and numpy.savez write", TABLE),
+    (b"\x80\x02", "a pickle, which is never loaded", TABLE),
+    (b"\x80\x03", "a pickle, which is never loaded", TABLE),
+    (b"\x80\x04", "a pickle, which is never loaded", TABLE),
+    (b"\x80\x05", "a pickle, which is never loaded", TABLE),
+    (b"\x93NUMPY", "a numpy array", TABLE),
+    (b"\x89HDF", "an HDF5 file", TABLE),
+    (b"PAR1", "a Parquet file", TABLE),
+    (b"SQLite format 3\0", "an SQLite database that is no MLflow store", ""),
+    (b"%PDF", "a PDF", ""),
+    (b"\x89PNG", "an image", ""),
+    (b"\xff\xd8\xff", "an image", ""),
+    (b"\x7fELF", "a program", ""),
+)
+KINDS = {stat.S_ISFIFO: "a FIFO", stat.S_ISSOCK: "a socket", stat.S_ISCHR: "a device", stat.S_ISBLK: "a device"}
+
+
+def refuse_irregular(path: Path) -> None:
+    """Refuse what is neither a file nor a folder: reading it may wait for ever.
+
+    Raises:
+        InputError: it is a FIFO, a socket, a device, or cannot be looked at.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise InputError(path, "expected a recorded run, got nothing: no such file or directory") from None
+    except (OSError, ValueError) as problem:
+        raise InputError(path, f"cannot be read: {getattr(problem, 'strerror', None) or problem}") from None
+    what = next((name for is_kind, name in KINDS.items() if is_kind(mode)), None)
+    if what is not None:
+        raise InputError(path, f"expected a recorded run, got {what}", fix="Give a file or a folder.")
+
+
+def unknown(path: Path, kinds: list[str]) -> InputError:
+    """The error for a file or folder that no reader knows."""
+    what, fix = _folder(path) if path.is_dir() else _file(path)
+    fix = fix or f"Kinds that are read (--kind): {', '.join(kinds)}."
+    return InputError(path, f"expected a recorded run, got {what}", fix=fix)
+
+
+def _folder(path: Path) -> tuple[str, str]:
+    names = [entry.name for entry in inside(path, "*")]
+    if not names:
+        return "an empty folder", WRITTEN
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    shown = ", ".join(excerpt(name, 40) for name in names[:3])
+    return f"a folder without one ({shown}{more})", "Name the file of the log."
+
+
+def _file(path: Path) -> tuple[str, str]:
+    start = head(path, LOOK)
+    if not start:
+        return "an empty file", WRITTEN
+    known = next(((what, fix) for magic, what, fix in MAGIC if start.startswith(magic)), None)
+    if known is not None:
+        return known
+    if b"\0" in start:
+        zeros = sorted((start[::2].count(0), start[1::2].count(0)))
+        text = 2 * zeros[1] > 0.8 * len(start) and 2 * zeros[0] < 0.2 * len(start)
+        return ("UTF-16 text", UTF16) if text else ("binary data", TABLE)
+    return _text(path, start.decode("utf-8-sig", errors="replace"))
+
+
+def _text(path: Path, said: str) -> tuple[str, str]:
+    stripped = said.lstrip()
+    if not stripped:
+        return "a file of blank lines", WRITTEN
+    if stripped[:14].lower().startswith(("<!doctype html", "<html")):
+        return "an HTML page", "Was it a download link that asked for a login?"
+    if stripped.startswith(("{", "[")):
+        return _json(path, said), ""
+    return f"text that begins {excerpt(stripped.splitlines()[0], 40)!r}", ""
+
+
+def _json(path: Path, said: str) -> str:
+    if path.stat().st_size > LOOK:
+        return "JSON without a history of epochs or steps"
+    try:
+        body = json.loads(said)
+    except RecursionError:
+        return "JSON that is nested too deeply"
+    except ValueError:
+        return "text that begins like JSON and is none"
+    keys = ", ".join(excerpt(key, 20) for key in list(body)[:4]) if isinstance(body, dict) else ""
+    return f"JSON without a history of epochs or steps{f' (keys {keys})' if keys else ''}"
