@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lvmcheck.errors import InputError
+from lvmcheck.launch.inputs import changed, changed_since
 from lvmcheck.launch.plan import Plan
 from lvmcheck.run import directory as rundir
 from lvmcheck.run.info import move_aside
@@ -44,30 +47,64 @@ class ExistingRun:
         return self.run.finished or aborts or (not whole and all(outcome.decided for outcome in outcomes))
 
 
-def examine(plan: Plan) -> ExistingRun | None:
+@dataclass(frozen=True)
+class Aside:
+    """Why what was in a run directory made way."""
+
+    reason: str
+    path: Path | None = None
+
+    def __str__(self) -> str:
+        kept = f"; the run before is kept as {self.path.name}" if self.path is not None else ""
+        return f"trained again: {self.reason}{kept}"
+
+
+def examine(plan: Plan) -> ExistingRun | Aside | None:
     """The run in the plan's folder; what cannot be used, or must not be, is moved aside and nothing is deleted."""
+    folder = plan.folder
+    if not os.path.lexists(folder):
+        return None
+    found = _usable(plan)
+    if isinstance(found, ExistingRun):
+        return found
+    if not folder.is_dir() or any(folder.iterdir()):
+        return Aside(found, move_aside(folder, found))
+    return None
+
+
+def _usable(plan: Plan) -> ExistingRun | str:
+    """The run in the plan's folder, or why it is not used."""
     folder = plan.folder
     info = read_json(folder / rundir.INFO)
     if info is None:
-        if folder.exists():
-            move_aside(folder)
-        return None
+        return f"{rundir.INFO} cannot be read"
     ours = info.get("session") == plan.settings.session
-    foreign = plan.settings.nonce and info.get("nonce") != plan.settings.nonce
-    other = {name: info.get(name) for name in plan.stated} != plan.stated
-    if info.get("key") != plan.key["key"] or other or foreign or (plan.settings.fresh and not ours):
-        move_aside(folder)
-        return None
+    reason = _other(plan, info, ours=ours)
+    if reason is not None:
+        return reason
     follower = rundir.Follower(folder, plan.stated)
     try:
         run = follower.read()
-    except InputError:  # changed after it had ended, or not events
-        move_aside(folder)
-        return None
+    except InputError as problem:  # changed after it had ended, or not events
+        return f"{Path(problem.where).name}: {problem.problem}"
     if run.done is not None and SEAL not in run.done:
-        move_aside(folder)
-        return None
+        return f"{rundir.DONE} has no seal"
+    whole = run.done is not None
+    stale = changed(folder, info, plan.cache) if whole else changed_since(folder, plan.settings.root)
+    if stale is not None and not ours:
+        return stale
     return ExistingRun(run, follower, ours, read_json(folder / rundir.FAILURE) or {})
+
+
+def _other(plan: Plan, info: Mapping[str, Any], *, ours: bool) -> str | None:
+    """Why the run that ``info`` describes is not the one that the plan asks for."""
+    if info.get("key") != plan.key["key"]:
+        return "it has another key"
+    if {name: info.get(name) for name in plan.stated} != plan.stated:
+        return "it has another config"
+    if plan.settings.nonce and info.get("nonce") != plan.settings.nonce:
+        return "it was not made for this gate"
+    return "--lvm-fresh" if plan.settings.fresh and not ours else None
 
 
 def record_death(folder: Path, how: str, session: str) -> dict[str, Any]:

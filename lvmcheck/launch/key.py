@@ -19,7 +19,14 @@ LIBRARIES = ("torch", "numpy")
 
 
 def run_key(
-    trainer_module: str, config: Mapping[str, Any], seed: int, *, device: str, inputs: Iterable[Path], cache: Path
+    trainer_module: str,
+    config: Mapping[str, Any],
+    seed: int,
+    *,
+    device: str,
+    inputs: Iterable[Path],
+    cache: Path,
+    environment: Mapping[str, str],
 ) -> dict[str, Any]:
     """Everything that decides a run's numbers, and ``key``, the sha256 over it.
 
@@ -27,6 +34,7 @@ def run_key(
         config: the merged ``[run]`` table as the trainer receives it.
         device: device kind the run is expected on.
         inputs: files whose content is input (data).
+        environment: digests of the environment variables that a trainer sees and that may decide its numbers.
         cache: where content hashes of unchanged files are remembered.
     """
     parts = {
@@ -36,6 +44,7 @@ def run_key(
         "inputs": {str(path): file_digest(path, cache) for path in sorted(inputs)},
         "versions": {"python": platform.python_version(), **{name: version_of(name) for name in LIBRARIES}},
         "device": device,
+        "environment": dict(environment),
         "machine": platform.machine(),
     }
     canonical = json.dumps(parts, sort_keys=True, default=str)

@@ -12,9 +12,13 @@ from typing import Any
 from lvmcheck.checks.foreign import LIMIT
 from lvmcheck.errors import InputError
 from lvmcheck.launch.device import guess_device
+from lvmcheck.launch.environment import deciding
 from lvmcheck.launch.key import run_key
 from lvmcheck.run.info import as_json, tainting
 from lvmcheck.suite import Suite, find_trainer
+
+SILENCE = 1800.0
+"""Seconds without a step, an event or a line of output after which a trainer is taken to hang, by default."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Settings:
         fresh: never reuse a run of another session.
         inprocess: train in this process, for debuggers.
         nonce: what a gate handed to this session; runs that bear another are not reused.
+        env: environment variables that every trainer sees beside those that its suite names.
+        timeout: seconds without a sign of life after which a trainer is taken to hang; None leaves it to the suite.
         check_timeout: seconds that a check of the user's own may take for one look.
         environment, start: environment and working directory of this process when the session began: whatever a test
             changes afterwards for its own use, trainers never see it.
@@ -41,6 +47,8 @@ class Settings:
     fresh: bool = False
     inprocess: bool = False
     nonce: str = ""
+    env: tuple[str, ...] = ()
+    timeout: float | None = None
     check_timeout: float = LIMIT
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
     start: Path = field(default_factory=Path.cwd)
@@ -96,9 +104,52 @@ class Plan:
         """
         found = find_trainer(self.suite.trainer)
         input_files = getattr(found.schema(), "input_files", None)
-        inputs: Iterable[Path] = input_files(self.config) if input_files is not None else ()
-        cache = self.settings.home / "cache" / "digests"
-        return run_key(found.module, self.config, self.seed, device=self.device, inputs=inputs, cache=cache)
+        inputs = {*(input_files(self.config) if input_files is not None else ()), *self._named_inputs()}
+        return run_key(
+            found.module,
+            self.config,
+            self.seed,
+            device=self.device,
+            inputs=inputs,
+            cache=self.cache,
+            environment=deciding(self.settings.environment, self.env),
+        )
+
+    @property
+    def cache(self) -> Path:
+        """Where digests of unchanged files are remembered."""
+        return self.settings.home / "cache" / "digests"
+
+    @property
+    def env(self) -> tuple[str, ...]:
+        """Environment variables that the trainer sees beside the usual ones."""
+        return tuple(dict.fromkeys((*self.suite.env, *self.settings.env)))
+
+    @property
+    def timeout(self) -> float:
+        """Seconds without a sign of life after which the trainer is taken to hang."""
+        return self.settings.timeout or self.suite.timeout or SILENCE
+
+    def _named_inputs(self) -> Iterable[Path]:
+        """The files of ``[run] inputs``, as they lie below the working directory of trainers.
+
+        Raises:
+            InputError: one that names no file.
+        """
+        root = self.settings.root
+        for name in self.suite.inputs or ():
+            there = [root / name] if (root / name).exists() else list(_matching(root, name))
+            files = [file for path in there for file in (path.rglob("*") if path.is_dir() else (path,))]
+            if not any(file.is_file() for file in files):
+                path, line = self.suite.where("run.inputs")
+                raise InputError(path, f"expected a file, a folder or a pattern, found none at {name}", line=line)
+            yield from (file for file in files if not file.is_dir())
+
+    @cached_property
+    def states_inputs(self) -> bool:
+        """Whether the suite or the trainer's schema says what the trainer reads."""
+        schema = find_trainer(self.suite.trainer).schema()
+        return self.suite.inputs is not None or hasattr(schema, "input_files")
 
     @property
     def folder(self) -> Path:
@@ -118,6 +169,8 @@ class Plan:
             "key": self.key["key"],
             "source": self.key["source"],
             "inputs": self.key["inputs"],
+            "states_inputs": self.states_inputs,
+            "variables": self.key["environment"],
             "environment": tainting(self.settings.environment),
             "session": self.settings.session,
             "nonce": self.settings.nonce,
@@ -136,3 +189,9 @@ class Plan:
             return error
         path, line = self.suite.where(f"run.{key}")
         return InputError(path, f"{error.key}: {error.problem}", line=line, fix=error.fix)
+
+
+def _matching(root: Path, pattern: str) -> Iterable[Path]:
+    whole = Path(pattern)
+    base = Path(whole.anchor) if whole.anchor else root
+    return base.glob(str(whole.relative_to(base) if whole.anchor else whole))

@@ -9,13 +9,22 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lvmcheck.launch import guard as guard_file
+from lvmcheck.launch.environment import WITHHELD, passed_on, withheld
+from lvmcheck.launch.plan import Plan
 from lvmcheck.run import directory as rundir
+from lvmcheck.run.view import open_regular, read_json
 
-WHERE = signal.SIGUSR2
-"""Makes a trainer print the line it is at."""
+WHERE, ALL_STACKS = signal.SIGUSR2, signal.SIGUSR1
+"""Make a trainer print the line it is at, and write the stacks of all its threads to ``stacks.txt``."""
+STACKS = "stacks.txt"
+MOST_STACKS = 40
+"""Lines of stacks that are shown."""
+GUARDED = hasattr(signal, "sigtimedwait")
+"""Whether a guard stands between (not on macOS): else only the trainer's process group is ended with it."""
 HEAD_BYTES = 1 << 20
 TAIL_BYTES = 256 << 10
 """Of everything the trainer prints, the first megabyte and the last quarter are kept."""
@@ -27,8 +36,10 @@ class TrainerProcess:
     def __init__(self, folder: Path, *, cwd: Path, environment: Mapping[str, str], resume: Path | None = None) -> None:
         self.folder = folder
         # -P: the trainer imports what this process can and nothing else, or the digest of its source would lie.
-        command = [sys.executable, "-P", "-m", "lvmcheck.launch.worker", str(folder), str(os.getpid())]
-        command += [str(resume)] if resume else []
+        parent = str(os.getpid())
+        guard = [sys.executable, "-I", "-S", guard_file.__file__, str(folder), parent] if GUARDED else []
+        command = [sys.executable, "-P", "-m", "lvmcheck.launch.worker", str(folder), "0" if GUARDED else parent]
+        command = [*(guard or command), *([str(resume)] if resume else [])]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -60,7 +71,12 @@ class TrainerProcess:
             name = signal.Signals(-code).name
         except ValueError:
             name = f"signal {-code}"
-        return f"killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+        return f"killed by {name}" + (_of_memory(self.folder) if name == "SIGKILL" else "")
+
+    def dump_stacks(self) -> None:
+        """Have the trainer write the stacks of all its threads; does not wait."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(self._process.pid, ALL_STACKS)
 
     def ask_again(self) -> None:
         """Ask the whole process group to end, and have the trainer print where it is; does not wait."""
@@ -74,6 +90,10 @@ class TrainerProcess:
             self._signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout=grace)
+        if GUARDED and self._process.poll() is None:
+            self._signal(guard_file.KILL)  # the guard kills everything below it, and ends
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=10.0)
         self._signal(signal.SIGKILL)  # also what it may have left behind in its group
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=5.0)
@@ -84,6 +104,7 @@ class TrainerProcess:
         self._pump.join(timeout=2.0)
 
     def _signal(self, number: signal.Signals) -> None:
+        """To the whole group of the guard, which passes it on to the trainer's."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
 
@@ -111,12 +132,38 @@ class TrainerProcess:
             self._process.stdout.close()
 
 
-def trainer_environment(inherited: Mapping[str, str], start: Path, *, threads: int, seed: int) -> dict[str, str]:
+def start_trainer(plan: Plan, resume: Path | None) -> TrainerProcess:
+    """The plan's trainer in a process of its own."""
+    settings = plan.settings
+    environment = trainer_environment(
+        settings.environment, settings.start, threads=plan.threads, seed=plan.seed, named=plan.env
+    )
+    return TrainerProcess(plan.folder, cwd=settings.root, environment=environment, resume=resume)
+
+
+def _of_memory(folder: Path) -> str:
+    """What is known of a trainer's memory when it was killed, by its guard's measurement."""
+    ended = read_json(folder / guard_file.ENDED) or {}
+    peak, kills = ended.get("peak_bytes"), ended.get("oom_kills")
+    if ended.get("killed_by_us") or not isinstance(peak, int):
+        return ""
+    held = f"it held up to {peak / 1e6:,.0f} MB"
+    if not isinstance(kills, int):
+        return f" (not by lvmcheck; {held}; nobody counts out-of-memory kills here)"
+    if kills > 0:
+        return f" (likely out of memory: the kernel counted {kills} such kills in its control group meanwhile; {held})"
+    return f" (not by lvmcheck; {held}; its control group counted no out-of-memory kill)"
+
+
+def trainer_environment(
+    inherited: Mapping[str, str], start: Path, *, threads: int, seed: int, named: Sequence[str] = ()
+) -> dict[str, str]:
     """The trainer's environment: it can import what the parent can, and its threads and hashes are fixed.
 
     Args:
         inherited: the environment that the session began with.
         start: the working directory then, against which relative import paths are resolved.
+        named: variables that are passed on beside those of :mod:`lvmcheck.launch.environment`.
     """
     return {
         # A thread that waits spins for some microseconds and then sleeps. Spinning on takes the core that another needs
@@ -124,7 +171,8 @@ def trainer_environment(inherited: Mapping[str, str], start: Path, *, threads: i
         "GOMP_SPINCOUNT": "1000",
         # Tensors on huge pages where glibc can: fewer misses of the TLB, no other effect.
         "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
-        **inherited,
+        **passed_on(inherited, named),
+        WITHHELD: withheld(inherited, named),
         "PYTHONPATH": os.pathsep.join(str(start / path) for path in sys.path),
         "PYTHONUNBUFFERED": "1",
         "PYTHONHASHSEED": str(seed % 4294967296),
@@ -136,11 +184,20 @@ def trainer_environment(inherited: Mapping[str, str], start: Path, *, threads: i
 
 def last_lines(folder: Path, count: int = 12) -> list[str]:
     """The last lines that the trainer printed, at most ``count``, without control characters."""
+    return _lines(folder / rundir.OUTPUT)[-count:]
+
+
+def stack_lines(folder: Path) -> list[str]:
+    """The stacks of a trainer that hung."""
+    return _lines(folder / STACKS)[:MOST_STACKS]
+
+
+def _lines(path: Path) -> list[str]:
     try:
-        with (folder / rundir.OUTPUT).open("rb") as log:
+        with open_regular(path) as log:
             log.seek(max(0, os.fstat(log.fileno()).st_size - 16_384))
             text = log.read().decode("utf-8", "replace")
     except OSError:
         return []
     lines = ["".join(c if c.isprintable() else " " for c in line)[:300] for line in text.splitlines()]
-    return [line.rstrip() for line in lines if line.strip()][-count:]
+    return [line.rstrip() for line in lines if line.strip()]

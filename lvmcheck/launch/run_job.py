@@ -16,11 +16,12 @@ from lvmcheck.causes.protocol import Diagnosis
 from lvmcheck.checks.finding import Outcome, Why, error
 from lvmcheck.errors import InputError
 from lvmcheck.launch.answers import Answers
-from lvmcheck.launch.existing_run import examine, record_death
+from lvmcheck.launch.existing_run import Aside, ExistingRun, examine, record_death
+from lvmcheck.launch.heartbeat import Silence
 from lvmcheck.launch.inprocess import train_in_process
 from lvmcheck.launch.locks import is_free, run_lock, trainer_lock, try_lock
 from lvmcheck.launch.plan import Plan
-from lvmcheck.launch.process import TrainerProcess, trainer_environment
+from lvmcheck.launch.process import TrainerProcess, start_trainer
 from lvmcheck.launch.stop_deadline import StopDeadline
 from lvmcheck.launch.verdicts import write_verdicts
 from lvmcheck.run import directory as rundir
@@ -64,6 +65,7 @@ class RunJob(Answers):
         self.run = Run()
         self.outcomes: dict[str, Outcome] = {}
         self.reused: str | None = None
+        self.aside: Aside | None = None  # why what was there is not used
         self.problem: InputError | None = None
         self.raised: BaseException | None = None
         self.not_started: str | None = None
@@ -166,7 +168,9 @@ class RunJob(Answers):
     def _reusable(self) -> bool:
         """Whether what is on disk answers everything; a shorter run stays there, to be continued."""
         left = examine(self.plan)
-        if left is None:
+        if isinstance(left, Aside):
+            self.aside = left
+        if not isinstance(left, ExistingRun):
             return False
         if left.failure and left.ours:  # it failed in this session already, perhaps in another xdist worker
             self._follower = left.follower
@@ -190,17 +194,10 @@ class RunJob(Answers):
             rundir.write_json(self.folder / rundir.INFO, {**info, "session": self.plan.settings.session})
         self._follower = rundir.Follower(self.folder, self.plan.stated)
         self.state = State.TRAINING
-        settings = self.plan.settings
-        if settings.inprocess:
+        if self.plan.settings.inprocess:
             return
-        self.process = TrainerProcess(
-            self.folder,
-            cwd=settings.root,
-            environment=trainer_environment(
-                settings.environment, settings.start, threads=self.plan.threads, seed=self.plan.seed
-            ),
-            resume=self._resume,
-        )
+        self.process = start_trainer(self.plan, self._resume)
+        self._silence = Silence(self.folder, self.plan.timeout)
 
     def _watch(self, process: TrainerProcess) -> None:
         code = process.exit_code()  # asked before reading, so that the last events are not missed
@@ -208,7 +205,8 @@ class RunJob(Answers):
         if code is None and not (self.run.done is not None and self._deadline.lingers()):
             self._judge_live()
             if self.run.done is None:
-                self.killed = self._deadline.insist(process, self._stop_reason()) or self.killed
+                insisted = self._deadline.insist(process, self._stop_reason())
+                self.killed = insisted or self._silence.check(process) or self.killed
             return
         if code is not None:
             process.wait_output()

@@ -1,4 +1,4 @@
-"""The trainer's process: ``python -m lvmcheck.launch.worker RUN_DIRECTORY PARENT_PID [CHECKPOINT]``.
+"""The trainer's process: ``python -m lvmcheck.launch.worker RUN_DIRECTORY PARENT_PID|0 [CHECKPOINT]``.
 
 Imports the trainer, hands it its config and a recorder, and writes the completion record last. Whatever happens here,
 the parent believes only that record.
@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,9 +23,13 @@ from typing import Any
 from filelock import FileLock
 
 from lvmcheck.errors import InputError, nearest
+from lvmcheck.launch.environment import tell_of_withheld
 from lvmcheck.launch.executed import executed
+from lvmcheck.launch.heartbeat import Beat
+from lvmcheck.launch.inputs import RECORD, write_inputs
 from lvmcheck.launch.locks import trainer_lock
-from lvmcheck.launch.process import WHERE
+from lvmcheck.launch.opened import Opened
+from lvmcheck.launch.process import ALL_STACKS, STACKS, WHERE
 from lvmcheck.run import directory as rundir
 from lvmcheck.run.info import versions
 from lvmcheck.run.recorder import Recorder
@@ -46,15 +50,22 @@ def main(arguments: list[str]) -> int:
     resume = Path(arguments[2]) if len(arguments) > 2 else None
     faulthandler.enable(all_threads=False)  # the last lines of the output are shown: those of the thread that fell
     faulthandler.register(WHERE, all_threads=False)
-    _die_with_parent(int(arguments[1]))
+    stacks = (folder / STACKS).open("wb")
+    faulthandler.register(ALL_STACKS, file=stacks, all_threads=True)
+    beats: list[Beat] = []
+    _die_with_parent(int(arguments[1]) or os.getppid(), beats)
     lock = FileLock(trainer_lock(folder))  # held until this process ends, however the parent has ended
     try:
         lock.acquire(timeout=10.0)
         info = read_json(folder / rundir.INFO) or {}
+        asked: list[str] = []
+        tell_of_withheld(asked.append)
+        Opened(folder, Path.cwd()).watch()
         recorder = Recorder(folder, window=window_of(info["config"]), judge=wait_for_judge, resume=resume)
+        beats.append(Beat(folder, lambda: recorder.steps))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _stopper(recorder))
-        run_trainer(str(info["trainer"]), dict(info["config"]), recorder, outside=True)
+        run_trainer(str(info["trainer"]), dict(info["config"]), recorder, outside=True, asked=asked)
     except BaseException as problem:
         write_failure(folder, problem)
         raise SystemExit(1) from None
@@ -73,10 +84,19 @@ def window_of(config: Mapping[str, Any]) -> int:
     return window
 
 
-def run_trainer(trainer: str, config: dict[str, Any], recorder: Recorder, *, outside: bool = False) -> None:
+def run_trainer(
+    trainer: str,
+    config: dict[str, Any],
+    recorder: Recorder,
+    *,
+    outside: bool = False,
+    asked: Sequence[str] | None = None,
+) -> None:
     """Train in this process and write the completion record.
 
     Args:
+        asked: what was said of environment variables that this process did not get; None where nothing that the
+            trainer reads is noted, as in a pytest process.
         outside: whether files outside the working directory count as executed by the trainer.
     """
     train = load_trainer(trainer)
@@ -84,7 +104,12 @@ def run_trainer(trainer: str, config: dict[str, Any], recorder: Recorder, *, out
     train(config, recorder)
     info = read_json(recorder.path / rundir.INFO) or {}
     imported = executed(Path.cwd(), outside=outside, bytecode=bool(info.get("nonce")))
-    rundir.write_json(recorder.path / rundir.INFO, {**info, "versions": versions(), "executed": imported})
+    read = {}
+    if asked is not None:
+        for text in asked:
+            recorder.note(text)
+        read = {RECORD: write_inputs(recorder.path, Path.cwd(), stated=bool(info.get("states_inputs")))}
+    rundir.write_json(recorder.path / rundir.INFO, {**info, "versions": versions(), "executed": imported, **read})
     recorder.close("stopped" if recorder.stop_reason else "finished", reason=recorder.stop_reason)
 
 
@@ -146,12 +171,15 @@ def _stopper(recorder: Recorder) -> Callable[[int, FrameType | None], None]:
     return stop
 
 
-def _die_with_parent(parent: int) -> None:
-    """End soon after the parent has gone, however it went: first ask, then insist."""
+def _die_with_parent(parent: int, beats: Sequence[Beat]) -> None:
+    """End soon after the parent has gone, however it went: first ask, then insist. Until then, give signs of life."""
 
     def watch() -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {WHERE})  # the main thread is asked where it is, not this one
+        # The main thread is asked where it is, not this one.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {WHERE, ALL_STACKS})
         while os.getppid() == parent:
+            for beat in beats:
+                beat()
             time.sleep(0.5)
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(8.0)

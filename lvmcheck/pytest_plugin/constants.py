@@ -34,6 +34,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "N",
         "help": "trainers at a time (default: cores / threads on a CPU, one on an accelerator)",
     },
+    "--lvm-env": {
+        "metavar": "NAME",
+        "action": "append",
+        "help": "an environment variable that trainers see beside the usual ones; may be repeated",
+    },
+    "--lvm-timeout": {
+        "metavar": "SECONDS",
+        "help": "time without a step, an event or output after which a trainer is taken to hang (default: 1800)",
+    },
     "--lvm-check-timeout": {
         "metavar": "SECONDS",
         "help": "time that a check of your own may take for one look at a run (default: 60)",
@@ -64,6 +73,7 @@ INI: tuple[str, ...] = (
     "--lvm-dir",
     "--lvm-threads",
     "--lvm-jobs",
+    "--lvm-timeout",
     "--lvm-check-timeout",
     "--lvm-progress",
 )

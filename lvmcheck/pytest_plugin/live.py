@@ -37,6 +37,7 @@ class ProgressReporter:
         self._verbose = config.get_verbosity() > 0
         self._shown: dict[int, int] = {}  # id of a job -> events already shown
         self._data_shown: set[str] = set()
+        self._aside_shown: set[int] = set()
         self._held_up_since: dict[int, float] = {}  # id of a job -> when it was first asked
         self._held_up_shown = False
 
@@ -71,7 +72,8 @@ class ProgressReporter:
         """What a job has recorded since the last call, as lines."""
         run = job.run
         seen = self._shown.get(id(job), 0)
-        lines = self._data_line(job) if run.events else []
+        lines = [f"  {seed_text(job.plan.seed)}  {job.aside}"] if self._aside_is_news(job) else []
+        lines += self._data_line(job) if run.events else []
         if job.reused and seen == 0 and run.events:
             self._shown[id(job)] = len(run.events)
             return [*lines, f"  {seed_text(job.plan.seed)}  reused run of {job.reused} UTC  {live_line(run)}"]
@@ -82,6 +84,13 @@ class ProgressReporter:
                 lines.append(f"  {seed_text(job.plan.seed)}  note: {event.text}")
         self._shown[id(job)] = len(run.events)
         return lines
+
+    def _aside_is_news(self, job: RunJob) -> bool:
+        """Once, why a run that is there is not reused; whoever asked for fresh ones knows."""
+        if job.aside is None or id(job) in self._aside_shown or job.plan.settings.fresh:
+            return False
+        self._aside_shown.add(id(job))
+        return True
 
     def _data_line(self, job: RunJob) -> list[str]:
         """What the data allow, once per suite."""

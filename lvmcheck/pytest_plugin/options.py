@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from lvmcheck.checks.foreign import LIMIT
-from lvmcheck.errors import InputError, nearest
+from lvmcheck.errors import InputError, excerpt, nearest
 from lvmcheck.launch.device import check_device, cores
 from lvmcheck.pytest_plugin.constants import INI, PROGRESS
 
@@ -40,6 +41,8 @@ class Options:
     jobs: int
     fresh: bool
     inprocess: bool
+    env: tuple[str, ...]
+    timeout: float | None
     check_timeout: float
     progress: str
     reason: str | None
@@ -65,6 +68,8 @@ def read_options(config: pytest.Config) -> Options:
         jobs=_count(config, "--lvm-jobs", None),
         fresh=bool(config.getoption("lvm_fresh")),
         inprocess=bool(config.getoption("lvm_inprocess")),
+        env=_variables(option(config, "--lvm-env") or ()),
+        timeout=_seconds(config, "--lvm-timeout"),
         check_timeout=_seconds(config, "--lvm-check-timeout") or LIMIT,
         progress=_progress(option(config, "--lvm-progress")),
         reason=_reason(config),
@@ -100,6 +105,14 @@ def _count(config: pytest.Config, flag: str, most: int | None) -> int:
     if most is not None and int(text) > most:
         raise InputError(flag, f"expected at most the {most} cores of this machine, got {text}")
     return int(text)
+
+
+def _variables(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of environment variables."""
+    for name in names:
+        if "=" in name or not name.isprintable():
+            raise InputError("--lvm-env", f"expected the name of an environment variable, got {excerpt(name)!r}")
+    return tuple(names)
 
 
 def _seconds(config: pytest.Config, flag: str) -> float | None:

@@ -54,6 +54,8 @@ class LvmSession:
                 inprocess=self.options.inprocess,
                 nonce=os.environ.get(NONCE, ""),
                 environment={name: value for name, value in os.environ.items() if name != NONCE},
+                env=self.options.env,
+                timeout=self.options.timeout,
                 check_timeout=self.options.check_timeout,
             )
         )

@@ -14,7 +14,7 @@ from lvmcheck.causes.wording import STANDINGS, diagnosis_lines, diagnosis_senten
 from lvmcheck.checks.finding import Status, Verdict
 from lvmcheck.checks.manual import usual_causes
 from lvmcheck.checks.wording import evidence_lines, plural
-from lvmcheck.launch.process import last_lines
+from lvmcheck.launch.process import last_lines, stack_lines
 from lvmcheck.report.progress import duration
 from lvmcheck.report.verdicts import asked_line, message, unreached
 from lvmcheck.run.events import Epoch
@@ -78,6 +78,9 @@ def _stopped(verdict: Verdict, job: RunJob) -> list[str]:
 
 
 def _output(job: RunJob) -> list[str]:
+    stacks = stack_lines(job.folder) if job.killed else []
+    if stacks:
+        return ["", "where its threads were:", *(f"  {line}" for line in stacks), ""]
     last = last_lines(job.folder) if job.run.death is not None and job.problem is None else []
     return ["", "last output of the trainer:", *(f"  {line}" for line in last), ""] if last else []
 

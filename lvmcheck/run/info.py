@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -29,12 +30,19 @@ def as_json(values: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def move_aside(folder: Path) -> Path:
-    """Rename a run directory to the first free ``name.N``; nothing is deleted."""
+ASIDE = "aside.json"
+"""Why a run directory was moved aside."""
+
+
+def move_aside(folder: Path, reason: str | None = None) -> Path:
+    """Rename a run directory to the first free ``name.N``, with the reason in it; nothing is deleted."""
     number = 1
     while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
         number += 1
     folder.rename(aside)
+    if reason is not None and aside.is_dir():
+        with contextlib.suppress(OSError):  # a full disk: the reason is said all the same
+            (aside / ASIDE).write_text(json.dumps({"reason": reason, "time": utc()}) + "\n")
     return aside
 
 

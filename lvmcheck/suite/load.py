@@ -13,7 +13,7 @@ from lvmcheck.suite.entries import check_epochs, check_metrics, check_seeds, rea
 from lvmcheck.suite.model import CheckEntry, Suite, covers, run_path
 from lvmcheck.suite.profile import Table, choose_profile, declared_profiles, merged_run, overridden_run
 from lvmcheck.suite.source import Source, read_source
-from lvmcheck.suite.tables import SEEDS, RunTable, SuiteTable
+from lvmcheck.suite.tables import RUN_KEYS, SEEDS, RunTable, SuiteTable
 from lvmcheck.suite.trainer import find_trainer
 from lvmcheck.validation import validated
 
@@ -69,9 +69,19 @@ def with_overrides(suite: Suite, overrides: Mapping[str, object]) -> Suite:
     Raises:
         InputError: a value that the trainer or a check refuses, named as an override.
     """
-    run = overridden_run({**suite.config, "trainer": suite.trainer, "seeds": list(suite.seeds)}, overrides, suite.path)
+    run = overridden_run(
+        {**suite.config, **_launch_keys(suite), "trainer": suite.trainer, "seeds": list(suite.seeds)},
+        overrides,
+        suite.path,
+    )
     fields = _run_fields(suite.origin, suite.profile, run, suite.checks, tuple(overrides))
     return _consistent(replace(suite, **fields, overridden=tuple(overrides)))
+
+
+def _launch_keys(suite: Suite) -> Table:
+    """The keys of ``[run]`` about how the trainer is launched, where the suite has them."""
+    keys = {"env": list(suite.env) or None, "inputs": suite.inputs, "timeout": suite.timeout}
+    return {key: value for key, value in keys.items() if value is not None}
 
 
 def suite_name(path: Path) -> str:
@@ -135,8 +145,9 @@ def _run_fields(
     table, metrics = _validate(source, profile, run, overridden)
     if metrics is not None:
         check_metrics(source, entries, metrics)
-    config = {key: value for key, value in run.items() if key not in ("trainer", "seeds")}
-    return {"trainer": table.trainer, "config": config, "seeds": tuple(table.seeds)}
+    config = {key: value for key, value in run.items() if key not in RUN_KEYS}
+    launch = {"env": table.env, "inputs": table.inputs, "timeout": table.timeout}
+    return {"trainer": table.trainer, "config": config, "seeds": tuple(table.seeds), **launch}
 
 
 def _consistent(suite: Suite) -> Suite:
@@ -164,7 +175,7 @@ def _validate(
         table = validated(RunTable, run)
         schema = _schema(table.trainer)
         if schema is not None and hasattr(schema, "validate"):
-            schema.validate({key: value for key, value in run.items() if key not in ("trainer", "seeds")})
+            schema.validate({key: value for key, value in run.items() if key not in RUN_KEYS})
     except (InputError, BadValueError) as problem:
         raise _at_its_line(source, profile, problem, overridden) from None
     metrics = getattr(schema, "METRICS", None)

@@ -10,6 +10,10 @@ from lvmcheck.suite.model import Expect
 from lvmcheck.validation import STRICT
 
 MAX_SEED = 2**32 - 1
+MOST_SECONDS = 1e8
+"""Three years."""
+RUN_KEYS = ("trainer", "seeds", "env", "inputs", "timeout")
+"""Keys of ``[run]`` that no trainer receives; ``epochs`` it does."""
 SEEDS = "a list such as [0, 1, 2]"
 
 
@@ -34,17 +38,32 @@ class SuiteTable:
 
 @dataclass(frozen=True, kw_only=True)
 class RunTable:
-    """What ``[run]`` has, whoever trains it; its other keys belong to the trainer."""
+    """What ``[run]`` has, whoever trains it; its other keys belong to the trainer.
+
+    Args:
+        env: environment variables that the trainer sees beside the usual ones; they become part of the key.
+        inputs: files, folders and patterns whose content is part of the key. They count as everything that is read
+            where it cannot be seen.
+        timeout: seconds without a step, an event or output after which the trainer is taken to hang.
+    """
 
     trainer: str
     epochs: int
     seeds: list[int]
+    env: tuple[str, ...] = ()
+    inputs: tuple[str, ...] | None = None
+    timeout: float | None = None
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
             raise BadValueError("epochs", f"expected an integer of at least 1, got {self.epochs}")
         if not self.seeds:
             raise BadValueError("seeds", f"expected {SEEDS}, got none")
+        if self.timeout is not None and not 0 < self.timeout < MOST_SECONDS:
+            raise BadValueError("timeout", f"expected seconds above 0, got {self.timeout}")
+        for name in self.env:
+            if not name or "=" in name or not name.isprintable():
+                raise BadValueError("env", f"expected names of environment variables, got {excerpt(name)!r}")
         for seed in self.seeds:
             if not 0 <= seed <= MAX_SEED:
                 raise BadValueError("seeds", f"expected integers from 0 to {MAX_SEED:,}, got {seed}")

@@ -27,7 +27,7 @@ SAYS = {
     "os_exit_1": "exited 1 before its completion record",
     "sys_exit_0": "SystemExit: 0",
     "exit_inside_atexit": "exited 0 before its completion record was written: SystemExit: 0",
-    "sigkill": "killed by SIGKILL (out of memory?)",
+    "sigkill": "killed by SIGKILL (not by lvmcheck; it held up to ",
     "sigabrt": "killed by SIGABRT",
     "sigsegv": "killed by SIGSEGV",
     "raise_in_step": "ValueError: the loss has no gradient",

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from lvmcheck.launch.existing_run import examine
+from lvmcheck.launch.existing_run import ExistingRun, examine
+from lvmcheck.launch.inputs import RECORD, write_inputs
 from lvmcheck.launch.plan import Plan, Settings
 from lvmcheck.run import directory as rundir
 from lvmcheck.run.info import make_run
@@ -36,6 +37,8 @@ def plan(pytester: pytest.Pytester) -> Plan:
     checkpoint = made.folder / rundir.CHECKPOINTS / "last"
     checkpoint.mkdir(parents=True)
     (checkpoint / rundir.MANIFEST).write_text("{}\n")
+    info = json.loads((made.folder / rundir.INFO).read_text())
+    rundir.write_json(made.folder / rundir.INFO, {**info, RECORD: write_inputs(made.folder, project.path, stated=True)})
     rec.close("finished")
     return made
 
@@ -53,7 +56,7 @@ def mutants(raw: bytes) -> Iterator[bytes]:
 def usable(plan: Plan, before: dict[str, bytes]) -> bool:
     """Whether a session would reuse what is in the folder; it is put back as it was."""
     found = examine(plan)
-    reused = found is not None and found.run.finished
+    reused = isinstance(found, ExistingRun) and found.run.finished
     for aside in plan.folder.parent.glob(f"{plan.folder.name}.[0-9]*"):
         aside.rename(plan.folder)
     for name, raw in before.items():

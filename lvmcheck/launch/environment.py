@@ -1,0 +1,95 @@
+"""Which environment variables a trainer sees: a list of known ones and what a suite names; the rest is absent there.
+
+A variable that a trainer does not see cannot decide its numbers, whether it is read by Python or by a library in C.
+Of those that it sees, all but the :data:`NEUTRAL` ones are part of the run's key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+
+NEUTRAL = (
+    *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "PWD", "TMPDIR", "TEMP", "TMP", "HOSTNAME", "VIRTUAL_ENV", "CONDA_*"),
+    *("LANG", "LANGUAGE", "LC_*", "TZ", "TERM", "COLORTERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CI"),
+    *("XDG_*", "SSL_CERT_*", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
+    *("ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy", "SLURM_*", "WANDB_*", "MLFLOW_*", "TQDM_*"),
+    *("COV_*", "COVERAGE_*", "DISPLAY", "SYSTEMROOT"),
+    *(f"PYTHON{name}" for name in ("DONTWRITEBYTECODE", "PYCACHEPREFIX", "WARNINGS", "UTF8", "IOENCODING")),
+    *(f"PYTHON{name}" for name in ("FAULTHANDLER", "DEVMODE", "NOUSERSITE", "HOME", "PLATLIBDIR")),
+)
+"""Passed on, and not part of the key: where things are, who one is, how output looks."""
+DECIDING = (
+    *("CUDA_*", "CUDNN_*", "CUBLAS_*", "NVIDIA_*", "NCCL_*", "HIP_*", "ROCR_*", "HSA_*", "MIOPEN_*", "ROCM_*"),
+    *("TORCH*", "PYTORCH_*", "ATEN_*", "TRITON_*", "XLA_*", "JAX_*", "TF_*", "XPU_*", "SYCL_*", "ONEAPI_*", "HABANA_*"),
+    *("OMP_*", "MKL_*", "KMP_*", "GOMP_*", "OPENBLAS_*", "NUMEXPR_*", "DNNL_*", "ONEDNN_*", "BLIS_*", "NPY_*"),
+    *("HF_*", "TRANSFORMERS_*", "TOKENIZERS_*", "DATASETS_*", "ACCELERATE_*", "RAY_*"),
+    *("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "PYTHONOPTIMIZE", "GLIBC_TUNABLES", "MALLOC_*"),
+    *("LD_PRELOAD", "LD_LIBRARY_PATH", "DYLD_*"),
+)
+"""Passed on, with their values in the key."""
+SECRET = ("*_TOKEN", "*_TOKENS", "*_KEY", "*_SECRET", "*_PASSWORD", "*_CREDENTIALS")
+"""Never passed on unless a suite names them."""
+FIXED = ("PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONHASHSEED", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+"""Set for every trainer, whatever they were."""
+WITHHELD = "LVMCHECK_WITHHELD"
+"""Names a trainer's process does not get, in its own environment until it has read them."""
+
+
+def _among(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def passed_on(inherited: Mapping[str, str], named: Sequence[str] = ()) -> dict[str, str]:
+    """What of the session's environment a trainer sees.
+
+    Args:
+        named: variables that the suite (``[run] env``) or ``--lvm-env`` names.
+    """
+    return {name: value for name, value in inherited.items() if name in named or _passes(name)}
+
+
+def _passes(name: str) -> bool:
+    return _among(name, (*NEUTRAL, *DECIDING)) and not _among(name, SECRET)
+
+
+def deciding(inherited: Mapping[str, str], named: Sequence[str] = ()) -> dict[str, str]:
+    """Name -> sha256 of the value of every variable that a trainer sees and that may decide its numbers."""
+    seen = passed_on(inherited, named)
+    kept = {name for name in seen if name in named or not _among(name, (*NEUTRAL, *FIXED))}
+    absent = dict.fromkeys(sorted({*named} - {*seen}), "not set")
+    return absent | {name: hashlib.sha256(seen[name].encode("utf-8", "surrogateescape")).hexdigest() for name in kept}
+
+
+def withheld(inherited: Mapping[str, str], named: Sequence[str] = ()) -> str:
+    """The names that a trainer does not see, as one text."""
+    return ",".join(sorted({*inherited} - {*passed_on(inherited, named), *FIXED}))[:16_384]
+
+
+def tell_of_withheld(note: Callable[[str], object]) -> None:
+    """From now on say on stderr, once each, that a variable is asked for that this process did not get.
+
+    Args:
+        note: called with the same line, for the run's own record.
+    """
+    names = {*os.environ.pop(WITHHELD, "").split(",")} - {""}
+    told: set[str] = set()
+    kind = type(os.environ)
+
+    class Told(kind):  # type: ignore[misc, valid-type]
+        def __getitem__(self, name: str) -> str:
+            try:
+                return str(super().__getitem__(name))
+            except KeyError:
+                if name in names and name not in told:
+                    told.add(name)
+                    text = f"environment variable {name} is set in the session and not passed on to trainers: "
+                    text += f'write [run] env = ["{name}"] in the suite, or give --lvm-env {name}'
+                    print(f"lvmcheck: {text}", file=sys.stderr)
+                    note(text)
+                raise
+
+    os.environ.__class__ = Told

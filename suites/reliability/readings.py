@@ -1,0 +1,174 @@
+"""A trainer that reads in every way it can think of, and what changes what it has read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+TRAINER = """
+import ctypes, importlib, importlib.machinery, importlib.util, os, runpy, sqlite3
+from pathlib import Path
+import numpy
+
+def train(config, rec):
+    seen = [importlib.import_module("plug" + "in_" + str(7)).X, importlib.import_module("space." + "inner").X]
+    seen.append(runpy.run_path("script" + ".txt")["X"])
+    seen.append(Path("data.txt").read_text())
+    seen.append(os.read(os.open("raw.bin", os.O_RDONLY), 9))
+    seen.append(numpy.load("rows.npy", mmap_mode="r")[0])
+    seen.append(Path("link.txt").read_text())
+    seen.append((Path("linked_folder") / "part.txt").read_text())
+    seen.append(sorted(os.listdir("parts")))
+    seen.append(sqlite3.connect("table.db").execute("select * from t").fetchall())
+    with open("parts/a.txt") as file:
+        seen.append(file.read())
+    try:
+        seen.append(Path("override.txt").read_text())
+    except FileNotFoundError:
+        pass
+    loader = importlib.machinery.ExtensionFileLoader("_operand_flag_tests", str(Path("compiled.so").absolute()))
+    importlib.util.module_from_spec(importlib.util.spec_from_loader("_operand_flag_tests", loader))
+    ctypes.CDLL(str(Path("library.so").absolute()))
+    child = os.fork()
+    if child == 0:
+        Path("of_a_worker.txt").read_text()
+        os._exit(0)
+    os.waitpid(child, 0)
+    Path("log.txt").open("a").write("trained\\n")
+    with open("log.txt") as file:
+        file.read()
+    seen.append(os.environ.get("FLAVOUR"))
+    for epoch in range(1, config["epochs"] + 1):
+        rec.step(loss=1.0 / epoch)
+        rec.epoch(epoch, val_cosine=0.5 + epoch / 100)
+"""
+SUITE = """
+[suite]
+about = "reads"
+checks = 1
+
+[run]
+trainer = "reading:train"
+epochs = 2
+seeds = [0]
+env = ["FLAVOUR"]
+
+[[check]]
+check = "finite"
+"""
+
+
+def lay_out(path: Path) -> Path:
+    """Everything that the trainer reads, and its suite file."""
+    (path / "reading.py").write_text(TRAINER)
+    (path / "plugin_7.py").write_text("X = 1\n")
+    (path / "space").mkdir()
+    (path / "space" / "inner.py").write_text("X = 1\n")
+    (path / "script.txt").write_text("X = 1\n")
+    for name in ("data.txt", "raw.bin", "of_a_worker.txt"):
+        (path / name).write_text("12345")
+    import numpy as np
+
+    np.save(path / "rows.npy", np.arange(8))
+    (path / "elsewhere").mkdir()
+    (path / "elsewhere" / "part.txt").write_text("behind a link")
+    (path / "link.txt").symlink_to(path / "elsewhere" / "part.txt")
+    (path / "linked_folder").symlink_to(path / "elsewhere")
+    (path / "parts").mkdir()
+    (path / "parts" / "a.txt").write_text("a")
+    import sqlite3
+
+    table = sqlite3.connect(path / "table.db")
+    table.execute("create table t (x)")
+    table.commit()
+    table.close()
+    numpy = Path(np.__file__).parent / "_core"
+    for target, name in (("compiled.so", "_operand_flag_tests"), ("library.so", "_rational_tests")):
+        shutil.copy(next(numpy.glob(f"{name}.*")), path / target)
+    suite = path / "suites" / "reading" / "suite.toml"
+    suite.parent.mkdir(parents=True)
+    suite.write_text(SUITE)
+    return suite
+
+
+def rewritten(name: str, content: str | None = None) -> Callable[[Path], Callable[[], object]]:
+    """Other content of the same size and time; returns what puts it back."""
+
+    def change(path: Path) -> Callable[[], object]:
+        file = path / name
+        before, stat = file.read_bytes(), file.stat()
+        other = bytes([before[0] ^ 1]) + before[1:] if content is None else content.encode()
+        file.write_bytes(other)
+        os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+        def restore() -> None:
+            file.write_bytes(before)
+            os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+        return restore
+
+    return change
+
+
+def added(name: str) -> Callable[[Path], Callable[[], object]]:
+    def change(path: Path) -> Callable[[], object]:
+        (path / name).write_text("new")
+        return (path / name).unlink
+
+    return change
+
+
+def gone(path: Path) -> Callable[[], object]:
+    (path / "data.txt").rename(path / "data.away")
+    return lambda: (path / "data.away").rename(path / "data.txt")
+
+
+def turned(path: Path) -> Callable[[], object]:
+    """The link leads to another file."""
+    (path / "link.txt").unlink()
+    (path / "link.txt").symlink_to(path / "data.txt")
+
+    def restore() -> None:
+        (path / "link.txt").unlink()
+        (path / "link.txt").symlink_to(path / "elsewhere" / "part.txt")
+
+    return restore
+
+
+def piped(path: Path) -> Callable[[], object]:
+    back = gone(path)
+    os.mkfifo(path / "data.txt")
+
+    def restore() -> None:
+        (path / "data.txt").unlink()
+        back()
+
+    return restore
+
+
+CHANGES: dict[str, Callable[[Path], Callable[[], object]]] = {
+    "a module of a computed name": rewritten("plugin_7.py"),
+    "a module of a namespace package": rewritten("space/inner.py"),
+    "a script that is run": rewritten("script.txt"),
+    "a file that is read": rewritten("data.txt"),
+    "a file that is read through a descriptor": rewritten("raw.bin"),
+    "a file that is mapped": rewritten("rows.npy"),
+    "the file behind a link": rewritten("elsewhere/part.txt"),
+    "the link": turned,
+    "a file in a folder that is listed": added("parts/b.txt"),
+    "a file that was not there": added("override.txt"),
+    "a file that a forked worker reads": rewritten("of_a_worker.txt"),
+    "a compiled extension": rewritten("compiled.so"),
+    "a library loaded by ctypes": rewritten("library.so"),
+    "a data base": rewritten("table.db"),
+    "a file that is gone": gone,
+    "a pipe in place of a file": piped,
+}
+NEUTRAL: dict[str, Callable[[Path], Callable[[], object]]] = {
+    "a file that is not read": added("unused.txt"),
+    "a file that the run has written": added("log.txt"),
+    "a module that is not imported": added("unused.py"),
+    "a hidden file in a folder that is listed": added("parts/.hidden"),
+}

@@ -1,0 +1,243 @@
+"""A run is reused only while everything that its trainer has opened, imported and read is as it was."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from lvmcheck.launch import inputs, packages
+from lvmcheck.launch.existing_run import Aside, ExistingRun, examine
+from lvmcheck.launch.plan import Plan, Settings
+from lvmcheck.launch.process import trainer_environment
+from lvmcheck.run import directory as rundir
+from lvmcheck.run.info import make_run
+from lvmcheck.run.view import read_json
+from lvmcheck.suite import load_suite
+from suites.lvmcheck.plugin_kit.project import Project, events, floor
+from suites.reliability.readings import CHANGES, NEUTRAL, TRAINER, lay_out
+
+ENVIRONMENT = {**os.environ, "FLAVOUR": "plain", "MY_TOKEN": "secret", "UNUSUAL": "1"}
+
+
+def planned(path: Path, **changed: str) -> Plan:
+    sys.path.insert(0, str(path))
+    importlib.invalidate_caches()
+    try:
+        suite = path / "suites" / "reading" / "suite.toml"
+        settings = Settings(
+            home=path / ".lvmcheck", root=path, session="now", environment={**ENVIRONMENT, **changed}, start=path
+        )
+        plan = Plan(load_suite(suite), 0, settings)
+        plan.info()  # looked up while the path is there
+        return plan
+    finally:
+        sys.path.remove(str(path))
+
+
+def trained(path: Path) -> Plan:
+    """A plan whose trainer has run, in its own process as always, in a session before this one."""
+    plan = planned(path)
+    make_run(plan.folder, {**plan.info(), "session": "before"})
+    (plan.folder / rundir.JUDGED).write_text(str(1 << 40))  # nobody judges here, so that nothing need be waited for
+    environment = trainer_environment(plan.settings.environment, path, threads=1, seed=0, named=plan.env)
+    environment["PYTHONPATH"] = os.pathsep.join([str(path), environment["PYTHONPATH"]])
+    command = [sys.executable, "-P", "-m", "lvmcheck.launch.worker", str(plan.folder), str(os.getpid())]
+    subprocess.run(command, cwd=path, env=environment, check=True, capture_output=True)
+    return plan
+
+
+@pytest.fixture(scope="module")
+def read(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Plan]:
+    path = tmp_path_factory.mktemp("reading")
+    lay_out(path)
+    return path, trained(path)
+
+
+def reason(plan: Plan) -> str | None:
+    """Why a session would not reuse the run; it is put back."""
+    found = examine(plan)
+    if isinstance(found, ExistingRun):
+        return None
+    assert isinstance(found, Aside)
+    assert found.path is not None
+    found.path.rename(plan.folder)
+    return found.reason
+
+
+def test_nothing_changed(read: tuple[Path, Plan]) -> None:
+    assert reason(read[1]) is None
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_any_change_of_what_was_read(read: tuple[Path, Plan], change: str) -> None:
+    path, plan = read
+    restore = CHANGES[change](path)
+    try:
+        began = time.monotonic()
+        said = reason(plan)
+        assert said is not None, change
+        assert str(path) in said
+        assert "\n" not in said
+        assert time.monotonic() - began < 2
+    finally:
+        restore()
+    assert reason(plan) is None
+
+
+@pytest.mark.parametrize("change", NEUTRAL)
+def test_what_was_not_read_changes_nothing(read: tuple[Path, Plan], change: str) -> None:
+    path, plan = read
+    before = (path / "log.txt").read_bytes()
+    restore = NEUTRAL[change](path)
+    try:
+        assert reason(plan) is None
+    finally:
+        restore()
+        (path / "log.txt").write_bytes(before)
+
+
+def test_a_mended_record_of_inputs_is_not_used(read: tuple[Path, Plan]) -> None:
+    plan = read[1]
+    record = plan.folder / inputs.INPUTS
+    before = record.read_bytes()
+    record.write_bytes(before.replace(b'"unknown": []', b'"unknown": [ ]'))
+    try:
+        assert reason(plan) == "what it read was not recorded"
+    finally:
+        record.write_bytes(before)
+
+
+def test_variables_that_a_trainer_sees_are_part_of_the_key(read: tuple[Path, Plan]) -> None:
+    path, plan = read
+    key = plan.key["key"]
+    assert planned(path, FLAVOUR="other").key["key"] != key
+    assert planned(path, CUDA_VISIBLE_DEVICES="3").key["key"] != key
+    for name in ("UNUSUAL", "HOME", "LC_ALL", "OMP_NUM_THREADS", "MY_TOKEN", "GITHUB_SHA"):
+        assert planned(path, **{name: "other"}).key["key"] == key
+    made = trainer_environment(ENVIRONMENT, path, threads=1, seed=0, named=plan.env)
+    assert made["FLAVOUR"] == "plain"
+    assert not {"UNUSUAL", "MY_TOKEN"} & {*made}
+    assert "secret" not in (plan.folder / rundir.INFO).read_text()
+
+
+# -- what cannot be known ----------------------------------------------------------------------------------------------
+UNKNOWN = {
+    "a program": ('__import__("subprocess").run(["cat", "data.txt"])', "cat"),
+    "a shell": ('os.system("true")', "true"),
+    "a worker that is not forked": (
+        'm = __import__("multiprocessing").get_context("spawn"); p = m.Process(target=print); p.start(); p.join()',
+        "not forked",
+    ),
+    "a host": (
+        's = __import__("socket").socket(); s.settimeout(.01)\n    try: s.connect(("192.0.2.1", 9))\n'
+        "    except OSError: pass",
+        "192.0.2.1",
+    ),
+    "a package that reads in compiled code": ('__import__("h5py")', "h5py"),
+    "a file that changes meanwhile": ('Path("data.txt").write_text("other")', "data.txt"),
+}
+
+
+@pytest.mark.parametrize("way", UNKNOWN)
+def test_what_cannot_be_known_is_not_reused(tmp_path: Path, way: str) -> None:
+    code, named = UNKNOWN[way]
+    lay_out(tmp_path)
+    (tmp_path / "h5py.py").write_text("")
+    source = 'Path("data.txt").read_text()\n    os.environ.get("UNUSUAL")\n    ' + code
+    simple = TRAINER[: TRAINER.index("    seen = ")] + f"    {source}\n" + TRAINER[TRAINER.index("    for epoch") :]
+    (tmp_path / "reading.py").write_text(simple)
+    plan = trained(tmp_path)
+    said = reason(plan)
+    assert said is not None
+    assert named in said
+    notes = [event["text"] for event in events(plan.folder, "note")]
+    assert ["UNUSUAL" in note and "--lvm-env" in note for note in notes] == [True]
+
+
+def test_a_suite_may_state_what_is_read_unseen(tmp_path: Path) -> None:
+    suite = lay_out(tmp_path)
+    suite.write_text(suite.read_text().replace("env =", 'inputs = ["part*/*.txt", "data.txt"]\nenv ='))
+    (tmp_path / "reading.py").write_text(TRAINER.replace("    seen = ", '    os.system("true")\n    seen = '))
+    plan = trained(tmp_path)
+    assert reason(plan) is None
+    assert sorted(map(os.path.basename, plan.key["inputs"])) == ["a.txt", "data.txt"]
+    (tmp_path / "parts" / "a.txt").write_text("b")
+    assert planned(tmp_path).key["key"] != plan.key["key"]
+
+
+def test_a_package_of_another_version_or_edited(tmp_path: Path) -> None:
+    info = tmp_path / "Some_Thing-1.0.dist-info"
+    info.mkdir()
+    (tmp_path / "thing").mkdir()
+    (tmp_path / "thing" / "__init__.py").write_text("")
+    (info / "RECORD").write_text("thing/__init__.py,sha256=x,0\n")
+    module = ModuleType("thing")
+    module.__file__ = str(tmp_path / "thing" / "__init__.py")
+    sys.modules["thing"] = module
+    try:
+        known = packages.imported([tmp_path])
+    finally:
+        del sys.modules["thing"]
+    assert known == {"Some_Thing": {"version": "1.0", "files": ["thing/__init__.py"]}}
+    now = time.time_ns()
+    assert packages.changed(known, now, [tmp_path]) is None
+    later = now + 10**9
+    os.utime(tmp_path / "thing" / "__init__.py", ns=(later, later))
+    assert "edited" in str(packages.changed(known, now, [tmp_path]))
+    os.utime(info / "RECORD", ns=(later, later))  # installed anew
+    assert packages.changed(known, now, [tmp_path]) is None
+    info.rename(tmp_path / "Some_Thing-1.1.dist-info")
+    assert "1.0 then, 1.1 now" in str(packages.changed(known, now, [tmp_path]))
+
+
+def test_large_files_are_sampled(tmp_path: Path) -> None:
+    file = tmp_path / "large"
+    file.write_bytes(bytes(8 << 20))
+    first = inputs.content(file, 1 << 20)
+    assert first.startswith("samples:")
+    with file.open("r+b") as handle:
+        handle.seek((8 << 20) - 1)
+        handle.write(b"1")
+    assert inputs.content(file, 1 << 20) != first
+
+
+# -- through pytest ----------------------------------------------------------------------------------------------------
+def reads_data(project: Project) -> None:
+    source = (project.path / "toy.py").read_text()
+    reads = "    Path('data.txt').read_text()\n    state, begin"
+    (project.path / "toy.py").write_text(source.replace("    state, begin", reads))
+
+
+def test_a_session_says_why_it_trains_again_and_keeps_the_run(pytester: pytest.Pytester) -> None:
+    project = Project(pytester)
+    reads_data(project)
+    (project.path / "data.txt").write_text("1")
+    project.suite(floor(1, 0.45))
+    project.pytest().assert_outcomes(passed=1)
+    (project.path / "data.txt").write_text("2")
+    result = project.pytest("-v")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*trained again: */data.txt has changed; the run before is kept as *.1"])
+    assert project.trainings() == 2
+    aside = next(path for name, path in project.runs().items() if name.endswith(".1"))
+    assert "data.txt" in str((read_json(aside / "aside.json") or {})["reason"])
+
+
+def test_an_interrupted_run_is_not_continued_on_other_data(pytester: pytest.Pytester) -> None:
+    project = Project(pytester)
+    reads_data(project)
+    (project.path / "data.txt").write_text("1")
+    project.suite(floor("final", 0.45), die="sigkill")
+    project.pytest().assert_outcomes(failed=1)
+    project.pytest().assert_outcomes(failed=1)
+    assert [event.get("resumed_at_step") for event in events(project.run(), "begin")] == [None, 20]
+    (project.path / "data.txt").write_text("22")
+    project.pytest().assert_outcomes(failed=1)
+    assert [event.get("resumed_at_step") for event in events(project.run(), "begin")] == [None]
