@@ -22,6 +22,8 @@ MARKS = {
     Status.NOT_RECORDED: "–",
     Status.PENDING: "…",
 }
+SUBJECTS = ("parameters", "modules", "module", "layers", "layer", "first")
+"""Facts that name parts of a model."""
 _BOUNDS = {BoundKind.FLOOR: "floor", BoundKind.CEILING: "ceiling", BoundKind.EQUAL: "required"}
 
 
@@ -128,6 +130,13 @@ def evidence_lines(finding: Finding | None) -> list[str]:
         return []
     said = phrase_names(finding.phrase)
     return [fact_text(fact) for fact in finding.evidence if fact.name not in said]
+
+
+def subjects_text(finding: Finding) -> str:
+    """``: body.0.weight, body.0.bias``: what a finding is about, where its sentence does not name it."""
+    said = phrase_names(finding.phrase)
+    found = next((fact for fact in finding.evidence if fact.name in SUBJECTS and isinstance(fact.value, str)), None)
+    return "" if found is None or found.name in said else f": {found.value}"
 
 
 # -- outcomes ----------------------------------------------------------------------------------------------------------

@@ -6,10 +6,11 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from lvmcheck.errors import InputError
 from lvmcheck.extras import need
 from lvmcheck.integrations._plain import metrics_of, plain
+from lvmcheck.integrations._watching import OnFail, Recording
 from lvmcheck.run.recorder import Recorder
-from lvmcheck.run.start import record
 
 _tracking = need("accelerate.tracking", extra="peers", purpose="the Accelerate tracker")
 _Base: Any = _tracking.GeneralTracker
@@ -27,17 +28,34 @@ class LvmcheckTracker(_Base):  # type: ignore[misc]
         path: the run directory.
         seed: the run's seed.
         replace: move a run that is already there aside.
+        watch: model and optimizer (and scheduler), as they are before ``accelerator.prepare``, to be watched from
+            inside for silent errors from ``init_trackers`` on; ``tracker.recorder.watch`` does the same later.
+        suite: a suite file whose checks judge the run while it is trained.
+        on_fail: what else a failed check does: "stop" makes ``tracker.recorder.stop`` true, a function is given the
+            verdict.
     """
 
     name = "lvmcheck"
     requires_logging_directory = False
 
     @_on_main_process  # type: ignore[untyped-decorator]
-    def __init__(self, path: str | os.PathLike[str], *, seed: int | None = None, replace: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        seed: int | None = None,
+        replace: bool = False,
+        watch: tuple[Any, ...] = (),
+        suite: str | os.PathLike[str] | None = None,
+        on_fail: OnFail | None = None,
+    ) -> None:
         super().__init__()
-        self.path = path
+        if not isinstance(watch, tuple) or len(watch) == 1:
+            problem = f"expected (model, optimizer), got {type(watch).__name__}: a tracker is not told what is trained"
+            raise InputError("LvmcheckTracker", problem, key="watch")
+        self.recording = Recording(path=path, replace=replace, suite=suite, on_fail=on_fail)
         self.seed = seed
-        self.replace = replace
+        self.watch = watch
         self.recorder: Recorder | None = None
         self._last: int | None = None
         self._noted = False
@@ -46,13 +64,19 @@ class LvmcheckTracker(_Base):  # type: ignore[misc]
     def tracker(self) -> Recorder:
         """The recorder; made with an empty config where ``init_trackers`` was not called."""
         if self.recorder is None:
-            self.recorder = record(self.path, seed=self.seed, replace=self.replace)
+            self.recorder = self._start({})
         return self.recorder
+
+    def _start(self, config: Mapping[str, Any]) -> Recorder:
+        rec = self.recording.start(config, self.seed)
+        if self.watch:
+            rec.watch(*self.watch)
+        return rec
 
     @_on_main_process  # type: ignore[untyped-decorator]
     def store_init_configuration(self, values: Mapping[str, Any]) -> None:
         """The config; ``init_trackers`` hands it over before anything is logged."""
-        self.recorder = record(self.path, config=plain(values), seed=self.seed, replace=self.replace)
+        self.recorder = self._start(plain(values))
 
     @_on_main_process  # type: ignore[untyped-decorator]
     def log(self, values: Mapping[str, Any], step: int | None = None, **_: Any) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from lvmcheck.extras import need
 from lvmcheck.integrations._plain import metrics_of, plain, trainable
+from lvmcheck.integrations._watching import OnFail, Recording
 from lvmcheck.run.recorder import Recorder
-from lvmcheck.run.start import record
 
 _Base: Any = need("transformers", extra="peers", purpose="the callback for the Hugging Face Trainer").TrainerCallback
 TIMINGS = ("_runtime", "_per_second", "_preparation_time")
@@ -28,15 +28,26 @@ class LvmcheckCallback(_Base):  # type: ignore[misc]
     Args:
         path: the run directory.
         replace: move a run that is already there aside.
+        watch: watch the model from inside for silent errors.
+        suite: a suite file whose checks judge the run while it is trained.
+        on_fail: what else a failed check does: "stop" stops the trainer, a function is given the verdict.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, replace: bool = False) -> None:
-        self.path = path
-        self.replace = replace
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        replace: bool = False,
+        watch: bool = False,
+        suite: str | os.PathLike[str] | None = None,
+        on_fail: OnFail | None = None,
+    ) -> None:
+        self.recording = Recording(path=path, replace=replace, suite=suite, on_fail=on_fail)
+        self.watch = watch
         self.recorder: Recorder | None = None
         self._by_epoch = True
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:  # noqa: ARG002
+    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **more: Any) -> None:  # noqa: ARG002
         if not state.is_world_process_zero:
             return
         config = {**plain(args.to_dict()), "epochs": int(args.num_train_epochs), "lr": args.learning_rate}
@@ -44,7 +55,7 @@ class LvmcheckCallback(_Base):  # type: ignore[misc]
         self._by_epoch, self._evaluates = strategy == "epoch", strategy != "no"
         if strategy == "steps" or args.max_steps > 0:
             del config["epochs"]  # evaluations are counted instead, or epochs end where the steps do
-        rec = self.recorder = record(self.path, config=config, seed=args.seed, replace=self.replace)
+        rec = self.recorder = self.recording.start(config, args.seed)
         if model is not None:
             kind, parameters = trainable(model)
             rec.model(kind=kind, parameters=parameters)
@@ -54,6 +65,8 @@ class LvmcheckCallback(_Base):  # type: ignore[misc]
             rec.note(FILTERED)
         if strategy == "steps":
             rec.note("evaluations come by steps: the n-th evaluation counts as epoch n")
+        if self.watch and model is not None and more.get("optimizer") is not None:
+            rec.watch(model, more["optimizer"], more.get("lr_scheduler"))
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any) -> None:
         rec, said = self.recorder, dict(logs or {})
@@ -90,9 +103,17 @@ class LvmcheckCallback(_Base):  # type: ignore[misc]
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         if self.recorder is not None:
             reason = self.recorder.stop_reason
+            if reason is None and 0 < state.global_step < state.max_steps:
+                self.recorder.early(_stopped_by(state))
             self.recorder.close("stopped" if reason else "finished", reason=reason)
             self.recorder = None
 
     def _stop(self, control: Any) -> None:
         if self.recorder is not None and self.recorder.stop:
             control.should_training_stop = True
+
+
+def _stopped_by(state: Any) -> str:
+    """What may have asked the Trainer to stop: the callbacks that can, by name."""
+    names = [name for name in state.stateful_callbacks or {} if "Stop" in name]
+    return f"stopped by {', '.join(names) or 'a callback'} at step {state.global_step:,} of {state.max_steps:,}"

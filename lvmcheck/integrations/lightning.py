@@ -9,13 +9,15 @@ from typing import Any
 
 from lvmcheck.extras import need
 from lvmcheck.integrations._plain import metrics_of, plain, trainable
+from lvmcheck.integrations._watching import OnFail, Recording, watched_part
 from lvmcheck.run.recorder import Recorder
-from lvmcheck.run.start import record
 
 _NAME = "pytorch_lightning" if importlib.util.find_spec("lightning") is None else "lightning.pytorch"
 if importlib.util.find_spec(_NAME.partition(".")[0]) is None:
     _NAME = "lightning.pytorch"  # the one to install
-_Base: Any = need(_NAME, extra="peers", purpose="the Lightning callback").Callback
+_lightning: Any = need(_NAME, extra="peers", purpose="the Lightning callback")
+_Base: Any = _lightning.Callback
+_Module: Any = _lightning.LightningModule
 
 
 class LvmcheckCallback(_Base):  # type: ignore[misc]
@@ -28,12 +30,25 @@ class LvmcheckCallback(_Base):  # type: ignore[misc]
     Args:
         path: the run directory.
         replace: move a run that is already there aside.
+        watch: watch the module from inside for silent errors; the name of a submodule watches that one (where
+            ``training_step`` calls ``self.net`` and not ``self``).
+        suite: a suite file whose checks judge the run while it is trained.
+        on_fail: what else a failed check does: "stop" stops the trainer, a function is given the verdict.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, replace: bool = False) -> None:
-        self.path = path
-        self.replace = replace
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        replace: bool = False,
+        watch: bool | str = False,
+        suite: str | os.PathLike[str] | None = None,
+        on_fail: OnFail | None = None,
+    ) -> None:
+        self.recording = Recording(path=path, replace=replace, suite=suite, on_fail=on_fail)
+        self.watch = watch
         self.recorder: Recorder | None = None
+        self._watcher: Any = None
         self._losses: list[Any] = []
         self._lr: float | None = None
 
@@ -45,12 +60,24 @@ class LvmcheckCallback(_Base):  # type: ignore[misc]
             config["epochs"] = trainer.max_epochs
         seed = os.environ.get("PL_GLOBAL_SEED")
         known = int(seed) if seed is not None and seed.isdigit() else None
-        self.recorder = record(self.path, config=config, seed=known, replace=self.replace)
+        self.recorder = self.recording.start(config, known)
         kind, parameters = trainable(pl_module)
         self.recorder.model(kind=kind, parameters=parameters)
 
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        if self.recorder is None or not self.watch or not trainer.optimizers:
+            return
+        called = type(pl_module).forward is not _Module.forward
+        part = watched_part(pl_module, self.watch, called)
+        schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
+        scheduler = schedulers[0] if len(schedulers) == 1 else None
+        self._watcher = self.recorder.watch(part, list(trainer.optimizers), scheduler)
+        self._watcher.announce()  # automatic optimization computes gradients inside of step
+
     def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:  # noqa: ARG002
         self._lr = float(optimizer.param_groups[0]["lr"])
+        if self._watcher is not None:
+            self._watcher.gradients_complete(optimizer)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
         rec = self.recorder
@@ -74,6 +101,9 @@ class LvmcheckCallback(_Base):  # type: ignore[misc]
             trainer.should_stop = True
 
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002
+        reason = _stopped_by(trainer)
+        if self.recorder is not None and self.recorder.stop_reason is None and reason is not None:
+            self.recorder.early(reason)
         self._close("stopped" if self.recorder is not None and self.recorder.stop_reason else "finished")
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:  # noqa: ARG002
@@ -83,7 +113,16 @@ class LvmcheckCallback(_Base):  # type: ignore[misc]
     def _close(self, status: str, reason: str | None = None) -> None:
         if self.recorder is not None:
             self.recorder.close(status, reason=reason or self.recorder.stop_reason)
-            self.recorder = None
+            self.recorder = self._watcher = None
+
+
+def _stopped_by(trainer: Any) -> str | None:
+    """Why Lightning's own EarlyStopping ended the training; None where it did not."""
+    for callback in getattr(trainer, "early_stopping_callbacks", ()):
+        if getattr(callback, "stopped_epoch", 0) > 0:
+            said = getattr(callback, "stopping_reason_message", None)
+            return f"{type(callback).__name__}: {said or f'{callback.monitor} did not improve'}"
+    return None
 
 
 def _by_epoch(metrics: Mapping[str, Any]) -> dict[str, Any]:

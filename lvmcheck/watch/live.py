@@ -13,7 +13,7 @@ from lvmcheck.causes.wording import diagnosis_sentence
 from lvmcheck.checks.finding import Status, Verdict
 from lvmcheck.checks.protocol import CHECKS, load_check, verdict
 from lvmcheck.checks.watch._watched import Watched
-from lvmcheck.checks.wording import MARKS, sentence
+from lvmcheck.checks.wording import MARKS, sentence, subjects_text
 from lvmcheck.run.events import Watch
 from lvmcheck.run.view import Run
 
@@ -64,7 +64,7 @@ class Live:
     def _tell(self, found: Verdict) -> None:
         assert found.finding is not None
         cause = self._cause(found)
-        said = f"{sentence(found.finding)}"
+        said = sentence(found.finding) + subjects_text(found.finding)
         if cause is not None:
             self.diagnoses.append(cause)
             said += f": {diagnosis_sentence(cause)}; {cause.fix}"

@@ -23,6 +23,7 @@ class Slot:
         steps: calls of ``step`` so far.
         backwards: backward passes that reached a sentinel since the last step.
         without_backward: steps for which no parameter got a new gradient.
+        announced: the loop says when gradients are complete (:meth:`Watcher.gradients_complete`): inside of ``step``.
         cleared: a backward pass since the last step found no gradient from before it.
         measured: names, norms of gradients and norms of parameters of the step that is measured, on the device.
         leftovers: name of a sentinel and norm of the gradient that a backward pass since the last step found in it.
@@ -37,6 +38,7 @@ class Slot:
         self.without_backward = 0
         self.cleared = False
         self.closure = False
+        self.announced = False
         self.leftovers: list[tuple[str, Tensor]] = []
         self.measuring = True
         self.measured: tuple[list[str], Tensor, Tensor] | None = None
@@ -111,7 +113,7 @@ class Slot:
     # -- steps ---------------------------------------------------------------------------------------------------------
     def before_step(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         """``step`` is about to run with these arguments."""
-        self.closure = bool(args) or keywords.get("closure") is not None
+        self.closure = any(given is not None for given in (*args, keywords.get("closure")))
         self.ever += self.backwards
         if self.backwards == 0 and self._fired and not self.closure:
             if self._reused is not None and self._reused == self._gradients():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
 from typing import Any, Protocol, Self
 
 import torch
@@ -175,9 +174,7 @@ class Watcher:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def epoch_ended(self, *, evaluated: bool) -> None:
@@ -210,6 +207,18 @@ class Watcher:
         self.modes.end_of_evaluation(self, evaluated=True)
         self.modes.between = True
 
+    def announce(self) -> None:
+        """The loop computes gradients inside of ``step``, and will call :meth:`gradients_complete` there."""
+        for slot in self.slots:
+            slot.announced = True
+
+    def gradients_complete(self, optimizer: Any) -> None:
+        """The gradients of this step are there, and the optimizer is about to use them."""
+        inner = getattr(optimizer, "optimizer", optimizer)
+        for slot in self.slots if not self.closed else ():
+            if slot.optimizer is inner:
+                self._before_step(slot, (), {})
+
     # -- hooks ---------------------------------------------------------------------------------------------------------
     def _before_forward(self, _module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         if torch.compiler.is_compiling():
@@ -232,9 +241,8 @@ class Watcher:
         main = slot is self.slots[0]
 
         def before(_optimizer: Optimizer, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-            slot.before_step(args[1:] if args and args[0] is slot.optimizer else args, keywords)
-            if self.sampling:
-                self._timed(lambda collector: collector.before_step(self, slot))
+            if not slot.announced:
+                self._before_step(slot, args[1:] if args and args[0] is slot.optimizer else args, keywords)
 
         def after(_optimizer: Optimizer, _args: tuple[Any, ...], _keywords: dict[str, Any]) -> None:
             if self.sampling:
@@ -244,6 +252,11 @@ class Watcher:
                 self._stepped()
 
         return before, after
+
+    def _before_step(self, slot: Slot, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        slot.before_step(args, keywords)
+        if self.sampling:
+            self._timed(lambda collector: collector.before_step(self, slot))
 
     def _stepped(self) -> None:
         """The first optimizer has stepped: the measured step ends, and the next may begin."""

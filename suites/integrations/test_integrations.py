@@ -10,6 +10,7 @@ import pytest
 
 import lvmcheck
 from lvmcheck.checks.finding import Status
+from lvmcheck.commands._remarks import ended_early
 from lvmcheck.readers import open_run
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
@@ -18,6 +19,11 @@ from suites.readers.test_peers import needs, notes, write
 
 def steps(run: Run) -> list[tuple[int, int, int]]:
     return [(window.epoch, window.first_step, window.last_step) for window in run.windows]
+
+
+def means(run: Run) -> list[float]:
+    found = run.curves.epoch_means
+    return [] if found is None else [float(value) for value in found.values]
 
 
 def test_a_missing_trainer_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,9 +62,9 @@ def test_the_lightning_callback(tmp_path: Path) -> None:
     run = lvmcheck.load(tmp_path / "run")
     assert run.finished
     assert (run.planned_epochs, run.seed) == (3, 3)
-    assert steps(run) == [(1, 1, 4), (2, 5, 8), (3, 9, 12)]
+    assert steps(run) == [(1 + i // 4, i + 1, i + 1) for i in range(12)]
     # Lightning's own mean over the epoch is the mean of the steps that were recorded.
-    assert [window.loss_mean for window in run.windows] == pytest.approx(run.series("train_loss").values.tolist())
+    assert means(run) == pytest.approx(run.series("train_loss").values.tolist())
     assert set(run.metric_names) == {"train_loss", "val_loss"}
     assert run.windows[0].lr == pytest.approx(0.1)
     assert not [v for v in lvmcheck.evaluate(run) if v.status in (Status.FAILED, Status.ERROR)]
@@ -68,8 +74,8 @@ def test_the_lightning_callback(tmp_path: Path) -> None:
 def test_accumulated_batches_are_one_step(tmp_path: Path) -> None:
     write("lightning", tmp_path / "out", "csv", tmp_path / "run", 2)
     run = lvmcheck.load(tmp_path / "run")
-    assert steps(run) == [(1, 1, 2), (2, 3, 4), (3, 5, 6)]
-    assert [window.loss_mean for window in run.windows] == pytest.approx(run.series("train_loss").values.tolist())
+    assert steps(run) == [(1 + i // 2, i + 1, i + 1) for i in range(6)]
+    assert means(run) == pytest.approx(run.series("train_loss").values.tolist())
 
 
 @needs("accelerate", "torch")
@@ -78,9 +84,32 @@ def test_the_accelerate_tracker(tmp_path: Path) -> None:
     run = lvmcheck.load(tmp_path / "run")
     assert run.finished
     assert dict(run.config) == {"epochs": 2, "lr": 0.1}
-    assert steps(run) == [(1, 1, 4), (2, 5, 8)]
+    assert steps(run) == [(1 + i // 4, i + 1, i + 1) for i in range(8)]
     assert run.series("val_loss").epochs.tolist() == [1, 2]
     assert [probe.values["halting"] for probe in run.probes("log")] == [1.5, 1.5]
+
+
+@pytest.mark.parametrize(
+    ("peer", "before", "after", "rule"),
+    [
+        pytest.param(
+            "hf", ("epoch",), ("early",), "EarlyStoppingCallback", marks=needs("transformers", "accelerate", "torch")
+        ),
+        pytest.param("lightning", ("csv",), (1, "early"), "EarlyStopping", marks=needs("lightning", "torch")),
+    ],
+)
+def test_the_own_early_stopping_of_a_trainer_is_an_ordinary_end(
+    tmp_path: Path, peer: str, before: tuple[Any, ...], after: tuple[Any, ...], rule: str
+) -> None:
+    write(peer, tmp_path / "out", *before, tmp_path / "run", *after)
+    run = lvmcheck.load(tmp_path / "run")
+    assert run.finished
+    assert run.stated_epochs == 9
+    assert run.last_epoch == 3
+    assert rule in run.of(ev.Early)[0].reason
+    verdict = next(verdict for verdict in lvmcheck.evaluate(run) if verdict.check == "run_completed")
+    assert verdict.status is Status.PASSED
+    assert rule in str(ended_early(run))
 
 
 @pytest.mark.parametrize(
