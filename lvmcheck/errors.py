@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
@@ -81,13 +81,26 @@ def excerpt(text: str, limit: int = 60) -> str:
     return clean if len(clean) <= limit else clean[: limit - 3] + "..."
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """``Did you mean 'x'?`` for the closest known name, else the list of what exists (at most eight)."""
+def nearest(name: str, known: Iterable[str], others: str = "") -> str:
+    """``Did you mean 'x'?`` for the closest known name, else what exists, or the three nearest of more than eight.
+
+    Args:
+        others: where all of more than eight stand.
+    """
     names = sorted(set(known))
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if close:
         return f"Did you mean {close[0]!r}?"
     if not names:
         return "None exist."
-    shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
-    return f"Known: {shown}."
+    if len(names) <= 8:
+        return f"Known: {', '.join(names)}."
+    holding = [known for known in names if name and (name in known or known in name)]
+    near = holding or difflib.get_close_matches(name, names, n=3, cutoff=0.0)
+    return f"Nearest: {', '.join(near[:3])}. {others}".rstrip()
+
+
+def several(names: Sequence[str], most: int) -> str:
+    """``a, b, c and 4 more``."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")

@@ -15,6 +15,7 @@ from lvmcheck.checks.protocol import evaluate
 from lvmcheck.checks.wording import asked_text, evidence_lines, plural, verdict_text
 from lvmcheck.commands._exit import FAILED, PASSED
 from lvmcheck.commands._reading import add_run, make_importable, suite_file
+from lvmcheck.commands._remarks import extent, print_remarks
 from lvmcheck.run.locks import writer_is_gone
 from lvmcheck.run.view import Run
 
@@ -101,13 +102,20 @@ def print_verdicts(verdicts: Iterable[Verdict], *, verbose: bool = False, eviden
             print(f"    required by {asked_text(item.asked, item.source)}")
 
 
-def print_rest(run: Run, verdicts: Sequence[Verdict], *, verbose: bool) -> None:
-    """How many checks passed and did not apply, and how far a run was judged that has no completion record."""
+def print_rest(run: Run, verdicts: Sequence[Verdict], *, verbose: bool, counted: bool = False) -> None:
+    """Remarks, how many checks passed and did not apply, and how far a run was judged that may go on.
+
+    Args:
+        counted: the checks that passed have been told already.
+    """
+    print_remarks(run, verdicts, verbose=verbose)
     silent = sum(item.status in SILENT for item in verdicts)
     if silent and not verbose:
-        passed = sum(item.status is Status.PASSED for item in verdicts)
-        sound = "no problem found: " if not any(item.status in (*BAD, Status.WARNING) for item in verdicts) else ""
-        print(f"{sound}{plural(passed, 'check')} passed, {silent} did not apply or lacked data (-v lists them)")
+        passed, extents = sum(item.status is Status.PASSED for item in verdicts), extent(run)
+        sound = not any(item.status in (*BAD, Status.WARNING) for item in verdicts)
+        found = "" if counted else f"no problem found{extents}: " if sound else ""
+        passes = "" if counted else f"{plural(passed, 'check')} passed{'' if sound else extents}, "
+        print(f"{found}{passes}{silent} did not apply or lacked data (-v lists them)")
     waiting = sum(item.status is Status.PENDING for item in verdicts)
     if waiting and not run.over:
         planned = f" of {run.planned_epochs}" if run.planned_epochs else ""

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from lvmcheck.causes.protocol import diagnose
-    from lvmcheck.report.diagnosis import screen, screen_json
+    from lvmcheck.report.diagnosis import screen, screen_json, sound
     from lvmcheck.run.event_lines import spell
 
     recorded = run_of(options)
@@ -31,5 +31,5 @@ def run(options: argparse.Namespace) -> int:
         print("\n".join(screen(recorded, causes, verdicts)))
         if options.verbose:
             print_verdicts([item for item in verdicts if item.status in SILENT], verbose=True)
-        print_rest(recorded, verdicts, verbose=options.verbose)
+        print_rest(recorded, verdicts, verbose=options.verbose, counted=sound(causes, verdicts))
     return exit_code(verdicts, strict=options.strict)

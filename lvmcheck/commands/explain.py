@@ -10,6 +10,7 @@ from lvmcheck.commands._exit import PASSED
 from lvmcheck.errors import InputError, nearest
 
 HELP = "the manual page of a check or a cause"
+ALL = "All: lvmcheck list checks, lvmcheck list causes."
 EXAMPLE = "lvmcheck explain cosine_floor"
 
 
@@ -25,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
     pages = [_check_page(name)] if name in checks or ":" in name else []
     pages += [_cause_page(name)] if name in causes else []  # some checks have a cause of the same name
     if not pages:
-        raise InputError(f"{name!r}", "no such check or cause", fix=nearest(name, [*checks, *causes]))
+        raise InputError(f"{name!r}", "no such check or cause", fix=nearest(name, [*checks, *causes], ALL))
     print("\n\n".join("\n".join(page) for page in pages))
     return PASSED
 

@@ -7,18 +7,22 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from lvmcheck.commands._exit import PASSED
+from lvmcheck.errors import InputError, nearest
 
 HELP = "what exists: checks or causes, by subject"
 EXAMPLE = "lvmcheck list checks"
+WHAT = ("checks", "causes")
 Row = tuple[str, bool, str, str]
 """Subject, whether it is universal, name and first sentence."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", choices=("checks", "causes"))
+    parser.add_argument("what", metavar="checks|causes", help="which of them")
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.what not in WHAT:
+        raise InputError(f"{options.what!r}", "expected checks or causes", fix=nearest(options.what, WHAT))
     rows = sorted(_checks() if options.what == "checks" else _causes(), key=lambda row: (row[0], not row[1], row[2]))
     width = max(len(name) for _, _, name, _ in rows)
     for subject, group in groupby(rows, key=lambda row: row[0]):

@@ -19,7 +19,7 @@ from typing import Protocol, cast
 
 from lvmcheck import __version__
 from lvmcheck.commands._exit import BAD_INPUT, FAILED, INTERNAL, NO_READER, PASSED
-from lvmcheck.errors import InputError
+from lvmcheck.errors import InputError, nearest
 
 EXITS = {
     PASSED: "nothing failed",
@@ -53,9 +53,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:  # a process of its own: nothing that is loaded once is looked through for cycles again
         gc.set_threshold(100_000, 50, 100)
     given = list(sys.argv[1:] if arguments is None else arguments)
-    options = parser(given[0] if given else "").parse_args(given)
-    command: Command = options.command
     try:
+        known = command_names()
+        if given and not given[0].startswith("-") and given[0] not in known:
+            fix = nearest(given[0], known, "All: lvmcheck --help.")
+            raise InputError(f"command {given[0]!r}", "no such command", fix=fix)
+        options = parser(given[0] if given else "").parse_args(given)
+        command: Command = options.command
         code = command.run(options)
         sys.stdout.flush()
         return code

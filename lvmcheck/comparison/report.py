@@ -14,6 +14,7 @@ from lvmcheck.causes.wording import diagnosis_lines
 from lvmcheck.checks.wording import figure
 from lvmcheck.comparison.curves import CurveDiff, compare_metric, first_step
 from lvmcheck.comparison.sides import Side
+from lvmcheck.errors import several
 from lvmcheck.run.events import Epoch
 from lvmcheck.run.main_metrics import main_first, main_metric
 from lvmcheck.run.roles import by_name
@@ -181,7 +182,7 @@ def _config_lines(found: Comparison) -> list[str]:
 
 def _value(value: object) -> str:
     if isinstance(value, list):
-        return "[" + ", ".join(_value(item) for item in value[:6]) + (", ..." if len(value) > 6 else "") + "]"
+        return "[" + several([_value(item) for item in value], 6) + "]"
     return figure(value) if isinstance(value, float) else shown(value)
 
 

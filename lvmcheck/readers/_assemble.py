@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lvmcheck.errors import InputError
+from lvmcheck.errors import InputError, several
 from lvmcheck.readers._rows import VAL, Numbered, Row, named, numbered
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
@@ -46,15 +46,26 @@ def run_of(
     Raises:
         InputError: no metric at all, an epoch that stands twice, or an order that goes back.
     """
-    known = [row for row in named(rows, columns or {}, path) if row.values]
+    found, names = named(rows, columns or {}, path)
+    known = [row for row in found if row.values]
     if not known:
         raise InputError(path, "expected at least one row with a metric, got none")
     table = numbered(known, path)
     often = _often(table, path)
-    remarks = [ev.Note(text=text) for text in (*notes, *table.notes, *_last_of_several(table, often))]
+    remarks = [ev.Note(text=text) for text in (*notes, *_renamed(names), *table.notes, *_last_of_several(table, often))]
     events = (*said, *remarks, *_events(table, often, means), *after)
     # What a log does not say cannot be awaited: where it stops, the run has ended.
     return Run(events=events, info=dict(info or {}), done=dict(done or FINISHED))
+
+
+def _renamed(names: Mapping[str, str]) -> Iterator[str]:
+    """Which columns go by another name here, and which are no metrics."""
+    renamed = [f"{name} as {new}" for name, new in names.items() if new and new != name]
+    if renamed:
+        yield f"read {several(renamed, 4)}"
+    left_out = [name for name, new in names.items() if not new]
+    if left_out:
+        yield f"left out, because no metric: {several(left_out, 6)}"
 
 
 def _often(table: Numbered, path: Path) -> frozenset[str]:

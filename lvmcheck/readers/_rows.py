@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from lvmcheck.errors import InputError
+from lvmcheck.errors import InputError, several
 from lvmcheck.readers._columns import AXES, rename
 from lvmcheck.readers._numbers import axis, whole
 from lvmcheck.readers._table import MAX_ROWS
@@ -48,8 +48,8 @@ class Numbered:
     notes: tuple[str, ...] = ()
 
 
-def named(rows: Sequence[Row], columns: Mapping[str, str], path: Path) -> list[Row]:
-    """Rows with our names for metrics, and the axes that the column map names.
+def named(rows: Sequence[Row], columns: Mapping[str, str], path: Path) -> tuple[list[Row], dict[str, str]]:
+    """Rows with our names for metrics and the axes that the column map names; and the file's name -> ours ("": none).
 
     Raises:
         InputError: a mapped column is missing, there are too many rows or metrics, an axis is no whole number.
@@ -63,7 +63,7 @@ def named(rows: Sequence[Row], columns: Mapping[str, str], path: Path) -> list[R
     if len(seen) > MAX_METRICS:
         raise InputError(path, f"expected at most {MAX_METRICS:,} metrics, got {len(seen):,}")
     names = rename(seen, columns, path)
-    return [_named(row, names, columns, path) for row in rows]
+    return [_named(row, names, columns, path) for row in rows], names
 
 
 def _named(row: Row, names: Mapping[str, str], columns: Mapping[str, str], path: Path) -> Row:
@@ -195,7 +195,7 @@ def _stated(rows: Sequence[Row], epochs: Sequence[int], path: Path) -> Numbered:
         notes.append("epochs are counted from 0 in the file, from 1 here")
     missing = sorted(set(range(epochs[0], epochs[-1] + 1)) - set(epochs))
     if missing and len(missing) <= MAX_ROWS:
-        said = ", ".join(str(epoch + shift) for epoch in missing[:5]) + (", ..." if len(missing) > 5 else "")
+        said = several([str(epoch + shift) for epoch in missing], 5)
         notes.append(f"{len(missing)} of {epochs[-1] - epochs[0] + 1} epochs are not recorded: {said}")
     return Numbered(rows, [epoch + shift for epoch in epochs], None, tuple(notes))
 

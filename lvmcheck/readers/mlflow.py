@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lvmcheck.errors import InputError
+from lvmcheck.errors import InputError, several
 from lvmcheck.readers._asked import Asked
 from lvmcheck.readers._assemble import FINISHED, run_of
 from lvmcheck.readers._files import head, inside
@@ -101,7 +101,7 @@ def _chosen(store: sqlite3.Connection, path: Path, wanted: str | None) -> tuple[
     ).fetchall()
     hits = found if wanted is None else [row for row in found if wanted in row[:2]]
     if len(hits) != 1:
-        names = ", ".join(f"{row[0]} ({row[1]})" for row in found[:8]) + (", ..." if len(found) > 8 else "")
+        names = several([f"{row[0]} ({row[1]})" for row in found], 8)
         asked = f"{len(hits)} called {wanted!r} of " if wanted is not None else ""
         fix = "Name one: --run ID." if found else None
         raise InputError(path, f"expected one run, got {asked}{len(found)}: {names or 'none'}", fix=fix)

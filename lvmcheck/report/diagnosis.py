@@ -57,6 +57,12 @@ def screen(run: Run, causes: Sequence[Diagnosis], verdicts: Sequence[Verdict]) -
     return [*lines, *_indented(first)[:space], *close, *tail][:ROWS]
 
 
+def sound(causes: Sequence[Diagnosis], verdicts: Sequence[Verdict]) -> bool:
+    """Whether the screen says that no problem was found, and how many checks passed."""
+    passed = any(verdict.status is Status.PASSED for verdict in verdicts)
+    return not causes and passed and not any(map(bad, verdicts))
+
+
 def _indented(lines: Sequence[str]) -> list[str]:
     """Each cut where the screen ends, what follows indented below it."""
     found = []

@@ -24,7 +24,7 @@ from lvmcheck.run.event_lines import parse_line, to_line
 from lvmcheck.run.events import MAX_EPOCH
 from lvmcheck.run.seal import sealed
 from lvmcheck.run.statements import Statements
-from lvmcheck.run.values import check_number, number, numbers, refused
+from lvmcheck.run.values import check_number, count, number, numbers, refused
 from lvmcheck.run.view import read_json
 from lvmcheck.run.window import StepRow, summarise
 
@@ -134,6 +134,8 @@ class Recorder(Statements):
             check_number(loss, "loss")
         if terms or metrics or type(grad_norm) is not float or type(lr) is not float:
             grad_norm, lr = self._checked(terms, grad_norm, lr, metrics)
+        if type(samples) is not int or samples < 0:
+            samples = count(samples, "samples")
         if self._rows and (terms or {}).keys() != (self._rows[-1].terms or {}).keys():
             self._finish_window()  # a window never mixes steps with different terms
         self.steps += 1

@@ -30,6 +30,9 @@ def check_number(value: Any, name: str) -> None:
     """
     if type(value) is float or type(value) is int:
         return
+    if isinstance(value, bool) or str(getattr(value, "dtype", "")) in ("bool", "torch.bool"):
+        fix = "Give the quantity itself; a count of successes is float(value)."
+        raise refused(name, f"a number, got the truth value {str(value)[:40]}", fix)
     if hasattr(value, "ndim") and hasattr(value, "dtype"):
         if value.ndim == 0 and "complex" not in str(value.dtype) and "str" not in str(value.dtype):
             return
@@ -38,6 +41,18 @@ def check_number(value: Any, name: str) -> None:
     elif isinstance(value, int | float) or (hasattr(value, "__float__") and not isinstance(value, str | bytes)):
         return
     raise refused(name, f"a number or a 0-d tensor, got {type(value).__name__} {str(value)[:40]!r}", None)
+
+
+def count(value: Any, name: str) -> int:
+    """A whole number of at least 0.
+
+    Raises:
+        InputError: it is none; names the file and line of the call.
+    """
+    check_number(value, name)
+    if not (float(value) >= 0 and float(value).is_integer()):
+        raise refused(name, f"a whole number of at least 0, got {str(value)[:40]}", None)
+    return int(value)
 
 
 def numbers(values: Any, what: str) -> dict[str, float]:

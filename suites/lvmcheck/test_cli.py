@@ -119,7 +119,7 @@ def test_a_bad_run_fails_and_says_where_it_was_asked(
 def test_without_a_suite_the_universal_checks_judge(capsys: pytest.CaptureFixture[str], run: Path) -> None:
     code, out, _ = call(capsys, "check", run)
     assert code == PASSED
-    assert out.startswith("no problem found: ")
+    assert out.startswith("no problem found in 4 steps: ")
     assert "✓ finite" in call(capsys, "check", run, "-v")[1]
 
 
@@ -264,7 +264,7 @@ def test_a_suite_with_a_mistake(capsys: pytest.CaptureFixture[str], run: Path, s
     assert "Did you mean 'cosine_floor'?" in err
 
 
-@pytest.mark.parametrize("args", [(), ("chek", "x"), ("list",), ("list", "chekcs"), ("check",)], ids=" ".join)
+@pytest.mark.parametrize("args", [(), ("list",), ("check",)], ids=" ".join)
 def test_a_command_that_makes_no_sense(capsys: pytest.CaptureFixture[str], args: tuple[str, ...]) -> None:
     code, _, err = call(capsys, *args)
     assert code == BAD_INPUT

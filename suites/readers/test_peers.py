@@ -45,7 +45,7 @@ def notes(run: Run) -> str:
 
 
 def failed(run: Run) -> set[str]:
-    return {verdict.use for verdict in evaluate(run) if verdict.status is Status.FAILED}
+    return {verdict.check for verdict in evaluate(run) if verdict.status is Status.FAILED}
 
 
 # -- TensorBoard -------------------------------------------------------------------------------------------------------

@@ -103,9 +103,9 @@ def _stated(run: Run, names: Sequence[str]) -> int | None:
 
 
 def number(run: Run, *names: str) -> float | None:
-    """The first of these facts that is a finite number."""
+    """The first of these facts (of the data, else of the config) that is a finite number."""
     for name in names:
-        value = run.facts.get(name)
+        value = run.facts.get(name, run.config.get(name))
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
             return float(value)
     return None

@@ -26,7 +26,7 @@ HIGH = 2.0
 class InitialLoss(CurveCheck):
     """The loss of the first ten steps is at most twice the expected one, ln K for K classes or tokens.
 
-    K is stated in config or facts (classes, num_classes, vocabulary, vocab_size), or the fact expected_initial_loss
+    K is stated in config or facts (classes, num_classes, vocabulary, vocab_size), or expected_initial_loss
     says it. A first loss that is lower says nothing: the run may be a fine-tune.
 
     Why:
@@ -88,6 +88,7 @@ _CHECK = InitialLoss()
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, _steps(0.0, num_classes=10)),
     made.case("ten_classes", _CHECK, _steps(2.4, num_classes=10), expected=2.302585),
+    made.case("stated", _CHECK, _steps(6.0, num_classes=10, expected_initial_loss=5.0), expected=5.0),
     made.case("fine_tune", _CHECK, _steps(0.3, num_classes=10)),
 )
 _SUMMED = made.case("summed", _CHECK, _steps(2.3 * 32, num_classes=10), "far_above", expected=2.302585)

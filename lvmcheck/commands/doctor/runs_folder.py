@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lvmcheck.commands.doctor.item import Item, size
+from lvmcheck.errors import several
 from lvmcheck.launch.locks import is_free, run_lock
 from lvmcheck.run.directory import DONE, INFO
 
@@ -66,7 +67,7 @@ def _unfinished(runs: Path) -> Item:
     value = f"{len(folders)} runs: {len(folders) - len(open_ones)} ended, {len(open_ones) - len(stale)} running"
     if not stale:
         return Item(group="runs", name="runs ended", value=value)
-    shown = ", ".join(os.path.relpath(folder) for folder in stale[:3]) + (", ..." if len(stale) > 3 else "")
+    shown = several([os.path.relpath(folder) for folder in stale], 3)
     problem = f"{len(stale)} began and are not running: {shown}"
     fix = "the next pytest that needs them resumes from their checkpoint; or delete those folders"
     return Item(group="runs", name="runs ended", value=value, problem=problem, fix=fix)

@@ -1,6 +1,7 @@
 """Trains with Lightning: argument 1 is the folder of the logs, 2 the logger.
 
-Arguments 3 and 4 are a run directory and how many batches are accumulated.
+Arguments 3 and 4 are a run directory and how many batches are accumulated; with 5 Lightning's own EarlyStopping ends
+the training.
 """
 
 import sys
@@ -10,7 +11,7 @@ warnings.simplefilter("ignore")
 
 import lightning  # noqa: E402
 import torch  # noqa: E402
-from lightning.pytorch.callbacks import LearningRateMonitor  # noqa: E402
+from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor  # noqa: E402
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger  # noqa: E402
 
 folder, logger, *record = sys.argv[1:]
@@ -40,9 +41,10 @@ if record:
     from lvmcheck.integrations.lightning import LvmcheckCallback
 
     lightning.seed_everything(3, verbose=False)
-    callbacks = [LvmcheckCallback(record[0])]
+    stopping = [EarlyStopping("val_loss", min_delta=100.0, patience=2)] if record[2:] else []
+    callbacks = [LvmcheckCallback(record[0]), *stopping]
 lightning.Trainer(
-    max_epochs=3,
+    max_epochs=9 if record[2:] else 3,
     accumulate_grad_batches=int(record[1]) if record[1:] else 1,
     accelerator="cpu",
     logger={"csv": CSVLogger, "tensorboard": TensorBoardLogger}[logger](folder, name="logs") if not record else False,
