@@ -10,6 +10,7 @@ from typing import Any
 
 from lvmcheck.errors import InputError
 from lvmcheck.launch.inputs import changed, changed_since
+from lvmcheck.launch.odd_files import odd_file
 from lvmcheck.launch.plan import Plan
 from lvmcheck.run import directory as rundir
 from lvmcheck.run.info import move_aside
@@ -75,6 +76,9 @@ def examine(plan: Plan) -> ExistingRun | Aside | None:
 def _usable(plan: Plan) -> ExistingRun | str:
     """The run in the plan's folder, or why it is not used."""
     folder = plan.folder
+    odd = odd_file(folder)
+    if odd is not None:
+        return odd
     info = read_json(folder / rundir.INFO)
     if info is None:
         return f"{rundir.INFO} cannot be read"

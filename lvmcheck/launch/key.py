@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from lvmcheck.errors import InputError
 from lvmcheck.launch.source import source_digest
 from lvmcheck.run.directory import write_json
-from lvmcheck.run.view import read_json
+from lvmcheck.run.view import open_regular, read_json
 
+BLOCK = 1 << 20
 LIBRARIES = ("torch", "numpy")
 
 
@@ -72,8 +74,8 @@ def file_digest(path: Path, cache: Path) -> str:
     if known is not None and known.get("stamp") == stamp:
         return str(known["sha256"])
     try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        with open_regular(path) as file:
+            digest = _sha256(file, os.fstat(file.fileno()).st_size)
     except OSError as problem:
         raise InputError(path, f"cannot be read: {problem.strerror or problem}") from None
     try:
@@ -82,3 +84,11 @@ def file_digest(path: Path, cache: Path) -> str:
         return digest  # an unwritable place is reported when the run directory is made
     write_json(remembered, {"path": str(path), "stamp": stamp, "sha256": digest})
     return digest
+
+
+def _sha256(file: BinaryIO, size: int) -> str:
+    """Of what was there when it was opened: a file that grows for ever is not followed."""
+    found = hashlib.sha256()
+    for start in range(0, size, BLOCK):
+        found.update(file.read(min(BLOCK, size - start)))
+    return found.hexdigest()

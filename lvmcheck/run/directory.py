@@ -26,12 +26,13 @@ from typing import Any
 from lvmcheck.errors import InputError
 from lvmcheck.run.event_lines import EventError, parse_line, to_line
 from lvmcheck.run.events import MAX_EPOCH, Checkpoint, Epoch, Event, Note
+from lvmcheck.run.events_file import EVENTS as EVENTS
+from lvmcheck.run.events_file import MAX_EVENTS, MAX_LINE, lines_of, unreadable, written_events
 from lvmcheck.run.manifest import MANIFEST, damage
 from lvmcheck.run.seal import SEAL, broken_seal
-from lvmcheck.run.view import Run, open_regular, read_json
+from lvmcheck.run.view import Run, open_regular, read_json, small_file
 
 INFO = "run.json"
-EVENTS = "events.jsonl"
 CHECKPOINTS = "checkpoints"
 OUTPUT = "output.log"
 STOP = "stop.json"
@@ -39,9 +40,6 @@ JUDGED = "judged"
 VERDICTS = "verdicts.json"
 DONE = "done.json"
 FAILURE = "failure.json"
-
-MAX_LINE = 4 << 20  # bytes; a longer line is not an event
-MAX_EVENTS = 2 << 30  # bytes of events.jsonl that are read at all
 
 
 def write_json(path: Path, body: Mapping[str, Any]) -> None:
@@ -144,11 +142,11 @@ class Follower:
                 if size > MAX_EVENTS:
                     raise InputError(self.path / EVENTS, f"expected at most {MAX_EVENTS:,} bytes, got {size:,}")
                 file.seek(self.offset)
-                block = file.read()
+                block = lines_of(file, size - self.offset)
         except FileNotFoundError:
             return [], 0
-        except OSError as problem:
-            raise InputError(self.path / EVENTS, f"cannot be read: {problem.strerror or problem}") from None
+        except (OSError, EventError) as problem:
+            raise unreadable(self.path / EVENTS, problem) from None
         whole = block.rfind(b"\n") + 1
         events = [self._parse(line) for line in block[:whole].splitlines()]
         self.offset += whole
@@ -183,7 +181,7 @@ class Follower:
                 fix="Train again: --lvm-fresh.",
             )
         why = broken_seal(done, self.path, INFO)
-        if why is None and SEAL in done and _spelled(done) != (self.path / DONE).read_bytes():
+        if why is None and SEAL in done and _spelled(done) != small_file(self.path / DONE):
             why = "the completion record is spelled in another way than it was sealed"
         if why is not None:
             raise InputError(self.path / DONE, why, fix="Train again: --lvm-fresh.")
@@ -202,7 +200,7 @@ def cut_to_checkpoint(folder: Path) -> Path | None:
     Raises:
         InputError: a damaged checkpoint cannot be renamed, or the events not cut.
     """
-    raw = (folder / EVENTS).read_bytes() if (folder / EVENTS).exists() else b""
+    raw = written_events(folder)
     known = _checkpoints(folder, raw)
     if not known:
         return None

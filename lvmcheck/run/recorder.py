@@ -20,8 +20,9 @@ from lvmcheck.errors import InputError
 from lvmcheck.run import directory as rundir
 from lvmcheck.run import events as ev
 from lvmcheck.run.evaluations import is_evaluation
-from lvmcheck.run.event_lines import parse_line, to_line
+from lvmcheck.run.event_lines import to_line
 from lvmcheck.run.events import MAX_EPOCH
+from lvmcheck.run.events_file import event_at, progress, written_events
 from lvmcheck.run.seal import sealed
 from lvmcheck.run.statements import Statements
 from lvmcheck.run.values import check_number, count, number, numbers, refused
@@ -31,18 +32,6 @@ from lvmcheck.run.window import StepRow, summarise
 WINDOW = 50
 EARLY = 50
 """First steps that are kept one by one by default, so that a run can be judged from its first steps on."""
-
-
-def progress(lines: bytes) -> tuple[int, int, int | None]:
-    """Steps, epochs and the loop's number of the first epoch (None where there is none yet) that events hold."""
-    steps, epochs, first = 0, 0, None
-    for line in lines.splitlines():
-        event = parse_line(line)
-        steps = max(steps, getattr(event, "last_step", 0), getattr(event, "step", 0))
-        if isinstance(event, ev.Epoch):
-            epochs = event.epoch
-            first = 1 if event.counted_as is None else event.counted_as - event.epoch + 1
-    return steps, epochs, first
 
 
 class Recorder(Statements):
@@ -284,14 +273,15 @@ class Recorder(Statements):
         Args:
             continued: go on after whatever event is the last.
         """
-        kept = (self.path / rundir.EVENTS).read_bytes()
+        kept = written_events(self.path)
         self._digest, self._offset = hashlib.sha256(kept), len(kept)
         if kept:
-            last = parse_line(kept.splitlines()[-1])
+            lines = kept.splitlines()
+            last = event_at(self.path, lines[-1], len(lines))
             if isinstance(last, ev.Checkpoint):
                 self.steps, self.epochs = last.step, last.epoch
             elif continued:
-                self.steps, self.epochs, self._first_epoch = progress(kept)
+                self.steps, self.epochs, self._first_epoch = progress(self.path, lines)
             else:
                 raise InputError(self.path / rundir.EVENTS, "expected to end with a checkpoint to resume from")
             self._origin = time.monotonic() - last.t

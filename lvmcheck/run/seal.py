@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lvmcheck.run.view import small_file
+
 SEAL, INFO_DIGEST, MANIFESTS = "seal", "run_json", "checkpoints"
 FOLDER, MANIFEST = "checkpoints", "manifest.json"
 
@@ -41,7 +43,7 @@ def manifests(folder: Path) -> dict[str, str]:
 def digest(path: Path) -> str:
     """sha256 of a small file; empty where it cannot be read."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+        return hashlib.sha256(small_file(path)).hexdigest()
     except OSError:
         return ""
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from lvmcheck.errors import InputError
 from lvmcheck.run import directory as rundir
 from lvmcheck.run.event_lines import EventError, parse_line
+from lvmcheck.run.events_file import written_events
 from lvmcheck.run.info import as_json, make_run, move_aside
 from lvmcheck.run.locks import lock_run
 from lvmcheck.run.recorder import EARLY, WINDOW, Recorder
@@ -137,7 +138,7 @@ def cut_after(folder: Path, start_step: int | None) -> None:
         InputError: fewer steps are recorded, or an event cannot be read.
     """
     path = folder / rundir.EVENTS
-    raw = path.read_bytes()
+    raw = written_events(folder)
     whole = raw[: raw.rfind(b"\n") + 1]  # a line that a kill cut short is dropped
     kept = whole if start_step is None else b"".join(_until(path, whole, start_step))
     if kept != raw:
