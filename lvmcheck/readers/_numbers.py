@@ -9,6 +9,8 @@ from lvmcheck.errors import InputError
 from lvmcheck.readers._files import shown
 
 _WORDS = {"nan": math.nan, "inf": math.inf, "infinity": math.inf, "-inf": -math.inf, "-infinity": -math.inf}
+EMPTY = frozenset({"", "null", "none", "na", "n/a", "#n/a", "<na>", "n.a.", "-", "--", "\N{EM DASH}", "\N{EN DASH}"})
+"""What people and tools write into a cell in which nothing was measured, in small letters."""
 _COMMA = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
 
 
@@ -34,8 +36,13 @@ def number(value: object) -> float | None:
         raise NotANumberError(f"{shown(value)}, which no float can hold") from None
 
 
+def is_empty(value: object) -> bool:
+    """Whether nothing was measured."""
+    return value is None or (isinstance(value, str) and value.strip().lower() in EMPTY)
+
+
 def _from_text(said: str) -> float | None:
-    if said.lower() in ("", "null", "none", "na", "n/a"):
+    if said.lower() in EMPTY:
         return None
     known = _WORDS.get(said.lower().lstrip("+"))
     if known is not None:

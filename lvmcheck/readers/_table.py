@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lvmcheck.errors import InputError
+from lvmcheck.errors import InputError, several
 from lvmcheck.readers._files import SMALLER, lines, parse_json, shown, text
 from lvmcheck.readers._numbers import NotANumberError, number
 
@@ -136,3 +136,11 @@ def numbers(rows: list[Line], path: Path, wanted: frozenset[str]) -> tuple[list[
         if name in numeric or name in wanted or "decimal comma" in what:
             raise InputError(path, f"expected a number, got {what}", line=line, key=name)
     return values, list(texts)
+
+
+def left_out(rows: list[Line], values: list[dict[str, float]], texts: list[str]) -> list[str]:
+    """Notes on columns that hold no numbers: those of text, and those in which nothing was measured."""
+    numeric = {name for found in values for name in found} | set(texts)
+    empty = [name for name in dict.fromkeys(name for row in rows for name in row.cells) if name not in numeric]
+    notes = [f"columns left out, because they hold no numbers: {several(texts, 8)}"] if texts else []
+    return [*notes, *([f"columns in which nothing was measured: {several(empty, 8)}"] if empty else [])]

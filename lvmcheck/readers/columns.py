@@ -14,7 +14,7 @@ from lvmcheck.readers._columns import AXES, axes, sidecar, with_axes
 from lvmcheck.readers._files import head
 from lvmcheck.readers._numbers import axis
 from lvmcheck.readers._rows import Row, chosen, epochs_filled
-from lvmcheck.readers._table import delimiter, numbers, read_csv, read_jsonl
+from lvmcheck.readers._table import delimiter, left_out, numbers, read_csv, read_jsonl
 from lvmcheck.run.view import Run
 
 WHAT = "a CSV, TSV or JSON-lines table with a column 'epoch' or 'step', or with --columns"
@@ -62,6 +62,7 @@ def read(path: Path, asked: Asked | None = None) -> Run:
                 fix += f" The header was split at {delimiter(start.decode(errors='replace').splitlines()[0])!r}."
             raise InputError(path, f"no column {theirs!r} (asked for as {ours})", line=None if is_lines else 1, fix=fix)
     values, texts = numbers(lines, path, frozenset({*columns.values(), *AXES}))
+    unread = left_out(lines, values, texts)
     rows = []
     for line, found in zip(lines, values, strict=True):
         # A row in which nothing was measured, such as a comment, is no epoch.
@@ -72,8 +73,7 @@ def read(path: Path, asked: Asked | None = None) -> Run:
         if found or epoch is not None:
             rows.append(Row(values=found, epoch=epoch, step=step, line=line.line))
     rows = _with_epochs(chosen(rows, path, asked.run if asked else None), path, columns)
-    notes = [f"columns left out, because they hold no numbers: {', '.join(texts[:8])}"] if texts else []
-    return run_of(path, rows, columns=columns, notes=notes)
+    return run_of(path, rows, columns=columns, notes=unread)
 
 
 def _with_epochs(rows: list[Row], path: Path, columns: Mapping[str, str]) -> list[Row]:

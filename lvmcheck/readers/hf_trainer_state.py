@@ -65,13 +65,24 @@ def read(path: Path, asked: Asked | None = None) -> Run:
     if not isinstance(history, list) or not history:
         raise InputError(place, f"expected a list of log rows, got {shown(history)}", key="log_history")
     rows, after, notes = _rows(history, place)
-    steps, planned = body.get("global_step"), body.get("max_steps")
-    done: dict[str, Any] = {"status": "finished"}
-    if isinstance(steps, int) and isinstance(planned, int) and 0 < steps < planned:
-        done = {"status": "open", "reason": f"its state at step {steps:,} of {planned:,}"}
     info = {"config": _config(body)}
     columns = asked.columns if asked else {}
+    done = _done(body, ended=bool(after))
     return run_of(place, rows, columns=columns, info=info, done=done, after=after, notes=notes, means=True)
+
+
+def _done(body: Mapping[str, Any], *, ended: bool) -> dict[str, Any]:
+    """How the run ended: as planned, by one of the Trainer's callbacks, or not yet."""
+    steps, planned, callbacks = body.get("global_step"), body.get("max_steps"), body.get("stateful_callbacks")
+    if not isinstance(steps, int) or not isinstance(planned, int) or not 0 < steps < planned:
+        return {"status": "finished"}
+    states = callbacks if isinstance(callbacks, dict) else {}
+    control = states.get("TrainerControl")
+    arguments = control.get("args") if isinstance(control, dict) else None
+    if ended or (isinstance(arguments, dict) and arguments.get("should_training_stop") is True):
+        names = [str(name) for name in states if "Stop" in str(name)]
+        return {"status": "stopped", "reason": f"{', '.join(names) or 'a callback'} at step {steps:,} of {planned:,}"}
+    return {"status": "open", "reason": f"its state at step {steps:,} of {planned:,}"}
 
 
 def _config(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from lvmcheck.readers._assemble import run_of
 from lvmcheck.readers._files import head, inside
 from lvmcheck.readers._numbers import axis
 from lvmcheck.readers._rows import Row, epochs_filled
-from lvmcheck.readers._table import numbers, read_csv
+from lvmcheck.readers._table import left_out, numbers, read_csv
 from lvmcheck.run.view import Run
 
 WHAT = "metrics.csv of Lightning's CSVLogger, with columns epoch and step"
@@ -55,10 +55,10 @@ def read(path: Path, asked: Asked | None = None) -> Run:
     place = found[0]
     lines = read_csv(place)
     values, texts = numbers(lines, place, frozenset({"epoch", "step"}))
+    unread = left_out(lines, values, texts)
     rows = []
     for line, cells in zip(lines, values, strict=True):
         epoch, step = cells.pop("epoch", None), axis(cells.pop("step", None), "step", place, line.line)
         if cells:
             rows.append(Row(values=cells, epoch=epoch, step=step, line=line.line))
-    notes = [f"columns left out, because they hold no numbers: {', '.join(texts[:8])}"] if texts else []
-    return run_of(place, epochs_filled(rows), columns=asked.columns, notes=notes)
+    return run_of(place, epochs_filled(rows), columns=asked.columns, notes=unread)

@@ -38,7 +38,7 @@ def reads(path: Path) -> bool:
     try:
         with _store(place) as store:
             return _tables(store) >= TABLES
-    except (InputError, sqlite3.Error):
+    except (InputError, sqlite3.Error, UnicodeDecodeError):  # SQLite's own message may hold any bytes
         return False
 
 
@@ -88,7 +88,7 @@ def read(path: Path, asked: Asked | None = None) -> Run:
             run_id, status = _chosen(store, place, asked.run)
             rows = epochs_filled(list(_rows(store, place, run_id)))
             config = dict(_params(store, run_id))
-    except sqlite3.Error as problem:
+    except (sqlite3.Error, UnicodeDecodeError) as problem:
         raise InputError(place, f"cannot be read as an SQLite store ({str(problem)[:160]})") from None
     ended = ENDED.get(status)
     done = dict(FINISHED) if ended is None else {"status": ended, "reason": f"MLflow status {status}"}

@@ -14,7 +14,7 @@ from lvmcheck.readers._asked import Asked
 from lvmcheck.readers._assemble import run_of
 from lvmcheck.readers._columns import axes
 from lvmcheck.readers._files import head, parse_json, shown, text
-from lvmcheck.readers._numbers import NotANumberError, number
+from lvmcheck.readers._numbers import NotANumberError, is_empty, number
 from lvmcheck.readers._numbers import axis as axis_number
 from lvmcheck.readers._rows import Row, chosen
 from lvmcheck.run import events as ev
@@ -102,7 +102,7 @@ def _consistent(history: list[Any], rows: list[Row], place: Path) -> None:
     numeric = {name for row in rows for name in row.values}
     for row, entry in zip(rows, history, strict=True):
         where = f"history[{(row.line or 1) - 1}]"
-        stated = [name for name in numeric if entry.get(name) is not None]
+        stated = [name for name in numeric if not is_empty(entry.get(name))]
         bad = next((name for name in stated if name not in row.values), None)
         if bad is not None:
             raise InputError(place, f"expected a number, got {shown(entry[bad])}", key=f"{where}.{bad}")

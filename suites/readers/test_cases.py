@@ -98,6 +98,27 @@ def test_an_evaluation_repeated_after_training_is_one_of_its_own(tmp_path: Path)
     assert [event.name for event in open_run(path).of(ev.Evaluation)] == ["after_training"]
 
 
+@pytest.mark.parametrize(
+    ("rows", "stop", "status"),
+    [
+        ([], False, "open"),
+        ([], True, "stopped"),
+        ([{"train_runtime": 1.0, "step": 12, "epoch": 3.0}], False, "stopped"),
+    ],
+)
+def test_a_trainer_that_its_own_callback_stopped_has_ended(
+    tmp_path: Path, rows: list[dict[str, object]], stop: bool, status: str
+) -> None:
+    log = [{"epoch": e, "step": 4 * e, "eval_loss": 1.0 / e} for e in (1, 2, 3)]
+    callbacks = {"EarlyStoppingCallback": {}, "TrainerControl": {"args": {"should_training_stop": stop}}}
+    body = {"log_history": [*log, *rows], "global_step": 12, "max_steps": 36, "stateful_callbacks": callbacks}
+    (tmp_path / "trainer_state.json").write_text(json.dumps(body))
+    done = open_run(tmp_path).done
+    assert done is not None
+    assert done["status"] == status
+    assert ("EarlyStoppingCallback" in str(done["reason"])) == (status == "stopped")
+
+
 def test_lightnings_step_and_epoch_columns_are_one_loss(tmp_path: Path) -> None:
     folder = tmp_path / "lightning_logs" / "version_0"
     folder.mkdir(parents=True)

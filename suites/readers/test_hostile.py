@@ -81,6 +81,7 @@ def test_two_runs_of_one_name_are_told_apart_by_id(tmp_path: Path) -> None:
 
 
 @settings(max_examples=40, deadline=None)
+@example([(3962, 128)])  # a schema that is no text
 @given(st.lists(st.tuples(st.integers(0, 40_000), st.integers(0, 255)), min_size=1, max_size=12))
 def test_a_damaged_store_is_a_run_or_one_error(
     tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[int, int]]

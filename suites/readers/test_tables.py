@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lvmcheck.checks.finding import Status
+from lvmcheck.checks.protocol import evaluate
 from lvmcheck.errors import InputError
 from lvmcheck.readers import detect, kinds, open_run, reader
 from lvmcheck.readers._columns import parse_columns, usual_name
@@ -268,3 +270,50 @@ def test_a_run_directory_is_one_whatever_stands_beside_it(tmp_path: Path) -> Non
     assert detect(tmp_path) == "run_directory"
     assert open_run(tmp_path).series("val_loss").at(1) == 1.0
     assert open_run(tmp_path, kind="hf_trainer_state").series("val_loss").at(1) == 2.0
+
+
+# -- cells in which nothing was measured ------------------------------------------------------------------------------
+EMPTY = ("", " ", "null", "None", "NA", "N/A", "n/a", "#N/A", "<NA>", "n.a.", "-", "--", "\N{EM DASH}", "\N{EN DASH}")
+NAN, INFINITE = ("nan", "NaN", "-nan", "+NaN"), ("inf", "-Infinity", "+inf")
+
+
+@pytest.mark.parametrize("cell", [*EMPTY, *NAN, *INFINITE])
+def test_a_cell_means_the_same_in_every_format(tmp_path: Path, cell: str) -> None:
+    rows = [{"epoch": 1, "val_loss": 1.0}, {"epoch": 2, "val_loss": cell}, {"epoch": 3, "val_loss": 0.5}]
+    places = [
+        table(tmp_path, f"epoch,val_loss\n1,1.0\n2,{cell}\n3,0.5\n"),
+        table(tmp_path, f"epoch\tval_loss\n1\t1.0\n2\t{cell}\n3\t0.5\n", "run.tsv"),
+        table(tmp_path, "".join(json.dumps(row) + "\n" for row in rows), "run.jsonl"),
+        table(tmp_path, json.dumps(rows), "run.json"),
+        table(tmp_path, json.dumps({"history": rows}), "history.json"),
+        table(tmp_path, json.dumps({name: [row[name] for row in rows] for name in rows[0]}), "keras.json"),
+    ]
+    for place in places:
+        value = open_run(place).series("val_loss").at(2)
+        if cell in EMPTY:
+            assert value is None, place
+        else:
+            assert value is not None
+            assert math.isnan(value) if cell in NAN else math.isinf(value), place
+
+
+@pytest.mark.parametrize("spelled", ["null", "NaN", "Infinity"])
+def test_a_json_value_means_what_it_says(tmp_path: Path, spelled: str) -> None:
+    path = table(tmp_path, f'[{{"epoch": 1, "v": {spelled}}}, {{"epoch": 2, "v": 1.0}}]', "run.json")
+    value = open_run(path).series("v").at(1)
+    assert value is None if spelled == "null" else value is not None and not math.isfinite(value)
+
+
+def test_a_column_in_which_nothing_was_measured_is_told(tmp_path: Path) -> None:
+    run = open_run(table(tmp_path, "epoch,val_loss,val_f1,host\n1,1.0,-,a\n2,0.9,N/A,b\n"))
+    assert run.metric_names == ("val_loss",)
+    assert "nothing was measured: val_f1" in notes(run)
+    assert "no numbers: host" in notes(run)
+
+
+def test_an_empty_cell_and_nan_are_judged_apart(tmp_path: Path) -> None:
+    verdicts = {}
+    for cell in ("", "nan"):
+        run = open_run(table(tmp_path, f"epoch,val_loss\n1,1.0\n2,{cell}\n3,0.5\n"))
+        verdicts[cell] = next(verdict.status for verdict in evaluate(run) if verdict.check == "finite")
+    assert verdicts == {"": Status.PASSED, "nan": Status.FAILED}

@@ -36,7 +36,7 @@ arguments = TrainingArguments(
     save_strategy="epoch",
     load_best_model_at_end=bool(record[1:]),
     metric_for_best_model="eval_loss",
-    learning_rate=10.0 if record[1:] else 0.1,  # so high that no evaluation gets better
+    learning_rate=0.1,
     report_to=[],
     disable_tqdm=True,
     use_cpu=True,
@@ -46,7 +46,7 @@ callbacks = []
 if record:
     from lvmcheck.integrations.huggingface import LvmcheckCallback
 
-    callbacks = [LvmcheckCallback(record[0]), *([EarlyStoppingCallback(2)] if record[1:] else [])]
+    callbacks = [LvmcheckCallback(record[0]), *([EarlyStoppingCallback(2, 1e9)] if record[1:] else [])]
 trainer = Trainer(Model(), arguments, train_dataset=rows, eval_dataset=rows[:8], callbacks=callbacks)
 trainer.train()
 trainer.evaluate()
