@@ -16,11 +16,13 @@ help:
 	@echo "make site        build the documentation as a site in site/"
 	@echo "make clean       remove the environment and all caches; recorded runs in .lvmcheck stay"
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml suites/reliability/beside.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "lvmcheck needs Python 3.11 or newer, and '$(PYTHON)' is older: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(VENV)/beside \
+		--requirement suites/reliability/beside.txt
 	@touch $(STAMP)
 
 setup: $(STAMP)

@@ -97,6 +97,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 def pytest_report_teststatus(report: pytest.TestReport | pytest.CollectReport, config: pytest.Config) -> Any:
     if report.when != "call" or hasattr(report, "wasxfail") or not getattr(report, "user_properties", None):
         return None
+    if report.outcome not in ("passed", "failed", "skipped"):
+        return None  # another plugin's, such as "rerun"
     from lvmcheck.pytest_plugin.summary import status_word
 
     return status_word(report, verbose=config.get_verbosity() > 0)
