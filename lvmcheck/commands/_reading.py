@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lvmcheck.errors import BadValueError, InputError
+
 if TYPE_CHECKING:
     from lvmcheck.run.view import Run
 
@@ -34,7 +36,30 @@ def read_run(path: Path, options: argparse.Namespace) -> Run:
     """The run at ``path``, read by :func:`add_reading`'s arguments."""
     from lvmcheck.readers import open_run
 
-    return open_run(path, kind=options.kind, columns=options.columns, run=options.run)
+    run = open_run(path, kind=options.kind, columns=options.columns, run=options.run)
+    check_roles(run, path)
+    return run
+
+
+def check_roles(run: Run, path: Path) -> None:
+    """Refuse a run whose declared roles contradict each other, a name or a recorded value.
+
+    Raises:
+        InputError: names the metric.
+    """
+    from lvmcheck.run.events import Declare
+
+    stated: dict[str, object] = {}
+    for event in run.of(Declare):
+        for name, said in event.roles.items():
+            if stated.setdefault(name, said) != said:
+                raise InputError(path, f"declared as {stated[name]} and as {said}", key=f"roles.{name}")
+    if not stated and not run.info.get("roles"):
+        return
+    try:
+        _ = run.curves.roles
+    except BadValueError as problem:
+        raise InputError(path, problem.problem, key=problem.key, fix=problem.fix) from None
 
 
 def suite_file(path: Path) -> Path:

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from lvmcheck.checks.finding import Status, Verdict
 from lvmcheck.checks.wording import plural, sentence
-from lvmcheck.errors import excerpt
+from lvmcheck.errors import excerpt, nearest
 from lvmcheck.run import events as ev
+from lvmcheck.run.statements import TASKS
 from lvmcheck.run.view import Run
 
 SHOWN, LONGEST = 3, 150
@@ -43,6 +44,11 @@ def print_remarks(run: Run, verdicts: Sequence[Verdict], *, verbose: bool) -> No
         print(end)
     for key, meant in unread_keys(run.config):
         print(f"hint: no check reads the config key {excerpt(key)!r}; did you mean {meant!r}?")
+    for name, fix in unrecorded_roles(run):
+        print(f"hint: a role is declared for {name!r}, which is not recorded. {fix}")
+    other = baseline_of_another_task(run)
+    if other is not None:
+        print(f"hint: the baselines are those of {other[0]}, and {other[1]} is none of theirs")
     notes = [*dict.fromkeys(note.text for note in run.of(ev.Note)), *_tolerated(verdicts)]
     for note in notes if verbose else notes[:SHOWN]:
         print(f"note: {excerpt(note, LONGEST)}")
@@ -72,6 +78,29 @@ def ended_early(run: Run) -> str | None:
 def _planned_steps(run: Run) -> Iterator[int]:
     values = (run.config.get(name) for name in STEPS)
     return (value for value in values if isinstance(value, int) and not isinstance(value, bool) and value > 0)
+
+
+def unrecorded_roles(run: Run) -> Iterator[tuple[str, str]]:
+    """Metrics whose role was declared and that an ended run never recorded, each with the nearest that it did."""
+    roles = [name for event in run.of(ev.Declare) for name in event.roles]
+    if not roles or not run.over:
+        return
+    known = [*run.curves.roles, *(name for window in run.windows[:1] for name in window.terms)]
+    yield from ((name, nearest(name, known)) for name in roles if name not in known)
+
+
+def baseline_of_another_task(run: Run) -> tuple[str, str] | None:
+    """The task that baselines were computed for and a metric of another one, where no metric belongs to the task."""
+    from lvmcheck.run.role_names import Quantity
+
+    task = next((name for name, fact in TASKS.items() if fact in run.facts), None)
+    if task is None:
+        return None
+    roles = run.curves.roles.values()
+    counted = [role.name for role in roles if role.quantity is Quantity.ACCURACY]
+    valued = [role.name for role in roles if role.quantity in (Quantity.R2, Quantity.ERROR)]
+    own, others = (valued, counted) if task == "values" else (counted, valued)
+    return (task, others[0]) if others and not own else None
 
 
 def unread_keys(config: Mapping[str, object]) -> Iterator[tuple[str, str]]:

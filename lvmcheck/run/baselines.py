@@ -20,7 +20,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from lvmcheck.errors import InputError
+from lvmcheck.errors import InputError, nearest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,7 +56,8 @@ def baselines(targets: Any, kind: Kind | None = None, *, classes: int | None = N
     integers = np.issubdtype(found.dtype, np.integer) or found.dtype == bool
     chosen = kind or ("classes" if integers else "values")
     if chosen not in KINDS:
-        raise InputError("baselines", f"expected one of {', '.join(KINDS)}, got {kind!r}", key="kind")
+        problem = f"expected one of {', '.join(KINDS)}, got {kind!r}"
+        raise InputError("baselines", problem, key="kind", fix=nearest(str(kind), KINDS))
     if chosen in ("values", "series"):
         return _values(found.astype(np.float64), series=chosen == "series")
     if not integers and not np.all(found == np.floor(found)):

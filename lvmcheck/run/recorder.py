@@ -23,6 +23,7 @@ from lvmcheck.run.evaluations import is_evaluation
 from lvmcheck.run.event_lines import to_line
 from lvmcheck.run.events import MAX_EPOCH
 from lvmcheck.run.events_file import event_at, progress, written_events
+from lvmcheck.run.locks import unlock
 from lvmcheck.run.seal import sealed
 from lvmcheck.run.statements import Statements
 from lvmcheck.run.values import check_number, count, number, numbers, refused
@@ -77,6 +78,7 @@ class Recorder(Statements):
         self._judge, self._at_end = judge, at_end
         self.findings: list[Any] = []
         self._rows: list[StepRow] = []
+        self._roles: dict[str, dict[str, Any]] = {}
         self.watchers: list[Any] = []
         self._stop_file = str(path / rundir.STOP)
         self._asked: str | None = None
@@ -300,7 +302,7 @@ class Recorder(Statements):
         self._sync()
         os.close(self._fd)
         if self._lock is not None:
-            os.close(self._lock)
+            unlock(self._lock)
         body = {
             "status": status,
             "reason": reason,

@@ -144,7 +144,7 @@ def declared(name: str, said: object, values: Sequence[float] = ()) -> Role:
     key = f"roles.{name}"
     for field in table:
         if field not in _KEYS:
-            raise BadValueError(key, f"no such field {field!r}. {nearest(str(field), _KEYS)}")
+            raise BadValueError(key, f"no such field {field!r}", nearest(str(field), _KEYS))
     guess = by_name(name)
     found: dict[str, object] = {}
     for field, kind in _ENUMS.items():
@@ -157,8 +157,11 @@ def declared(name: str, said: object, values: Sequence[float] = ()) -> Role:
         and Direction.UNKNOWN not in (direction, role.direction)
         and direction is not role.direction
     ):
-        raise BadValueError(key, f"{role.quantity} is better {role.direction}, got direction {direction}")
+        fix = f"Where {name} is another quantity say so, too: quantity=..., of {', '.join(sorted(Quantity))}."
+        raise BadValueError(key, f"{role.quantity} is better {role.direction}, got direction {direction}", fix)
     numbers = {field: _bound(key, field, table[field]) for field in ("low", "high") if field in table}
+    if numbers.get("low", -math.inf) > numbers.get("high", math.inf):
+        raise BadValueError(key, f"expected low to be at most high, got {numbers['low']:g} and {numbers['high']:g}")
     texts = {field: str(table[field]) for field in ("unit", "group") if field in table}
     role = replace(role, **found, **numbers, **texts, declared=True)  # type: ignore[arg-type]
     if role.unit == "%" and not numbers and role.quantity is Quantity.ACCURACY:
@@ -175,7 +178,7 @@ def _member(key: str, kind: type[StrEnum], value: object) -> StrEnum:
         text = _SPLITS.get(text, text)
     names = [member.value for member in kind]
     if text not in names:
-        raise BadValueError(key, f"no such {kind.__name__.lower()} {value!r}. {nearest(text, names)}")
+        raise BadValueError(key, f"no such {kind.__name__.lower()} {value!r}", nearest(text, names))
     return kind(text)
 
 

@@ -14,7 +14,7 @@ from lvmcheck.run import directory as rundir
 from lvmcheck.run.event_lines import EventError, parse_line
 from lvmcheck.run.events_file import written_events
 from lvmcheck.run.info import as_json, make_run, move_aside
-from lvmcheck.run.locks import lock_run
+from lvmcheck.run.locks import lock_run, refuse_written, unlock
 from lvmcheck.run.recorder import EARLY, WINDOW, Recorder
 from lvmcheck.run.silent import SilentRecorder
 from lvmcheck.run.view import read_json
@@ -74,6 +74,7 @@ def record(
                 "already holds a run",
                 fix="Give another directory, resume='auto' to continue it, or replace=True to move it aside.",
             )
+        refuse_written(folder)
         move_aside(folder)
         there = False
     if not there:
@@ -93,7 +94,7 @@ def record(
             lock=lock,
         )
     except InputError:
-        os.close(lock)
+        unlock(lock)
         raise
     recorder.begin(continued=there)
     return recorder

@@ -8,11 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lvmcheck.errors import BadValueError, InputError
 from lvmcheck.run import events as ev
 from lvmcheck.run.baselines import Kind, baselines, collect
+from lvmcheck.run.roles import declared
 from lvmcheck.run.table import measure as measure_table
-from lvmcheck.run.values import numbers
+from lvmcheck.run.values import caller, numbers, refused
 
+TASKS = {"tokens": "vocabulary", "classes": "classes", "values": "target_variance"}
+"""Task -> the fact that only its baselines have."""
+ONE_TASK = "A run has the baselines of one task."
 SAMPLE = 4000  # characters of a prompt or a generated text that are kept
 
 
@@ -24,6 +29,8 @@ class Statements:
     epochs: int
     _judge: Callable[[Any, bool], None] | None
     _data_name = "data"
+    _roles: dict[str, dict[str, Any]]
+    _baselines: str | None = None
 
     def _now(self) -> float:
         raise NotImplementedError
@@ -57,8 +64,12 @@ class Statements:
             kind: "classes", "tokens", "values" or "series"; by default classes for integers, values for floats.
         """
         array = collect(targets)
-        digest = hashlib.sha256(array.tobytes()).hexdigest()
-        self.data(name=self._data_name, fingerprint=digest, facts=baselines(array, kind, classes=classes))
+        facts = baselines(array, kind, classes=classes)
+        task = next((name for name, fact in TASKS.items() if fact in facts), "targets")
+        if self._baselines not in (None, task):
+            raise refused("baselines", f"targets of the same task ({self._baselines}), got {task}", ONE_TASK)
+        self._baselines = task
+        self.data(name=self._data_name, fingerprint=hashlib.sha256(array.tobytes()).hexdigest(), facts=facts)
 
     def table(self, train: Any, val: Any = None) -> None:
         """Measure rows and labels (:mod:`lvmcheck.run.table`): duplicates across the split, order, balance, alignment.
@@ -126,9 +137,27 @@ class Statements:
             roles: what a metric is where its name does not say it, such as
                 ``{"val_score": {"direction": "higher", "low": 0.0, "high": 1.0}}``.
         """
-        stated = {name: dict(role) for name, role in (roles or {}).items()}
+        stated = {name: self._role(name, said) for name, said in (roles or {}).items()}
         self._write(ev.Declare(t=self._now(), metrics=tuple(metrics), roles=stated))
         self._still_setting_up()
+
+    def _role(self, name: str, said: Any) -> dict[str, Any]:
+        """A role as it is declared for the first time.
+
+        Raises:
+            InputError: it is none, contradicts the name, or another one is declared already; with the call's line.
+        """
+        table = dict(said) if isinstance(said, Mapping) else {"quantity": said}
+        known = self._roles.setdefault(name, table)
+        if known != table:
+            raise refused(f"roles.{name}", f"{known} as it is declared already, got {table}", None)
+        try:
+            declared(name, table)
+        except BadValueError as problem:
+            del self._roles[name]
+            file, line = caller()
+            raise InputError(file, problem.problem, line=line, key=problem.key, fix=problem.fix) from None
+        return table
 
     def probe(self, name: str, values: Mapping[str, Any]) -> None:
         """A measurement at the current step, such as the gradient norm of each term."""

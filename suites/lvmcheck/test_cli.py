@@ -223,7 +223,7 @@ def test_a_hostile_profile_in_run_json(
     (run / "run.json").write_text(json.dumps({**info, "profile": profile}))
     (run / "done.json").unlink()  # it seals run.json
     code, _, err = call(capsys, "check", run, "--suite", suite)
-    assert code == (BAD_INPUT if profile == "nonsense" else PASSED)
+    assert code == (BAD_INPUT if profile == "nonsense" else FAILED)  # nobody writes it, and it has no end: it is dead
     assert profile != "nonsense" or "no profile 'nonsense'" in err
 
 

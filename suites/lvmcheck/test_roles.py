@@ -115,5 +115,5 @@ def test_roles_of_the_run_json_count_too() -> None:
 def test_a_wrong_declaration_is_refused_by_name(said: Any, values: list[float], problem: str) -> None:
     with pytest.raises(BadValueError) as caught:
         role("m", values, said)
-    assert problem in str(caught.value)
+    assert problem in f"{caught.value}. {caught.value.fix or ''}"
     assert "roles.m" in str(caught.value)
