@@ -65,11 +65,17 @@ class Modes:
     def _versions(self) -> list[int]:
         return [buffer._version for buffer in self._statistics]
 
-    def _no_step(self, watcher: Loop) -> None:
+    def _no_step(self, watcher: Loop, **more: float) -> None:
         """Many forward passes with gradients, and no step since."""
         slot = watcher.slots[0]
         values = {"forwards": self.forwards, "backwards": slot.backwards, "steps": slot.steps}
-        watcher.emit("step_calls", {**values, "recorded": watcher.recorded, "without_backward": 0})
+        watcher.emit("step_calls", {**values, "recorded": watcher.recorded, "without_backward": 0, **more})
+
+    def close(self, watcher: Loop) -> None:
+        """Watching ends."""
+        if not watcher.slots[0].steps and watcher.slots[0].backwards:
+            self._no_step(watcher, ended=1)
+        self.end_of_evaluation(watcher, evaluated=False)
 
     def stepped(self, watcher: Loop) -> None:
         """An optimizer step is done."""

@@ -21,7 +21,7 @@ class Slot:
 
     Attributes:
         steps: calls of ``step`` so far.
-        backwards: backward passes that reached a sentinel since the last step.
+        backwards: backward passes that reached a sentinel since the last step, each counted once.
         without_backward: steps for which no parameter got a new gradient.
         announced: the loop says when gradients are complete (:meth:`Watcher.gradients_complete`): inside of ``step``.
         cleared: a backward pass since the last step found no gradient from before it.
@@ -46,6 +46,7 @@ class Slot:
         self._handles: list[Any] = []
         self._sentinels: list[tuple[str, nn.Parameter]] = []
         self._fired = False
+        self._reached: dict[str, int] = {}
         self.refresh()
 
     def refresh(self) -> None:
@@ -87,7 +88,8 @@ class Slot:
     def _counting(self, name: str, sentinel: nn.Parameter) -> Callable[[Tensor], None]:
         def count(_gradient: Tensor) -> None:  # called before the new gradient is added to the old one
             self._fired = True
-            self.backwards += 1
+            self._reached[name] = self._reached.get(name, 0) + 1
+            self.backwards = max(self.backwards, self._reached[name])
             self._old(name, sentinel)
 
         return count
@@ -125,6 +127,7 @@ class Slot:
         self.steps += 1
         self.ever += self.backwards if self.closure else 0
         self.backwards = 0
+        self._reached = {}
         self.cleared = False
         self.leftovers = []
         if self._reused is not None:

@@ -165,7 +165,7 @@ class Watcher:
         for slot in self.slots:
             slot.detach()
         self.readings.read()
-        self.modes.end_of_evaluation(self, evaluated=False)
+        self.modes.close(self)
         for collector in self._collectors:
             collector.finish(self)
         if self.unseen and self.step:

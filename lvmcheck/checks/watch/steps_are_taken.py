@@ -13,12 +13,13 @@ from lvmcheck.checks.watch._watched import Watched, case_run
 from lvmcheck.run.events import Watch
 
 RECORDED, BACKWARDS = 20, 256
-"""Steps that the loop reported, and backward passes, by which the optimizer must have stepped once."""
+"""Steps that the loop reported, and backward passes, by which the optimizer must have stepped once; in a loop that has
+ended as many passes are enough as steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepsAreTaken(Watched):
-    """The watched optimizer has stepped by the time the loop has reported 20 steps, or run 256 backward passes.
+    """The watched optimizer has stepped once the loop reported 20 steps, ran 256 backward passes, or ended after 20.
 
     Why:
     A loop that computes losses and gradients and never calls step looks like one with a low learning rate.
@@ -32,7 +33,7 @@ class StepsAreTaken(Watched):
     Call optimizer.step() after backward, of the optimizer that holds this model's parameters.
 
     Healthy runs that must pass:
-    Accumulation over many passes; the first steps that a gradient scaler skips.
+    Accumulation over many passes; the first steps that a gradient scaler skips; a loop of a few passes.
 
     Source:
     Issue 15.
@@ -43,7 +44,8 @@ class StepsAreTaken(Watched):
 
     def look(self, event: Watch) -> Finding | None:
         of = event.values
-        if of.get("recorded", 0) < RECORDED and of.get("backwards", 0) < BACKWARDS and not of.get("steps"):
+        enough = RECORDED if of.get("ended") else BACKWARDS
+        if of.get("recorded", 0) < RECORDED and of.get("backwards", 0) < enough and not of.get("steps"):
             return None
         return Finding(
             code="never_stepped",
@@ -51,7 +53,9 @@ class StepsAreTaken(Watched):
             bounds=(floor(1),),
             step=event.step,
             evidence=(Fact("backward_passes", of.get("backwards")), Fact("recorded_steps", of.get("recorded"))),
-            phrase="optimizer.step called {measured} times in {recorded_steps} recorded steps",
+            phrase="optimizer.step called {measured} times in {recorded_steps} recorded steps"
+            if of.get("recorded")
+            else "optimizer.step called {measured} times after {backward_passes} backward passes",
         )
 
 
@@ -59,9 +63,22 @@ _CHECK = StepsAreTaken()
 _TAKEN = {"steps": 1.0, "without_backward": 0.0, "recorded": 1.0, "forwards": 1.0, "backwards": 1.0}
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, case_run("step_calls", [_TAKEN] * 2)),
+    made.case(
+        "a_few_passes",
+        _CHECK,
+        case_run("step_calls", [{**_TAKEN, "steps": 0, "recorded": 0, "backwards": 9, "ended": 1.0}, _TAKEN]),
+    ),
     made.case("accumulates_64", _CHECK, case_run("step_calls", [{**_TAKEN, "steps": 0, "backwards": 64}, _TAKEN])),
 )
 FAILS: Sequence[Case] = (
+    made.case(
+        "ended_without_a_step",
+        _CHECK,
+        case_run("step_calls", [{**_TAKEN, "steps": 0, "recorded": 0, "backwards": 60, "ended": 1.0}]),
+        "never_stepped",
+        0,
+        backward_passes=60,
+    ),
     made.case(
         "step_forgotten",
         _CHECK,
