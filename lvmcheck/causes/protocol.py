@@ -174,6 +174,11 @@ def cause_names() -> list[str]:
     return sorted(_files())
 
 
+def cause_file(name: str) -> Path:
+    """Where a built-in cause is written."""
+    return CAUSES.parent.parent.joinpath(*_files()[name].split(".")).with_suffix(".py")
+
+
 def load_cause(name: str) -> type[Cause]:
     """The cause of that name.
 

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lvmcheck.causes.protocol import CAUSES, Diagnosis, Evidence, load_cause
+from lvmcheck.causes.protocol import Diagnosis, Evidence, cause_file, cause_names, load_cause
 from lvmcheck.causes.wording import diagnosis_sentence
 from lvmcheck.checks.finding import Status, Verdict
 from lvmcheck.checks.protocol import CHECKS, load_check, verdict
@@ -91,8 +91,9 @@ def readers() -> dict[str, list[Watched]]:
 
 @cache
 def watch_causes() -> list[str]:
-    """Names of the causes of watched loops."""
-    return _stems(CAUSES)
+    """Names of the causes that rest on what is watched, wherever they are."""
+    checks = {check.name().encode() for kinds in readers().values() for check in kinds}
+    return [name for name in cause_names() if any(check in cause_file(name).read_bytes() for check in checks)]
 
 
 def _stems(folder: Path) -> list[str]:

@@ -6,15 +6,22 @@ from collections.abc import Sequence
 
 from lvmcheck.causes.curves._signs import coded, found, train_facts
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.watch._measured import lasting, measured
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import case_run
 
 
 class GradientsNotCleared(Cause):
-    """The gradient norm grows with the steps, whatever the loss does: zero_grad() is missing."""
+    """Gradients add up over steps: zero_grad() is missing. Watched, they are seen to; else their norm grows with the
+    steps, whatever the loss does.
+    """
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        return _seen(self, evidence) or self._grown(evidence)
+
+    def _grown(self, evidence: Evidence) -> Diagnosis | None:
         finding = coded(evidence, "gradient_norm_grows", *CODES)
         diverged = finding is not None and finding.code == CODES[0] and evidence.failed("loss_diverging") is not None
         if finding is None or diverged:
@@ -32,14 +39,29 @@ class GradientsNotCleared(Cause):
         )
 
 
+def _seen(cause: Cause, evidence: Evidence) -> Diagnosis | None:
+    return measured(
+        cause,
+        evidence,
+        checks=("gradients_cleared",),
+        explains=("gradient_norm_steady", "gradient_norm_grows"),
+        phrase="gradients are not cleared between steps",
+        fix="call optimizer.zero_grad() once per step, before the first backward pass",
+    )
+
+
 CODES = ("grows_in_a_line", "grows_against_the_loss", "grows_beside_a_still_loss")
 
 
 PASSES: Sequence[CauseCase] = (
     CauseCase(name="bounded", run=made.window_run(made.lines(40, 2.3, 0.4), grad_norms=[1.0] * 40)),
+    CauseCase(name="cleared", run=case_run("leftover", [{"share": 0.0, "norm": 1.0}] * 2)),
     CauseCase(name="explodes", run=made.window_run([2.3] * 40, grad_norms=[1.5**i for i in range(40)])),
 )
+_SEEN = CauseCase(name="seen", run=case_run("leftover", [{"share": 0.8, "norm": 1.0}] * 2), standing=Standing.MEASURED)
 FAILS: Sequence[CauseCase] = (
+    _SEEN,
+    lasting(_SEEN),
     CauseCase(name="adds_up", run=made.window_run(wave(2.3, 0.02, 40), grad_norms=made.lines(40, 0.0, 400.0))),
     CauseCase(
         name="grows_while_the_loss_vanishes",

@@ -9,24 +9,28 @@ from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Stan
 from lvmcheck.checks.data import _gate_cases as gates
 from lvmcheck.checks.finding import Finding, facts
 from lvmcheck.checks.shared import language_cases as language
+from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.run.view import Run
 
 FIXES = {
     "split_disjoint": "split by article before windows are made, after duplicates were removed; discard the validation "
     "figures",
     "val_disjoint_from_train": "hold out questions before anything else is done; discard the validation figures",
+    "validation_rows_unseen": "split before rows are duplicated or augmented, by group where rows belong together; "
+    "discard the validation figures",
 }
 """Checks that find validation data among the training data, and what to do."""
 PHRASES = {
     "targets_in_training": "the split leaks: a share of {shared} of the validation targets is in training windows",
     "near_duplicates": "the split leaks: a share of {shared} of the validation targets has a copy in training",
     "shared_articles": "the split leaks: {shared} articles are in training and in validation",
+    "in_training": "the split leaks: a share of {shared} of the validation rows is trained on",
     "overlap": "the split leaks: a share of {shared} of the validation records was trained on",
 }
 
 
 class LeakedSplit(Cause):
-    """Validation data were trained on, as windows of vectors or as records of text: metrics measure memorisation."""
+    """Validation data were trained on: windows of vectors, records of text, or rows that a watched loader passed."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         check = next((check for check in FIXES if _shared(evidence.failed(check))), None)
@@ -60,9 +64,14 @@ def _records(overlap: float, val: int = 500) -> Run:
     return language.data({"val_overlap": overlap, "train_records": 9000, "val_records": val})
 
 
+def _rows(shared: int) -> Run:
+    return case_run("leak", [{"rows": 200, "in_train": shared, "train_rows": 800, "repeated": 0.0}])
+
+
 PASSES: Sequence[CauseCase] = (
     CauseCase(name="wikitext", run=gates.run()),
     CauseCase(name="twin", run=gates.run(facts=gates.TWIN)),
+    CauseCase(name="rows_apart", run=_rows(0)),
     CauseCase(name="not_a_number", run=gates.run({"leak": math.nan})),
     CauseCase(name="questions_held_out", run=_records(0.0)),
     CauseCase(name="records_not_a_number", run=_records(math.nan)),
@@ -77,5 +86,6 @@ FAILS: Sequence[CauseCase] = (
     ),
     CauseCase(name="near_duplicates", run=gates.run({"gate.split.near_share": 0.513}), facts={"shared": 0.513}),
     CauseCase(name="validation_is_the_training_set", run=_records(1.0), facts={"shared": 1.0, "train_records": 9000}),
+    CauseCase(name="rows_shared", run=_rows(100), standing=Standing.MEASURED, facts={"shared": 0.5}),
     CauseCase(name="shared_articles", run=gates.run({"gate.split.shared_articles": 40}), facts={"shared": 40}),
 )
