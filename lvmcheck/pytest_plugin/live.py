@@ -72,7 +72,7 @@ class ProgressReporter:
         """What a job has recorded since the last call, as lines."""
         run = job.run
         seen = self._shown.get(id(job), 0)
-        lines = [f"  {seed_text(job.plan.seed)}  {job.aside}"] if self._aside_is_news(job) else []
+        lines = self._aside_line(job)
         lines += self._data_line(job) if run.events else []
         if job.reused and seen == 0 and run.events:
             self._shown[id(job)] = len(run.events)
@@ -85,12 +85,12 @@ class ProgressReporter:
         self._shown[id(job)] = len(run.events)
         return lines
 
-    def _aside_is_news(self, job: RunJob) -> bool:
+    def _aside_line(self, job: RunJob) -> list[str]:
         """Once, why a run that is there is not reused; whoever asked for fresh ones knows."""
         if job.aside is None or id(job) in self._aside_shown or job.plan.settings.fresh:
-            return False
+            return []
         self._aside_shown.add(id(job))
-        return True
+        return [f"  {seed_text(job.plan.seed)}  {job.aside}"]
 
     def _data_line(self, job: RunJob) -> list[str]:
         """What the data allow, once per suite."""
@@ -116,7 +116,8 @@ class ProgressReporter:
             return Text("\n".join(table(lanes, console.width - 1, ascii_only=ascii_only)), no_wrap=True)
 
         def redraw() -> None:
-            lines = [line for sibling in siblings for line in self._data_line(sibling)] + self._held_up(job)
+            lines = [line for sibling in siblings for line in (*self._aside_line(sibling), *self._data_line(sibling))]
+            lines += self._held_up(job)
             for line in lines:
                 live.console.print(Text(line))
             live.update(frame(), refresh=True)
