@@ -35,9 +35,15 @@ class Budget:
         """A step that was not measured took so long."""
         self._steps.append(seconds)
 
-    def sample_took(self, step: int, seconds: float) -> None:
-        """Measuring that step cost so much."""
-        self._costs.append(seconds)
+    def sample_took(self, step: int, seconds: float, whole: float = 0.0) -> None:
+        """Measuring that step cost so much.
+
+        Args:
+            whole: how long the measured step took; what it took more than others was spent in hooks of modules and of
+                gradients, whose own time is not taken.
+        """
+        usual = statistics.median(self._steps) if self._steps else whole
+        self._costs.append(max(seconds, whole - usual))
         self._next = step + self._interval(step)
 
     def _interval(self, step: int) -> int:

@@ -70,7 +70,7 @@ class Watcher:
         self._sink = sink
         self._progress = progress
         self._handles: list[Any] = []
-        self._cost = 0.0
+        self._cost = self._begun = 0.0
         self._clock = time.perf_counter()
         self.closed = False
 
@@ -193,8 +193,7 @@ class Watcher:
     def passed(self, *, evaluation: bool) -> None:
         """An observed loader was iterated to its end."""
         if evaluation:
-            self.modes.end_of_evaluation(self, evaluated=True)
-            self.modes.between = True
+            self.evaluated()
         self._leak()
 
     def _leak(self) -> None:
@@ -203,7 +202,7 @@ class Watcher:
             self.emit("leak", leak(train, val), (), self.step)
 
     def evaluated(self) -> None:
-        """The loop reports a metric of an evaluation at a step."""
+        """An evaluation has ended."""
         self.modes.end_of_evaluation(self, evaluated=True)
         self.modes.between = True
 
@@ -260,11 +259,10 @@ class Watcher:
 
     def _stepped(self) -> None:
         """The first optimizer has stepped: the measured step ends, and the next may begin."""
-        now = time.perf_counter()
         if self.sampling:
             self._end_sample(measured=True)
         else:
-            self._budget.step_took(now - self._clock)
+            self._budget.step_took(time.perf_counter() - self._clock)
         self.step += 1
         self.modes.stepped(self)
         if self._budget.due(self.step + 1):
@@ -278,6 +276,7 @@ class Watcher:
             if slot.changed:
                 slot.refresh()
         self._timed(lambda collector: collector.before_sample(self))
+        self._begun = self._cost
 
     def _end_sample(self, *, measured: bool) -> None:
         self._timed(lambda collector: collector.after_sample(self))
@@ -290,7 +289,8 @@ class Watcher:
         self.sampling = False
         for slot in self.slots:
             slot.measuring = False
-        self._budget.sample_took(self.step + 1, self._cost)
+        whole = time.perf_counter() - self._clock + self._begun
+        self._budget.sample_took(self.step + 1, self._cost, whole if measured else 0.0)
 
     def _timed(self, call: Callable[[Collector], None]) -> None:
         began = time.perf_counter()
