@@ -10,6 +10,7 @@ from typing import Any
 
 from lvmcheck.checks.protocol import universal_checks
 from lvmcheck.errors import InputError
+from lvmcheck.launch.inputs import changed
 from lvmcheck.launch.plan import Plan, Settings
 from lvmcheck.run import directory as rundir
 from lvmcheck.run.info import tainting
@@ -54,7 +55,8 @@ def of_trainer(name: str, config: Mapping[str, Any], seed: int) -> Subject:
 
 def _is_finished(plan: Plan) -> bool:
     """Whether a finished run of exactly this plan is there, whole and with its own completion record."""
-    if (read_json(plan.folder / rundir.INFO) or {}).get("key") != plan.key["key"]:
+    info = read_json(plan.folder / rundir.INFO) or {}
+    if info.get("key") != plan.key["key"] or changed(plan.folder, info, plan.cache) is not None:
         return False
     try:
         return rundir.load(plan.folder).finished

@@ -72,7 +72,10 @@ class Training:
         self._seen = -1
         self._asked = 0.0
         self._ends = time.monotonic() + limit
-        environment = trainer_environment(os.environ, Path.cwd(), threads=subject.threads, seed=subject.seed)
+        named = tuple(subject.info.get("variables", ()))
+        environment = trainer_environment(
+            os.environ, Path.cwd(), threads=subject.threads, seed=subject.seed, named=named
+        )
         command = [sys.executable, "-P", "-m", "lvmcheck.selftest.worker", str(folder), str(os.getpid())]
         with (folder / rundir.OUTPUT).open("wb") as log:
             self._process = subprocess.Popen(
