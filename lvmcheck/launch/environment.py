@@ -17,7 +17,7 @@ NEUTRAL = (
     *("LANG", "LANGUAGE", "LC_*", "TZ", "TERM", "COLORTERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CI"),
     *("XDG_*", "SSL_CERT_*", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
     *("ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy", "SLURM_*", "WANDB_*", "MLFLOW_*", "TQDM_*"),
-    *("COV_*", "COVERAGE_*", "DISPLAY", "SYSTEMROOT"),
+    *("COV_*", "COVERAGE_*", "DISPLAY", "SYSTEMROOT", "MPL*"),
     *(f"PYTHON{name}" for name in ("DONTWRITEBYTECODE", "PYCACHEPREFIX", "WARNINGS", "UTF8", "IOENCODING")),
     *(f"PYTHON{name}" for name in ("FAULTHANDLER", "DEVMODE", "NOUSERSITE", "HOME", "PLATLIBDIR")),
 )
@@ -28,12 +28,19 @@ DECIDING = (
     *("OMP_*", "MKL_*", "KMP_*", "GOMP_*", "OPENBLAS_*", "NUMEXPR_*", "DNNL_*", "ONEDNN_*", "BLIS_*", "NPY_*"),
     *("HF_*", "TRANSFORMERS_*", "TOKENIZERS_*", "DATASETS_*", "ACCELERATE_*", "RAY_*"),
     *("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "PYTHONOPTIMIZE", "GLIBC_TUNABLES", "MALLOC_*"),
-    *("LD_PRELOAD", "LD_LIBRARY_PATH", "DYLD_*"),
+    *("LD_PRELOAD", "LD_LIBRARY_PATH", "DYLD_*", "NUMBA_*", "VECLIB_*", "SENTENCE_TRANSFORMERS_*"),
 )
 """Passed on, with their values in the key."""
 SECRET = ("*_TOKEN", "*_TOKENS", "*_KEY", "*_SECRET", "*_PASSWORD", "*_CREDENTIALS")
 """Never passed on unless a suite names them."""
-FIXED = ("PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONHASHSEED", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+FIXED = (
+    "PYTHONPATH",
+    "PYTHONUNBUFFERED",
+    "PYTHONHASHSEED",
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "CUBLAS_WORKSPACE_CONFIG",
+)
 """Set for every trainer, whatever they were."""
 WITHHELD = "LVMCHECK_WITHHELD"
 """Names a trainer's process does not get, in its own environment until it has read them."""

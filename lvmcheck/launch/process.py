@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lvmcheck.checks.wording import plural
 from lvmcheck.launch import guard as guard_file
 from lvmcheck.launch.environment import WITHHELD, passed_on, withheld
 from lvmcheck.launch.plan import Plan
@@ -150,8 +151,9 @@ def _of_memory(folder: Path) -> str:
     held = f"it held up to {peak / 1e6:,.0f} MB"
     if not isinstance(kills, int):
         return f" (not by lvmcheck; {held}; nobody counts out-of-memory kills here)"
+    many = plural(kills, "such kill")
     if kills > 0:
-        return f" (likely out of memory: the kernel counted {kills} such kills in its control group meanwhile; {held})"
+        return f" (likely out of memory: the kernel counted {many} in its control group meanwhile; {held})"
     return f" (not by lvmcheck; {held}; its control group counted no out-of-memory kill)"
 
 

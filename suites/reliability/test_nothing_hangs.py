@@ -6,7 +6,10 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,17 @@ import pytest
 from lvmcheck.launch import guard
 from lvmcheck.launch.process import TrainerProcess, stack_lines
 from lvmcheck.run import directory as rundir
-from suites.lvmcheck.plugin_kit.project import NODE_1, NODE_END, Project, alive, floor, trainers_of, verdicts, wait_for
+from suites.lvmcheck.plugin_kit.project import (
+    NODE_1,
+    NODE_END,
+    OPTIONS,
+    Project,
+    alive,
+    floor,
+    trainers_of,
+    verdicts,
+    wait_for,
+)
 
 HANGS = '''
 import threading, time
@@ -22,6 +35,12 @@ import toy
 
 def wait_for_ever():
     threading.Event().wait()
+
+def take_memory(config, rec):
+    toy.train({**config, "epochs": 1}, rec)
+    kept = []
+    while True:
+        kept.append(bytearray(b"x" * (8 << 20)))
 
 def loop_for_ever():
     while True:
@@ -205,3 +224,37 @@ def test_output_of_the_guard_is_none(project: Project) -> None:
     project.pytest().assert_outcomes(passed=1)
     assert (project.run() / rundir.OUTPUT).read_bytes() == b""
     assert json.loads((project.run() / guard.ENDED).read_text())["peak_bytes"] > 1_000_000
+
+
+@pytest.fixture
+def small_memory() -> Iterator[Path]:
+    """A control group of 500 MB, where this process may make one."""
+    for line in Path("/proc/self/cgroup").read_text().splitlines() if Path("/proc/self/cgroup").exists() else ():
+        _, names, path = line.split(":", 2)
+        if names and "memory" not in names.split(","):
+            continue
+        root, limit = (guard.V1, "memory.limit_in_bytes") if names else (guard.V2, "memory.max")
+        group = Path(f"{root}{path.rstrip('/')}/lvmcheck-test-{os.getpid()}")
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        try:
+            (group / limit).write_text(str(500 << 20))
+            yield group
+            return
+        except OSError:
+            continue
+        finally:
+            group.rmdir()
+    pytest.skip("no control group with a limit of memory can be made here")
+
+
+def test_an_out_of_memory_kill_is_named(project: Project, small_memory: Path) -> None:
+    project.suite(floor(1, 0.45), floor("final", 0.45), trainer="hangs:take_memory")
+    script = f'echo $$ > {small_memory}/cgroup.procs && exec "$@"'
+    words = ["sh", "-c", script, "sh", sys.executable, "-m", "pytest", *OPTIONS, "-v"]
+    done = subprocess.run(words, cwd=project.path, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED
+    assert re.search(rf"{re.escape(NODE_1)} PASSED", done.stdout)
+    assert re.search(r"killed by SIGKILL \(likely out of memory: the kernel counted 1 such kill", done.stdout)
