@@ -34,6 +34,7 @@ def main(folder: str, parent: int, resume: list[str]) -> int:
     command = [sys.executable, "-P", "-m", "lvmcheck.launch.worker", folder, "0", *resume]
     signals = {*FORWARDED, KILL, signal.SIGCHLD}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it was ignored, nothing could be waited for
     if not _adopt():
         print("lvmcheck: processes that leave the trainer's group are not ended on this system", flush=True)
     kills = oom_kills()
