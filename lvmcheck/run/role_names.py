@@ -33,6 +33,12 @@ def _set(text: str) -> frozenset[str]:
 TRAIN = _set("train training tr trn")
 VALIDATION = _set("val valid validation eval evaluation test testing dev heldout holdout ood vld va")
 IGNORED = _set("step epoch mean avg average running smoothed ema total overall metrics metric the ep rollout")
+NOT_THE_MODEL = _set(
+    """baseline baselines persistence climatology teacher oracle chance majority naive bayes dummy trivial random human
+    sota reference ref unigram bigram optimal optimum theoretical floor ceiling threshold goal before initial untrained
+    best prev previous"""
+)
+"""Words of a line that is drawn for comparison, or of a model before it was trained: constant in healthy runs."""
 TERMS = _set(
     """kl kld reg regularization regularisation l1 l2 aux auxiliary adv adversarial gan g d gen generator disc
     discriminator critic value policy actor pg vf entropy commit commitment vq codebook perceptual lpips cls box obj
@@ -44,16 +50,17 @@ TERMS = _set(
 _VOCABULARY = {
     Quantity.LOSS: "loss losses nll crossentropy xent ce bce cost objective elbo",
     Quantity.ERROR: """mse rmse mae mape rmsle msle wer cer error err eer fid fvd kid swd mmd emd wasserstein chamfer
-        mre epe brier ece""",
+        mre epe brier ece pinball huber smoothl1 logcosh crps mase smape nrmse rell2 ade fde mpjpe""",
     Quantity.ACCURACY: """acc accuracy top1 top5 top3 top10 acc1 acc5 acc10 precision recall sensitivity
-        specificity""",
+        specificity pck bacc uar""",
     Quantity.SCORE: """f1 auc auroc auprc roc ap map ap50 ap75 map50 iou miou dice bleu rouge rouge1 rouge2 rougel mrr
-        ndcg hit score kappa mcc psnr ssim spearman pearson em""",
+        ndcg hit hits score kappa mcc psnr ssim spearman pearson kendall em cindex concordance chrf cider meteor sari
+        pesq stoi sdr sisdr snr nmi ari silhouette""",
     Quantity.COSINE: "cosine cos cosinesimilarity",
     Quantity.R2: "r2 r2score rsquared",
     Quantity.PERPLEXITY: "perplexity ppl",
     Quantity.BITS: "bpb bpc bpd bits",
-    Quantity.REWARD: "reward rewards rew return returns ret",
+    Quantity.REWARD: "reward rewards rew return returns ret winrate successrate",
     Quantity.GRAD_NORM: "gradnorm gnorm",
     Quantity.LEARNING_RATE: "lr learningrate",
     Quantity.ENTROPY: "entropy",
@@ -76,6 +83,13 @@ _PAIRS = {
     ("exact", "match"): "em",
     ("per", "byte"): "bits",
     ("average", "precision"): "ap",
+    ("m", "ap"): "map",
+    ("c", "index"): "cindex",
+    ("smooth", "l1"): "smoothl1",
+    ("log", "cosh"): "logcosh",
+    ("rel", "l2"): "rell2",
+    ("win", "rate"): "winrate",
+    ("success", "rate"): "successrate",
 }
 _PLAYERS = {
     **dict.fromkeys(("g", "gen", "generator", "lossg", "gloss"), "generator"),

@@ -13,6 +13,7 @@ from enum import StrEnum
 from lvmcheck.errors import BadValueError, nearest
 from lvmcheck.run.role_names import (
     IGNORED,
+    NOT_THE_MODEL,
     QUANTITIES,
     TERMS,
     TRAIN,
@@ -88,7 +89,7 @@ def by_name(name: str) -> Role:
         split = Split.TRAIN if sides[0] in TRAIN else Split.VALIDATION
     rest = [word for word in parts if word not in TRAIN and word not in VALIDATION and word not in IGNORED]
     hits = [word for word in rest if word in QUANTITIES]
-    if not hits:
+    if not hits or not NOT_THE_MODEL.isdisjoint(_without_forcing(rest)):
         return Role(name, split=split)
     main = "loss" if "loss" in hits else "gradnorm" if "gradnorm" in hits else hits[-1]
     quantity = QUANTITIES[main]
@@ -100,6 +101,11 @@ def by_name(name: str) -> Role:
     if quantity is Quantity.LOSS and main == "elbo":
         return Role(name, Quantity.UNKNOWN, split)  # some log its negative
     return _filled(Role(name, quantity, split, group="_".join(others)))
+
+
+def _without_forcing(parts: list[str]) -> set[str]:
+    """The words without the teacher of teacher forcing, which is a way to train."""
+    return set(parts) - {"teacher"} if "forcing" in parts else set(parts)
 
 
 def _filled(role: Role) -> Role:

@@ -8,6 +8,7 @@ from lvmcheck.causes.curves._signs import coded, failed_first, found, training_l
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.curves._curves import improved, share
+from lvmcheck.checks.curves.metric_constant import GAINED, fell
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.role_names import Quantity, words
@@ -41,7 +42,10 @@ def _counted(evidence: Evidence) -> Finding | None:
     role = evidence.run.curves.roles.get(str(finding.metric)) if finding is not None else None
     if finding is None or role is None or role.quantity is not Quantity.ACCURACY:
         return None
-    moves = any(improved(loss) for loss in evidence.run.curves.validation) or training_learns(evidence.run)
+    validation = evidence.run.curves.validation
+    if any(fell(loss) for loss in validation):
+        return None  # the predictions do move, see metric_constant
+    moves = any(improved(loss) for loss in validation) or training_learns(evidence.run)
     return finding if moves else None
 
 
@@ -49,7 +53,10 @@ def _never_the_rare_class(evidence: Evidence) -> Finding | None:
     """A failure beside a recall or an F1 that is 0 in every evaluation, and an accuracy that is not."""
     curves = evidence.run.curves
     scores = [c for c in curves.scores if RARE & set(words(c.name)) and len(c) >= 4 and not c.values.any()]
-    good = [c for c in curves.of(Quantity.ACCURACY) if not RARE & set(words(c.name)) and float(share(c)[-1]) > 0.5]
+    plain = [c for c in curves.of(Quantity.ACCURACY) if not RARE & set(words(c.name))]
+    if any(float(share(c)[-1] - share(c)[0]) > GAINED for c in plain):
+        return None  # the predictions do move
+    good = [c for c in plain if float(share(c)[-1]) > 0.5]
     return failed_first(evidence, "memorises", "metric_constant", "nothing_learned") if scores and good else None
 
 

@@ -15,18 +15,25 @@ class LearningRateTooLow(Cause):
     """The loss falls steadily and hardly at all, at a tiny learning rate."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        finding, used = evidence.failed("nothing_learned"), rate(evidence.run)
-        if finding is None or used is None or not isinstance(used.value, float) or not 0 < used.value <= TINY:
+        slow, used = evidence.failed("learns_slowly"), rate(evidence.run)
+        finding = evidence.failed("nothing_learned") or slow
+        tiny = used is not None and isinstance(used.value, float) and 0 < used.value <= TINY
+        if finding is None or not (tiny or slow):
             return None
         return found(
             self,
-            Standing.LIKELY,
-            "the learning rate is tiny, and the loss hardly moves",
-            (used, *finding_facts(finding), *train_facts(evidence.run), *gradient_facts(evidence.run)),
+            Standing.LIKELY if tiny else Standing.CONSISTENT,
+            "the learning rate is tiny, and the loss hardly moves" if tiny else "the loss falls, and hardly moves",
+            (
+                *([used] if used else []),
+                *finding_facts(finding),
+                *train_facts(evidence.run),
+                *gradient_facts(evidence.run),
+            ),
             fix="raise the learning rate by 10 until the loss falls within a hundred steps",
-            explain="nothing_learned",
-            explains=("loss_diverging", "metric_constant"),
-            also=("not_learning",),
+            explain="learns_slowly" if slow else "nothing_learned",
+            explains=("nothing_learned", "learns_slowly", "loss_diverging", "metric_constant"),
+            also=("not_learning",) if tiny else ("not_learning", "vanishing_gradient", "wrong_scale"),
             tell_apart="lr *= 100 for 200 steps: if the loss falls it was the rate",
         )
 
@@ -47,4 +54,5 @@ PASSES: Sequence[CauseCase] = (
 FAILS: Sequence[CauseCase] = (
     CauseCase(name="divided_by_1000", run=_run(2e-6, _SLOW), standing=Standing.LIKELY),
     CauseCase(name="flat", run=_run(1e-8, wave(1.4, 0.01))),
+    CauseCase(name="straight", run=_run(1e-3, made.lines(30, 0.976, 0.893)), standing=Standing.CONSISTENT),
 )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from lvmcheck.causes.curves._signs import coded, failed_first, found, train_facts, training_learns
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._curves import improved
+from lvmcheck.checks.curves.metric_constant import fell
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
@@ -60,6 +61,8 @@ TRAIN = ("train_loss", "loss")
 def _explained(evidence: Evidence) -> bool:
     """Whether a rate of nothing, or a class that is always predicted, is why."""
     counted = coded(evidence, "metric_constant", "constant")
+    if any(map(fell, evidence.run.curves.validation)):
+        return False
     return evidence.failed("schedule_ended_early") is not None or (
         counted is not None
         and evidence.run.curves.roles[str(counted.metric)].quantity is Quantity.ACCURACY
@@ -74,6 +77,8 @@ def _one_answer(evidence: Evidence, finding: Finding) -> tuple[str, ...]:
     if role is None or role.quantity not in (Quantity.ACCURACY, Quantity.ERROR) or train is None:
         return ()
     late = train.values[len(train) // 2 :]
+    if any(map(fell, evidence.run.curves.validation)):
+        return ()
     return () if len(late) < 8 or abs(trend(late)) > 3 else ("not_learning", "label_mismatch")
 
 

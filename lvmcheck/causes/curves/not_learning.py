@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lvmcheck.causes.curves._signs import accurate, found, gradient_facts, train_facts
+from lvmcheck.causes.curves._signs import accurate, failed_first, found, gradient_facts, train_facts
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.shared import cases as made
@@ -15,7 +15,7 @@ class NotLearning(Cause):
     """No metric gets better than at its beginning, or than a predictor that learns nothing."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        finding = evidence.failed("nothing_learned")
+        finding = failed_first(evidence, "nothing_learned", "predictions_constant")
         specific = ("learning_rate_zero", "gradient_norm_zero", "loss_exactly_zero", "train_val_ratio", "finite")
         if finding is None or any(evidence.failed(check) for check in specific):
             return None
@@ -25,6 +25,7 @@ class NotLearning(Cause):
             return None
         trivial = finding.code not in ("flat", "barely_moved")
         heavy = ("dominant_term",) if evidence.failed("loss_balance") else ()
+        one_class = ("class_imbalance",) if evidence.failed("predictions_constant") else ()
         adversarial = ("collapsed_representation", "diverging") if evidence.run.curves.adversarial else ()
         return found(
             self,
@@ -34,9 +35,12 @@ class NotLearning(Cause):
             fix="train on one batch of 8 samples until its loss is near 0; if that fails look at the graph, the "
             "optimizer and "
             "the loss, if it works at the data",
-            explain="nothing_learned",
-            explains=("loss_diverging", "memorises") if trivial else (),
-            also=(*(MOVES if finding.code == "evaluations_flat" else STILL), *adversarial, *heavy),
+            explain="predictions_constant" if finding.code == "constant" else "nothing_learned",
+            explains=("loss_diverging", "memorises", "predictions_constant") if trivial else ("predictions_constant",),
+            also=(
+                *(MOVES if finding.code in ("evaluations_flat", "constant") else STILL),
+                *(one_class + adversarial + heavy),
+            ),
             tell_apart="for n, p in model.named_parameters(): print(n, p.grad.norm()) after backward(), and one p "
             "before and "
             "after step(): no gradient is a cut graph, no change is the optimizer; both there: check that labels fit "
@@ -56,5 +60,10 @@ FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="at_chance",
         run=run_from({"train_loss": wave(2.303, 0.02), "val_loss": wave(2.304, 0.003), "val_acc": wave(0.1, 0.004)}),
+    ),
+    CauseCase(
+        name="commonest_class",
+        run=run_from({"loss": made.lines(12, 1.08, 0.87), "val_acc": [*[0.7628] * 8, 0.7625, 0.7606, 0.7616, 0.7601]}),
+        standing=Standing.CONSISTENT,
     ),
 )

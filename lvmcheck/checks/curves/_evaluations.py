@@ -43,7 +43,7 @@ TINY = 3e-6
 
 
 def not_on_evaluations(run: Run) -> Finding | None:
-    return _disagree(run) or _without_code(run) or _flat(run)
+    return _disagree(run) or _without_code(run) or _flat(run) or _no_score(run)
 
 
 def hardly_trained(run: Run) -> bool:
@@ -76,6 +76,22 @@ def _flat(run: Run) -> Finding | None:
     if not scores and (train is None or not improved(train)):
         return None  # flat in every curve: what it says of that is more
     return _finding(run, "evaluations_flat", max(scores or curves, key=len), len(curves))
+
+
+def _no_score(run: Run) -> Finding | None:
+    """No accuracy improves, none is good, and the training loss by step ends where it began, whatever it did between.
+
+    A validation loss may fall all the same, from where the first steps drove it to.
+    """
+    scores = [c for c in run.curves.of(Quantity.ACCURACY) if len(c) >= ENOUGH]
+    losses = run.curves.window_losses
+    if not scores or losses is None or len(losses) < ENOUGH or run.curves.rewards:
+        return None
+    if any(_good(score) or improved(score) for score in scores):
+        return None
+    if float(np.median(losses.values[-3:])) < (1 - FLAT) * float(losses.values[0]):
+        return None
+    return _finding(run, "evaluations_flat", max(scores, key=len), len(scores))
 
 
 def _good(curve: Curve) -> bool:

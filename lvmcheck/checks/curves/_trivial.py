@@ -25,12 +25,15 @@ BELOW = 0.985
 """Share of ln K below which a loss that falls is on its way."""
 LEAST = 4
 """Values below which a curve has no trend."""
+COIN = 2e-3
+"""Relative distance from ln 2 that a loss at rest there keeps."""
 LITTLE = 0.015
 """Share of its first value that a loss must fall not to be suspicious."""
 
 
 def at_trivial(run: Run) -> Finding | None:
-    return _at_chance(run) or _at_mean(run) or _at_majority(run) or _at_entropy(run) or _at_variance(run)
+    known = _at_chance(run) or _at_mean(run) or _at_majority(run) or _at_entropy(run) or _at_variance(run)
+    return known or _at_coin(run)
 
 
 def _tail(values: np.ndarray) -> np.ndarray:
@@ -100,6 +103,20 @@ def _at_entropy(run: Run) -> Finding | None:
             more = (Fact("vocabulary", vocabulary(run)),) if vocabulary(run) else ()
             return _trivial("at_unigram_entropy", curve, level, known, *more)
     return None
+
+
+def _at_coin(run: Run) -> Finding | None:
+    """A binary cross-entropy that comes to rest at ln 2, in training and in validation: every answer is a coin's.
+
+    Adversaries rest there by design.
+    """
+    curves = [c for c in (run.curves.epoch_losses, *run.curves.validation) if c is not None and len(c) >= 2 * LEAST]
+    if run.curves.adversarial or len(curves) < 2 or any(float(share(a)[-1]) > 2 / 3 for a in accuracies(run)):
+        return None
+    half = [curve.values[len(curve) // 2 :] for curve in curves]
+    if any(float(np.abs(tail / math.log(2) - 1).max()) > COIN for tail in half):
+        return None
+    return _trivial("at_chance", curves[-1], float(half[-1][-1]), math.log(2), Fact("classes", 2))
 
 
 def near_uniform(run: Run) -> Finding | None:

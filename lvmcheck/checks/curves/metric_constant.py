@@ -9,6 +9,7 @@ import numpy as np
 
 from lvmcheck.checks.curves._curves import (
     CurveCheck,
+    accuracies,
     concluded,
     improved,
     lower_is_better,
@@ -21,10 +22,10 @@ from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import LEVELS
 from lvmcheck.run.curves import PRIMARY, Curve
-from lvmcheck.run.role_names import Quantity
+from lvmcheck.run.role_names import Quantity, words
 from lvmcheck.run.roles import Split
 from lvmcheck.run.view import Run, run_from
-from lvmcheck.statistics.curve import constant_from
+from lvmcheck.statistics.curve import constant_from, shape
 
 SAME = 1e-6
 """Relative difference up to which two values are one."""
@@ -38,6 +39,12 @@ TINY = 1e-6
 """Share of the first training loss at which a loss has got to the end of its numbers."""
 COUNTED = 8
 """Evaluations of a counted metric (an accuracy on few samples) that must agree to fail."""
+FELL, LOW = 0.4, 0.6
+"""Share by which a validation loss falls beside an accuracy below ``LOW`` that should have moved with it."""
+OVERLAP = frozenset({"f1", "iou", "miou", "dice", "auc", "auroc", "map", "ap"})
+"""Scores that a model which finds anything cannot keep at exactly 0, where exact matches and BLEU may be 0 for long."""
+GAINED = 0.05
+"""Accuracy gained on the same rows beside such a 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,10 +96,9 @@ class MetricConstant(CurveCheck):
         stuck = [(curve, start) for curve, start in stuck if not _coincidence(run, curve)]
         stuck = [(curve, start) for curve, start in stuck if start == 0 or _goes_on(run, curve, start)]
         for curve, start in sorted(stuck, key=lambda pair: pair[0].role.split is not Split.VALIDATION):
-            finding = _finding(run, curve, start)
-            if curve.role.quantity is not Quantity.ACCURACY or len(curve) - start >= COUNTED:
-                return failed(finding, evaluated=values)
-            return warning(finding, evaluated=values)
+            sure = curve.role.quantity is not Quantity.ACCURACY or len(curve) - start >= COUNTED
+            judged = failed if sure and not _beside_another(run, curve) else warning
+            return judged(_finding(run, curve, start), evaluated=values)
         return concluded(_moving(curves[0]), curves, evaluated=values)
 
 
@@ -103,8 +109,9 @@ def _stuck(curve: Curve) -> int | None:
     if count < LEAST or value in (curve.role.low, curve.role.high):
         return None
     if value == 0:  # a loss of nothing, unless the training loss is 0 as well
-        empty = start == 0 and curve.role.quantity is Quantity.LOSS and curve.role.split is Split.VALIDATION
-        return 0 if empty else None
+        empty = curve.role.quantity is Quantity.LOSS and curve.role.split is Split.VALIDATION
+        none = count >= COUNTED and words(curve.name)[-1] in OVERLAP
+        return 0 if start == 0 and (empty or none) else None
     if curve.role.quantity is Quantity.ACCURACY and (value == 1 or count < DIGITS):
         return None
     if start == 0:
@@ -135,11 +142,27 @@ def _coincidence(run: Run, curve: Curve) -> bool:
     """Whether a constant may be one: a count beside a validation loss that moves, a 0 beside a training loss of 0."""
     if curve.role.quantity is Quantity.ACCURACY:
         moving = [loss for loss in run.curves.validation if _stuck(loss) is None]
+        if len(curve) >= COUNTED and float(share(curve)[-1]) < LOW and any(map(fell, moving)):
+            return False
         return any(improved(loss) for loss in moving) or (bool(moving) and float(share(curve)[-1]) > 0.9)
+    if curve.role.quantity is Quantity.SCORE and curve.values[-1] == 0:
+        return not any(float(share(other)[-1] - share(other)[0]) > GAINED for other in accuracies(run))
     train, value = run.curves.train, abs(float(curve.values[-1]))
     if train is not None and curve.role.quantity is Quantity.LOSS and 0 < value < TINY * abs(float(train.values[0])):
         return True
     return value == 0 and (train is None or not train.values[-LEAST:].any())
+
+
+def fell(loss: Curve) -> bool:
+    """Whether a loss fell so far that an accuracy below ``LOW`` must have moved."""
+    found = shape(loss.values)
+    return found.first > 0 and found.first - found.last > FELL * found.first
+
+
+def _beside_another(run: Run, curve: Curve) -> bool:
+    """Whether its name has a word more than another metric of its kind that moves: it may belong to another model."""
+    others = (c for c in run.curves.of(curve.role.quantity) if c.role.split is curve.role.split and c is not curve)
+    return bool(curve.role.group) and any(_stuck(other) is None for other in others)
 
 
 def _digits(curve: Curve) -> int:
@@ -189,6 +212,16 @@ PASSES: Sequence[Case] = (
         _CHECK,
         run_from({"reward": made.lines(20, -0.3, 0.87, 0.9063), "eval_reward": [0.183112, *[0.910025] * 19]}),
     ),
+    made.case(
+        "teacher_drawn_for_comparison",
+        _CHECK,
+        run_from({"loss": _TRAIN, "student_acc": made.lines(10, 0.5, 0.94), "teacher_acc": [0.933333] * 10}),
+    ),
+    made.case(
+        "rare_class_not_found_yet",
+        _CHECK,
+        run_from({"loss": _TRAIN, "val_acc": [0.96, *[0.97] * 9], "val_f1": [0.0] * 10}),
+    ),
     made.case("few_evaluations_of_few", _CHECK, run_from({"train_loss": _TRAIN[:3], "val_acc": [0.95] * 3})),
 )
 FAILS: Sequence[Case] = (
@@ -203,4 +236,15 @@ FAILS: Sequence[Case] = (
     ),
     made.case("empty_loader", _CHECK, run_from({"loss": _TRAIN, "val_loss": [0.0] * 10}), measured=0.0),
     made.case("accuracy", _CHECK, run_from({"train_loss": _TRAIN, "val_acc": [37.5] * 10})),
+    made.case(
+        "accuracy_of_constant_predictions",
+        _CHECK,
+        run_from({"loss": _TRAIN, "eval_loss": made.lines(10, 1.3, 0.5), "top1": [19.0] * 10}),
+    ),
+    made.case(
+        "f1_of_nothing",
+        _CHECK,
+        run_from({"loss": _TRAIN, "val_acc": made.lines(10, 0.78, 0.98), "val_f1": [0.0] * 10}),
+        measured=0.0,
+    ),
 )

@@ -1,0 +1,122 @@
+"""predictions_constant: an accuracy that stays on one value while training goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lvmcheck.checks.curves._curves import CurveCheck, accuracies, concluded, share, unfinished
+from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, not_applicable, not_recorded, warning
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.curves import Curve
+from lvmcheck.run.view import Run, run_from
+
+LEAST = 6
+"""Evaluations in a row on one value."""
+SAME, BETTER = 1e-9, 0.002
+"""Difference up to which accuracies are one, and from which a later one is better."""
+COARSE = 200
+"""Rows of a validation set of which equal accuracies may be chance."""
+HIGH = 0.9
+"""Accuracy from which a plateau is that of a good model."""
+FELL, STILL = 0.05, 0.05
+"""Share by which the training loss falls meanwhile, and the validation loss at most in all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionsConstant(CurveCheck):
+    """No accuracy has one and the same value in six evaluations from the start on while the training loss falls.
+
+    Looked at: accuracies below 0.9 on more than 200 rows that are never better later, beside a validation loss that
+    improves by 5 % at most.
+
+    Why:
+    A model that gives the commonest class whatever it sees has an accuracy that looks like a result. It is the share
+    of that class, to the last digit, in every epoch.
+
+    Usual causes:
+    - The labels do not belong to the inputs, so that their frequencies are all there is to learn.
+    - Classes are imbalanced, and the loss is not weighted.
+    - The inputs are all alike after preprocessing, or the model has collapsed.
+
+    Fix:
+    Print the counts of predicted classes on validation data, and train on one batch until its loss is near 0.
+
+    Healthy runs that must pass:
+    A good model on its plateau; small validation sets; an accuracy that rises after all.
+
+    Source:
+    An independent gallery: a tagger whose tags belonged to other sentences. Severity: warns, since a plateau may look
+    the same.
+    """
+
+    universal = True
+
+    def judge(self, run: Run) -> Outcome:
+        waiting = unfinished(run)
+        if waiting is not None:
+            return waiting
+        curves = [curve for curve in accuracies(run) if len(curve) >= LEAST]
+        if not curves:
+            return not_recorded(f"no accuracy is recorded {LEAST} times")
+        train = run.curves.epoch_losses
+        if train is None or len(train) < LEAST:
+            return not_applicable("no training loss is recorded by epoch")
+        values = sum(map(len, curves))
+        if any(map(_learns, run.curves.validation)) or not _fell(train):
+            return concluded(_finding("moves", curves[0]), curves, evaluated=values)
+        for curve in curves:
+            if (count := _stuck(curve)) >= LEAST:
+                return warning(_finding("constant", curve, Fact("evaluations", count)), evaluated=values)
+        return concluded(_finding("moves", curves[0]), curves, evaluated=values)
+
+
+def _fell(curve: Curve) -> bool:
+    return float(curve.values[0] - curve.values[-1]) > FELL * abs(float(curve.values[0]))
+
+
+def _learns(curve: Curve) -> bool:
+    return float(curve.values[0] - curve.values.min()) > STILL * abs(float(curve.values[0]))
+
+
+def _stuck(curve: Curve) -> int:
+    """Evaluations in a row, from the first or second, on a value that is never beaten; 0 where that may be chance."""
+    values = share(curve)
+    value = float(values[1])
+    row = np.flatnonzero(np.abs(values[1:] - value) > SAME)
+    count = int(row[0]) if len(row) else len(values) - 1
+    rows = value * COARSE
+    chance = value >= HIGH or value == 0 or abs(rows - round(rows)) < 1e-6
+    return 0 if chance or float(values.max()) > value + BETTER else count
+
+
+def _finding(code: str, curve: Curve, *more: Fact) -> Finding:
+    return Finding(
+        code=code,
+        metric=curve.name,
+        measured=float(curve.values[1 if code == "constant" else -1]),
+        unit=curve.role.unit,
+        epoch=curve.place(len(curve) - 1)[0],
+        evidence=more,
+        phrase="{metric} is {measured} in {evaluations} evaluations in a row" if code == "constant" else "",
+    )
+
+
+_CHECK = PredictionsConstant()
+_LOSS = made.lines(12, 1.08, 0.87)
+_STUCK = [0.7628] * 8 + [0.7625, 0.7606, 0.7616, 0.7601]
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, run_from({"train_loss": [0.0] * 8, "val_accuracy": [1.0] * 8})),
+    made.case("rises", _CHECK, run_from({"loss": _LOSS, "val_acc": [0.7628] * 8 + made.lines(4, 0.77, 0.9)})),
+    made.case("hundred_rows", _CHECK, run_from({"loss": _LOSS, "val_acc": [0.76] * 12})),
+    made.case("good", _CHECK, run_from({"loss": _LOSS, "val_acc": [0.9371] * 12})),
+    made.case("validation_learns", _CHECK, run_from({"loss": _LOSS, "val_loss": _LOSS, "val_acc": _STUCK})),
+)
+_SUSPICIOUS: Sequence[Case] = (
+    made.case("commonest_class", _CHECK, run_from({"loss": _LOSS, "val_acc": _STUCK}), "constant", evaluations=7),
+    made.case("percent", _CHECK, run_from({"loss": _LOSS, "val_acc": [100 * v for v in _STUCK]}), "constant"),
+)
+FAILS: Sequence[Case] = tuple(replace(case, status=Status.WARNING) for case in _SUSPICIOUS)
