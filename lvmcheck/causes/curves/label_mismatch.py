@@ -30,7 +30,7 @@ class LabelMismatch(Cause):
             finding is None
             or stuck is not None
             or not training_learns(evidence.run)
-            or validation_learned(evidence.run)
+            or (validation_learned(evidence.run) and finding.code != "validation_only_rises")
         ):
             return None
         return found(
@@ -64,6 +64,14 @@ PASSES: Sequence[CauseCase] = (
     CauseCase(name="overfits", run=run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.1, 0.9, 1.9)})),
 )
 FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="rows_off_by_one",
+        run=run_from(
+            {"train_loss": made.lines(15, 0.38, 0.209, 0.199, 0.189), "val_loss": made.lines(15, 0.2117, 0.219)}
+            | {"val_mAP": made.lines(15, 0.053, 0.063)}
+        ),
+        standing=Standing.CONSISTENT,
+    ),
     CauseCase(name="shuffled_labels", run=run_from(_FLAT, config={"num_classes": 8}), standing=Standing.CONSISTENT),
     CauseCase(
         name="shuffled_targets",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from lvmcheck.causes.curves._signs import apart, found, train_facts, training_learns, validation_learned
+from lvmcheck.causes.curves._signs import apart, coded, found, train_facts, training_learns, validation_learned
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._curves import classes
 from lvmcheck.checks.finding import Fact
@@ -39,7 +39,24 @@ class Overfitting(Cause):
                 "evaluate training "
                 "samples in the validation loop: bad there too is the loop",
             )
-        return self._of_cosines(evidence)
+        return self._by_heart(evidence) or self._of_cosines(evidence)
+
+    def _by_heart(self, evidence: Evidence) -> Diagnosis | None:
+        finding = coded(evidence, "memorises", "learned_by_heart")
+        if finding is None:
+            return None
+        return found(
+            self,
+            Standing.LIKELY,
+            "overfitting: training has no error left ({train_last}), and {metric} stays at {validation_last}",
+            (Fact("metric", finding.metric), *finding_facts(finding)),
+            fix="stop when validation no longer gains; then more data, augmentation, weight decay or fewer parameters",
+            explain="memorises",
+            explains=("overfits", "loss_diverging", "generalisation_gap", "val_loss_descends"),
+            also=("label_noise",),
+            tell_apart="look at 50 training samples with the highest loss at the best validation: wrong labels are "
+            "label noise",
+        )
 
     def _of_cosines(self, evidence: Evidence) -> Diagnosis | None:
         series = evidence.run.series(METRIC)
@@ -112,6 +129,14 @@ PASSES: Sequence[CauseCase] = (
 FAILS: Sequence[CauseCase] = (
     CauseCase(name="mlp_44k", run=_sparse({1: 0.480, 2: 0.487, 29: 0.397}), facts={"last_cosine": 0.397}),
     CauseCase(name="a_little_every_epoch", run=made.val_run([0.638, 0.649, *made.lines(27, 0.645, 0.594)])),
+    CauseCase(
+        name="by_heart",
+        run=run_from(
+            {"train_loss": made.lines(40, 2.3, 0.05, 0.01), "val_loss": made.lines(40, 2.3, 1.3, 1.27, 1.27)}
+            | {"val_acc": made.lines(40, 0.1, 0.59, 0.60, 0.60)}
+        ),
+        standing=Standing.LIKELY,
+    ),
     CauseCase(
         name="by_loss",
         run=run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.2, 0.9, 1.6, 2.4)}),

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lvmcheck.checks.curves._by_heart import by_heart
+from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.curves._curves import CurveCheck, concluded, improved, share, unfinished
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded
 from lvmcheck.checks.protocol import Case
@@ -39,7 +41,9 @@ class Memorises(CurveCheck):
     A score that both sets have (accuracy, cosine) may not be 0.4 higher in training than in validation while validation
     gained less than a quarter of that, nor may a score below 0.5 gain nothing in ten evaluations while the training
     loss falls by a quarter, nor may a validation loss stay in eight evaluations where it began, which is where training
-    began, while the training loss halves. Validation that is good from its first value on (a fine-tune) passes.
+    began, while the training loss halves. Nor may a run go on for half of its length with a training loss below 6 % of
+    its first value while validation stays above 35 % and its accuracy below 0.82, and neither gains. Validation that is
+    good from its first value on (a fine-tune) passes.
 
     Why:
     A model that memorises looks like a success in its training metrics: a recurrent net with 7.4 million parameters and
@@ -56,7 +60,7 @@ class Memorises(CurveCheck):
 
     Healthy runs that must pass:
     A fine-tune whose validation is good from the first value on; a validation loss far above the training loss that
-    fell a good part of its way.
+    fell a good part of its way; a validation loss that rises with confidence beside an accuracy that is good, or rises.
 
     Source:
     lvm_training_results_2025_10_13. Severity: fails, because nothing that was learned is of use on new data.
@@ -76,13 +80,17 @@ class Memorises(CurveCheck):
         if not long or run.curves.adversarial:
             return not_applicable(f"fewer than {LEAST} evaluations" if not long else "losses of two players")
         for val, train in long:
-            finding = (
-                _score_gap(val, train) if _bounded(val) else _memorised(run, val, train) or _apart(run, val, train)
-            )
+            if _bounded(val):
+                finding = _score_gap(val, train)
+            else:
+                finding = _memorised(run, val, train) or _apart(run, val, train)
+                code = by_heart(run, val, train) if finding is None else None
+                finding = finding if code is None else _finding(code, val, train)
             if finding is not None:
                 return failed(finding, evaluated=len(long))
         for val in run.curves.scores:
-            finding = _stands_still(val, run.curves.epoch_losses) if val.role.split is Split.VALIDATION else None
+            trained = run.curves.epoch_losses
+            finding = _stands_still(val, trained) if val.role.split is not Split.TRAIN else None
             if finding is not None:
                 return failed(finding, evaluated=len(long))
         return concluded(_finding("generalises", *long[0]), [c for pair in long for c in pair], evaluated=len(long))
@@ -172,10 +180,21 @@ def _finding(code: str, val: Curve, train: Curve, *more: Fact) -> Finding:
 
 _CHECK = Memorises()
 _TRAIN = made.lines(20, 2.8, 0.5, 0.1, 0.01)
+_OVERCONFIDENT = {"train_loss": made.lines(40, 2.3, 0.1, 0.01, 0.003), "val_loss": made.lines(40, 2.2, 0.6, 0.9, 1.1)}
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, run_from({"train_loss": [0.0] * 5, "val_loss": [0.0] * 5})),
     made.case("amn_584k", _CHECK, made.val_run(made.AMN_584K_VAL, train_cosine=made.AMN_584K_TRAIN)),
     made.case("generalises", _CHECK, run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.7, 1.0, 0.9)})),
+    made.case(
+        "interpolates_and_is_good",
+        _CHECK,
+        run_from({**_OVERCONFIDENT, "val_acc": made.lines(40, 0.3, 0.88, 0.9)}),
+    ),
+    made.case(
+        "interpolates_and_still_gains",
+        _CHECK,
+        run_from({**_OVERCONFIDENT, "val_acc": made.lines(40, 0.3, 0.65, 0.7, 0.75)}),
+    ),
     made.case(
         "validation_good_from_its_first_value_on",
         _CHECK,
@@ -188,6 +207,33 @@ PASSES: Sequence[Case] = (
     ),
 )
 FAILS: Sequence[Case] = (
+    made.case(
+        "sixty_four_rows",
+        _CHECK,
+        run_from(
+            {"train_loss": made.lines(40, 2.3, 0.05, 0.01), "val_loss": made.lines(40, 2.3, 1.3, 1.27, 1.27)}
+            | {"val_acc": made.lines(40, 0.1, 0.59, 0.60, 0.60)}
+        ),
+        "learned_by_heart",
+    ),
+    made.case(
+        "rows_and_labels_off_by_one",
+        _CHECK,
+        run_from(
+            {"train_loss": made.lines(15, 0.38, 0.209, 0.199, 0.189), "val_loss": made.lines(15, 0.2117, 0.219)}
+            | {"val_mAP": made.lines(15, 0.053, 0.063)}
+        ),
+        "validation_only_rises",
+    ),
+    made.case(
+        "score_without_a_split",
+        _CHECK,
+        run_from(
+            {"train_loss": made.lines(20, 2.1, 0.5), "val_loss": made.lines(20, 9.6, 10.1, 9.2)}
+            | {"recall@5": wave(0.02, 0.004)}
+        ),
+        "validation_stands_still",
+    ),
     made.case(
         "average_that_hardly_moves",
         _CHECK,
