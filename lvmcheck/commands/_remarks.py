@@ -8,7 +8,6 @@ from lvmcheck.checks.finding import Status, Verdict
 from lvmcheck.checks.wording import plural, sentence
 from lvmcheck.errors import excerpt, nearest
 from lvmcheck.run import events as ev
-from lvmcheck.run.statements import TASKS
 from lvmcheck.run.view import Run
 
 SHOWN, LONGEST = 3, 150
@@ -91,7 +90,10 @@ def unrecorded_roles(run: Run) -> Iterator[tuple[str, str]]:
 
 def baseline_of_another_task(run: Run) -> tuple[str, str] | None:
     """The task that baselines were computed for and a metric of another one, where no metric belongs to the task."""
+    if not run.facts:
+        return None
     from lvmcheck.run.role_names import Quantity
+    from lvmcheck.run.statements import TASKS
 
     task = next((name for name, fact in TASKS.items() if fact in run.facts), None)
     if task is None:
