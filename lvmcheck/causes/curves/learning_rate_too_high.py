@@ -53,7 +53,7 @@ FROM, CLIMB = 0.25, 1.5
 
 
 def _never_back(failing: Finding) -> Fact | None:
-    if failing.code != "never_back_after_a_leap":
+    if failing.code not in ("never_back_after_a_leap", "blew_up_at_first"):
         return None
     return next(iter(failing.evidence), None)
 

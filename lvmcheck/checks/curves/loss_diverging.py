@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from lvmcheck.checks.bounds import Bound, ceiling, floor
+from lvmcheck.checks.curves._blow_ups import blown_up, runs_away
 from lvmcheck.checks.curves._curves import (
     FAR,
     CurveCheck,
     beginning,
     concluded,
     course,
-    improved,
     lower_is_better,
     unfinished,
 )
@@ -34,10 +34,6 @@ LEAST = 3
 """Values below which a curve has no course."""
 PART = 0.25
 """Share of its first value that a loss may rise without having fallen, doubled."""
-LEAPT, LEAP, BACK = 20, 10.0, 0.85
-"""Windows from which the first steps are seen, times its first value that a loss leaps to, share that it ends above."""
-EPOCHS, WORSE = 6, 1.1
-"""Epochs of which all after the first are worse, and times the loss of the first that they exceed."""
 COLLAPSE = 0.1
 """Cosine that may be lost since the best; the healthy recorded runs never lose more than 0.01 in an epoch."""
 
@@ -50,7 +46,9 @@ class LossDiverging(CurveCheck):
     where at its end: a curve that had improved is back at its first level (gave back 0.9 of its fall); a loss is more
     than half its fall, and an eighth of its first value, above its beginning; a training loss gave back 0.6 of its
     fall, or is ten times its minimum and a tenth of its beginning; a loss that leapt to ten times its first value in
-    the first half ends above 0.85 of that; a negative loss falls ever faster.
+    the first half ends above 0.85 of that (1.5 of it after a leap to a hundred times, whatever a score says); a first
+    epoch is a hundred times the lowest and the loss then rises for two thirds of the run; a negative loss falls ever
+    faster.
 
     Why:
     A run that diverged trains on noise until its end, and its last checkpoint is worse than an early one. A loss whose
@@ -89,9 +87,10 @@ class LossDiverging(CurveCheck):
             finding = _diverged(run, curve)
             if finding is not None:
                 return failed(finding, evaluated=values)
-        leapt = _never_back(run) or _first_epoch_best(run)
+        leapt = blown_up(run)
         if leapt is not None:
-            return failed(leapt, evaluated=values)
+            code, curve, found, limit = leapt
+            return failed(_finding(run, code, curve, found, limit), evaluated=values)
         kept = _finding(run, "kept", curves[0], shape(lower_is_better(curves[0])), None)
         return concluded(kept, curves, evaluated=values)
 
@@ -115,7 +114,7 @@ def _diverged(run: Run, curve: Curve) -> Finding | None:
         return _finding(run, code, curve, found, limit)
     if curve.role.quantity is Quantity.COSINE and found.last > max(found.first, found.low + COLLAPSE):
         return _finding(run, "collapsed", curve, found, max(found.first, found.low + COLLAPSE))
-    if curve.role.direction is Direction.LOWER and _runs_away(values, found):
+    if curve.role.direction is Direction.LOWER and runs_away(values, found):
         return _finding(run, "runs_away", curve, found, None)
     return None
 
@@ -135,53 +134,6 @@ def _limit(run: Run, curve: Curve, found: Shape) -> tuple[str, float]:
             if found.low > 0 and len(curve) >= 20:
                 limits.append(("far_above_minimum", 10 * max(found.low, 0.01 * found.first)))
     return min(limits, key=lambda limit: limit[1])
-
-
-def _never_back(run: Run) -> Finding | None:
-    """A loss that leapt in the first steps and ends no better than it began, or than a little below that."""
-    windows, curves = run.curves.window_losses, run.curves
-    if windows is None or len(windows) < LEAPT or curves.rewards or curves.adversarial or run.of(ev.Stage):
-        return None
-    values = windows.values
-    first, last = float(values[0]), float(np.median(values[-3:]))
-    early = values[1 : max(4, len(values) // 2)]
-    leapt = first > 0 and float(np.median(np.sort(early)[-3:])) > LEAP * first
-    above = float(np.quantile(early, 0.1)) > BACK * first and last > BACK * first
-    if not leapt or not above or any(map(_gained, curves.scores)):
-        return None
-    return _finding(
-        run, "never_back_after_a_leap", windows, replace(shape(values), first=first, last=last), BACK * first
-    )
-
-
-def _first_epoch_best(run: Run) -> Finding | None:
-    """A validation loss that no later epoch brings to that of the first, beside a training loss that rises as well."""
-    train = run.curves.epoch_losses
-    if train is None or len(train) < EPOCHS or run.of(ev.Stage) or run.curves.adversarial or run.curves.rewards:
-        return None
-    for curve in run.curves.validation:
-        later, half = curve.values[1:], slice(len(curve) // 2, None)
-        if len(curve) < EPOCHS or not curve.values[0] > 0 or later.min() <= WORSE * curve.values[0]:
-            continue
-        if float(np.median(train.values[len(train) // 2 :])) > float(train.values[0]) > 0:
-            first = float(curve.values[0])
-            found = replace(shape(curve.values), first=first, last=float(np.median(curve.values[half])))
-            return _finding(run, "worse_than_the_first_epoch", curve, found, WORSE * first)
-    return None
-
-
-def _gained(score: Curve) -> bool:
-    """Whether a score says that the model learned all the same."""
-    bounded = score.role.quantity in (Quantity.ACCURACY, Quantity.COSINE, Quantity.R2)
-    return bounded and improved(score) and float(score.values[-1]) > 0.5 * min(score.role.high, 100.0)
-
-
-def _runs_away(values: np.ndarray, found: Shape) -> bool:
-    """Whether a loss falls below zero ever faster."""
-    if found.count < 6 or not found.last < -10 * max(1.0, abs(found.first)):
-        return False
-    middle = float(np.median(values[len(values) // 2 - 1 : len(values) // 2 + 2]))
-    return middle - found.last > 1.2 * max(found.first - middle, 0.0)
 
 
 _VALUES = "{metric} {first} at first, {best} at best, {last} at last"
@@ -224,6 +176,11 @@ PASSES: Sequence[Case] = (
         _CHECK,
         made.window_run([2e-4 * (1 + 60 * (i % 7 == 3)) * (0.3 if i % 3 else 1.0) for i in range(50)] + [2e-4] * 4),
     ),
+    made.case(
+        "first_epoch_of_raw_targets",
+        _CHECK,
+        run_from({"train_loss": [3e5, 900.0, 40.0, *made.lines(27, 20.0, 9.0, 8.0, 8.5)]}),
+    ),
     made.case("near_zero", _CHECK, made.window_run([1.0] * 5 + [1e-7, 5e-7, 2e-7, 9e-7, 1e-6] * 7)),
     made.case("density", _CHECK, run_from({"loss": made.lines(20, 1.4, -2.0, -3.0, -3.2)})),
     made.case(
@@ -247,6 +204,21 @@ FAILS: Sequence[Case] = (
         run_from({"loss": [0.54, 0.62, 0.63, 0.59, 0.57, 0.61], "val_loss": [0.25, 0.33, 0.37, 0.30, 0.32, 0.34]}),
         "worse_than_the_first_epoch",
     ),
+    made.case(
+        "leap_at_the_first_steps_that_a_score_makes_good",
+        _CHECK,
+        made.window_run([0.43, 4393.0, 3314.0, 989.0, *made.lines(40, 2429.0, 800.0, 5.0, 0.97)]).extended(
+            run_from({"eval_accuracy": made.lines(10, 0.08, 0.16, 0.64)}).events
+        ),
+        "never_back_after_a_leap",
+    ),
+    made.case(
+        "first_epoch_blew_up",
+        _CHECK,
+        run_from({"train_loss": [3311.0, 88.0, 6.6, *made.lines(27, 0.66, 0.64, 0.68, 0.8)]}),
+        "blew_up_at_first",
+    ),
+    made.case("sign_of_a_term", _CHECK, run_from({"val_loss": [48.2, -4.0e17, *[-2.0e23] * 8]}), "runs_away"),
     made.case("sign", _CHECK, run_from({"loss": [2.3, -4.0, -40.0, -160.0, -600.0, -2400.0]}), "runs_away"),
     made.case("p4", _CHECK, made.val_run(made.P4_VAL), "collapsed", measured=0.338),
     made.case("v3", _CHECK, made.val_run(made.V3_VAL), "collapsed"),

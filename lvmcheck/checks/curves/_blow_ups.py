@@ -1,0 +1,96 @@
+"""Losses that leap in the first steps or epochs and are never made good, and losses that fall without a limit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from lvmcheck.checks.curves._curves import SURE, improved
+from lvmcheck.run import events as ev
+from lvmcheck.run.curves import Curve
+from lvmcheck.run.role_names import Quantity
+from lvmcheck.run.view import Run
+from lvmcheck.statistics.curve import Shape, shape, trend
+
+LEAPT, LEAP, BACK = 20, 10.0, 0.85
+"""Windows from which the first steps are seen, times its first value that a loss leaps to, share that it ends above."""
+HUGE, WORSE_OFF = 100.0, 1.5
+"""Times its first and its last value that a loss leaps to, and times its first at its end, whatever a score says."""
+EPOCHS, WORSE = 6, 1.1
+"""Epochs of which all after the first are worse, and times the loss of the first that they exceed."""
+SETTLED, ROSE = 12, 1.1
+"""Epochs from which a loss has a course after a first one that was huge, and times its lowest level that it ends at."""
+BOTTOMLESS = 1e5
+"""Times the size of its first value that no density's logarithm falls below zero."""
+
+BlowUp = tuple[str, Curve, Shape, float]
+"""Code, curve, levels, and what the end may not exceed."""
+
+
+def blown_up(run: Run) -> BlowUp | None:
+    if run.curves.rewards or run.curves.adversarial or run.of(ev.Stage):
+        return None
+    return _never_back(run) or _first_epoch_best(run) or _first_epoch_huge(run)
+
+
+def _never_back(run: Run) -> BlowUp | None:
+    """A loss that leapt in the first steps and ends no better than it began, or than a little below that."""
+    windows, curves = run.curves.window_losses, run.curves
+    if windows is None or len(windows) < LEAPT:
+        return None
+    values = windows.values
+    first, last = float(values[0]), float(np.median(values[-3:]))
+    early = values[1 : max(4, len(values) // 2)]
+    top = float(np.median(np.sort(early)[-3:]))
+    above = float(np.quantile(early, 0.1)) > BACK * first and last > BACK * first
+    if not first > 0 or not top > LEAP * first or not above:
+        return None
+    beyond = top > HUGE * first and top > HUGE * last and last > WORSE_OFF * first
+    if any(map(_gained, curves.scores)) and not beyond:
+        return None
+    return "never_back_after_a_leap", windows, replace(shape(values), first=first, last=last), BACK * first
+
+
+def _first_epoch_best(run: Run) -> BlowUp | None:
+    """A validation loss that no later epoch brings to that of the first, beside a training loss that rises as well."""
+    train = run.curves.epoch_losses
+    if train is None or len(train) < EPOCHS:
+        return None
+    for curve in run.curves.validation:
+        later, half = curve.values[1:], slice(len(curve) // 2, None)
+        if len(curve) < EPOCHS or not curve.values[0] > 0 or later.min() <= WORSE * curve.values[0]:
+            continue
+        if float(np.median(train.values[len(train) // 2 :])) > float(train.values[0]) > 0:
+            first = float(curve.values[0])
+            found = replace(shape(curve.values), first=first, last=float(np.median(curve.values[half])))
+            return "worse_than_the_first_epoch", curve, found, WORSE * first
+    return None
+
+
+def _first_epoch_huge(run: Run) -> BlowUp | None:
+    """A training loss whose first epoch is a hundred times the rest, and which rises for two thirds of the run."""
+    train = run.curves.epoch_losses
+    if train is None or len(train) < SETTLED or not float(train.values.min()) > 0:
+        return None
+    values, third = train.values, len(train) // 3
+    low, last = float(np.median(np.sort(values)[:3])), float(np.median(values[-(len(values) // 4) :]))
+    if float(values[0]) < HUGE * low or last < ROSE * low or trend(values[third:]) < SURE:
+        return None
+    found = replace(shape(values), first=float(values[0]), last=last)
+    return "blew_up_at_first", train, found, ROSE * low
+
+
+def _gained(score: Curve) -> bool:
+    """Whether a score says that the model learned all the same."""
+    bounded = score.role.quantity in (Quantity.ACCURACY, Quantity.COSINE, Quantity.R2)
+    return bounded and improved(score) and float(score.values[-1]) > 0.5 * min(score.role.high, 100.0)
+
+
+def runs_away(values: np.ndarray, found: Shape) -> bool:
+    """Whether a loss falls below zero ever faster, or to where no loss with a lower bound is."""
+    scale = max(1.0, abs(found.first))
+    if found.count < 6 or not found.last < -10 * scale:
+        return False
+    middle = float(np.median(values[len(values) // 2 - 1 : len(values) // 2 + 2]))
+    return found.last < -BOTTOMLESS * scale or middle - found.last > 1.2 * max(found.first - middle, 0.0)
