@@ -81,7 +81,7 @@ def open_run(
     refuse_irregular(place)
     if head(place, len(LFS)) == LFS:
         raise InputError(place, "is a git-lfs pointer, not the file itself", fix="Fetch it: git lfs pull.")
-    if kind is None and place.is_dir():
+    if kind is None and place.is_dir() and not reader(FIRST).reads(place):
         place = _only_file(place)
     chosen = kind if kind is not None else detect(place)
     if run is not None and chosen in ONE_RUN:
