@@ -157,6 +157,28 @@ def _gained(curve: Curve) -> bool:
     return bounded and float(np.sort(curve.values)[-3:].min() - curve.values[0]) > 0.1 * scale
 
 
+LOST = ("above_start", "back_at_start", "collapsed")
+
+
+def score_lost(evidence: Evidence) -> Finding | None:
+    """A score of evaluation that ends where it began, or worse, while the training loss does not rise."""
+    finding, run = coded(evidence, "loss_diverging", *LOST), evidence.run
+    role = run.curves.roles.get(str(finding.metric)) if finding is not None else None
+    train = run.curves.train
+    if role is None or train is None or len(train) < 2 or run.curves.adversarial or run.curves.rewards:
+        return None
+    if role.quantity in (Quantity.LOSS, Quantity.REWARD) or role.split is Split.TRAIN:
+        return None
+    levels = shape(train.values)
+    return None if levels.last > levels.first + 0.02 * abs(levels.first) else finding
+
+
+def validation_falls(run: Run, left: float = 0.25) -> bool:
+    """Whether a validation loss fell to this share of its first value."""
+    falls = (curve for curve in run.curves.validation if len(curve) >= 4 and float(curve.values.min()) > 0)
+    return any(float(np.median(curve.values[-3:])) < left * float(curve.values[0]) for curve in falls)
+
+
 FAIR = 0.3
 """Accuracy from which a loss that hardly fell is no honest one."""
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lvmcheck.causes.curves._signs import coded, failed_first, found
+from lvmcheck.causes.curves._signs import coded, failed_first, found, score_lost, train_facts, validation_falls
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import cases as made
@@ -28,6 +28,10 @@ class CollapsedRepresentation(Cause):
             return self._found(Standing.LIKELY, finding_facts(empty), "nothing_learned", "dominant_term")
         failing = failed_first(evidence, "memorises", "loss_diverging", "nothing_learned", "overfits")
         shrunk = _shrunk(evidence.run)
+        lost = score_lost(evidence)
+        if lost is not None and shrunk is None and validation_falls(evidence.run):
+            facts = (*finding_facts(lost), *train_facts(evidence.run))
+            return self._found(Standing.CONSISTENT, facts, "loss_diverging", "label_mismatch", "loss_not_computed")
         if failing is None or shrunk is None:
             return None
         return self._found(Standing.LIKELY, (shrunk, *finding_facts(failing)), "loss_diverging")
@@ -89,6 +93,14 @@ PASSES: Sequence[CauseCase] = (
     CauseCase(name="not_a_number", run=_run(float("nan"), 0.5)),
 )
 FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="loss_without_negatives",
+        run=run_from(
+            {"train_loss": made.lines(20, 0.17, 0.01, 0.001), "val_loss": made.lines(20, 0.03, 0.005, 0.001)}
+            | {"recall@5": made.lines(20, 0.34, 0.43, 0.3, 0.22)}
+        ),
+        standing=Standing.CONSISTENT,
+    ),
     CauseCase(
         name="posterior_collapse",
         run=run_from({"elbo_loss": made.lines(12, 39.0, 33.5, 33.5), "kl": made.lines(12, 4e-4, 1e-5, 1e-5)}),

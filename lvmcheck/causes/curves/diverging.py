@@ -6,13 +6,21 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lvmcheck.causes.curves._signs import coded, found, gradient_facts, train_facts, training_learns
+from lvmcheck.causes.curves._signs import (
+    coded,
+    found,
+    gradient_facts,
+    score_lost,
+    train_facts,
+    training_learns,
+)
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.roles import Split
 from lvmcheck.run.view import Run, run_from
+from lvmcheck.statistics.curve import shape
 
 
 class Diverging(Cause):
@@ -24,6 +32,7 @@ class Diverging(Cause):
         players = _players(run)
         if (finding is None or not _alone(evidence, finding)) and players is None:
             return None
+        blind = run.curves.gradient is None and _grown(run)
         grows = evidence.failed("gradient_norm_grows")
         return found(
             self,
@@ -37,7 +46,8 @@ class Diverging(Cause):
             explains=("nothing_learned", "not_diverging", "gradient_norm_grows", "val_loss_descends"),
             also=(
                 "learning_rate_too_high",
-                *(("exploding_gradient",) if grows or players else ()),
+                *(("exploding_gradient",) if grows or players or blind else ()),
+                *(("gradients_not_cleared",) if blind else ()),
                 *(("label_mismatch", "loss_sign") if run.curves.adversarial else ()),
             ),
             tell_apart="repeat from that checkpoint with lr / 10: if it still diverges look at the batches of those "
@@ -46,6 +56,8 @@ class Diverging(Cause):
 
 
 CODES = ("above_start", "back_at_start", "gave_back", "far_above_minimum", "collapsed")
+GROWN = 10.0
+"""Times its first level at which a training loss grew whatever else it shows."""
 PLAYERS = 30.0
 """Times its first level at which a player's loss has run away."""
 
@@ -56,8 +68,21 @@ def _alone(evidence: Evidence, finding: Finding) -> bool:
     if curve is not None and curve.quantity is Quantity.REWARD:
         return False
     of_training = curve is None or curve.split is not Split.VALIDATION
+    if score_lost(evidence) is not None:
+        return False  # no loss diverges
     trivial = evidence.failed("nothing_learned")
+    if of_training and _grown(evidence.run):
+        return True
     return (of_training or not training_learns(evidence.run)) and (trivial is None or trivial.code == "flat")
+
+
+def _grown(run: Run) -> bool:
+    """Whether the training loss ends at ten times its first level."""
+    train = run.curves.train
+    if train is None or len(train) < 3:
+        return False
+    levels = shape(train.values)
+    return levels.last > GROWN * levels.first > 0
 
 
 def _players(run: Run) -> Fact | None:
@@ -75,6 +100,13 @@ PASSES: Sequence[CauseCase] = (
     CauseCase(name="amn_584k", run=made.val_run(made.AMN_584K_VAL)),
 )
 FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="grows_to_chance",
+        run=run_from(
+            {"train_loss": made.lines(15, 10.8, 9.4, 1e3, 1e6), "val_loss": made.lines(15, 45.0, 13.7, 720.0)}
+            | {"val_acc": made.lines(15, 0.37, 0.1, 0.1)}
+        ),
+    ),
     CauseCase(
         name="climbs_late",
         run=run_from({"loss": made.lines(20, 2.0, 0.5, 12.0), "val_loss": made.lines(20, 2.0, 0.6, 13.0)}),

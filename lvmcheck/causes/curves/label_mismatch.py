@@ -8,13 +8,14 @@ from lvmcheck.causes.curves._signs import (
     coded,
     failed_first,
     found,
+    score_lost,
     train_facts,
     training_learns,
     validation_learned,
 )
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import wave
-from lvmcheck.checks.finding import Finding
+from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.roles import Split
 from lvmcheck.run.view import run_from
@@ -24,6 +25,9 @@ class LabelMismatch(Cause):
     """The training loss falls and validation stays at its beginning: labels may not belong to the inputs."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        lost = score_lost(evidence)
+        if lost is not None and not training_learns(evidence.run):
+            return self._unlearned(evidence, lost)
         finding = failed_first(evidence, "memorises", "overfits") or _validation_alone(evidence)
         stuck = coded(evidence, "metric_constant", "constant")
         if (
@@ -42,11 +46,28 @@ class LabelMismatch(Cause):
             "together",
             explain="memorises",
             explains=("loss_diverging", "nothing_learned"),
-            also=("validation_differs", "label_noise", "overfitting", "not_learning"),
+            also=(
+                *("validation_differs", "label_noise", "overfitting", "not_learning"),
+                *(("loss_sign", "collapsed_representation") if lost else ()),
+            ),
             tell_apart="evaluate training samples in the validation loop: good there means that the sets differ "
             "(labels or "
             "preparation of validation); train on shuffled labels: if the curves are the same the training labels "
             "are random",
+        )
+
+    def _unlearned(self, evidence: Evidence, finding: Finding) -> Diagnosis:
+        return found(
+            self,
+            Standing.CONSISTENT,
+            "{metric} gets worse while the loss hardly falls: labels may not belong to the inputs",
+            (Fact("metric", finding.metric), *finding_facts(finding), *train_facts(evidence.run)),
+            fix="look at 20 samples with their labels, at the index that joins them, and at the sign of the loss",
+            explain="loss_diverging",
+            explains=("nothing_learned", "memorises"),
+            also=("not_learning", "loss_sign", "label_noise", "collapsed_representation"),
+            tell_apart="train on 8 samples until the loss is near 0, then compute the score of those 8: bad there is "
+            "the loss or the labels",
         )
 
 
@@ -64,6 +85,13 @@ PASSES: Sequence[CauseCase] = (
     CauseCase(name="overfits", run=run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.1, 0.9, 1.9)})),
 )
 FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="targets_off_by_one",
+        run=run_from(
+            {"train_loss": made.lines(20, 4.255, 4.12, 4.118), "val_loss": made.lines(20, 5.57, 5.55, 5.547)}
+            | {"recall@5": made.lines(20, 0.023, 0.025, 0.004)}
+        ),
+    ),
     CauseCase(
         name="rows_off_by_one",
         run=run_from(

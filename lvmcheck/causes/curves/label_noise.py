@@ -9,6 +9,7 @@ from lvmcheck.causes.curves._signs import (
     coded,
     failed_first,
     found,
+    score_lost,
     train_facts,
     training_learns,
     validation_learned,
@@ -22,7 +23,7 @@ class LabelNoise(Cause):
     """Validation is best early and then worse, while training learns its labels by heart."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        finding = failed_first(evidence, "overfits", "memorises")
+        finding = failed_first(evidence, "overfits", "memorises") or score_lost(evidence)
         stuck = coded(evidence, "metric_constant", "constant")
         if finding is None or stuck is not None or not training_learns(evidence.run) or apart(evidence.run) is not None:
             return None
@@ -33,7 +34,7 @@ class LabelNoise(Cause):
             (*finding_facts(finding), *train_facts(evidence.run)),
             fix="look at the training samples with the highest loss; remove or correct what is wrong",
             explain="overfits",
-            explains=(),
+            explains=("loss_diverging",) if score_lost(evidence) else (),
             also=(
                 "overfitting",
                 "label_mismatch",
@@ -49,6 +50,13 @@ PASSES: Sequence[CauseCase] = (
     CauseCase(name="both_fall", run=run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.3, 0.5, 0.4)})),
 )
 FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="accuracy_falls_while_training_learns",
+        run=run_from(
+            {"loss": made.lines(20, 1.54, 1.33), "val_loss": made.lines(20, 1.09, 1.02, 1.09)}
+            | {"val_acc": made.lines(20, 0.80, 0.83, 0.64)}
+        ),
+    ),
     CauseCase(name="climbs", run=run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.2, 0.9, 1.6, 2.4)})),
     CauseCase(name="from_the_start", run=run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.3, 2.6, 4.0)})),
 )

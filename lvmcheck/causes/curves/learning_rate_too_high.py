@@ -12,6 +12,7 @@ from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run import events as ev
 from lvmcheck.run.role_names import Quantity
+from lvmcheck.run.roles import Split
 from lvmcheck.run.view import Run
 from lvmcheck.statistics.curve import shape
 
@@ -27,7 +28,7 @@ class LearningRateTooHigh(Cause):
         if failing is None or run.of(ev.Stage) or failing.code == "runs_away":
             return None
         sign = leap(run) or _climbs(run) or _decided(run) or _never_back(failing)
-        if sign is None or _jumps_late(run):
+        if sign is None or _jumps_late(run) or _learned_all(run, failing):
             return None
         known = used is not None and evidence.failed("learning_rate_zero") is None
         return found(
@@ -48,8 +49,19 @@ EXPLAINS = (
     *("finite", "nothing_learned", "gradient_norm_grows", "initial_loss", "metric_constant", "overfits", "memorises"),
     *("loss_exactly_zero", "gradient_norm_zero", "not_diverging", "grad_norm_bounded"),
 )
+LEARNED = 0.1
+"""Share of its first value at which a training loss says that the rate was not too high."""
 FROM, CLIMB = 0.25, 1.5
 """The loss was lowest in this share of the run, and its last quarter is this many times as high."""
+
+
+def _learned_all(run: Run, failing: Finding) -> bool:
+    """Whether validation alone fails, and training ends at a tenth of its first loss."""
+    role, train = run.curves.roles.get(str(failing.metric)), run.curves.train
+    if role is None or role.split is not Split.VALIDATION or train is None or len(train) < 8:
+        return False
+    levels = shape(train.values)
+    return 0 < levels.last < LEARNED * levels.first
 
 
 def _never_back(failing: Finding) -> Fact | None:
