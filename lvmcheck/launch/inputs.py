@@ -56,7 +56,7 @@ def write_inputs(folder: Path, root: Path, *, stated: bool) -> str:
         "files": sights.files,
         "folders": sights.folders,
         "packages": packages.imported(),
-        "unknown": unknown[:5],
+        "unknown": unknown[:10],
     }
     write_json(folder / INPUTS, body)
     return digest(folder / INPUTS)

@@ -12,6 +12,7 @@ import pytest
 
 from suites.lvmcheck.plugin_kit.project import NODE_1, NODE_END, OPTIONS, Project, floor
 
+FULL = os.environ.get("LVM_RELIABILITY") == "full"
 BESIDE = Path(sys.prefix) / "beside"
 """Where `make setup` puts the plugins, out of the way of every other session."""
 USES = {
@@ -52,7 +53,7 @@ def session(project: Project, *args: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-@pytest.mark.parametrize("plugin", USES)
+@pytest.mark.parametrize("plugin", USES if FULL else ["pytest-rerunfailures", "all of them"])
 def test_red_stays_red(project: Project, plugin: str) -> None:
     missing = {name for name in USES if name.startswith("pytest-")} - installed()
     if missing if plugin == "all of them" else plugin in missing:

