@@ -25,6 +25,19 @@ class LabelMismatch(Cause):
     """The training loss falls and validation stays at its beginning: labels may not belong to the inputs."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        below = evidence.failed("below_chance")
+        if below is not None:
+            return found(
+                self,
+                Standing.LIKELY,
+                "ranks are worse than guessing in every evaluation: labels, order or sign are the wrong way round",
+                (*finding_facts(below), *train_facts(evidence.run)),
+                fix="look at ten rows with score and label, and at the order in which the loss takes them",
+                explain="below_chance",
+                explains=("nothing_learned", "overfits", "memorises", "loss_diverging"),
+                also=("loss_sign", "label_noise"),
+                tell_apart="compute the metric on training rows: below chance there it is the metric or the sign",
+            )
         lost = score_lost(evidence)
         if lost is not None and not training_learns(evidence.run):
             return self._unlearned(evidence, lost)
@@ -85,6 +98,11 @@ PASSES: Sequence[CauseCase] = (
     CauseCase(name="overfits", run=run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.1, 0.9, 1.9)})),
 )
 FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="wrong_order",
+        run=run_from({"loss": made.lines(12, 3.5, 3.4), "val_c_index": made.lines(12, 0.46, 0.35, 0.39)}),
+        standing=Standing.LIKELY,
+    ),
     CauseCase(
         name="targets_off_by_one",
         run=run_from(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from lvmcheck.causes.curves._signs import found, gradient_facts
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.role_names import Quantity
 
@@ -14,6 +15,19 @@ class LossNotComputed(Cause):
     """The loss is exactly 0.0 where none was computed, or where a NaN was replaced."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        alike = evidence.failed("terms_alike")
+        if alike is not None:
+            return found(
+                self,
+                Standing.LIKELY,
+                "{other_metric} is not computed: it is {metric} again",
+                (Fact("metric", alike.metric), *finding_facts(alike)),
+                fix="print the outputs and targets of both for one batch; each needs its own",
+                explain="terms_alike",
+                explains=("nothing_learned", "overfits", "memorises", "loss_diverging", "loss_balance"),
+                also=("label_mismatch",),
+                tell_apart="compare the two lines of code word by word",
+            )
         finding = evidence.failed("loss_exactly_zero")
         decided = any(float(abs(curve.values[-1])) < 1e-6 for curve in evidence.run.curves.of(Quantity.ENTROPY))
         if finding is None or decided:
@@ -41,6 +55,11 @@ PASSES: Sequence[CauseCase] = (
     CauseCase(name="underflows", run=made.window_run([2.0 * 0.5**i for i in range(20)] + [0.0] * 10)),
 )
 FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="one_head_twice",
+        run=made.window_run([2 * v for v in _FALL], terms={"kind": (1.0, _FALL), "size": (1.0, _FALL)}),
+        standing=Standing.LIKELY,
+    ),
     CauseCase(
         name="nan_filtered", run=made.window_run([*_FALL, *[0.0] * 10]), standing=Standing.LIKELY, facts={"before": 0.4}
     ),

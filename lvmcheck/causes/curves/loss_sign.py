@@ -20,15 +20,20 @@ class LossSign(Cause):
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         away = coded(evidence, "loss_diverging", "runs_away")
         other = coded(evidence, "train_val_ratio", "other_sign")
+        if other is not None and coded(evidence, "validation_in_scale", "far_above_and_wild") is not None:
+            other = None  # see validation_differs
+        driven = evidence.failed("term_sign")
         worse = _score_gets_worse(evidence)
-        finding = away or other or worse
+        finding = driven or away or other or worse
         if finding is None:
-            return None
-        players = ("label_mismatch",) if evidence.run.curves.adversarial else ()
-        also = () if away or other else ("learning_rate_too_high", "diverging", *players)
+            return self._score_alone(evidence)
+        also: tuple[str, ...] = ("dominant_term",) if driven else ()
+        if not (driven or away or other):
+            players = ("label_mismatch",) if evidence.run.curves.adversarial else ()
+            also = ("learning_rate_too_high", "diverging", *players)
         return found(
             self,
-            Standing.LIKELY if away or other else Standing.CONSISTENT,
+            Standing.LIKELY if driven or away or other else Standing.CONSISTENT,
             "the sign of the loss is wrong: it gets lower while the model gets worse",
             (*finding_facts(finding), *finding_facts(evidence.failed("loss_diverging")), *train_facts(evidence.run)),
             fix="compute the loss of a perfect and of a random prediction by hand: the perfect one must be lower",
@@ -40,9 +45,30 @@ class LossSign(Cause):
                 "gradient_norm_grows",
                 "memorises",
                 "not_diverging",
+                "term_sign",
+                "loss_balance",
             ),
             also=also,
             tell_apart="(-loss).backward() for 100 steps: if the score rises it was the sign" if also else "",
+        )
+
+    def _score_alone(self, evidence: Evidence) -> Diagnosis | None:
+        """A score that falls from the beginning while the loss does, too: the loss asks for something else."""
+        finding = evidence.failed("metric_worsens")
+        if finding is None:
+            return None
+        return found(
+            self,
+            Standing.CONSISTENT,
+            "the loss prefers what the score calls worse: its sign, its targets or a trivial solution",
+            (*finding_facts(finding), *train_facts(evidence.run)),
+            fix="compute the loss of a perfect, of a constant and of a random prediction by hand: the perfect one must "
+            "be lowest",
+            explain="metric_worsens",
+            explains=("nothing_learned", "overfits", "memorises", "loss_diverging"),
+            also=("collapsed_representation", "wrong_scale", "label_mismatch", "not_learning"),
+            tell_apart="print(outputs.std(0).mean()) of one batch at first and at last: near 0 is a collapse; else "
+            "look at what is applied to the outputs before the loss",
         )
 
 
@@ -67,5 +93,17 @@ FAILS: Sequence[CauseCase] = (
         name="runs_away", run=run_from({"loss": [2.3, -4.0, -40.0, -160.0, -600.0, -2400.0]}), standing=Standing.LIKELY
     ),
     CauseCase(name="validation_has_the_other", run=run_from({"loss": _DOWN, "val_loss": made.lines(20, 4.7, 4.85)})),
+    CauseCase(
+        name="divergence_subtracted",
+        run=made.window_run(
+            made.lines(20, 0.9, -20.0, -4e3),
+            terms={"recon": (1.0, [1.0] * 20), "kl": (1.0, made.lines(20, -0.1, -21.0, -4e3))},
+        ),
+    ),
+    CauseCase(
+        name="score_is_minimised",
+        run=run_from({"train_loss": made.lines(20, 0.2, 0.01), "val_dice": made.lines(20, 6e-3, 4e-3, 3e-3)}),
+        standing=Standing.CONSISTENT,
+    ),
     CauseCase(name="reward_falls", run=run_from({"loss": wave(-0.1, 0.05), "reward": made.lines(20, 20.0, 9.5, 9.4)})),
 )

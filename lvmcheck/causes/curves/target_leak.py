@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from lvmcheck.causes.curves._signs import failed_first, found
+from lvmcheck.causes.curves._signs import coded, failed_first, found
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact, Status
 from lvmcheck.checks.shared import cases as made
@@ -16,6 +17,19 @@ class TargetLeak(Cause):
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         finding = evidence.failed("loss_below_entropy")
+        other = coded(evidence, "loss_fits_accuracy", "accuracy_below_loss")
+        if finding is None and other is not None:
+            return found(
+                self,
+                Standing.CONSISTENT,
+                "the loss is lower than its right answers allow: it counts others, whose answer is in the input",
+                finding_facts(other),
+                fix="average the loss over the same tokens as the accuracy: ignore padding and what is not masked",
+                explain="loss_fits_accuracy",
+                explains=(),
+                also=("wrong_scale", "validation_differs"),
+                tell_apart="count the targets that are not -100, and compare with the count of the accuracy",
+            )
         if finding is None or failed_first(evidence, "loss_exactly_zero", "too_good_to_be_true") is not None:
             return None  # of the latter label_leak says more
         sure = evidence.outcome("loss_below_entropy").status is Status.FAILED
@@ -45,6 +59,17 @@ PASSES: Sequence[CauseCase] = (
     ),
 )
 FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="all_tokens_counted",
+        run=run_from(
+            {
+                "eval_loss": [0.6, *[0.33] * 8],
+                "eval_ppl": [math.exp(0.6), *[math.exp(0.33)] * 8],
+                "eval_masked_acc": made.lines(9, 0.2, 0.33),
+            }
+        ),
+        standing=Standing.CONSISTENT,
+    ),
     CauseCase(name="not_shifted", run=run_from({**_COPIED, "perplexity": made.lines(10, 1.7, 1.02, 1.004)})),
     CauseCase(
         name="below_unigram",

@@ -19,7 +19,8 @@ class WrongScale(Cause):
         ratio = coded(
             evidence, "train_val_ratio", "whole_multiple", "constant_multiple", "large_multiple", "ends_at_minus_one"
         )
-        finding = floor or ratio or _flat_but_good(evidence)
+        high = coded(evidence, "loss_fits_accuracy", "loss_above_accuracy")
+        finding = floor or ratio or _flat_but_good(evidence) or high
         if finding is None:
             finding = evidence.failed("initial_loss") if not _others(evidence) else None
         if finding is None:
@@ -31,7 +32,7 @@ class WrongScale(Cause):
             finding_facts(finding),
             fix="average over samples and accumulated batches; give the criterion logits; check the temperature",
             explain=EXPLAIN.get(finding.code, "initial_loss"),
-            explains=("train_val_ratio", "initial_loss", "nothing_learned"),
+            explains=("train_val_ratio", "initial_loss", "nothing_learned", "loss_fits_accuracy"),
             also=ALSO.get(finding.code, ()),
             tell_apart="compute the loss of one batch by hand and divide: print(loss.item() / mine)"
             if finding.code in ALSO
@@ -47,6 +48,7 @@ STANDINGS = {
     "large_multiple": Standing.LIKELY,
     "barely_moved": Standing.LIKELY,
     "loss_and_accuracy_disagree": Standing.LIKELY,
+    "loss_above_accuracy": Standing.LIKELY,
 }
 PHRASES = {
     "double_softmax": "softmax is applied twice: the loss rests at its floor {floor}",
@@ -55,6 +57,7 @@ PHRASES = {
     "constant_multiple": "the training loss is a constant multiple of {other_metric}",
     "large_multiple": "one of two losses is many times the other, from the first epoch on",
     "loss_and_accuracy_disagree": "the loss gives right answers no probability: logits are scaled down",
+    "loss_above_accuracy": "the loss gives right answers no probability: softmax twice, or no temperature",
     "far_above": "the first loss is far above the expected {expected}",
 }
 EXPLAIN = {
@@ -65,6 +68,7 @@ EXPLAIN = {
     "large_multiple": "train_val_ratio",
     "barely_moved": "nothing_learned",
     "loss_and_accuracy_disagree": "nothing_learned",
+    "loss_above_accuracy": "loss_fits_accuracy",
 }
 ALSO = {
     "ends_at_minus_one": ("loss_sign",),
@@ -103,6 +107,17 @@ FAILS: Sequence[CauseCase] = (
         run=run_from({"loss": [8.02 * v for v in _FALL], "eval_loss": _FALL}, config={"accumulation": 8}),
         standing=Standing.MEASURED,
         facts={"factor": 8},
+    ),
+    CauseCase(
+        name="no_temperature",
+        run=run_from(
+            {
+                "train_loss": made.lines(20, 3.9, 3.5),
+                "val_loss": made.lines(20, 5.39, 5.29),
+                "recall@1": made.lines(20, 0.51, 0.6),
+            }
+        ),
+        standing=Standing.LIKELY,
     ),
     CauseCase(
         name="double_softmax",

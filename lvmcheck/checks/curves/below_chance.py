@@ -1,0 +1,128 @@
+"""below_chance: no rank metric stays below what guessing gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from lvmcheck.checks.bounds import floor
+from lvmcheck.checks.curves._curves import CurveCheck, concluded, unfinished
+from lvmcheck.checks.curves._unwanted import UNWANTED
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.curves import Curve
+from lvmcheck.run.role_names import words
+from lvmcheck.run.roles import Split
+from lvmcheck.run.view import Run, run_from
+
+LEAST, FEW = 8, 4
+"""Evaluations from which values that are all below chance are no chance, and from which far below is none."""
+FAR, CLEAR = 0.1, 0.01
+"""Distances of the median from chance, as shares of the way from chance to the best value, doubled for rank sums."""
+RANKS = frozenset({"auc", "auroc", "rocauc", "aucroc", "concordance", "cindex"})
+CORRELATIONS = frozenset({"spearman", "pearson", "kendall", "kappa", "mcc"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class BelowChance(CurveCheck):
+    """An area under the ROC curve or a concordance index is not below 0.5, a correlation not below 0, all along.
+
+    A metric of which no value reaches chance fails where its median is 0.1 below it (0.2 for correlations) in four or
+    more evaluations, or 0.01 (0.02) below in eight or more.
+
+    Why:
+    A model that has learned nothing is at chance. One that is below it in every evaluation has learned the opposite, or
+    is scored against it; nobody sees that in a loss that falls.
+
+    Usual causes:
+    - Labels, the event indicator or the sign of the score are inverted in training or in the metric.
+    - The risk set or the ranking is sorted in the wrong order.
+    - Labels belong to other rows.
+
+    Fix:
+    Compute the metric of the negated score: above chance, it was the sign. Look at ten rows with score and label.
+
+    Healthy runs that must pass:
+    A hard task that is at 0.5 at first, or moves about it; a metric that begins below 0.5 and passes it; areas under a
+    precision-recall curve, whose chance is the share of positives.
+
+    Source:
+    Seen in recorded runs of survival models (concordance 0.35 to 0.46 throughout). Severity: fails, since learning
+    nothing gives chance, and the order of all rows is reversed by no accident.
+    """
+
+    universal = True
+
+    def judge(self, run: Run) -> Outcome:
+        waiting = unfinished(run)
+        if waiting is not None:
+            return waiting
+        curves = list(_ranked(run))
+        if not curves:
+            return not_recorded("no area under a ROC curve, concordance or correlation is recorded")
+        long = [(curve, chance) for curve, chance in curves if len(curve) >= FEW]
+        if not long:
+            return not_applicable(f"fewer than {FEW} evaluations")
+        values = sum(len(curve) for curve, _ in long)
+        for curve, chance in long:
+            short = float(np.median(chance - curve.values)) / (1.0 if chance else 2.0)
+            if float(curve.values.max()) < chance and (short >= FAR or (short >= CLEAR and len(curve) >= LEAST)):
+                return failed(_finding("below_chance", curve, chance), evaluated=values)
+        return concluded(_finding("reaches_chance", *long[0]), [curve for curve, _ in long], evaluated=values)
+
+
+def _ranked(run: Run) -> Iterator[tuple[Curve, float]]:
+    """Rank metrics that are not of the training set, each with its chance level."""
+    for name, role in run.curves.roles.items():
+        curve = run.curves.by_epoch.get(name) or run.curves.by_step.get(name)
+        if curve is None or role.split is Split.TRAIN:
+            continue
+        said = words(name)
+        if UNWANTED & set(said):
+            continue
+        low, high = float(curve.values.min()), float(curve.values.max())
+        index = ("c", "index") in pairwise(said)
+        if (RANKS & set(said) or index) and not {"pr", "precision"} & set(said) and 0 <= low <= high <= 1:
+            yield curve, 0.5
+        elif CORRELATIONS & set(said) and -1 <= low <= high <= 1 and "loss" not in said:
+            yield curve, 0.0
+
+
+def _finding(code: str, curve: Curve, chance: float) -> Finding:
+    at = int(curve.values.argmax())
+    epoch, step = curve.place(at)
+    return Finding(
+        code=code,
+        metric=curve.name,
+        measured=float(curve.values[at]),
+        bounds=(floor(chance, "guessing"),) if code == "below_chance" else (),
+        epoch=epoch,
+        step=step if curve.by_step else None,
+        evidence=(
+            Fact("median", float(np.median(curve.values))),
+            Fact("last", float(curve.values[-1])),
+            Fact("evaluations", len(curve)),
+        ),
+        phrase="best {metric} {measured}, below guessing in all of {evaluations} evaluations"
+        if code == "below_chance"
+        else "",
+    )
+
+
+_CHECK = BelowChance()
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, run_from({"val_auc": [1.0] * 5})),
+    made.case("hard_task", _CHECK, run_from({"val_auc": [0.47, 0.49, 0.51, 0.49, 0.5, 0.52, 0.49, 0.48]})),
+    made.case("begins_below", _CHECK, run_from({"c_index": made.lines(10, 0.41, 0.7)})),
+    made.case("about_nothing", _CHECK, run_from({"val_spearman": [-0.02, -0.01, 0.01, -0.03, -0.02]})),
+    made.case("next_to_chance", _CHECK, run_from({"auroc": [0.496, 0.499, 0.497, 0.498, 0.495, 0.499, 0.498, 0.497]})),
+)
+FAILS: Sequence[Case] = (
+    made.case("wrong_order", _CHECK, run_from({"val_c_index": [0.46, 0.38, 0.35, 0.35, 0.37, 0.39]}), "below_chance"),
+    made.case("inverted", _CHECK, run_from({"val/auc": made.lines(8, 0.44, 0.48, 0.49)}), evaluations=8),
+    made.case("negative_correlation", _CHECK, run_from({"test_spearman": made.lines(6, -0.1, -0.6)})),
+)
