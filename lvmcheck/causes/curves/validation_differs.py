@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lvmcheck.causes.curves._signs import (
     apart,
@@ -14,6 +14,7 @@ from lvmcheck.causes.curves._signs import (
     validation_learned,
 )
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.roles import Split
 from lvmcheck.run.view import run_from
@@ -23,6 +24,15 @@ class ValidationDiffers(Cause):
     """Training learns, and validation stays bad: its data, labels or mode of the model differ."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        scaled = evidence.failed("validation_in_scale")
+        if scaled is not None and scaled.code in ALSO:
+            return self._in_scale(evidence, scaled)
+        stays = self._stays_bad(evidence)
+        if stays is None and scaled is not None and training_learns(evidence.run, 0.25):
+            return self._in_scale(evidence, scaled)
+        return stays
+
+    def _stays_bad(self, evidence: Evidence) -> Diagnosis | None:
         finding = failed_first(evidence, "memorises", "loss_diverging", "overfits")
         role = evidence.run.curves.roles.get(str(finding.metric)) if finding is not None else None
         stuck = coded(evidence, "metric_constant", "constant")
@@ -43,13 +53,43 @@ class ValidationDiffers(Cause):
             tell_apart="evaluate training samples in the validation loop, with the preparation of validation",
         )
 
+    def _in_scale(self, evidence: Evidence, finding: Finding) -> Diagnosis:
+        return found(
+            self,
+            Standing.LIKELY if finding.code in ALSO else Standing.CONSISTENT,
+            "{metric} is of another size than training allows: validation is prepared or reduced differently",
+            (Fact("metric", finding.metric), *finding_facts(finding), *train_facts(evidence.run)),
+            fix="compare minimum, maximum, mean and deviation of one batch of each loader; average the validation loss "
+            "as the training loss is",
+            explain="validation_in_scale",
+            explains=("memorises", "loss_diverging", "overfits", "train_val_ratio", "generalisation_gap"),
+            also=("wrong_scale", *ALSO.get(finding.code, ())),
+            tell_apart="evaluate a training batch in the validation loop: as bad there is the loop or its reduction",
+        )
 
+
+ALSO: Mapping[str, tuple[str, ...]] = {
+    "far_above_and_wild": ("numeric_range",),
+    "errors_cost_too_much": ("overfitting",),
+    "psnr_below_zero": (),
+}
+"""What fails, with what else looks the same."""
 _TRAIN = made.lines(20, 2.1, 0.5, 0.05)
 PASSES: Sequence[CauseCase] = (
     CauseCase(name="generalises", run=run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.1, 0.6, 0.5)})),
     CauseCase(name="amn_584k", run=made.val_run(made.AMN_584K_VAL)),
 )
 FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="peak_of_another_range",
+        run=run_from({"loss": made.lines(10, 0.3, 0.03), "val_psnr": made.lines(10, -29.0, -27.0)}),
+        standing=Standing.LIKELY,
+    ),
+    CauseCase(
+        name="exp_applied_twice",
+        run=run_from({"nll": made.lines(8, -2.3, -4.5), "val_nll": [1e7, 1e13, 2e13, 6e11, 5e10, 3e9, 6e8, 7e9]}),
+        standing=Standing.LIKELY,
+    ),
     CauseCase(name="not_normalised", run=run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.2, 3.0, 4.5)})),
     CauseCase(
         name="flat", run=run_from({"train_mse": _TRAIN, "loss": _TRAIN, "valid_mse": made.lines(20, 2.9, 2.8, 2.9)})

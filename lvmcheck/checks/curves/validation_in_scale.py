@@ -1,0 +1,210 @@
+"""validation_in_scale: what validation measures is of the size that training and its own accuracy allow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lvmcheck.checks.bounds import Bound, ceiling, floor
+from lvmcheck.checks.curves._cases import wave
+from lvmcheck.checks.curves._curves import CurveCheck, accuracies, aligned, concluded, share, unfinished
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.curves import Curve
+from lvmcheck.run.role_names import Quantity, words
+from lvmcheck.run.roles import Split
+from lvmcheck.run.view import Run, run_from
+
+LEAST = 6
+"""Evaluations from which a level is one."""
+TIMES = 10.0
+"""Times the highest training loss that no validation loss of the same measure is above throughout."""
+WILD, CALMER = 0.35, 3.0
+"""Median step of the logarithm of a loss that jumps about, and times that of the training loss."""
+COST, RIGHT = 15.0, 0.75
+"""Nats that a wrong answer costs on average, and share of right answers, that do not go together ..."""
+STAYS, LOWEST, LEARNED = 0.7, 0.7, 0.25
+"""... where the loss stays at this share of its beginning, was never below this one, and training fell to that."""
+DECIBEL = -3.0
+"""PSNR of an error that is twice the square of the largest signal."""
+GRAVE = ("far_above_and_wild", "errors_cost_too_much", "psnr_below_zero")
+"""What fails; the others warn."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationInScale(CurveCheck):
+    """No validation loss is ten times all of training, nor high beside a good accuracy; no PSNR stays below 0.
+
+    A validation loss or error above ten times the highest training value of the same measure in every evaluation fails
+    where it also jumps about (a third from one evaluation to the next), else warns: it may have another unit. A
+    validation loss that stays where training began, while three of four answers are right and training fell to a
+    quarter, fails where a wrong answer costs more than 15 nats. A PSNR below -3 dB in every evaluation fails.
+
+    Why:
+    An input that is prepared otherwise than in training often leaves the accuracy nearly as it is, and makes the model
+    wildly sure of what it gets wrong: the loss shows it.
+
+    Usual causes:
+    - Validation inputs or targets are not normalised, are scaled twice (255 for 1), or exp is applied twice.
+    - The validation loss is a sum over samples or batches.
+    - PSNR is computed for a peak of 1 with images of 0 to 255.
+
+    Fix:
+    Print minimum, maximum, mean and deviation of one batch of each loader, and evaluate a training batch in the
+    validation loop.
+
+    Healthy runs that must pass:
+    An overconfident model whose validation loss rises after a low minimum; a score in the units of the target beside a
+    loss on scaled targets (another measure); gradient accumulation.
+
+    Source:
+    Shortcuts seen in practice. Severity: fails where no unit explains it, else warns.
+    """
+
+    universal = True
+
+    def judge(self, run: Run) -> Outcome:
+        waiting = unfinished(run)
+        if waiting is not None:
+            return waiting
+        if run.curves.adversarial or run.curves.rewards:
+            return not_applicable("losses of players or of a policy have no common scale")
+        pairs = list(_pairs(run))
+        psnr = [c for c in run.curves.of(Quantity.SCORE) if "psnr" in words(c.name)]
+        long = [(val, train) for val, train in pairs if len(val) >= LEAST and len(train) >= LEAST]
+        if not pairs and not psnr:
+            return not_recorded("nothing is recorded that training and validation measure alike")
+        findings = [_far_above(val, train) or _costs(run, val, train) for val, train in long]
+        findings += [_noise(curve) for curve in psnr if len(curve) >= 4]
+        if not findings:
+            return not_applicable(f"fewer than {LEAST} evaluations")
+        bad = [finding for finding in findings if finding is not None]
+        grave = next((finding for finding in bad if finding.code in GRAVE), None)
+        if grave is not None:
+            return failed(grave, evaluated=len(findings))
+        if bad:
+            return warning(bad[0], evaluated=len(findings))
+        curve = long[0][0] if long else psnr[0]
+        return concluded(
+            _finding("in_scale", curve), [c for pair in pairs for c in pair] + psnr, evaluated=len(findings)
+        )
+
+
+def _pairs(run: Run) -> Iterator[tuple[Curve, Curve]]:
+    """Losses and errors of validation with those of training that have the same name but for the split."""
+    for val in run.curves.of(Quantity.LOSS, Quantity.ERROR, split=Split.VALIDATION):
+        train = run.curves.partner(val)
+        if train is not None and train.role.quantity is val.role.quantity:
+            yield val, train
+
+
+def _far_above(val: Curve, train: Curve) -> Finding | None:
+    highest, lowest = float(np.abs(train.values).max()), float(val.values.min())
+    if not highest > 0 or lowest <= TIMES * highest:
+        return None
+    late = np.log(val.values[len(val) // 2 - 1 :])
+    steps = float(np.median(np.abs(np.diff(late))))
+    known = train.values[train.values > 0]
+    calm = float(np.median(np.abs(np.diff(np.log(known[len(known) // 2 - 1 :]))))) if len(known) == len(train) else 0.0
+    code = "far_above_and_wild" if steps > max(WILD, CALMER * calm) else "far_above"
+    return _finding(
+        code,
+        val,
+        Fact("train_metric", train.name),
+        Fact("highest_in_training", highest),
+        Fact("lowest_in_validation", lowest),
+        bound=ceiling(TIMES * highest, "ten times the highest of training"),
+    )
+
+
+def _costs(run: Run, val: Curve, train: Curve) -> Finding | None:
+    """A loss that is as high as at the beginning beside answers most of which are right."""
+    start = max(float(train.values[0]), float(val.values[0]))
+    learned = 0 < float(np.median(train.values[-3:])) < LEARNED * float(train.values[0])
+    level = float(np.median(val.values[len(val) // 2 :]))
+    if val.role.quantity is not Quantity.LOSS or not learned or not start > 0:
+        return None
+    if level < STAYS * start or float(val.values.min()) < LOWEST * start:
+        return None
+    for accuracy in accuracies(run, Split.VALIDATION):
+        if accuracy.role.group != val.role.group or {"top3", "top5", "top10"} & set(words(accuracy.name)):
+            continue
+        right, losses = aligned(accuracy, val)
+        if len(right) < LEAST:
+            continue
+        right = right / 100 if accuracy.role.unit == "%" else right
+        half = slice(len(right) // 2, None)
+        cost = float(np.median(losses[half] / np.maximum(1 - right[half], 1e-3)))
+        if float(np.median(share(accuracy)[-3:])) >= RIGHT and cost > COST:
+            shown = Fact("accuracy", float(np.median(right[half])))
+            return _finding("errors_cost_too_much", val, shown, Fact("nats_per_error", cost))
+    return None
+
+
+def _noise(curve: Curve) -> Finding | None:
+    best = float(curve.values.max())
+    return _finding("psnr_below_zero", curve, bound=floor(DECIBEL, "its definition")) if best < DECIBEL else None
+
+
+_PHRASES = {
+    "far_above": "{metric} is never below {lowest_in_validation}, {train_metric} never above {highest_in_training}",
+    "far_above_and_wild": "{metric} jumps about and is never below {lowest_in_validation}, {train_metric} never above "
+    "{highest_in_training}",
+    "errors_cost_too_much": "{metric} stays at {measured} beside an accuracy of {accuracy}: {nats_per_error} nats for "
+    "a wrong answer",
+    "psnr_below_zero": "{metric} is {measured}: the error is larger than the signal can be",
+}
+
+
+def _finding(code: str, curve: Curve, *facts: Fact, bound: Bound | None = None) -> Finding:
+    return Finding(
+        code=code,
+        metric=curve.name,
+        measured=float(np.median(curve.values[-3:])),
+        bounds=(bound,) if bound is not None else (),
+        epoch=curve.place(len(curve) - 1)[0],
+        evidence=facts,
+        phrase=_PHRASES.get(code, ""),
+    )
+
+
+_CHECK = ValidationInScale()
+_TRAIN = made.lines(15, 2.1, 0.3, 0.05, 0.02)
+PASSES: Sequence[Case] = (
+    made.case("diverges_at_the_end", _CHECK, run_from({"val_psnr": [8.0, 12.0, *made.lines(8, 14.0, -40.0)]})),
+    made.case("perfect_oracle", _CHECK, run_from({"train_loss": [0.0] * 8, "val_loss": [0.0] * 8})),
+    made.case("amn_584k", _CHECK, made.val_run(made.AMN_584K_VAL, train_cosine=made.AMN_584K_TRAIN)),
+    made.case(
+        "overconfident",
+        _CHECK,
+        run_from({"train_loss": _TRAIN, "val_loss": made.lines(15, 1.5, 0.4, 0.8, 1.6)}).extended(
+            run_from({"val_acc": made.lines(15, 0.5, 0.9, 0.92)}).events
+        ),
+    ),
+    made.case(
+        "another_measure",
+        _CHECK,
+        run_from(
+            {"loss": made.lines(10, 0.9, 0.2), "val_loss": made.lines(10, 0.9, 0.3), "val_mae": wave(9e3, 4e3, 10)}
+        ),
+    ),
+    made.case("noise_at_first", _CHECK, run_from({"val_psnr": [-8.0, 2.0, *made.lines(8, 14.0, 21.0)]})),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "not_normalised",
+        _CHECK,
+        run_from({"train_loss": _TRAIN, "val_loss": wave(2.2, 0.4, 15), "val_acc": made.lines(15, 0.6, 0.9, 0.92)}),
+        "errors_cost_too_much",
+    ),
+    made.case(
+        "exp_applied_twice",
+        _CHECK,
+        run_from({"nll": made.lines(8, -2.3, -4.5), "val_nll": [1e7, 1e13, 2e13, 6e11, 5e10, 3e9, 6e8, 7e9]}),
+        "far_above_and_wild",
+    ),
+    made.case("scaled_by_255", _CHECK, run_from({"val_psnr": made.lines(10, -29.0, -27.0)}), "psnr_below_zero"),
+)
