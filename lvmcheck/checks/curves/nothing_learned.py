@@ -35,6 +35,8 @@ ENOUGH, CERTAIN = 5, 10
 """Values of all curves together from which a flat run is suspicious, and from which it fails."""
 FEW = 100
 """Optimizer steps below which a run at chance may only have been short; a flat loss alone, below twice as many."""
+MANY = 8
+"""Evaluations from which a run at chance has failed, however few its steps."""
 FAIR = 0.5
 """Accuracy that a short run may have begun with because it was trained before."""
 SLOW = 4.0
@@ -93,7 +95,7 @@ class NothingLearned(CurveCheck):
             return not_recorded("no loss or other metric with a known direction is recorded four times")
         trivial = at_trivial(run)
         if trivial is not None:
-            short = trivial.code == "at_chance" and 0 < run.step < FEW
+            short = trivial.code == "at_chance" and 0 < run.step < FEW and max(map(len, curves)) < MANY
             return (warning if short else failed)(trivial, evaluated=values)
         unlearned = not_on_evaluations(run)
         if unlearned is not None:
