@@ -8,6 +8,7 @@ from lvmcheck.causes.curves._signs import found
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import rates
 from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.view import run_from
 
 
 class ScheduleEndedEarly(Cause):
@@ -17,6 +18,18 @@ class ScheduleEndedEarly(Cause):
         finding = evidence.failed("schedule_ended_early")
         if finding is None:
             return None
+        if finding.code == "weights_rest":
+            return found(
+                self,
+                Standing.LIKELY,
+                "the weights stopped moving long before the end: the learning rate decayed to nothing",
+                finding_facts(finding),
+                fix="record the learning rate; a decay factor is meant per epoch or per step, not both",
+                explain="schedule_ended_early",
+                explains=("metric_constant", "nothing_learned", "learns_slowly"),
+                also=("learning_rate_zero", "weights_never_move", "schedule_wrong"),
+                tell_apart="print(optimizer.param_groups[0]['lr']) in every epoch",
+            )
         return found(
             self,
             Standing.MEASURED,
@@ -36,6 +49,16 @@ PASSES: Sequence[CauseCase] = (
     CauseCase(name="floor", run=rates([*made.lines(20, 1e-3, 1e-4), *[1e-4] * 30])),
 )
 FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="without_a_rate",
+        run=run_from(
+            {
+                "train_loss": [0.38 + 0.003 * ((i * 7) % 5) for i in range(30)],
+                "val_loss": [value / 3 for value in (1.029, 1.0065, 1.0072, *[1.0074] * 27)],
+            }
+        ),
+        standing=Standing.LIKELY,
+    ),
     CauseCase(
         name="eight_processes",
         run=rates([*_DOWN, *[0.0] * 140]),

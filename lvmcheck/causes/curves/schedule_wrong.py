@@ -26,7 +26,7 @@ class ScheduleWrong(Cause):
             finding_facts(finding),
             fix="step the scheduler once in each unit of its length: optimizer steps or epochs",
             explain="schedule_shape",
-            explains=("nothing_learned",),
+            explains=("nothing_learned", "learns_slowly"),
             tell_apart=""
             if sure
             else "if cycles or a rising rate are meant, declare them: config scheduler = 'cyclic'",
@@ -36,6 +36,7 @@ class ScheduleWrong(Cause):
 PHRASES = {
     "never_decayed": "the scheduler is never stepped: {declared} is declared, and the learning rate is constant",
     "swings": "the learning rate swings {swings} times with a period of {period}",
+    "warm_up_never_ends": "the warm-up of {warm_up} is not over at the end: the scheduler is stepped too rarely",
     "rises_to_the_end": "the learning rate rises from {first} to the end of the run",
 }
 

@@ -14,8 +14,9 @@ from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicab
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import AS_RECORDED
+from lvmcheck.run import events as ev
 from lvmcheck.run.curves import Curve
-from lvmcheck.run.view import Run
+from lvmcheck.run.view import Run, run_from
 
 LEAST = 5
 """Recorded rates from which a schedule has a shape."""
@@ -23,6 +24,14 @@ NOTHING, LITTLE = 1e-6, 1e-3
 """Shares of the highest rate: at most the first is nothing; a final rate at most the second warns."""
 AHEAD = 0.1
 """Share of the run that may lie behind the end of the schedule."""
+EVALUATIONS, SAME = 10, 1e-5
+"""Evaluations from which a loss can be at rest, and the relative difference up to which it is."""
+DECIMALS = 5
+"""Decimals of figures that were rounded for a log, and rest for that reason."""
+RESTS = (0.4, 0.6)
+"""Shares of the run before a rest that fails, and before one that warns."""
+MOVED, WIGGLES = 3e-3, 3e-3
+"""Shares of their values that the validation loss moved before, and that the training loss moves by meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +41,9 @@ class ScheduleEndedEarly(CurveCheck):
     A rate of at most a millionth of the highest fails; one that rests at a thousandth or less warns, since a scheduler
     that waits for plateaus may mean it. Planned steps are those of the config, else those of the run. Where the plan is
     a whole multiple of the schedule, the factor is named: it is the number of processes, accumulated batches or steps
-    an epoch.
+    an epoch. Without recorded rates the validation loss is looked at: one that keeps its value to a hundred thousandth
+    over the last six tenths of ten or more evaluations fails, over the last four tenths warns, where it had moved, the
+    training loss goes on moving by chance, and it is recorded with more than five decimals.
 
     Why:
     With a scheduler that is stepped by each of 8 processes, seven eighths of a run train nothing and cost the same.
@@ -63,7 +74,7 @@ class ScheduleEndedEarly(CurveCheck):
             return waiting
         rate = run.curves.rate
         if rate is None:
-            return not_recorded("no learning rate is recorded")
+            return _without_rate(run)
         highest = float(np.abs(rate.values).max()) if len(rate) else 0.0
         if len(rate) < LEAST or highest == 0:
             return not_applicable(f"fewer than {LEAST} learning rates above 0 are recorded")
@@ -75,6 +86,54 @@ class ScheduleEndedEarly(CurveCheck):
             return concluded(finding, [rate], evaluated=len(rate))
         nothing = float(np.abs(rate.values[start:]).max()) <= NOTHING * highest
         return (failed if nothing else warning)(finding, evaluated=len(rate))
+
+
+def _without_rate(run: Run) -> Outcome:
+    """What the evaluations say: weights that rest give one loss, while dropout and batches move that of training."""
+    train = run.curves.epoch_losses
+    losses = [loss for loss in run.curves.validation if len(loss) >= EVALUATIONS]
+    if train is None or not losses or run.of(ev.Stage):
+        return not_recorded("no learning rate is recorded, nor losses of training and of validation long enough")
+    values = sum(map(len, losses))
+    for loss in losses:
+        start = _rests_from(loss)
+        share, later = start / (len(loss) - 1), train.values[train.epochs >= loss.epochs[start]]
+        moved = float(np.ptp(loss.values)) > MOVED * abs(float(loss.values[-1]))
+        wiggles = len(later) >= LEAST and float(np.ptp(later)) > WIGGLES * abs(float(np.median(later)))
+        if share <= RESTS[-1] and moved and wiggles and len(loss) - start >= LEAST and not _rounded(loss):
+            finding = _rest(run, loss, start, "weights_rest")
+            return (failed if share <= RESTS[0] else warning)(finding, evaluated=values)
+    return concluded(_rest(run, losses[0], len(losses[0]) - 1, "moves"), [*losses, train], evaluated=values)
+
+
+def _rounded(loss: Curve) -> bool:
+    return bool((loss.values == np.round(loss.values, DECIMALS)).all())
+
+
+def _rests_from(loss: Curve) -> int:
+    """Index from which a loss keeps one value, to a hundred thousandth."""
+    away = np.flatnonzero(np.abs(loss.values - loss.values[-1]) > SAME * abs(loss.values[-1]))
+    return int(away[-1]) + 1 if len(away) else 0
+
+
+def _rest(run: Run, loss: Curve, start: int, code: str) -> Finding:
+    epoch, step = loss.place(start)
+    planned = max(len(loss), run.stated_epochs or 0)
+    return Finding(
+        code=code,
+        metric=loss.name,
+        measured=float(loss.values[-1]),
+        epoch=epoch,
+        step=step if loss.by_step else None,
+        evidence=(
+            Fact("evaluations_at_rest", len(loss) - start),
+            Fact("evaluations", len(loss)),
+            *([Fact("planned_over_schedule", planned / (start + 1), "x")] if code == "weights_rest" else []),
+        ),
+        phrase="{metric} rests at {measured} in the last {evaluations_at_rest} of {evaluations} evaluations"
+        if code == "weights_rest"
+        else "",
+    )
 
 
 def _axis(rate: Curve) -> np.ndarray:
@@ -126,7 +185,15 @@ def _finding(rate: Curve, start: int, ahead: float, ratio: float) -> Finding:
 
 _CHECK = ScheduleEndedEarly()
 _DOWN = made.lines(20, 1e-3, 0.0)
+_WIGGLES = [0.67, *[0.38 + 0.003 * ((i * 7) % 5) for i in range(29)]]
+_RESTS = [value / 3 for value in (1.029, 1.0065, 1.0072, 1.0073, *[1.0074] * 26)]
+_LATE = [value / 3 for value in (*made.lines(22, 2.9, 1.3), *[1.3] * 8)]
 PASSES: Sequence[Case] = (
+    made.case("rests_at_the_end", _CHECK, run_from({"train_loss": _WIGGLES, "val_loss": _LATE})),
+    made.case(
+        "rounded", _CHECK, run_from({"train_loss": _WIGGLES, "val_loss": [round(v, 4) for v in _RESTS]}), "moves"
+    ),
+    made.case("converges_with_training", _CHECK, run_from({"train_loss": [0.5] * 30, "val_loss": _RESTS})),
     made.case("perfect_oracle", _CHECK, rates([1e-3] * 20)),
     made.case("ends_with_the_run", _CHECK, rates(_DOWN)),
     made.case("floor_of_a_tenth", _CHECK, rates([*made.lines(20, 1e-3, 1e-4), *[1e-4] * 30])),
@@ -134,6 +201,9 @@ PASSES: Sequence[Case] = (
     made.case("interrupted", _CHECK, rates(made.lines(40, 1e-3, 5e-4), epochs=8)),
 )
 FAILS: Sequence[Case] = (
+    made.case(
+        "rests_without_a_rate", _CHECK, run_from({"train_loss": _WIGGLES, "val_loss": _RESTS}), evaluations_at_rest=26
+    ),
     made.case("eight_processes", _CHECK, rates([*_DOWN, *[0.0] * 140]), "ended_early", planned_over_schedule=8.0),
     made.case("planned_longer", _CHECK, rates([*_DOWN, *[0.0] * 20], epochs=8), planned_over_schedule=4.0),
 )

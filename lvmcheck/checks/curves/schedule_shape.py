@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lvmcheck.checks.curves._cases import cosine, rates
-from lvmcheck.checks.curves._curves import CurveCheck, concluded, unfinished
+from lvmcheck.checks.curves._curves import CurveCheck, concluded, number, planned_steps, unfinished
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -22,6 +22,8 @@ SWINGS = 4
 """Turns from low to high from which a schedule is periodic."""
 KEYS = ("scheduler", "lr_scheduler", "lr_scheduler_type", "schedule", "lr_schedule")
 DECAYS = ("cosine", "linear", "poly", "polynomial", "exponential", "onecycle", "one_cycle", "cosineannealinglr")
+WARM_UPS = ("warmup_steps", "warmup_iters", "num_warmup_steps", "lr_warmup_steps")
+ACCUMULATED = ("accumulation", "gradient_accumulation_steps", "accumulate_grad_batches", "grad_accum", "accumulate")
 PERIODIC = ("cyclic", "restart", "restarts", "triangular", "warm_restarts")
 
 
@@ -31,8 +33,10 @@ class ScheduleShape(CurveCheck):
 
     Declared is what the config calls scheduler, lr_scheduler or the like. A constant rate beside a declared cosine,
     linear, polynomial or exponential decay fails; so does a rate that swings with a period of twice as many steps as
-    there are epochs (a cosine over epochs that is stepped once a batch). Other swings within epochs, and a rate that
-    rises over more than half of the run and ends at its highest, warn.
+    there are epochs (a cosine over epochs that is stepped once a batch). A declared warm-up (warmup_steps or the like)
+    of at most half of the steps after which the rate still rises to its end fails where it ends below half of the
+    declared rate, and warns where none is declared. Other swings within epochs, and a rate that rises over more than
+    half of the run and ends at its highest, warn.
 
     Why:
     A scheduler that is stepped in the wrong place is the commonest silent fault of a schedule: the loss falls, only
@@ -41,7 +45,7 @@ class ScheduleShape(CurveCheck):
     Usual causes:
     - scheduler.step() is missing, or called once an epoch with a length in steps.
     - CosineAnnealingLR(T_max=epochs) is stepped once a batch, so that the rate goes up and down.
-    - A warm-up longer than the run; a decay factor above 1.
+    - A warm-up longer than the run, or counted in steps and stepped once an epoch; a decay factor above 1.
 
     Fix:
     Plot the recorded rate. Give the schedule its length in the unit in which it is stepped.
@@ -66,7 +70,12 @@ class ScheduleShape(CurveCheck):
         if len(rate) < LEAST or not rate.values.any():
             return not_applicable(f"fewer than {LEAST} learning rates above 0 are recorded")
         declared = _declared(run)
-        for finding, sure in (_constant(run, rate, declared), _swings(run, rate, declared), _rises(rate, declared)):
+        for finding, sure in (
+            _constant(run, rate, declared),
+            _swings(run, rate, declared),
+            _warms_up(run, rate),
+            _rises(rate, declared),
+        ):
             if finding is not None:
                 return (failed if sure else warning)(finding, evaluated=len(rate))
         return concluded(_finding("shape", rate), [rate], evaluated=len(rate))
@@ -108,6 +117,32 @@ def _swings(run: Run, rate: Curve, declared: str) -> tuple[Finding | None, bool]
     return _finding("swings", rate, Fact("period", period, "steps"), Fact("swings", len(turns))), accident
 
 
+def _warms_up(run: Run, rate: Curve) -> tuple[Finding | None, bool]:
+    """A rate that still rises at the end of the run, long after its declared warm-up."""
+    last, warm_up = int(rate.steps[-1]), _warm_up(run)
+    if not rate.by_step or warm_up is None or warm_up * 2 > last or last < 0.9 * (planned_steps(run) or 0):
+        return None, False
+    values, after = rate.values, rate.values[rate.steps >= 1.5 * warm_up]
+    rises = values[-1] == values.max() and bool((np.diff(values) >= 0).all())
+    if len(after) < 2 or not rises or float(after[0]) > 0.7 * float(values[-1]):
+        return None, False
+    target = number(run, "lr", "learning_rate", "max_lr", "peak_lr")
+    if target is not None and float(values[-1]) > 0.5 * target:
+        return None, False
+    more = (Fact("warm_up", warm_up, "steps"), *([] if target is None else [Fact("declared_rate", target)]))
+    return _finding("warm_up_never_ends", rate, *more), target is not None
+
+
+def _warm_up(run: Run) -> int | None:
+    """The declared steps of the warm-up, in recorded steps."""
+    for key in WARM_UPS:
+        steps = run.config.get(key)
+        if isinstance(steps, int) and not isinstance(steps, bool) and steps > 1:
+            batches = [run.config.get(name) for name in ACCUMULATED]
+            return steps * max((n for n in batches if isinstance(n, int) and not isinstance(n, bool)), default=1)
+    return None
+
+
 def _rises(rate: Curve, declared: str) -> tuple[Finding | None, bool]:
     values = rate.values
     steps = np.diff(values)
@@ -122,6 +157,7 @@ def _finding(code: str, rate: Curve, *more: Fact) -> Finding:
         "never_decayed": "the learning rate is {measured} from first to last, declared is {declared}",
         "swings": "the learning rate swings {swings} times, with a period of {period}",
         "rises_to_the_end": "the learning rate rises to the end, from {first} to {measured}",
+        "warm_up_never_ends": "the learning rate still rises at the end, at {measured}; the warm-up is {warm_up}",
         "shape": "the learning rate goes from {first} to {measured}",
     }
     epoch, step = rate.place(len(rate) - 1)
@@ -142,9 +178,21 @@ PASSES: Sequence[Case] = (
     made.case("constant_undeclared", _CHECK, rates([1e-3] * 20)),
     made.case("step_decay_beyond_the_run", _CHECK, rates([1e-3] * 20, scheduler="step")),
     made.case("declared_cycles", _CHECK, rates(cosine(100, 8), lr_scheduler="cyclic")),
+    made.case(
+        "warm_up_of_batches",
+        _CHECK,
+        rates(made.lines(80, 5e-5, 4e-3), lr=4e-3, warmup_steps=10, max_steps=80, accumulation=8),
+    ),
     made.case("warm_up", _CHECK, rates([*made.lines(5, 0.0, 1e-3), *[1e-3] * 30])),
 )
 FAILS: Sequence[Case] = (
+    made.case(
+        "warm_up_in_epochs",
+        _CHECK,
+        rates(made.lines(80, 5e-5, 9e-4), lr=4e-3, warmup_steps=12, steps=80),
+        "warm_up_never_ends",
+        warm_up=12,
+    ),
     made.case("never_stepped", _CHECK, rates([1e-3] * 20, scheduler={"name": "cosine"}), "never_decayed"),
     made.case("stepped_once_a_batch", _CHECK, rates(cosine(100, 20), epochs=10), "swings", period=20.0),
 )
