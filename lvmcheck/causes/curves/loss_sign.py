@@ -22,24 +22,28 @@ class LossSign(Cause):
         other = coded(evidence, "train_val_ratio", "other_sign")
         if other is not None and coded(evidence, "validation_in_scale", "far_above_and_wild") is not None:
             other = None  # see validation_differs
-        driven = evidence.failed("term_sign")
+        driven, below = evidence.failed("term_sign"), coded(evidence, "never_negative", "negative")
         worse = _score_gets_worse(evidence)
-        finding = driven or away or other or worse
+        finding = driven or away or below or other or worse
         if finding is None:
             return self._score_alone(evidence)
         also: tuple[str, ...] = ("dominant_term",) if driven else ()
-        if not (driven or away or other):
+        if finding is below:
+            also = ("numeric_range",)
+        if finding is worse:
             players = ("label_mismatch",) if evidence.run.curves.adversarial else ()
             also = ("learning_rate_too_high", "diverging", *players)
         return found(
             self,
-            Standing.LIKELY if driven or away or other else Standing.CONSISTENT,
+            Standing.CONSISTENT if finding is worse else Standing.LIKELY,
             "the sign of the loss is wrong: it gets lower while the model gets worse",
             (*finding_facts(finding), *finding_facts(evidence.failed("loss_diverging")), *train_facts(evidence.run)),
             fix="compute the loss of a perfect and of a random prediction by hand: the perfect one must be lower",
-            explain="loss_diverging",
+            explain="never_negative" if below is finding else "loss_diverging",
             explains=(
                 "train_val_ratio",
+                "never_negative",
+                "loss_diverging",
                 "nothing_learned",
                 "overfits",
                 "gradient_norm_grows",
@@ -89,6 +93,7 @@ PASSES: Sequence[CauseCase] = (
     CauseCase(name="learns", run=run_from({"loss": made.lines(20, 2.0, 0.2), "reward": made.lines(20, 10.0, 200.0)})),
 )
 FAILS: Sequence[CauseCase] = (
+    CauseCase(name="below_its_lowest", run=run_from({"val_bce": made.lines(8, 0.7, -4.0)}), standing=Standing.LIKELY),
     CauseCase(
         name="runs_away", run=run_from({"loss": [2.3, -4.0, -40.0, -160.0, -600.0, -2400.0]}), standing=Standing.LIKELY
     ),
