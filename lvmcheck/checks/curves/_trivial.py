@@ -25,6 +25,8 @@ BELOW = 0.985
 """Share of ln K below which a loss that falls is on its way."""
 LEAST = 4
 """Values below which a curve has no trend."""
+LONG = 15
+"""Values next to 1 from which a loss is taken to be that of the mean target."""
 COIN = 2e-3
 """Relative distance from ln 2 that a loss at rest there keeps."""
 LITTLE = 0.015
@@ -33,7 +35,7 @@ LITTLE = 0.015
 
 def at_trivial(run: Run) -> Finding | None:
     known = _at_chance(run) or _at_mean(run) or _at_majority(run) or _at_entropy(run) or _at_variance(run)
-    return known or _at_coin(run)
+    return known or _at_coin(run) or _at_one(run)
 
 
 def _tail(values: np.ndarray) -> np.ndarray:
@@ -117,6 +119,18 @@ def _at_coin(run: Run) -> Finding | None:
     if any(float(np.abs(tail / math.log(2) - 1).max()) > COIN for tail in half):
         return None
     return _trivial("at_chance", curves[-1], float(half[-1][-1]), math.log(2), Fact("classes", 2))
+
+
+def _at_one(run: Run) -> Finding | None:
+    """Losses that stay next to 1 from beginning to end: the squared error of the mean, of targets scaled to 1."""
+    curves = [c for c in (run.curves.epoch_losses, *run.curves.validation) if c is not None and len(c) >= LONG]
+    if len(curves) < 2 or run.curves.adversarial or run.curves.rewards or run.curves.scores:
+        return None
+    near = all(float(np.abs(curve.values - 1).max()) <= NEAR for curve in curves)
+    still = all(float(curve.values[0] - curve.values.min()) < NEAR for curve in curves)
+    if not near or not still:
+        return None
+    return _trivial("at_target_variance", curves[-1], float(curves[-1].values[-1]), 1.0)
 
 
 def near_uniform(run: Run) -> Finding | None:

@@ -238,6 +238,9 @@ PASSES: Sequence[Case] = (
             {"loss": made.lines(6, 2.3, 1.2), "val_loss": made.lines(6, 2.4, 1.5), "val_r2": made.lines(6, -0.9, -0.2)}
         ),
     ),
+    made.case(
+        "ends_at_one", _CHECK, run_from({"loss": made.lines(20, 2.3, 1.0), "val_loss": made.lines(20, 2.2, 1.0)})
+    ),
     made.case("learns_within_the_first_interval", _CHECK, made.window_run([1.9, *wave(0.5, 0.02, 30)])),
     made.case(
         "reward_rises_and_loss_does_not_fall",
@@ -277,6 +280,13 @@ FAILS: Sequence[Case] = (
         _CHECK,
         run_from({"elbo_loss": made.lines(12, 39.0, 33.5, 33.5), "kl": made.lines(12, 4e-4, 1e-5, 1e-5)}),
         "code_without_information",
+    ),
+    made.case("coin", _CHECK, run_from({"loss": wave(0.6933, 0.0005), "val_loss": wave(0.6932, 0.0004)}), "at_chance"),
+    made.case(
+        "mean_of_scaled_targets",
+        _CHECK,
+        run_from({"loss": made.lines(30, 1.01, 0.998), "val_loss": made.lines(30, 0.9935, 0.9908)}),
+        "at_target_variance",
     ),
     made.case(
         "always_the_commonest_class",
