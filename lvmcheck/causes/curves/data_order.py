@@ -20,7 +20,8 @@ class DataOrder(Cause):
     """The loss follows the order of the data: batches are alike, or come in the same order in every epoch."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        repeats = coded(evidence, "epoch_pattern", "same_course")
+        leaps = coded(evidence, "epoch_pattern", "falls_and_leaps")
+        repeats = leaps or coded(evidence, "epoch_pattern", "same_course")
         flat = failed_first(evidence, "nothing_learned", "loss_diverging", "memorises")
         alike = _alike(evidence.run) if flat is not None else None
         if coded(evidence, "loss_diverging", "worse_than_the_first_epoch") is not None:
@@ -29,7 +30,7 @@ class DataOrder(Cause):
             return None
         return found(
             self,
-            Standing.CONSISTENT,
+            Standing.CONSISTENT if leaps is None else Standing.LIKELY,
             "the data come in an order: the loss follows it",
             (*([alike] if alike is not None else []), *finding_facts(repeats), *finding_facts(flat)),
             fix="shuffle the training set in every epoch (shuffle=True, set_epoch)",

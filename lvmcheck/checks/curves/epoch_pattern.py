@@ -9,9 +9,11 @@ from itertools import pairwise
 import numpy as np
 
 from lvmcheck.checks.curves._curves import CurveCheck, concluded, unfinished
-from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
+from lvmcheck.checks.curves._order import falls_and_leaps, same_steps, turns
+from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
+from lvmcheck.run import events as ev
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.view import Run
 from lvmcheck.statistics.curve import correlation, noise
@@ -36,7 +38,8 @@ class EpochPattern(CurveCheck):
 
     Three boundaries and three quarters of all at which the loss goes back by three quarters of what it had fallen fail.
     A course within the epochs that repeats (correlation above 0.7 after the trend is removed) warns: the data come in
-    the same order every time.
+    the same order every time. So do single steps of an epoch that are those of the next (rank correlation of 0.8), and
+    a loss that falls step by step to less than a third of its beginning and leaps above it in one step, to fall again.
 
     Why:
     A model or optimizer that is made inside the epoch loop learns for one epoch, again and again. Data that are not
@@ -66,9 +69,13 @@ class EpochPattern(CurveCheck):
         windows = run.curves.window_losses
         if windows is None:
             return not_recorded("no training loss is recorded within epochs")
+        if run.curves.adversarial or run.curves.rewards:
+            return not_applicable("losses of players and of policies follow no order of data")
         parts = _epochs(windows)
-        if len(parts) <= LEAST or run.curves.adversarial or run.curves.rewards:
-            return not_applicable(f"fewer than {LEAST + 1} epochs with more than one value")
+        seen = None if run.of(ev.Stage) else falls_and_leaps(windows) or same_steps(windows)
+        if len(parts) <= LEAST:
+            few = f"fewer than {LEAST + 1} epochs with more than one value"
+            return not_applicable(few) if seen is None else warning(_ordered(windows, seen), evaluated=len(windows))
         resets = _resets(windows, parts)
         boundaries = len(parts) - 1
         finding = _finding("begins_anew", windows, Fact("resets", resets), Fact("boundaries", boundaries))
@@ -77,6 +84,8 @@ class EpochPattern(CurveCheck):
         alike = _repeats(parts)
         if alike is not None and alike > ALIKE:
             return warning(_finding("same_course", windows, Fact("correlation", alike)), evaluated=boundaries)
+        if seen is not None:
+            return warning(_ordered(windows, seen), evaluated=boundaries)
         kept = _finding("goes_on", windows, Fact("resets", resets), Fact("boundaries", boundaries))
         return concluded(kept, [windows], evaluated=boundaries)
 
@@ -104,7 +113,7 @@ def _repeats(parts: Sequence[np.ndarray]) -> float | None:
     later = parts[1:]
     sizes = [len(part) for part in later]
     usual = max(set(sizes), key=sizes.count)
-    courses = [_detrended(part) for part in later if len(part) == usual]
+    courses = [_detrended(part) for part in later if len(part) == usual and turns(part)]
     size = max(float(np.abs(part).max()) for part in later)
     if usual < WIDE or len(courses) < LEAST or max(float(course.std()) for course in courses) <= 1e-6 * size:
         return None
@@ -117,11 +126,16 @@ def _detrended(values: np.ndarray) -> np.ndarray:
     return np.asarray(y - float(x @ y) / float(x @ x) * x)
 
 
+def _ordered(windows: Curve, seen: Fact) -> Finding:
+    return _finding("same_course" if seen.name == "correlation" else "falls_and_leaps", windows, seen)
+
+
 def _finding(code: str, windows: Curve, *evidence: Fact) -> Finding:
     epoch, step = windows.place(len(windows) - 1)
     phrases = {
         "begins_anew": "{metric} goes back to its beginning at {resets} of {boundaries} epoch boundaries",
         "same_course": "{metric} takes the same course in every epoch (correlation {correlation})",
+        "falls_and_leaps": "{metric} leaps to {leap_to} in one step and falls again: batches are alike, then others",
         "goes_on": "{metric} goes back to its beginning at {resets} of {boundaries} epoch boundaries",
     }
     return Finding(
@@ -139,16 +153,44 @@ _CHECK = EpochPattern()
 _SAWS = [v + 0.01 * e for e in range(6) for v in (2.0, 1.9, 1.5, 1.2, 0.9, 0.8, 0.7, 0.6, 0.5, 0.5)]
 _STAIRS = [1.2 - 0.1 * (i // 10) + 0.03 * ((i * i) % 7) for i in range(60)]
 _FALL = [value + 0.05 * ((i * 7) % 11) for i, value in enumerate(made.lines(60, 2.0, 0.5))]
+_CLASSES = [level * 0.88 ** (i % 28) for level in (1.25, 4.4, 3.0) for i in range(28)]
+_RANDOM = [1.0 + 0.3 * ((i * i * 7 + i) % 23 - 11) / 11 - 0.004 * i for i in range(80)]
+_BOWL = [(0.4 + 0.01 * ((i - 10) % 20 - 9) ** 2) * (1 + 0.05 * ((i * 5) % 7)) for i in range(80)]
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, made.window_run([0.0] * 60)),
     made.case(
         "falls", _CHECK, made.window_run([v + 0.05 * ((i * 7) % 11) for i, v in enumerate(made.lines(60, 2, 0.5))])
+    ),
+    made.case("single_steps_at_random", _CHECK, made.window_run(_RANDOM, per_epoch=20, steps=1)),
+    made.case(
+        "smooth_single_steps",
+        _CHECK,
+        made.window_run([2.0 / (1 + 0.1 * i) for i in range(80)], per_epoch=20, steps=1),
+    ),
+    made.case(
+        "spike_that_recovers",
+        _CHECK,
+        made.window_run([*_CLASSES[:28], 4.0, 1.5, 0.4, *[0.1] * 49], per_epoch=20, steps=1),
     ),
     made.case(
         "steps_down_at_each_epoch", _CHECK, made.window_run([v + 0.04 * ((i * i) % 7) for i, v in enumerate(_STAIRS)])
     ),
 )
 FAILS: Sequence[Case] = (
+    made.case(
+        "sorted_by_target",
+        _CHECK,
+        made.window_run(_BOWL, per_epoch=20, steps=1),
+        "same_course",
+        status=Status.WARNING,
+    ),
+    made.case(
+        "sorted_by_class",
+        _CHECK,
+        made.window_run(_CLASSES, per_epoch=84, steps=1),
+        "falls_and_leaps",
+        status=Status.WARNING,
+    ),
     made.case("made_anew_in_each_epoch", _CHECK, made.window_run(_SAWS), "begins_anew", resets=5, boundaries=5),
     made.case("four_epochs", _CHECK, made.window_run(_SAWS[:40]), resets=3),
 )
