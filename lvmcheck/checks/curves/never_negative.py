@@ -29,8 +29,8 @@ TURNED = frozenset(_OTHERS.split())
 """Words beside which a name says nothing of the sign."""
 SLACK, ESTIMATE = 1e-3, 0.1
 """Share of the largest size that is rounding, and what an estimate of a divergence may be below 0."""
-DISTILLED, GROWN = -1.0, 10.0
-"""What a loss of distillation, which may be a negative cosine, is not below; times that a divergence grows below 0."""
+DISTILLED, GROWN = 1.05, 10.0
+"""What a loss of distillation, which may be a negative cosine, may be below 0; times that a divergence grows there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,16 +95,17 @@ def _level(curve: Curve) -> float:
 
 
 def _endless(curve: Curve) -> bool:
-    """Whether what may be written with another sign is still driven from 0; of distillation, is too far from it."""
+    """Whether what may be written with another sign is still driven from 0."""
     if "kd" in words(curve.name):
-        return _level(curve) < DISTILLED
+        return True  # its slack is that of a negative cosine
     part = len(curve) // 4
     early = float(np.median(curve.values[part : 2 * part])) if part else 0.0
     return part > 0 and _level(curve) < GROWN * min(early, -ESTIMATE)
 
 
 def _slack(curve: Curve) -> float:
-    least = 0.0 if NEVER & set(words(curve.name)) else ESTIMATE
+    said = set(words(curve.name))
+    least = 0.0 if said & NEVER else DISTILLED if "kd" in said else ESTIMATE
     return max(least, SLACK * float(np.abs(curve.values).max()))
 
 
