@@ -39,7 +39,7 @@ class Launcher:
     # -- what is wanted ----------------------------------------------------------------------------------------------
     def want(self, suite: Suite, seed: int, entries: Iterable[CheckEntry] = (), *, whole: bool = False) -> RunJob:
         """Register checks (or with ``whole`` the run to its end) of one suite and seed, before anything starts."""
-        key = (str(suite.path), seed)
+        key = (suite.place, seed)
         job = self.jobs.get(key)
         if job is None:
             job = self.jobs[key] = RunJob(Plan(suite, seed, self.settings), ())
@@ -49,7 +49,7 @@ class Launcher:
 
     def siblings(self, job: RunJob) -> list[RunJob]:
         """The jobs of the same suite, in the order of their seeds."""
-        return [other for other in self.jobs.values() if other.plan.suite.path == job.plan.suite.path]
+        return [other for other in self.jobs.values() if other.plan.suite.place == job.plan.suite.place]
 
     def held_up(self, job: RunJob) -> Path | None:
         """The folder of places to train, when the job waits for one and other sessions hold them all."""
@@ -106,6 +106,10 @@ class Launcher:
                 self._thread = threading.Thread(target=self._loop, name="lvmcheck-launcher", daemon=True)
                 self._thread.start()
 
+    def start(self, job: RunJob) -> None:
+        """Start a job and its siblings, as slots allow, without waiting for them."""
+        self._activate(job)
+
     def activate_all(self) -> None:
         """Start every requested job, in order, as slots allow."""
         for job in self.jobs.values():
@@ -136,7 +140,7 @@ class Launcher:
 
     def _pointless_now(self, plan: Plan) -> bool:
         """Whether a seed that another process trains failed for good since it was last polled."""
-        job = self.jobs[str(plan.suite.path), plan.seed]
+        job = self.jobs[plan.suite.place, plan.seed]
         for sibling in self.siblings(job):
             if sibling.state is State.FOLLOWING:
                 sibling.poll(self._take_slot)

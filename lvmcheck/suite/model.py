@@ -125,6 +125,11 @@ class Suite:
     overridden: tuple[str, ...] = ()
     origin: Source = field(repr=False, compare=False)
 
+    @property
+    def place(self) -> str:
+        """What tells the suites of one session apart."""
+        return str(self.path)
+
     def where(self, dotted: str) -> tuple[Path, int | None]:
         """File and line that decide a key: ``run.loss.mse`` may stand in the profile's table.
 
