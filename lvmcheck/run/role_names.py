@@ -113,6 +113,11 @@ def words(name: str) -> list[str]:
     return found
 
 
+def player(name: str) -> str | None:
+    """Which of two players a loss belongs to, by its name."""
+    return next((_PLAYERS[word] for word in words(name) if word in _PLAYERS), None)
+
+
 def adversaries(names: Iterable[str]) -> bool:
     """Whether losses of two players are among the names."""
     found = {_PLAYERS[word] for name in names for word in words(name) if word in _PLAYERS}

@@ -33,6 +33,7 @@ class Diverging(Cause):
         if (finding is None or not _alone(evidence, finding)) and players is None:
             return None
         blind = run.curves.gradient is None and _grown(run)
+        both = finding is not None and finding.code == "players_run_away"
         grows = evidence.failed("gradient_norm_grows")
         return found(
             self,
@@ -46,7 +47,7 @@ class Diverging(Cause):
             explains=("nothing_learned", "not_diverging", "gradient_norm_grows", "val_loss_descends"),
             also=(
                 "learning_rate_too_high",
-                *(("exploding_gradient",) if grows or players or blind else ()),
+                *(("exploding_gradient",) if grows or players or both or blind else ()),
                 *(("gradients_not_cleared",) if blind else ()),
                 *(("label_mismatch", "loss_sign") if run.curves.adversarial else ()),
             ),
@@ -55,7 +56,7 @@ class Diverging(Cause):
         )
 
 
-CODES = ("above_start", "back_at_start", "gave_back", "far_above_minimum", "collapsed")
+CODES = ("above_start", "back_at_start", "gave_back", "far_above_minimum", "collapsed", "players_run_away")
 GROWN = 10.0
 """Times its first level at which a training loss grew whatever else it shows."""
 PLAYERS = 30.0

@@ -9,7 +9,7 @@ import numpy as np
 from lvmcheck.checks.curves._curves import SURE, improved
 from lvmcheck.run import events as ev
 from lvmcheck.run.curves import Curve
-from lvmcheck.run.role_names import Quantity
+from lvmcheck.run.role_names import Quantity, player
 from lvmcheck.run.view import Run
 from lvmcheck.statistics.curve import Shape, shape, trend
 
@@ -21,6 +21,8 @@ EPOCHS, WORSE = 6, 1.1
 """Epochs of which all after the first are worse, and times the loss of the first that they exceed."""
 SETTLED, ROSE = 12, 1.1
 """Epochs from which a loss has a course after a first one that was huge, and times its lowest level that it ends at."""
+MATCH, STILL_GROWS = 10, 1.8
+"""Evaluations of two players that show where they go, and times its middle level that a loss ends at."""
 BOTTOMLESS = 1e5
 """Times the size of its first value that no density's logarithm falls below zero."""
 
@@ -79,6 +81,26 @@ def _first_epoch_huge(run: Run) -> BlowUp | None:
         return None
     found = replace(shape(values), first=float(values[0]), last=last)
     return "blew_up_at_first", train, found, ROSE * low
+
+
+def players(run: Run) -> BlowUp | None:
+    """Losses of two players that both grow tenfold, and still grow in the second half: neither has a bound."""
+    found: dict[str, tuple[Curve, float, float]] = {}
+    if not run.curves.adversarial:
+        return None
+    for curve in run.curves.of(Quantity.TERM, Quantity.LOSS):
+        who, size = player(curve.name), np.abs(curve.values)
+        if who is None or len(size) < MATCH:
+            continue
+        first, last, half = float(np.median(size[:3])), float(np.median(size[-2:])), len(size) // 2
+        middle = float(np.median(size[half - 1 : half + 2]))
+        if last > LEAP * max(first, 1e-3) and last > STILL_GROWS * middle:
+            found[who] = (curve, first, last)
+    if len(found) < 2:
+        return None
+    curve, first, last = max(found.values(), key=lambda item: item[2])
+    levels = shape(np.abs(curve.values))
+    return "players_run_away", curve, replace(levels, first=first, last=last), LEAP * first
 
 
 def _gained(score: Curve) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lvmcheck.checks.bounds import Bound, ceiling, floor
-from lvmcheck.checks.curves._blow_ups import blown_up, runs_away
+from lvmcheck.checks.curves._blow_ups import BlowUp, blown_up, players, runs_away
 from lvmcheck.checks.curves._curves import (
     FAR,
     CurveCheck,
@@ -48,7 +48,7 @@ class LossDiverging(CurveCheck):
     fall, or is ten times its minimum and a tenth of its beginning; a loss that leapt to ten times its first value in
     the first half ends above 0.85 of that (1.5 of it after a leap to a hundred times, whatever a score says); a first
     epoch is a hundred times the lowest and the loss then rises for two thirds of the run; a negative loss falls ever
-    faster.
+    faster; the losses of both players of an adversarial run grow tenfold and go on growing.
 
     Why:
     A run that diverged trains on noise until its end, and its last checkpoint is worse than an early one. A loss whose
@@ -80,19 +80,26 @@ class LossDiverging(CurveCheck):
         if waiting is not None:
             return waiting
         curves = [curve for curve in _judged(run) if len(curve) >= LEAST]
+        values = sum(map(len, curves))
+        grown = players(run)
+        if grown is not None:
+            return failed(_blown(run, grown), evaluated=values + len(grown[1]))
         if not curves:
             return not_recorded(f"no loss or score is recorded {LEAST} times")
-        values = sum(map(len, curves))
         for curve in curves:
             finding = _diverged(run, curve)
             if finding is not None:
                 return failed(finding, evaluated=values)
         leapt = blown_up(run)
         if leapt is not None:
-            code, curve, found, limit = leapt
-            return failed(_finding(run, code, curve, found, limit), evaluated=values)
+            return failed(_blown(run, leapt), evaluated=values)
         kept = _finding(run, "kept", curves[0], shape(lower_is_better(curves[0])), None)
         return concluded(kept, curves, evaluated=values)
+
+
+def _blown(run: Run, found: BlowUp) -> Finding:
+    code, curve, levels, limit = found
+    return _finding(run, code, curve, levels, limit)
 
 
 def _judged(run: Run) -> Iterator[Curve]:
@@ -181,6 +188,14 @@ PASSES: Sequence[Case] = (
         _CHECK,
         run_from({"train_loss": [3e5, 900.0, 40.0, *made.lines(27, 20.0, 9.0, 8.0, 8.5)]}),
     ),
+    made.case(
+        "critic_whose_offset_drifts",
+        _CHECK,
+        run_from(
+            {"d_loss": made.lines(16, -1.3, -0.4, -0.6, -0.4), "g_loss": made.lines(16, 0.4, 5.9, 60.0)}
+            | {"distance": made.lines(16, 0.9, 0.5)}
+        ),
+    ),
     made.case("near_zero", _CHECK, made.window_run([1.0] * 5 + [1e-7, 5e-7, 2e-7, 9e-7, 1e-6] * 7)),
     made.case("density", _CHECK, run_from({"loss": made.lines(20, 1.4, -2.0, -3.0, -3.2)})),
     made.case(
@@ -217,6 +232,12 @@ FAILS: Sequence[Case] = (
         _CHECK,
         run_from({"train_loss": [3311.0, 88.0, 6.6, *made.lines(27, 0.66, 0.64, 0.68, 0.8)]}),
         "blew_up_at_first",
+    ),
+    made.case(
+        "critic_without_a_penalty",
+        _CHECK,
+        run_from({"d_loss": made.lines(16, -0.5, -0.6, -4.0, -13.2), "g_loss": made.lines(16, 3.0, 8.0, 30.0, 101.0)}),
+        "players_run_away",
     ),
     made.case("sign_of_a_term", _CHECK, run_from({"val_loss": [48.2, -4.0e17, *[-2.0e23] * 8]}), "runs_away"),
     made.case("sign", _CHECK, run_from({"loss": [2.3, -4.0, -40.0, -160.0, -600.0, -2400.0]}), "runs_away"),
