@@ -26,6 +26,8 @@ FAIR = 0.3
 """Accuracy that nobody has by chance."""
 FACTOR, STILL, SCALE = 1.4, 0.05, 0.2
 """Times the largest honest loss, and shares that the validation and the training loss move by."""
+OF_TOKENS = frozenset({"token", "tokens", "tok", "masked", "mask", "mlm", "char", "next"})
+"""Words of accuracies that count tokens, as a loss with a perplexity does."""
 OF_ONE_CLASS = frozenset({"precision", "recall", "sensitivity", "specificity", "balanced", "macro"})
 _WORDS = """exact match sequence seq sentence answer task set subset example sample word knn probe linear question
 choice zero shot boundary joint"""
@@ -39,9 +41,10 @@ class LossFitsAccuracy(CurveCheck):
 
     A wrong answer has a probability of at most a half, which costs ln 2 nats; so a mean cross-entropy of L leaves at
     least 1 - L / ln 2 of the answers right. Where a perplexity that is exp(loss) shows that a loss is a mean
-    cross-entropy, an accuracy that is 0.1 below that in the median of four or more evaluations warns. The other way,
-    a loss that moves by less than 5 % in eight or more evaluations, while at least 0.3 of the first answers are right,
-    warns where it is 1.4 times what Fano's inequality allows an honest model of that accuracy.
+    cross-entropy, an accuracy of tokens that is 0.1 below that in the median of four or more evaluations warns. The
+    other way, a loss that moves by less than 5 % in eight or more evaluations, while at least 0.3 of the first answers
+    are right, warns where it is 1.4 times what Fano's inequality allows an honest model of that accuracy, and the
+    training loss is above that, too.
 
     Why:
     Two figures of the same answers check each other. A masked model that is scored on all tokens has a loss of 0.3 and
@@ -99,7 +102,8 @@ def _pairs(run: Run) -> Iterator[tuple[Curve, Curve]]:
 
 def _too_few_right(run: Run, loss: Curve, accuracy: Curve) -> Finding | None:
     """Fewer right answers than a mean cross-entropy of that size guarantees."""
-    if OF_ONE_CLASS & set(words(accuracy.name)) or not _of_perplexity(run, loss):
+    said = set(words(accuracy.name))
+    if OF_ONE_CLASS & said or not OF_TOKENS & said or not _of_perplexity(run, loss):
         return None
     least = 1 - loss.values / math.log(2)
     if float(np.median(least - share(accuracy))) <= SHORT:
@@ -128,7 +132,7 @@ def _too_high(run: Run, loss: Curve, accuracy: Curve) -> Finding | None:
         return None
     unsure = -right * math.log(right) - (1 - right) * math.log(1 - right)
     honest = unsure + (1 - right) * (float(loss.values.max()) + 0.5)  # ln K is next to the highest loss
-    if float(np.median(loss.values)) <= FACTOR * honest:
+    if float(np.median(loss.values)) <= FACTOR * honest or float(np.median(train.values)) <= honest:
         return None
     return _finding("loss_above_accuracy", loss, accuracy, ceiling(honest, "Fano"))
 
@@ -182,6 +186,12 @@ PASSES: Sequence[Case] = (
         run_from(
             {"train_loss": made.lines(20, 2.3, 0.9), "val_loss": made.lines(20, 1.7, 0.77), "val_acc": [0.95] * 20}
         ),
+    ),
+    made.case("of_whole_sequences", _CHECK, _language(_LOW, _FEW, "eval_acc")),
+    made.case(
+        "overconfident",
+        _CHECK,
+        run_from({"loss": made.lines(9, 0.11, 0.1), "val_loss": made.lines(9, 1.12, 1.1), "val_acc": [0.84] * 9}),
     ),
     made.case("margin_loss", _CHECK, run_from({"val_loss": made.lines(9, 0.05, 0.02), "val/top1": [0.4] * 9})),
     made.case("top_5", _CHECK, run_from({**_HIGH, "val_acc": made.lines(20, 0.05, 0.1), "top5": [0.4] * 20})),

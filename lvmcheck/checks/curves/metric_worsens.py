@@ -95,7 +95,11 @@ def _judged(curve: Curve) -> bool:
     if role.direction is not Direction.HIGHER or role.quantity not in CORE or role.split is Split.TRAIN:
         return False
     said = words(curve.name)
-    if UNWANTED & set(said) or (role.quantity is Quantity.COSINE and role.group):
+    if (
+        UNWANTED & set(said)
+        or any(word.startswith("task") for word in said)
+        or (role.quantity is Quantity.COSINE and role.group)
+    ):
         return False
     if role.quantity is Quantity.SCORE and not set(said) & KNOWN:
         return False
