@@ -6,6 +6,9 @@ import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from lvmcheck.text.fit import excerpt as excerpt
+from lvmcheck.text.fit import one_line
+
 
 class InputError(ValueError):
     """Bad input: a suite file, data, checkpoint, history or option that cannot be used as it is.
@@ -41,7 +44,7 @@ class InputError(ValueError):
         key = f"{self.key}: " if self.key else ""
         problem = self.problem.rstrip(".")
         fix = f" {self.fix}" if self.fix else ""
-        return f"{where}: {key}{problem}.{fix}"
+        return one_line(f"{where}: {key}{problem}.{fix}")
 
     def to_json(self) -> dict[str, object]:
         """A plain dict from which :meth:`from_json` makes the same error in another process."""
@@ -69,16 +72,10 @@ class BadValueError(ValueError):
     """
 
     def __init__(self, key: str, problem: str, fix: str | None = None) -> None:
-        super().__init__(f"{key}: {problem}")
+        super().__init__(one_line(f"{key}: {problem}"))
         self.key = key
         self.problem = problem
         self.fix = fix
-
-
-def excerpt(text: str, limit: int = 60) -> str:
-    """At most ``limit`` characters of a text from outside, with nothing that could move a terminal's cursor."""
-    clean = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text[: limit + 1])
-    return clean if len(clean) <= limit else clean[: limit - 3] + "..."
 
 
 def nearest(name: str, known: Iterable[str], others: str = "") -> str:

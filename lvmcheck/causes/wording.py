@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lvmcheck.causes.protocol import Diagnosis, RuledOut, Standing
 from lvmcheck.checks.wording import fact_text, phrase_names, plural, scalar, spaced
+from lvmcheck.text.fit import one_line
 
 STANDINGS = {
     Standing.MEASURED: "cause (measured)",
@@ -16,12 +17,12 @@ def diagnosis_sentence(diagnosis: Diagnosis) -> str:
     """What is wrong, with its figures; a figure that a recorded verdict does not hold is not measured."""
     values = dict.fromkeys(phrase_names(diagnosis.phrase), scalar(None))
     values |= {fact.name: scalar(fact.value, fact.unit) for fact in diagnosis.evidence}
-    return diagnosis.phrase.format_map(values)
+    return one_line(diagnosis.phrase.format_map(values))
 
 
 def ruled_out_text(item: RuledOut) -> str:
     """``numerical problems (finite: 59 comparisons, 0 failed)``."""
-    return f"{item.problem} ({item.check}: {plural(item.evaluated, 'comparison')}, 0 failed)"
+    return f"{one_line(item.problem)} ({item.check}: {plural(item.evaluated, 'comparison')}, 0 failed)"
 
 
 def diagnosis_evidence(diagnosis: Diagnosis) -> list[str]:
@@ -37,8 +38,8 @@ def diagnosis_lines(diagnosis: Diagnosis) -> list[str]:
         f"{STANDINGS[diagnosis.standing]}: {diagnosis_sentence(diagnosis)}",
         *(f"  - {line}" for line in diagnosis_evidence(diagnosis)),
         *([f"  looks the same: {also}"] if also else []),
-        *([f"  to tell them apart: {diagnosis.tell_apart}"] if diagnosis.tell_apart else []),
+        *([f"  to tell them apart: {one_line(diagnosis.tell_apart)}"] if diagnosis.tell_apart else []),
         *(f"  ruled out: {ruled_out_text(item)}" for item in diagnosis.ruled_out),
-        f"fix: {diagnosis.fix}",
-        f"next: {diagnosis.next}",
+        f"fix: {one_line(diagnosis.fix)}",
+        f"next: {one_line(diagnosis.next)}",
     ]

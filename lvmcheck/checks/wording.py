@@ -1,6 +1,7 @@
 """Words for findings, outcomes and verdicts, for every surface: the only place where fields become English.
 
-Nothing reads these texts again: whoever needs a fact takes the field.
+Nothing reads these texts again: whoever needs a fact takes the field. Each is one line, fit to be shown whatever names
+and values a run brings.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from string import Formatter
 
 from lvmcheck.checks.bounds import Bound, BoundKind
 from lvmcheck.checks.finding import Asked, Fact, Finding, Outcome, Scalar, Status, Verdict, Why
+from lvmcheck.text.fit import one_line
 
 MARKS = {
     Status.PASSED: "✓",
@@ -49,17 +51,17 @@ def scalar(value: Scalar, unit: str = "") -> str:
     """A value with its unit: ``0.48``, ``12 steps``, ``98.2 %``, ``31.5x``, ``yes``."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    shown = value if isinstance(value, str) else figure(value)
+    shown = one_line(value) if isinstance(value, str) else figure(value)
     if not unit or value is None:
         return shown
     if value == 1 and unit.endswith("s") and not unit.endswith("ss"):
         unit = unit[:-1]
-    return f"{shown}{unit}" if unit == "x" else f"{shown} {unit}"
+    return f"{shown}{unit}" if unit == "x" else f"{shown} {one_line(unit)}"
 
 
 def spaced(identifier: str) -> str:
     """``val_cosine`` as ``val cosine``."""
-    return identifier.replace("_", " ")
+    return one_line(identifier).replace("_", " ")
 
 
 def plural(count: int, noun: str, several: str | None = None) -> str:
@@ -86,7 +88,7 @@ def bound_text(bound: Bound, finding: Finding | None = None) -> str:
     if bound.kind is BoundKind.ABORT:
         rising = finding is None or any(other.kind is BoundKind.FLOOR for other in finding.bounds)
         kind = "abort below" if rising else "abort above"
-    source = f" ({bound.source})" if bound.source else ""
+    source = f" ({one_line(bound.source)})" if bound.source else ""
     value = f"{bound.value:.6g}" if isinstance(bound.value, float) else scalar(bound.value)
     return f"{kind} {value}{source}"
 
@@ -116,7 +118,7 @@ def phrase(template: str, finding: Finding) -> str:
         "metric": spaced(finding.metric or ""),
         "code": spaced(finding.code),
     }
-    return template.format_map(values)
+    return one_line(template.format_map(values))
 
 
 def phrase_names(template: str) -> set[str]:
@@ -136,16 +138,17 @@ def subjects_text(finding: Finding) -> str:
     """``: body.0.weight, body.0.bias``: what a finding is about, where its sentence does not name it."""
     said = phrase_names(finding.phrase)
     found = next((fact for fact in finding.evidence if fact.name in SUBJECTS and isinstance(fact.value, str)), None)
-    return "" if found is None or found.name in said else f": {found.value}"
+    return "" if found is None or found.name in said else f": {one_line(found.value)}"
 
 
 # -- outcomes ----------------------------------------------------------------------------------------------------------
 def outcome_text(outcome: Outcome) -> str:
     """The sentence of the finding (after what a suite expected of it instead), or why there is none."""
+    reason = one_line(outcome.reason)
     if outcome.finding is not None:
-        return f"{outcome.reason}: {sentence(outcome.finding)}" if outcome.reason else sentence(outcome.finding)
+        return f"{reason}: {sentence(outcome.finding)}" if reason else sentence(outcome.finding)
     awaits = f" (needed {outcome.awaits})" if outcome.awaits and outcome.status is not Status.PENDING else ""
-    return outcome.reason + awaits
+    return reason + one_line(awaits)
 
 
 def asked_text(asked: Asked | None, source: str | None) -> str:
@@ -153,12 +156,12 @@ def asked_text(asked: Asked | None, source: str | None) -> str:
     if asked is None:
         return ""
     where = asked.file if asked.line is None else f"{asked.file}:{asked.line}"
-    return f"{where} ({source})" if source else where
+    return one_line(f"{where} ({source})" if source else where)
 
 
 def verdict_text(verdict: Verdict) -> str:
     """``✗ cosine_floor[train_cosine@1]  train cosine 0.253 at epoch 1 (floor 0.48, abort below 0.45)``."""
-    return f"{MARKS[verdict.status]} {verdict.name}  {outcome_text(verdict.outcome)}"
+    return f"{MARKS[verdict.status]} {one_line(verdict.name)}  {outcome_text(verdict.outcome)}"
 
 
 def counts_text(outcomes: Iterable[Outcome], *, going_on: bool = False) -> str:

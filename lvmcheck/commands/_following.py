@@ -23,6 +23,8 @@ from lvmcheck.run.events import Epoch
 from lvmcheck.run.locks import writer_is_gone
 from lvmcheck.run.view import Run, read_json
 from lvmcheck.suite.looks import Looks, Question, questions_of
+from lvmcheck.text.fit import fit
+from lvmcheck.text.say import complain
 
 LOOK = 0.5
 """Seconds between two looks."""
@@ -138,7 +140,7 @@ class Lines:
 
     def say(self, line: str) -> None:
         """A line by itself."""
-        print(line, file=self._out, flush=True)
+        complain(line, out=self._out)
 
     def look(self, run: Run, looks: Looks, fresh: list[tuple[Question, Outcome]]) -> None:  # noqa: ARG002
         """What is new."""
@@ -177,7 +179,7 @@ class Block:
     def _draw(self, lines: list[str]) -> None:
         from rich.text import Text
 
-        self._live.update(Text("\n".join(lines), no_wrap=True, overflow="ellipsis"), refresh=True)
+        self._live.update(Text(fit("\n".join(lines)), no_wrap=True, overflow="ellipsis"), refresh=True)
 
 
 def _until(run: Run, end: Epoch) -> Run:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from lvmcheck.commands._reading import add_run, make_importable, suite_file
 from lvmcheck.commands._remarks import extent, print_remarks
 from lvmcheck.run.locks import writer_is_gone
 from lvmcheck.run.view import Run
+from lvmcheck.text.say import complain, say
 
 if TYPE_CHECKING:
     from lvmcheck.suite import Suite
@@ -94,12 +94,12 @@ def print_verdicts(verdicts: Iterable[Verdict], *, verbose: bool = False, eviden
     for item in verdicts:
         if not verbose and (item.status in SILENT or (item.asked is None and item.status is Status.PASSED)):
             continue
-        print(verdict_text(item))
+        say(verdict_text(item))
         bad = item.status in (*BAD, Status.WARNING)
         lines = evidence_lines(item.finding)
-        print("".join(f"    {line}\n" for line in (lines if bad else lines[:1] if evidence else [])), end="")
+        say("".join(f"    {line}\n" for line in (lines if bad else lines[:1] if evidence else [])), end="")
         if item.asked is not None and bad:
-            print(f"    required by {asked_text(item.asked, item.source)}")
+            say(f"    required by {asked_text(item.asked, item.source)}")
 
 
 def print_rest(run: Run, verdicts: Sequence[Verdict], *, verbose: bool, counted: bool = False) -> None:
@@ -115,12 +115,12 @@ def print_rest(run: Run, verdicts: Sequence[Verdict], *, verbose: bool, counted:
         sound = not any(item.status in (*BAD, Status.WARNING) for item in verdicts)
         found = "" if counted else f"no problem found{extents}: " if sound else ""
         passes = "" if counted else f"{plural(passed, 'check')} passed{'' if sound else extents}, "
-        print(f"{found}{passes}{silent} did not apply or lacked data (-v lists them)")
+        say(f"{found}{passes}{silent} did not apply or lacked data (-v lists them)")
     waiting = sum(item.status is Status.PENDING for item in verdicts)
     if waiting and not run.over:
         planned = f" of {run.planned_epochs}" if run.planned_epochs else ""
         where = f"epoch {run.last_epoch}{planned}" if run.last_epoch else f"step {run.step}"
-        print(f"no completion record: judged up to {where}, {plural(waiting, 'check')} pending")
+        say(f"no completion record: judged up to {where}, {plural(waiting, 'check')} pending")
 
 
 def exit_code(verdicts: Sequence[Verdict], *, strict: bool) -> int:
@@ -129,6 +129,6 @@ def exit_code(verdicts: Sequence[Verdict], *, strict: bool) -> int:
     if any(item.status in bad for item in verdicts):
         return FAILED
     if not any(item.outcome.evaluated and item.check != END for item in verdicts):
-        print("no check could be evaluated", file=sys.stderr)
+        complain("no check could be evaluated")
         return FAILED
     return PASSED

@@ -9,6 +9,7 @@ from lvmcheck.checks.wording import plural, sentence
 from lvmcheck.errors import excerpt, nearest
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
+from lvmcheck.text.say import say
 
 SHOWN, LONGEST = 3, 150
 """Notes that are shown without ``--verbose``, and characters of each."""
@@ -40,19 +41,19 @@ def print_remarks(run: Run, verdicts: Sequence[Verdict], *, verbose: bool) -> No
     """One line each."""
     end = ended_early(run)
     if end is not None:
-        print(end)
+        say(end)
     for key, meant in unread_keys(run.config):
-        print(f"hint: no check reads the config key {excerpt(key)!r}; did you mean {meant!r}?")
+        say(f"hint: no check reads the config key {excerpt(key)!r}; did you mean {meant!r}?")
     for name, fix in unrecorded_roles(run):
-        print(f"hint: a role is declared for {name!r}, which is not recorded. {fix}")
+        say(f"hint: a role is declared for {name!r}, which is not recorded. {fix}")
     other = baseline_of_another_task(run)
     if other is not None:
-        print(f"hint: the baselines are those of {other[0]}, and {other[1]} is none of theirs")
+        say(f"hint: the baselines are those of {other[0]}, and {other[1]} is none of theirs")
     notes = [*dict.fromkeys(note.text for note in run.of(ev.Note)), *_tolerated(verdicts)]
     for note in notes if verbose else notes[:SHOWN]:
-        print(f"note: {excerpt(note, LONGEST)}")
+        say(f"note: {excerpt(note, LONGEST)}")
     if len(notes) > SHOWN and not verbose:
-        print(f"{plural(len(notes) - SHOWN, 'more note')} (-v lists them)")
+        say(f"{plural(len(notes) - SHOWN, 'more note')} (-v lists them)")
 
 
 def ended_early(run: Run) -> str | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lvmcheck.commands._exit import PASSED
 from lvmcheck.commands._reading import make_importable
+from lvmcheck.text.say import say
 
 HELP = "propose floors of a suite from the spread of its seeds"
 EXAMPLE = "lvmcheck calibrate suites/amn_790k --seeds 8"
@@ -24,5 +25,5 @@ def run(options: argparse.Namespace) -> int:
 
     make_importable()
     for line in calibrate(options.suite, seeds=options.seeds, rate=options.rate, profile=options.profile):
-        print(line, flush=True)
+        say(line)
     return PASSED

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 
 from lvmcheck.checks.verdict_json import verdict_json
 from lvmcheck.commands._exit import INTERRUPTED
 from lvmcheck.commands._judging import add_judging, exit_code, print_rest, print_verdicts, verdicts_on
 from lvmcheck.commands._reading import run_of
+from lvmcheck.text.say import complain, say_json
 
 HELP = "judge a recorded run"
 EXAMPLE = "lvmcheck check fixtures/runs/amn_790k_attempt_2 --suite suites/amn_790k"
@@ -31,12 +30,12 @@ def run(options: argparse.Namespace) -> int:
         try:
             follow(options)
         except KeyboardInterrupt:
-            print("no longer followed; the run is not touched", file=sys.stderr)
+            complain("no longer followed; the run is not touched")
             return INTERRUPTED
     recorded = run_of(options)
     verdicts = verdicts_on(recorded, options)
     if options.json:
-        print(json.dumps([verdict_json(item) for item in verdicts], indent=1, allow_nan=False))
+        say_json([verdict_json(item) for item in verdicts])
     else:
         print_verdicts(verdicts, verbose=options.verbose)
         print_rest(recorded, verdicts, verbose=options.verbose)

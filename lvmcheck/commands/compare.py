@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lvmcheck.commands._exit import FAILED, PASSED
 from lvmcheck.errors import InputError
+from lvmcheck.text.say import say, say_json
 
 if TYPE_CHECKING:
     from lvmcheck.comparison.sides import Side
@@ -43,12 +43,12 @@ def run(options: argparse.Namespace) -> int:
     except InputError as problem:
         if not options.bisect:
             raise
-        print(problem)
+        say(problem)
         return UNTESTABLE
     if options.json:
-        print(json.dumps(spell(to_json(found)), indent=1, allow_nan=False, default=str))
+        say_json(spell(to_json(found)), default=str)
     else:
-        print("\n".join(screen(found)))
+        say("\n".join(screen(found)))
     if options.bisect and found.worse is None:
         return UNTESTABLE
     return FAILED if found.worse else PASSED

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from lvmcheck.commands._judging import SILENT, add_judging, exit_code, print_rest, print_verdicts, verdicts_on
 from lvmcheck.commands._reading import run_of
+from lvmcheck.text.say import say, say_json
 
 HELP = "name the causes of a bad run"
 EXAMPLE = "lvmcheck diagnose fixtures/runs/amn_790k_attempt_2"
@@ -26,9 +26,9 @@ def run(options: argparse.Namespace) -> int:
     verdicts = verdicts_on(recorded, options)
     causes = diagnose(recorded, verdicts)
     if options.json:
-        print(json.dumps(spell(screen_json(recorded, causes, verdicts)), indent=1, allow_nan=False))
+        say_json(spell(screen_json(recorded, causes, verdicts)))
     else:
-        print("\n".join(screen(recorded, causes, verdicts)))
+        say("\n".join(screen(recorded, causes, verdicts)))
         if options.verbose:
             print_verdicts([item for item in verdicts if item.status in SILENT], verbose=True)
         print_rest(recorded, verdicts, verbose=options.verbose, counted=sound(causes, verdicts))

@@ -8,6 +8,7 @@ import sys
 
 from lvmcheck.commands._exit import PASSED
 from lvmcheck.errors import InputError, nearest
+from lvmcheck.text.say import say
 
 HELP = "the manual page of a check or a cause"
 ALL = "All: lvmcheck list checks, lvmcheck list causes."
@@ -27,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     pages += [_cause_page(name)] if name in causes else []  # some checks have a cause of the same name
     if not pages:
         raise InputError(f"{name!r}", "no such check or cause", fix=nearest(name, [*checks, *causes], ALL))
-    print("\n\n".join("\n".join(page) for page in pages))
+    say("\n\n".join("\n".join(page) for page in pages))
     return PASSED
 
 

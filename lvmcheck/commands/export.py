@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lvmcheck.commands._reading import add_reading, read_run
+from lvmcheck.text.say import complain, say
 
 if TYPE_CHECKING:
     from lvmcheck.exporters import Exporter
@@ -58,10 +58,10 @@ def run(options: argparse.Namespace) -> int:
     died = False
     try:
         for feed, run, there in (_following if options.follow else _in_one_go)(paths, chosen, into, options):
-            print(_line(feed, run, there), flush=True)
+            say(_line(feed, run, there))
             died = died or run.death is not None
     except KeyboardInterrupt:
-        print("interrupted: exports that are not reported above are not complete", file=sys.stderr)
+        complain("interrupted: exports that are not reported above are not complete")
         return INTERRUPTED
     return DIED if died and options.follow else DONE
 

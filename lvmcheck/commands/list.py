@@ -8,6 +8,7 @@ from itertools import groupby
 
 from lvmcheck.commands._exit import PASSED
 from lvmcheck.errors import InputError, nearest
+from lvmcheck.text.say import say
 
 HELP = "what exists: checks or causes, by subject"
 EXAMPLE = "lvmcheck list checks"
@@ -26,11 +27,11 @@ def run(options: argparse.Namespace) -> int:
     rows = sorted(_checks() if options.what == "checks" else _causes(), key=lambda row: (row[0], not row[1], row[2]))
     width = max(len(name) for _, _, name, _ in rows)
     for subject, group in groupby(rows, key=lambda row: row[0]):
-        print(subject)
+        say(subject)
         for _, universal, name, what in group:
-            print(f"{'*' if universal else ' ':>3} {name:{width}}  {what}")
+            say(f"{'*' if universal else ' ':>3} {name:{width}}  {what}")
     if options.what == "checks":
-        print("* universal: judged on any run (lvmcheck check RUN); the others where a suite names them")
+        say("* universal: judged on any run (lvmcheck check RUN); the others where a suite names them")
     return PASSED
 
 

@@ -15,11 +15,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, cast
+from typing import NoReturn, Protocol, cast
 
 from lvmcheck import __version__
 from lvmcheck.commands._exit import BAD_INPUT, FAILED, INTERNAL, NO_READER, PASSED
 from lvmcheck.errors import InputError, nearest
+from lvmcheck.text.fit import fit, one_line
+from lvmcheck.text.say import complain
 
 EXITS = {
     PASSED: "nothing failed",
@@ -45,6 +47,13 @@ class Command(Protocol):
         ...
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors quote the command line in a form that is fit to be shown."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(fit(one_line(message)))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     for stream in (sys.stdout, sys.stderr):
@@ -64,13 +73,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except InputError as problem:
-        print(problem, file=sys.stderr)
+        complain(problem)
         return BAD_INPUT
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
         return NO_READER
     except Exception as problem:
-        print(f"internal error: {type(problem).__name__}: {problem}", file=sys.stderr)
+        complain(one_line(f"internal error: {type(problem).__name__}: {problem}"))
         return INTERNAL
 
 
@@ -88,7 +97,7 @@ def load_command(name: str) -> Command:
 
 def parser(first: str = "") -> argparse.ArgumentParser:
     """The parser of all commands, or of the one that ``first``, the first argument, names."""
-    top = argparse.ArgumentParser(prog="lvmcheck", description="pytest for training runs")
+    top = Parser(prog="lvmcheck", description="pytest for training runs")
     top.add_argument("--version", action="version", version=f"lvmcheck {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True, prog="lvmcheck")  # given, or shutil is imported
     names = command_names()

@@ -8,6 +8,7 @@ from pathlib import Path
 from lvmcheck.commands._exit import FAILED, PASSED
 from lvmcheck.commands._reading import make_importable
 from lvmcheck.errors import InputError
+from lvmcheck.text.say import say
 
 HELP = "reference bands: show, diff, prune, power"
 EXAMPLE = "lvmcheck reference show fixtures/references/example/smoke-cpu.toml"
@@ -42,7 +43,7 @@ def _show(options: argparse.Namespace) -> int:
     from lvmcheck.comparison.reference.show import lines
     from lvmcheck.statistics.reference_file import read
 
-    print("\n".join(lines(read(options.path))))
+    say("\n".join(lines(read(options.path))))
     return PASSED
 
 
@@ -51,7 +52,7 @@ def _diff(options: argparse.Namespace) -> int:
     from lvmcheck.statistics.reference_file import read
 
     found = changes(read(options.old), read(options.new))
-    print("\n".join(found or ["equal"]))
+    say("\n".join(found or ["equal"]))
     return FAILED if found else PASSED
 
 
@@ -61,10 +62,10 @@ def _prune(options: argparse.Namespace) -> int:
     make_importable()
     found = orphans(Path.cwd())
     for path, why in found:
-        print(f"{'deleted ' if options.yes else ''}{path}: {why}")
+        say(f"{'deleted ' if options.yes else ''}{path}: {why}")
         if options.yes:
             path.unlink()
-    print(f"{len(found)} without use" + ("" if options.yes or not found else "; --yes deletes them"))
+    say(f"{len(found)} without use" + ("" if options.yes or not found else "; --yes deletes them"))
     return PASSED
 
 
@@ -74,7 +75,7 @@ def _power(options: argparse.Namespace) -> int:
     sizes = [int(word) for word in options.seeds.split(",") if word.strip().isdigit()]
     if not sizes or min(sizes) < 2 or options.rounds < 1 or not options.spread > 0:
         raise InputError("reference power", "expected sizes of at least 2, a positive spread and at least 1 round")
-    print(HEADER)
+    say(HEADER)
     for row in table(sizes, (0.05, 0.01), (0.0, 0.005, 0.01), rounds=options.rounds, spread=options.spread):
-        print(row.sentence(), flush=True)
+        say(row.sentence())
     return PASSED

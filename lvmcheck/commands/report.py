@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lvmcheck.commands._exit import PASSED
 from lvmcheck.commands._reading import add_reading, read_run
+from lvmcheck.text.say import say
 
 HELP = "runs, their verdicts and causes as one HTML file"
 EXAMPLE = "lvmcheck report .lvmcheck/runs -o report.html"
@@ -28,5 +29,5 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(options.output, "expected a file to write the report to, got a folder")
     runs = runs_at(options.paths, lambda path: read_run(path, options))
     size = write_report(options.output, runs)
-    print(f"{options.output}: {plural(len(runs), 'run')}, {size:,} bytes")
+    say(f"{options.output}: {plural(len(runs), 'run')}, {size:,} bytes")
     return PASSED

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from lvmcheck.commands._exit import BAD_INPUT, FAILED, INTERRUPTED, PASSED
 from lvmcheck.commands._judging import exit_code, verdicts_on
 from lvmcheck.errors import InputError
+from lvmcheck.text.say import complain
 
 if TYPE_CHECKING:
     from lvmcheck.run.recorder import Recorder
@@ -55,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     if session.observer is None or recorder is None:
         return code or _nothing(options.script, session.observer)
     recorder.close(status, reason=reason)
-    print(f"lvmcheck recorded {recorder.path}; {_unseen(session.observer)}", file=sys.stderr)
+    complain(f"lvmcheck recorded {recorder.path}; {_unseen(session.observer)}")
     from lvmcheck.run.directory import load
 
     recorded = load(recorder.path)
@@ -66,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
 def _nothing(script: str, observer: Observer | None) -> int:
     what = "torch was not imported in this process" if observer is None else "no backward pass was seen"
     fix = "Record it by itself: lvmcheck.record and rec.watch (docs/watch.md)."
-    print(f"{script}: nothing can be judged: {what}. {fix}", file=sys.stderr)
+    complain(f"{script}: nothing can be judged: {what}. {fix}")
     return BAD_INPUT
 
 
@@ -116,7 +117,7 @@ class Session:
             return FAILED, "stopped", None if recorder is None else recorder.stop_reason
         if isinstance(problem, SystemExit):
             if not isinstance(problem.code, int | None):
-                print(problem.code, file=sys.stderr)
+                complain(problem.code)
             code = problem.code if isinstance(problem.code, int) else int(problem.code is not None)
             return code, "failed" if code else "finished", f"exit code {code}" if code else None
         if isinstance(problem, KeyboardInterrupt):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lvmcheck.commands._exit import FAILED, PASSED
 from lvmcheck.errors import InputError
+from lvmcheck.text.say import complain, say, say_json
 
 if TYPE_CHECKING:
     from lvmcheck.selftest.training import Subject
@@ -53,10 +53,12 @@ def run(options: argparse.Namespace) -> int:
             minutes=options.minutes,
             jobs=options.jobs,
             only=only,
-            tell=lambda text: print(text, file=sys.stderr, flush=True),
+            tell=complain,
         ).perform()
-    body = json.dumps(spell(to_json(test)), indent=1, allow_nan=False, default=str) if options.json else ""
-    print(body or "\n".join(lines(test)))
+    if options.json:
+        say_json(spell(to_json(test)), default=str)
+    else:
+        say(*lines(test))
     least = 1.0 if options.min_score is None else options.min_score
     return PASSED if not test.red and test.score is not None and test.score >= least else FAILED
 

@@ -11,12 +11,12 @@ from typing import Any
 
 from lvmcheck.checks.finding import Status, Verdict
 from lvmcheck.exporters.entry import ExportRun
-from lvmcheck.report.html.text import clean
 from lvmcheck.report.verdicts import KINDS, bad, kind, message
 from lvmcheck.run import events as ev
 from lvmcheck.run.event_lines import spell, to_line
 from lvmcheck.run.utc import seconds_of
 from lvmcheck.run.view import Run
+from lvmcheck.text.fit import clean
 
 FACTS = ("suite", "profile", "device", "trainer", "created", "platform", "key", "source")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lvmcheck.errors import InputError
-from lvmcheck.report.html.text import clean
+from lvmcheck.text.fit import clean
 
 
 class Names:

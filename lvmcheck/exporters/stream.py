@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lvmcheck.exporters.entry import Entry, Position, Scalars, TextTable
-from lvmcheck.report.html.text import clean
 from lvmcheck.run import events as ev
 from lvmcheck.run.event_lines import spell
+from lvmcheck.text.fit import clean
 
 LONGEST = 100_000
 """Characters of any one text."""

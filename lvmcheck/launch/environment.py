@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+
+from lvmcheck.text.say import complain
 
 NEUTRAL = (
     *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "PWD", "TMPDIR", "TEMP", "TMP", "HOSTNAME", "VIRTUAL_ENV", "CONDA_*"),
@@ -95,7 +96,7 @@ def tell_of_withheld(note: Callable[[str], object]) -> None:
                     told.add(name)
                     text = f"environment variable {name} is set in the session and not passed on to trainers: "
                     text += f'write [run] env = ["{name}"] in the suite, or give --lvm-env {name}'
-                    print(f"lvmcheck: {text}", file=sys.stderr)
+                    complain(f"lvmcheck: {text}")
                     note(text)
                 raise
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lvmcheck.checks.wording import plural
+from lvmcheck.errors import excerpt
 from lvmcheck.launch import guard as guard_file
 from lvmcheck.launch.environment import WITHHELD, passed_on, withheld
 from lvmcheck.launch.plan import Plan
@@ -185,7 +186,7 @@ def trainer_environment(
 
 
 def last_lines(folder: Path, count: int = 12) -> list[str]:
-    """The last lines that the trainer printed, at most ``count``, without control characters."""
+    """The last lines that the trainer printed, at most ``count``, fit to be shown."""
     return _lines(folder / rundir.OUTPUT)[-count:]
 
 
@@ -201,5 +202,5 @@ def _lines(path: Path) -> list[str]:
             text = log.read().decode("utf-8", "replace")
     except OSError:
         return []
-    lines = ["".join(c if c.isprintable() else " " for c in line)[:300] for line in text.splitlines()]
+    lines = [excerpt(line, 300) for line in text.splitlines()]
     return [line.rstrip() for line in lines if line.strip()]

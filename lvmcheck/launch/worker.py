@@ -34,6 +34,7 @@ from lvmcheck.run import directory as rundir
 from lvmcheck.run.info import versions
 from lvmcheck.run.recorder import Recorder
 from lvmcheck.run.view import read_json
+from lvmcheck.text.say import complain
 
 JUDGE_WAIT = 5.0
 """Seconds that training waits for the live judge before it goes on without an answer."""
@@ -146,7 +147,7 @@ def write_failure(folder: Path, problem: BaseException) -> None:
     except InputError as full:
         text += f"\n{full}"
     with contextlib.suppress(OSError, ValueError):  # a trainer may have closed its own output
-        print(text, file=sys.stderr)
+        complain(text)
 
 
 def wait_for_judge(recorder: Recorder, waits: bool) -> None:

@@ -9,6 +9,7 @@ from lvmcheck.pytest_plugin.asks import asks_ours
 from lvmcheck.pytest_plugin.constants import SUITE_FILE
 from lvmcheck.pytest_plugin.session import LvmSession
 from lvmcheck.run.view import Run
+from lvmcheck.text.fit import fit
 
 
 def parametrize_run(metafunc: pytest.Metafunc) -> None:
@@ -26,9 +27,9 @@ def parametrize_run(metafunc: pytest.Metafunc) -> None:
 def finished_run(request: pytest.FixtureRequest) -> Run:
     """The run beside a test, waited for before the test began."""
     if not hasattr(request, "param"):
-        pytest.fail(f"the 'run' fixture needs a {SUITE_FILE} beside the test", pytrace=False)
+        pytest.fail(fit(f"the 'run' fixture needs a {SUITE_FILE} beside the test"), pytrace=False)
     session = LvmSession.of(request.config)
     job = session.launcher.want(session.suite(request.node.path.parent / SUITE_FILE), request.param, whole=True)
     if not job.run.finished:
-        pytest.fail(f"{job.plan.title}: {job.run.stopped_where()}", pytrace=False)
+        pytest.fail(fit(f"{job.plan.title}: {job.run.stopped_where()}"), pytrace=False)
     return job.run

@@ -14,11 +14,13 @@ import pytest
 from lvmcheck.checks.finding import Verdict
 from lvmcheck.errors import InputError
 from lvmcheck.pytest_plugin.options import report_file
+from lvmcheck.pytest_plugin.pytest_api import tell
 from lvmcheck.report.html.page import write_report
 from lvmcheck.report.html.report_run import MOST, Extra, ReportRun, distinct, report_run
 from lvmcheck.report.item import item_report
 from lvmcheck.report.verdicts import seed_text
 from lvmcheck.run.directory import load
+from lvmcheck.text.fit import fit
 
 Place = tuple[str, int | str | None]
 """Name of a suite and the seed, or what all seeds answered together."""
@@ -60,11 +62,11 @@ class HtmlReporter:
         try:
             size = write_report(self.target, runs, extras, problems=problems)
         except InputError as problem:
-            raise pytest.UsageError(str(problem)) from None
+            raise pytest.UsageError(fit(problem)) from None
         reporter: Any = self.config.pluginmanager.getplugin("terminalreporter")
         if reporter is not None:
             reporter.ensure_newline()
-            reporter.write_line(f"report {self.shown}  {size:,} bytes")
+            tell(reporter, f"report {self.shown}  {size:,} bytes")
 
 
 def gathered(

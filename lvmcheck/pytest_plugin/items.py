@@ -22,6 +22,7 @@ from lvmcheck.pytest_plugin.session import LvmSession
 from lvmcheck.report.failure import failure_of
 from lvmcheck.report.verdicts import SEEDS
 from lvmcheck.suite import Suite
+from lvmcheck.text.fit import fit, one_line
 
 
 class Word(str):
@@ -43,7 +44,7 @@ class SuiteFile(pytest.File):
         try:
             suite = LvmSession.of(self.config).suite(self.path)
         except InputError as problem:
-            raise self.CollectError(str(problem)) from None
+            raise self.CollectError(fit(problem)) from None
         if any(entry.across is None for entry in suite.checks):
             yield from self._seeds(suite)
         if any(entry.across is not None for entry in suite.checks):
@@ -98,7 +99,7 @@ class CheckItem(SuiteItem):
         if unneeded is not None:
             outcome = not_applicable(unneeded, Why.NOT_NEEDED)
             self._report(job, verdict_of(self.suite, self.entry, outcome, self.seed))
-            pytest.skip(unneeded)
+            pytest.skip(fit(unneeded))
         if self.entry.check.name() == JUDGE and LvmSession.of(self.config).options.reason is not None:
             pytest.skip("its reference is being written")
         verdict = job.verdict(self.entry)
@@ -106,7 +107,7 @@ class CheckItem(SuiteItem):
             raise job.raised  # in this process: the debugger wants the trainer's own frames
         self._report(job, verdict)
         if verdict.status is Status.NOT_APPLICABLE:
-            pytest.skip(verdict.outcome.reason)
+            pytest.skip(fit(one_line(verdict.outcome.reason)))
         if verdict.status not in (Status.PASSED, Status.WARNING):
             raise CheckFailed(failure_of(self.entry, verdict, job))
 

@@ -13,10 +13,12 @@ import pytest
 
 from lvmcheck.checks.shared.baselines import baselines
 from lvmcheck.checks.wording import figure, spaced
+from lvmcheck.pytest_plugin.pytest_api import tell
 from lvmcheck.report.progress import live_line
 from lvmcheck.report.side_by_side import Lane, table
 from lvmcheck.report.verdicts import seed_text
 from lvmcheck.run.events import Data, Epoch, Note
+from lvmcheck.text.fit import fit
 
 if TYPE_CHECKING:
     from lvmcheck.launch.launcher import Launcher
@@ -57,7 +59,7 @@ class ProgressReporter:
         lines = [line for sibling in self.launcher.siblings(job) for line in self.news(sibling)]
         for line in (*lines, *self._held_up(job)):
             self._reporter.ensure_newline()
-            self._reporter.write_line(line)
+            tell(self._reporter, line)
 
     def _held_up(self, job: RunJob) -> list[str]:
         """Once, that other sessions hold every place to train: minutes of silence look like a hang."""
@@ -113,13 +115,13 @@ class ProgressReporter:
 
         def frame() -> Text:
             lanes = [Lane(label=seed_text(it.plan.seed), run=it.run, state=state_of(it)) for it in siblings or [job]]
-            return Text("\n".join(table(lanes, console.width - 1, ascii_only=ascii_only)), no_wrap=True)
+            return Text(fit("\n".join(table(lanes, console.width - 1, ascii_only=ascii_only))), no_wrap=True)
 
         def redraw() -> None:
             lines = [line for sibling in siblings for line in (*self._aside_line(sibling), *self._data_line(sibling))]
             lines += self._held_up(job)
             for line in lines:
-                live.console.print(Text(line))
+                live.console.print(Text(fit(line)))
             live.update(frame(), refresh=True)
 
         console = Console(file=sys.__stdout__, force_terminal=True, no_color="NO_COLOR" in os.environ)

@@ -13,6 +13,7 @@ from lvmcheck.pytest_plugin.pytest_api import FailureRepr
 from lvmcheck.report.failure import Failure
 from lvmcheck.report.item import ItemReport, properties
 from lvmcheck.suite import CheckEntry, Suite
+from lvmcheck.text.fit import fit
 
 NO_TRAINING, ONE_SEED, ALL_SEEDS = 0, 1, 2
 """Order of items: while those that need no training run, others are trained."""
@@ -63,7 +64,7 @@ class SuiteItem(pytest.Item):
     def teardown(self) -> None:
         for job in self.stash[JOBS]:
             if job.unfinished is not None:
-                pytest.fail(job.unfinished, pytrace=False)
+                pytest.fail(fit(job.unfinished), pytrace=False)
 
     def report(self, verdict: Verdict, **about: Any) -> None:
         """Have the verdict travel with pytest's own report."""

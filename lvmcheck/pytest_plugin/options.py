@@ -14,6 +14,7 @@ from lvmcheck.checks.foreign import LIMIT
 from lvmcheck.errors import InputError, excerpt, nearest
 from lvmcheck.launch.device import check_device, cores
 from lvmcheck.pytest_plugin.constants import INI, PROGRESS
+from lvmcheck.text.fit import fit
 
 MOST_SECONDS = 1e8
 """Three years."""
@@ -185,5 +186,5 @@ def report_file(config: pytest.Config, flag: str) -> Path | None:
         return None
     path: Path = config.invocation_params.dir / name
     if name == "" or path.is_dir():
-        raise pytest.UsageError(f"{flag}: expected a file, got {f'the folder {name}' if name else 'nothing'}")
+        raise pytest.UsageError(fit(f"{flag}: expected a file, got {f'the folder {name}' if name else 'nothing'}"))
     return path

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from lvmcheck.text.fit import fit
+
 Losses = Callable[[], Iterable[Any]]
 
 
@@ -48,7 +50,7 @@ def _preflight(*arguments: Any, **options: Any) -> Any:
     __tracebackhide__ = True
     report = _report(*arguments, **options)
     if not report:
-        pytest.fail(str(report), pytrace=False)
+        pytest.fail(fit(report), pytrace=False)
     return report
 
 
@@ -59,7 +61,7 @@ def _report(*arguments: Any, **options: Any) -> Any:
     try:
         return lvmcheck.preflight(*arguments, **options)
     except lvmcheck.InputError as problem:
-        return pytest.fail(str(problem), pytrace=False)
+        return pytest.fail(fit(problem), pytrace=False)
 
 
 def _required(probe: str, budget: float) -> Callable[..., Any]:
@@ -71,7 +73,7 @@ def _required(probe: str, budget: float) -> Callable[..., Any]:
 
         report = _report(*arguments, **{"budget_s": budget, **options, "only": [probe]})
         if report[probe].status is not Status.PASSED:
-            pytest.fail(str(report), pytrace=False)
+            pytest.fail(fit(report), pytrace=False)
         return report[probe]
 
     return check
@@ -85,17 +87,16 @@ def _same_trajectory(*runs: Losses, rtol: float = 1e-4, atol: float = 1e-8) -> l
         pytest.fail("same_trajectory: expected at least two functions that return losses", pytrace=False)
     first, *others = [_losses(run) for run in runs]
     if not first:
-        pytest.fail(f"same_trajectory: {_name(runs[0])} returned no losses", pytrace=False)
+        pytest.fail(fit(f"same_trajectory: {_name(runs[0])} returned no losses"), pytrace=False)
     for run, losses in zip(runs[1:], others, strict=True):
         if len(losses) != len(first):
             lengths = f"{plural(len(first), 'loss', 'losses')} and {len(losses)}"
-            pytest.fail(f"same_trajectory: {_name(runs[0])} and {_name(run)} returned {lengths}", pytrace=False)
+            pytest.fail(fit(f"same_trajectory: {_name(runs[0])} and {_name(run)} returned {lengths}"), pytrace=False)
         for step, (one, other) in enumerate(zip(first, losses, strict=True), start=1):
             if not math.isclose(one, other, rel_tol=rtol, abs_tol=atol):
                 between = f"{_name(runs[0])} {figure(one)}, {_name(run)} {figure(other)}"
-                pytest.fail(
-                    f"same_trajectory: losses differ from step {step} on: {between} (rtol {rtol:g})", pytrace=False
-                )
+                where = f"losses differ from step {step} on"
+                pytest.fail(fit(f"same_trajectory: {where}: {between} (rtol {rtol:g})"), pytrace=False)
     return first
 
 

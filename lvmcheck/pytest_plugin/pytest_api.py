@@ -13,8 +13,19 @@ from _pytest.runner import runtestprotocol
 
 from lvmcheck.report.failure import Failure
 from lvmcheck.report.width import wrapped
+from lvmcheck.text.fit import fit
 
-__all__ = ["FailureRepr", "fixture_module", "line_width", "never_fail", "run_again", "without_pytest_frames"]
+__all__ = [
+    "FailureRepr",
+    "fixture_module",
+    "line_width",
+    "never_fail",
+    "run_again",
+    "tell",
+    "tell_command",
+    "tell_heading",
+    "without_pytest_frames",
+]
 
 
 class FailureRepr(TerminalRepr):
@@ -22,17 +33,32 @@ class FailureRepr(TerminalRepr):
 
     def __init__(self, failure: Failure) -> None:
         self.failure = failure
-        self.reprcrash = ReprFileLocation(str(failure.path), failure.line, failure.headline)
+        self.reprcrash = ReprFileLocation(str(failure.path), failure.line, fit(failure.headline))
 
     def toterminal(self, tw: TerminalWriter) -> None:
         for line in wrapped(f"  {self.failure.headline}", line_width(tw)):
-            tw.line(line, red=True, bold=True)
+            tw.line(fit(line), red=True, bold=True)
         for line in self.failure.lines:
             for part in wrapped(f"  {line}" if line else "", line_width(tw)):
-                tw.line(part)
+                tw.line(fit(part))
 
     def __str__(self) -> str:
-        return str(self.failure)
+        return fit(self.failure)
+
+
+def tell(reporter: Any, line: str, **markup: bool) -> None:
+    """A line of the terminal's reporter."""
+    reporter.write_line(fit(line), **markup)
+
+
+def tell_heading(reporter: Any, mark: str, title: str) -> None:
+    """A line filled with ``mark`` around a title."""
+    reporter.write_sep(mark, fit(title))
+
+
+def tell_command(reporter: Any, command: str) -> None:
+    """A command to the runner of a job, whose parts are escaped."""
+    reporter.write_line(command)
 
 
 def line_width(tw: TerminalWriter) -> int | None:

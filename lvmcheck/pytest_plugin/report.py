@@ -24,6 +24,7 @@ from lvmcheck.errors import InputError
 from lvmcheck.launch.executed import NONCE, executed, hashes
 from lvmcheck.pytest_plugin.constants import SESSION, SLOWER
 from lvmcheck.pytest_plugin.options import report_file
+from lvmcheck.pytest_plugin.pytest_api import tell_command
 from lvmcheck.report.item import ItemReport, item_report
 from lvmcheck.report.machine import git
 from lvmcheck.report.machine.outputs import RENDERERS, Outputs, on_github
@@ -40,6 +41,7 @@ from lvmcheck.report.machine.suites import merged, suite_report, with_verdict
 from lvmcheck.run import directory as rundir
 from lvmcheck.run.utc import utc
 from lvmcheck.run.view import read_json
+from lvmcheck.text.fit import fit
 
 SENT = "lvmcheck_report"
 LONGEST = 2000
@@ -259,11 +261,11 @@ class SessionReporter(Selection):
             if begin:
                 self.outputs.begin(report)
         except InputError as problem:
-            raise pytest.UsageError(str(problem)) from None
+            raise pytest.UsageError(fit(problem)) from None
         reporter: Any = self.config.pluginmanager.getplugin("terminalreporter")
         if lines and reporter is not None:
             for line in ("", *lines):  # a command counts only at the start of a line, and dots may stand there
-                reporter.write_line(line)
+                tell_command(reporter, line)
 
 
 def reason_of(report: pytest.CollectReport | pytest.TestReport) -> str:

@@ -9,11 +9,12 @@ import pytest
 
 from lvmcheck.checks.finding import Status
 from lvmcheck.pytest_plugin.constants import SESSION
-from lvmcheck.pytest_plugin.pytest_api import line_width
+from lvmcheck.pytest_plugin.pytest_api import line_width, tell, tell_heading
 from lvmcheck.report.item import ItemReport, item_report
 from lvmcheck.report.terminal import summary_lines
 from lvmcheck.report.verdicts import message, unreached
 from lvmcheck.report.width import wrapped
+from lvmcheck.text.fit import fit
 
 UNREACHED = "not reached"
 """Category of items that a stopped run left open: still failures to pytest, without a section each."""
@@ -30,8 +31,8 @@ def status_word(report: Any, *, verbose: bool) -> tuple[str, str, Any] | None:
     if outcome == "failed" and unreached(verdict):
         return UNREACHED, "n", (UNREACHED.upper(), {"yellow": True})  # its own section would only repeat the reason
     if outcome == "passed" and verdict.status is Status.WARNING:
-        return outcome, "w", (f"WARNING  {message(verdict)}" if verbose else "WARNING", {"yellow": True})
-    text = message(verdict)
+        return outcome, "w", (f"WARNING  {fit(message(verdict))}" if verbose else "WARNING", {"yellow": True})
+    text = fit(message(verdict))
     if outcome == "skipped":
         text = f"{verdict.status.value}: {text}"
     elif verdict.expected_failure:
@@ -46,13 +47,13 @@ def summary(reporter: Any, config: pytest.Config) -> None:
     items = list(_items(reporter)) if config.get_verbosity() >= -1 else []
     for suite in dict.fromkeys((item.suite, item.profile, item.file) for item in items):
         own = [item for item in items if (item.suite, item.profile, item.file) == suite]
-        reporter.write_sep("-", f"verdicts of {suite[0]} ({suite[1]})")
+        tell_heading(reporter, "-", f"verdicts of {suite[0]} ({suite[1]})")
         for line in summary_lines(own, width):
             for part in wrapped(line, width):
-                reporter.write_line(part)
+                tell(reporter, part)
     if SESSION in config.stash:
         for line in config.stash[SESSION].references():
-            reporter.write_line(line)
+            tell(reporter, line)
 
 
 def _items(reporter: Any) -> Iterator[ItemReport]:

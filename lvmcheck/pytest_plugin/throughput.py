@@ -19,7 +19,8 @@ from lvmcheck.comparison.throughput.table import table
 from lvmcheck.errors import InputError
 from lvmcheck.pytest_plugin.constants import SLOWER
 from lvmcheck.pytest_plugin.options import option
-from lvmcheck.pytest_plugin.pytest_api import run_again
+from lvmcheck.pytest_plugin.pytest_api import run_again, tell, tell_heading
+from lvmcheck.text.fit import fit
 
 OPTION = "--lvm-throughput-compare"
 AGAIN = 2
@@ -40,17 +41,17 @@ def start(config: pytest.Config) -> None:
         return
     why = nothing_measured(config)
     if why is not None:
-        raise pytest.UsageError(f"{OPTION}: nothing would be measured: {why}")
+        raise pytest.UsageError(fit(f"{OPTION}: nothing would be measured: {why}"))
     shown = ", ".join(asked)
     try:
         known = together([_document(config, name) for name in asked])
     except InputError as problem:
-        raise pytest.UsageError(str(problem)) from None
+        raise pytest.UsageError(fit(problem)) from None
     device = option(config, "--lvm-device")
     if device and device != "auto" and device not in known.devices:
         held = ", ".join(known.devices)
         clash = f"holds results on {held}, and --lvm-device asks for {device}: different kinds are never compared"
-        raise pytest.UsageError(f"{shown}: {clash}")
+        raise pytest.UsageError(fit(f"{shown}: {clash}"))
     config.pluginmanager.register(Comparer(config, known, shown), "lvmcheck-throughput")
 
 
@@ -174,13 +175,13 @@ class Comparer(BenchmarkWatcher):
             try:
                 require_kind(self.results[item.nodeid], self.known)  # now, and not after an hour of measuring
             except InputError as problem:
-                raise pytest.UsageError(str(problem)) from None
+                raise pytest.UsageError(fit(problem)) from None
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         try:
             self.compared = compare_all(self.results, self.absent, self.known, self.broken)
         except InputError as problem:
-            raise pytest.UsageError(str(problem)) from None
+            raise pytest.UsageError(fit(problem)) from None
         self.failed = complaints(self.compared)
         self.others = stored.other_machine(self._machine(), self.known.machine)
         session.config.stash[SLOWER] = [comparison for comparison in self.compared if comparison.failing]
@@ -194,25 +195,23 @@ class Comparer(BenchmarkWatcher):
         return machine
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        terminalreporter.section(f"throughput against {self.shown}")
+        tell_heading(terminalreporter, "=", f"throughput against {self.shown}")
         for line in table(self.compared):
-            terminalreporter.write_line(line)
+            tell(terminalreporter, line)
         if self.again:
             often = f"{len(self.again)} measured again, up to {AGAIN} times"
-            terminalreporter.write_line(
-                f"{often}: they seemed slower or were too noisy, and the lowest upper quartile counts"
+            tell(
+                terminalreporter, f"{often}: they seemed slower or were too noisy, and the lowest upper quartile counts"
             )
         if self.others:
             differences = "; ".join(self.others[:6])
-            terminalreporter.write_line(
-                f"another machine: {differences}. Compared all the same: each figure is a ratio."
-            )
+            tell(terminalreporter, f"another machine: {differences}. Compared all the same: each figure is a ratio.")
         if self.known.uncalibrated:
             count = len(self.known.uncalibrated)
-            terminalreporter.write_line(
-                f"not compared, for they state no ratio to a kernel: {count} of the stored benchmarks"
+            tell(
+                terminalreporter, f"not compared, for they state no ratio to a kernel: {count} of the stored benchmarks"
             )
         if self.failed:
-            terminalreporter.write_line(f"throughput FAILED: {', '.join(self.failed)}", red=True)
+            tell(terminalreporter, f"throughput FAILED: {', '.join(self.failed)}", red=True)
         else:
-            terminalreporter.write_line("throughput passed: nothing is slower", green=True)
+            tell(terminalreporter, "throughput passed: nothing is slower", green=True)

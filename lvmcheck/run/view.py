@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from lvmcheck.run import events as ev
 from lvmcheck.run.curves import Curves
 from lvmcheck.run.evaluations import evaluations
+from lvmcheck.text.fit import one_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -227,11 +228,11 @@ class Run:
         """``run stopped at epoch 2 of 20 by cosine_floor[...]``: how and where an ended run ended."""
         planned = f" of {self.planned_epochs}" if self.planned_epochs else ""
         if self.death is not None:
-            return f"run died after epoch {self.last_epoch}{planned}: {self.death}"
+            return one_line(f"run died after epoch {self.last_epoch}{planned}: {self.death}")
         status = (self.done or {}).get("status", "ended")
         reason = (self.done or {}).get("reason")
         where = f"at epoch {self.last_epoch}{planned}" if self.last_epoch or self.step else "before its first step"
-        return f"run {status} {where}" + (f" by {reason}" if reason else "")
+        return one_line(f"run {status} {where}" + (f" by {reason}" if reason else ""))
 
 
 def run_from(

@@ -8,7 +8,6 @@ answer differs from that of ``lvmcheck check``.
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +23,7 @@ from lvmcheck.run.directory import Follower
 from lvmcheck.run.view import Run
 from lvmcheck.suite import load_suite
 from lvmcheck.suite.looks import UNREACHED, Looks, questions_of
+from lvmcheck.text.say import complain
 
 if TYPE_CHECKING:
     from lvmcheck.run.recorder import Recorder
@@ -85,7 +85,7 @@ class LiveJudge:
     def _give_up(self, problem: InputError) -> None:
         """The record cannot be read: training goes on without its judge."""
         self._broken = True
-        print(f"lvmcheck {problem}", file=sys.stderr, flush=True)
+        complain(f"lvmcheck {problem}")
 
     def _found(self, verdict: Verdict, run: Run, recorder: Recorder) -> None:
         self.verdicts.append(verdict)
@@ -104,7 +104,7 @@ class LiveJudge:
             said += f", required by {asked_text(verdict.asked, verdict.source)}"
         if cause is not None:
             said += f": {diagnosis_sentence(cause)}; {cause.fix}"
-        print(f"lvmcheck {said}", file=sys.stderr, flush=True)
+        complain(f"lvmcheck {said}")
 
     # -- the end -------------------------------------------------------------------------------------------------------
     def end(self, recorder: Recorder) -> None:
@@ -119,7 +119,7 @@ class LiveJudge:
                 self._found(question.verdict(outcome, run), run, recorder)
         name = "" if self._suite is None else f"{self._suite.name}: "
         counts = counts_text(self._looks.answers.values())
-        print(f"lvmcheck {name}{counts}: {run.stopped_where()}", file=sys.stderr, flush=True)
+        complain(f"lvmcheck {name}{counts}: {run.stopped_where()}")
 
 
 def _told(verdict: Verdict, recorder: Recorder) -> bool:

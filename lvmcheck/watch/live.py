@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from functools import cache
 from pathlib import Path
@@ -16,6 +15,7 @@ from lvmcheck.checks.watch._watched import Watched
 from lvmcheck.checks.wording import MARKS, sentence, subjects_text
 from lvmcheck.run.events import Watch
 from lvmcheck.run.view import Run
+from lvmcheck.text.say import complain
 
 if TYPE_CHECKING:
     from lvmcheck.run.recorder import Recorder
@@ -57,7 +57,7 @@ class Live:
 
     def note(self, text: str) -> None:
         """One line for the reader of the run."""
-        print(f"lvmcheck {text}", file=sys.stderr, flush=True)
+        complain(f"lvmcheck {text}")
         if self._recorder is not None:
             self._recorder.note(text)
 
@@ -68,7 +68,7 @@ class Live:
         if cause is not None:
             self.diagnoses.append(cause)
             said += f": {diagnosis_sentence(cause)}; {cause.fix}"
-        print(f"lvmcheck {MARKS[found.status]} {said} [{found.check}]", file=sys.stderr, flush=True)
+        complain(f"lvmcheck {MARKS[found.status]} {said} [{found.check}]")
 
     def _cause(self, found: Verdict) -> Diagnosis | None:
         """The cause of this finding among those of watched loops."""

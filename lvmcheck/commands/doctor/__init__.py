@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from lvmcheck.commands._exit import FAILED, PASSED
+from lvmcheck.text.say import say, say_json
 
 HELP = "the machine in one screen: what would spoil results, and what to do"
 EXAMPLE = "lvmcheck doctor --no-torch"
@@ -24,5 +24,8 @@ def run(options: argparse.Namespace) -> int:
     from lvmcheck.commands.doctor.screen import body, screen
 
     found = examine(Path.cwd(), options.lvm_dir, ask_torch=options.torch)
-    print(json.dumps(body(found), indent=1) if options.json else "\n".join(screen(found)))
+    if options.json:
+        say_json(body(found))
+    else:
+        say(*screen(found))
     return FAILED if any(item.spoils for item in found) else PASSED

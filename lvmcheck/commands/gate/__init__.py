@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
+
+from lvmcheck.text.say import say, say_json
 
 HELP = "judge data before training on them"
 EXAMPLE = "lvmcheck gate vectors.npz --texts chunks.jsonl --ood other_vectors.npz"
@@ -30,8 +31,8 @@ def run(options: argparse.Namespace) -> int:
     config = {key: getattr(options, key) for key in keys}
     data, verdicts = gate_data(config, expected=options.expected_articles)
     if options.json:
-        print(json.dumps([verdict_json(item) for item in verdicts], indent=1, allow_nan=False))
+        say_json([verdict_json(item) for item in verdicts])
     else:
-        print(f"{data.data_name}: {data.facts['train_windows']:,} windows to train on, split {data.facts['split']}")
+        say(f"{data.data_name}: {data.facts['train_windows']:,} windows to train on, split {data.facts['split']}")
         print_verdicts(verdicts, verbose=True, evidence=True)
     return exit_code(verdicts, strict=False)

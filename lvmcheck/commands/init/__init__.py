@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from lvmcheck.commands._exit import PASSED
 from lvmcheck.commands._reading import add_reading, read_run
 from lvmcheck.errors import InputError
+from lvmcheck.text.say import say
 
 if TYPE_CHECKING:
     from lvmcheck.commands.init.draft import Made
@@ -46,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
         chosen = {"trainer": options.trainer, "name": options.name, "anyway": options.anyway}
         draft = from_run(healthy, str(options.source), **chosen)
     made = finish(root, draft, options.ci)
-    print("\n".join(_summary(made, root, options.source)))
+    say("\n".join(_summary(made, root, options.source)))
     return PASSED
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from lvmcheck.commands.init.propose import Proposal
 from lvmcheck.suite.toml_text import key_text, value_text
+from lvmcheck.text.fit import one_line
 
 NOT_CONFIG = ("trainer", "seeds", "seed", "epochs")
 """Keys of a recorded configuration that the suite states elsewhere."""
@@ -79,4 +80,4 @@ def _entry(proposal: Proposal) -> Iterator[str]:
 
 def _comment(text: str) -> str:
     """One line that stays a comment, whatever a name from outside holds."""
-    return "# " + "".join(char if char.isprintable() else " " for char in text)
+    return f"# {one_line(text)}"

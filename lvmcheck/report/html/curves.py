@@ -11,11 +11,12 @@ from lvmcheck.checks.finding import Verdict
 from lvmcheck.checks.shared.baselines import baselines
 from lvmcheck.report.html.figures import Figure, Level, Mark, PlotCurve, Region, first_lost
 from lvmcheck.report.html.report_run import ReportRun
-from lvmcheck.report.html.text import clean, listed, name_text, shown
+from lvmcheck.report.html.text import listed, name_text, shown
 from lvmcheck.run import events as ev
 from lvmcheck.run.main_metrics import main_first
 from lvmcheck.run.view import Run
 from lvmcheck.statistics.reference_file import Reference
+from lvmcheck.text.fit import clean
 
 METRICS = 100
 """Metrics of one report."""

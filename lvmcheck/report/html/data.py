@@ -12,8 +12,9 @@ import numpy as np
 
 from lvmcheck.report.html.figures import Figure, Level, PlotCurve
 from lvmcheck.report.html.report_run import ReportRun
-from lvmcheck.report.html.text import clean, fact, listed, name_text, shown
+from lvmcheck.report.html.text import fact, listed, name_text, shown
 from lvmcheck.run import events as ev
+from lvmcheck.text.fit import clean
 
 PROFILE = "lag_profile"
 PARTS = 8

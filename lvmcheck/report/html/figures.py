@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lvmcheck.checks.wording import plural
-from lvmcheck.report.html.text import clean, listed, shown
+from lvmcheck.report.html.text import listed, shown
 from lvmcheck.report.html.thinning import thinned
+from lvmcheck.text.fit import clean
 
 Floats = NDArray[np.float64]
 LOG_RANGE = 100.0

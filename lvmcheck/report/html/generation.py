@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.report.html.report_run import ReportRun
-from lvmcheck.report.html.text import clean
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
+from lvmcheck.text.fit import clean
 
 HALTING = "halting"
 SHARE = "share_"

@@ -21,9 +21,10 @@ from lvmcheck.report.html import curves, data, generation, settings, steps, verd
 from lvmcheck.report.html.colours import palette
 from lvmcheck.report.html.figures import Figure, Pool
 from lvmcheck.report.html.report_run import Extra, ReportRun
-from lvmcheck.report.html.text import clean, shown
+from lvmcheck.report.html.text import shown
 from lvmcheck.report.html.thinning import points_a_curve
 from lvmcheck.report.verdicts import KINDS, bad, kind, mark, measured_text, message, unreached
+from lvmcheck.text.fit import clean
 
 ASSETS = Path(__file__).parent / "assets"
 EVIDENCE = 20

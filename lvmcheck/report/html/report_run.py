@@ -11,13 +11,13 @@ from lvmcheck.causes.protocol import Diagnosis, diagnose
 from lvmcheck.checks.finding import Status, Verdict
 from lvmcheck.checks.protocol import evaluate
 from lvmcheck.errors import InputError
-from lvmcheck.report.html.text import clean
 from lvmcheck.report.recorded import recorded_verdicts
 from lvmcheck.report.verdicts import bad, seed_text, unreached
 from lvmcheck.run import events as ev
 from lvmcheck.run.directory import EVENTS
 from lvmcheck.run.view import Run
 from lvmcheck.run.weights import with_weights
+from lvmcheck.text.fit import clean
 
 MOST = 100
 """Runs of one report."""

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from lvmcheck.errors import InputError
 from lvmcheck.report.html.report_run import ReportRun, text_of
-from lvmcheck.report.html.text import clean, listed
+from lvmcheck.report.html.text import listed
 from lvmcheck.run import events as ev
 from lvmcheck.statistics.differences import ABSENT, flat, same, shown
 from lvmcheck.statistics.reference_file import Reference, find, read
+from lvmcheck.text.fit import clean
 
 KEYS = 400
 OWN = ("seed", "device", "threads")

@@ -1,23 +1,11 @@
-"""Text from outside, made fit to be shown: bounded, and without control characters. Escaping is the template's work."""
+"""Names and values as the page shows them, bounded and fit to be shown. Escaping is the template's work."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from lvmcheck.checks.wording import figure, spaced
-
-LONGEST = 600
-"""Characters of any one text; samples have a limit of their own."""
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def clean(value: object, limit: int = LONGEST) -> str:
-    """``value`` as text without control characters, surrogates and direction overrides, cut to ``limit`` characters."""
-    text = value if isinstance(value, str) else str(value)
-    cut = text[:limit]
-    more = f" … ({len(text):,} characters)" if len(text) > limit else ""
-    return _CONTROL.sub("\ufffd", cut) + more
+from lvmcheck.text.fit import clean
 
 
 def name_text(name: str) -> str:

@@ -12,8 +12,9 @@ from urllib.parse import quote
 from lvmcheck.causes.protocol import Diagnosis
 from lvmcheck.checks.finding import Status, Verdict
 from lvmcheck.report.html.report_run import Extra, ReportRun
-from lvmcheck.report.html.text import clean, listed
+from lvmcheck.report.html.text import listed
 from lvmcheck.report.verdicts import KINDS, bad, kind, required_text, unreached
+from lvmcheck.text.fit import clean
 
 CAUSES = 3
 """Causes of one run that are shown; the first is the likeliest."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from lvmcheck.errors import InputError
 from lvmcheck.report.machine import json_report
 from lvmcheck.report.machine.outputs import RENDERERS, Outputs
+from lvmcheck.text.say import command, complain
 
 KINDS = [kind for kind in RENDERERS if kind != "json"]
 
@@ -26,9 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     files = {kind: path for kind in KINDS if (path := getattr(options, kind)) is not None}
     try:
         for line in Outputs(files, options.summary, options.annotations).end(json_report.read(options.report)):
-            print(line)
+            command(line)
     except InputError as problem:
-        print(problem, file=sys.stderr)
+        complain(problem)
         return 2
     return 0
 

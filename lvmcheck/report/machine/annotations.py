@@ -10,6 +10,7 @@ from lvmcheck.checks.wording import evidence_lines
 from lvmcheck.report.machine.session import CauseReport, SessionReport, SuiteReport
 from lvmcheck.report.machine.words import is_bad
 from lvmcheck.report.verdicts import message, seed_text
+from lvmcheck.text.fit import clean, one_line
 
 MOST = 10
 """GitHub shows no more errors of one step."""
@@ -36,14 +37,15 @@ def _of_check(name: str, suite: SuiteReport, verdict: Verdict) -> str:
         "title": f"{suite.name} ({suite.profile}) {seed_text(verdict.seed)}: {verdict.name}",
     }
     lines = [message(verdict), *evidence_lines(verdict.finding), *_cause(suite.causes, verdict.seed)]
-    return command(name, location, "\n".join(lines)[:LONGEST])
+    return command(name, location, "\n".join(lines))
 
 
 def _cause(causes: Iterable[CauseReport], seed: int | str | None) -> list[str]:
     first = next((cause for cause in causes if cause.seed == seed), None)
     if first is None:
         return []
-    return [f"{STANDINGS[first.diagnosis.standing]}: {first.message}", f"fix: {first.diagnosis.fix}"]
+    said = f"{STANDINGS[first.diagnosis.standing]}: {first.message}"
+    return [one_line(said), one_line(f"fix: {first.diagnosis.fix}")]
 
 
 def command(name: str, properties: dict[str, str], message: str) -> str:
@@ -53,8 +55,8 @@ def command(name: str, properties: dict[str, str], message: str) -> str:
 
 
 def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return clean(text, LONGEST).replace("%", "%25").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
+    return _data(one_line(text)).replace(":", "%3A").replace(",", "%2C")

@@ -15,6 +15,7 @@ from lvmcheck.checks.wording import evidence_lines
 from lvmcheck.report.machine.session import CauseReport, SessionReport, SuiteReport
 from lvmcheck.report.machine.words import GOOD, about, counts, headline, is_bad, run_words
 from lvmcheck.report.verdicts import KINDS, kind, measured_text, message, required_text, seed_text
+from lvmcheck.text.fit import one_line
 
 MARKER = "<!-- lvmcheck report -->"
 """The first line of a comment, by which it is found again to be updated."""
@@ -45,13 +46,13 @@ def summary(report: SessionReport) -> str:
 
 def code(text: object) -> str:
     """Foreign text as a code span, in which nothing is interpreted; fit for a cell of a table."""
-    flat = " ".join(str(text).replace("`", "'").replace("\0", "").split()).replace("|", "\\|")
+    flat = one_line(" ".join(str(text).replace("`", "'").split())).replace("|", "\\|")
     return f"`{flat}`" if flat else ""
 
 
 def prose(text: str) -> str:
     """Foreign text as text: no markup, no HTML, no mention, no link."""
-    flat = html.escape(" ".join(text.split()), quote=False)
+    flat = html.escape(one_line(" ".join(text.split())), quote=False)
     return _SPECIAL.sub(r"\\\1", flat).replace("@", "@\u200b").replace("://", ":\u200b//").replace("www.", "www\u200b.")
 
 
@@ -126,7 +127,8 @@ def _verdicts(suite: SuiteReport) -> Iterator[str]:
     by_name: dict[str, dict[int | str | None, Verdict]] = {}
     for verdict in verdicts:
         by_name.setdefault(verdict.name, {})[verdict.seed] = verdict
-    yield f"<details><summary>Verdicts of {html.escape(suite.name)} ({html.escape(suite.profile)})</summary>\n"
+    title = html.escape(one_line(f"{suite.name} ({suite.profile})"))
+    yield f"<details><summary>Verdicts of {title}</summary>\n"
     yield f"| check | {' | '.join(map(seed_text, seeds))} | required |"
     yield f"|---|{'--:|' * len(seeds)}---|"
     for name, row in by_name.items():

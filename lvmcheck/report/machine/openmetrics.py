@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from lvmcheck.checks.finding import Status, Verdict
 from lvmcheck.report.machine.session import SessionReport, SuiteReport
+from lvmcheck.text.fit import one_line
 
 Sample = tuple[Mapping[str, str], float]
 
@@ -57,7 +58,7 @@ def _braces(labels: Mapping[str, str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return one_line(text).replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _number(value: float) -> str:

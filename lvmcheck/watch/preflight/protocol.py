@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from lvmcheck.checks.finding import Outcome, Verdict, Why, error, not_applicable, not_recorded
+from lvmcheck.errors import excerpt
 from lvmcheck.watch.preflight.setup import Setup, SkipProbe
 
 PROBES = Path(__file__).parent / "probes"
@@ -62,5 +63,4 @@ def _outcome(probe: Probe, setup: Setup) -> Outcome:
 
 def one_line(problem: BaseException, limit: int = 160) -> str:
     """The message of an exception without line breaks."""
-    text = " ".join(str(problem).split())
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+    return excerpt(" ".join(str(problem).split()), limit)

@@ -1,0 +1,29 @@
+"""The only place of lvmcheck that prints: no control byte and no command to a runner reaches a terminal or a log."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any, TextIO
+
+from lvmcheck.text.fit import fit
+
+
+def say(*lines: object, end: str = "\n") -> None:
+    """Each of the texts on standard output, and at once."""
+    print("\n".join(map(fit, lines)), end=end, flush=True)
+
+
+def complain(*lines: object, out: TextIO | None = None) -> None:
+    """Each of the texts on standard error, and at once."""
+    print("\n".join(map(fit, lines)), file=sys.stderr if out is None else out, flush=True)
+
+
+def say_json(body: Any, **how: Any) -> None:
+    """JSON in ASCII, in which nothing is a command: ``##[`` is written with an escape, which reads as the same text."""
+    print(json.dumps(body, indent=1, allow_nan=False, **how).replace("##", r"\u0023#"), flush=True)
+
+
+def command(line: str) -> None:
+    """A command to a runner, whose parts :func:`lvmcheck.report.machine.annotations.command` has escaped."""
+    print(line, flush=True)
