@@ -83,14 +83,19 @@ def _first_epoch_huge(run: Run) -> BlowUp | None:
     return "blew_up_at_first", train, found, ROSE * low
 
 
+def of_players(run: Run) -> list[Curve]:
+    """Losses of the players of an adversarial run."""
+    if not run.curves.adversarial:
+        return []
+    return [curve for curve in run.curves.of(Quantity.TERM, Quantity.LOSS) if player(curve.name) is not None]
+
+
 def players(run: Run) -> BlowUp | None:
     """Losses of two players that both grow tenfold, and still grow in the second half: neither has a bound."""
     found: dict[str, tuple[Curve, float, float]] = {}
-    if not run.curves.adversarial:
-        return None
-    for curve in run.curves.of(Quantity.TERM, Quantity.LOSS):
-        who, size = player(curve.name), np.abs(curve.values)
-        if who is None or len(size) < MATCH:
+    for curve in of_players(run):
+        who, size = player(curve.name) or "", np.abs(curve.values)
+        if len(size) < MATCH:
             continue
         first, last, half = float(np.median(size[:3])), float(np.median(size[-2:])), len(size) // 2
         middle = float(np.median(size[half - 1 : half + 2]))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lvmcheck.checks.bounds import Bound, ceiling, floor
-from lvmcheck.checks.curves._blow_ups import BlowUp, blown_up, players, runs_away
+from lvmcheck.checks.curves._blow_ups import BlowUp, blown_up, of_players, players, runs_away
 from lvmcheck.checks.curves._curves import (
     FAR,
     CurveCheck,
@@ -94,7 +94,7 @@ class LossDiverging(CurveCheck):
         if leapt is not None:
             return failed(_blown(run, leapt), evaluated=values)
         kept = _finding(run, "kept", curves[0], shape(lower_is_better(curves[0])), None)
-        return concluded(kept, curves, evaluated=values)
+        return concluded(kept, [*curves, *of_players(run)], evaluated=values)
 
 
 def _blown(run: Run, found: BlowUp) -> Finding:
