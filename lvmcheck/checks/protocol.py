@@ -21,6 +21,7 @@ from lvmcheck.checks.foreign import LIMIT, ask, crashed, is_foreign
 from lvmcheck.checks.wording import sentence
 from lvmcheck.errors import InputError, nearest
 from lvmcheck.run.view import Run
+from lvmcheck.text.fit import one_line
 from lvmcheck.validation import STRICT
 
 CHECKS = Path(__file__).parent
@@ -66,7 +67,7 @@ class Check:
 
     def label(self) -> str:
         detail = self.detail()
-        return f"{self.name()}[{detail}]" if detail else self.name()
+        return one_line(f"{self.name()}[{detail}]") if detail else self.name()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -122,7 +122,8 @@ class Session:
             return code, "failed" if code else "finished", f"exit code {code}" if code else None
         if isinstance(problem, KeyboardInterrupt):
             return INTERRUPTED, "interrupted", "the keyboard"
-        traceback.print_exception(type(problem), problem, _of_script(problem))
+        trace = traceback.format_exception(type(problem), problem, _of_script(problem))
+        complain("".join(trace).rstrip("\n"))
         return FAILED, "failed", f"{type(problem).__name__}: {problem}"
 
     def _observe(self) -> None:
