@@ -13,6 +13,12 @@ UNNEEDED: pytest.StashKey[str | None] = pytest.StashKey()
 """Why an item's run is not trained: in a sequential suite, earlier seeds have decided the answer."""
 JOBS: pytest.StashKey[list[Any]] = pytest.StashKey()
 """An item's run jobs (``RunJob``), one for each of its needs."""
+CURRENT: pytest.StashKey[pytest.Item] = pytest.StashKey()
+"""The item that runs, of a session."""
+ANSWERS: pytest.StashKey[list[Any]] = pytest.StashKey()
+"""What a Python test was answered (``Answer``), of its item, in order."""
+VALUES = "lvmcheck.pytest_plugin.training.values"
+"""The module of what a Python test compares."""
 SLOWER: pytest.StashKey[list[Any]] = pytest.StashKey()
 """Comparisons of throughput that made the session fail, for the reports of it."""
 

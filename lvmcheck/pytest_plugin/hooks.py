@@ -12,7 +12,17 @@ from typing import Any
 
 import pytest
 
-from lvmcheck.pytest_plugin.constants import BENCHMARKS, INI, OPTIONS, REPORTS, SESSION, SUITE_FILE
+from lvmcheck.pytest_plugin.constants import (
+    ANSWERS,
+    BENCHMARKS,
+    CURRENT,
+    INI,
+    OPTIONS,
+    REPORTS,
+    SESSION,
+    SUITE_FILE,
+    VALUES,
+)
 from lvmcheck.pytest_plugin.preflight import overfit_batch, preflight, resume_equal, same_trajectory  # noqa: F401
 
 
@@ -63,6 +73,22 @@ def run(request: pytest.FixtureRequest) -> Any:
     return finished_run(request)
 
 
+@pytest.fixture(scope="session")
+def training(pytestconfig: pytest.Config) -> Any:
+    """Trains: ``training("package.module:function", {"lr": 1e-3}, seeds=[0, 1, 2])``, once per key."""
+    from lvmcheck.pytest_plugin.training.fixture import Training
+
+    return Training(pytestconfig)
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    if not any(type(side).__module__ == VALUES for side in (left, right)):
+        return None
+    from lvmcheck.pytest_plugin.training.values import explain
+
+    return explain(op, left, right)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if SESSION in config.stash:
@@ -88,9 +114,22 @@ def pytest_report_collectionfinish(config: pytest.Config) -> Any:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    item.config.stash[CURRENT] = item
     if SESSION in item.config.stash and not item.config.getoption("setuponly", False):
         item.config.stash[SESSION].wait_for(item)
     return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[Any]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if ANSWERS in item.stash and call.when == "call":
+        from lvmcheck.pytest_plugin.training.answers import report as told
+
+        told(item, call, report)
+    return report
 
 
 @pytest.hookimpl(tryfirst=True)

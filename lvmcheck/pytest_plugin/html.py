@@ -17,7 +17,7 @@ from lvmcheck.pytest_plugin.options import report_file
 from lvmcheck.pytest_plugin.pytest_api import tell
 from lvmcheck.report.html.page import write_report
 from lvmcheck.report.html.report_run import MOST, Extra, ReportRun, distinct, report_run
-from lvmcheck.report.item import item_report
+from lvmcheck.report.item import item_report, trained_reports
 from lvmcheck.report.verdicts import seed_text
 from lvmcheck.run.directory import load
 from lvmcheck.text.fit import fit
@@ -48,13 +48,14 @@ class HtmlReporter:
         self.runs: dict[Place, Path] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        item = item_report(report) if report.when == "call" else None
-        if item is None:
+        if report.when != "call":
             return
-        place = (item.suite, item.verdict.seed)
-        self.verdicts.setdefault(place, {})[item.verdict.name] = item.verdict  # a rerun replaces
-        if item.run:
-            self.runs[place] = self.config.invocation_params.dir / item.run
+        item = item_report(report)
+        for one in [item] if item is not None else trained_reports(report):
+            place = (one.suite, one.verdict.seed)
+            self.verdicts.setdefault(place, {})[one.verdict.name] = one.verdict  # a rerun replaces
+            if one.run:
+                self.runs[place] = self.config.invocation_params.dir / one.run
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:

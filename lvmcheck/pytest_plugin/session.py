@@ -26,6 +26,7 @@ from lvmcheck.pytest_plugin.pytest_api import line_width, never_fail
 from lvmcheck.pytest_plugin.reference import write_references
 from lvmcheck.report.width import wrapped
 from lvmcheck.suite import Suite, load_suite, with_overrides
+from lvmcheck.suite.called import CalledSuite
 
 if TYPE_CHECKING:
     from lvmcheck.launch.run_job import RunJob
@@ -85,6 +86,11 @@ class LvmSession:
             changes = overrides(self.options, suite, folder)
             self.suites[path] = with_overrides(suite, changes) if changes else suite
         return self.suites[path]
+
+    def changes(self) -> dict[str, object]:
+        """What the options change in the config of a training that a Python test calls for."""
+        found = {"device": self.options.device, "threads": self.options.threads}
+        return {key: value for key, value in found.items() if value is not None}
 
     # -- items -------------------------------------------------------------------------------------------------------
     def needs(self, item: pytest.Item) -> tuple[Need, ...]:
@@ -151,6 +157,11 @@ class LvmSession:
                     self._wait(other, entry.node)
         return settled_by(job.plan.suite, earlier)
 
+    def wait_for_end(self, job: RunJob) -> None:
+        """Block until a run that a Python test called for is over."""
+        if not job.over:
+            self._wait(job, None)
+
     def _wait(self, job: RunJob, node: str | None) -> None:
         if self._progress is None:
             from lvmcheck.pytest_plugin.live import ProgressReporter
@@ -178,6 +189,7 @@ class LvmSession:
     def references(self) -> list[str]:
         """Write the references that were asked for; what was written or refused, line by line."""
         jobs, reason = list(self.launcher.jobs.values()), self.options.reason
+        jobs = [job for job in jobs if not isinstance(job.plan.suite, CalledSuite)]
         return [] if reason is None else write_references(jobs, self.config.rootpath, reason)
 
     def close(self, *, interrupted: bool) -> None:

@@ -10,7 +10,7 @@ import pytest
 from lvmcheck.checks.finding import Status
 from lvmcheck.pytest_plugin.constants import SESSION
 from lvmcheck.pytest_plugin.pytest_api import line_width, tell, tell_heading
-from lvmcheck.report.item import ItemReport, item_report
+from lvmcheck.report.item import ItemReport, item_report, trained_reports
 from lvmcheck.report.terminal import summary_lines
 from lvmcheck.report.verdicts import message, unreached
 from lvmcheck.report.width import wrapped
@@ -44,7 +44,7 @@ def status_word(report: Any, *, verbose: bool) -> tuple[str, str, Any] | None:
 def summary(reporter: Any, config: pytest.Config) -> None:
     """The verdicts of each suite, and the references that this session writes."""
     width = line_width(config.get_terminal_writer())
-    items = list(_items(reporter)) if config.get_verbosity() >= -1 else []
+    items = list(_items(reporter, trained=config.get_verbosity() > 0)) if config.get_verbosity() >= -1 else []
     for suite in dict.fromkeys((item.suite, item.profile, item.file) for item in items):
         own = [item for item in items if (item.suite, item.profile, item.file) == suite]
         tell_heading(reporter, "-", f"verdicts of {suite[0]} ({suite[1]})")
@@ -56,8 +56,12 @@ def summary(reporter: Any, config: pytest.Config) -> None:
             tell(reporter, line)
 
 
-def _items(reporter: Any) -> Iterator[ItemReport]:
+def _items(reporter: Any, *, trained: bool) -> Iterator[ItemReport]:
+    """What items report of themselves; of the trainings of Python tests only where ``trained`` is true."""
     for category in ("passed", "failed", "skipped", "error", UNREACHED):
         for report in reporter.stats.get(category, ()):
-            if getattr(report, "when", "") == "call" and (item := item_report(report)) is not None:
+            if getattr(report, "when", "") != "call":
+                continue
+            if (item := item_report(report)) is not None:
                 yield item
+            yield from trained_reports(report) if trained else ()

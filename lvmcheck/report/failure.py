@@ -85,6 +85,11 @@ def _output(job: RunJob) -> list[str]:
     return ["", "last output of the trainer:", *(f"  {line}" for line in last), ""] if last else []
 
 
+def ended_lines(job: RunJob) -> list[str]:
+    """What is known of how a run ended: its last output, and where its record is."""
+    return [*_output(job), *([f"run   {short(job.run.path)}"] if job.run.path else [])]
+
+
 def _cause(entry: CheckEntry, verdict: Verdict, job: RunJob) -> list[str]:
     """The likeliest cause from the whole run, in full once a run; else what usually causes this failure."""
     died = job.run.death is not None and not job.killed

@@ -13,6 +13,8 @@ from lvmcheck.report.verdicts import message, required_text
 
 PROPERTY = "lvm"
 """Name of the user property that holds it."""
+TRAINED = "lvm_trained"
+"""Name of the user property that holds those of a Python test, as a list."""
 _READ: WeakKeyDictionary[Any, ItemReport | None] = WeakKeyDictionary()
 
 
@@ -55,3 +57,9 @@ def item_report(report: Any) -> ItemReport | None:
         body = next((value for name, value in getattr(report, "user_properties", ()) if name == PROPERTY), None)
         _READ[report] = None if body is None else from_json(ItemReport, body, str(report.nodeid))
     return _READ[report]
+
+
+def trained_reports(report: Any) -> list[ItemReport]:
+    """What the trainings of a Python test were found to be; empty for any other test."""
+    found = next((value for name, value in getattr(report, "user_properties", ()) if name == TRAINED), ())
+    return [from_json(ItemReport, body, str(report.nodeid)) for body in found]

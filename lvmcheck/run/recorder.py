@@ -268,6 +268,16 @@ class Recorder(Statements):
         if self._judge is not None and not self._closed:
             self._judge(self, False)
 
+    def forward(self, event: ev.Event) -> None:
+        """Record an event of another record of this run, such as the history that a script writes."""
+        self._finish_window()
+        self._write(event)
+        self.steps = max(self.steps, getattr(event, "last_step", getattr(event, "step", None)) or 0)
+        ended = isinstance(event, ev.Epoch)
+        self.epochs = event.epoch if isinstance(event, ev.Epoch) else self.epochs
+        if self._judge is not None:
+            self._judge(self, ended)
+
     # -- beginning and end -------------------------------------------------------------------------------------------
     def begin(self, *, continued: bool = False) -> None:
         """Write the first event; events that are there already end with the checkpoint this run resumes from.

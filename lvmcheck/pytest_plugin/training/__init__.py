@@ -1,0 +1,1 @@
+"""Training runs as Python tests: the ``training`` fixture and what it returns."""
