@@ -22,5 +22,5 @@ FLOORS: dict[tuple[str, str], Floor | None] = {
     ("heldout", SHORT): Floor(flagged=0.8, right=0.8, healthy_warned=1),
     ("heldout", FULL): Floor(flagged=0.9, right=0.88, healthy_warned=2),
 }
-"""Half and form -> floor, below what was measured on 29 November 2026 (docs/gallery.md). SHORT is the third that the
+"""Half and form -> floor, below what was measured on 29 November 2026 (docs/gallery.md). SHORT is the sixth that the
 default test run judges."""

@@ -142,14 +142,14 @@ def _names(verdicts: Iterable[Verdict], *statuses: Status) -> tuple[str, ...]:
 
 # -- many of them ------------------------------------------------------------------------------------------------------
 def short_form(programs: Sequence[Program]) -> list[Program]:
-    """The third that the default test run judges: of each task and kind those whose names have the least digests.
+    """The sixth that the default test run judges: of each task and kind those whose names have the least digests.
 
     A program that joins the gallery changes the choice by one at most.
     """
     groups: dict[tuple[str, Kind], list[Program]] = {}
     for program in sorted(programs, key=lambda program: hashlib.sha256(program.name.encode()).digest()):
         groups.setdefault((program.task, kind_of(program)), []).append(program)
-    chosen = {program.name for group in groups.values() for program in group[: round(len(group) / 3)]}
+    chosen = {program.name for group in groups.values() for program in group[: max(1, round(len(group) / 6))]}
     return [program for program in programs if program.name in chosen]
 
 

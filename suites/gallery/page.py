@@ -25,7 +25,7 @@ checks were developed with the tuning half, the held-out half was written withou
 python -m suites.gallery.peers               # once: the other tools, in an environment of their own
 python -m suites.gallery --half all --peers  # prints this page; --write writes it
 python -m suites.gallery --only NAME         # one program
-LVM_GALLERY=full pytest suites/gallery       # the floors, on every program; without it on a fixed third
+LVM_GALLERY=full pytest suites/gallery       # the floors, on every program; without it on a fixed sixth
 ```
 
 *Flagged* is exit code 1 of `lvmcheck check`. A cause is *right* where one of the program's causes is the first that
