@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from lvmcheck.checks.curves._curves import CurveCheck, concluded, unfinished
+from lvmcheck.checks.curves._term_windows import some_windows
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.run import events as ev
 from lvmcheck.run.curves import Curve, curve
 from lvmcheck.run.role_names import Quantity, words
 from lvmcheck.run.roles import Role, Split
@@ -91,7 +91,7 @@ class TermSign(CurveCheck):
 
 def _contributions(run: Run) -> Iterator[tuple[Curve, np.ndarray, bool]]:
     """What each such term adds to the loss, what the others add, and whether it can never be negative."""
-    windows = [window for window in run.of(ev.Window) if window.terms]
+    windows = some_windows(run)
     for name in windows[0].terms if windows else ():
         said = set(words(name))
         if BONUS & said or not (NEVER | MEANT) & said:

@@ -9,10 +9,10 @@ from itertools import combinations
 import numpy as np
 
 from lvmcheck.checks.curves._curves import CurveCheck, concluded, unfinished
+from lvmcheck.checks.curves._term_windows import some_windows
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.run import events as ev
 from lvmcheck.run.curves import PRIMARY, Curve, curve
 from lvmcheck.run.role_names import IGNORED, Quantity, words
 from lvmcheck.run.roles import Direction, Role, Split
@@ -77,7 +77,7 @@ class TermsAlike(CurveCheck):
 
 def _terms(run: Run) -> list[Curve]:
     """Terms of the windows that are not the whole loss, nor forms of each other."""
-    windows = [window for window in run.of(ev.Window) if window.terms]
+    windows = some_windows(run)
     if len(windows) < LEAST:
         return []
     found: list[Curve] = []
