@@ -32,7 +32,10 @@ WAIT = 60
 
 
 def follow(run: Path, *options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "lvmcheck.commands.main", "check", "--follow", str(run), *options]
+    # A shell's background job ignores SIGINT, and its children inherit that.
+    first = "import signal, runpy; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    command = [sys.executable, "-c", f"{first}runpy.run_module('lvmcheck.commands.main', run_name='__main__')"]
+    command += ["check", "--follow", str(run), *options]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
