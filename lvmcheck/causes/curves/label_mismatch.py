@@ -25,7 +25,7 @@ class LabelMismatch(Cause):
     """The training loss falls and validation stays at its beginning: labels may not belong to the inputs."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        below = evidence.failed("below_chance")
+        below, at = coded(evidence, "below_chance", "below_chance"), coded(evidence, "below_chance", "at_chance")
         if below is not None:
             return found(
                 self,
@@ -49,7 +49,7 @@ class LabelMismatch(Cause):
             or not training_learns(evidence.run)
             or (validation_learned(evidence.run) and finding.code != "validation_only_rises")
         ):
-            return None
+            return None if at is None else self._at_chance(evidence, at)
         return found(
             self,
             Standing.CONSISTENT,
@@ -67,6 +67,19 @@ class LabelMismatch(Cause):
             "(labels or "
             "preparation of validation); train on shuffled labels: if the curves are the same the training labels "
             "are random",
+        )
+
+    def _at_chance(self, evidence: Evidence, finding: Finding) -> Diagnosis:
+        return found(
+            self,
+            Standing.CONSISTENT,
+            "the model ranks no better than guessing in every evaluation",
+            (*finding_facts(finding), *train_facts(evidence.run)),
+            fix="look at 20 samples of each set with their labels; compute the metric on training rows",
+            explain="below_chance",
+            explains=("nothing_learned",),
+            also=("not_learning", "label_noise", "class_imbalance"),
+            tell_apart="compute the metric on training rows: at chance there, too, nothing is learned",
         )
 
     def _unlearned(self, evidence: Evidence, finding: Finding) -> Diagnosis:

@@ -40,9 +40,10 @@ class MetricWorsens(CurveCheck):
 
     Judged is each score of at least 8 evaluations whose trend is downward beyond chance (3 standard deviations), whose
     best value lies in the first third and which still falls in the second half. It fails where the validation loss
-    falls throughout and a quarter of the best value is lost, or a tenth by a fall that hardly any value interrupts;
-    without a validation loss where four tenths are lost while the training loss falls, and warns from a quarter on.
-    Where another score gets better nothing is concluded.
+    falls throughout and a quarter of the best value is lost, or a tenth by a fall that hardly any value interrupts; of
+    an accuracy, which weights of rare classes lower, a quarter warns and four tenths fail. Without a validation loss it
+    fails where four tenths are lost while the training loss falls, and warns from a quarter on. Where another score
+    gets better nothing is concluded.
 
     Why:
     The loss is what is optimised, the score is what is wanted. Where they part from the first epochs on, the loss asks
@@ -119,8 +120,11 @@ def _worsens(run: Run, curve: Curve) -> tuple[float, bool]:
     losses = [loss for loss in run.curves.validation if loss.role.quantity is Quantity.LOSS]
     if losses:
         together = all(len(loss) >= LEAST and trend(loss.values) < -SURE and _still_low(loss) for loss in losses)
-        sure = lost >= MUCH or (lost >= LOST and falling >= STEADY)
-        return (lost, True) if together and sure else (0.0, False)
+        if not together:
+            return 0.0, False
+        if {"acc", "accuracy"} & set(words(curve.name)):  # weights of rare classes cost some of it
+            return (lost, lost >= MOST) if lost >= MUCH else (0.0, False)
+        return (lost, True) if lost >= MUCH or (lost >= LOST and falling >= STEADY) else (0.0, False)
     train = run.curves.train
     if train is None or len(train) < LEAST or trend(train.values) > -SURE or of_first < MUCH:
         return 0.0, False
@@ -160,6 +164,11 @@ PASSES: Sequence[Case] = (
         "overfits", _CHECK, run_from({"val_loss": made.lines(20, 1.0, 2.0), "val_acc": made.lines(20, 0.8, 0.5)})
     ),
     made.case("another_gets_better", _CHECK, run_from({"val_loss": _FALL, "old_acc": _SCORE, "new_acc": _RISES})),
+    made.case(
+        "accuracy_for_rare_classes",
+        _CHECK,
+        run_from({"val_loss": made.lines(20, 0.69, 0.3), "val_acc": made.lines(20, 0.97, 0.85)}),
+    ),
     made.case("precision_for_recall", _CHECK, run_from({"val_loss": _FALL, "precision": _SCORE, "val_acc": _RISES})),
     made.case(
         "lost_late",
