@@ -120,7 +120,9 @@ def called_suite(
             schema.validate(dict(both))
     except (BadValueError, InputError) as problem:
         raise call.error(problem.problem, key=problem.key or "trainer", fix=problem.fix) from None
-    spelled = json.dumps([trainer, both, launch, [entry.node for entry in checks]], sort_keys=True)
+    spelled = json.dumps(
+        [trainer, both, launch, [[entry.node, entry.params] for entry in checks]], sort_keys=True, default=str
+    )
     return CalledSuite(
         path=call.path,
         name=re.sub(r"[^\w.-]+", "_", name)[:80].strip(".") or "training",

@@ -37,7 +37,7 @@ def here(config: pytest.Config) -> Call:
 def refuse(problem: InputError | str) -> NoReturn:
     """Fail the test with a message that is whole without a traceback."""
     __tracebackhide__ = True
-    pytest.fail(fit(problem), pytrace=False)
+    raise pytest.fail.Exception(fit(problem), pytrace=False) from None
 
 
 @dataclass(eq=False)

@@ -60,7 +60,10 @@ class Training:
             suite = called_suite(wanted, call, root=self._config.rootpath, checks=entries, changes=session.changes())
         except InputError as problem:
             refuse(problem)
-        jobs = {seed: session.launcher.want(suite, seed, entries, whole=True) for seed in suite.seeds}
+        known = session.launcher.jobs
+        fresh = not any((suite.place, seed) in known for seed in suite.seeds)
+        asked = entries if fresh else ()  # those of an equal call are asked already
+        jobs = {seed: session.launcher.want(suite, seed, asked, whole=True) for seed in suite.seeds}
         session.launcher.start(next(iter(jobs.values())))
         return Trained(session, jobs)
 

@@ -23,7 +23,6 @@ from lvmcheck.run.view import Run, Series
 from lvmcheck.suite import CheckEntry
 from lvmcheck.suite.called import Call
 from lvmcheck.suite.judging import judge_entry
-from lvmcheck.text.fit import fit
 from lvmcheck.validation import validated
 
 PROBES = ("overfit_batch", "resume_equal", "same_trajectory")
@@ -238,7 +237,7 @@ def _fail(answers: list[Answer]) -> NoReturn:
         told = answer.told(where=True)
         lines += [f"{seed_text(answer.verdict.seed)} {answer.verdict.name}: {told.headline}"]
         lines += [text for line in (*told.lines, *told.evidence) if (text := f"  {line}") not in lines]
-    pytest.fail(fit("\n".join(lines)), pytrace=False)
+    refuse("\n".join(lines))
 
 
 # -- ends --------------------------------------------------------------------------------------------------------------
