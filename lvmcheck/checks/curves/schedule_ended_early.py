@@ -24,12 +24,14 @@ NOTHING, LITTLE = 1e-6, 1e-3
 """Shares of the highest rate: at most the first is nothing; a final rate at most the second warns."""
 AHEAD = 0.1
 """Share of the run that may lie behind the end of the schedule."""
-EVALUATIONS, SAME = 10, 1e-5
+EVALUATIONS, SAME = 8, 1e-5
 """Evaluations from which a loss can be at rest, and the relative difference up to which it is."""
 DECIMALS = 5
 """Decimals of figures that were rounded for a log, and rest for that reason."""
 RESTS = (0.4, 0.6)
 """Shares of the run before a rest that fails, and before one that warns."""
+SOLVED = 0.01
+"""Share of its first value at which a training loss is solved."""
 MOVED, WIGGLES = 3e-3, 3e-3
 """Shares of their values that the validation loss moved before, and that the training loss moves by meanwhile."""
 
@@ -42,8 +44,8 @@ class ScheduleEndedEarly(CurveCheck):
     that waits for plateaus may mean it. Planned steps are those of the config, else those of the run. Where the plan is
     a whole multiple of the schedule, the factor is named: it is the number of processes, accumulated batches or steps
     an epoch. Without recorded rates the validation loss is looked at: one that keeps its value to a hundred thousandth
-    over the last six tenths of ten or more evaluations fails, over the last four tenths warns, where it had moved, the
-    training loss goes on moving by chance, and it is recorded with more than five decimals.
+    over the last six tenths of eight or more evaluations fails, over the last four tenths warns, where it had moved,
+    the training loss is not solved and goes on moving by chance, and five decimals do not hold it.
 
     Why:
     With a scheduler that is stepped by each of 8 processes, seven eighths of a run train nothing and cost the same.
@@ -90,20 +92,30 @@ class ScheduleEndedEarly(CurveCheck):
 
 def _without_rate(run: Run) -> Outcome:
     """What the evaluations say: weights that rest give one loss, while dropout and batches move that of training."""
-    train = run.curves.epoch_losses
+    train = run.curves.train
     losses = [loss for loss in run.curves.validation if len(loss) >= EVALUATIONS]
     if train is None or not losses or run.of(ev.Stage):
         return not_recorded("no learning rate is recorded, nor losses of training and of validation long enough")
     values = sum(map(len, losses))
     for loss in losses:
         start = _rests_from(loss)
-        share, later = start / (len(loss) - 1), train.values[train.epochs >= loss.epochs[start]]
+        share, later = start / (len(loss) - 1), _from_there(train, loss, start)
         moved = float(np.ptp(loss.values)) > MOVED * abs(float(loss.values[-1]))
-        wiggles = len(later) >= LEAST and float(np.ptp(later)) > WIGGLES * abs(float(np.median(later)))
+        level = abs(float(np.median(later))) if len(later) >= LEAST else 0.0
+        unsolved = level > SOLVED * abs(float(train.values[0]))  # else no gradient is left
+        wiggles = unsolved and float(np.ptp(later)) > WIGGLES * level
         if share <= RESTS[-1] and moved and wiggles and len(loss) - start >= LEAST and not _rounded(loss):
             finding = _rest(run, loss, start, "weights_rest")
-            return (failed if share <= RESTS[0] else warning)(finding, evaluated=values)
+            sure = share <= RESTS[0] and "plateau" not in str(dict(run.config)).lower()
+            return (failed if sure else warning)(finding, evaluated=values)
     return concluded(_rest(run, losses[0], len(losses[0]) - 1, "moves"), [*losses, train], evaluated=values)
+
+
+def _from_there(train: Curve, loss: Curve, start: int) -> np.ndarray:
+    """The training losses since a point of another curve, by steps where both know them."""
+    by_step = train.steps[-1] > 0 and loss.steps[-1] > 0
+    since = train.steps >= loss.steps[start] if by_step else train.epochs >= loss.epochs[start]
+    return np.asarray(train.values[since])
 
 
 def _rounded(loss: Curve) -> bool:
@@ -192,6 +204,11 @@ PASSES: Sequence[Case] = (
     made.case("rests_at_the_end", _CHECK, run_from({"train_loss": _WIGGLES, "val_loss": _LATE})),
     made.case(
         "rounded", _CHECK, run_from({"train_loss": _WIGGLES, "val_loss": [round(v, 4) for v in _RESTS]}), "moves"
+    ),
+    made.case(
+        "solved",
+        _CHECK,
+        run_from({"train_loss": [0.67, *[1e-4 * v for v in _WIGGLES[1:]]], "val_loss": _RESTS}),
     ),
     made.case("converges_with_training", _CHECK, run_from({"train_loss": [0.5] * 30, "val_loss": _RESTS})),
     made.case("perfect_oracle", _CHECK, rates([1e-3] * 20)),
