@@ -44,9 +44,8 @@ def _never_back(run: Run) -> BlowUp | None:
     values = windows.values
     first, last = float(values[0]), float(np.median(values[-3:]))
     early = values[1 : max(4, len(values) // 2)]
-    top = float(np.median(np.sort(early)[-3:]))
-    above = float(np.quantile(early, 0.1)) > BACK * first and last > BACK * first
-    if not first > 0 or not top > LEAP * first or not above:
+    top = float(np.median(np.partition(early, -3)[-3:])) if len(early) >= 3 else float(early.max())
+    if not first > 0 or not top > LEAP * first or not min(last, float(np.quantile(early, 0.1))) > BACK * first:
         return None
     beyond = top > HUGE * first and top > HUGE * last and last > WORSE_OFF * first
     if any(map(_gained, curves.scores)) and not beyond:
