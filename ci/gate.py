@@ -121,8 +121,9 @@ def screen(reasons: Sequence[Reason]) -> list[str]:
 
 
 def plain(text: str) -> str:
-    """One line of printable characters."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    """One line of printable characters, which no runner obeys."""
+    flat = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return (": " + flat[1:] if flat.startswith("::") else flat).replace("##", "# #")
 
 
 def start(arguments: Sequence[str]) -> int:

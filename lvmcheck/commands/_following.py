@@ -23,7 +23,7 @@ from lvmcheck.run.events import Epoch
 from lvmcheck.run.locks import writer_is_gone
 from lvmcheck.run.view import Run, read_json
 from lvmcheck.suite.looks import Looks, Question, questions_of
-from lvmcheck.text.fit import fit
+from lvmcheck.text.fit import fit_lines
 from lvmcheck.text.say import complain
 
 LOOK = 0.5
@@ -179,7 +179,7 @@ class Block:
     def _draw(self, lines: list[str]) -> None:
         from rich.text import Text
 
-        self._live.update(Text(fit("\n".join(lines)), no_wrap=True, overflow="ellipsis"), refresh=True)
+        self._live.update(Text(fit_lines(lines), no_wrap=True, overflow="ellipsis"), refresh=True)
 
 
 def _until(run: Run, end: Epoch) -> Run:

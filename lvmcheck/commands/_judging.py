@@ -97,7 +97,8 @@ def print_verdicts(verdicts: Iterable[Verdict], *, verbose: bool = False, eviden
         say(verdict_text(item))
         bad = item.status in (*BAD, Status.WARNING)
         lines = evidence_lines(item.finding)
-        say("".join(f"    {line}\n" for line in (lines if bad else lines[:1] if evidence else [])), end="")
+        for line in lines if bad else lines[:1] if evidence else []:
+            say(f"    {line}")
         if item.asked is not None and bad:
             say(f"    required by {asked_text(item.asked, item.source)}")
 

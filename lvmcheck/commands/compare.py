@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         say_json(spell(to_json(found)), default=str)
     else:
-        say("\n".join(screen(found)))
+        say(*screen(found))
     if options.bisect and found.worse is None:
         return UNTESTABLE
     return FAILED if found.worse else PASSED

@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         say_json(spell(screen_json(recorded, causes, verdicts)))
     else:
-        say("\n".join(screen(recorded, causes, verdicts)))
+        say(*screen(recorded, causes, verdicts))
         if options.verbose:
             print_verdicts([item for item in verdicts if item.status in SILENT], verbose=True)
         print_rest(recorded, verdicts, verbose=options.verbose, counted=sound(causes, verdicts))

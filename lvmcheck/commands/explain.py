@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     pages += [_cause_page(name)] if name in causes else []  # some checks have a cause of the same name
     if not pages:
         raise InputError(f"{name!r}", "no such check or cause", fix=nearest(name, [*checks, *causes], ALL))
-    say("\n\n".join("\n".join(page) for page in pages))
+    say(*"\n\n".join("\n".join(page) for page in pages).splitlines())
     return PASSED
 
 

@@ -20,7 +20,7 @@ from typing import NoReturn, Protocol, cast
 from lvmcheck import __version__
 from lvmcheck.commands._exit import BAD_INPUT, FAILED, INTERNAL, NO_READER, PASSED
 from lvmcheck.errors import InputError, nearest
-from lvmcheck.text.fit import fit, one_line
+from lvmcheck.text.fit import fit_line
 from lvmcheck.text.say import complain
 
 EXITS = {
@@ -51,7 +51,7 @@ class Parser(argparse.ArgumentParser):
     """A parser whose errors quote the command line in a form that is fit to be shown."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(fit(one_line(message)))
+        super().error(fit_line(message))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
         return NO_READER
     except Exception as problem:
-        complain(one_line(f"internal error: {type(problem).__name__}: {problem}"))
+        complain(f"internal error: {type(problem).__name__}: {problem}")
         return INTERNAL
 
 

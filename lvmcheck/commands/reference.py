@@ -43,7 +43,7 @@ def _show(options: argparse.Namespace) -> int:
     from lvmcheck.comparison.reference.show import lines
     from lvmcheck.statistics.reference_file import read
 
-    say("\n".join(lines(read(options.path))))
+    say(*lines(read(options.path)))
     return PASSED
 
 
@@ -52,7 +52,7 @@ def _diff(options: argparse.Namespace) -> int:
     from lvmcheck.statistics.reference_file import read
 
     found = changes(read(options.old), read(options.new))
-    say("\n".join(found or ["equal"]))
+    say(*found or ["equal"])
     return FAILED if found else PASSED
 
 

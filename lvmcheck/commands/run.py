@@ -123,7 +123,7 @@ class Session:
         if isinstance(problem, KeyboardInterrupt):
             return INTERRUPTED, "interrupted", "the keyboard"
         trace = traceback.format_exception(type(problem), problem, _of_script(problem))
-        complain("".join(trace).rstrip("\n"))
+        complain(*"".join(trace).splitlines())
         return FAILED, "failed", f"{type(problem).__name__}: {problem}"
 
     def _observe(self) -> None:

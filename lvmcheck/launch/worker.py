@@ -147,7 +147,7 @@ def write_failure(folder: Path, problem: BaseException) -> None:
     except InputError as full:
         text += f"\n{full}"
     with contextlib.suppress(OSError, ValueError):  # a trainer may have closed its own output
-        complain(text)
+        complain(*text.splitlines())
 
 
 def wait_for_judge(recorder: Recorder, waits: bool) -> None:

@@ -22,7 +22,7 @@ from lvmcheck.pytest_plugin.session import LvmSession
 from lvmcheck.report.failure import failure_of
 from lvmcheck.report.verdicts import SEEDS
 from lvmcheck.suite import Suite
-from lvmcheck.text.fit import fit, one_line
+from lvmcheck.text.fit import fit, fit_line
 
 
 class Word(str):
@@ -107,7 +107,7 @@ class CheckItem(SuiteItem):
             raise job.raised  # in this process: the debugger wants the trainer's own frames
         self._report(job, verdict)
         if verdict.status is Status.NOT_APPLICABLE:
-            pytest.skip(fit(one_line(verdict.outcome.reason)))
+            pytest.skip(fit_line(verdict.outcome.reason))
         if verdict.status not in (Status.PASSED, Status.WARNING):
             raise CheckFailed(failure_of(self.entry, verdict, job))
 

@@ -18,7 +18,7 @@ from lvmcheck.report.progress import live_line
 from lvmcheck.report.side_by_side import Lane, table
 from lvmcheck.report.verdicts import seed_text
 from lvmcheck.run.events import Data, Epoch, Note
-from lvmcheck.text.fit import fit
+from lvmcheck.text.fit import fit_line, fit_lines
 
 if TYPE_CHECKING:
     from lvmcheck.launch.launcher import Launcher
@@ -115,13 +115,13 @@ class ProgressReporter:
 
         def frame() -> Text:
             lanes = [Lane(label=seed_text(it.plan.seed), run=it.run, state=state_of(it)) for it in siblings or [job]]
-            return Text(fit("\n".join(table(lanes, console.width - 1, ascii_only=ascii_only))), no_wrap=True)
+            return Text(fit_lines(table(lanes, console.width - 1, ascii_only=ascii_only)), no_wrap=True)
 
         def redraw() -> None:
             lines = [line for sibling in siblings for line in (*self._aside_line(sibling), *self._data_line(sibling))]
             lines += self._held_up(job)
             for line in lines:
-                live.console.print(Text(fit(line)))
+                live.console.print(Text(fit_line(line)))
             live.update(frame(), refresh=True)
 
         console = Console(file=sys.__stdout__, force_terminal=True, no_color="NO_COLOR" in os.environ)

@@ -13,7 +13,7 @@ from _pytest.runner import runtestprotocol
 
 from lvmcheck.report.failure import Failure
 from lvmcheck.report.width import wrapped
-from lvmcheck.text.fit import fit
+from lvmcheck.text.fit import fit_line, fit_lines
 
 __all__ = [
     "FailureRepr",
@@ -33,27 +33,27 @@ class FailureRepr(TerminalRepr):
 
     def __init__(self, failure: Failure) -> None:
         self.failure = failure
-        self.reprcrash = ReprFileLocation(str(failure.path), failure.line, fit(failure.headline))
+        self.reprcrash = ReprFileLocation(str(failure.path), failure.line, fit_line(failure.headline))
 
     def toterminal(self, tw: TerminalWriter) -> None:
         for line in wrapped(f"  {self.failure.headline}", line_width(tw)):
-            tw.line(fit(line), red=True, bold=True)
+            tw.line(fit_line(line), red=True, bold=True)
         for line in self.failure.lines:
             for part in wrapped(f"  {line}" if line else "", line_width(tw)):
-                tw.line(fit(part))
+                tw.line(fit_line(part))
 
     def __str__(self) -> str:
-        return fit(self.failure)
+        return fit_lines([self.failure.headline, *self.failure.lines])
 
 
 def tell(reporter: Any, line: str, **markup: bool) -> None:
     """A line of the terminal's reporter."""
-    reporter.write_line(fit(line), **markup)
+    reporter.write_line(fit_line(line), **markup)
 
 
 def tell_heading(reporter: Any, mark: str, title: str) -> None:
     """A line filled with ``mark`` around a title."""
-    reporter.write_sep(mark, fit(title))
+    reporter.write_sep(mark, fit_line(title))
 
 
 def tell_command(reporter: Any, command: str) -> None:

@@ -14,7 +14,7 @@ from lvmcheck.report.item import ItemReport, item_report, trained_reports
 from lvmcheck.report.terminal import summary_lines
 from lvmcheck.report.verdicts import message, unreached
 from lvmcheck.report.width import wrapped
-from lvmcheck.text.fit import fit
+from lvmcheck.text.fit import fit_line
 
 UNREACHED = "not reached"
 """Category of items that a stopped run left open: still failures to pytest, without a section each."""
@@ -31,8 +31,8 @@ def status_word(report: Any, *, verbose: bool) -> tuple[str, str, Any] | None:
     if outcome == "failed" and unreached(verdict):
         return UNREACHED, "n", (UNREACHED.upper(), {"yellow": True})  # its own section would only repeat the reason
     if outcome == "passed" and verdict.status is Status.WARNING:
-        return outcome, "w", (f"WARNING  {fit(message(verdict))}" if verbose else "WARNING", {"yellow": True})
-    text = fit(message(verdict))
+        return outcome, "w", (f"WARNING  {fit_line(message(verdict))}" if verbose else "WARNING", {"yellow": True})
+    text = fit_line(message(verdict))
     if outcome == "skipped":
         text = f"{verdict.status.value}: {text}"
     elif verdict.expected_failure:

@@ -9,6 +9,7 @@ the work of whoever writes those.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 LONGEST = 600
 """Characters of a block; samples have a limit of their own."""
@@ -24,10 +25,10 @@ _COMMAND = re.compile(r"#(?=#(?:\[|vso\[|teamcity\[))|^([^\S\n]*:)(?=:)", re.IGN
 """What a runner would obey: ``##[error]``, ``##vso[`` and ``##teamcity[`` anywhere, ``::error::`` as a line begins."""
 
 
-def clean(value: object, limit: int = LONGEST) -> str:
+def clean(value: object, limit: int | None = LONGEST) -> str:
     """``value`` as text of one or more lines, cut to ``limit`` characters; what is unfit is shown as ``\\x1b``."""
     text = _text(value)
-    more = f" … ({len(text):,} characters)" if len(text) > limit else ""
+    more = f" … ({len(text):,} characters)" if limit is not None and len(text) > limit else ""
     return _UNFIT.sub(_escaped, _LINES.sub("\n", text[:limit])) + more
 
 
@@ -45,8 +46,18 @@ def excerpt(text: str, limit: int = 60) -> str:
 
 def fit(value: object) -> str:
     """Lines for a terminal or the log of a job: as :func:`clean`, whole, and without a command to the runner."""
-    text = _UNFIT.sub(_escaped, _LINES.sub("\n", _text(value)))
+    text = clean(value, None)
     return _COMMAND.sub(r"\g<0> ", text) if "::" in text or "##" in text else text
+
+
+def fit_line(value: object) -> str:
+    """One line for a terminal or the log of a job, in which no line break forges another one."""
+    return fit(one_line(value))
+
+
+def fit_lines(lines: Iterable[object]) -> str:
+    """Each of the texts as one line of a block."""
+    return "\n".join(map(fit_line, lines))
 
 
 def _text(value: object) -> str:

@@ -6,17 +6,17 @@ import json
 import sys
 from typing import Any, TextIO
 
-from lvmcheck.text.fit import fit
+from lvmcheck.text.fit import fit_lines
 
 
-def say(*lines: object, end: str = "\n") -> None:
-    """Each of the texts on standard output, and at once."""
-    print("\n".join(map(fit, lines)), end=end, flush=True)
+def say(*lines: object) -> None:
+    """Each of the texts as one line of standard output, and at once."""
+    print(fit_lines(lines), flush=True)
 
 
 def complain(*lines: object, out: TextIO | None = None) -> None:
-    """Each of the texts on standard error, and at once."""
-    print("\n".join(map(fit, lines)), file=sys.stderr if out is None else out, flush=True)
+    """Each of the texts as one line of standard error, and at once."""
+    print(fit_lines(lines), file=sys.stderr if out is None else out, flush=True)
 
 
 def say_json(body: Any, **how: Any) -> None:

@@ -71,7 +71,7 @@ def test_generated_text_cannot_format_the_page() -> None:
     assert isinstance(entry, TextTable)
     lines = entry.markdown().splitlines()
     said = [line for line in lines if line and not line.startswith("**")]
-    assert said == ["    a", "    # b", "    ```", "    </pre>\ufffd[31m"]
+    assert said == ["    a", "    # b", "    ```", r"    </pre>\x1b[31m"]
 
 
 def test_several_rows_are_aligned() -> None:

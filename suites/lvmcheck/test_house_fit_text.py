@@ -44,7 +44,11 @@ def is_fit(call: ast.Call) -> bool:
     if isinstance(first, ast.JoinedStr):
         values = [part.value for part in first.values if isinstance(part, ast.FormattedValue)]
         return all(isinstance(value, ast.Name) and value.id in ("flag", "OPTION") for value in values)
-    return isinstance(first, ast.Call) and isinstance(first.func, ast.Name) and first.func.id == "fit"
+    return (
+        isinstance(first, ast.Call)
+        and isinstance(first.func, ast.Name)
+        and first.func.id in ("fit", "fit_line", "fit_lines")
+    )
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
         chosen = {"trainer": options.trainer, "name": options.name, "anyway": options.anyway}
         draft = from_run(healthy, str(options.source), **chosen)
     made = finish(root, draft, options.ci)
-    say("\n".join(_summary(made, root, options.source)))
+    say(*_summary(made, root, options.source))
     return PASSED
 
 

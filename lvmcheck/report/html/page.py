@@ -24,7 +24,7 @@ from lvmcheck.report.html.report_run import Extra, ReportRun
 from lvmcheck.report.html.text import shown
 from lvmcheck.report.html.thinning import points_a_curve
 from lvmcheck.report.verdicts import KINDS, bad, kind, mark, measured_text, message, unreached
-from lvmcheck.text.fit import clean
+from lvmcheck.text.fit import clean, one_line
 
 ASSETS = Path(__file__).parent / "assets"
 EVIDENCE = 20
@@ -58,6 +58,7 @@ def render(
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_fit,
     )
     environment.globals.update(WORDS, plural=plural, shown=shown)
     environment.filters.update(breakable=_breakable, bad=bad)
@@ -102,11 +103,18 @@ WORDS: dict[str, Any] = {
 """What the template says of verdicts and causes."""
 
 
+def _fit(value: object) -> object:
+    """Whatever text the template shows, without what is unfit; what is markup already was made of such text."""
+    from markupsafe import Markup
+
+    return clean(value, None) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def _breakable(text: str) -> Any:
     """The text, escaped, with places where a narrow screen may break it: after separators in names."""
     from markupsafe import Markup, escape
 
-    parts = re.split(r"(?<=[/_\[@])", text)
+    parts = re.split(r"(?<=[/_\[@])", one_line(text))
     return Markup("<wbr>").join(escape(part) for part in parts)
 
 

@@ -9,6 +9,7 @@ from lvmcheck.checks.finding import Status
 from lvmcheck.report.machine.session import CheckReport, SessionReport, SuiteReport
 from lvmcheck.report.machine.words import is_bad
 from lvmcheck.report.verdicts import kind, message, seed_text
+from lvmcheck.text.fit import one_line
 
 MINOR = ("unreached", "pending", "not-run", "not-recorded", "warning")
 """Kinds that are reported although nothing failed."""
@@ -29,7 +30,7 @@ def _entry(suite: SuiteReport, check: CheckReport) -> dict[str, object]:
     verdict = check.verdict
     who = f"{suite.file} {suite.profile} {seed_text(verdict.seed)} {verdict.name}"
     return {
-        "description": f"{seed_text(verdict.seed)} {verdict.name}: {message(verdict)}",
+        "description": one_line(f"{seed_text(verdict.seed)} {verdict.name}: {message(verdict)}"),
         "check_name": f"lvmcheck.{verdict.check}",
         "fingerprint": hashlib.sha256(who.encode(errors="backslashreplace")).hexdigest(),
         "severity": severity(check),
