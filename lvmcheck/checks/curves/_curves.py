@@ -128,6 +128,17 @@ def beginning(run: Run, curve: Curve) -> float:
     return first
 
 
+GOOD, KEPT = 0.75, 0.02
+"""Accuracy that is good, and what it may lose of its best without getting worse."""
+
+
+def good_throughout(score: Curve) -> bool:
+    """Whether an accuracy is good from its first value to its last, which is next to its best."""
+    values = share(score)
+    known = score.role.quantity is Quantity.ACCURACY and len(values) > 1
+    return known and float(values.min()) >= GOOD and float(values[-2:].max()) >= float(values.max()) - KEPT
+
+
 def accuracies(run: Run, split: Split | None = None) -> list[Curve]:
     return [c for c in run.curves.of(Quantity.ACCURACY, split=split) if c.role.split is not Split.TRAIN or split]
 

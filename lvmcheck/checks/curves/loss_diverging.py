@@ -13,9 +13,11 @@ from lvmcheck.checks.curves._blow_ups import BlowUp, blown_up, of_players, playe
 from lvmcheck.checks.curves._curves import (
     FAR,
     CurveCheck,
+    accuracies,
     beginning,
     concluded,
     course,
+    good_throughout,
     lower_is_better,
     unfinished,
 )
@@ -34,6 +36,8 @@ LEAST = 3
 """Values below which a curve has no course."""
 PART = 0.25
 """Share of its first value that a loss may rise without having fallen, doubled."""
+SURE_OF_ITSELF = 2.0
+"""The same share of a validation loss beside an accuracy that stays good: the model grows sure of its errors."""
 COLLAPSE = 0.1
 """Cosine that may be lost since the best; the healthy recorded runs never lose more than 0.01 in an epoch."""
 
@@ -132,6 +136,9 @@ def _limit(run: Run, curve: Curve, found: Shape) -> tuple[str, float]:
     start = found.first
     if curve.role.split is Split.VALIDATION and curve.role.direction is Direction.LOWER:
         start = max(start, beginning(run, curve))
+    if curve.role.split is Split.VALIDATION and curve.role.quantity is Quantity.LOSS:
+        sure = any(map(good_throughout, accuracies(run, Split.VALIDATION)))
+        part = SURE_OF_ITSELF if sure else part
     limits = [("above_start", start + 0.5 * max(found.fall, part * abs(start)))]
     learned = found.fall > 2 * FAR * found.error and found.fall > 0.02 * abs(found.first)
     if learned and (len(curve) >= 8 or found.fall > 0.1 * abs(found.first)):
@@ -197,6 +204,13 @@ PASSES: Sequence[Case] = (
         ),
     ),
     made.case("near_zero", _CHECK, made.window_run([1.0] * 5 + [1e-7, 5e-7, 2e-7, 9e-7, 1e-6] * 7)),
+    made.case(
+        "fine_tune_that_grows_sure_of_its_errors",
+        _CHECK,
+        run_from(
+            {"train_loss": [0.45, 0.2, 0.05], "eval_loss": [0.33, 0.42, 0.58], "eval_accuracy": [0.9, 0.91, 0.91]}
+        ),
+    ),
     made.case("density", _CHECK, run_from({"loss": made.lines(20, 1.4, -2.0, -3.0, -3.2)})),
     made.case(
         "policy",

@@ -13,6 +13,7 @@ from lvmcheck.checks.curves._curves import (
     beginning,
     concluded,
     course,
+    good_throughout,
     improved,
     lower_is_better,
     unfinished,
@@ -134,7 +135,9 @@ def _excused(run: Run, curve: Curve, finding: Finding) -> bool:
 
 
 def _holds(score: Curve) -> bool:
-    """Whether a validation score improved and still is where it was best."""
+    """Whether a validation score improved, or was good from the first value on, and still is where it was best."""
+    if good_throughout(score):
+        return True
     found = shape(lower_is_better(score))
     return improved(score) and found.rise <= max(3 * found.noise, 0.1 * found.fall)
 
