@@ -146,6 +146,7 @@ class Why(StrEnum):
     OTHER_DATA = "other data"
     NEVER_EVALUATED = "never evaluated"
     CRASHED = "check crashed"
+    SAME_RUNS = "same runs"
     RUN_DIED = "run died"
     UNEXPECTED = "unexpected"
     OTHER = "other"

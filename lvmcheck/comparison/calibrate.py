@@ -21,9 +21,10 @@ from lvmcheck.checks.wording import figure
 from lvmcheck.comparison.sides import repeats
 from lvmcheck.errors import InputError
 from lvmcheck.readers import open_run
+from lvmcheck.run.alike import FIX, repeated
 from lvmcheck.run.directory import INFO
 from lvmcheck.run.view import Run
-from lvmcheck.statistics.seeds import chance_next_above, equal_traces, sample
+from lvmcheck.statistics.seeds import chance_next_above, sample
 from lvmcheck.statistics.student import t_quantile
 from lvmcheck.suite import CheckEntry, Suite, load_suite
 from lvmcheck.suite.judging import judge_entry
@@ -83,9 +84,9 @@ def train(suite: Suite, seeds: int) -> list[Run]:
         tail = " ".join(done.stdout.strip().splitlines()[-1:])
         problem = f"expected {seeds} finished runs, got {len(runs)}: {tail[:160]}"
         raise InputError(os.path.relpath(suite.path), problem, fix="A run that a check aborts shows no spread.")
-    same = equal_traces([tuple(run.series(run.metric_names[0]).values.tolist()) for run in runs])
+    same = repeated(runs)
     if same is not None:
-        raise InputError(os.path.relpath(suite.path), f"seed{same[0]} and seed{same[1]} are equal in every epoch")
+        raise InputError(os.path.relpath(suite.path), same.problem(), fix=FIX)
     return runs
 
 

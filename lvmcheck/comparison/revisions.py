@@ -10,6 +10,7 @@ from pathlib import Path
 from lvmcheck.comparison.sides import Side, repeats
 from lvmcheck.errors import InputError
 from lvmcheck.readers import open_run
+from lvmcheck.run.alike import distinct
 from lvmcheck.run.directory import INFO
 from lvmcheck.run.view import Run
 
@@ -42,7 +43,7 @@ def side_at(revision: str, suite: Path, *, seeds: str | None = None, profile: st
     if not found:
         log = os.path.relpath(home / "pytest.log")
         raise InputError(revision, f"no run of {inside.as_posix()} was finished there", fix=f"See {log}.")
-    return Side(f"{revision} ({sha[:12]})", found[0], repeats(found[0]))
+    return Side(f"{revision} ({sha[:12]})", found[0], distinct(repeats(found[0])))
 
 
 def suite_of(inside: Path) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lvmcheck.errors import InputError
 from lvmcheck.readers import open_run
+from lvmcheck.run.alike import distinct
 from lvmcheck.run.directory import EVENTS
 from lvmcheck.run.view import Run
 from lvmcheck.statistics.differences import factors
@@ -18,7 +19,8 @@ ASIDE = ("seed", "threads")
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a comparison: the run that was named, and finished repeats of it with other seeds, itself included.
+    """One side of a comparison: the run that was named, and finished repeats of it with other seeds, itself included,
+    of which none is another once more.
 
     Attributes:
         name: as it was named. run: that run. repeats: at least one.
@@ -40,7 +42,7 @@ def side(name: str, *, alone: bool = False) -> Side:
         InputError: there is no run.
     """
     run = open_run(name)
-    return Side(name, run, (run,) if alone else repeats(run))
+    return Side(name, run, (run,) if alone else distinct(repeats(run)))
 
 
 def repeats(run: Run) -> tuple[Run, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lvmcheck.checks.across import decide
-from lvmcheck.checks.finding import Outcome, Status, Verdict
+from lvmcheck.checks.finding import Outcome, Status, Verdict, Why, error
 from lvmcheck.checks.wording import evidence_lines
 from lvmcheck.launch.run_job import RunJob
 from lvmcheck.launch.verdicts import verdict_of
@@ -18,6 +18,7 @@ from lvmcheck.pytest_plugin.constants import JOBS
 from lvmcheck.pytest_plugin.needs import ALL_SEEDS, CheckFailed, Need, SuiteItem
 from lvmcheck.report.failure import Failure, headline, required_by, short
 from lvmcheck.report.verdicts import SEEDS
+from lvmcheck.run.alike import FIX, repeated
 from lvmcheck.suite import CheckEntry, Suite
 
 
@@ -74,6 +75,9 @@ def answer(suite: Suite, entry: CheckEntry, jobs: Sequence[RunJob]) -> Outcome:
         if outcome is None or not outcome.decided:
             break
         known[job.plan.seed] = outcome
+    same = repeated([job.run for job in jobs[: len(known)]])
+    if same is not None:
+        return error(f"{same.problem()}. {FIX}", Why.SAME_RUNS)
     planned = len(suite.seeds)
     return decide(entry.across, known, planned=planned, looks=planned - 1 if suite.sequential else 1)
 

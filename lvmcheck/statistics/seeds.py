@@ -116,14 +116,3 @@ def enough_pass(results: Sequence[bool], *, needed: int, planned: int) -> Answer
     if len(results) - sum(results) > planned - needed:
         return Answer.NO
     return Answer.OPEN
-
-
-def equal_traces(traces: Sequence[Sequence[float]]) -> tuple[int, int] | None:
-    """The first two of several traces that are equal in every number, or None: equal seeds are one seed, not two."""
-    seen: dict[tuple[float, ...], int] = {}
-    for index, trace in enumerate(traces):
-        key = tuple(trace)
-        if key and key in seen:
-            return seen[key], index
-        seen[key] = index
-    return None

@@ -14,7 +14,6 @@ from lvmcheck.statistics.seeds import (
     chance_mean_below,
     chance_next_above,
     enough_pass,
-    equal_traces,
     mean_reaches,
     sample,
 )
@@ -91,9 +90,3 @@ def test_k_of_n_never_changes_its_answer(results: list[bool], needed: int) -> No
     assert len(set(decided)) <= 1
     if len(results) == 6:
         assert answers[-1] is (Answer.YES if sum(results) >= needed else Answer.NO)
-
-
-def test_equal_traces_are_one_seed() -> None:
-    assert equal_traces([[1.0, 2.0], [1.0, 2.1], [1.0, 2.0]]) == (0, 2)
-    assert equal_traces([[1.0], [2.0]]) is None
-    assert equal_traces([[], []]) is None

@@ -9,14 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lvmcheck.errors import InputError
+from lvmcheck.run.alike import FIX, MACHINE, repeated
 from lvmcheck.run.utc import utc
 from lvmcheck.run.view import Run
 from lvmcheck.statistics.differences import factors, flat, shown
 from lvmcheck.statistics.reference_file import Reference, place, spread
-from lvmcheck.statistics.seeds import equal_traces
 
-UNSTABLE = ("per_second", "seconds")
-"""Ends of metric names that measure the machine, not the training."""
 WINDOWS = 400
 """Windows of steps stored for the exact mode."""
 UNCOMPARED = ("seed", "threads", "device")
@@ -34,12 +32,11 @@ def reference_of(runs: Sequence[Run], *, reason: str, by: str | None = None) -> 
     first = runs[0]
     for run in runs:
         _fits(run, first)
-    trace = _main_metric(first)
-    same = equal_traces([tuple(run.series(trace).values.tolist()) for run in runs])
+    if not stable_metrics(first):
+        raise InputError(f"seed{first.seed}", "expected metrics of epochs, got none")
+    same = repeated(runs)
     if same is not None:
-        a, b = (runs[i].seed for i in same)
-        problem = f"seed{a} and seed{b} have the same {trace} in every epoch: they are one run, not two"
-        raise InputError("reference", problem, fix="Does the trainer use config['seed']?")
+        raise InputError("reference", same.problem(), fix=FIX)
     return Reference(
         suite=str(first.info.get("suite", "")),
         profile=str(first.info.get("profile", "")),
@@ -78,14 +75,7 @@ def _fits(run: Run, first: Run) -> None:
 
 def stable_metrics(run: Run) -> list[str]:
     """Metrics of the training itself, without those of the machine's speed."""
-    return [metric for metric in run.metric_names if not metric.endswith(UNSTABLE)]
-
-
-def _main_metric(run: Run) -> str:
-    names = stable_metrics(run)
-    if not names:
-        raise InputError(f"seed{run.seed}", "expected metrics of epochs, got none")
-    return next((name for name in ("train_loss", "val_loss") if name in names), names[0])
+    return [metric for metric in run.metric_names if not metric.endswith(MACHINE)]
 
 
 def _epochs(runs: Sequence[Run], metric: str) -> dict[int, tuple[float, ...]]:
