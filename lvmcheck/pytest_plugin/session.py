@@ -159,8 +159,7 @@ class LvmSession:
 
     def wait_for_end(self, job: RunJob) -> None:
         """Block until a run that a Python test called for is over."""
-        if not job.over:
-            self._wait(job, None)
+        self._wait(job, None)
 
     def _wait(self, job: RunJob, node: str | None) -> None:
         if self._progress is None:

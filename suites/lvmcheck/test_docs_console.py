@@ -11,7 +11,7 @@ import pytest
 from suites.lvmcheck.docs_kit.console import differs, failures, steps
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ["../README.md", "tutorial.md", "references.md", "compare.md", "integrations.md"]
+PAGES = ["../README.md", "tutorial.md", "python-tests.md", "references.md", "compare.md", "integrations.md"]
 NEEDED = {"integrations.md": ("tensorboard", "wandb", "mlflow")}
 pytestmark = pytest.mark.skipif(
     not (shutil.which("bash") and shutil.which("git")), reason="the pages are run with bash and git"

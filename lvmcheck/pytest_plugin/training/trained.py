@@ -43,13 +43,13 @@ class Trained:
     def runs(self) -> Mapping[int, Run]:
         """Seed -> its finished run (:class:`lvmcheck.Run`)."""
         __tracebackhide__ = True
-        with _uncaptured(self._config):
-            for job in self._jobs.values():
-                self._session.wait_for_end(job)
         if not self._ended:
-            self._ended = True
-            (completed,) = _entries(("run_completed",), {}, here(self._config))
-            _judged(self._config, self._jobs, completed, here(self._config))
+            with _uncaptured(self._config):
+                for job in self._jobs.values():
+                    self._session.wait_for_end(job)
+            self._ended, call = True, here(self._config)
+            (completed,) = _entries(("run_completed",), {}, call)
+            _judged(self._config, self._jobs, completed, call)
         for job in self._jobs.values():
             if (problem := _unfinished(job)) is not None:
                 refuse(problem)
