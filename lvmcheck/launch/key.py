@@ -21,7 +21,7 @@ LIBRARIES = ("torch", "numpy")
 
 
 def run_key(
-    trainer_module: str,
+    trainer: str,
     config: Mapping[str, Any],
     seed: int,
     *,
@@ -33,6 +33,7 @@ def run_key(
     """Everything that decides a run's numbers, and ``key``, the sha256 over it.
 
     Args:
+        trainer: ``package.module:function``; two functions of one module are two trainers.
         config: the merged ``[run]`` table as the trainer receives it.
         device: device kind the run is expected on.
         inputs: files whose content is input (data).
@@ -40,9 +41,10 @@ def run_key(
         cache: where content hashes of unchanged files are remembered.
     """
     parts = {
+        "trainer": trainer,
         "config": dict(config),
         "seed": seed,
-        "source": source_digest(trainer_module),
+        "source": source_digest(trainer.partition(":")[0]),
         "inputs": {str(path): file_digest(path, cache) for path in sorted(inputs)},
         "versions": {"python": platform.python_version(), **{name: version_of(name) for name in LIBRARIES}},
         "device": device,

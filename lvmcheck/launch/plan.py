@@ -106,7 +106,7 @@ class Plan:
         input_files = getattr(found.schema(), "input_files", None)
         inputs = {*(input_files(self.config) if input_files is not None else ()), *self._named_inputs()}
         return run_key(
-            found.module,
+            self.trainer,
             self.config,
             self.seed,
             device=self.device,

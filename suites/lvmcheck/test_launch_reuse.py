@@ -29,7 +29,9 @@ def project(pytester: pytest.Pytester) -> Project:
     made = Project(pytester)
     (made.path / "helper.py").write_text(HELPER)
     source = (made.path / "toy.py").read_text()
-    (made.path / "toy.py").write_text(source.replace("import json\n", "import json\nimport helper\n"))
+    (made.path / "toy.py").write_text(
+        source.replace("import json\n", "import json\nimport helper\n") + "\nother = train\n"
+    )
     (made.path / "toy_config.py").write_text(SCHEMA)
     (made.path / "table.bin").write_bytes(b"12345")
     made.pytest().assert_outcomes(passed=4)
@@ -55,6 +57,7 @@ def swap_content(project: Project) -> None:
 CHANGES: dict[str, Callable[[Project], object]] = {
     "a config value": lambda project: project.suite(extra="other = 1"),
     "a config value of another type": lambda project: project.suite(steps=20, window=5, pause=0),
+    "the function of the trainer": lambda project: project.suite(trainer="toy:other"),
     "the seed": lambda project: project.suite(seeds=[1]),
     "a byte of the trainer": lambda project: append(project.path / "toy.py", "#"),
     "a byte of what it imports": rewrite("helper.py", "NOISE = 2\n"),
