@@ -13,12 +13,13 @@ import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from docs.manual_pages import causes_page, events_page, options_page
+from docs.manual_pages import causes_page, errors_page, events_page, options_page
 from lvmcheck.causes.protocol import cause_names, load_cause
 from lvmcheck.checks.manual import manual, usual_causes
 from lvmcheck.checks.protocol import Check, cases, check_names, load_check
 from lvmcheck.errors import InputError, nearest
 from lvmcheck.suite.toml_text import value_text
+from lvmcheck.text import catalogue
 from lvmcheck.validation import expected
 
 HEAD = """# Checks
@@ -103,6 +104,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "causes.md": causes_page,
     "events.md": events_page,
     "options.md": options_page,
+    "errors.md": errors_page,
 }
 """Generated pages by the names of their files."""
 
@@ -134,6 +136,8 @@ def write(path: Path) -> None:
     if path.name not in PAGES:
         raise InputError(path, "no generated page has that name", fix=nearest(path.name, PAGES))
     try:
+        if path.name == "errors.md":
+            catalogue.renew()
         path.write_text(PAGES[path.name](), encoding="utf-8")
     except OSError as problem:
         raise InputError(path, f"cannot be written: {problem.strerror}") from None

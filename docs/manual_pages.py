@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import re
 import sys
+from pathlib import Path
 
 from lvmcheck.causes.protocol import CauseCase, cause_names, diagnose, load_cause
 from lvmcheck.causes.wording import diagnosis_lines
+from lvmcheck.commands.main import EXITS
 from lvmcheck.pytest_plugin.constants import INI, OPTIONS
 from lvmcheck.run import events as ev
+from lvmcheck.text.catalogue import PASSED_ON, Row, rows
 
+GATE = Path(__file__).parents[1] / "ci" / "gate_finding.py"
 MADE = "Made by `make docs`; edit {what}, not this page.\n"
 
 CAUSES = f"""# Causes
@@ -27,6 +32,13 @@ What a run records. One event is one JSON object on one line of `events.jsonl` (
 JSON has no NaN: numbers that are not finite are the strings `"NaN"`, `"Infinity"` and `"-Infinity"`. What was not
 measured is absent, never 0; a field without a default must be there, and an unknown event or field is an error. The
 format is {ev.FORMAT}; a reader refuses a newer one.
+"""
+ERRORS = f"""# Errors
+
+{MADE.format(what="the messages where they are made, or `lvmcheck/text/errors.tsv` to keep an id")}
+`lvmcheck` ends bad input with one line: `where[:line]: [key: ]problem. what to do next [LVM-0123]`. The id says which
+message it is (`lvmcheck explain LVM-0123`); the JSON of an error has it, too (`InputError.id`). `{{}}` is any value.
+An id is never given to another message: one that is gone is retired, one that is reworded keeps its id.
 """
 OPTIONS_HEAD = f"""# Options of pytest
 
@@ -86,6 +98,40 @@ def _default(field: dataclasses.Field[object]) -> str:
     if field.default is dataclasses.MISSING:
         return "required"
     return "absent" if field.default is None else "empty" if field.default in ("", ()) else f"`{field.default}`"
+
+
+# -- errors ------------------------------------------------------------------------------------------------------------
+def errors_page() -> str:
+    """Every message with its id, exit codes, and the reasons of the gate."""
+    exits = [f"| {code} | {meaning} |" for code, meaning in sorted(EXITS.items())]
+    lines = [
+        ERRORS,
+        "## Exit codes of `lvmcheck`",
+        "",
+        "| code | meaning |",
+        "|---|---|",
+        *exits,
+        "",
+        "## Messages",
+        "",
+    ]
+    lines += [f"- `{row.id}` {row.file}: {_shown(row)}" for row in rows()]
+    gate = {node.targets[0].id: node.value for node in ast.parse(GATE.read_text()).body if isinstance(node, ast.Assign)}
+    lines += [
+        "",
+        "## Reasons of the gate",
+        "",
+        "They stand in brackets behind each reason of `ci/gate.py`.",
+        "",
+    ]
+    lines += [f"- `{code}`: `{text}`" for code, text in ast.literal_eval(gate["WORDS"]).items()]
+    return "\n".join(lines) + "\n"
+
+
+def _shown(row: Row) -> str:
+    if not row.used:
+        return "retired"
+    return "passes on what another place says" if row.message == PASSED_ON else f"`` {row.message} ``"
 
 
 # -- options -----------------------------------------------------------------------------------------------------------

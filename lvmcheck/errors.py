@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ class InputError(ValueError):
         line: 1-based line in ``where``, when known.
         key: dotted path of the offending key, array or column inside ``where``.
         fix: what to do next.
+        id: of the message, where another process made it.
     """
 
     def __init__(
@@ -31,7 +33,9 @@ class InputError(ValueError):
         line: int | None = None,
         key: str | None = None,
         fix: str | None = None,
+        id: str | None = None,
     ) -> None:
+        self._id, self._made = id, _caller()
         self.where = str(where)
         self.problem = problem
         self.line = line
@@ -46,9 +50,15 @@ class InputError(ValueError):
         fix = f" {self.fix}" if self.fix else ""
         return one_line(f"{where}: {key}{problem}.{fix}")
 
+    @property
+    def id(self) -> str | None:
+        """``LVM-0123``: which message it is (docs/errors.md); None where its source is not at hand."""
+        return self._id or _id_of(self._made, self.__context__)
+
     def to_json(self) -> dict[str, object]:
         """A plain dict from which :meth:`from_json` makes the same error in another process."""
-        return {"where": self.where, "problem": self.problem, "line": self.line, "key": self.key, "fix": self.fix}
+        own = {"where": self.where, "problem": self.problem, "line": self.line, "key": self.key, "fix": self.fix}
+        return {**own, "id": self.id}
 
     @classmethod
     def from_json(cls, data: dict[str, object]) -> InputError:
@@ -59,6 +69,7 @@ class InputError(ValueError):
             line=line if isinstance(line, int) else None,
             key=None if key is None else str(key),
             fix=None if fix is None else str(fix),
+            id=str(data["id"]) if isinstance(data.get("id"), str) else None,
         )
 
 
@@ -73,9 +84,32 @@ class BadValueError(ValueError):
 
     def __init__(self, key: str, problem: str, fix: str | None = None) -> None:
         super().__init__(one_line(f"{key}: {problem}"))
+        self._made = _caller()
         self.key = key
         self.problem = problem
         self.fix = fix
+
+    @property
+    def id(self) -> str | None:
+        """As that of :class:`InputError`."""
+        return _id_of(self._made, self.__context__)
+
+
+def _caller() -> tuple[str, int]:
+    """Where the error that calls this is made."""
+    frame = sys._getframe(2)
+    return frame.f_code.co_filename, frame.f_lineno
+
+
+def _id_of(made: tuple[str, int], context: BaseException | None) -> str | None:
+    """The id of the message that is made there, or of the one that was caught and is only passed on."""
+    from lvmcheck.text.catalogue import PASSED_ON, row_at
+
+    row = row_at(*made)
+    if row is not None and row.message != PASSED_ON:
+        return row.id
+    inner = context.id if isinstance(context, InputError | BadValueError) else None
+    return inner or (None if row is None else row.id)
 
 
 def nearest(name: str, known: Iterable[str], others: str = "") -> str:

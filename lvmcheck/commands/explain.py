@@ -10,22 +10,26 @@ from lvmcheck.commands._exit import PASSED
 from lvmcheck.errors import InputError, nearest
 from lvmcheck.text.say import say
 
-HELP = "the manual page of a check or a cause"
+HELP = "the manual page of a check or a cause, or what an id of an error stands for"
 ALL = "All: lvmcheck list checks, lvmcheck list causes."
 EXAMPLE = "lvmcheck explain cosine_floor"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="name of a check or cause, such as cosine_floor (lvmcheck list checks)")
+    parser.add_argument(
+        "name", help="a check or cause, such as cosine_floor (lvmcheck list checks), or the id of an error"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     from lvmcheck.causes.protocol import cause_names
     from lvmcheck.checks.protocol import check_names
+    from lvmcheck.text.catalogue import rows
 
     name, checks, causes = options.name, check_names(), cause_names()
     pages = [_check_page(name)] if name in checks or ":" in name else []
     pages += [_cause_page(name)] if name in causes else []  # some checks have a cause of the same name
+    pages += [[row.id, row.message, row.file] for row in rows() if row.id == name] if name.startswith("LVM-") else []
     if not pages:
         raise InputError(f"{name!r}", "no such check or cause", fix=nearest(name, [*checks, *causes], ALL))
     say(*"\n\n".join("\n".join(page) for page in pages).splitlines())
