@@ -128,8 +128,7 @@ def final(seed: int, lr: float = 0.05, steps: int = 24) -> float:
     return 1 - (2 + seed / 100) * (1 - lr) ** steps / 3
 
 
-def test_what_a_test_is_told(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("CI", raising=False)
+def test_what_a_test_is_told(pytester: pytest.Pytester) -> None:
     path = prepare(pytester, TESTS)
     session = Session(pytester)
     assert session.outcomes == {name: "passed" if name in GREEN else "failed" for name in session.outcomes}
