@@ -21,7 +21,7 @@ from lvmcheck.report.trained import Told, told
 from lvmcheck.report.verdicts import SEEDS, seed_text
 from lvmcheck.run.values import caller
 from lvmcheck.suite.called import PROFILE, Call
-from lvmcheck.text.fit import fit
+from lvmcheck.text.fit import fit, fit_lines
 
 _ORDER = itertools.count(1)
 GOOD = (Status.PASSED, Status.WARNING)
@@ -120,4 +120,4 @@ def report(item: pytest.Item, call: pytest.CallInfo[Any], outcome: pytest.TestRe
         return
     lines = last.told().rest if last.shown else last.told().whole
     if lines:
-        outcome.sections.append(("lvmcheck", "\n".join(lines)))
+        outcome.sections.append(("lvmcheck", fit_lines(lines)))

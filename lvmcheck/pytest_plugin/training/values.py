@@ -14,6 +14,7 @@ from lvmcheck.errors import BadValueError, excerpt
 from lvmcheck.launch.run_job import RunJob
 from lvmcheck.pytest_plugin.training.answers import Answer, here, keep, refuse, verdict_at
 from lvmcheck.report.verdicts import SEEDS
+from lvmcheck.text.fit import fit_line
 
 MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 CHECK = "metric"
@@ -140,7 +141,7 @@ class Value:
         if answer is None or answer.passed:
             return None
         answer.shown = True
-        return list(answer.told().short)
+        return list(map(fit_line, answer.told().short))
 
     def answer(self, op: str, other: object) -> Answer:
         """The verdict of a comparison."""
