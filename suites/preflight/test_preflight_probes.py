@@ -99,6 +99,16 @@ def test_a_finding_names_what_it_is_about(program: str, name: str, value: str) -
     assert fact(program, name) == value
 
 
+def test_a_bias_before_a_norm_may_stand_still() -> None:
+    torch.manual_seed(0)
+    asked = classifier()
+    asked["optimizer"] = torch.optim.SGD(asked["model"].parameters(), lr=0.01)
+    report = lvmcheck.preflight(**asked, only=["parameters_move"])
+    assert report["parameters_move"].status is Status.PASSED, report
+    asked["optimizer"] = torch.optim.SGD(asked["model"].parameters(), lr=1e-12)
+    assert lvmcheck.preflight(**asked, only=["parameters_move"]).failed
+
+
 @pytest.mark.parametrize(("program", "shift"), [("asked_for_its_input", 0), ("shifted_twice", 2)])
 def test_the_shift_of_targets_is_measured(program: str, shift: int) -> None:
     finding = lvmcheck.preflight(**BROKEN[program][2](), only=["target_shift"], budget_s=LONG)["target_shift"].finding

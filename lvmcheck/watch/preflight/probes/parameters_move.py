@@ -8,6 +8,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Finding, Outcome, failed, passed, warning
+from lvmcheck.watch.measure.modules import useless_biases
 from lvmcheck.watch.preflight.probes.gradients import dense
 from lvmcheck.watch.preflight.setup import Setup, SkipProbe, listed
 
@@ -36,7 +37,12 @@ def measure(setup: Setup) -> Outcome:
     setup.step(setup.small, optimizers)
     moved = {name for name, parameter in setup.named() if not torch.equal(before[name], parameter.detach())}
     held = {id(parameter) for group in groups for parameter in group["params"]}
-    must = [n for n, p in setup.trainable() if id(p) in held and p.grad is not None and bool(dense(p.grad).any())]
+    rounded = useless_biases(setup.model)  # before a norm: what gradient there is, is rounding
+    must = [
+        name
+        for name, p in setup.trainable()
+        if id(p) in held and name not in rounded and p.grad is not None and bool(dense(p.grad).any())
+    ]
     if not must:
         raise SkipProbe("no parameter of the optimizer has a gradient (see gradients)")
     still = [name for name in must if name not in moved]
