@@ -74,10 +74,11 @@ def sidecar(path: Path) -> dict[str, str]:
 
 
 def with_axes(names: Iterable[str], columns: Mapping[str, str]) -> dict[str, str]:
-    """The column map, with axes that go by a name of another logger."""
+    """The column map, with axes that go by a name of another logger, in whatever case."""
     present = set(names)
+    folded = {name.lower(): name for name in sorted(present, reverse=True)}  # the lower case one counts where both are
     found = {
-        axis: next((name for name in aliases if name in present), None)
+        axis: next((folded[name] for name in (axis, *aliases) if name in folded), None)
         for axis, aliases in ALIASES.items()
         if axis not in present and axis not in columns
     }

@@ -69,6 +69,9 @@ def _folder(path: Path) -> tuple[str, str]:
         return "an empty folder", WRITTEN
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     shown = ", ".join(excerpt(name, 40) for name in names[:3])
+    runs = [name for name in names if (path / name / "events.jsonl").is_file()]
+    if runs:
+        return f"a folder of {len(runs)} of them", f"Name one, such as {path / runs[0]}."
     return f"a folder without one ({shown}{more})", "Name the file of the log."
 
 

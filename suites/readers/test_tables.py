@@ -89,6 +89,12 @@ def test_missing_epochs_and_epoch_0_are_told(tmp_path: Path) -> None:
     assert "counted from 0" in notes(run)
 
 
+def test_axes_are_found_in_any_case(tmp_path: Path) -> None:
+    run = open_run(table(tmp_path, "Epoch,val_loss\n3,1.0\n4,0.9\n"))
+    assert run.series("val_loss").epochs.tolist() == [3, 4]
+    assert "n-th row" not in notes(run)
+
+
 def test_rows_without_epoch_or_step_are_counted_and_told(tmp_path: Path) -> None:
     run = open_run(table(tmp_path, "val_loss\n3\n2\n1\n"))
     assert run.series("val_loss").epochs.tolist() == [1, 2, 3]
@@ -228,6 +234,9 @@ def test_nothing_known_lists_the_kinds(tmp_path: Path) -> None:
     for kind in kinds():
         assert kind in problem
     assert "no such file" in refused(tmp_path / "nowhere")
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    (tmp_path / "runs" / "mine" / "events.jsonl").touch()
+    assert str(tmp_path / "runs" / "mine") in refused(tmp_path / "runs")
     assert "Did you mean 'columns'?" in refused(table(tmp_path, CSV), kind="colums")
 
 
