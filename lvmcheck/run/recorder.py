@@ -216,13 +216,13 @@ class Recorder(Statements):
             raise refused("epoch", f"an epoch after {last}, which was reported last, got {epoch}", None)
         return counted
 
-    def log(self, metrics: Mapping[str, Any], *, step: int | None = None) -> None:
-        """Metrics at a step (by default the last one reported), outside the ends of epochs.
+    def log(self, metrics: Mapping[str, Any] | None = None, *, step: int | None = None, **more: Any) -> None:
+        """Metrics at a step (by default the last one reported), outside the ends of epochs; as keywords or a mapping.
 
         Raises:
             InputError: a step that goes back, or a value that is not a number.
         """
-        found, at = numbers(metrics, "log"), self.steps if step is None else step
+        found, at = numbers({**(metrics or {}), **more}, "log"), self.steps if step is None else step
         if isinstance(at, bool) or not isinstance(at, int) or at < self.steps:
             raise refused("step", f"a step of at least {self.steps:,}, got {str(step)[:40]!r}", None)
         for watcher in self.watchers if any(map(is_evaluation, found)) else ():

@@ -116,6 +116,12 @@ def test_a_loop_without_epochs_has_its_evaluations(tmp_path: Path) -> None:
     assert run.last_epoch == 3
 
 
+def test_what_is_logged_may_be_given_as_keywords(tmp_path: Path) -> None:
+    with record(tmp_path / "run") as rec:
+        rec.log({"tokens": 100}, val_loss=2.0)
+    assert lvmcheck.load(tmp_path / "run").of(ev.Log)[0].metrics == {"tokens": 100, "val_loss": 2.0}
+
+
 def test_steps_that_are_logged_go_forward(tmp_path: Path) -> None:
     with record(tmp_path / "run") as rec:
         rec.log({"loss": 1.0}, step=10)
