@@ -39,6 +39,8 @@ NOT_THE_MODEL = _set(
     best prev previous"""
 )
 """Words of a line that is drawn for comparison, or of a model before it was trained: constant in healthy runs."""
+WEIGHTS = _set("sigma weight weights coef coefficient coefficients lambda logvar logsigma uncertainty")
+"""Words of a figure that belongs to a term, and is none."""
 TERMS = _set(
     """kl kld reg regularization regularisation l1 l2 aux auxiliary adv adversarial gan g d gen generator disc
     discriminator critic value policy actor pg vf entropy commit commitment vq codebook perceptual lpips cls box obj
@@ -91,7 +93,7 @@ _PAIRS = {
     ("win", "rate"): "winrate",
     ("success", "rate"): "successrate",
 }
-_PLAYERS = {
+PLAYERS = {
     **dict.fromkeys(("g", "gen", "generator", "lossg", "gloss"), "generator"),
     **dict.fromkeys(("d", "disc", "discriminator", "critic", "lossd", "dloss"), "discriminator"),
 }
@@ -115,12 +117,12 @@ def words(name: str) -> list[str]:
 
 def player(name: str) -> str | None:
     """Which of two players a loss belongs to, by its name."""
-    return next((_PLAYERS[word] for word in words(name) if word in _PLAYERS), None)
+    return next((PLAYERS[word] for word in words(name) if word in PLAYERS), None)
 
 
 def adversaries(names: Iterable[str]) -> bool:
     """Whether losses of two players are among the names."""
-    found = {_PLAYERS[word] for name in names for word in words(name) if word in _PLAYERS}
+    found = {PLAYERS[word] for name in names for word in words(name) if word in PLAYERS}
     return found == {"generator", "discriminator"}
 
 

@@ -14,10 +14,12 @@ from lvmcheck.errors import BadValueError, nearest
 from lvmcheck.run.role_names import (
     IGNORED,
     NOT_THE_MODEL,
+    PLAYERS,
     QUANTITIES,
     TERMS,
     TRAIN,
     VALIDATION,
+    WEIGHTS,
     Quantity,
     adversaries,
     distance_of_samples,
@@ -89,13 +91,15 @@ def by_name(name: str) -> Role:
         split = Split.TRAIN if sides[0] in TRAIN else Split.VALIDATION
     rest = [word for word in parts if word not in TRAIN and word not in VALIDATION and word not in IGNORED]
     hits = [word for word in rest if word in QUANTITIES]
-    if not hits or not NOT_THE_MODEL.isdisjoint(_without_forcing(rest)):
+    if not hits or not (NOT_THE_MODEL | WEIGHTS).isdisjoint(_without_forcing(rest)):
         return Role(name, split=split)
     main = "loss" if "loss" in hits else "gradnorm" if "gradnorm" in hits else hits[-1]
     quantity = QUANTITIES[main]
     others = [word for word in rest if word != main]
     if any(QUANTITIES.get(word) is Quantity.COUNT for word in others):
         return Role(name, Quantity.COUNT, split)
+    if quantity in (Quantity.ACCURACY, Quantity.SCORE) and any(word in PLAYERS for word in others):
+        return Role(name, split=split)  # how well one player tells the other: it should fall to chance
     if quantity is Quantity.LOSS and any(word in TERMS for word in others):
         quantity = Quantity.TERM
     if quantity is Quantity.LOSS and main == "elbo":

@@ -10,7 +10,7 @@ from lvmcheck.checks.curves._curves import SURE, accuracies, classes, improved, 
 from lvmcheck.checks.curves._evaluations import at_mean
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.run.curves import Curve
-from lvmcheck.run.role_names import Quantity
+from lvmcheck.run.role_names import Quantity, words
 from lvmcheck.run.roles import Split
 from lvmcheck.run.view import Run
 from lvmcheck.statistics.curve import shape, trend
@@ -27,6 +27,8 @@ LEAST = 4
 """Values below which a curve has no trend."""
 LONG = 15
 """Values next to 1 from which a loss is taken to be that of the mean target."""
+PARTS = frozenset({"recall", "sensitivity", "specificity", "precision"})
+"""Words of accuracies on a part of the answers."""
 COIN = 2e-3
 """Relative distance from ln 2 that a loss at rest there keeps."""
 LITTLE = 0.015
@@ -113,12 +115,17 @@ def _at_coin(run: Run) -> Finding | None:
     Adversaries rest there by design.
     """
     curves = [c for c in (run.curves.epoch_losses, *run.curves.validation) if c is not None and len(c) >= 2 * LEAST]
-    if run.curves.adversarial or len(curves) < 2 or any(float(share(a)[-1]) > 2 / 3 for a in accuracies(run)):
+    if run.curves.adversarial or len(curves) < 2 or any(map(_right, accuracies(run))):
         return None
     half = [curve.values[len(curve) // 2 :] for curve in curves]
     if any(float(np.abs(tail / math.log(2) - 1).max()) > COIN for tail in half):
         return None
     return _trivial("at_chance", curves[-1], float(half[-1][-1]), math.log(2), Fact("classes", 2))
+
+
+def _right(accuracy: Curve) -> bool:
+    """Whether an accuracy is far from a coin's, and not that of the commonest class in every evaluation."""
+    return float(share(accuracy)[-1]) > 2 / 3 and float(np.ptp(accuracy.values)) > 0
 
 
 def _at_one(run: Run) -> Finding | None:
@@ -164,3 +171,19 @@ def _trivial(code: str, curve: Curve, value: float, trivial: float, *more: Fact)
         evidence=(Fact("trivial_predictor", trivial), *more),
         phrase="{metric} ends at {measured}, a predictor that learns nothing has {trivial_predictor}",
     )
+
+
+def good_already(run: Run, curve: Curve) -> bool:
+    """Whether a flat curve is flat because it is good already."""
+    last = float(np.median(curve.values[-3:]))
+    quantity = curve.role.quantity
+    if quantity is Quantity.ACCURACY:
+        if PARTS & set(words(curve.name)):
+            return False  # high for a model that answers one class
+        level, known = float(np.median(share(curve)[-3:])), classes(run)
+        return level >= max(0.7, 2 / known if known else 0.0)
+    if quantity in (Quantity.COSINE, Quantity.R2):
+        return last >= 0.7
+    if {"successrate", "winrate"} & set(words(curve.name)):
+        return last in (1, 100)
+    return quantity is Quantity.LOSS and bool((curve.values == 0).all())

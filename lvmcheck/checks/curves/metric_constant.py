@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,11 +38,15 @@ MOVED = 0.02
 """Share by which the training loss must fall on after a metric became constant."""
 TINY = 1e-6
 """Share of the first training loss at which a loss has got to the end of its numbers."""
-COUNTED = 8
-"""Evaluations of a counted metric (an accuracy on few samples) that must agree to fail."""
+COUNTED, LOST = 8, 5
+"""Evaluations of a counted metric (an accuracy on few samples) that must agree to fail, and beside a loss that fell."""
 FELL, LOW = 0.4, 0.6
-"""Share by which a validation loss falls beside an accuracy below ``LOW`` that should have moved with it."""
-OVERLAP = frozenset({"f1", "iou", "miou", "dice", "auc", "auroc", "map", "ap"})
+"""Share by which a loss falls beside an accuracy below ``LOW`` that should have moved with it."""
+ABSENT, COMMON = 0.3, 0.9
+"""Share by which a loss falls beside a score of exactly 0, and accuracy from which what is scored may just be rare."""
+ANSWERS = 0.5
+"""Share of the loss of always giving the commonest class below which a model answers otherwise."""
+OVERLAP = frozenset({"f1", "iou", "miou", "dice", "auc", "auroc", "map", "ap", "hit", "hits", "ndcg", "mrr"})
 """Scores that a model which finds anything cannot keep at exactly 0, where exact matches and BLEU may be 0 for long."""
 GAINED = 0.05
 """Accuracy gained on the same rows beside such a 0."""
@@ -96,9 +101,12 @@ class MetricConstant(CurveCheck):
         stuck = [(curve, start) for curve, start in stuck if not _coincidence(run, curve)]
         stuck = [(curve, start) for curve, start in stuck if start == 0 or _goes_on(run, curve, start)]
         for curve, start in sorted(stuck, key=lambda pair: pair[0].role.split is not Split.VALIDATION):
-            sure = curve.role.quantity is not Quantity.ACCURACY or len(curve) - start >= COUNTED
-            judged = failed if sure and not _beside_another(run, curve) else warning
-            return judged(_finding(run, curve, start), evaluated=values)
+            sure = (
+                curve.role.quantity is not Quantity.ACCURACY
+                or len(curve) - start >= COUNTED
+                or _contradicts(run, curve)
+            )
+            return (failed if sure else warning)(_finding(run, curve, start), evaluated=values)
         return concluded(_moving(curves[0]), curves, evaluated=values)
 
 
@@ -110,9 +118,12 @@ def _stuck(curve: Curve) -> int | None:
         return None
     if value == 0:  # a loss of nothing, unless the training loss is 0 as well
         empty = curve.role.quantity is Quantity.LOSS and curve.role.split is Split.VALIDATION
-        none = count >= COUNTED and words(curve.name)[-1] in OVERLAP
+        none = count >= COUNTED and not OVERLAP.isdisjoint(words(curve.name))
         return 0 if start == 0 and (empty or none) else None
+    counted = curve.role.quantity in (Quantity.ACCURACY, Quantity.SCORE)
     if curve.role.quantity is Quantity.ACCURACY and (value == 1 or count < DIGITS):
+        return None
+    if {"successrate", "winrate"} & set(words(curve.name)) and value in (1, 100):
         return None
     if start == 0:
         return 0
@@ -121,7 +132,6 @@ def _stuck(curve: Curve) -> int | None:
     ):
         return None  # the best that there is
     exact = len(f"{abs(value):.17g}".replace(".", "").strip("0")) >= DIGITS and _digits(curve) >= DIGITS
-    counted = curve.role.quantity in (Quantity.ACCURACY, Quantity.SCORE)
     return start if exact and not counted else None
 
 
@@ -140,29 +150,49 @@ def _goes_on(run: Run, curve: Curve, start: int) -> bool:
 
 def _coincidence(run: Run, curve: Curve) -> bool:
     """Whether a constant may be one: a count beside a validation loss that moves, a 0 beside a training loss of 0."""
+    if _beside_another(run, curve):
+        return True
     if curve.role.quantity is Quantity.ACCURACY:
         moving = [loss for loss in run.curves.validation if _stuck(loss) is None]
-        if len(curve) >= COUNTED and float(share(curve)[-1]) < LOW and any(map(fell, moving)):
+        if _contradicts(run, curve):
             return False
         return any(improved(loss) for loss in moving) or (bool(moving) and float(share(curve)[-1]) > 0.9)
     if curve.role.quantity is Quantity.SCORE and curve.values[-1] == 0:
-        return not any(float(share(other)[-1] - share(other)[0]) > GAINED for other in accuracies(run))
+        losses = (*run.curves.validation, *([run.curves.train] if run.curves.train else []))
+        gained = any(float(share(other)[-1] - share(other)[0]) > GAINED for other in accuracies(run))
+        rare = any(float(share(other)[-1]) >= COMMON for other in accuracies(run))
+        return not gained and (rare or not any(fell(loss, ABSENT) for loss in losses))
     train, value = run.curves.train, abs(float(curve.values[-1]))
     if train is not None and curve.role.quantity is Quantity.LOSS and 0 < value < TINY * abs(float(train.values[0])):
         return True
     return value == 0 and (train is None or not train.values[-LEAST:].any())
 
 
-def fell(loss: Curve) -> bool:
+def fell(loss: Curve, share_of_first: float = FELL) -> bool:
     """Whether a loss fell so far that an accuracy below ``LOW`` must have moved."""
     found = shape(loss.values)
-    return found.first > 0 and found.first - found.last > FELL * found.first
+    return found.first > 0 and found.first - found.last > share_of_first * found.first
+
+
+def _contradicts(run: Run, curve: Curve) -> bool:
+    """Whether a validation loss fell so far that an accuracy cannot have stayed where it is."""
+    level = float(share(curve)[-1])
+    if curve.role.quantity is not Quantity.ACCURACY or len(curve) < LOST or not 0 < level < 1:
+        return False
+    commonest = -level * math.log(level) - (1 - level) * math.log(1 - level)
+    return any(
+        fell(loss) and (level < LOW or 0 < float(loss.values[-1]) < ANSWERS * commonest)
+        for loss in run.curves.validation
+        if loss.role.quantity is Quantity.LOSS
+    )
 
 
 def _beside_another(run: Run, curve: Curve) -> bool:
     """Whether its name has a word more than another metric of its kind that moves: it may belong to another model."""
-    others = (c for c in run.curves.of(curve.role.quantity) if c.role.split is curve.role.split and c is not curve)
-    return bool(curve.role.group) and any(_stuck(other) is None for other in others)
+    others = [
+        c for c in run.curves.of(curve.role.quantity) if c is not curve and len(c.role.group) < len(curve.role.group)
+    ]
+    return any(_stuck(other) is None for other in others)
 
 
 def _digits(curve: Curve) -> int:
@@ -222,6 +252,17 @@ PASSES: Sequence[Case] = (
         _CHECK,
         run_from({"loss": _TRAIN, "val_acc": [0.96, *[0.97] * 9], "val_f1": [0.0] * 10}),
     ),
+    made.case(
+        "another_model_drawn_beside",
+        _CHECK,
+        run_from({"loss": _TRAIN, "val_micro_f1": made.lines(10, 0.8, 0.97), "mlp_micro_f1": [0.39] * 10}),
+    ),
+    made.case(
+        "commonest_class_at_first",
+        _CHECK,
+        run_from({"loss": _TRAIN, "val_loss": made.lines(10, 0.69, 0.16), "val_acc": [0.9627] * 10}),
+    ),
+    made.case("always_reached", _CHECK, run_from({"reward": made.lines(10, 0.1, 0.8), "success_rate": [1.0] * 10})),
     made.case("few_evaluations_of_few", _CHECK, run_from({"train_loss": _TRAIN[:3], "val_acc": [0.95] * 3})),
 )
 FAILS: Sequence[Case] = (
@@ -241,6 +282,12 @@ FAILS: Sequence[Case] = (
         _CHECK,
         run_from({"loss": _TRAIN, "eval_loss": made.lines(10, 1.3, 0.5), "top1": [19.0] * 10}),
     ),
+    made.case(
+        "threshold_out_of_reach",
+        _CHECK,
+        run_from({"loss": _TRAIN, "val_loss": made.lines(10, 0.3, 0.1), "pixel_accuracy": [0.8955] * 10}),
+    ),
+    made.case("hits_of_nothing", _CHECK, run_from({"loss": _TRAIN, "val_hit@10": [0.0] * 10}), measured=0.0),
     made.case(
         "f1_of_nothing",
         _CHECK,

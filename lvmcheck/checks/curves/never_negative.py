@@ -13,7 +13,7 @@ from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
-from lvmcheck.run.role_names import words
+from lvmcheck.run.role_names import NOT_THE_MODEL, WEIGHTS, words
 from lvmcheck.run.view import Run, run_from
 
 _SQUARES = """mse rmse mae mape smape msle rmsle mase nrmse huber smoothl1 logcosh pinball crps ce bce crossentropy xent
@@ -86,7 +86,7 @@ def _known(run: Run) -> Iterator[Curve]:
         found = run.curves.by_epoch.get(name) or run.curves.by_step.get(name)
         divergence = bool(DIVERGENCES & said) or said >= {"kd", "loss"}
         divergence = divergence and not run.curves.rewards  # of a policy it is an estimate
-        if found is not None and (NEVER & said or divergence) and not TURNED & said:
+        if found is not None and (NEVER & said or divergence) and not (TURNED | WEIGHTS | NOT_THE_MODEL) & said:
             yield found
 
 
@@ -127,6 +127,11 @@ PASSES: Sequence[Case] = (
     made.case("rounding", _CHECK, run_from({"train_mse": [1.0, 0.1, -1e-9], "kl": [0.0, -0.02, -0.01]})),
     made.case("density", _CHECK, run_from({"val_nll": made.lines(8, 1.0, -3.0), "val_mse": made.lines(8, 1.0, 0.1)})),
     made.case("distilled_cosine", _CHECK, run_from({"kd_loss": made.lines(8, -0.2, -0.97), "mse": [1.0] * 8})),
+    made.case(
+        "learned_weights",
+        _CHECK,
+        run_from({"loss": [1.0] * 8, "sigma_mse": made.lines(8, 0.05, -2.2), "mse": [1.0] * 8}),
+    ),
     made.case("negated_by_name", _CHECK, run_from({"neg_mse": made.lines(8, -9.0, -1.0), "mse": [1.0] * 8})),
     made.case(
         "policy",
