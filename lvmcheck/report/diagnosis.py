@@ -24,7 +24,7 @@ FORMAT = 2
 
 def headline(run: Run) -> str:
     """``20 epochs · amn, 1,510,912 parameters · val cosine 0.4449 -> 0.4607 · no config or seed recorded``."""
-    parts = [plural(len(run.of(ev.Epoch)), "epoch") if run.of(ev.Epoch) else plural(len(run.windows), "window")]
+    parts = [plural(len(run.of(ev.Epoch)), "epoch") if run.of(ev.Epoch) else plural(run.step, "step")]
     if run.of(ev.Model):
         model = run.of(ev.Model)[-1]
         kind = "" if model.kind == "unknown" else f"{model.kind}, "

@@ -231,7 +231,8 @@ class Run:
             return one_line(f"run died after epoch {self.last_epoch}{planned}: {self.death}")
         status = (self.done or {}).get("status", "ended")
         reason = (self.done or {}).get("reason")
-        where = f"at epoch {self.last_epoch}{planned}" if self.last_epoch or self.step else "before its first step"
+        counted = f"at epoch {self.last_epoch}{planned}" if self.last_epoch or planned else f"at step {self.step:,}"
+        where = counted if self.last_epoch or self.step else "before its first step"
         return one_line(f"run {status} {where}" + (f" by {reason}" if reason else ""))
 
 

@@ -23,7 +23,7 @@ class Interrupted(Cause):
         return found(
             self,
             Standing.LIKELY,
-            "the run ended after {epochs_done}",
+            "the run ended after {epochs_done}" if evidence.run.last_epoch else "the run ended after {steps_done}",
             (
                 Fact("epochs_done", evidence.run.last_epoch, "epochs"),
                 Fact("steps_done", evidence.run.step, "steps"),

@@ -25,9 +25,10 @@ class ClippedBeforeUnscale(Cause):
 
 PASSES: Sequence[CauseCase] = (
     CauseCase(name="unclipped", run=case_run("gradient_norm", [{"norm": 1.0}, {"norm": 0.5}] * 20)),
+    CauseCase(name="bound_far_too_low", run=case_run("gradient_norm", [{"norm": 0.00099999}] * 20)),
     UNWATCHED,
 )
 _FAILS: Sequence[CauseCase] = (
-    CauseCase(name="scaled", run=case_run("gradient_norm", [{"norm": 1.5e-5}] * 20), standing=Standing.MEASURED),
+    CauseCase(name="scaled", run=case_run("gradient_norm", [{"norm": 1 / 65536}] * 20), standing=Standing.MEASURED),
 )
 FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

@@ -49,7 +49,7 @@ class Watched(Check):
             if in_row >= self.streak:
                 return (warning if self.mild else failed)(finding, evaluated=seen)
         if last is None and run.over:
-            return not_recorded(f"rec.watch recorded no {self.event}")
+            return not_recorded(f"rec.watch measured nothing about {self.event.replace('_', ' ')}")
         if last is None or not complete(run):
             return pending("the end of the run", evaluated=seen)
         if met is None:
@@ -75,7 +75,7 @@ class Series(Watched):
             met = finding or met
         if not complete(run):
             return (
-                not_recorded(f"rec.watch recorded no {self.event}")
+                not_recorded(f"rec.watch measured nothing about {self.event.replace('_', ' ')}")
                 if run.over and not events
                 else pending("the end of the run", evaluated=seen)
             )

@@ -17,13 +17,24 @@ from lvmcheck.run.view import Run
 STEPS, SAME, TINY = 20, 1e-4, 1e-3
 """Measured steps in a row with norms that differ by less than SAME; a norm below TINY is no bound that was meant."""
 SCALED = "clipped_before_unscale"
+BOUNDS = (0.1, 0.25, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0)
+"""Usual values of max_norm; divided by a power of two, the scale of a gradient scaler, they are 0.001 and less."""
+
+
+def _scaled(norm: float) -> bool:
+    """Whether a norm is a usual bound of clipping, divided by what a gradient scaler multiplies with."""
+    if not 0 < norm < TINY:
+        return False
+    powers = [math.log2(bound / norm) for bound in BOUNDS]
+    return any(8 <= round(power) <= 32 and abs(power - round(power)) < 1e-3 for power in powers)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClippingActsSometimes(Series):
     """The gradient norms at twenty measured steps in a row are not all the same number.
 
-    Fails where that number is below 0.001 (clipping before a gradient scaler has unscaled), warns elsewhere.
+    Fails where that number is a usual bound divided by a power of two, and below 0.001 (clipping before a gradient
+    scaler has unscaled), warns elsewhere.
 
     Why:
     When every step is clipped, its size says nothing about the loss any more, and the learning rate means another
@@ -56,7 +67,7 @@ class ClippingActsSometimes(Series):
         spread = math.nan if any(map(math.isnan, norms)) else max(norms) / min(norms) - 1 if min(norms) > 0 else 1.0
         same = not spread >= SAME
         return Finding(
-            code=SCALED if norms[-1] < TINY else "always_clipped",
+            code=SCALED if _scaled(norms[-1]) else "always_clipped",
             measured=spread,
             bounds=(floor(SAME),),
             step=events[-1].step,
@@ -93,6 +104,14 @@ FAILS: Sequence[Case] = (
         SCALED,
         step=20,
         gradient_norm=1 / 65536,
+    ),
+    made.case(
+        "bound_far_too_low",
+        _CHECK,
+        case_run("gradient_norm", _norms(*[0.00099999] * 20)),
+        "always_clipped",
+        0.0,
+        status=Status.WARNING,
     ),
     made.case(
         "always",
