@@ -11,6 +11,7 @@ from lvmcheck.causes.protocol import Diagnosis, Evidence, cause_file, cause_name
 from lvmcheck.causes.wording import diagnosis_sentence
 from lvmcheck.checks.finding import Status, Verdict
 from lvmcheck.checks.protocol import CHECKS, load_check, verdict
+from lvmcheck.checks.watch._watched import TAIL as LAST
 from lvmcheck.checks.watch._watched import Watched
 from lvmcheck.checks.wording import MARKS, sentence, subjects_text
 from lvmcheck.run.events import Watch
@@ -48,7 +49,8 @@ class Live:
         known = {found.check for found in self.verdicts}
         for check in readers().get(event.name, ()):
             if check.name() not in known:
-                found = verdict(check, Run(events=tuple(tail)[-(check.needs or check.streak) :]))
+                events = tuple(tail)[-(check.needs or check.streak) :]
+                found = verdict(check, Run(events=events, info={LAST: True}))
                 if found.status in (Status.FAILED, Status.WARNING):
                     self.verdicts.append(found)
                     self._tell(found)

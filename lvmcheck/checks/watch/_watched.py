@@ -15,6 +15,8 @@ from lvmcheck.run.view import Run
 
 SHOWN = 4
 """Names of parameters or modules that a finding lists."""
+TAIL = "tail"
+"""Key in ``info`` of a run that holds the last events alone, whose earlier windows were judged when they came."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +69,8 @@ class Series(Watched):
 
     def decide(self, run: Run) -> Outcome:
         events, met, seen = watched(run, self.event), None, 0
-        for end in range(1, len(events) + 1):
+        # Windows that begin where a tail was cut off are windows of no whole run.
+        for end in range(max(1, len(events)) if run.info.get(TAIL) else 1, len(events) + 1):
             finding = self.look_at(events[max(0, end - self.needs) : end])
             seen += finding is not None
             if finding is not None and not finding.met:
