@@ -119,6 +119,8 @@ def train_facts(run: Run) -> tuple[Fact, ...]:
 def training_learns(run: Run, share: float = 0.1) -> bool:
     """Whether the training loss fell by a share of its first value."""
     train = run.curves.train
+    if train is None:  # some log an error and no loss
+        train = next(run.curves.of(Quantity.ERROR, split=Split.TRAIN), None)
     if train is None or len(train) < 2:
         return False
     first = max(shape(train.values).first, float(np.median(train.values[:2])))

@@ -192,7 +192,7 @@ def _beside_another(run: Run, curve: Curve) -> bool:
     others = [
         c for c in run.curves.of(curve.role.quantity) if c is not curve and len(c.role.group) < len(curve.role.group)
     ]
-    return any(_stuck(other) is None for other in others)
+    return any(float(np.ptp(other.values)) > 0 for other in others)
 
 
 def _digits(curve: Curve) -> int:

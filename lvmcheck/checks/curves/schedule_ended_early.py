@@ -28,6 +28,8 @@ EVALUATIONS, SAME = 8, 1e-5
 """Evaluations from which a loss can be at rest, and the relative difference up to which it is."""
 DECIMALS = 5
 """Decimals of figures that were rounded for a log, and rest for that reason."""
+LOW, THIRD, STILL = 0.0101, 0.35, 3e-4
+"""Share of the highest rate that trains next to nothing, share of the run spent there, and what evaluations move."""
 RESTS = (0.4, 0.6)
 """Shares of the run before a rest that fails, and before one that warns."""
 SOLVED = 0.01
@@ -40,7 +42,8 @@ MOVED, WIGGLES = 3e-3, 3e-3
 class ScheduleEndedEarly(CurveCheck):
     """The learning rate is not at 0 for the last steps while more than a tenth of the planned steps are ahead.
 
-    A rate of at most a millionth of the highest fails; one that rests at a thousandth or less warns, since a scheduler
+    A rate of at most a millionth of the highest fails, and one of a hundredth for a third of the run beside evaluations
+    that move by less than three ten-thousandths; one that rests at a thousandth or less warns, since a scheduler
     that waits for plateaus may mean it. Planned steps are those of the config, else those of the run. Where the plan is
     a whole multiple of the schedule, the factor is named: it is the number of processes, accumulated batches or steps
     an epoch. Without recorded rates the validation loss is looked at: one that keeps its value to a hundred thousandth
@@ -85,9 +88,24 @@ class ScheduleEndedEarly(CurveCheck):
         ahead = max(0.0, 1 - ended / total) if start < len(rate) - 1 else 0.0
         finding = _finding(rate, start, ahead, total / ended if ended > 0 else 0.0)
         if ahead <= AHEAD:
-            return concluded(finding, [rate], evaluated=len(rate))
+            low = _at_low_rate(run, rate, highest, total)
+            return failed(low, evaluated=len(rate)) if low else concluded(finding, [rate], evaluated=len(rate))
         nothing = float(np.abs(rate.values[start:]).max()) <= NOTHING * highest
         return (failed if nothing else warning)(finding, evaluated=len(rate))
+
+
+def _at_low_rate(run: Run, rate: Curve, highest: float, total: float) -> Finding | None:
+    """A rate that is a hundredth of its highest or less for a third of the run, beside evaluations that rest there."""
+    high = np.flatnonzero(np.abs(rate.values) > LOW * highest)
+    start = int(high[-1]) + 1 if len(high) else 0
+    if start == len(rate):
+        return None
+    ahead = 1 - float(_axis(rate)[start]) / total
+    late = [_from_there(curve, rate, start) for curve in run.curves.evaluations]
+    still = [values for values in late if len(values) >= LEAST and np.ptp(values) <= STILL * abs(values[-1])]
+    return (
+        _finding(rate, start, ahead, total / max(1.0, float(_axis(rate)[start]))) if ahead >= THIRD and still else None
+    )
 
 
 def _without_rate(run: Run) -> Outcome:
@@ -214,6 +232,12 @@ PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, rates([1e-3] * 20)),
     made.case("ends_with_the_run", _CHECK, rates(_DOWN)),
     made.case("floor_of_a_tenth", _CHECK, rates([*made.lines(20, 1e-3, 1e-4), *[1e-4] * 30])),
+    made.case("constant", _CHECK, run_from({"lr": [3e-3] * 12, "val_loss": [0.7, *[0.686] * 11]})),
+    made.case(
+        "low_and_still_learning",
+        _CHECK,
+        run_from({"lr": [3e-3, *[3e-5] * 11], "val_loss": made.lines(12, 0.7, 0.6)}),
+    ),
     made.case("restarts", _CHECK, rates([*_DOWN, *_DOWN, *_DOWN])),
     made.case("interrupted", _CHECK, rates(made.lines(40, 1e-3, 5e-4), epochs=8)),
 )
@@ -222,5 +246,11 @@ FAILS: Sequence[Case] = (
         "rests_without_a_rate", _CHECK, run_from({"train_loss": _WIGGLES, "val_loss": _RESTS}), evaluations_at_rest=26
     ),
     made.case("eight_processes", _CHECK, rates([*_DOWN, *[0.0] * 140]), "ended_early", planned_over_schedule=8.0),
+    made.case(
+        "milestones_at_once",
+        _CHECK,
+        run_from({"lr": [3e-3, *[3e-5] * 11], "val_loss": [0.6867, 0.68601, *[0.686 - 1e-6 * i for i in range(10)]]}),
+        "ended_early",
+    ),
     made.case("planned_longer", _CHECK, rates([*_DOWN, *[0.0] * 20], epochs=8), planned_over_schedule=4.0),
 )
