@@ -15,11 +15,14 @@ from suites.gallery.table import JudgedHalf, half_lines
 INTRODUCTION = """\
 # The gallery: how well runs of strangers are judged
 
-Small training programs in eight kinds of task, each healthy or with one fault planted, recorded with `lvmcheck.record`
+Small training programs, each healthy or with one fault planted, recorded with `lvmcheck.record`
 as the README shows and judged by `lvmcheck check` and `lvmcheck diagnose` without a suite or an option. A program knows
 what is right: the causes that its fault has, several where the recorded figures cannot separate them, and whether a
-careful expert can tell from the figures alone that something is wrong. Each half was written by somebody else: the
-checks were developed with the tuning half, the held-out half was written without a look at the checks.
+careful expert can tell from the figures alone that something is wrong. Four sets, each written by somebody else: the
+checks were developed with the tuning set; the held-out, the second and the third set were written without a look at
+the checks and judged once before any rule was changed for them. Those first judgements are in
+[gallery-first.md](gallery-first.md) and [gallery-unseen.md](gallery-unseen.md); this page is the present state, for which
+rules were changed by the kinds of rows that had been lost.
 
 ```
 python -m suites.gallery.peers               # once: the other tools, in an environment of their own

@@ -22,11 +22,11 @@ class JudgedHalf:
 
 def half_lines(half: JudgedHalf) -> list[str]:
     """All tables of a half."""
-    lines = [f"## {half.name.capitalize()} half", *_summary(half.judgements), "", *_by_task(half.judgements)]
+    lines = [f"## {half.name.capitalize()} set", *_summary(half.judgements), "", *_by_task(half.judgements)]
     if half.answers:
-        lines += ["", f"### Other tools, {half.name} half", *_peers(half)]
+        lines += ["", f"### Other tools, {half.name} set", *_peers(half)]
     lost = [(item, reason) for item in half.judgements if (reason := loss_of(item))]
-    lines += ["", f"### Lost rows, {half.name} half", *(_lost(half, lost) if lost else ["None."])]
+    lines += ["", f"### Lost rows, {half.name} set", *(_lost(half, lost) if lost else ["None."])]
     return lines
 
 

@@ -27,7 +27,7 @@ FORM = FULL if os.environ.get("LVM_GALLERY") == "full" else SHORT
 def judged(half: str) -> tuple[Floor, list[Judgement], Counts]:
     floor = FLOORS[half, FORM]
     if floor is None:
-        pytest.skip(f"the {half} half has no floors yet: it is judged once, by hand (suites/gallery/floors.py)")
+        pytest.skip(f"the {half} set is judged with LVM_GALLERY=full only (suites/gallery/floors.py)")
     judgements = judge_all(half, short=FORM is SHORT)
     return floor, judgements, count(judgements)
 
@@ -73,7 +73,7 @@ def test_the_gallery_is_as_large_as_it_should_be() -> None:
     programs = [program for half in HALVES for program in discover(half)]
     assert sum(not program.healthy for program in programs) >= 60
     assert sum(program.healthy for program in programs) >= 60
-    assert len({program.task for program in programs}) == 8
+    assert len({program.task for program in programs}) >= 8
 
 
 @pytest.mark.parametrize("half", HALVES)
