@@ -26,5 +26,5 @@ FLOORS: dict[tuple[str, str], Floor | None] = {
     ("third", SHORT): None,
     ("third", FULL): Floor(flagged=0.74, right=0.72, healthy_warned=2),
 }
-"""Set and form -> floor, below what was measured on 29 November 2026 (docs/gallery.md, docs/gallery-unseen.md). SHORT is
-the sixth that the default test run judges."""
+"""Set and form -> floor, below what was measured on 29 November 2026 (docs/gallery.md, docs/gallery-unseen.md). SHORT
+is the sixth that the default test run judges."""
