@@ -50,7 +50,12 @@ class Loader:
     @property
     def several(self) -> bool:
         """One pass has more than one batch, as far as the loader says."""
-        return hasattr(self._loader, "dataset") and hasattr(self._loader, "__len__") and len(self._loader) > 1
+        if not hasattr(self._loader, "dataset"):
+            return False
+        try:
+            return len(self._loader) > 1
+        except TypeError:  # a loader over a stream has no length
+            return False
 
     def __len__(self) -> int:
         return len(self._loader)

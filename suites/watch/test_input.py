@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset
 
 import lvmcheck
 from lvmcheck import InputError
@@ -134,3 +136,23 @@ def test_every_nth_step() -> None:
             seen.append(watcher.sampling)
             train(model, optimizer, 1)
     assert [i for i, sampled in enumerate(seen) if sampled] == [0, 5, 10, 15]
+
+
+class Stream(IterableDataset[tuple[Tensor, Tensor]]):
+    """Rows without a length, as a loader over a stream has none."""
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return iter(zip(torch.randn(64, 4), torch.randn(64, 2), strict=True))
+
+
+def test_a_loader_over_a_stream_has_no_length() -> None:
+    model, optimizer = net()
+    with lvmcheck.watch(model, optimizer, train=DataLoader(Stream(), 16)) as watcher:
+        assert watcher.train is not None
+        for inputs, targets in watcher.train:
+            optimizer.zero_grad()
+            (model(inputs) - targets).square().mean().backward()
+            optimizer.step()
+    assert watcher.step == 4
+    assert watcher.verdicts == ()
+    assert len(watcher.train.rows) == 64
