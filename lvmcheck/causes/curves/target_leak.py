@@ -32,6 +32,18 @@ class TargetLeak(Cause):
             )
         if finding is None or failed_first(evidence, "loss_exactly_zero", "too_good_to_be_true") is not None:
             return None  # of the latter label_leak says more
+        if finding.code == "perfect_at_once":
+            return found(
+                self,
+                Standing.CONSISTENT,
+                "every answer is right from the first evaluation on: the task is easy, or its answer is in the input",
+                (Fact("value", finding.measured, finding.unit, epoch=finding.epoch), *finding_facts(finding)),
+                fix="look for the label, or what was computed from it, among the inputs; evaluate rows that are new",
+                explain="loss_below_entropy",
+                explains=("too_good_to_be_true",),
+                also=("validation_is_training",),
+                tell_apart="fit a linear model to the same inputs: where it is as good, the task is easy or leaks",
+            )
         sure = evidence.outcome("loss_below_entropy").status is Status.FAILED
         return found(
             self,

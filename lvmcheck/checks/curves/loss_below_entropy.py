@@ -49,7 +49,7 @@ class LossBelowEntropy(CurveCheck):
     generated text allows it (below 0.2 of 28 or more signs within 1,000 steps), and fails below 0.1 of 28 or more signs
     where 0.15 was reached within 1,000 steps; a vocabulary that is not stated is told from the loss of the first step,
     from 50 signs on, where no accuracy is recorded. A validation accuracy of 1 in every one of four or more evaluations
-    warns; of eight it fails beside a first training loss above 0.4 that falls.
+    warns; of eight it fails where the training loss, above 0.4 at first, was not halved by the first.
 
     Why:
     Text has information in it that nobody can predict. A loss of 0.004 nats on natural text was reported as
@@ -141,12 +141,17 @@ def _lowest(run: Run, curve: Curve) -> float:
 
 
 def _solved_by_a_fresh_model(run: Run, perfect: Curve) -> bool:
-    """Whether every answer was right while the loss was still that of a model that begins, and fell afterwards."""
+    """Whether every answer was right while the training loss was still that of a model that begins.
+
+    An easy task is solved within an epoch, and its training loss has fallen by then.
+    """
     windows = run.curves.window_losses
     if windows is None or len(windows) < 8 or len(perfect) < 2 * PERFECT:
         return False
     first, last = float(np.median(windows.values[:2])), float(np.median(windows.values[-3:]))
-    return first > FRESH and last < 0.8 * first
+    before = windows.values[windows.epochs <= perfect.epochs[0]]
+    fresh = len(before) > 0 and float(np.median(before[-3:])) > 0.5 * first
+    return fresh and first > FRESH and last < 0.8 * first
 
 
 def _correct(run: Run, split: Split) -> Iterator[Curve]:

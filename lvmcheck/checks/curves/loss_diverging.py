@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from lvmcheck.checks.curves._curves import (
     lower_is_better,
     unfinished,
 )
-from lvmcheck.checks.finding import Finding, Outcome, failed, not_recorded
+from lvmcheck.checks.finding import Finding, Outcome, Status, failed, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import AS_RECORDED
@@ -93,7 +93,8 @@ class LossDiverging(CurveCheck):
         for curve in curves:
             finding = _diverged(run, curve)
             if finding is not None:
-                return failed(finding, evaluated=values)
+                harder = curve.role.split is Split.TRAIN and _validates_best_at_its_end(run)
+                return (warning if harder else failed)(finding, evaluated=values)
         leapt = blown_up(run)
         if leapt is not None:
             return failed(_blown(run, leapt), evaluated=values)
@@ -104,6 +105,13 @@ class LossDiverging(CurveCheck):
 def _blown(run: Run, found: BlowUp) -> Finding:
     code, curve, levels, limit = found
     return _finding(run, code, curve, levels, limit)
+
+
+def _validates_best_at_its_end(run: Run) -> bool:
+    """Whether every validation loss gained and ends next to its best: the training data became harder."""
+    shapes = [shape(curve.values) for curve in run.curves.validation if len(curve) >= LEAST]
+    gained = all(found.fall > 0.1 * abs(found.first) and found.rise < 0.05 * found.fall for found in shapes)
+    return bool(shapes) and gained
 
 
 def _judged(run: Run) -> Iterator[Curve]:
@@ -222,6 +230,16 @@ PASSES: Sequence[Case] = (
 FAILS: Sequence[Case] = (
     made.case("climbs_at_the_end", _CHECK, made.window_run(_UP), "gave_back"),
     made.case("gave_back", _CHECK, made.window_run([*_FALL[:40], *[2.4] * 20]), "gave_back"),
+    replace(
+        made.case(
+            "data_that_become_harder",
+            _CHECK,
+            run_from(
+                {"loss": [0.30, 0.4, 0.55, 0.84, 0.68, 0.7], "val_loss": [0.53, 0.37, 0.359, 0.356, 0.355, 0.354]}
+            ),
+        ),
+        status=Status.WARNING,
+    ),
     made.case("from_the_first_step", _CHECK, made.window_run(made.lines(20, 1.0, 5.0)), "above_start"),
     made.case(
         "leap_at_the_first_steps",
