@@ -49,7 +49,7 @@ from suites.reliability.hostile import (
 from suites.report.report_kit import page, report_of
 
 FULL = os.environ.get("LVM_RELIABILITY") == "full"
-EXAMPLES = 2_000 if FULL else 25
+EXAMPLES = 400 if FULL else 12
 short = settings(
     max_examples=EXAMPLES, deadline=None, derandomize=not FULL, suppress_health_check=list(HealthCheck), database=None
 )
@@ -57,7 +57,7 @@ hostile = given(text=HOSTILE)
 
 
 # -- the function ------------------------------------------------------------------------------------------------------
-@settings(max_examples=EXAMPLES * 20, deadline=None, derandomize=not FULL, database=None)
+@settings(max_examples=EXAMPLES * 10, deadline=None, derandomize=not FULL, database=None)
 @given(HOSTILE | st.text())
 def test_what_is_made_fit_is_fit_and_stays_so(text: str) -> None:
     assert not unfit(clean(text))
@@ -123,7 +123,7 @@ def test_an_annotation_is_one_command_and_no_more(text: str) -> None:
         assert [name for name, _, _ in (it.partition("=") for it in parts[1].split(","))] == ["file", "line", "title"]
 
 
-@settings(short, max_examples=EXAMPLES // 5)
+@settings(short, max_examples=EXAMPLES // 4)
 @hostile
 def test_the_page_is_fit(text: str) -> None:
     assert not unfit(page(report_of(run_of(text), *verdicts_of(text), label=text)))
@@ -202,7 +202,7 @@ def test_a_table_of_somebody_else_is_shown_fit(
         shown(said.err)
 
 
-@settings(short, max_examples=EXAMPLES // 5)
+@settings(short, max_examples=EXAMPLES // 4)
 @given(text=HOSTILE.filter(lambda text: text.encode("utf-8", "ignore").decode() == text))
 def test_a_recorded_run_is_shown_fit(
     text: str, capsys: pytest.CaptureFixture[str], tmp_path_factory: pytest.TempPathFactory
