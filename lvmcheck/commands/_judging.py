@@ -113,7 +113,7 @@ def print_rest(run: Run, verdicts: Sequence[Verdict], *, verbose: bool, counted:
     silent = sum(item.status in SILENT for item in verdicts)
     if silent and not verbose:
         passed, extents = sum(item.status is Status.PASSED for item in verdicts), extent(run)
-        sound = not any(item.status in (*BAD, Status.WARNING) for item in verdicts)
+        sound = not any(item.status in (*BAD, Status.WARNING) for item in verdicts) and not run.curves.unrecognised
         found = "" if counted else f"no problem found{extents}: " if sound else ""
         passes = "" if counted else f"{plural(passed, 'check')} passed{'' if sound else extents}, "
         say(f"{found}{passes}{silent} did not apply or lacked data (-v lists them)")

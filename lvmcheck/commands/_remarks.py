@@ -42,6 +42,10 @@ def print_remarks(run: Run, verdicts: Sequence[Verdict], *, verbose: bool) -> No
     end = ended_early(run)
     if end is not None:
         say(end)
+    if run.over and run.curves.unrecognised:
+        names = ", ".join(excerpt(name) for name in run.curves.unrecognised[:SHOWN])
+        say(f"hint: no loss, score or reward was recognised by name ({names}): say which is one, with rec.declare or")
+        say("      --columns, such as --columns val_loss=NAME (docs/readers.md)")
     for key, meant in unread_keys(run.config):
         say(f"hint: no check reads the config key {excerpt(key)!r}; did you mean {meant!r}?")
     for name, fix in unrecorded_roles(run):

@@ -78,6 +78,8 @@ def _without(run: Run, verdicts: Sequence[Verdict]) -> Iterator[str]:
     passed = sum(verdict.status is Status.PASSED for verdict in verdicts)
     if failed:
         yield "no known cause for:"
+    elif passed and run.curves.unrecognised:
+        yield f"nothing to say of this run: no loss, score or reward was recognised; {plural(passed, 'check')} passed"
     elif passed:
         yield f"no problem found: {plural(passed, 'check')} passed{_last(run)}"
     else:

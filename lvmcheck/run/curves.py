@@ -256,3 +256,14 @@ class Curves:
         named = [name for name, known in self.roles.items() if known.quantity is quantity]
         stepped = [self.by_step[name] for name in named if name in self.by_step]
         return max(stepped, key=len) if stepped else next((self.by_epoch[n] for n in named if n in self.by_epoch), None)
+
+    # -- what nobody can read ------------------------------------------------------------------------------------------
+    @cached_property
+    def unrecognised(self) -> tuple[str, ...]:
+        """The names of all metrics, where none of them is known for a loss, a score or a reward."""
+        if self.window_losses is not None or any(
+            what.quantity in (*PRIMARY, Quantity.TERM) for what in self.roles.values()
+        ):
+            return ()
+        known = (Quantity.LEARNING_RATE, Quantity.GRAD_NORM, Quantity.COUNT)
+        return tuple(name for name, what in self.roles.items() if what.quantity not in known)

@@ -66,7 +66,8 @@ def _at_chance(run: Run) -> Finding | None:
                 continue
             close = abs(level / math.log(count) - 1) < NEAR
             if accuracy - 1 / count < spread and (close or not inferred) and (not inferred or accuracy > 0.5 / count):
-                return _trivial("at_chance", curve, accuracy, 1 / count, Fact("loss", level), Fact("classes", count))
+                number = Fact("classes_that_the_loss_implies" if inferred else "classes", count)
+                return _trivial("at_chance", curve, accuracy, 1 / count, Fact("loss", level), number)
     return None
 
 

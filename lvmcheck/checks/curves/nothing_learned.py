@@ -253,7 +253,7 @@ FAILS: Sequence[Case] = (
     ),
     made.case("saturated", _CHECK, run_from({"loss": [6.47, 25.5, 7.7, 6.2, 6.16, 6.155, *[6.154] * 10]}), "stuck"),
     made.case("flat_loss", _CHECK, made.window_run(wave(1.7, 0.03, 40)), "flat"),
-    made.case("at_chance_of_ten_classes", _CHECK, run_from(_FLAT), "at_chance", classes=10),
+    made.case("at_chance_of_ten_classes", _CHECK, run_from(_FLAT), "at_chance", classes_that_the_loss_implies=10),
     made.case(
         "unigram",
         _CHECK,
