@@ -26,7 +26,12 @@ def trained(library: str, folder: Path, how: str) -> tuple[lvmcheck.Run, set[str
     """The run of a loop of that library, and the checks that failed."""
     done = subprocess.run(
         [sys.executable, LOOPS / f"{library}_loop.py", folder, how],
-        env={**os.environ, "PYTHONPATH": f"{os.environ.get('PYTHONPATH', '')}:{ROOT}", "OMP_NUM_THREADS": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{os.environ.get('PYTHONPATH', '')}:{ROOT}",
+            "OMP_NUM_THREADS": "1",
+            "HF_HUB_OFFLINE": "1",
+        },
         cwd=folder.parent,
         capture_output=True,
         text=True,

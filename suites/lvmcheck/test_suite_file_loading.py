@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import dataclasses
 import json
 import subprocess
@@ -317,7 +318,8 @@ def test_no_shipped_suite_loads_when_cut(tmp_path: Path, shipped: Path | None) -
     path.write_bytes(data)
     load_suite(path)
     loaded = []
-    for size in range(len(data)):
+    step = 1 if os.environ.get("LVM_RELIABILITY") == "full" else 7
+    for size in range(0, len(data), step):
         path.write_bytes(data[:size])
         with contextlib.suppress(InputError):
             load_suite(path)

@@ -1,9 +1,6 @@
 """Trains a classifier with the Hugging Face Trainer: argument 1 is the run directory, 2 what is wrong."""
 
-import os
 import sys
-
-os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
 from torch import Tensor, nn
