@@ -105,9 +105,11 @@ class Curves:
         windows: Sequence[ev.Window],
         probes: Sequence[ev.Probe],
         declared: Mapping[str, Any] | None = None,
+        several_models: bool = False,
     ) -> None:
         self._epochs, self._windows, self._probes = epochs, windows, probes
         self._declared = declared or {}
+        self._several_models = several_models
 
     # -- roles ---------------------------------------------------------------------------------------------------------
     @cached_property
@@ -224,9 +226,9 @@ class Curves:
 
     @cached_property
     def adversarial(self) -> bool:
-        """Whether two players' losses are recorded: such losses oscillate by design."""
+        """Whether two players' losses are recorded, or two models watched: such losses oscillate by design."""
         names = {name for window in self._windows[:1] for name in window.terms} | set(self.roles)
-        return adversaries(names)
+        return self._several_models or adversaries(names)
 
     @cached_property
     def rewards(self) -> tuple[Curve, ...]:

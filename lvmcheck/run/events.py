@@ -144,6 +144,10 @@ class Probe(Event):
     values: Mapping[str, float] = field(default_factory=dict)
 
 
+MODELS = "models"
+"""Name of the measurement that says how many models are watched at once, where it is more than one."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch(Event):
     """What ``watch`` measured at one sampled step: ``subjects`` are the parameters or modules that it is about."""

@@ -256,6 +256,10 @@ class Recorder(Statements):
         start = import_module("lvmcheck.watch.start")  # torch is imported here, where the loop has it already
         watcher = start.watch(model, optimizer, scheduler, every=every, train=train, val=val, recorder=self)
         self.watchers.append(watcher)
+        open_ = sum(not other.closed for other in self.watchers)
+        if open_ > 1:
+            values = {"models": float(open_)}
+            self.measured(ev.Watch(name=ev.MODELS, epoch=self.epochs + 1, step=self.steps, subjects=(), values=values))
         return watcher
 
     def measured(self, event: ev.Watch) -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Subset, TensorDataset
 
-from lvmcheck.watch.measure.batches import fingerprints, first_input, tensors
+from lvmcheck.watch.measure.batches import fingerprints, rows_of_ids, tensors
 
 if TYPE_CHECKING:
     from lvmcheck.watch.loop import Loop
@@ -80,7 +80,7 @@ class Loader:
 
     @torch.no_grad()
     def _look(self, batch: Any, passed: set[int]) -> None:
-        rows = first_input(batch)
+        rows = rows_of_ids(batch)
         if rows is not None and len(self.rows) < MOST:
             self._keep(fingerprints(rows, ROWS).tolist(), passed)
 
@@ -102,7 +102,8 @@ def held_rows(loader: Any) -> Tensor | None:
     if isinstance(dataset, TensorDataset):
         dataset = dataset.tensors
     if isinstance(dataset, Tensor) or (isinstance(dataset, tuple) and all(isinstance(t, Tensor) for t in dataset)):
-        rows = next((tensor for tensor in tensors(dataset) if tensor.ndim), None)
+        held = [tensor for tensor in tensors(dataset) if tensor.ndim]
+        rows = rows_of_ids(held) if held else None
         return rows if rows is None or indices is None else rows[indices]
     return None
 

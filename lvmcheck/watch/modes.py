@@ -75,6 +75,10 @@ class Modes:
         """Watching ends."""
         if not watcher.slots[0].steps and watcher.slots[0].backwards:
             self._no_step(watcher, ended=1)
+        for slot in watcher.slots[1:]:
+            if not slot.steps and slot.backwards and watcher.slots[0].steps:
+                values = {"forwards": self.forwards, "backwards": slot.backwards, "steps": 0, "ended": 1}
+                watcher.emit("step_calls", {**values, "recorded": watcher.recorded, "without_backward": 0})
         self.end_of_evaluation(watcher, evaluated=False)
 
     def stepped(self, watcher: Loop) -> None:

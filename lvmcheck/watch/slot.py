@@ -24,7 +24,6 @@ class Slot:
         backwards: backward passes that reached a sentinel since the last step, each counted once.
         without_backward: steps for which no parameter got a new gradient.
         announced: the loop says when gradients are complete (:meth:`Watcher.gradients_complete`): inside of ``step``.
-        cleared: a backward pass since the last step found no gradient from before it.
         measured: names, norms of gradients and norms of parameters of the step that is measured, on the device.
         leftovers: name of a sentinel and norm of the gradient that a backward pass since the last step found in it.
     """
@@ -36,7 +35,7 @@ class Slot:
         self.backwards = 0
         self.ever = 0
         self.without_backward = 0
-        self.cleared = False
+        self._cleared: set[str] = set()
         self.closure = False
         self.announced = False
         self.leftovers: list[tuple[str, Tensor]] = []
@@ -103,14 +102,19 @@ class Slot:
 
     def _old(self, name: str, sentinel: nn.Parameter) -> None:
         """What a backward pass found in place of no gradient."""
-        if self.cleared:
+        if name in self._cleared:
             return
         if sentinel.grad is None:
-            self.cleared = True
+            self._cleared.add(name)
         elif self.measuring:
             old = gradient(sentinel)
             if old is not None:
                 self.leftovers.append((name, norms([old])[0]))
+
+    @property
+    def cleared(self) -> bool:
+        """Since the last step, backward passes found no gradient from before it, in any sentinel that they reached."""
+        return bool(self._cleared) and self._reached.keys() <= self._cleared
 
     # -- steps ---------------------------------------------------------------------------------------------------------
     def before_step(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
@@ -128,7 +132,7 @@ class Slot:
         self.ever += self.backwards if self.closure else 0
         self.backwards = 0
         self._reached = {}
-        self.cleared = False
+        self._cleared = set()
         self.leftovers = []
         if self._reused is not None:
             self._reused = self._gradients()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.bounds import band, ceiling
+from lvmcheck.checks.bounds import band, ceiling, floor
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -13,12 +13,15 @@ from lvmcheck.checks.watch._watched import Watched, case_run
 from lvmcheck.run.events import Watch
 
 LOW, HIGH, FAR = 1e-4, 30.0, 30.0
+ALIKE = 1e-9
+"""Largest difference between rows over the largest magnitude, below which all rows of a batch are one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class InputsScaled(Watched):
     """The mean of the inputs is within 30 of their standard deviations from 0, and that is between 1e-4 and 30, in
-    three measured steps in a row. Inputs of both 0 and 1, integers, and models that begin with a norm do not count.
+    three measured steps in a row, and the rows of a batch differ. Inputs of both 0 and 1, integers, and models that
+    begin with a norm do not count.
 
     Why:
     Initialisation and learning rates are made for inputs near 0 with deviation near 1. Pixels of 0 to 255 saturate or
@@ -49,6 +52,15 @@ class InputsScaled(Watched):
             return None
         mean, std = of.get("mean", float("nan")), of.get("std", float("nan"))
         constant = std == 0
+        if not constant and not of.get("spread", 1.0) >= ALIKE:
+            return Finding(
+                code="equal_rows",
+                measured=of["spread"],
+                bounds=(floor(ALIKE),),
+                step=event.step,
+                evidence=(Fact("mean", mean), Fact("standard_deviation", std)),
+                phrase="all rows of a batch are the same",
+            )
         offset = abs(mean) / std if std > 0 else float("nan")
         shifted = LOW <= std <= HIGH
         return Finding(
@@ -66,10 +78,12 @@ _IN = {"mean": 0.0, "std": 1.0, "lowest": -3.0, "highest": 3.0, "binary": 0.0}
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, case_run("inputs", [_IN] * 3)),
     made.case("zero_to_one", _CHECK, case_run("inputs", [{**_IN, "mean": 0.3, "std": 0.3}] * 3)),
+    made.case("rows_that_differ", _CHECK, case_run("inputs", [{**_IN, "spread": 1e-3}] * 3)),
     made.case("unit_vectors", _CHECK, case_run("inputs", [{**_IN, "std": 0.036}] * 3)),
 )
 FAILS: Sequence[Case] = (
     made.case("pixels_of_255", _CHECK, case_run("inputs", [{**_IN, "mean": 120, "std": 70}] * 3), "scale", 70, step=3),
+    made.case("one_row", _CHECK, case_run("inputs", [{**_IN, "spread": 0.0}] * 3), "equal_rows", 0.0),
     made.case("constant", _CHECK, case_run("inputs", [{**_IN, "std": 0.0}] * 3), "constant", 0.0),
     made.case("offset", _CHECK, case_run("inputs", [{**_IN, "mean": 2000, "std": 10}] * 3), "offset", 200),
     made.case("not_a_number", _CHECK, case_run("inputs", [{**_IN, "std": float("nan")}] * 3)),

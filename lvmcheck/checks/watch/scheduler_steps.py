@@ -22,7 +22,7 @@ class SchedulerSteps(Watched):
 
     Why:
     A schedule that is never stepped is a constant rate; one that is stepped per batch instead of per epoch is over,
-    or begins again, before the first epoch ends.
+    or begins again, before the first epoch ends; one that is stepped twice an epoch goes up again in the middle.
 
     Usual causes:
     - scheduler.step() is missing, or belongs to another optimizer.
@@ -55,6 +55,9 @@ class SchedulerSteps(Watched):
             code = "stepped_per_batch" if per_batch else "stepped_per_epoch"
             # A cosine of some hundred steps that ends after a twentieth of its steps was made for batches.
             bounds = (floor(1), ceiling(1.5 * horizon)) if per_batch else (floor(min(calls, horizon / 20)),)
+            epochs = of.get("epochs", 0)
+            if epochs >= 2 and 2 * epochs <= calls < 0.5 * steps and calls > 1.5 * horizon:
+                code, bounds = "stepped_twice", (floor(1), ceiling(1.5 * horizon))
         elif not late and calls == 0:
             return None
         return Finding(
@@ -81,6 +84,11 @@ PASSES: Sequence[Case] = (
     ),
     made.case("cosine_over_batches", _CHECK, case_run("schedule", [{**_RUN, "scheduler_steps": 40, "horizon": 40}])),
     made.case("cosine_over_epochs", _CHECK, case_run("schedule", [{**_RUN, "horizon": 10}])),
+    made.case(
+        "cosine_that_goes_up_again",  # once an epoch, and trained for longer than was planned
+        _CHECK,
+        case_run("schedule", [{**_RUN, "scheduler_steps": 14, "optimizer_steps": 140, "epochs": 14, "horizon": 8}]),
+    ),
 )
 FAILS: Sequence[Case] = (
     made.case("never", _CHECK, case_run("schedule", [{**_RUN, "scheduler_steps": 0}], ["StepLR"]), "never_stepped", 0),
@@ -91,6 +99,14 @@ FAILS: Sequence[Case] = (
         "stepped_per_batch",
         40,
         horizon=12,
+    ),
+    made.case(
+        "twice_an_epoch",
+        _CHECK,
+        case_run("schedule", [{**_RUN, "scheduler_steps": 14, "optimizer_steps": 70, "epochs": 7, "horizon": 8}]),
+        "stepped_twice",
+        14,
+        horizon=8,
     ),
     made.case("not_a_number", _CHECK, case_run("schedule", [{**_RUN, "scheduler_steps": float("nan")}])),
 )

@@ -16,7 +16,7 @@ from lvmcheck.run.events import Watch
 @dataclass(frozen=True, kw_only=True)
 class UnitsUnsaturated(Watched):
     """In no tanh or sigmoid module, except the last, more than half of the units lie in the outer 5 % of their range
-    on 99 % of a batch, five measured steps in a row.
+    on 90 % of a batch, five measured steps in a row.
 
     Why:
     A saturated unit has hardly a gradient and is a constant for what follows.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 OUTER = 0.95
 """Share of the range beyond which an output is saturated (the outer 5 %)."""
-ALWAYS = 0.99
+ALWAYS = 0.9
 """Share of a batch on which a unit must be saturated."""
 
 

@@ -36,6 +36,7 @@ class MovementCollector(Collector):
         self._none: dict[str, int] = {}
         self._zero: dict[str, int] = {}
         self._top_rate: dict[int, float] = {}
+        self._left: dict[int, float] = {}
         self._before: dict[int, tuple[list[str], list[Tensor], Tensor, Tensor, Tensor]] = {}
 
     def before_step(self, watcher: Loop, slot: Slot) -> None:
@@ -58,7 +59,7 @@ class MovementCollector(Collector):
         leftovers, cleared, ever = list(slot.leftovers), slot.cleared, slot.ever > 0
         counts = {"steps": slot.steps + 1, "without_backward": slot.without_backward, "recorded": watcher.recorded}
         counts |= {"forwards": watcher.forwards, "backwards": slot.backwards}
-        first = slot.steps == 0
+        first, main = slot.steps == 0, slot is watcher.slots[0]
 
         def use(numbers: list[float], step: int) -> None:
             found, old = numbers[: len(names)], numbers[len(names) :]
@@ -68,7 +69,9 @@ class MovementCollector(Collector):
             if ever and not first and (cleared or old):
                 total = sum(value * value for value in found) ** 0.5
                 share = 0.0 if cleared else _left_over(leftovers, old, dict(zip(names, found, strict=True)))
-                watcher.emit("leftover", {"share": share, "norm": total}, (), step)
+                self._left[id(slot)] = share
+                if main:
+                    watcher.emit("leftover", {"share": max(self._left.values()), "norm": total}, (), step)
 
         watcher.later(torch.cat([norm, *[left.reshape(1).to(norm.device) for _, left in leftovers]]), use)
 

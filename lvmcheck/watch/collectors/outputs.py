@@ -64,7 +64,8 @@ class OutputsCollector(Collector):
             found = {key: n for key, n in zip(("spread", "input_spread"), numbers, strict=False) if n == n}
             watcher.emit("outputs", {**found, "rows": len(out)}, (), step)
             if scaled:
-                watcher.emit("inputs", dict(zip(SCALE, numbers[2:], strict=True)), (), step)
+                alike = {"spread": found["input_spread"]} if "input_spread" in found else {}
+                watcher.emit("inputs", {**dict(zip(SCALE, numbers[2:], strict=True)), **alike}, (), step)
 
         watcher.later(values, use)
 
@@ -103,7 +104,8 @@ class OutputsCollector(Collector):
                 keys = ("sum_error", "column_error", "lowest")
                 form = {key: n for key, n in zip(keys, numbers[len(FORMS) :], strict=False) if n == n}
                 watcher.emit("output_form", {**form, "cross_entropy": forms.get("cross_entropy", 1.0)}, (), step)
-            if forms.get("cross_entropy", 1.0) < FITS:
+            others = min(forms.get("softmax_twice", 1.0), forms.get("no_log", 1.0))
+            if forms.get("cross_entropy", 1.0) < min(FITS, others):
                 self._labels(watcher, [int(n) for n in numbers[whole:] if n >= 0], classes, step)
 
         watcher.later(torch.cat([found, chosen.to(found)]), use)

@@ -37,6 +37,16 @@ def first_input(inputs: Any) -> Tensor | None:
     return next((tensor for tensor in tensors(inputs) if tensor.ndim and tensor.numel() and not tensor.is_sparse), None)
 
 
+def rows_of_ids(batch: Any) -> Tensor | None:
+    """What tells rows apart: the first tensor; several columns of ids at the front count together."""
+    found = first_input(batch)
+    if found is None or found.ndim != 1 or found.is_floating_point() or not isinstance(batch, tuple | list):
+        return found
+    columns = [item for item in batch if isinstance(item, Tensor) and item.shape == found.shape]
+    ids = [item for item in columns if not item.is_floating_point() and not item.is_complex()]
+    return torch.stack([item.long() for item in ids], dim=1) if len(ids) > 1 else found
+
+
 def main_output(output: Any) -> Tensor | None:
     """The logits of an output that names them, else its first floating tensor with rows."""
     named = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)

@@ -76,6 +76,13 @@ class Setup:
         if not self.model.training:
             self.model.train()
 
+    def wake(self) -> None:
+        """One optimizer step where a weight is zero: until it moves, it hides the inputs and what is before it."""
+        weights = [p for p in self.model.parameters() if p.requires_grad and p.ndim > 1]
+        if self.optimizers and not all(bool(weight.detach().any()) for weight in weights):
+            self.train()
+            self.step(self.batch, self.optimizers)
+
     # -- losses --------------------------------------------------------------------------------------------------------
     def loss(self, batch: Any = None) -> Tensor:
         """The loss, with its graph, of a fresh copy of the batch."""

@@ -22,6 +22,7 @@ def measure(setup: Setup) -> Outcome:
     inputs = {path: tensor for path, tensor in inputs.items() if tensor.numel() > 1}
     if not inputs:
         raise SkipProbe("nothing but masks goes into the model")
+    setup.wake()
     setup.model.eval()
     plain = setup.outputs()
     inputs = {path: tensor for path, tensor in inputs.items() if not torch.equal(other(tensor), tensor)}

@@ -21,10 +21,15 @@ def measure(setup: Setup) -> Outcome:
         raise SkipProbe("the batch has one row")
     if all(torch.equal(tensor[:1].expand_as(tensor), tensor) for tensor in with_rows(setup, rows)):
         raise SkipProbe("all rows of the batch are equal")
+    found = float(spread(setup.output))
+    if not found >= SMALLEST:  # a last layer that begins at zero leaves it with the first step
+        setup.wake()
+        outputs = (output for output in setup.outputs().values() if output.ndim and len(output) == rows)
+        found = max(map(float, map(spread, outputs)), default=found)
     return compared(
         Finding(
             code="spread",
-            measured=float(spread(setup.output)),
+            measured=found,
             bounds=(floor(SMALLEST),),
             phrase="outputs of different rows differ by {measured} of their magnitude",
         ),
