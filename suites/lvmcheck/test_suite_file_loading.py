@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
