@@ -21,8 +21,8 @@ what is right: the causes that its fault has, several where the recorded figures
 careful expert can tell from the figures alone that something is wrong. Four sets, each written by somebody else: the
 checks were developed with the tuning set; the held-out, the second and the third set were written without a look at
 the checks and judged once before any rule was changed for them. Those first judgements are in
-[gallery-first.md](gallery-first.md) and [gallery-unseen.md](gallery-unseen.md); this page is the present state, for which
-rules were changed by the kinds of rows that had been lost.
+[gallery-first.md](gallery-first.md) and [gallery-unseen.md](gallery-unseen.md); this page is the present state, for
+which rules were changed by the kinds of rows that had been lost.
 
 ```
 python -m suites.gallery.peers               # once: the other tools, in an environment of their own
