@@ -67,7 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given and not given[0].startswith("-") and given[0] not in known:
             fix = nearest(given[0], known, "All: lvmcheck --help.")
             raise InputError(f"command {given[0]!r}", "no such command", fix=fix)
-        options = parser(given[0] if given else "").parse_args(given)
+        options, unknown = parser(given[0] if given else "").parse_known_args(given)
+        if unknown:
+            raise _unknown(given[0], unknown[0], options.known_options)
         command: Command = options.command
         code = command.run(options)
         sys.stdout.flush()
@@ -81,6 +83,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as problem:
         complain(f"internal error: {type(problem).__name__}: {problem}")
         return INTERNAL
+
+
+def _unknown(command: str, argument: str, known: Sequence[str]) -> InputError:
+    option = argument.partition("=")[0]
+    what = f"no such option {option!r}" if option.startswith("-") else f"one argument too many, {argument!r}"
+    fix = nearest(option, known) if option.startswith("-") else ""
+    return InputError(f"lvmcheck {command}", what, fix=fix or f"All: lvmcheck {command} --help.")
 
 
 def command_names() -> list[str]:
@@ -113,7 +122,7 @@ def parser(first: str = "") -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.add_arguments(one)
-        one.set_defaults(command=command)
+        one.set_defaults(command=command, known_options=[*one._option_string_actions])
     return top
 
 
