@@ -8,6 +8,7 @@ import multiprocessing
 import random
 import statistics
 import tempfile
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -80,7 +81,8 @@ def judge(program: Program) -> Judged:
     broke = ""
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         path = Path(folder) / program.name
-        with contextlib.redirect_stderr(io.StringIO()):
+        with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # those of torch about the program are its own affair
             try:
                 with record(path, config=dict(program.config), seed=0) as rec:
                     program.train(rec)
