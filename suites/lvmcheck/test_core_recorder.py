@@ -177,7 +177,7 @@ def test_the_stop_file_stops_at_the_next_step(tmp_path: Path) -> None:
     assert run.windows[-1].last_step == 10, "the steps before the stop are not lost"
     assert run.over
     assert not run.finished
-    assert run.stopped_where() == "run stopped at epoch 0 by cosine_floor[train_cosine@1] failed"
+    assert run.stopped_where() == "run stopped at step 10 by cosine_floor[train_cosine@1] failed"
 
 
 def test_a_stop_asked_for_in_a_signal_handler_writes_nothing_there(tmp_path: Path) -> None:
