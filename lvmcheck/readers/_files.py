@@ -80,7 +80,7 @@ def parse_json(said: str, where: Path, line: int | None = None) -> Any:
         number = problem.lineno if line is None else line
         raise InputError(where, f"is not JSON ({problem.msg}, column {problem.colno})", line=number) from None
     except RecursionError:
-        raise InputError(where, "expected a log, got JSON that is nested too deeply", line=line) from None
+        raise InputError(where, "expected JSON, got one that is nested too deeply", line=line) from None
     except ValueError as problem:
         raise InputError(where, f"is not usable JSON ({str(problem)[:160]})", line=line) from None
 
