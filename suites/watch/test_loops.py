@@ -88,7 +88,7 @@ else:
     from torch.distributed.device_mesh import init_device_mesh
     fully_shard(model, mesh=init_device_mesh("cpu", (2,)))
 optimizer = torch.optim.Adam(model.parameters(), 1e-2)
-with lvmcheck.watch(model, optimizer) as watcher:
+with lvmcheck.watch(model, optimizer, every=1) as watcher:
     for step in range(30):
         if sys.argv[2] != "fault":
             optimizer.zero_grad()
