@@ -48,7 +48,7 @@ class Overfitting(Cause):
         return found(
             self,
             Standing.LIKELY,
-            "overfitting: training has no error left ({train_last}), and {metric} stays at {validation_last}",
+            "overfitting: the training loss is down to {train_last}, and {metric} stays at {validation_last}",
             (Fact("metric", finding.metric), *finding_facts(finding)),
             fix="stop when validation no longer gains; then more data, augmentation, weight decay or fewer parameters",
             explain="memorises",

@@ -44,11 +44,14 @@ class TargetLeak(Cause):
                 also=("validation_is_training",),
                 tell_apart="fit a linear model to the same inputs: where it is as good, the task is easy or leaks",
             )
-        sure = evidence.outcome("loss_below_entropy").status is Status.FAILED
+        bad = evidence.outcome("loss_below_entropy").status is Status.FAILED
+        sure = bad and finding.code == "below_entropy"  # of an entropy that was stated
         return found(
             self,
-            Standing.MEASURED if sure else Standing.CONSISTENT,
-            "the answer is in the input: the result is better than the data allow",
+            Standing.MEASURED if sure else Standing.LIKELY if bad else Standing.CONSISTENT,
+            "the answer is in the input: the result is better than the data allow"
+            if sure
+            else "the result is better than natural text allows: the answer may be in the input",
             (Fact("value", finding.measured, finding.unit, epoch=finding.epoch), *finding_facts(finding)),
             fix="shift the labels by one, use a causal mask, and give the two views of a pair different data",
             explain="loss_below_entropy",

@@ -67,7 +67,8 @@ def _at_chance(run: Run) -> Finding | None:
             close = abs(level / math.log(count) - 1) < NEAR
             if accuracy - 1 / count < spread and (close or not inferred) and (not inferred or accuracy > 0.5 / count):
                 number = Fact("classes_that_the_loss_implies" if inferred else "classes", count)
-                return _trivial("at_chance", curve, accuracy, 1 / count, Fact("loss", level), number)
+                phrase = IMPLIED if inferred else KNOWN
+                return _trivial("at_chance", curve, accuracy, 1 / count, Fact("loss", level), number, phrase=phrase)
     return None
 
 
@@ -121,7 +122,7 @@ def _at_coin(run: Run) -> Finding | None:
     half = [curve.values[len(curve) // 2 :] for curve in curves]
     if any(float(np.abs(tail / math.log(2) - 1).max()) > COIN for tail in half):
         return None
-    return _trivial("at_chance", curves[-1], float(half[-1][-1]), math.log(2), Fact("classes", 2))
+    return _trivial("at_ln_2", curves[-1], float(half[-1][-1]), math.log(2), phrase=COIN_PHRASE)
 
 
 def _right(accuracy: Curve) -> bool:
@@ -138,7 +139,7 @@ def _at_one(run: Run) -> Finding | None:
     still = all(float(curve.values[0] - curve.values.min()) < NEAR for curve in curves)
     if not near or not still:
         return None
-    return _trivial("at_target_variance", curves[-1], float(curves[-1].values[-1]), 1.0)
+    return _trivial("at_one", curves[-1], float(curves[-1].values[-1]), 1.0, phrase=ONE_PHRASE)
 
 
 def near_uniform(run: Run) -> Finding | None:
@@ -163,14 +164,23 @@ def _at_variance(run: Run) -> Finding | None:
     return None
 
 
-def _trivial(code: str, curve: Curve, value: float, trivial: float, *more: Fact) -> Finding:
+KNOWN = "{metric} ends at {measured}, a predictor that learns nothing has {trivial_predictor}"
+# Nobody stated the task: what is said is what the figures are next to.
+IMPLIED = "{metric} ends at {measured}; the loss {loss} is that of an even guess among {classes_that_the_loss_implies}"
+COIN_PHRASE = "{metric} comes to rest at {measured}, the cross-entropy of an even guess between two"
+ONE_PHRASE = (
+    "{metric} stays next to 1 ({measured} at last), the squared error of the mean where targets have variance 1"
+)
+
+
+def _trivial(code: str, curve: Curve, value: float, trivial: float, *more: Fact, phrase: str = KNOWN) -> Finding:
     return Finding(
         code=code,
         metric=curve.name,
         measured=value,
         epoch=curve.place(len(curve) - 1)[0],
         evidence=(Fact("trivial_predictor", trivial), *more),
-        phrase="{metric} ends at {measured}, a predictor that learns nothing has {trivial_predictor}",
+        phrase=phrase,
     )
 
 

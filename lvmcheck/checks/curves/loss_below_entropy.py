@@ -47,7 +47,7 @@ class LossBelowEntropy(CurveCheck):
     Where facts state it the run fails: below 0.9 of loss_floor (entropy of generated text), below a twentieth of
     unigram_entropy. Where a perplexity or a vocabulary is recorded, a validation loss below 0.15 nats warns, since only
     generated text allows it (below 0.2 of 28 or more signs within 1,000 steps), and fails below 0.1 of 28 or more signs
-    where 0.15 was reached within 1,000 steps; a vocabulary that is not stated is told from the loss of the first step,
+    where 0.15 was reached within 1,000 steps; a vocabulary that is not stated is taken from the loss of the first step,
     from 50 signs on, where no accuracy is recorded. A validation accuracy of 1 in every one of four or more evaluations
     warns; of eight it fails where the training loss, above 0.4 at first, was not halved by the first.
 
@@ -86,8 +86,12 @@ class LossBelowEntropy(CurveCheck):
         for curve, low, source, sure in known:
             compared += len(curve)
             finding = _finding(curve, low, source)
-            if finding.number < low:
-                return (failed if sure or _too_soon(run, curve) else warning)(finding, evaluated=compared)
+            if finding.number >= low:
+                continue
+            if sure:
+                return failed(finding, evaluated=compared)
+            guessed = replace(finding, code="below_natural_text")
+            return (failed if _too_soon(run, curve) else warning)(guessed, evaluated=compared)
         if perfect is not None and len(perfect) >= PERFECT:
             certain = _solved_by_a_fresh_model(run, perfect)
             return (failed if certain else warning)(_perfect(perfect), evaluated=compared + len(perfect))

@@ -40,7 +40,7 @@ class FilterIsLowPass(Check):
     out nearly unchanged.
 
     Healthy runs that must pass:
-    A filter that is off; one probe of the first steps, in which running mean and gradient can hardly be told apart.
+    A filter that is off; one probe of the first steps, in which running mean and gradient hardly differ.
 
     Source:
     Lee et al. 2024 (Grokfast); history 11 (a high-pass filter).

@@ -33,7 +33,7 @@ class LabelsAligned(TableCheck):
     Keep inputs and labels in one object through every filter and permutation; look at ten rows with their labels.
 
     Healthy runs that must pass:
-    Unbalanced classes; few rows; inputs whose classes cannot be told by distance (it only warns).
+    Unbalanced classes; few rows; inputs whose classes distances do not separate (it only warns).
 
     Source:
     checks.md: label_alignment, permutation test against 20 shuffles.
