@@ -7,22 +7,20 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 from models.optim.grad_ema import GradEMA, watched
 
 
 @contextmanager
-def measuring(optimizer: Optimizer, model: nn.Module, slow: GradEMA | None = None) -> Iterator[dict[str, float]]:
+def measuring(optimizer: Optimizer, slow: GradEMA | None = None) -> Iterator[dict[str, float]]:
     """Measures the one ``optimizer.step()`` inside; the dict is filled on leaving.
 
     It holds, for each group of the optimizer (a copy of all its parameters is taken, so not for every step):
 
     - ``<group>/lr``: the group's rate, as the step could read it.
     - ``<group>/update_rms``, ``<group>/weight_rms``: root mean square of the change, and of the weights before it.
-    - ``coverage/outside``, ``coverage/foreign``: trainable numbers of ``model`` that no group holds; numbers in groups
-      that are not trainable numbers of ``model``.
 
     For groups of kind "muon", from up to four of their squarest matrices:
 
@@ -36,7 +34,6 @@ def measuring(optimizer: Optimizer, model: nn.Module, slow: GradEMA | None = Non
     raw = slow.raw() if slow else []
     values: dict[str, float] = {}
     yield values
-    values.update(_coverage(optimizer, model))
     for index, group in enumerate(optimizer.param_groups):
         name = str(group.get("name", f"group{index}"))
         changes = [p.detach() - before[id(p)] for p in group["params"]]
@@ -76,11 +73,3 @@ def _orthogonality(name: str, group: dict[str, Any], before: dict[int, Tensor]) 
         if errors:
             values[f"{name}/{key}"] = sum(errors) / len(errors)
     return values
-
-
-def _coverage(optimizer: Optimizer, model: nn.Module) -> dict[str, float]:
-    trainable = {id(p): p.numel() for p in model.parameters() if p.requires_grad}
-    held = {id(p): p.numel() for group in optimizer.param_groups for p in group["params"]}
-    outside = sum(count for key, count in trainable.items() if key not in held)
-    foreign = sum(count for key, count in held.items() if key not in trainable)
-    return {"coverage/outside": float(outside), "coverage/foreign": float(foreign)}

@@ -124,7 +124,7 @@ class LanguageTask(Task[TokenBatch]):
         if (step + 1) % self.cfg.window:
             setup.optimizer.step()
             return
-        with measuring(setup.optimizer, self.model, setup.grad_ema) as measured:
+        with measuring(setup.optimizer, setup.grad_ema) as measured:
             setup.optimizer.step()
         rec.probe("learning_rates", {**measured, **setup.schedule.probe(step)})
 

@@ -18,6 +18,7 @@ from models.checkpoints.checkpoint import architecture, published
 from models.checkpoints.load import load_model
 from models.losses import merged
 from models.optim.clip import clip_gradients
+from models.optim.coverage import coverage_counts
 from models.runtime.out_of_memory import report_out_of_memory
 from models.trainers.task import Task
 from models.trainers.train_state import CHECKPOINTS
@@ -44,6 +45,7 @@ def run(task: Task[Any], rec: Recorder) -> None:
     # ---- epochs ----------------------------------------------------------------------------------------------------
     while progress.epoch <= cfg.epochs and not task.stop_early():
         task.begin_epoch(rec)
+        log_coverage(task, rec)
         with report_out_of_memory(task.where, cfg.batch_size, partial(dry_run_step, task)):
             speed, stopped = train_epoch(task, rec)
         if stopped:
@@ -61,6 +63,7 @@ def run(task: Task[Any], rec: Recorder) -> None:
     # ---- after the last step ---------------------------------------------------------------------------------------
     if progress.epoch <= cfg.epochs:
         rec.early(f"stopped early after epoch {progress.epoch - 1} of {cfg.epochs}: validation no longer improves")
+    log_coverage(task, rec)
     task.after_training(rec)
 
 
@@ -142,6 +145,12 @@ def log_header(task: Task[Any], rec: Recorder) -> None:
         rec.note(text)
     if os.environ.get("KMP_DUPLICATE_LIB_OK"):
         rec.note("KMP_DUPLICATE_LIB_OK is set: OpenMP itself says that results may silently be incorrect")
+
+
+def log_coverage(task: Task[Any], rec: Recorder) -> None:
+    """Records which numbers of the model no step changes: outside of the optimizer, or frozen."""
+    counts = coverage_counts(task.model, task.state.optimizer)
+    rec.evaluation("optimizer_coverage", counts, about="numbers that the optimizer does not train")
 
 
 def save_checkpoints(task: Task[Any], rec: Recorder, metrics: dict[str, float]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from unittest import mock
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from models.cognate import attention, layout
 from models.cognate import model as cognate
+from models.cognate.halting import Halting, HaltingHead
 from models.cognate.layout import Layout
 from models.cognate.memory import LongTermMemory, Reading
 from models.cognate.output import CognateOutput
@@ -64,6 +66,36 @@ class LeakingMemory(LongTermMemory):
 def memory_between_batches() -> list[mock._patch[object]]:
     """The memory of the module's text, in every model that is made meanwhile."""
     return [mock.patch.object(cognate, "LongTermMemory", LeakingMemory)]
+
+
+# -- halting heads that are not trained --------------------------------------------------------------------------------
+class FrozenHead(HaltingHead):
+    """Its parameters are frozen when it is made."""
+
+    def __init__(self, width: int, steps: int, first_loss: float) -> None:
+        super().__init__(width, steps, first_loss)
+        self.requires_grad_(False)
+
+
+class HeadWithoutGradient(HaltingHead):
+    """Its forward pass runs under no_grad."""
+
+    def forward(self, latents: Sequence[Tensor]) -> Halting:
+        with torch.no_grad():
+            return super().forward(latents)
+
+
+class DetachedHead(HaltingHead):
+    """What it says is detached."""
+
+    def forward(self, latents: Sequence[Tensor]) -> Halting:
+        found = super().forward(latents)
+        return Halting(found.probability.detach(), found.weight.detach())
+
+
+def head(made: type[HaltingHead]) -> list[mock._patch[object]]:
+    """That head in every model that is made meanwhile."""
+    return [mock.patch.object(cognate, "HaltingHead", made)]
 
 
 # -- a halting head without a gradient ---------------------------------------------------------------------------------

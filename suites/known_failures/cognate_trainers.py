@@ -141,9 +141,37 @@ def dead_halting_head(config: dict[str, Any], rec: Recorder) -> None:
     _train(config, rec, mock.patch.object(language, "language_terms", terms))
 
 
+def frozen_halting_head(config: dict[str, Any], rec: Recorder) -> None:
+    """The halting head has requires_grad = False."""
+    _train(config, rec, *models.head(models.FrozenHead))
+
+
+def halting_head_under_no_grad(config: dict[str, Any], rec: Recorder) -> None:
+    """The halting head is computed under no_grad."""
+    _train(config, rec, *models.head(models.HeadWithoutGradient))
+
+
+def detached_halting_head(config: dict[str, Any], rec: Recorder) -> None:
+    """The halting distribution is detached before the loss."""
+    _train(config, rec, *models.head(models.DetachedHead))
+
+
 # -- the optimizer -----------------------------------------------------------------------------------------------------
 def _optimizer(faulty: type[optimizers.MuGrokfast]) -> Any:
     return mock.patch.object(language_setup, "build_optimizer", partial(build, mugrokfast=faulty))
+
+
+def halting_head_outside_optimizer(config: dict[str, Any], rec: Recorder) -> None:
+    """The optimizer is made from all parameters but those of the halting head."""
+
+    def without_head(model: nn.Module, *args: Any, **more: Any) -> Any:
+        optimizer = build(model, *args, **more)
+        left_out = {id(p) for p in model.halting.parameters()}  # type: ignore[union-attr, operator]
+        for group in optimizer.param_groups:
+            group["params"] = [p for p in group["params"] if id(p) not in left_out]
+        return optimizer
+
+    _train(config, rec, mock.patch.object(language_setup, "build_optimizer", without_head))
 
 
 def rates_not_wired(config: dict[str, Any], rec: Recorder) -> None:

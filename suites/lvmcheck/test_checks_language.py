@@ -101,9 +101,8 @@ def test_wrong_values_are_refused_by_key(check: str, keys: dict[str, Any], key: 
 
 # -- bounds ------------------------------------------------------------------------------------------------------------
 EDGES: list[tuple[str, dict[str, Any], Run, Status]] = [
-    ("halting_variance", {"saturation": False}, halting(), PASSED),
-    ("halting_variance", {"saturation": False}, halting(variance=0.0499), FAILED),
-    ("halting_variance", {}, halting(variance=0.0499), PASSED),
+    ("halting_variance", {}, halting(), PASSED),
+    ("halting_variance", {}, halting(variance=0.0499), FAILED),
     ("halting_variance", {}, halting(p_variance=0.99e-4), FAILED),
     ("halting_variance", {}, halting(tokens=99), FAILED),
     ("halting_adapts", {}, halting(), PASSED),

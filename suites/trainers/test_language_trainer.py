@@ -124,7 +124,12 @@ def test_rates_are_measured_as_planned(whole: Run) -> None:
             assert values[f"{group}/lr"] == values[f"{group}/planned_lr"]
             assert values[f"{group}/update_rms"] > 0 or values[f"{group}/lr"] == 0
         assert values["hidden/lr"] == pytest.approx(values["embedding/lr"] * 1e-2 / 3e-3)
-        assert values["coverage/outside"] == values["coverage/foreign"] == 0
+
+
+def test_every_parameter_is_held_at_the_start_of_each_epoch_and_at_the_end(whole: Run) -> None:
+    found = evaluations(whole, "optimizer_coverage")
+    assert len(found) == len(of(whole, ev.Epoch)) + 1
+    assert all(set(values.values()) == {0.0} for values in found)
 
 
 def test_structure_is_proved_before_and_after(whole: Run) -> None:

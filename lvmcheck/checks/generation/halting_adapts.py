@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Outcome, facts
+from lvmcheck.checks.finding import Finding, Outcome, facts, failed
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
@@ -25,7 +25,8 @@ class HaltingAdapts(Check):
     """At the end, expected steps and loss of a token are rank-correlated by at least `min_correlation`.
 
     The probe "halting" of the final epoch gives loss_correlation (Spearman, over `tokens` scored validation tokens);
-    it must also be 3 standard errors, 3 / sqrt(tokens), above 0, so that few tokens cannot show it by chance.
+    it must also be 3 standard errors, 3 / sqrt(tokens), above 0, so that few tokens cannot show it by chance. Where the
+    steps that tokens really take are the same for all (variance 0), nothing adapts, whatever is expected of them.
 
     Why:
     Adaptive computation pays only where it adapts. A head that halts at random has variance too.
@@ -59,10 +60,17 @@ class HaltingAdapts(Check):
         return final_probe(run, PROBE, self._compare)
 
     def _compare(self, known: Numbers, probe: Probe) -> Outcome:
-        tokens, correlation = known.number("tokens"), known.number("loss_correlation")
+        tokens, steps = known.number("tokens"), known.number("variance")
         enough = at_least("tokens", tokens, self.min_tokens, phrase="halting measured over {measured} tokens")
         if not enough.met:
             return settle([enough])
+        if not steps > 0:
+            shown = facts(mean_steps=known.number("mean"), tokens=tokens)
+            words = "variance of the steps taken {measured}: all {tokens} tokens take {mean_steps}"
+            return failed(
+                Finding(code="constant_steps", measured=steps, epoch=probe.epoch, evidence=shown, phrase=words)
+            )
+        correlation = known.number("loss_correlation")
         code = "constant" if math.isnan(correlation) else "negative_correlation" if correlation < 0 else "correlation"
         return settle(
             [
@@ -78,8 +86,9 @@ class HaltingAdapts(Check):
         )
 
 
-def _run(correlation: float, tokens: float = 4096) -> Run:
-    return language.probed(PROBE, {"loss_correlation": correlation, "tokens": tokens})
+def _run(correlation: float, tokens: float = 4096, variance: float = 0.3) -> Run:
+    values = {"loss_correlation": correlation, "tokens": tokens, "variance": variance, "mean": 3.0}
+    return language.probed(PROBE, values)
 
 
 _CHECK = HaltingAdapts()
@@ -91,5 +100,6 @@ FAILS: Sequence[Case] = (
     made.case("halts_at_random", _CHECK, _run(0.004)),
     made.case("by_chance_over_few_tokens", _CHECK, _run(0.2, tokens=120), "correlation", 0.2, tokens=120),
     made.case("longer_on_easy_tokens", _CHECK, _run(-0.3), "negative_correlation", -0.3),
-    made.case("constant_steps", _CHECK, _run(float("nan")), "constant", float("nan")),
+    made.case("constant_probability", _CHECK, _run(float("nan")), "constant", float("nan")),
+    made.case("all_halt_at_one_step", _CHECK, _run(0.6, variance=0.0), "constant_steps", 0.0, mean_steps=3.0),
 )

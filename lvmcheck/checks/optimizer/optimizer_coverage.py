@@ -1,46 +1,57 @@
-"""optimizer_coverage: the optimizer holds every trainable parameter, and nothing else."""
+"""optimizer_coverage: the optimizer trains every parameter of the model, and nothing else."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+import fnmatch
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.finding import Outcome
-from lvmcheck.checks.optimizer._probed import at_end
+from lvmcheck.checks.finding import Fact, Outcome, not_recorded, pending
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.checks.shared.compare import at_most, settle
+from lvmcheck.checks.shared.epochs import complete
+from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
 
-KEYS = {
-    "coverage/outside": ("outside_optimizer", "{measured} of the model are in no parameter group of the optimizer"),
-    "coverage/foreign": ("not_in_model", "{measured} of the optimizer are no trainable parameters of the model"),
+EVALUATION = "optimizer_coverage"
+KINDS = {
+    "outside": ("outside_optimizer", "{measured} of the model are in no parameter group of the optimizer"),
+    "frozen": ("frozen", "{measured} of the model have requires_grad = False"),
+    "foreign": ("not_in_model", "{measured} of the optimizer are not of the model"),
+    "twice": ("updated_twice", "{measured} of the model are updated twice in a step"),
 }
+"""Kind of number -> code and phrase; the first that is above 0 is reported."""
+SHOWN = 6
+"""Names of parameters in a finding."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerCoverage(Check):
-    """In every probe, no trainable number of the model is outside the optimizer's groups, and none in them is foreign.
+    """No number of the model is outside of the optimizer's groups, frozen, or updated twice, and none in them is
+    foreign, in any of the evaluations "optimizer_coverage".
 
-    Probes state "coverage/outside" and "coverage/foreign" as counts of numbers.
+    The evaluation gives `outside`, `frozen`, `foreign` and `twice` as counts of numbers, and the first two by parameter
+    (`outside/NAME`, `frozen/NAME`). `allow` holds patterns of names (`embedding.*`) that may be outside or frozen. The
+    trainers of this project state it at the start of each epoch and at the end.
 
     Why:
-    A parameter that no group holds has a gradient and never moves. The curves hardly show it: a classifier whose head
-    was left out of the optimizer reaches the same accuracy, because the layers before it adapt.
+    A parameter that no group holds has a gradient and never moves; one with requires_grad = False has none. The curves
+    hardly show it: a classifier whose head was left out of the optimizer reaches the same accuracy, because the layers
+    before it adapt, and a frozen halting head halts as it was initialised.
 
     Usual causes:
-    - Groups are made by name or type, and a new module matches none of them.
-    - The optimizer is made before a layer is replaced, and keeps the old one.
+    - The optimizer was made before the model was complete, or before a layer was replaced.
+    - Groups by name or by shape that do not cover every name.
     - Weights are copied instead of tied, so that one of both is foreign.
-    - Parameters are frozen after the optimizer was made.
+    - Parameters are frozen for one phase and never released.
 
     Fix:
     Make groups that partition model.parameters() and test that they do: each parameter in exactly one.
 
     Healthy runs that must pass:
-    Layers frozen with requires_grad = False, which are not trainable; tied weights, counted once.
+    Layers that are frozen on purpose and named in `allow`; tied weights, counted once.
 
     Source:
     Layers that were replaced after the optimizer was made, in every framework that lets the user build both.
@@ -48,30 +59,69 @@ class OptimizerCoverage(Check):
 
     metric_fields = ()
 
+    allow: tuple[str, ...] = ()
+
     def judge(self, run: Run) -> Outcome:
-        findings = []
-        for key, (code, phrase) in KEYS.items():
-            found = at_end(run, key)
-            if isinstance(found, Outcome):
-                return found
-            values, shown = found
-            worst = math.nan if any(map(math.isnan, values)) else max(values, key=abs)
-            findings.append(at_most(code, abs(worst), 0, evidence=shown, phrase=phrase, unit="numbers"))
-        return settle(findings)
+        stated = [event.metrics for event in run.of(ev.Evaluation) if event.name == EVALUATION]
+        if not stated:
+            missing = f"no evaluation {EVALUATION!r} is recorded"
+            return not_recorded(missing) if complete(run) else pending(f"the evaluation {EVALUATION!r}")
+        by_kind = {kind: max((self._count(kind, metrics) for metrics in stated), key=_worst) for kind in KINDS}
+        kind = next((kind for kind, count in by_kind.items() if _worst(count) > 0), "outside")
+        code, phrase = KINDS[kind]
+        names = list(dict.fromkeys(name for metrics in stated for name in self._named(kind, metrics)))
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        listed = (Fact("parameters", ", ".join(names[:SHOWN]) + more),) if names else ()
+        evidence = (Fact("evaluations", len(stated)), *listed)
+        outcome = settle([at_most(code, by_kind[kind], 0, evidence=evidence, phrase=phrase, unit="numbers")])
+        if kind == "outside" and not by_kind[kind] and not complete(run):
+            return pending("the end of the run", evaluated=len(stated))
+        return outcome
+
+    def _named(self, kind: str, metrics: Mapping[str, float]) -> list[str]:
+        """Parameters that are stated by name and not allowed."""
+        names = [key.removeprefix(f"{kind}/") for key in metrics if key.startswith(f"{kind}/")]
+        return [name for name in names if not self._allowed(name)]
+
+    def _count(self, kind: str, metrics: Mapping[str, float]) -> float:
+        """Numbers of that kind less those that are allowed; NaN where it is not stated."""
+        allowed = [key for key in metrics if key.startswith(f"{kind}/") and self._allowed(key.removeprefix(f"{kind}/"))]
+        return metrics.get(kind, float("nan")) - sum(metrics[key] for key in allowed)
+
+    def _allowed(self, name: str) -> bool:
+        return any(fnmatch.fnmatchcase(name, pattern) for pattern in self.allow)
 
 
-def _run(outside: Sequence[float], foreign: Sequence[float]) -> Run:
-    pairs = zip(outside, foreign, strict=True)
-    return language.probed("learning_rates", *(dict(zip(KEYS, pair, strict=True)) for pair in pairs))
+def _worst(count: float) -> float:
+    """For comparison: a count that is not a number is worse than any."""
+    return count if count == count else float("inf")
 
 
+def _run(*stated: Mapping[str, float]) -> Run:
+    return language.evaluated(EVALUATION, *({**_ALL_HELD, **each} for each in stated))
+
+
+_ALL_HELD = {"outside": 0.0, "frozen": 0.0, "foreign": 0.0, "twice": 0.0}
 _CHECK = OptimizerCoverage()
+_HEAD = {"frozen": 257.0, "frozen/halting.head.weight": 256.0, "frozen/halting.head.bias": 1.0}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run([0, 0], [0, 0])),
-    made.case("one_probe", _CHECK, _run([0], [0])),
+    made.case("perfect_oracle", _CHECK, _run({}, {})),
+    made.case("one_evaluation", _CHECK, _run({})),
+    made.case("frozen_on_purpose", OptimizerCoverage(allow=("halting.*",)), _run(_HEAD)),
 )
 FAILS: Sequence[Case] = (
-    made.case("head_left_out", _CHECK, _run([257, 257], [0, 0]), "outside_optimizer", 257),
-    made.case("replaced_layer", _CHECK, _run([0, 4096], [0, 4096]), measured=4096),
-    made.case("nan", _CHECK, _run([0, math.nan], [0, 0]), measured=math.nan),
+    made.case(
+        "head_left_out",
+        _CHECK,
+        _run({"outside": 257.0, "outside/head.weight": 256.0, "outside/head.bias": 1.0}),
+        "outside_optimizer",
+        257,
+        parameters="head.weight, head.bias",
+    ),
+    made.case("frozen_head", _CHECK, _run({}, _HEAD), "frozen", 257),
+    made.case("other_head_frozen", OptimizerCoverage(allow=("embedding.*",)), _run(_HEAD), "frozen", 257),
+    made.case("replaced_layer", _CHECK, _run({}, {"outside": 4096.0, "foreign": 4096.0}), "outside_optimizer", 4096),
+    made.case("copied_weights", _CHECK, _run({"foreign": 4096.0}), "not_in_model", 4096),
+    made.case("in_two_groups", _CHECK, _run({"twice": 64.0}), "updated_twice", 64),
+    made.case("nan", _CHECK, _run({"foreign": float("nan")}), measured=float("nan")),
 )
