@@ -96,7 +96,7 @@ def by_name(name: str) -> Role:
     main = "loss" if "loss" in hits else "gradnorm" if "gradnorm" in hits else hits[-1]
     quantity = QUANTITIES[main]
     others = [word for word in rest if word != main]
-    if any(QUANTITIES.get(word) is Quantity.COUNT for word in others):
+    if QUANTITIES[hits[-1]] is Quantity.COUNT and others:  # loss_time, and not size_mse
         return Role(name, Quantity.COUNT, split)
     if quantity in (Quantity.ACCURACY, Quantity.SCORE) and any(word in PLAYERS for word in others):
         return Role(name, split=split)  # how well one player tells the other: it should fall to chance

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import coded, failed_first, found, score_lost, train_facts, validation_falls
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact
@@ -18,6 +19,9 @@ class CollapsedRepresentation(Cause):
     """Predictions or embeddings become one vector, whatever the input."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        named = by_code(self, evidence)
+        if named is not None:
+            return named
         finding, alike = evidence.failed("prediction_diversity"), evidence.last("val_self_similarity")
         if finding is not None and alike is not None and alike > ALIKE:  # a NaN names no cause
             constant, val = evidence.run.facts.get("constant_mean"), evidence.last("val_cosine")

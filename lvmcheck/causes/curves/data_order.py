@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import coded, failed_first, found, leap
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import wave
@@ -20,6 +21,9 @@ class DataOrder(Cause):
     """The loss follows the order of the data: batches are alike, or come in the same order in every epoch."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        named = by_code(self, evidence)
+        if named is not None:
+            return named
         leaps = coded(evidence, "epoch_pattern", "falls_and_leaps")
         repeats = leaps or coded(evidence, "epoch_pattern", "same_course")
         flat = failed_first(evidence, "nothing_learned", "loss_diverging", "memorises")

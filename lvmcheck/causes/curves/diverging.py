@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import (
     coded,
     found,
@@ -27,6 +28,9 @@ class Diverging(Cause):
     """A loss or score ends where it began, or worse, and the curves do not say why."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        named = by_code(self, evidence)
+        if named is not None:
+            return named
         run = evidence.run
         finding = coded(evidence, "loss_diverging", *CODES)
         players = _players(run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import (
     coded,
     failed_first,
@@ -14,6 +15,7 @@ from lvmcheck.causes.curves._signs import (
     validation_learned,
 )
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.watch._measured import preflight_finding, preflight_run
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.shared import cases as made
@@ -25,8 +27,14 @@ class LabelMismatch(Cause):
     """The training loss falls and validation stays at its beginning: labels may not belong to the inputs."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        named = by_code(self, evidence)
+        if named is not None:
+            return named
+        shift = preflight_finding(evidence, "target_shift")
+        if shift is not None and shift.measured != 0:
+            return self._shifted(shift)
         below, at = coded(evidence, "below_chance", "below_chance"), coded(evidence, "below_chance", "at_chance")
-        if below is not None:
+        if below is not None and evidence.failed("finite") is None:
             return found(
                 self,
                 Standing.LIKELY,
@@ -69,6 +77,17 @@ class LabelMismatch(Cause):
             "are random",
         )
 
+    def _shifted(self, finding: Finding) -> Diagnosis:
+        return found(
+            self,
+            Standing.MEASURED,
+            "the targets belong to other positions: a token is asked for the one {positions} after it",
+            (Fact("positions", finding.measured), *finding_facts(finding)),
+            fix="compare logits[:, :-1] with tokens[:, 1:], once: either in the data or in the model",
+            explain="preflight_passed",
+            explains=("nothing_learned", "overfits", "memorises"),
+        )
+
     def _at_chance(self, evidence: Evidence, finding: Finding) -> Diagnosis:
         return found(
             self,
@@ -107,10 +126,12 @@ def _validation_alone(evidence: Evidence) -> Finding | None:
 _TRAIN = made.lines(20, 2.1, 0.5, 0.05)
 _FLAT = {"train_loss": _TRAIN, "val_loss": made.lines(20, 2.1, 2.6, 4.2), "val_acc": wave(0.125, 0.01)}
 PASSES: Sequence[CauseCase] = (
+    CauseCase(name="same_token", run=preflight_run("target_shift:shift", target_shift=0.0)),
     CauseCase(name="generalises", run=run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.1, 0.6, 0.5)})),
     CauseCase(name="overfits", run=run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.1, 0.9, 1.9)})),
 )
 FAILS: Sequence[CauseCase] = (
+    CauseCase(name="two_ahead", run=preflight_run("target_shift:shift", target_shift=2.0), standing=Standing.MEASURED),
     CauseCase(
         name="wrong_order",
         run=run_from({"loss": made.lines(12, 3.5, 3.4), "val_c_index": made.lines(12, 0.46, 0.35, 0.39)}),

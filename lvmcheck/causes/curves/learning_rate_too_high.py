@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import failed_first, found, gradient_facts, leap, rate
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact, Finding
@@ -21,6 +22,9 @@ class LearningRateTooHigh(Cause):
     """The loss leaps above its first value, or climbs from the first steps on, while the learning rate stays up."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        named = by_code(self, evidence)
+        if named is not None:
+            return named
         run, used = evidence.run, rate(evidence.run)
         failing = failed_first(
             evidence, "loss_diverging", "finite", "nothing_learned", "gradient_norm_grows", "overfits"

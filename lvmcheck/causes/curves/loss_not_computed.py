@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import found, gradient_facts
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact
@@ -15,6 +16,9 @@ class LossNotComputed(Cause):
     """The loss is exactly 0.0 where none was computed, or where a NaN was replaced."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        named = by_code(self, evidence)
+        if named is not None:
+            return named
         alike = evidence.failed("terms_alike")
         if alike is not None:
             return found(

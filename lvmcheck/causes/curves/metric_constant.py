@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import coded, failed_first, found, train_facts, training_learns
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._curves import improved
@@ -22,6 +23,9 @@ class MetricConstant(Cause):
     """A metric never changes while training goes on: it is not measured, or measures what does not move."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        named = by_code(self, evidence)
+        if named is not None:
+            return named
         impossible, finite = coded(evidence, "plausible_range", "impossible"), evidence.failed("finite")
         if impossible is not None and finite is None:
             return found(
@@ -63,6 +67,9 @@ def _explained(evidence: Evidence) -> bool:
     counted = coded(evidence, "metric_constant", "constant")
     if any(map(fell, evidence.run.curves.validation)):
         return False
+    worse = [loss for loss in evidence.run.curves.validation if loss.values[-1] > loss.values[0] > 0]
+    if worse and counted is not None and counted.measured == 0:
+        return True  # the evaluation moves, and nothing is right in it
     return evidence.failed("schedule_ended_early") is not None or (
         counted is not None
         and evidence.run.curves.roles[str(counted.metric)].quantity is Quantity.ACCURACY

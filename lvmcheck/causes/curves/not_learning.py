@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import accurate, failed_first, found, gradient_facts, train_facts
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import wave
@@ -15,6 +16,9 @@ class NotLearning(Cause):
     """No metric gets better than at its beginning, or than a predictor that learns nothing."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        named = by_code(self, evidence)
+        if named is not None:
+            return named
         finding = failed_first(evidence, "nothing_learned", "predictions_constant")
         specific = ("learning_rate_zero", "gradient_norm_zero", "loss_exactly_zero", "train_val_ratio", "finite")
         if finding is None or any(evidence.failed(check) for check in specific):

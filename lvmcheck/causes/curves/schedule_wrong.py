@@ -19,14 +19,15 @@ class ScheduleWrong(Cause):
         if finding is None:
             return None
         sure = evidence.outcome("schedule_shape").status is Status.FAILED
+        torn = finding.code == "rises_to_the_end" and evidence.failed("loss_diverging") is not None
         return found(
             self,
-            Standing.MEASURED if sure else Standing.CONSISTENT,
+            Standing.MEASURED if sure else Standing.LIKELY if torn else Standing.CONSISTENT,
             PHRASES[finding.code],
             finding_facts(finding),
             fix="step the scheduler once in each unit of its length: optimizer steps or epochs",
             explain="schedule_shape",
-            explains=("nothing_learned", "learns_slowly"),
+            explains=("nothing_learned", "learns_slowly", *(("loss_diverging", "overfits") if torn else ())),
             tell_apart=""
             if sure
             else "if cycles or a rising rate are meant, declare them: config scheduler = 'cyclic'",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import coded, found, gradient_facts, training_learns
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import wave
@@ -15,6 +16,9 @@ class WeightsNeverMove(Cause):
     """No gradient arrives, or no step is taken: the evaluated weights are those of the beginning."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        named = by_code(self, evidence)
+        if named is not None:
+            return named
         if evidence.failed("learning_rate_zero") or evidence.failed("loss_exactly_zero") or evidence.failed("finite"):
             return None
         silent = evidence.failed("gradient_norm_zero")

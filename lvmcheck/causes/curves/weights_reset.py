@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import coded, found, train_facts
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.shared import cases as made
@@ -15,7 +16,7 @@ class WeightsReset(Cause):
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         finding = coded(evidence, "epoch_pattern", "begins_anew")
         if finding is None:
-            return self._no_better_than_one_epoch(evidence)
+            return by_code(self, evidence) or self._no_better_than_one_epoch(evidence)
         return found(
             self,
             Standing.LIKELY,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact, Finding, facts
 from lvmcheck.checks.shared import cases as made
@@ -27,6 +28,9 @@ class DominantTerm(Cause):
     reads_loss = True
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        named = by_code(self, evidence)
+        if named is not None:
+            return named
         finding = evidence.failed("loss_balance")
         if finding is None or math.isnan(finding.number) or evidence.failed("finite") is not None:
             return None

@@ -38,6 +38,8 @@ ON_ITS_WAY = 0.05
 """R2 that is gained in the last two evaluations of a run that was only short."""
 UNIFORM, STEPS = 0.9, 200
 """Share of ln V above which a language model has learned nothing, and steps that any needs to get below it."""
+CREEP, LITTLE = 15, 3e-3
+"""Epochs of two losses that fall along lines, and the share that they fall by."""
 TINY = 3e-6
 """Learning rate at which nothing is trained that moves this little."""
 
@@ -49,7 +51,27 @@ def not_on_evaluations(run: Run) -> Finding | None:
 def hardly_trained(run: Run) -> bool:
     """Whether a loss that falls steadily and hardly at all is one of a uniform guess, or of a rate of nothing."""
     rate = run.curves.rate
-    return _uniform(run) or (rate is not None and len(rate) >= ENOUGH and 0 < float(rate.values.max()) <= TINY)
+    return (
+        _uniform(run)
+        or _creeps(run)
+        or (rate is not None and len(rate) >= ENOUGH and 0 < float(rate.values.max()) <= TINY)
+    )
+
+
+def _creeps(run: Run) -> bool:
+    """Whether training and validation loss fall along lines, without noise, and by next to nothing."""
+    curves = [curve for curve in (run.curves.epoch_losses, *run.curves.validation) if curve is not None]
+    losses = [curve for curve in curves if curve.role.quantity is Quantity.LOSS]
+    return len(losses) > 1 and all(map(_line, losses))
+
+
+def _line(curve: Curve) -> bool:
+    values = curve.values
+    fall = float(values[0] - values[-1])
+    if len(values) < CREEP or not 0 < fall < LITTLE * float(values[0]):
+        return False
+    straight = np.linspace(values[0], values[-1], len(values))
+    return float(np.abs(values - straight).max()) < 0.1 * fall
 
 
 def _uniform(run: Run) -> bool:
@@ -62,7 +84,8 @@ def _uniform(run: Run) -> bool:
 # -- no evaluation gets better -----------------------------------------------------------------------------------------
 def _flat(run: Run) -> Finding | None:
     """No evaluation with a direction improves, and none is good; a loss counts from where training began."""
-    curves = [curve for curve in run.curves.evaluations if len(curve) >= LEAST]
+    known = [curve for curve in run.curves.evaluations if len(curve) >= LEAST]
+    curves = [curve for curve in known if not _never_right(curve)]
     if not curves or max(map(len, curves)) < ENOUGH or any(map(improved, curves)):
         return None
     scores = [curve for curve in curves if curve.role.direction is Direction.HIGHER]
@@ -94,6 +117,11 @@ def _no_score(run: Run) -> Finding | None:
     return _finding(run, "evaluations_flat", max(scores, key=len), len(scores))
 
 
+def _never_right(curve: Curve) -> bool:
+    """Whether a score is 0 throughout: exact matches of long answers say nothing until all of an answer is right."""
+    return curve.role.quantity is Quantity.SCORE and not curve.values.any()
+
+
 def _good(curve: Curve) -> bool:
     if curve.role.quantity is Quantity.ACCURACY:
         return float(np.median(share(curve))) >= 0.5
@@ -106,7 +134,7 @@ def _good(curve: Curve) -> bool:
 
 def _from_the_beginning(run: Run, curve: Curve) -> bool:
     """Whether a loss got better before it was first evaluated."""
-    start = beginning(run, curve)
+    start = beginning(run, curve) if curve.role.quantity is Quantity.LOSS else float(curve.values[0])
     return start - float(np.median(curve.values)) > 0.02 * abs(start)
 
 

@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import CurveCheck, concluded, course, unfinished
-from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, not_applicable, not_recorded, warning
+from lvmcheck.checks.curves._curves import SURE, CurveCheck, concluded, course, number, unfinished
+from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
+from lvmcheck.run.role_names import Quantity
+from lvmcheck.run.roles import Split
 from lvmcheck.run.view import Run, run_from
-from lvmcheck.statistics.curve import shape
+from lvmcheck.statistics.curve import shape, trend
 
 LEAST = 10
 """Values from which the slope of either half is known."""
@@ -21,6 +23,10 @@ LEAST_FALL, FALL = 0.02, 0.15
 """Share of its first value that such a loss falls: less is nothing_learned, more is learning."""
 STRAIGHT = (0.75, 1.5)
 """Slope of the second half as a multiple of that of the first; of a loss on its usual course it is below a half."""
+LONG, TINY = 20, 1e-5
+"""Epochs from which a run is long, and a rate at which that is no chance."""
+MOST, FROM, LITTLE, MANY = 0.6, -0.3, 0.3, 400
+"""Share of the evaluations whose R2 is below 0, the first of them, the last, and too many to be epochs."""
 CLEAN = 6.0
 """Multiples of a point's noise that the fall must be, for the slopes to be known."""
 
@@ -28,6 +34,9 @@ CLEAN = 6.0
 @dataclass(frozen=True, kw_only=True)
 class LearnsSlowly(CurveCheck):
     """No training and validation loss fall along one straight line, by less than 15 %, until the run ends.
+
+    That warns, and fails where the rate is known and at most 1e-5, in a run of 20 epochs. An R2 that begins below -0.3,
+    is below 0 in most of 20 or more evaluations and ends below 0.3 fails: the mean of the targets is better.
 
     A loss falls steeply first and then ever more slowly. Where the second half of the run falls as fast as the first,
     and both little, training has got no further than its first steps usually do.
@@ -40,6 +49,7 @@ class LearnsSlowly(CurveCheck):
     - The learning rate is far too low, or a scheduler never left its warm-up.
     - Most parameters are frozen or not in the optimizer.
     - Gradients are clipped to a tiny norm, or a sum was divided twice.
+    - Targets are in thousands, and neither scaled nor logged.
 
     Fix:
     Train 200 steps at 10 and at 100 times the rate: where the loss falls at once, it was the rate.
@@ -49,7 +59,7 @@ class LearnsSlowly(CurveCheck):
 
     Source:
     An independent gallery: a regression at a rate a thousand times too low, judged healthy before. Severity: warns,
-    since a run may be meant as a short one.
+    since a run may be meant as a short one, and fails where the rate or the mean of the targets says that it is not.
     """
 
     universal = True
@@ -67,9 +77,27 @@ class LearnsSlowly(CurveCheck):
         if not known:
             return not_applicable(f"no loss is recorded {LEAST} times")
         values = sum(map(len, known))
+        below = _below_mean(run)
+        if below is not None:
+            return failed(_finding(run, "below_mean", below), evaluated=values)
         if all(map(_straight, known)):
-            return warning(_finding(run, "straight", known[-1]), evaluated=values)
+            rate = run.curves.rate
+            used = float(rate.values.max()) if rate is not None and len(rate) else number(run, "lr", "learning_rate")
+            tiny = used is not None and 0 < used <= TINY and min(map(len, known)) >= LONG
+            return (failed if tiny else warning)(_finding(run, "straight", known[-1]), evaluated=values)
         return concluded(_finding(run, "bent", known[-1]), known, evaluated=values)
+
+
+def _below_mean(run: Run) -> Curve | None:
+    """An R2 that needs most of a long run to get as good as the mean of the targets, and hardly gets beyond it."""
+    for curve in run.curves.of(Quantity.R2):
+        values = curve.values
+        if curve.role.split is Split.TRAIN or len(values) < LONG or float(values[0]) > FROM or len(values) > MANY:
+            continue
+        slow = float((values < 0).mean()) >= MOST and float(values[-1]) < LITTLE
+        if slow and trend(values) > SURE and float(np.diff(values).max()) < 0.5:
+            return curve
+    return None
 
 
 def _slopes(curve: Curve) -> tuple[float, float]:
@@ -96,12 +124,15 @@ def _finding(run: Run, code: str, curve: Curve) -> Finding:
         measured=float(curve.values[-1]),
         epoch=curve.place(len(curve) - 1)[0],
         evidence=(*course(run, curve), Fact("fall_of_first_half", before), Fact("fall_of_second_half", after)),
-        phrase="{metric} fell from {first} to {last}, as fast at the end as at the beginning"
-        if code == "straight"
-        else "{metric} went from {first} to {last}",
+        phrase=_PHRASES[code],
     )
 
 
+_PHRASES = {
+    "straight": "{metric} fell from {first} to {last}, as fast at the end as at the beginning",
+    "below_mean": "{metric} is below 0, worse than the mean of the targets, in most evaluations, and {last} at last",
+    "bent": "{metric} went from {first} to {last}",
+}
 _CHECK = LearnsSlowly()
 _LOW = made.lines(30, 0.976, 0.893)
 PASSES: Sequence[Case] = (
@@ -110,6 +141,9 @@ PASSES: Sequence[Case] = (
     made.case("bends", _CHECK, run_from({"train_loss": [1.0 - 0.1 * (1 - 0.8**i) for i in range(30)]})),
     made.case("plateau", _CHECK, run_from({"train_loss": [1.0] * 20 + made.lines(10, 1.0, 0.9)})),
     made.case("learns", _CHECK, run_from({"train_loss": made.lines(30, 1.0, 0.4)})),
+    made.case(
+        "bad_start", _CHECK, run_from({"loss": made.lines(30, 9.0, 0.4, 0.3), "r2": made.lines(30, -9, 0.6, 0.7)})
+    ),
     made.case("validation_bends", _CHECK, run_from({"loss": _LOW, "val_loss": [0.9] * 15 + made.lines(15, 0.9, 0.89)})),
 )
 _SUSPICIOUS: Sequence[Case] = (
@@ -118,4 +152,9 @@ _SUSPICIOUS: Sequence[Case] = (
         "with_validation", _CHECK, run_from({"train_loss": _LOW, "val_loss": made.lines(30, 0.934, 0.849)}), "straight"
     ),
 )
-FAILS: Sequence[Case] = tuple(replace(case, status=Status.WARNING) for case in _SUSPICIOUS)
+_RAW = {"train_loss": [3e4 * 0.96**i for i in range(30)], "r2": made.lines(30, -1.3, -0.4, 0.08)}
+FAILS: Sequence[Case] = (
+    *(replace(case, status=Status.WARNING) for case in _SUSPICIOUS),
+    made.case("rate_of_3e-6", _CHECK, run_from({"train_loss": _LOW, "lr": [3e-6] * 30}), "straight"),
+    made.case("targets_of_thousands", _CHECK, run_from(_RAW), "below_mean"),
+)

@@ -143,7 +143,12 @@ def _fine(score: Curve) -> bool:
 
 def _stands_still(val: Curve, train_loss: Curve | None) -> Finding | None:
     """A poor bounded score that gained nothing while the training loss fell by a quarter."""
-    if train_loss is None or len(val) < STILL or val.role.quantity not in (*BOUNDED, Quantity.R2):
+    if (
+        train_loss is None
+        or len(val) < STILL
+        or (val.role.split is Split.NONE and not val.values.any())
+        or val.role.quantity not in (*BOUNDED, Quantity.R2)
+    ):
         return None
     b, loss = share(val), shape(train_loss.values)
     gain = max(float(np.median(b[-3:]) - b[0]), float(np.median(b) - b[0]))

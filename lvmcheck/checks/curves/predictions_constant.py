@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lvmcheck.checks.curves._curves import CurveCheck, accuracies, concluded, share, unfinished
-from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, not_applicable, not_recorded, warning
+from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
@@ -22,6 +22,8 @@ COARSE = 200
 """Rows of a validation set of which equal accuracies may be chance."""
 HIGH = 0.9
 """Accuracy from which a plateau is that of a good model."""
+AT_START = 0.98
+"""Share of its first value at which a validation loss has gained nothing."""
 FELL, STILL = 0.05, 0.05
 """Share by which the training loss falls meanwhile, and the validation loss at most in all."""
 
@@ -31,7 +33,7 @@ class PredictionsConstant(CurveCheck):
     """No accuracy has one and the same value in six evaluations from the start on while the training loss falls.
 
     Looked at: accuracies below 0.9 on more than 200 rows that are never better later, beside a validation loss that
-    improves by 5 % at most.
+    improves by 5 % at most. That warns, and fails where every validation loss ends next to where it began, or above.
 
     Why:
     A model that gives the commonest class whatever it sees has an accuracy that looks like a result. It is the share
@@ -50,7 +52,7 @@ class PredictionsConstant(CurveCheck):
 
     Source:
     An independent gallery: a tagger whose tags belonged to other sentences. Severity: warns, since a plateau may look
-    the same.
+    the same; fails where validation gains nothing from first to last.
     """
 
     universal = True
@@ -70,7 +72,10 @@ class PredictionsConstant(CurveCheck):
             return concluded(_finding("moves", curves[0]), curves, evaluated=values)
         for curve in curves:
             if (count := _stuck(curve)) >= LEAST:
-                return warning(_finding("constant", curve, Fact("evaluations", count)), evaluated=values)
+                losses = [loss for loss in run.curves.validation if len(loss) >= LEAST]
+                worse = bool(losses) and all(map(_ends_where_it_began, losses))
+                said = _finding("constant", curve, Fact("evaluations", count))
+                return (failed if worse else warning)(said, evaluated=values)
         return concluded(_finding("moves", curves[0]), curves, evaluated=values)
 
 
@@ -80,6 +85,10 @@ def _fell(curve: Curve) -> bool:
 
 def _learns(curve: Curve) -> bool:
     return float(curve.values[0] - curve.values.min()) > STILL * abs(float(curve.values[0]))
+
+
+def _ends_where_it_began(loss: Curve) -> bool:
+    return float(np.median(loss.values[-3:])) >= AT_START * float(loss.values[0]) > 0
 
 
 def _stuck(curve: Curve) -> int:
@@ -119,4 +128,8 @@ _SUSPICIOUS: Sequence[Case] = (
     made.case("commonest_class", _CHECK, run_from({"loss": _LOSS, "val_acc": _STUCK}), "constant", evaluations=7),
     made.case("percent", _CHECK, run_from({"loss": _LOSS, "val_acc": [100 * v for v in _STUCK]}), "constant"),
 )
-FAILS: Sequence[Case] = tuple(replace(case, status=Status.WARNING) for case in _SUSPICIOUS)
+_STILL = {"loss": _LOSS, "val_acc": _STUCK, "val_loss": made.lines(12, 0.925, 0.905, 0.936)}
+FAILS: Sequence[Case] = (
+    *(replace(case, status=Status.WARNING) for case in _SUSPICIOUS),
+    made.case("validation_gains_nothing", _CHECK, run_from(_STILL), "constant"),
+)

@@ -36,7 +36,8 @@ class ScheduleShape(CurveCheck):
     there are epochs (a cosine over epochs that is stepped once a batch). A declared warm-up (warmup_steps or the like)
     of at most half of the steps after which the rate still rises to its end fails where it ends below half of the
     declared rate, and warns where none is declared. Other swings within epochs, and a rate that rises over more than
-    half of the run and ends at its highest, warn.
+    half of the run and ends at its highest, warn; the latter fails where a whole run ends below a fifth of the declared
+    rate.
 
     Why:
     A scheduler that is stepped in the wrong place is the commonest silent fault of a schedule: the loss falls, only
@@ -74,7 +75,7 @@ class ScheduleShape(CurveCheck):
             _constant(run, rate, declared),
             _swings(run, rate, declared),
             _warms_up(run, rate),
-            _rises(rate, declared),
+            _rises(run, rate, declared),
         ):
             if finding is not None:
                 return (failed if sure else warning)(finding, evaluated=len(rate))
@@ -143,13 +144,18 @@ def _warm_up(run: Run) -> int | None:
     return None
 
 
-def _rises(rate: Curve, declared: str) -> tuple[Finding | None, bool]:
+def _rises(run: Run, rate: Curve, declared: str) -> tuple[Finding | None, bool]:
     values = rate.values
     steps = np.diff(values)
-    rising = values[-1] == values.max() and values[-1] > 3 * max(float(values[len(values) // 2]), 0.0)
-    if not rising or "cycle" in declared or float((steps > 0).mean()) < 0.5:
+    highest = values[-1] == values.max() and float((steps > 0).mean()) >= 0.5
+    rising = highest and values[-1] > 3 * max(float(values[len(values) // 2]), 0.0)
+    if not highest or "cycle" in declared:
         return None, False
-    return _finding("rises_to_the_end", rate), False
+    target, stated = number(run, "lr", "learning_rate", "max_lr", "peak_lr"), run.stated_epochs
+    whole = (stated is not None and run.last_epoch >= stated) or rate.steps[-1] >= 0.9 * (planned_steps(run) or np.inf)
+    sure = target is not None and whole and float(values[-1]) < 0.2 * target
+    found = _finding("rises_to_the_end", rate, *([Fact("declared_rate", target)] if sure else []))
+    return (found, sure) if sure or rising else (None, False)
 
 
 def _finding(code: str, rate: Curve, *more: Fact) -> Finding:
@@ -193,6 +199,7 @@ FAILS: Sequence[Case] = (
         "warm_up_never_ends",
         warm_up=12,
     ),
+    made.case("for_ever", _CHECK, rates(made.lines(80, 0, 8e-6), lr=5e-4, epochs=8), "rises_to_the_end"),
     made.case("never_stepped", _CHECK, rates([1e-3] * 20, scheduler={"name": "cosine"}), "never_decayed"),
     made.case("stepped_once_a_batch", _CHECK, rates(cosine(100, 20), epochs=10), "swings", period=20.0),
 )

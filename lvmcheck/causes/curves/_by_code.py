@@ -1,0 +1,214 @@
+"""What findings of some checks say by their codes alone: the cause, what looks the same, and how to tell them apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lvmcheck.causes.curves._signs import found, gradient_facts, train_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.checks.finding import Fact, Status
+
+PLAYERS = "players_balance"
+LATER = ("nothing_learned", "loss_diverging", "gradient_norm_grows", "metric_constant", "memorises", "overfits")
+
+
+@dataclass(frozen=True)
+class _Said:
+    check: str
+    code: str
+    cause: str
+    phrase: str
+    also: tuple[str, ...]
+    fix: str
+    tell_apart: str
+
+
+_ALL = (
+    _Said(
+        PLAYERS,
+        "both_win",
+        "label_mismatch",
+        "both players' losses go to 0: they are trained for the same labels",
+        ("loss_sign", "loss_not_computed"),
+        "data are 1 and samples 0 for the discriminator, and samples 1 for the generator",
+        "print the targets of the three losses in one step",
+    ),
+    _Said(
+        PLAYERS,
+        "critic_wins",
+        "not_learning",
+        "the generator does not answer its discriminator",
+        ("weights_never_move", "vanishing_gradient", "collapsed_representation"),
+        "do not detach the samples in the generator's step, and build its optimizer from its own parameters",
+        "print one weight of the generator and its gradient norm before and after its step",
+    ),
+    _Said(
+        PLAYERS,
+        "critic_loses",
+        "weights_never_move",
+        "the discriminator does not answer its generator: it ends worse than a guess",
+        ("label_mismatch", "loss_sign"),
+        "build the discriminator's optimizer from its own parameters, and call its step",
+        "print one weight of the discriminator before and after its step: it moves where labels or sign are wrong",
+    ),
+    _Said(
+        PLAYERS,
+        "critic_wild",
+        "learning_rate_too_high",
+        "the discriminator's loss is thrown about, above that of a guess",
+        ("diverging",),
+        "divide the discriminator's learning rate by 100",
+        "lr /= 100 for 200 steps: if its loss stays below that of a guess it was the rate",
+    ),
+    _Said(
+        PLAYERS,
+        "swings",
+        "diverging",
+        "nothing bounds the critic: both losses swing ever further",
+        ("exploding_gradient", "loss_not_computed", "learning_rate_too_high"),
+        "add the gradient penalty with its weight, or clip the critic's weights",
+        "print the penalty and its weight in one step",
+    ),
+    _Said(
+        "teacher_followed",
+        "teacher_knows_less",
+        "label_mismatch",
+        "the teacher knows less than its student: its checkpoint may not be loaded",
+        ("not_learning",),
+        "load the teacher's weights, call teacher.eval(), and evaluate it alone",
+        "evaluate the teacher alone on 100 samples",
+    ),
+    _Said(
+        "teacher_followed",
+        "student_stays",
+        "label_mismatch",
+        "the student follows its teacher nowhere: their classes or inputs may be in another order",
+        ("not_learning",),
+        "compare what the teacher answers to the student's inputs with the labels",
+        "compute the teacher's accuracy inside the training step",
+    ),
+    _Said(
+        "terms_descend",
+        "rises",
+        "dominant_term",
+        "{term} is left behind: it went from {first} to {last} while {other} fell",
+        ("loss_not_computed",),
+        "train on this term alone for 200 steps; then give both gradients of one size",
+        "print the loss with and without this term: equal numbers mean that it is not in the sum",
+    ),
+    _Said(
+        "terms_descend",
+        "stays",
+        "dominant_term",
+        "{term} is left behind: it stays at {last} while {other} falls",
+        ("loss_not_computed",),
+        "train on this term alone for 200 steps; then give both gradients of one size",
+        "print its grad_fn: None is a detached term, else it has no weight beside the other",
+    ),
+    _Said(
+        "terms_descend",
+        "zero",
+        "loss_not_computed",
+        "{term} is exactly 0 in every value: it is compared with itself, or not computed",
+        (),
+        "print both arguments of this term for one batch",
+        "",
+    ),
+    _Said(
+        "settles",
+        "surprised",
+        "data_order",
+        "each epoch begins with what the last one forgot: rows may be sorted by class",
+        ("learning_rate_too_high",),
+        "shuffle the training rows in every epoch",
+        "print the labels of the first three batches: one and the same are sorted rows",
+    ),
+    _Said(
+        "settles",
+        "restless",
+        "learning_rate_too_high",
+        "no loss settles: {metric} jumps by {last} of its level to the end",
+        ("data_order", "diverging"),
+        "divide the learning rate by 10, and shuffle the training rows",
+        "lr /= 10 for 200 steps: if the jumps get smaller it was the rate",
+    ),
+    _Said(
+        "accuracy_measured",
+        "placeholder",
+        "metric_constant",
+        "{metric} is {last} in all of {values} values: it is not measured",
+        (),
+        "print answers and labels of one batch where it is computed",
+        "",
+    ),
+    _Said(
+        "embeddings_spread",
+        "shrinks",
+        "collapsed_representation",
+        "embeddings become one point: {metric} is {last}",
+        ("dominant_term",),
+        "add the variance term, negatives or a stop-gradient, and watch the spread",
+        "print the weight and the value of the term that keeps embeddings apart",
+    ),
+    _Said(
+        "embeddings_spread",
+        "together",
+        "collapsed_representation",
+        "embeddings become one point: {metric} is {last}",
+        ("dominant_term",),
+        "add the variance term, negatives or a stop-gradient, and watch the spread",
+        "print the weight and the value of the term that keeps embeddings apart",
+    ),
+    _Said(
+        "learning_kept",
+        "returns",
+        "weights_reset",
+        "the model begins anew {returns} times: {metric} goes back to its beginning and falls again",
+        (),
+        "make model and optimizer once, before the loop, and load no checkpoint inside it",
+        "",
+    ),
+    _Said(
+        "learning_kept",
+        "epochs_alike",
+        "weights_reset",
+        "the model begins anew in every epoch: {metric} is each time what it was in the first",
+        (),
+        "make model and optimizer once, before the loop over epochs, and load no checkpoint inside it",
+        "",
+    ),
+    _Said(
+        "learning_kept",
+        "lost",
+        "weights_reset",
+        "what the first steps learned is lost: {metric} does not get back to {reached}",
+        ("learning_rate_too_high", "data_order"),
+        "make model and optimizer once, and load no checkpoint inside the loop",
+        "print one weight every ten steps: it jumps back where it is reset",
+    ),
+)
+
+
+def by_code(cause: Cause, evidence: Evidence) -> Diagnosis | None:
+    """The diagnosis of a cause that a finding names by its code."""
+    for said in _ALL:
+        finding = evidence.failed(said.check) if said.cause == cause.name() else None
+        if finding is None or finding.code != said.code:
+            continue
+        failed = evidence.outcome(said.check).status is Status.FAILED
+        curve = Fact("term" if said.check == "terms_descend" else "metric", finding.metric)
+        last = Fact("last", finding.measured)
+        own = tuple(fact for fact in finding.evidence if fact.name != "last")
+        facts = (curve, last, *own, *gradient_facts(evidence.run), *train_facts(evidence.run))
+        return found(
+            cause,
+            Standing.LIKELY if failed else Standing.CONSISTENT,
+            said.phrase,
+            facts if own else (*facts, *finding_facts(finding)),
+            fix=said.fix,
+            explain=said.check,
+            explains=LATER,
+            also=said.also,
+            tell_apart=said.tell_apart,
+        )
+    return None
