@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact, facts
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.shares import active_terms
@@ -15,6 +15,17 @@ CONTRASTIVE = ("info_nce", "info")
 REGRESSION = ("mse",)
 SMALL = 0.1
 """Weight of a regression term, as a share of InfoNCE's, up to which it does not decide (its value is smaller still)."""
+EXPLAINS = frozenset(
+    {
+        "beats_baselines",
+        "beats_constant",
+        "cosine_floor",
+        "improves",
+        "loss_balance",
+        "nothing_learned",
+        "val_loss_descends",
+    }
+)
 STILL = 0.02
 """Change of the validation cosine up to which it counts as constant."""
 LOST = 0.8
@@ -22,7 +33,7 @@ LOST = 0.8
 
 
 class InfonceRemovesMean(Cause):
-    """InfoNCE is the only main loss, and it does not depend on the direction that all targets share."""
+    """InfoNCE leads, by weight or by gradient, and it does not depend on the direction that all targets share."""
 
     reads_loss = True
 
@@ -30,9 +41,10 @@ class InfonceRemovesMean(Cause):
         terms = {**_configured(evidence.run), **active_terms(evidence.run)}
         contrastive = max((abs(terms[name]) for name in CONTRASTIVE if name in terms), default=0.0)
         regression = max((abs(terms[name]) for name in REGRESSION if name in terms), default=0.0)
-        # Beside a regression term that counts the question is which of both wins: dominant_term.
-        if not contrastive or regression > SMALL * contrastive:
+        if not contrastive:
             return None
+        if regression > SMALL * contrastive:
+            return self._beside_regression(evidence)
         direction, below = _direction(evidence), _below(evidence)
         if not direction and not below:
             return None
@@ -42,7 +54,7 @@ class InfonceRemovesMean(Cause):
             standing=Standing.LIKELY if likely else Standing.CONSISTENT,
             phrase="InfoNCE is the only main loss (mse weight {mse_weight}) and does not see the common mean direction",
             evidence=(*facts(mse_weight=regression, info_nce_weight=contrastive), *direction, *below),
-            explains=frozenset({"beats_baselines", "cosine_floor", "improves", "nothing_learned", "val_loss_descends"}),
+            explains=EXPLAINS,
             also=() if likely else ("memorisation",),
             tell_apart="" if likely else "record the cosine of predictions with the mean target (val_mean_direction)",
             ruled_out=evidence.ruled_out(
@@ -54,6 +66,22 @@ class InfonceRemovesMean(Cause):
             ),
             fix="train MSE (or 1 - cosine) as the main loss: loss = { mse = 1.0 }; do not leave its weight at 0",
             next="lvmcheck explain beats_baselines",
+        )
+
+    def _beside_regression(self, evidence: Evidence) -> Diagnosis | None:
+        """Beside a regression the gradients decide; more than 20 times as much is dominant_term's."""
+        found = evidence.failed("beats_constant")
+        if found is None or found.code != "mean_direction_lost":
+            return None
+        return Diagnosis(
+            name=self.name(),
+            standing=Standing.LIKELY,
+            phrase="{term} has {gradient_ratio} the gradient norm of {next} and does not see the common mean direction",
+            evidence=finding_facts(found),
+            explains=EXPLAINS,
+            ruled_out=evidence.ruled_out({"finite": "numerical problems", "lag_profile": "a scrambled order"}),
+            fix="train MSE (or 1 - cosine) alone first; then add InfoNCE with a hundredth of its gradient norm",
+            next="lvmcheck explain beats_constant",
         )
 
 
@@ -102,13 +130,28 @@ def _run(loss: dict[str, float], val: float, direction: float) -> Run:
     return made.with_facts(run_from(metrics, config={"loss": loss}), {"constant_mean": 0.48})
 
 
+def _beside(weight: float, ratio: float, direction: float) -> Run:
+    run = _run({"mse": 1.0, "info_nce": weight}, 0.29, direction)
+    probe = ev.Probe(name="term_grad_norm", epoch=1, step=1, values={"mse": 0.06, "info_nce": 0.06 * ratio})
+    at = next(i for i, event in enumerate(run.events) if isinstance(event, ev.Epoch))
+    return Run(events=(*run.events[:at], probe, *run.events[at:]), info=run.info, done=run.done)
+
+
 _FACTS: dict[str, ev.Value] = {"constant_mean": 0.4218}
 
 PASSES: Sequence[CauseCase] = (
+    CauseCase(name="small_beside_mse", run=_beside(0.001, 0.3, 0.12)),
+    CauseCase(name="direction_kept_beside_mse", run=_beside(0.02, 9.0, 0.6)),
     CauseCase(name="mse", run=_run({"mse": 1.0}, 0.56, 0.70)),
     CauseCase(name="infonce_on_data_without_a_mean", run=_run({"info_nce": 1.0}, 0.55, 0.50)),
 )
 FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="a_fiftieth_of_the_weight_of_mse",
+        run=_beside(0.02, 9.0, 0.12),
+        standing=Standing.LIKELY,
+        facts={"gradient_ratio": 9.0, "term": "info_nce", "mean_direction": 0.12},
+    ),
     CauseCase(
         name="infonce_alone",
         run=_run({"info_nce": 1.0}, 0.30, 0.11),
