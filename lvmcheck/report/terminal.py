@@ -66,12 +66,14 @@ def _paragraph(name: str, seeds: Sequence[int | str | None], cells: Cells, bound
 
 
 def cell(verdict: Verdict) -> str:
-    """``✓ .5631``, ``· not reached``."""
+    """``✓ .5631``, ``· not reached``; ``✓ fails: .2528`` where the suite expects the check to fail."""
     short = SHORT.get(kind(verdict))
     text = measured_text(verdict) if short is None else short
     finding = verdict.finding
     if short is None and finding is not None and isinstance(finding.measured, str) and len(text) > LONGEST:
         text = text[: LONGEST - 1] + "…"
+    if kind(verdict) == "expected":
+        text = f"fails: {text}" if text else "fails"
     return f"{mark(verdict)} {text}".rstrip()
 
 
