@@ -9,10 +9,16 @@ import pytest
 SUITE_FILE = "suite.toml"
 SESSION: pytest.StashKey[Any] = pytest.StashKey()
 """The session's ``LvmSession``, made when its first suite file is collected."""
+ENVIRONMENT: pytest.StashKey[dict[str, str]] = pytest.StashKey()
+"""Environment variables when the session was configured: modules of tests set some when they are imported."""
 UNNEEDED: pytest.StashKey[str | None] = pytest.StashKey()
 """Why an item's run is not trained: in a sequential suite, earlier seeds have decided the answer."""
 JOBS: pytest.StashKey[list[Any]] = pytest.StashKey()
 """An item's run jobs (``RunJob``), one for each of its needs."""
+OWED: pytest.StashKey[Any] = pytest.StashKey()
+"""What the session owes to its suites (``Owed``)."""
+WITNESS: pytest.StashKey[Any] = pytest.StashKey()
+"""Where the session says how it ended (``Witness``), if a parent holds its exit status."""
 CURRENT: pytest.StashKey[pytest.Item] = pytest.StashKey()
 """The item that runs, of a session."""
 ANSWERS: pytest.StashKey[list[Any]] = pytest.StashKey()

@@ -16,13 +16,17 @@ from lvmcheck.pytest_plugin.constants import (
     ANSWERS,
     BENCHMARKS,
     CURRENT,
+    ENVIRONMENT,
     INI,
     OPTIONS,
+    OWED,
     REPORTS,
     SESSION,
     SUITE_FILE,
     VALUES,
+    WITNESS,
 )
+from lvmcheck.pytest_plugin.owed import Owed
 from lvmcheck.pytest_plugin.preflight import overfit_batch, preflight, resume_equal, same_trajectory  # noqa: F401
 
 
@@ -34,7 +38,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         parser.addini(flag[2:].replace("-", "_"), f"default of {flag}")
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
+    from lvmcheck.pytest_plugin import exit_guard
+
+    if exit_guard.is_command(early_config.invocation_params.args) and exit_guard.can_fork():
+        early_config.stash[WITNESS] = exit_guard.guarded()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object]:
+    status = yield
+    if WITNESS in config.stash:
+        config.stash[WITNESS].say(int(status) if isinstance(status, int) else 0)
+    return status
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    config.stash[ENVIRONMENT] = dict(os.environ)
+    config.stash[OWED] = Owed(config)
+    config.pluginmanager.register(config.stash[OWED], "lvmcheck-owed")
     config.addinivalue_line("markers", "lvm(seed): set by lvmcheck on the items of a suite file")
     if os.environ.get("GITHUB_ACTIONS") or any(config.getoption(f"lvm_{kind}") is not None for kind in REPORTS):
         from lvmcheck.pytest_plugin.report import start

@@ -24,6 +24,7 @@ from lvmcheck.errors import InputError
 from lvmcheck.launch.executed import NONCE, executed, hashes
 from lvmcheck.pytest_plugin.constants import SESSION, SLOWER
 from lvmcheck.pytest_plugin.options import report_file
+from lvmcheck.pytest_plugin.owed import honest
 from lvmcheck.pytest_plugin.pytest_api import tell_command
 from lvmcheck.report.item import ItemReport, item_report
 from lvmcheck.report.machine import git
@@ -197,7 +198,7 @@ class SessionReporter(Selection):
             Trouble(where=each.name, when="throughput", message=each.sentence())
             for each in self.config.stash.get(SLOWER, [])
         ]
-        self._write(self.finished(int(session.exitstatus)), begin=False)
+        self._write(self.finished(honest(session)), begin=False)
 
     # -- the report ----------------------------------------------------------------------------------------------------
     def finished(self, exit_status: int) -> SessionReport:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from lvmcheck.checks.finding import Scalar, Verdict
+from lvmcheck.checks.finding import Scalar, Status, Verdict
 from lvmcheck.checks.verdict_json import from_json, plain_json
 from lvmcheck.report.verdicts import message, required_text
 
@@ -57,6 +57,11 @@ def item_report(report: Any) -> ItemReport | None:
         body = next((value for name, value in getattr(report, "user_properties", ()) if name == PROPERTY), None)
         _READ[report] = None if body is None else from_json(ItemReport, body, str(report.nodeid))
     return _READ[report]
+
+
+def good(verdict: Verdict) -> bool:
+    """Whether a session may be green with it."""
+    return verdict.status in (Status.PASSED, Status.WARNING, Status.NOT_APPLICABLE)
 
 
 def trained_reports(report: Any) -> list[ItemReport]:

@@ -1,7 +1,8 @@
-"""60 ways to leave early: whatever leaves, the session is not green.
+"""60 ways to leave early: whatever leaves, the exit status is not 0.
 
-Green is what a gate accepts: pytest ends with 0, and its report says that it passed, with every check answered and none
-that failed. ``python -m suites.reliability.test_leaving`` counts those that end with 0 and what their report says.
+In three forms: pytest alone, under xdist, and by torchrun. There a way of a trainer leaves in one of two gloo ranks of
+a plain script whose run is judged afterwards; the others leave in both sessions of ``torchrun -m pytest``.
+``python -m suites.reliability.test_leaving [plain|xdist|torchrun]`` counts how they ended and what their report says.
 """
 
 from __future__ import annotations
@@ -47,13 +48,34 @@ def leaves():
 def test_first(leaves):
     pass
 """
+RANKS = """
+import torch, torch.distributed as dist
+import lvmcheck
+
+def main():
+    dist.init_process_group("gloo")
+    with lvmcheck.record("recorded", config={{"epochs": {epochs}}}, seed=0) as rec:
+        for epoch, value in enumerate({curve}, start=1):
+            if epoch == 2 and dist.get_rank() == 1:
+                {act}
+            total = torch.tensor([value])
+            dist.all_reduce(total)
+            rec.epoch(epoch, val_cosine=float(total) / 2)
+    dist.destroy_process_group()
+
+main()
+"""
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d"]
+TORCHRUN += ["--rdzv-endpoint=localhost:0", "--log-dir=ranks"]
+FORMS = ("plain", "xdist", "torchrun")
+CASES = [(form, *way) for form in FORMS for way in WAYS] if FULL else [("plain", *way) for way in sorted(QUICK)]
 OPTIONS = ["-p", "no:cacheprovider", "-p", "no:benchmark", "-p", "no:hypothesispytest", "-q", "--lvm-json=report.json"]
 
 
 def lay_out(folder: Path, place: str, act: str) -> None:
     """A project whose suite is honest and whose ``place`` leaves; beside what may leave the session it is red."""
     checks = {"trainer": [GOOD, floor("final", 0.5)], "check": [GOOD, '[[check]]\ncheck = "mine:Mine"\n']}
-    own = checks.get(place, [GOOD, RED])
+    own = checks.get(place, [GOOD, floor("final", 0.5) if act == "pass" else RED])
     trainer = TRAINER.format(act=act if place == "trainer" else "pass")
     (folder / "mine_trainer.py").write_text(HEAD + trainer)
     (folder / "pytest.ini").write_text("[pytest]\npythonpath = .\n")
@@ -70,28 +92,54 @@ def lay_out(folder: Path, place: str, act: str) -> None:
         (folder / "suites" / "test_before.py").write_text(HEAD + FIXTURE.format(act=act))
 
 
-def session(folder: Path) -> tuple[int, str, bool]:
-    """How pytest ended, what its report says of itself, and whether a gate could believe it."""
-    words = [sys.executable, "-m", "pytest", *OPTIONS, "suites"]
-    done = subprocess.run(words, cwd=folder, capture_output=True, timeout=120, check=False)
+def lay_out_ranks(folder: Path, act: str) -> None:
+    """The same suite, and a plain script of two ranks that records what it judges."""
+    lay_out(folder, "trainer", "pass")
+    body = RANKS.format(act=act, epochs=EPOCHS, curve=CURVE)
+    (folder / "ranks.py").write_text(HEAD + body)
+
+
+def laid_out(folder: Path, place: str, way: str, form: str) -> None:
+    act = PLACES[place].get(way, "pass")
+    if form == "torchrun" and place == "trainer":
+        lay_out_ranks(folder, act)
+    else:
+        lay_out(folder, place, act)
+
+
+def words(place: str, form: str) -> list[list[str]]:
+    """The commands of a user; the first that does not end with 0 is the last."""
+    pytest_words = ["-m", "pytest", *OPTIONS, "suites"]
+    if form != "torchrun":
+        return [[sys.executable, *pytest_words, *(["-n2"] if form == "xdist" else [])]]
+    if place == "trainer":
+        check = [sys.executable, "-m", "lvmcheck", "check", "recorded", "--suite", "suites/toy/suite.toml"]
+        return [[*TORCHRUN, "ranks.py"], check]
+    return [[*TORCHRUN, *pytest_words]]
+
+
+def session(folder: Path, place: str, form: str = "plain") -> tuple[int, str]:
+    """How the commands ended, and what the report says of itself."""
+    code = 0
+    for command in words(place, form):
+        code = code or subprocess.run(command, cwd=folder, capture_output=True, timeout=180, check=False).returncode
     report = folder / "report.json"
-    body = json.loads(report.read_text()) if report.is_file() else {}
-    checks = [check for suite in body.get("suites", ()) for check in suite["checks"]]
-    answered = [check["verdict"]["outcome"]["status"] == "passed" for check in checks]
-    status = str(body.get("status", "no report"))
-    return done.returncode, status, done.returncode == 0 and status == "passed" and len(answered) == 2 and all(answered)
+    return code, str(json.loads(report.read_text()).get("status")) if report.is_file() else "no report"
 
 
-@pytest.mark.parametrize(("place", "way"), WAYS if FULL else sorted(QUICK))
-def test_leaving_is_never_green(place: str, way: str, tmp_path: Path) -> None:
-    lay_out(tmp_path, place, PLACES[place][way])
-    code, status, green = session(tmp_path)
-    assert not green, (code, status)
+@pytest.mark.parametrize(("form", "place", "way"), CASES)
+def test_leaving_is_never_green(form: str, place: str, way: str, tmp_path: Path) -> None:
+    laid_out(tmp_path, place, way, form)
+    code, status = session(tmp_path, place, form)
+    assert code != 0
+    assert status != "passed"
 
 
-def test_who_stays_is_green(tmp_path: Path) -> None:
-    lay_out(tmp_path, "trainer", "pass")
-    assert session(tmp_path) == (0, "passed", True)
+@pytest.mark.parametrize("form", FORMS if FULL else ["plain"])
+@pytest.mark.parametrize("place", ["trainer", "conftest"] if FULL else ["conftest"])
+def test_who_stays_is_green(form: str, place: str, tmp_path: Path) -> None:
+    laid_out(tmp_path, place, "nothing", form)
+    assert session(tmp_path, place, form)[0] == 0
 
 
 def test_there_are_sixty() -> None:
@@ -101,18 +149,17 @@ def test_there_are_sixty() -> None:
 
 def main() -> None:
     """Every way once; how they ended, counted."""
+    form = sys.argv[1] if len(sys.argv) > 1 else "plain"
     ended: Counter[str] = Counter()
-    greens = 0
     for place, way in WAYS:
         with tempfile.TemporaryDirectory() as temporary:
-            folder = Path(temporary)
-            lay_out(folder, place, PLACES[place][way])
-            code, status, green = session(folder)
-        greens += green
+            laid_out(Path(temporary), place, way, form)
+            code, status = session(Path(temporary), place, form)
         ended[f"exit status {'0' if code == 0 else 'not 0'}, report: {status}"] += 1
         if code == 0:
             sys.stdout.write(f"{place} {way}: exit status 0, report: {status}\n")
-    sys.stdout.write(f"{len(WAYS)} ways to leave early, {greens} green\n")
+    greens = sum(count for how, count in ended.items() if how.startswith("exit status 0"))
+    sys.stdout.write(f"{len(WAYS)} ways to leave early ({form}), {greens} green\n")
     sys.stdout.writelines(f"  {count:2} {how}\n" for how, count in ended.most_common())
 
 

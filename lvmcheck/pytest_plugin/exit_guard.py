@@ -1,0 +1,123 @@
+"""A parent that holds the exit status of a pytest command to what the session said: Linux only.
+
+The command forks before any conftest is imported. The child is the session; the parent waits, passes signals on, and
+ends as the child does. Where the child ends with 0 and the session has not said 0, such as after ``os._exit(0)`` in a
+conftest or in a thread, the parent ends with what the session said, or with 1 where it said nothing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+UNSAID = 1
+"""Exit status of a session that ended with 0 before it was over."""
+NAMES = {"pytest", "py.test"}
+DIES_WITH_PARENT = 1
+FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+
+
+class Witness:
+    """Where the session says how it ended.
+
+    Args:
+        pid: the process that may say it; what it forks may not. pipe: to the parent.
+    """
+
+    def __init__(self, pid: int, pipe: int) -> None:
+        self.pid = pid
+        self.pipe = pipe
+        self.same = os.fstat(pipe).st_ino
+
+    def say(self, status: int) -> None:
+        """The session is over, with this exit status."""
+        if os.getpid() != self.pid:
+            return
+        try:
+            if os.fstat(self.pipe).st_ino == self.same:  # not a file that somebody opened after closing this
+                os.write(self.pipe, bytes([min(max(status, 0), 255)]))
+        except OSError:  # closed: nothing is said, which the parent does not take for 0
+            return
+
+
+def is_command(arguments: Sequence[object]) -> bool:
+    """Whether this process is the command ``pytest`` or ``python -m pytest``, with these arguments of its own."""
+    program = Path(sys.argv[0])
+    named = program.name in NAMES or program.parts[-2:] == ("pytest", "__main__.py")
+    return named and list(map(str, arguments)) == sys.argv[1:]
+
+
+def can_fork() -> bool:
+    """Whether this is Linux and no other thread runs: a fork would lose it."""
+    try:
+        return sys.platform == "linux" and len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208 - cheap
+    except OSError:
+        return False
+
+
+def guarded() -> Witness:
+    """Fork; returns in the child alone, which is the session."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    reads, writes = os.pipe()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {*FORWARDED, signal.SIGCHLD})
+    heeded = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, nothing can be waited for
+    parent, child = os.getpid(), os.fork()
+    if child != 0:
+        os.close(writes)
+        os.set_blocking(reads, False)
+        _end(_wait(child), reads)
+    os.close(reads)
+    ctypes.CDLL(None).prctl(DIES_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(UNSAID)
+    signal.signal(signal.SIGCHLD, heeded)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return Witness(os.getpid(), writes)
+
+
+def _wait(child: int) -> int:
+    """Pass signals on until the child is over; its wait status."""
+    while True:
+        got = signal.sigwaitinfo({*FORWARDED, signal.SIGCHLD})
+        if got.si_signo != signal.SIGCHLD and got.si_code <= 0:  # a terminal sends to the whole group itself
+            os.kill(child, got.si_signo)
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid == child:
+            return status
+
+
+def _said(pipe: int) -> int | None:
+    """The last exit status that the session has said; None where it said none."""
+    try:
+        said = os.read(pipe, 4096)
+    except BlockingIOError:  # something that it has started still holds the pipe
+        return None
+    return said[-1] if said else None
+
+
+def _end(status: int, pipe: int) -> NoReturn:
+    """End as the child has ended, but not with 0 where the session did not say so."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if number != signal.SIGKILL:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+        os.kill(os.getpid(), number)
+        os._exit(128 + number)
+    code = os.waitstatus_to_exitcode(status)
+    said = _said(pipe)
+    if code == 0 and said != 0:
+        code = UNSAID if said is None else said
+        how = "before pytest was over" if said is None else f"where pytest's was {said}"
+        from lvmcheck.text.say import complain
+
+        complain(f"lvmcheck: the process of the session ended with exit status 0 {how}: this is exit status {code}")
+    os._exit(code)
