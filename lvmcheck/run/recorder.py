@@ -24,6 +24,7 @@ from lvmcheck.run.event_lines import to_line
 from lvmcheck.run.events import MAX_EPOCH
 from lvmcheck.run.events_file import event_at, progress, written_events
 from lvmcheck.run.locks import unlock
+from lvmcheck.run.preflights import waits
 from lvmcheck.run.seal import sealed
 from lvmcheck.run.statements import Statements
 from lvmcheck.run.values import check_number, count, number, numbers, refused
@@ -256,6 +257,7 @@ class Recorder(Statements):
         start = import_module("lvmcheck.watch.start")  # torch is imported here, where the loop has it already
         watcher = start.watch(model, optimizer, scheduler, every=every, train=train, val=val, recorder=self)
         self.watchers.append(watcher)
+        self._preflights(getattr(model, "_orig_mod", model))
         open_ = sum(not other.closed for other in self.watchers)
         if open_ > 1:
             values = {"models": float(open_)}
@@ -303,7 +305,9 @@ class Recorder(Statements):
             self._origin = time.monotonic() - last.t
         self._epoch_began = self._window_began = time.monotonic()
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        self._write(ev.Begin(t=self._now(), time=stamp, resumed_at_step=self.steps if kept else None))
+        nonce = str((read_json(self.path / rundir.INFO) or {}).get("nonce") or "") or None
+        resumed = self.steps if kept else None
+        self._write(ev.Begin(t=self._now(), time=stamp, resumed_at_step=resumed, nonce=nonce))
 
     def close(self, status: str, *, reason: str | None = None) -> None:
         """Write the completion record: ``finished``, ``stopped``, ``interrupted`` or ``failed``."""
@@ -351,6 +355,8 @@ class Recorder(Statements):
     def _finish_window(self) -> None:
         if not self._rows:
             return
+        if waits() and not self.watchers:
+            self._preflights()
         rows, self._rows = self._rows, []
         now = time.monotonic()
         window = summarise(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from lvmcheck.errors import BadValueError, InputError
 from lvmcheck.run import events as ev
 from lvmcheck.run.baselines import Kind, baselines, collect
+from lvmcheck.run.preflights import PREFLIGHT, take
 from lvmcheck.run.roles import declared
 from lvmcheck.run.table import measure as measure_table
 from lvmcheck.run.values import caller, numbers, refused
@@ -43,6 +45,30 @@ class Statements:
 
     def _still_setting_up(self) -> None:
         raise NotImplementedError
+
+    def preflight(self, model: Any, batch: Any, loss: Any = None, optimizer: Any = None, **more: Any) -> Any:
+        """Check model, loss and optimizer on one batch (:func:`lvmcheck.preflight`); the findings belong to this run.
+
+        So do those of an ``lvmcheck.preflight`` of the model that this run watches, or, where it watches none, of the
+        last ones before its first steps.
+        """
+        report = import_module("lvmcheck.watch.preflight.start").preflight(model, batch, loss, optimizer, **more)
+        self._preflights(getattr(model, "_orig_mod", model))
+        return report
+
+    def _preflights(self, model: Any = None) -> None:
+        """Record the pre-flights that waited for this run."""
+        for found in take(model):
+            self._write(
+                ev.Watch(
+                    t=self._now(),
+                    name=PREFLIGHT,
+                    epoch=self.epochs + 1,
+                    step=self.steps,
+                    subjects=found.subjects,
+                    values=found.values,
+                )
+            )
 
     def data(
         self, *, name: str, fingerprint: str, facts: Mapping[str, Any] | None = None, notes: Sequence[str] = ()

@@ -48,6 +48,11 @@ class Loader:
             self._keep(fingerprints(held, MOST).tolist(), set())
 
     @property
+    def loader(self) -> Any:
+        """What is iterated."""
+        return self._loader
+
+    @property
     def several(self) -> bool:
         """One pass has more than one batch, as far as the loader says."""
         if not hasattr(self._loader, "dataset"):

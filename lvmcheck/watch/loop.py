@@ -33,6 +33,9 @@ class Loop(Protocol):
     def train(self) -> Any: ...
 
     @property
+    def val(self) -> Any: ...
+
+    @property
     def now(self) -> int:
         """The step under way where it is measured, else the last one."""
 

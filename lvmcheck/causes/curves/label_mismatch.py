@@ -19,6 +19,7 @@ from lvmcheck.causes.watch._measured import preflight_finding, preflight_run
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.run.roles import Split
 from lvmcheck.run.view import run_from
 
@@ -33,6 +34,9 @@ class LabelMismatch(Cause):
         shift = preflight_finding(evidence, "target_shift")
         if shift is not None and shift.measured != 0:
             return self._shifted(shift)
+        apart = coded(evidence, "targets_belong", "one_row_off", "shuffled")
+        if apart is not None:
+            return self._apart(apart)
         below, at = coded(evidence, "below_chance", "below_chance"), coded(evidence, "below_chance", "at_chance")
         if below is not None and evidence.failed("finite") is None:
             return found(
@@ -75,6 +79,19 @@ class LabelMismatch(Cause):
             "(labels or "
             "preparation of validation); train on shuffled labels: if the curves are the same the training labels "
             "are random",
+        )
+
+    def _apart(self, finding: Finding) -> Diagnosis:
+        return found(
+            self,
+            Standing.MEASURED,
+            "the targets of training belong to the neighbouring rows"
+            if finding.code == "one_row_off"
+            else "the targets of training do not belong to their inputs, as those of validation do",
+            finding_facts(finding),
+            fix="sort, shuffle and filter inputs and targets with one index",
+            explain="targets_belong",
+            explains=("nothing_learned", "overfits", "memorises", "loss_diverging", "generalisation_gap"),
         )
 
     def _shifted(self, finding: Finding) -> Diagnosis:
@@ -130,7 +147,9 @@ PASSES: Sequence[CauseCase] = (
     CauseCase(name="generalises", run=run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.1, 0.6, 0.5)})),
     CauseCase(name="overfits", run=run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.1, 0.9, 1.9)})),
 )
+_ROLLED = {"train": 0.0, "shifted": 0.85, "val": 0.0, "own": 0.8, "rows": 640.0, "val_rows": 256.0}
 FAILS: Sequence[CauseCase] = (
+    CauseCase(name="one_row_late", run=case_run("association", [_ROLLED]), standing=Standing.MEASURED),
     CauseCase(name="two_ahead", run=preflight_run("target_shift:shift", target_shift=2.0), standing=Standing.MEASURED),
     CauseCase(
         name="wrong_order",

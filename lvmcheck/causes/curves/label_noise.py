@@ -16,6 +16,7 @@ from lvmcheck.causes.curves._signs import (
 )
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.run.view import run_from
 
 
@@ -23,6 +24,17 @@ class LabelNoise(Cause):
     """Validation is best early and then worse, while training learns its labels by heart."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        drawn = coded(evidence, "targets_belong", "noisy")
+        if drawn is not None:
+            return found(
+                self,
+                Standing.MEASURED,
+                "a part of the training targets does not belong to its inputs, as those of validation do",
+                finding_facts(drawn),
+                fix="look at the training samples with the highest loss; remove or correct what is wrong",
+                explain="targets_belong",
+                explains=("overfits", "memorises", "loss_diverging", "generalisation_gap"),
+            )
         finding = failed_first(evidence, "overfits", "memorises") or score_lost(evidence)
         stuck = coded(evidence, "metric_constant", "constant")
         if finding is None or stuck is not None or not training_learns(evidence.run) or apart(evidence.run) is not None:
@@ -49,7 +61,9 @@ PASSES: Sequence[CauseCase] = (
     CauseCase(name="amn_584k", run=made.val_run(made.AMN_584K_VAL)),
     CauseCase(name="both_fall", run=run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.3, 0.5, 0.4)})),
 )
+_NOISY = {"train": 0.27, "shifted": 0.0, "val": 0.43, "own": 0.8, "rows": 640.0, "val_rows": 256.0}
 FAILS: Sequence[CauseCase] = (
+    CauseCase(name="random_labels", run=case_run("association", [_NOISY]), standing=Standing.MEASURED),
     CauseCase(
         name="accuracy_falls_while_training_learns",
         run=run_from(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from lvmcheck.causes.curves._signs import coded, failed_first, found
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.watch._measured import measured, preflight_finding, preflight_run
 from lvmcheck.checks.finding import Fact, Status
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.view import run_from
@@ -16,6 +17,9 @@ class TargetLeak(Cause):
     """The loss is below what the data allow, or the task is solved at once: the target leaks."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        before = _before_training(self, evidence)
+        if before is not None:
+            return before
         finding = evidence.failed("loss_below_entropy")
         other = coded(evidence, "loss_fits_accuracy", "accuracy_below_loss")
         if finding is None and other is not None:
@@ -62,18 +66,38 @@ class TargetLeak(Cause):
         )
 
 
+def _before_training(cause: Cause, evidence: Evidence) -> Diagnosis | None:
+    """What a pre-flight found: a position that sees a later one, or targets that are the inputs."""
+    shift = preflight_finding(evidence, "target_shift")
+    same = shift is not None and shift.measured == 0
+    return measured(
+        cause,
+        evidence,
+        checks=(),
+        probes=("causal", *(("target_shift",) if same else ())),
+        explains=("loss_below_entropy", "too_good_to_be_true"),
+        phrase="the target of a position is the token at that position, which is an input"
+        if same
+        else "a position sees the tokens after it, which it has to predict",
+        fix="compare logits[:, :-1] with tokens[:, 1:], once, and mask every attention with j <= i",
+    )
+
+
 _COPIED = {
     "train_loss": made.lines(10, 3.4, 0.01),
     "eval_loss": made.lines(10, 0.5, 0.02, 0.004),
     "perplexity": [1.1] * 10,
 }
 PASSES: Sequence[CauseCase] = (
+    CauseCase(name="two_ahead", run=preflight_run("target_shift:shift", target_shift=2.0)),
     CauseCase(name="language_model", run=run_from({"eval_loss": made.lines(10, 3.3, 1.6), "perplexity": [5.0] * 10})),
     CauseCase(
         name="classifier", run=run_from({"train_loss": made.lines(10, 2.3, 0.01), "val_acc": made.lines(10, 0.3, 0.99)})
     ),
 )
 FAILS: Sequence[CauseCase] = (
+    CauseCase(name="no_mask", run=preflight_run("causal:future_seen", causal=0.4), standing=Standing.MEASURED),
+    CauseCase(name="same_token", run=preflight_run("target_shift:shift", target_shift=0.0), standing=Standing.MEASURED),
     CauseCase(
         name="all_tokens_counted",
         run=run_from(

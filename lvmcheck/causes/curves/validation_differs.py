@@ -16,6 +16,7 @@ from lvmcheck.causes.curves._signs import (
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.run.roles import Split
 from lvmcheck.run.view import run_from
 
@@ -24,6 +25,17 @@ class ValidationDiffers(Cause):
     """Training learns, and validation stays bad: its data, labels or mode of the model differ."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        prepared = evidence.failed("validation_scaled_alike")
+        if prepared is not None:
+            return found(
+                self,
+                Standing.MEASURED,
+                "validation rows are scaled by other numbers than training rows",
+                finding_facts(prepared),
+                fix="compute mean and deviation once, on training rows, and use them for both sets",
+                explain="validation_scaled_alike",
+                explains=("validation_in_scale", "memorises", "loss_diverging", "overfits", "generalisation_gap"),
+            )
         scaled = evidence.failed("validation_in_scale")
         if scaled is not None and scaled.code in ALSO:
             return self._in_scale(evidence, scaled)
@@ -79,7 +91,9 @@ PASSES: Sequence[CauseCase] = (
     CauseCase(name="generalises", run=run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.1, 0.6, 0.5)})),
     CauseCase(name="amn_584k", run=made.val_run(made.AMN_584K_VAL)),
 )
+_OTHER = {"ratio": 0.6, "shift": 0.0, "even": 0.05, "even_shift": 0.1, "rows": 256.0, "features": 144.0}
 FAILS: Sequence[CauseCase] = (
+    CauseCase(name="half_the_range", run=case_run("data_scale", [_OTHER]), standing=Standing.MEASURED),
     CauseCase(
         name="peak_of_another_range",
         run=run_from({"loss": made.lines(10, 0.3, 0.03), "val_psnr": made.lines(10, -29.0, -27.0)}),

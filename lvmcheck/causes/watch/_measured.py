@@ -9,7 +9,10 @@ from dataclasses import replace
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Finding
 from lvmcheck.checks.shared.cases import window_run
+from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.run.events import Watch
+from lvmcheck.run.preflights import PREFLIGHT
+from lvmcheck.run.view import Run
 
 
 def measured(
@@ -24,6 +27,7 @@ def measured(
     explains: Sequence[str] = (),
     also: Sequence[str] = (),
     tell_apart: str = "",
+    probes: Sequence[str] = (),
 ) -> Diagnosis | None:
     """The diagnosis where one of the checks failed or warned; None where none did, or the run was not watched.
 
@@ -31,6 +35,7 @@ def measured(
         checks: checks that measure the fault, the most direct first.
         codes: codes of their findings that mean it; by default any.
         explains: further checks whose failure it accounts for.
+        probes: probes of a pre-flight whose failure means it, as ``probe`` or ``probe:code``.
     """
     if not evidence.run.of(Watch):
         return None
@@ -40,6 +45,9 @@ def measured(
         measured_nothing = finding is not None and isinstance(finding.measured, float) and math.isnan(finding.measured)
         if finding is not None and (not codes or (finding.code in codes and not measured_nothing)):
             found.append((check, finding))
+    before = preflight_finding(evidence, *probes) if probes else None
+    if before is not None:
+        found.append(("preflight_passed", before))
     if not found:
         return None
     return Diagnosis(
@@ -53,6 +61,26 @@ def measured(
         fix=fix,
         next=f"lvmcheck explain {found[0][0]}",
     )
+
+
+def preflight_finding(evidence: Evidence, *probes: str) -> Finding | None:
+    """What the first of these probes (``probe``, or ``probe:code``) measured where a pre-flight of the run failed it.
+
+    A probe that measured no number counts as one failure.
+    """
+    for event in evidence.run.of(Watch):
+        for failed in event.subjects if event.name == PREFLIGHT else ():
+            probe = failed.partition(":")[0]
+            if failed in probes or probe in probes:
+                step = event.step
+                return Finding(code=failed, metric=probe, measured=event.values.get(probe, 1.0), step=step, bounds=())
+    return None
+
+
+def preflight_run(*failed: str, **measured: float) -> Run:
+    """A run whose pre-flight failed these probes (``probe:code``)."""
+    values = {"probes": 18.0, "failed": float(len(failed)), "warnings": 0.0, "crashed": 0.0, **measured}
+    return case_run(PREFLIGHT, [values], failed)
 
 
 UNWATCHED = CauseCase(name="not_watched", run=window_run([1.0, 0.5, 0.3, 0.2]))

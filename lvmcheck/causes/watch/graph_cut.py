@@ -18,6 +18,7 @@ class GraphCut(Cause):
             evidence,
             checks=("gradient_reaches", "loss_uses_output"),
             codes=("no_gradient",),
+            probes=("gradients:no_gradient", "loss_depends_on_model:detached"),
             phrase="the graph between these parameters and the loss is cut",
             fix=("remove detach, no_grad, .data and .item between them and the loss, and see that forward uses them"),
         )

@@ -16,8 +16,9 @@ class LogMissing(Cause):
         return measured(
             self,
             evidence,
-            checks=("softmax_once",),
-            codes=("no_log",),
+            checks=("softmax_once", "loss_inputs"),
+            codes=("no_log", "not_log_probabilities"),
+            probes=("logit_form:not_log_probabilities",),
             phrase="nll_loss is given probabilities in place of their logs",
             fix="use log_softmax, or cross_entropy on the logits",
         )

@@ -18,6 +18,7 @@ class ModuleMakesNan(Cause):
             evidence,
             checks=("first_non_finite",),
             explains=("finite",),
+            probes=("gradients:not_finite", "outputs_in_range:not_finite", "loss_depends_on_model:not_finite"),
             phrase="the named place is the first that is not finite",
             fix=(
                 "look at the inputs of the named module on the batch of that step; clamp, add an epsilon,"

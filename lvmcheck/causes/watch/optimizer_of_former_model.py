@@ -18,6 +18,7 @@ class OptimizerOfFormerModel(Cause):
             evidence,
             checks=("optimizer_holds_this_model",),
             explains=("missing_from_optimizer",),
+            probes=("optimizer_coverage:foreign", "optimizer_coverage:replaced"),
             phrase="a part of the model was replaced after the optimizer was made",
             fix="make the optimizer last, from the parameters of the model that is trained",
         )

@@ -16,8 +16,9 @@ class OutputsCollapsed(Cause):
         return measured(
             self,
             evidence,
-            checks=("outputs_vary",),
+            checks=("outputs_vary", "embeddings_apart"),
             standing=Standing.LIKELY,
+            probes=("output_varies",),
             phrase="the output does not depend on the input any more",
             fix="compare the loss with that of a constant; find the first module whose outputs are equal",
         )

@@ -18,6 +18,7 @@ class ParametersNotOptimized(Cause):
             evidence,
             checks=("missing_from_optimizer",),
             explains=("parameters_move",),
+            probes=("optimizer_coverage:missing",),
             phrase="trainable parameters are in no optimizer",
             fix="make the optimizer after the model is complete, or call optimizer.add_param_group",
         )

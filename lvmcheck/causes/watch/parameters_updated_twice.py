@@ -17,6 +17,7 @@ class ParametersUpdatedTwice(Cause):
             self,
             evidence,
             checks=("held_once",),
+            probes=("optimizer_coverage:twice",),
             phrase="parameters are updated more than once in a step",
             fix="make the groups disjoint",
         )

@@ -16,8 +16,10 @@ class RowsNeverShuffled(Cause):
         return measured(
             self,
             evidence,
-            checks=("order_changes",),
-            phrase="every epoch begins with the same batch",
+            checks=("order_changes", "rows_drawn_anew"),
+            codes=("same_order", "same_course"),
+            explains=("epoch_pattern",),
+            phrase="every epoch has the same order of rows",
             fix=(
                 "shuffle=True; sampler.set_epoch(epoch) under DistributedSampler; set the random seed "
                 "once, before the loop"

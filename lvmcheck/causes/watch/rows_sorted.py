@@ -16,8 +16,9 @@ class RowsSorted(Cause):
         return measured(
             self,
             evidence,
-            checks=("labels_mixed",),
-            explains=("order_changes",),
+            checks=("labels_mixed", "rows_drawn_anew"),
+            codes=("sorted",),
+            explains=("order_changes", "epoch_pattern"),
             phrase="batches hold one class after another",
             fix="shuffle the training data",
         )
@@ -32,4 +33,9 @@ _FAILS: Sequence[CauseCase] = (
         name="sorted", run=case_run("labels", [{"distinct": 1, "rows": 32, "seen": 8}] * 10), standing=Standing.MEASURED
     ),
 )
-FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))
+_BY_TARGET = case_run("data_order", [{"sorted": 1.0, "steps": 20.0}])
+FAILS: Sequence[CauseCase] = (
+    *_FAILS,
+    lasting(_FAILS[0]),
+    CauseCase(name="by_target", run=_BY_TARGET, standing=Standing.MEASURED),
+)

@@ -16,8 +16,9 @@ class SoftmaxTooMany(Cause):
         return measured(
             self,
             evidence,
-            checks=("output_not_probabilities", "softmax_once"),
-            codes=("probabilities", "softmax_over_the_batch", "softmax_twice"),
+            checks=("output_not_probabilities", "softmax_once", "loss_inputs"),
+            codes=("probabilities", "softmax_over_the_batch", "softmax_twice", "wrong_axis", "sigmoid_twice"),
+            probes=("logit_form:softmax_twice", "logit_form:wrong_axis", "logit_form:sigmoid_twice"),
             phrase="cross entropy is given probabilities in place of logits",
             fix="remove the softmax before cross_entropy",
         )

@@ -16,7 +16,9 @@ class TargetsBroadcast(Cause):
         return measured(
             self,
             evidence,
-            checks=("targets_differ_by_row",),
+            checks=("targets_differ_by_row", "loss_inputs"),
+            codes=("same_target", "broadcast"),
+            probes=("loss_broadcasts",),
             phrase="every row is pulled to the mean of the batch, as when outputs [N, 1] meet targets [N]",
             fix="give both the same shape: output.squeeze(-1)",
         )

@@ -17,6 +17,7 @@ class TiesBroken(Cause):
             self,
             evidence,
             checks=("ties_hold",),
+            probes=("tied_weights",),
             phrase="weights that should be one parameter are two",
             fix=(
                 "assign the parameter itself (head.weight = embedding.weight), after everything that "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -20,6 +22,8 @@ BEGINNING = 3
 """Steps of the first epoch in which any model learns more than its batches differ."""
 LOW, BEFORE, AFTER = 0.3, 5, 8
 """Share of its first value that a loss falls to before it leaps, and steps before and after that must show it."""
+LEAST_EPOCHS, WIDE, COURSE = 3, 6, 0.7
+"""Boundaries of epochs that must show a course, windows of an epoch from which one can repeat, and its correlation."""
 STEADY = 0.75
 """Share of the steps that go down where each batch is like the one before."""
 
@@ -82,3 +86,27 @@ def falls_and_leaps(windows: Curve) -> Fact | None:
             return Fact("leap_to", float(values[at]), epoch=epoch, step=step)
         return None
     return None
+
+
+def epochs_of(windows: Curve) -> list[np.ndarray]:
+    """Values of each epoch that has more than one."""
+    cuts = np.flatnonzero(np.diff(windows.epochs)) + 1
+    return [part for part in np.split(windows.values, cuts) if len(part) > 1]
+
+
+def repeats(parts: Sequence[np.ndarray]) -> float | None:
+    """Median correlation of the courses of neighbouring epochs, without the first; None with too few."""
+    later = parts[1:]
+    sizes = [len(part) for part in later]
+    usual = max(set(sizes), key=sizes.count)
+    courses = [_detrended(part) for part in later if len(part) == usual and turns(part)]
+    size = max(float(np.abs(part).max()) for part in later)
+    if usual < WIDE or len(courses) < LEAST_EPOCHS or max(float(course.std()) for course in courses) <= 1e-6 * size:
+        return None
+    return float(np.median([correlation(a, b) for a, b in pairwise(courses)]))
+
+
+def _detrended(values: np.ndarray) -> np.ndarray:
+    x = np.arange(len(values), dtype=np.float64)
+    x, y = x - x.mean(), values - values.mean()
+    return np.asarray(y - float(x @ y) / float(x @ x) * x)

@@ -9,27 +9,21 @@ from itertools import pairwise
 import numpy as np
 
 from lvmcheck.checks.curves._curves import CurveCheck, concluded, unfinished
-from lvmcheck.checks.curves._order import falls_and_leaps, same_steps, turns
+from lvmcheck.checks.curves._order import COURSE, LEAST_EPOCHS, epochs_of, falls_and_leaps, repeats, same_steps
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run import events as ev
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.view import Run
-from lvmcheck.statistics.curve import correlation, noise
+from lvmcheck.statistics.curve import noise
 
-LEAST = 3
-"""Boundaries of epochs that must show it."""
 MOST = 0.75
 """Share of the boundaries that must show it."""
 BACK = 0.75
 """Share of the way back to the beginning that an epoch's first window must go."""
 LEARNED = 0.1
 """Share of its first level that the loss must have fallen by within an epoch."""
-WIDE = 6
-"""Windows of an epoch from which a pattern can repeat."""
-ALIKE = 0.7
-"""Correlation of an epoch's course with the next from which the order is the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,29 +65,23 @@ class EpochPattern(CurveCheck):
             return not_recorded("no training loss is recorded within epochs")
         if run.curves.adversarial or run.curves.rewards:
             return not_applicable("losses of players and of policies follow no order of data")
-        parts = _epochs(windows)
+        parts = epochs_of(windows)
         seen = None if run.of(ev.Stage) else falls_and_leaps(windows) or same_steps(windows)
-        if len(parts) <= LEAST:
-            few = f"fewer than {LEAST + 1} epochs with more than one value"
+        if len(parts) <= LEAST_EPOCHS:
+            few = f"fewer than {LEAST_EPOCHS + 1} epochs with more than one value"
             return not_applicable(few) if seen is None else warning(_ordered(windows, seen), evaluated=len(windows))
         resets = _resets(windows, parts)
         boundaries = len(parts) - 1
         finding = _finding("begins_anew", windows, Fact("resets", resets), Fact("boundaries", boundaries))
-        if resets >= LEAST and resets >= MOST * boundaries:
+        if resets >= LEAST_EPOCHS and resets >= MOST * boundaries:
             return failed(finding, evaluated=boundaries)
-        alike = _repeats(parts)
-        if alike is not None and alike > ALIKE:
+        alike = repeats(parts)
+        if alike is not None and alike > COURSE:
             return warning(_finding("same_course", windows, Fact("correlation", alike)), evaluated=boundaries)
         if seen is not None:
             return warning(_ordered(windows, seen), evaluated=boundaries)
         kept = _finding("goes_on", windows, Fact("resets", resets), Fact("boundaries", boundaries))
         return concluded(kept, [windows], evaluated=boundaries)
-
-
-def _epochs(windows: Curve) -> list[np.ndarray]:
-    """Values of each epoch that has more than one."""
-    cuts = np.flatnonzero(np.diff(windows.epochs)) + 1
-    return [part for part in np.split(windows.values, cuts) if len(part) > 1]
 
 
 def _resets(windows: Curve, parts: Sequence[np.ndarray]) -> int:
@@ -106,24 +94,6 @@ def _resets(windows: Curve, parts: Sequence[np.ndarray]) -> int:
         deep = fallen > max(LEARNED * abs(start), 0.0) and float(after[0] - before[-1]) > min(wild, 0.5 * fallen)
         found += deep and float(after[0]) > start - (1 - BACK) * fallen
     return int(found)
-
-
-def _repeats(parts: Sequence[np.ndarray]) -> float | None:
-    """Median correlation of the courses of neighbouring epochs, without the first; None with too few."""
-    later = parts[1:]
-    sizes = [len(part) for part in later]
-    usual = max(set(sizes), key=sizes.count)
-    courses = [_detrended(part) for part in later if len(part) == usual and turns(part)]
-    size = max(float(np.abs(part).max()) for part in later)
-    if usual < WIDE or len(courses) < LEAST or max(float(course.std()) for course in courses) <= 1e-6 * size:
-        return None
-    return float(np.median([correlation(a, b) for a, b in pairwise(courses)]))
-
-
-def _detrended(values: np.ndarray) -> np.ndarray:
-    x = np.arange(len(values), dtype=np.float64)
-    x, y = x - x.mean(), values - values.mean()
-    return np.asarray(y - float(x @ y) / float(x @ x) * x)
 
 
 def _ordered(windows: Curve, seen: Fact) -> Finding:

@@ -35,11 +35,14 @@ class RowsCollector(Collector):
         if batch is None or self._in_order:
             return
 
+        meant = _own_sampler(watcher)
+
         def use(numbers: list[float], step: int) -> None:
             before, self._first = self._first, numbers
             if len(before) == len(numbers) and steps > 1 and len(set(numbers)) > 1:
                 same = sum(a == b for a, b in zip(before, numbers, strict=True)) / len(numbers)
-                watcher.emit("epoch_order", {"same": same, "rows": len(numbers), "steps": steps}, (), step)
+                values = {"same": same, "rows": len(numbers), "steps": steps, "meant": float(meant)}
+                watcher.emit("epoch_order", values, (), step)
 
         watcher.later(fingerprints(batch), use)
 
@@ -56,3 +59,9 @@ class RowsCollector(Collector):
             watcher.emit("batch", {"same_as_last": same, "rows": len(numbers), "distinct": len(set(numbers))}, (), step)
 
         watcher.later(fingerprints(batch), use)
+
+
+def _own_sampler(watcher: Loop) -> bool:
+    """The loader takes its rows by a sampler that is none of torch's: their order is meant."""
+    sampler = None if watcher.train is None else getattr(watcher.train.loader, "sampler", None)
+    return sampler is not None and not type(sampler).__module__.startswith("torch.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from lvmcheck.checks.finding import Status, Verdict
@@ -32,6 +33,25 @@ class Report:
     @property
     def warnings(self) -> tuple[Verdict, ...]:
         return tuple(verdict for verdict in self.verdicts if verdict.status is Status.WARNING)
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """``probe:code`` of each probe that failed on a measurement."""
+        bad = [verdict for verdict in self.verdicts if verdict.status is Status.FAILED]
+        return tuple(f"{v.name}:{v.finding.code}" if v.finding is not None else v.name for v in bad)
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Counts of the answers, and what each failed probe measured where that is a number."""
+        counts = Counter(verdict.status for verdict in self.verdicts)
+        answered = counts[Status.PASSED] + counts[Status.FAILED] + counts[Status.WARNING]
+        found = {"probes": float(answered), "failed": float(counts[Status.FAILED])}
+        found |= {"warnings": float(counts[Status.WARNING]), "crashed": float(counts[Status.ERROR])}
+        for verdict in self.failed:
+            measured = None if verdict.finding is None else verdict.finding.measured
+            if isinstance(measured, int | float):
+                found[verdict.name] = float(measured)
+        return found
 
     def __getitem__(self, name: str) -> Verdict:
         """The verdict of a probe."""

@@ -13,6 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from lvmcheck.errors import InputError
+from lvmcheck.run.preflights import Waiting, leave
 from lvmcheck.run.values import caller
 from lvmcheck.watch.preflight.nested import leaves
 from lvmcheck.watch.preflight.objective import BadBatchError, Form, Objective
@@ -39,6 +40,8 @@ def preflight(
     only: Sequence[str] | None = None,
 ) -> Report:
     """Check model, loss and optimizer on one batch; everything is as before afterwards, bit for bit.
+
+    A run that is recorded afterwards holds what failed, if it watches this model or no model at all.
 
     Args:
         model: the module that is trained.
@@ -76,12 +79,14 @@ def preflight(
             raise _refused(bad.key, bad.problem, bad.fix) from None
         verdicts = tuple(verdict(probe, setup) for probe in chosen)
     fixes = {probe.name: _fix(probe.fixes, found) for probe, found in zip(chosen, verdicts, strict=True)}
-    return Report(
+    report = Report(
         model=type(model).__name__,
         verdicts=verdicts,
         fixes={name: fix for name, fix in fixes.items() if fix},
         seconds=time.perf_counter() - began,
     )
+    leave(Waiting(model, report.subjects, report.values))
+    return report
 
 
 def _fix(fixes: Any, found: Any) -> str:

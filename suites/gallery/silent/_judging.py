@@ -17,8 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import lvmcheck
-from lvmcheck import record
+from lvmcheck import Recorder, record
 from lvmcheck.checks.finding import Status
 from lvmcheck.commands._judging import BAD, verdicts_on
 from lvmcheck.errors import InputError
@@ -78,19 +77,19 @@ def judge(program: Program) -> Judged:
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
-    broke = ""
+    broke, before = "", None
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         path = Path(folder) / program.name
         with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # those of torch about the program are its own affair
             try:
                 with record(path, config=dict(program.config), seed=0) as rec:
+                    before = _preflight(program, rec)
                     program.train(rec)
             except Exception as problem:
                 broke = f"{type(problem).__name__}: {problem}"
         concluded = conclude(path)
         step = _first_step(path) if not concluded.error else None
-        before = _preflight(program)
     return Judged(
         name=program.name,
         healthy=program.healthy,
@@ -111,13 +110,14 @@ def _first_step(path: Path) -> int | None:
     return min(steps, default=None)
 
 
-def _preflight(program: Program) -> tuple[str, ...] | None:
+def _preflight(program: Program, rec: Recorder) -> tuple[str, ...] | None:
+    """What fails before the first step; part of the record, as in a script that begins with it."""
     if program.build is None:
         return None
     torch.manual_seed(0)
     model, batch, loss, optimizer = program.build()
     try:
-        report = lvmcheck.preflight(model, batch, loss, optimizer, budget_s=20.0)
+        report = rec.preflight(model, batch, loss, optimizer, budget_s=20.0)
     except InputError as problem:
         return (f"refused: {problem}",)
     return tuple(item.name for item in report.verdicts if item.status in (Status.FAILED, Status.ERROR))

@@ -19,13 +19,16 @@ FIXES = {
 CLOSE = 1e-3
 _PHRASES = {
     "softmax_twice": "{function} gets probabilities (sums of classes differ from 1 by {measured})",
-    "wrong_axis": "{function} gets values normalised over the batch (sums of rows differ from 1 by {measured})",
+    "wrong_axis": "{function} gets values normalised over another axis (sums of rows differ from 1 by {measured})",
     "sigmoid_twice": "{function} gets the output of a sigmoid",
     "not_log_probabilities": "{function} gets no log probabilities (their sums differ from 1 by {measured})",
     "log_of_probabilities": "a log of the output of softmax",
     "expected": "{function} gets what it expects",
 }
-VIEWS = ("View", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Permute", "ToCopy", "Alias", "Slice", "Index")
+VIEWS = (
+    *("View", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Permute"),
+    *("UnsafeView", "Clone", "ToCopy", "Alias", "Slice", "Index"),
+)
 
 
 def measure(setup: Setup) -> Outcome:
@@ -58,7 +61,8 @@ def wrong_form(operation: Operation, output: Tensor) -> tuple[str, float] | None
         across, down = _off(values.exp(), axis), _off(values.exp(), 0)
         if across <= CLOSE:
             return None
-        return ("wrong_axis", down) if values.ndim > 1 and down <= CLOSE else ("not_log_probabilities", across)
+        other_axis = (values.ndim > 1 and down <= CLOSE) or came_from(output, "LogSoftmax")
+        return ("wrong_axis", down) if other_axis else ("not_log_probabilities", across)
     if bool((values < 0).any()):
         log = values.exp()
         wrong = values.ndim > 1 and len(values) > 1 and _off(log, 0) <= CLOSE < _off(log, axis)

@@ -1,0 +1,39 @@
+"""augmentation_frozen: the random augmentation draws the same numbers each time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.watch._measured import UNWATCHED, measured
+from lvmcheck.checks.watch._watched import case_run
+
+
+class AugmentationFrozen(Cause):
+    """The random augmentation draws the same numbers each time."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        return measured(
+            self,
+            evidence,
+            checks=("augmentation_varies",),
+            explains=("overfits", "memorises"),
+            phrase="the random augmentation of a row draws the same numbers each time",
+            fix="draw from the global generator, or seed by epoch and index; never by the index alone",
+        )
+
+
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="healthy", run=case_run("augmentation", [{"draws": 144.0, "same": 0.0}])),
+    UNWATCHED,
+)
+FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="seeded",
+        run=case_run("augmentation", [{"draws": 144.0, "same": 1.0}]),
+        standing=Standing.MEASURED,
+    ),
+    CauseCase(
+        name="one_number", run=case_run("augmentation", [{"draws": 1.0, "same": 1.0}]), standing=Standing.MEASURED
+    ),
+)

@@ -1,0 +1,67 @@
+"""checkpoint_is_copy: what is loaded into the model is a copy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.bounds import ceiling
+from lvmcheck.checks.finding import Fact, Finding
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.run.events import Watch
+
+MOST = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointIsCopy(Watched):
+    """A state that is loaded into the watched model after its first step does not consist of the live parameters of
+    that model themselves.
+
+    Why:
+    best = model.state_dict() holds references: when it is loaded, the best weights are those of the last step.
+
+    Usual causes:
+    - model.state_dict() without a copy.
+    - copy.copy, or dict(...), of a state: the tensors are still the same.
+
+    Fix:
+    copy.deepcopy(model.state_dict()), or torch.save.
+
+    Healthy runs that must pass:
+    A checkpoint that was copied or read from a file; weights that another model shares.
+
+    Source:
+    checks.md, checkpoint.
+    """
+
+    universal = True
+    event = "loaded"
+
+    def look(self, event: Watch) -> Finding | None:
+        of = event.values
+        if not of.get("tensors", 0.0):
+            return None
+        return Finding(
+            code="live_weights",
+            measured=of.get("aliased", math.nan) / of["tensors"],
+            bounds=(ceiling(MOST),),
+            step=event.step,
+            evidence=(Fact("parameters", of["tensors"]),),
+            phrase="share of the loaded parameters that are the live weights themselves {measured}",
+        )
+
+
+_CHECK = CheckpointIsCopy()
+_COPY = {"tensors": 10.0, "aliased": 0.0}
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("loaded", [_COPY])),
+    made.case("a_shared_table", _CHECK, case_run("loaded", [{**_COPY, "aliased": 1.0}])),
+)
+FAILS: Sequence[Case] = (
+    made.case("a_reference", _CHECK, case_run("loaded", [{**_COPY, "aliased": 10.0}], over=False), "live_weights", 1.0),
+    made.case("not_a_number", _CHECK, case_run("loaded", [{**_COPY, "aliased": math.nan}])),
+)

@@ -1,0 +1,72 @@
+"""embeddings_apart: different rows do not get the same embedding."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.bounds import ceiling
+from lvmcheck.checks.finding import Fact, Finding
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Series, case_run
+from lvmcheck.run.events import Watch
+
+MOST, LATE = 0.98, 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingsApart(Series):
+    """Embeddings (outputs of length 1, and what normalize or cosine_similarity is given) of different rows of a batch
+    have a mean cosine below 0.98: not above it in ten measured steps in a row after step 20, having begun lower.
+
+    Why:
+    Attraction without repulsion has a trivial answer, one point for everything, at which the loss is 0.
+
+    Usual causes:
+    - Only pairs that belong together are compared: no negatives.
+    - The target net of siamese training gets the gradient; the predictor is missing.
+
+    Fix:
+    Contrast with the other rows of the batch, or stop the gradient and keep a predictor.
+
+    Healthy runs that must pass:
+    Embeddings that are alike at the start of training; siamese training with a slow target.
+
+    Source:
+    checks.md, embedding_collapse.
+    """
+
+    universal = True
+    event = "embeddings"
+    needs = 10
+
+    def look_at(self, events: Sequence[Watch]) -> Finding | None:
+        late = [event for event in events if event.step > LATE]
+        if len(late) < self.needs:
+            return None
+        values = [event.values.get("alike", math.nan) for event in late]
+        began = late[-1].values.get("began", 0.0)
+        lowest = math.nan if any(map(math.isnan, values)) else min(values)
+        return Finding(
+            code="one_point",
+            measured=0.0 if began > MOST else lowest,
+            bounds=(ceiling(MOST),),
+            step=late[-1].step,
+            evidence=(Fact("at_first", began),),
+            phrase="mean cosine between the embeddings of different rows {measured}, at first {at_first}",
+        )
+
+
+_CHECK = EmbeddingsApart()
+_APART = {"alike": 0.1, "began": 0.5}
+_ONE = {"alike": 0.995, "began": 0.5}
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("embeddings", [{**_APART, "alike": 0.0}] * 40)),
+    made.case("alike_at_first", _CHECK, case_run("embeddings", [_ONE] * 20 + [_APART] * 30)),
+)
+FAILS: Sequence[Case] = (
+    made.case("attraction_only", _CHECK, case_run("embeddings", [_APART] * 10 + [_ONE] * 40), "one_point", 0.995),
+    made.case("not_a_number", _CHECK, case_run("embeddings", [{**_APART, "alike": math.nan}] * 40)),
+)

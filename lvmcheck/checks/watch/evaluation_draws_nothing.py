@@ -1,0 +1,59 @@
+"""evaluation_draws_nothing: no dropout is on in eval mode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.bounds import equal
+from lvmcheck.checks.finding import Finding
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.run.events import Watch
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationDrawsNothing(Watched):
+    """In eval mode the model calls no functional dropout that drops anything, and no attention with dropout. The
+    watcher tries it once, on a few rows of an early batch, and puts everything back.
+
+    Why:
+    model.eval() does not reach F.dropout: every evaluation is noisy and worse than the model is.
+
+    Usual causes:
+    - F.dropout without training=self.training.
+    - dropout_p of scaled_dot_product_attention that does not depend on self.training.
+
+    Fix:
+    Use nn.Dropout, or pass training=self.training.
+
+    Healthy runs that must pass:
+    Dropout modules; models that sample in eval mode, such as variational ones.
+
+    Source:
+    checks.md, val_mode.
+    """
+
+    universal = True
+    event = "evaluation_dropout"
+
+    def look(self, event: Watch) -> Finding:
+        return Finding(
+            code="dropout_on",
+            measured=event.values.get("dropouts"),
+            bounds=(equal(0),),
+            step=event.step,
+            phrase="calls of a dropout that is on in eval mode: {measured}",
+        )
+
+
+_CHECK = EvaluationDrawsNothing()
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("evaluation_dropout", [{"dropouts": 0.0}])),
+    made.case("tried_twice", _CHECK, case_run("evaluation_dropout", [{"dropouts": 0.0}] * 2)),
+)
+FAILS: Sequence[Case] = (
+    made.case("functional", _CHECK, case_run("evaluation_dropout", [{"dropouts": 2.0}], over=False), "dropout_on", 2.0),
+    made.case("not_a_number", _CHECK, case_run("evaluation_dropout", [{"dropouts": float("nan")}])),
+)

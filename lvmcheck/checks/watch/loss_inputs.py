@@ -1,0 +1,84 @@
+"""loss_inputs: every loss function is given what it expects, in whatever term it stands."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.bounds import equal
+from lvmcheck.checks.finding import Fact, Finding
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.run.events import Watch
+
+SAYS: Mapping[str, str] = {
+    "softmax_twice": "{function} is given probabilities in place of logits",
+    "wrong_axis": "{function} is given values that are normalised over another axis than the classes",
+    "not_log_probabilities": "{function} is given no logs of probabilities",
+    "sigmoid_twice": "{function} is given the output of a sigmoid in place of logits",
+    "broadcast": "{function} compares every row with every other: [N, 1] meets [N]",
+    "out_of_range": "{function} is given targets outside of 0 to 1",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossInputs(Watched):
+    """No call of a loss function between a forward pass and its step is given what it does not expect:
+    probabilities for logits (cross_entropy, logsumexp, softmax), values normalised over the batch
+    (cross_entropy, nll_loss, kl_div), no logs of probabilities (nll_loss, kl_div), a sigmoid for logits, shapes
+    [N, 1] and [N], targets outside of 0 to 1 (binary_cross_entropy_with_logits). Calls that carry no gradient, and
+    those inside of the model, are not looked at.
+
+    Why:
+    A policy, a student, a contrastive or a value loss can be wrong beside a main output that is right, and all of it
+    trains.
+
+    Usual causes:
+    - Softmax before cross_entropy or Categorical(logits=...).
+    - dim=0 in softmax.
+    - values [N, 1] and returns [N].
+
+    Fix:
+    Give logits, normalise over the classes, give both sides one shape.
+
+    Healthy runs that must pass:
+    Log-probabilities with nll_loss; smoothed and mixed targets; soft targets of a teacher; metrics without gradient;
+    differences of all pairs.
+
+    Source:
+    checks.md, logit_form.
+    """
+
+    universal = True
+    event = "loss_input"
+    needs = 64
+
+    def look(self, event: Watch) -> Finding:
+        of = event.values
+        bad = [code for code in SAYS if of.get(code, 0.0) != 0.0]
+        code = bad[0] if bad else "expected"
+        return Finding(
+            code=code,
+            measured=of.get(code, 0.0),
+            bounds=(equal(0),),
+            step=event.step,
+            evidence=(Fact("function", event.subjects[0] if event.subjects else ""),),
+            phrase=SAYS.get(code, "{function} is given what it expects"),
+        )
+
+
+_CHECK = LossInputs()
+_WELL = dict.fromkeys(SAYS, 0.0)
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("loss_input", [_WELL] * 3, ["cross_entropy"])),
+    made.case("two_terms", _CHECK, case_run("loss_input", [_WELL] * 8, ["kl_div"])),
+)
+FAILS: Sequence[Case] = (
+    *(
+        made.case(code, _CHECK, case_run("loss_input", [{**_WELL, code: 1.0}], ["kl_div"], over=False), code, 1.0)
+        for code in SAYS
+    ),
+    made.case("not_a_number", _CHECK, case_run("loss_input", [{**_WELL, "broadcast": math.nan}], ["mse_loss"])),
+)

@@ -1,0 +1,69 @@
+"""rows_apart: the output of a row does not depend on the other rows of its batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.bounds import ceiling
+from lvmcheck.checks.finding import Fact, Finding
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.run.events import Watch
+
+MOST = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsApart(Watched):
+    """In eval mode the output of a row changes by less than 0.001 of its magnitude when the other rows of the batch
+    get other content. The watcher tries it once, on a few rows of an early batch, and puts everything back.
+
+    Why:
+    A model whose rows see each other gives another answer in another batch, and often a loss that is too good.
+
+    Usual causes:
+    - batch_first is forgotten: a recurrent layer or attention runs over the rows.
+    - A mean, softmax or normalisation over dimension 0.
+    - A reshape that joins rows.
+
+    Fix:
+    Reduce and normalise over features or positions; set batch_first=True where rows come first.
+
+    Healthy runs that must pass:
+    Batch norm (in eval mode); tables of rows by rows, as contrastive losses make; time in dimension 0; models that
+    take one batch for the whole data, such as graphs.
+
+    Source:
+    checks.md, batch_independence.
+    """
+
+    universal = True
+    event = "row_mixing"
+
+    def look(self, event: Watch) -> Finding | None:
+        if "tried" in event.values:
+            return None
+        return Finding(
+            code="rows_mix",
+            measured=event.values.get("change"),
+            bounds=(ceiling(MOST),),
+            step=event.step,
+            evidence=(Fact("rows", event.values.get("rows")),),
+            phrase="other content of the other rows changes the output of a row by {measured} of its magnitude",
+        )
+
+
+_CHECK = RowsApart()
+_APART = {"change": 0.0, "rows": 13.0}
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("row_mixing", [_APART])),
+    made.case("rounding", _CHECK, case_run("row_mixing", [{**_APART, "change": 2e-6}]), measured=2e-6),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "mean_over_rows", _CHECK, case_run("row_mixing", [{**_APART, "change": 0.4}], over=False), "rows_mix", 0.4
+    ),
+    made.case("not_a_number", _CHECK, case_run("row_mixing", [{**_APART, "change": float("nan")}])),
+)

@@ -1,0 +1,70 @@
+"""train_rows_differ: training rows do not occur several times."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.bounds import ceiling
+from lvmcheck.checks.finding import Fact, Finding
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.run.events import Watch
+
+ROWS, MOST = 32, 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainRowsDiffer(Watched):
+    """At most a tenth of the training rows are copies of others, in the class where they are fewest. Rows of few
+    different values, which are equal by chance, and whole numbers are not compared. Needs train= of watch that holds
+    tensors.
+
+    Why:
+    Copies weigh more than other rows, are learned by heart, and land on both sides of a later split.
+
+    Usual causes:
+    - A file was read twice; a join multiplied rows.
+    - The set was repeated to make epochs longer.
+
+    Fix:
+    Remove the copies; train for more epochs instead.
+
+    Healthy runs that must pass:
+    A rare class that was repeated against an imbalance; binary features; a sampler with replacement.
+
+    Source:
+    Issue 15.
+    """
+
+    universal = True
+    event = "data_repeats"
+
+    def look(self, event: Watch) -> Finding | None:
+        of = event.values
+        if of.get("rows", 0.0) < ROWS:
+            return None
+        return Finding(
+            code="repeated",
+            measured=of.get("least"),
+            bounds=(ceiling(MOST),),
+            step=event.step,
+            evidence=(Fact("rows", of.get("rows")), Fact("repeated", of.get("repeated"))),
+            phrase="share of the training rows, of every class, that are copies of others {measured}",
+        )
+
+
+_CHECK = TrainRowsDiffer()
+_ONCE = {"rows": 640.0, "repeated": 0.0, "least": 0.0}
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("data_repeats", [_ONCE])),
+    made.case("rare_class_repeated", _CHECK, case_run("data_repeats", [{**_ONCE, "repeated": 0.4}]), measured=0.0),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "four_times", _CHECK, case_run("data_repeats", [{**_ONCE, "repeated": 0.75, "least": 0.74}]), "repeated", 0.74
+    ),
+    made.case("not_a_number", _CHECK, case_run("data_repeats", [{**_ONCE, "least": math.nan}])),
+)

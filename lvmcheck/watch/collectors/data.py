@@ -1,0 +1,82 @@
+"""The rows behind the observed loaders: scale, repeats, targets that belong to them, order, and whether they stay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import SequentialSampler
+
+from lvmcheck.watch.collector import Collector
+from lvmcheck.watch.measure.association import association
+from lvmcheck.watch.measure.draws import frozen_draws
+from lvmcheck.watch.measure.held import columns, held_tensors, repeats, scales, sorted_by
+
+if TYPE_CHECKING:
+    from lvmcheck.watch.loop import Loop
+
+KEPT = 64
+"""Rows whose content is compared from epoch to epoch."""
+
+
+class DataCollector(Collector):
+    """Looks once when training begins, and at a few rows whenever an epoch begins."""
+
+    def start(self, watcher: Loop) -> None:  # noqa: ARG002
+        self._begun = False
+        self._rows: Tensor | None = None
+        self._inputs: Tensor | None = None
+
+    def epoch_began(self, watcher: Loop, inputs: Any) -> None:  # noqa: ARG002
+        if not self._begun:
+            self._begun = True
+            self._begin(watcher)
+        elif self._inputs is not None and self._rows is not None:
+            rows, self._rows = self._rows, columns(self._few(self._inputs))
+            watcher.emit("rows_kept", _change(rows, self._rows))
+
+    def _begin(self, watcher: Loop) -> None:
+        loader = None if watcher.train is None else watcher.train.loader
+        if loader is None:
+            return
+        held = held_tensors(loader)
+        val = None if watcher.val is None else held_tensors(watcher.val.loader)
+        dataset = getattr(loader, "dataset", None)
+        if held is None:
+            self._say(watcher, "augmentation", lambda: frozen_draws(dataset))
+            return
+        target = held[-1] if len(held) > 1 else None
+        floats = [sets for sets in (held, val or []) if sets and sets[0].is_floating_point()]
+        if len(floats) == 2:
+            self._say(watcher, "data_scale", lambda: scales(floats[0][0], floats[1][0]))
+        self._say(watcher, "data_repeats", lambda: repeats(held[0], target))
+        self._say(watcher, "association", lambda: association(held, val))
+        kept = isinstance(getattr(loader, "sampler", None), SequentialSampler)
+        if kept and not any(isinstance(module, nn.RNNBase) for module in watcher.model.modules()):
+            self._say(watcher, "data_order", lambda: {"sorted": sorted_by(target), "steps": float(len(loader))})
+        if held[0].is_floating_point() and len(held[0]) >= 2:
+            self._inputs = held[0]
+            self._rows = columns(self._few(held[0]))
+
+    @staticmethod
+    def _few(inputs: Tensor) -> Tensor:
+        return inputs[:: max(1, len(inputs) // KEPT)][:KEPT].detach().clone()
+
+    @staticmethod
+    def _say(watcher: Loop, name: str, measure: Callable[[], Mapping[str, float]]) -> None:
+        try:
+            found = measure()
+        except (RuntimeError, ValueError, TypeError):  # shapes or types that mean something else
+            return
+        if found:
+            watcher.emit(name, found)
+
+
+def _change(before: Tensor, after: Tensor) -> dict[str, float]:
+    """Share of elements that changed, and the correlation of what was there with what is there now."""
+    changed = float((before != after).float().mean())
+    both = torch.stack([before.reshape(-1), after.reshape(-1)]).double()
+    alike = float(torch.corrcoef(both)[0, 1].nan_to_num()) if changed else 1.0
+    return {"changed": changed, "alike": alike, "rows": float(len(before))}

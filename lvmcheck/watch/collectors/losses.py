@@ -1,0 +1,103 @@
+"""What the functions of torch.nn.functional that make a loss are given on a sampled step, for every term of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lvmcheck.watch.collector import Collector
+from lvmcheck.watch.measure.batches import tensors
+from lvmcheck.watch.measure.loss_calls import SQUARES, Call, LossCalls, alike, compiling, judged
+from lvmcheck.watch.measure.modules import compiled
+
+if TYPE_CHECKING:
+    from lvmcheck.watch.loop import Loop
+    from lvmcheck.watch.slot import Slot
+
+FROM, OUTPUTS, CALLS, ROWS = 2, 4, 24, 8
+"""Step from which calls are seen; outputs and calls of one step that are measured; least rows of embeddings."""
+UNIT = 1e-3
+
+
+class LossesCollector(Collector):
+    """Opens a mode from the forward pass to the step of sampled steps; inside of the model it sees nothing."""
+
+    def start(self, watcher: Loop) -> None:  # noqa: ARG002
+        self._mode: LossCalls | None = None
+        self._calls: list[Call] = []
+        self._embeddings: list[Any] = []
+        self._began: float | None = None
+
+    def before_sample(self, watcher: Loop) -> None:
+        self._calls, self._embeddings = [], []
+        if watcher.now >= FROM and not compiled(watcher.model) and not compiling():
+            self._mode = LossCalls(self._seen)
+
+    def _seen(self, call: Call) -> None:
+        if len(self._calls) < CALLS:
+            self._calls.append(call)
+            if call.embedding is not None and len(call.embedding) >= ROWS and len(self._embeddings) < OUTPUTS:
+                self._embeddings.append(alike(call.embedding))
+
+    def before_forward(self, watcher: Loop, inputs: Any) -> None:  # noqa: ARG002
+        if self._mode is not None:
+            self._mode.close()
+
+    def after_forward(self, watcher: Loop, inputs: Any, output: Any) -> None:  # noqa: ARG002
+        if self._mode is None:
+            return
+        for tensor in tensors(output):
+            table = tensor.ndim == 2 and len(tensor) >= ROWS and tensor.shape[1] > 1 and tensor.requires_grad
+            if table and len(self._embeddings) < OUTPUTS:
+                self._embeddings.append(alike(tensor))
+        self._mode.open()
+
+    def before_step(self, watcher: Loop, slot: Slot) -> None:
+        if self._mode is None or slot is not watcher.slots[0]:
+            return
+        self._mode.close()
+        calls, self._calls = self._calls, []
+        for call in calls:
+            self._say(watcher, call)
+        self._targets(watcher, [call for call in calls if call.name in SQUARES])
+        if self._embeddings:
+            self._alike(watcher)
+
+    def _say(self, watcher: Loop, call: Call) -> None:
+        measured = call.sums if call.sums is not None else call.target
+        if measured is None:
+            watcher.emit("loss_input", judged(call, []), (call.name,))
+            return
+
+        def use(numbers: list[float], step: int) -> None:
+            watcher.emit("loss_input", judged(call, numbers), (call.name,), step)
+
+        watcher.later(measured, use)
+
+    def _targets(self, watcher: Loop, calls: list[Call]) -> None:
+        """Whether all regressions of the step have one and the same target."""
+        ranges = [call.target for call in calls if call.target is not None]
+        if not ranges or len(ranges) < len(calls):
+            return
+
+        def use(numbers: list[float], step: int) -> None:
+            low, high = min(numbers), max(numbers)
+            constant = low == high and low not in (0.0, 1.0, -1.0)
+            watcher.emit("loss_target", {"constant": 1.0, "value": low} if constant else {"constant": 0.0}, (), step)
+
+        watcher.later([value for item in ranges for value in item], use)
+
+    def _alike(self, watcher: Loop) -> None:
+        pairs, self._embeddings = self._embeddings, []
+
+        def use(numbers: list[float], step: int) -> None:
+            unit = [cosine for cosine, off in zip(numbers[::2], numbers[1::2], strict=True) if off <= UNIT]
+            if unit:
+                self._began = max(unit) if self._began is None else self._began
+                watcher.emit("embeddings", {"alike": max(unit), "began": self._began, "tables": len(unit)}, (), step)
+
+        watcher.later([value for pair in pairs for value in pair], use)
+
+    def after_sample(self, watcher: Loop) -> None:  # noqa: ARG002
+        if self._mode is not None:
+            self._mode.close()
+        self._mode, self._calls, self._embeddings = None, [], []

@@ -1,0 +1,213 @@
+"""Calls of loss functions between a forward pass and its step, seen by a mode that passes every call on as it is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, overrides
+from torch.overrides import TorchFunctionMode
+
+from lvmcheck.watch.measure.outputs import WHOLE, class_rows
+
+CLASSES = frozenset({"cross_entropy", "nll_loss", "kl_div"})
+BINARY = frozenset({"binary_cross_entropy_with_logits"})
+SQUARES = frozenset({"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"})
+SOFTMAXES = frozenset({"softmax", "log_softmax", "logsumexp"})
+DIFFERENCES = frozenset({"sub", "__sub__", "rsub", "__rsub__"})
+EMBEDDINGS = frozenset({"normalize", "cosine_similarity"})
+_STACK: Any = overrides  # its functions on the stack of modes have no types
+SEEN = CLASSES | BINARY | SQUARES | SOFTMAXES | DIFFERENCES | EMBEDDINGS
+CLOSE, FAR = 1e-3, 1e-2
+"""How near to 1 sums of probabilities are, and how far those are that are none."""
+ROWS = 128
+VIEWS = (
+    "View",
+    "Reshape",
+    "Squeeze",
+    "Unsqueeze",
+    "Transpose",
+    "Permute",
+    "Unsafe",
+    "Clone",
+    "ToCopy",
+    "Alias",
+    "TBack",
+)
+FLAGS = ("softmax_twice", "wrong_axis", "not_log_probabilities", "sigmoid_twice", "broadcast", "out_of_range")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call.
+
+    Args:
+        name: the function.
+        flags: what its shapes and its graph say.
+        sums: how far sums over classes are from 1 at most and at least, the same over rows, and the lowest value; None
+            where they mean nothing.
+        target: lowest and highest target; None where it is none of a regression.
+        embedding: rows that were brought to length 1.
+    """
+
+    name: str
+    flags: frozenset[str] = frozenset()
+    sums: Tensor | None = None
+    target: Tensor | None = None
+    embedding: Tensor | None = None
+
+
+class LossCalls(TorchFunctionMode):
+    """Hands each call of a loss function with a gradient to ``use``; below all other modes, whatever their order."""
+
+    def __init__(self, use: Callable[[Call], None]) -> None:
+        super().__init__()
+        self._use = use
+        self._open = False
+
+    def open(self) -> None:
+        """Look from now on."""
+        if not self._open:
+            self._open = True
+            above = [_STACK._pop_mode() for _ in _STACK._get_current_function_mode_stack()]
+            for mode in (self, *reversed(above)):
+                _STACK._push_mode(mode)
+
+    def close(self) -> None:
+        """Look no longer; all other modes stay."""
+        if self._open and self in _STACK._get_current_function_mode_stack():
+            above: list[Any] = []
+            while (mode := _STACK._pop_mode()) is not self:
+                above.append(mode)
+            for mode in reversed(above):
+                _STACK._push_mode(mode)
+        self._open = False
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        more = kwargs or {}
+        result = func(*args, **more)
+        name = getattr(func, "__name__", "")
+        if name in SEEN and isinstance(result, Tensor) and result.requires_grad:
+            with torch.no_grad():
+                call = _call(name, args, more, result)
+            if call is not None:
+                self._use(call)
+        return result
+
+
+def _call(name: str, args: Any, more: dict[str, Any], result: Tensor) -> Call | None:
+    one = args[0] if args else more.get("input")
+    other = args[1] if len(args) > 1 else more.get("target")
+    if not isinstance(one, Tensor) or not one.ndim or not one.numel() or one.is_sparse:
+        return None
+    if name in EMBEDDINGS:
+        return Call(name, embedding=result if name == "normalize" else one) if one.ndim == 2 else None
+    if name in SOFTMAXES:
+        return _softmax(name, one, args[1] if len(args) > 1 else more.get("dim"))
+    if name in CLASSES:
+        return _classes(name, one)
+    if not isinstance(other, Tensor) or not other.numel():
+        return None
+    flags = {"broadcast"} if spread_out(one, other) and one.requires_grad != other.requires_grad else set()
+    if name in DIFFERENCES:
+        return Call(name, frozenset(flags)) if flags else None
+    if name in BINARY:
+        flags |= {"sigmoid_twice"} if came_from(one, "Sigmoid") else set()
+        return Call(name, frozenset(flags), target=_range(other))
+    plain = other.is_floating_point() and not other.requires_grad and other.numel() >= 8
+    return Call(name, frozenset(flags), target=_range(other) if plain else None)
+
+
+def _range(target: Tensor) -> Tensor:
+    return torch.stack(target.detach().float().aminmax())
+
+
+def _softmax(name: str, given: Tensor, axis: Any) -> Call | None:
+    """A softmax outside of the model, whose input may be one already."""
+    axis = axis[0] if isinstance(axis, tuple | list) and len(axis) == 1 else axis
+    if not isinstance(axis, int) or given.ndim < 2 or not given.requires_grad:
+        return None
+    flat = given.detach().movedim(axis, -1).reshape(-1, given.shape[axis])[:ROWS].float()
+    return Call(name, sums=_sums(flat, None)) if flat.shape[1] > 1 else None
+
+
+def _classes(name: str, given: Tensor) -> Call:
+    """A loss over classes, given logits (cross_entropy) or logs of probabilities."""
+    if given.ndim < 2 or given.shape[1] < 2:
+        return Call(name)
+    first = name != "kl_div" and given.ndim > 2  # classes are dimension 1, and positions follow
+    rows = class_rows(given.detach().movedim(1, -1) if first and given.ndim == 3 else given, ROWS)
+    whole = given.detach().float() if given.ndim == 2 and 1 < len(given) <= WHOLE else None
+    logs = name != "cross_entropy"
+    flags = {"wrong_axis"} if logs and came_from(given, "LogSoftmax") else set()
+    lowest = rows.amin()
+    rows, whole = (rows.exp() if logs else rows), (whole.exp() if logs and whole is not None else whole)
+    found = _sums(rows, whole)
+    found[-1] = lowest
+    return Call(name, frozenset(flags), sums=found)
+
+
+def _sums(rows: Tensor, whole: Tensor | None) -> Tensor:
+    across = (rows.sum(1) - 1).abs()
+    down = across.new_full((), float("nan")) if whole is None else (whole.sum(0) - 1).abs().amax()
+    return torch.stack([across.amax(), across.amin(), down, rows.amin()])
+
+
+def judged(call: Call, numbers: list[float]) -> dict[str, float]:
+    """Each of :data:`FLAGS` as 0 or 1, from what was measured."""
+    flags = set(call.flags - {"wrong_axis"})
+    if call.sums is not None and numbers:
+        most, least, down, lowest = numbers
+        probabilities = most <= CLOSE and lowest >= 0
+        normed_down = down == down and down <= CLOSE
+        if call.name in SOFTMAXES | {"cross_entropy"}:
+            flags |= {"softmax_twice"} if probabilities else set()
+            flags |= {"wrong_axis"} if normed_down and lowest >= 0 and not probabilities else set()
+        elif not most <= CLOSE and least > CLOSE:
+            off = normed_down or (lowest < 0 and "wrong_axis" in call.flags)
+            flags |= {"wrong_axis"} if off else {"not_log_probabilities"} if least > FAR else set()
+    elif call.name in BINARY and call.target is not None and numbers:
+        flags |= {"out_of_range"} if numbers[0] < -CLOSE or numbers[1] > 1 + CLOSE else set()
+    return {flag: float(flag in flags) for flag in FLAGS}
+
+
+def spread_out(one: Tensor, other: Tensor) -> bool:
+    """Whether one is [N, ..., 1] and the other [N, ...], of which broadcasting makes [N, N]."""
+    small, large = sorted((one, other), key=lambda tensor: tensor.ndim)
+    if large.ndim != small.ndim + 1 or small.ndim < 1 or large.shape[-1] != 1 or len(small) < 2:
+        return False
+    return large.shape[:-1] == small.shape
+
+
+def came_from(tensor: Tensor, operation: str) -> bool:
+    """Whether a tensor is the output of an operation, seen through views and casts."""
+    node = tensor.grad_fn
+    for _ in range(8):
+        if node is None:
+            return False
+        name = node.name()
+        if name.startswith(operation):
+            return True
+        if not any(name.startswith(view) for view in VIEWS) or not node.next_functions:
+            return False
+        node = node.next_functions[0][0]
+    return False
+
+
+def alike(rows: Tensor) -> Tensor:
+    """Mean cosine between different rows, and how far their lengths are from 1 at most; float32 [2]."""
+    flat = rows.detach()[:WHOLE].float().flatten(1)
+    lengths = flat.norm(dim=1)
+    unit = flat / lengths.clamp_min(1e-12)[:, None]
+    count = len(flat)
+    mean = (count * unit.mean(0).square().sum() - 1) / max(1, count - 1)
+    return torch.stack([mean, (lengths - 1).abs().amax()])
+
+
+def compiling() -> bool:
+    """Whether torch.compile is at work in this process: what it compiled is compiled anew where a mode is open."""
+    counters = getattr(sys.modules.get("torch._dynamo.utils"), "counters", {})
+    return bool(counters.get("frames")) or torch.compiler.is_compiling()
