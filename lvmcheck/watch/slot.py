@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lvmcheck.watch.measure.local import gradient
+from lvmcheck.watch.measure.local import gradient, local
 from lvmcheck.watch.measure.modules import useless_biases
 from lvmcheck.watch.measure.norms import norms
 
@@ -25,6 +25,9 @@ class Slot:
         without_backward: steps for which no parameter got a new gradient.
         announced: the loop says when gradients are complete (:meth:`Watcher.gradients_complete`): inside of ``step``.
         measured: names, norms of gradients and norms of parameters of the step that is measured, on the device.
+        found_none: backward passes since the last step that found no gradient.
+        arrived: norm of the gradient that the last backward pass brought to each sentinel.
+        scale: what a GradScaler multiplied the loss by.
         leftovers: name of a sentinel and norm of the gradient that a backward pass since the last step found in it.
     """
 
@@ -36,6 +39,10 @@ class Slot:
         self.ever = 0
         self.without_backward = 0
         self._cleared: set[str] = set()
+        self.found_none = 0
+        self.arrived: dict[str, Tensor] = {}
+        self.scale = 1.0
+        self._nothing: dict[str, int] = {}
         self.closure = False
         self.announced = False
         self.leftovers: list[tuple[str, Tensor]] = []
@@ -69,6 +76,12 @@ class Slot:
         """The largest learning rate of the groups."""
         return max((float(group.get("lr", 1.0)) for group in self.optimizer.param_groups), default=0.0)
 
+    def rates(self) -> dict[str, tuple[int, float]]:
+        """Group and learning rate of each parameter by name."""
+        groups = enumerate(self.optimizer.param_groups)
+        of = {id(p): (i, float(group.get("lr", 1.0))) for i, group in groups for p in group["params"]}
+        return {name: of[id(p)] for name, p in zip(self.names, self.parameters, strict=True) if id(p) in of}
+
     # -- backward passes -----------------------------------------------------------------------------------------------
     def attach(self) -> None:
         """Count backward passes from now on."""
@@ -85,8 +98,10 @@ class Slot:
             self._handles.append(handle)
 
     def _counting(self, name: str, sentinel: nn.Parameter) -> Callable[[Tensor], None]:
-        def count(_gradient: Tensor) -> None:  # called before the new gradient is added to the old one
+        def count(found: Tensor) -> None:  # called before the new gradient is added to the old one
             self._fired = True
+            if self.measuring and not found.is_sparse:
+                self.arrived[name] = norms([local(found)])[0]
             self._reached[name] = self._reached.get(name, 0) + 1
             self.backwards = max(self.backwards, self._reached[name])
             self._old(name, sentinel)
@@ -102,6 +117,9 @@ class Slot:
 
     def _old(self, name: str, sentinel: nn.Parameter) -> None:
         """What a backward pass found in place of no gradient."""
+        if sentinel.grad is None:
+            self._nothing[name] = self._nothing.get(name, 0) + 1
+            self.found_none = max(self.found_none, self._nothing[name])
         if name in self._cleared:
             return
         if sentinel.grad is None:
@@ -133,6 +151,8 @@ class Slot:
         self.backwards = 0
         self._reached = {}
         self._cleared = set()
+        self._nothing, self.found_none = {}, 0
+        self.arrived = {}
         self.leftovers = []
         if self._reused is not None:
             self._reused = self._gradients()

@@ -13,7 +13,25 @@ from torch.optim import Optimizer
 from lvmcheck.errors import InputError
 from lvmcheck.run.values import caller
 from lvmcheck.watch.budget import Every
-from lvmcheck.watch.collectors import activations, coverage, movement, outputs, rows, schedule, sizes, units
+from lvmcheck.watch.collectors import (
+    activations,
+    apart,
+    beginning,
+    checkpoints,
+    copies,
+    coverage,
+    data,
+    losses,
+    movement,
+    objective,
+    outputs,
+    passes,
+    precision,
+    rows,
+    schedule,
+    sizes,
+    units,
+)
 from lvmcheck.watch.live import Live
 from lvmcheck.watch.watcher import Watcher
 
@@ -67,8 +85,17 @@ def watch(
             activations.ActivationsCollector(),
             units.UnitsCollector(),
             outputs.OutputsCollector(),
+            objective.ObjectiveCollector(),
+            precision.PrecisionCollector(),
+            beginning.BeginningCollector(),
+            copies.CopiesCollector(),
+            passes.PassesCollector(),
             rows.RowsCollector(),
             schedule.ScheduleCollector(),
+            apart.ApartCollector(),
+            losses.LossesCollector(),
+            data.DataCollector(),
+            checkpoints.CheckpointsCollector(),
         ],
         progress=progress,
     )

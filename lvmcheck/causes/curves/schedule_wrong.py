@@ -15,6 +15,17 @@ class ScheduleWrong(Cause):
     """The learning rate never decays though a decay is declared, or goes up and down, or rises to the end."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        warming = evidence.failed("warm_up_ends")
+        if warming is not None:
+            return found(
+                self,
+                Standing.MEASURED,
+                "the warm-up is longer than the run: the learning rate ends at {still_warming_up} of its own",
+                finding_facts(warming),
+                fix="make the warm-up a few percent of the steps that the run has",
+                explain="warm_up_ends",
+                explains=("warm_up_ends", "schedule_shape", "nothing_learned", "learns_slowly"),
+            )
         finding = evidence.failed("schedule_shape")
         if finding is None:
             return None

@@ -15,7 +15,8 @@ class WrongScale(Cause):
     """The loss is a constant multiple of what it should be, or rests on the floor of another criterion."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        floor = evidence.failed("loss_floor")
+        summed = coded(evidence, "loss_is_optimised", "summed")
+        floor = summed or evidence.failed("loss_floor")
         ratio = coded(
             evidence, "train_val_ratio", "whole_multiple", "constant_multiple", "large_multiple", "ends_at_minus_one"
         )
@@ -32,7 +33,7 @@ class WrongScale(Cause):
             finding_facts(finding),
             fix="average over samples and accumulated batches; give the criterion logits; check the temperature",
             explain=EXPLAIN.get(finding.code, "initial_loss"),
-            explains=("train_val_ratio", "initial_loss", "nothing_learned", "loss_fits_accuracy"),
+            explains=("loss_is_optimised", "train_val_ratio", "initial_loss", "nothing_learned", "loss_fits_accuracy"),
             also=ALSO.get(finding.code, ()),
             tell_apart="compute the loss of one batch by hand and divide: print(loss.item() / mine)"
             if finding.code in ALSO
@@ -41,6 +42,7 @@ class WrongScale(Cause):
 
 
 STANDINGS = {
+    "summed": Standing.MEASURED,
     "double_softmax": Standing.MEASURED,
     "whole_multiple": Standing.MEASURED,
     "ends_at_minus_one": Standing.LIKELY,
@@ -51,6 +53,7 @@ STANDINGS = {
     "loss_above_accuracy": Standing.LIKELY,
 }
 PHRASES = {
+    "summed": "the losses of {backwards} backward passes are summed where their mean is reported",
     "double_softmax": "softmax is applied twice: the loss rests at its floor {floor}",
     "whole_multiple": "the training loss is {factor} times too large: a sum where a mean is meant",
     "ends_at_minus_one": "the loss is the likelihood of probabilities without a log: it ends at -1",
@@ -61,6 +64,7 @@ PHRASES = {
     "far_above": "the first loss is far above the expected {expected}",
 }
 EXPLAIN = {
+    "summed": "loss_is_optimised",
     "double_softmax": "loss_floor",
     "whole_multiple": "train_val_ratio",
     "ends_at_minus_one": "train_val_ratio",

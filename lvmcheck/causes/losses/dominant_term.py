@@ -10,6 +10,7 @@ from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Stan
 from lvmcheck.checks.finding import Fact, Finding, facts
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.shares import TERM_METRIC, active_terms
+from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run, run_from
 
@@ -31,6 +32,9 @@ class DominantTerm(Cause):
         named = by_code(self, evidence)
         if named is not None:
             return named
+        ruled = evidence.failed("addends_in_balance")
+        if ruled is not None and not math.isnan(ruled.number):
+            return self._by_addends(ruled)
         finding = evidence.failed("loss_balance")
         if finding is None or math.isnan(finding.number) or evidence.failed("finite") is not None:
             return None
@@ -55,6 +59,18 @@ class DominantTerm(Cause):
             ),
             fix="train the main loss alone first; then add the other term with a hundredth of the main gradient norm",
             next="lvmcheck explain loss_balance",
+        )
+
+    def _by_addends(self, finding: Finding) -> Diagnosis:
+        """The gradients that a watched loop measured of the addends of its loss."""
+        return Diagnosis(
+            name=self.name(),
+            standing=Standing.MEASURED,
+            phrase="one addend of the loss has {one_rules} times the gradient of the next",
+            evidence=finding_facts(finding),
+            explains=EXPLAINS | {"addends_in_balance"},
+            fix="choose the weight so that the second term has a tenth to a hundredth of the gradient of the main one",
+            next="lvmcheck explain addends_in_balance",
         )
 
 
@@ -98,6 +114,9 @@ def _lost_direction() -> Run:
     return made.with_facts(run_from(metrics, config={"loss": _LOSS}), {"constant_mean": 0.48})
 
 
+_ADDENDS = {"ratio": 1100.0, "weight": 500.0, "weight_of_next": 1.0, "addends": 2.0}
+
+
 def _gradients(ratio: float) -> Run:
     norms = {step: {"mse": 0.01, "info_nce": 0.01 * ratio} for step in range(100, 600, 100)}
     terms = {"mse": (0.5, [0.002] * 11), "info_nce": (0.5, [1.394] * 11)}
@@ -107,9 +126,19 @@ def _gradients(ratio: float) -> Run:
 PASSES: Sequence[CauseCase] = (
     CauseCase(name="amn_584k", run=made.val_run(made.AMN_584K_VAL)),
     CauseCase(name="balanced", run=_gradients(5.0)),
+    CauseCase(
+        name="small_regulariser",
+        run=case_run("addend_gradients", [{**_ADDENDS, "weight": 1.0, "weight_of_next": 0.01}] * 4),
+    ),
     CauseCase(name="empty", run=Run(events=(ev.Begin(),))),
 )
 FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="weight_of_500",
+        run=case_run("addend_gradients", [_ADDENDS] * 4),
+        standing=Standing.MEASURED,
+        facts={"one_rules": 1100.0},
+    ),
     CauseCase(
         name="attempt_2_with_gradients",
         run=_gradients(388.0),

@@ -16,8 +16,8 @@ class ClippedAlways(Cause):
         return measured(
             self,
             evidence,
-            checks=("clipping_acts_sometimes",),
-            codes=("always_clipped",),
+            checks=("clipping_acts_sometimes", "clipping_leaves_gradient"),
+            codes=("always_clipped", "clipped_to_nothing"),
             phrase="the bound of clipping is below every gradient norm",
             fix="set the bound to a few times the median norm",
         )

@@ -15,7 +15,8 @@ class InitialOutputsTooLarge(Cause):
         return measured(
             self,
             evidence,
-            checks=(),
+            checks=("activations_sized",),
+            explains=("loss_diverging",),
             standing=Standing.LIKELY,
             also=("gradients_scaled_by_depth", "inputs_not_normalised", "wrong_scale"),
             tell_apart="print the deviation of the output of each module on one batch: where it leaps, the fault is",

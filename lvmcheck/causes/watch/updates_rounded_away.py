@@ -16,7 +16,8 @@ class UpdatesRoundedAway(Cause):
         return measured(
             self,
             evidence,
-            checks=("parameters_move",),
+            checks=("updates_survive_rounding", "parameters_move"),
+            explains=("learns_slowly",),
             standing=Standing.LIKELY,
             phrase="updates are rounded away, or undone",
             fix=("keep the weights in float32 (autocast casts for you), and look at what else writes to them"),

@@ -16,7 +16,7 @@ class ZeroGradBeforeStep(Cause):
         return measured(
             self,
             evidence,
-            checks=("gradient_at_step",),
+            checks=("gradient_at_step", "parts_kept"),
             phrase="gradients are gone when the optimizer steps",
             fix="the order is zero_grad, forward, backward, step",
         )

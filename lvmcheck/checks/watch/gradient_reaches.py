@@ -27,6 +27,7 @@ class GradientReaches(Watched):
     - forward does not call it, or its result is not used in the loss.
     - An operation without a gradient (argmax, round, .item(), .data) lies between.
     - All units behind it are dead.
+    - Two factors of a product both begin at zero: each has the other as its gradient.
 
     Fix:
     Follow the output of the named module to the loss; remove detach, no_grad and operations without a gradient.
@@ -44,8 +45,9 @@ class GradientReaches(Watched):
 
     def look(self, event: Watch) -> Finding:
         none, zero = event.values.get("none", float("nan")), event.values.get("zero", float("nan"))
+        empty = event.values.get("empty", 0.0)
         return Finding(
-            code="no_gradient" if none else "zero_gradient",
+            code="no_gradient" if none else "all_zero" if empty else "zero_gradient",
             measured=none + zero,
             bounds=(equal(0),),
             step=event.step,
@@ -54,6 +56,7 @@ class GradientReaches(Watched):
                 Fact("total", event.values.get("parameters")),
                 Fact("none", none),
                 Fact("zero", zero),
+                *((Fact("empty", empty),) if empty else ()),
             ),
             phrase="{measured} of {total} parameters get no gradient",
         )
@@ -77,6 +80,14 @@ FAILS: Sequence[Case] = (
     ),
     made.case(
         "dead_layer", _CHECK, case_run("gradient_reach", [{**_SAMPLE, "zero": 1}], ["0.weight"]), "zero_gradient", 1
+    ),
+    made.case(
+        "both_factors_zero",
+        _CHECK,
+        case_run("gradient_reach", [{**_SAMPLE, "zero": 2, "empty": 2}], ["a", "b"]),
+        "all_zero",
+        2,
+        empty=2,
     ),
     made.case("not_a_number", _CHECK, case_run("gradient_reach", [{**_SAMPLE, "zero": float("nan")}])),
 )

@@ -46,11 +46,10 @@ class MovementCollector(Collector):
         with_gradient = [(name, local(p), grad) for name, p, grad in held if grad is not None]
         names = [name for name, _, _ in with_gradient]
         parameters = [parameter for _, parameter, _ in with_gradient]
-        grad_norms = norms([grad for _, _, grad in with_gradient])
+        grad_norms, old = norms([grad for _, _, grad in with_gradient]), norms(parameters)
         without = [name for name, p, grad in held if p.requires_grad and p.grad is None and grad is None]
-        self._gradients(watcher, slot, names, grad_norms, without)
+        self._gradients(watcher, slot, names, torch.cat([grad_norms, old]), without)
         if names:
-            old = norms(parameters)
             slot.measured = (names, grad_norms, old)
             self._before[id(slot)] = (names, parameters, grad_norms, old, elements(parameters))
 
@@ -60,10 +59,12 @@ class MovementCollector(Collector):
         counts = {"steps": slot.steps + 1, "without_backward": slot.without_backward, "recorded": watcher.recorded}
         counts |= {"forwards": watcher.forwards, "backwards": slot.backwards}
         first, main = slot.steps == 0, slot is watcher.slots[0]
+        matrices = {name for name, p in zip(slot.names, slot.parameters, strict=True) if p.ndim > 1}
 
         def use(numbers: list[float], step: int) -> None:
-            found, old = numbers[: len(names)], numbers[len(names) :]
-            self._reached(watcher, dict(zip(names, found, strict=True)), without, step)
+            found, sizes, old = numbers[: len(names)], numbers[len(names) : 2 * len(names)], numbers[2 * len(names) :]
+            empty = {name for name, size in zip(names, sizes, strict=True) if size == 0 and name in matrices}
+            self._reached(watcher, dict(zip(names, found, strict=True)), without, empty, step)
             if ever:
                 watcher.emit("step_calls", counts, (), step)
             if ever and not first and (cleared or old):
@@ -75,7 +76,7 @@ class MovementCollector(Collector):
 
         watcher.later(torch.cat([norm, *[left.reshape(1).to(norm.device) for _, left in leftovers]]), use)
 
-    def _reached(self, watcher: Loop, found: dict[str, float], without: list[str], step: int) -> None:
+    def _reached(self, watcher: Loop, found: dict[str, float], without: list[str], empty: set[str], step: int) -> None:
         """Parameters that got no gradient, or a gradient of zero, in several measured steps in a row."""
         total, nothing = len(found) + len(without), not any(found.values())
         watcher.emit("gradient_at_step", {"parameters": total, "with_gradient": 0 if nothing else len(found)}, (), step)
@@ -87,6 +88,8 @@ class MovementCollector(Collector):
         none_long = [name for name, count in self._none.items() if count >= DEAF]
         zero_long = [name for name, count in self._zero.items() if count >= DEAF]
         values = {"parameters": total, "none": len(none_long), "zero": len(zero_long)}
+        if zero_long:
+            values["empty"] = sum(name in empty for name in zero_long)
         watcher.emit("gradient_reach", values, [*none_long, *zero_long], step)
 
     def _expected(self, name: str, found: dict[str, float]) -> bool:
@@ -109,7 +112,7 @@ class MovementCollector(Collector):
         coarse = torch.tensor([p.dtype != torch.float32 for p in parameters], device=new_norms.device)
         meant = coarse | (grad_norms * rate > NEGLIGIBLE * old_norms) | (old_norms < NEGLIGIBLE * counts)
         inert = (new_norms == old_norms) & (moved == 0) & meant
-        count = len(names)
+        count, rates = len(names), slot.rates()
 
         def use(numbers: list[float], step: int) -> None:
             grads, change, whole, still = (numbers[i * count : (i + 1) * count] for i in range(4))
@@ -123,6 +126,7 @@ class MovementCollector(Collector):
             }
             if ratios and rate > 0:
                 _updates(watcher, ratios, rate / top, step)
+                _parts(watcher, ratios, rates, rate / top, step)
 
         watcher.later(torch.cat([grad_norms, moved, size, inert.float()]), use)
 
@@ -152,3 +156,20 @@ def _updates(watcher: Loop, ratios: dict[str, float], share_of_rate: float, step
         "share_of_rate": share_of_rate,
     }
     watcher.emit("update_ratio", values, (order[0], order[-1]), step)
+
+
+def _parts(
+    watcher: Loop, ratios: dict[str, float], rates: dict[str, tuple[int, float]], share_of_rate: float, step: int
+) -> None:
+    """The part of the model (a group of the optimizer within a child of the model) whose updates are the smallest."""
+    parts: dict[tuple[int, str], list[float]] = {}
+    for name, ratio in ratios.items():
+        group, rate = rates.get(name, (0, 0.0))
+        if rate > 0:
+            parts.setdefault((group, name.partition(".")[0]), []).append(ratio)
+    if len(parts) < 2:
+        return
+    slowest = min(parts, key=lambda part: max(parts[part]))
+    rest = sorted(ratio for part, found in parts.items() if part != slowest for ratio in found)
+    values = {"slowest": max(parts[slowest]), "rest": rest[len(rest) // 2], "share_of_rate": share_of_rate}
+    watcher.emit("update_parts", values, [slowest[1]], step)

@@ -21,6 +21,7 @@ class ScheduleCollector(Collector):
         self._began = self._calls()
         self._first = self._top = watcher.slots[0].rate
         self._epochs = 0
+        self._rises = True
 
     def _calls(self) -> int:
         return int(getattr(self._scheduler, "last_epoch", 0) or 0)
@@ -30,6 +31,7 @@ class ScheduleCollector(Collector):
         self._say(watcher)
 
     def after_sample(self, watcher: Loop) -> None:
+        self._rises = self._rises and watcher.slots[0].rate >= self._top
         self._top = max(self._top, watcher.slots[0].rate)
         self._say(watcher)
 
@@ -45,7 +47,11 @@ class ScheduleCollector(Collector):
             "epochs": self._epochs,
             "share_of_rate": watcher.slots[0].rate / self._top if self._top > 0 else 0.0,
             "over": float(over),
+            "rises": float(self._rises),
         }
+        peak = max(map(float, getattr(self._scheduler, "base_lrs", ())), default=0.0)
+        if peak > 0:
+            values["share_of_base"] = watcher.slots[0].rate / peak
         horizon = next((h for h in map(self._stated, HORIZONS) if h), None)
         if horizon is not None:
             values["horizon"] = horizon

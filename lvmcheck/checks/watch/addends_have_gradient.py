@@ -1,0 +1,85 @@
+"""addends_have_gradient: no part of the loss that varies is without gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.bounds import ceiling
+from lvmcheck.checks.finding import Fact, Finding
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.run.events import Watch
+
+LEAST = 1e-3
+"""Share of the loss below which an addend does not count."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddendsHaveGradient(Watched):
+    """No addend of the loss that varies from step to step, and is more than a thousandth of it, is without gradient,
+    in three measured steps in a row.
+
+    Why:
+    A term that was turned into a number (a float penalty, an item(), a detached log-probability) is part of every
+    reported loss and trains nothing. The curve falls by the other terms, or does not.
+
+    Usual causes:
+    - float(), .item(), .detach() or .data on a term before it is added.
+    - A penalty computed under no_grad, or from numpy.
+    - Log-probabilities of actions that were stored detached.
+
+    Fix:
+    Add the term as a tensor with its graph. What is only logged belongs into a metric, not into the loss.
+
+    Healthy runs that must pass:
+    Constants that are added; terms of weight 0; x + (y - x).detach(), which changes the value of a loss and not its
+    gradient; factors without gradient, such as advantages; losses whose addends are not seen, because they are added
+    inside of the model or by one function.
+
+    Source:
+    Issue 15 (graph cut, detached terms).
+    """
+
+    universal = True
+    event = "loss_addends"
+    streak = 3
+
+    def look(self, event: Watch) -> Finding:
+        share = event.values.get("share", float("nan"))
+        return Finding(
+            code="varies_without_gradient",
+            measured=share,
+            bounds=(ceiling(LEAST),),
+            step=event.step,
+            evidence=(
+                Fact("varying", event.values.get("varying")),
+                Fact("addends", event.values.get("addends")),
+                *names(event, "which"),
+            ),
+            phrase="{varying} of {addends} addends of the loss vary and have no gradient: {measured} of its size",
+        )
+
+
+_CHECK = AddendsHaveGradient()
+_WHOLE = {"addends": 2, "without_gradient": 0, "varying": 0, "share": 0.0}
+_CONSTANT = {"addends": 2, "without_gradient": 1, "varying": 0, "share": 0.0}
+_FLOAT = {"addends": 2, "without_gradient": 1, "varying": 1, "share": 0.4}
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("loss_addends", [_WHOLE] * 4), measured=0.0),
+    made.case("a_constant_is_added", _CHECK, case_run("loss_addends", [_CONSTANT] * 4)),
+    made.case("tiny_offset", _CHECK, case_run("loss_addends", [{**_FLOAT, "share": 1e-5}] * 4)),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "float_penalty",
+        _CHECK,
+        case_run("loss_addends", [_CONSTANT, _CONSTANT, _FLOAT, _FLOAT, _FLOAT], ["addend 2 of 2"]),
+        "varies_without_gradient",
+        0.4,
+        varying=1,
+        step=5,
+    ),
+    made.case("not_a_number", _CHECK, case_run("loss_addends", [{**_FLOAT, "share": float("nan")}] * 3)),
+)

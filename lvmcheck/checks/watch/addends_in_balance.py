@@ -1,0 +1,113 @@
+"""addends_in_balance: no addend of the loss with a large weight leaves the others without say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.bounds import ceiling
+from lvmcheck.checks.finding import Fact, Finding, Outcome, not_recorded
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.run.events import MODELS, Watch
+from lvmcheck.run.view import Run
+
+RATIO = 100.0
+WEIGHT, OVER = 10.0, 100.0
+"""A weight that is raised, and how many times it is above that of the next addend."""
+AUXILIARY = 0.1
+"""Weight, as a share of that of the next addend, of what was meant to be small beside it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddendsInBalance(Watched):
+    """No addend of the loss has 100 times the gradient of the next one, at the outputs of the model, in four looks in
+    a row, by a weight that was raised (above 10, and more than 100 times that of the next) or although its weight is
+    a tenth of that of the next.
+
+    Why:
+    Values say nothing about who is optimised, gradients do. The addend with a thousandth of the gradient is along for
+    the ride: the curve of the total falls, and the task that counts is not learned.
+
+    Usual causes:
+    - A weight that was tuned for a mean and now multiplies a sum, or the reverse.
+    - A weight with the wrong sign of its exponent.
+    - A term of another unit (a squared error of large targets) beside a cross entropy.
+
+    Fix:
+    Choose the weight so that the gradient of the second term is a tenth to a hundredth of that of the main one.
+
+    Healthy runs that must pass:
+    A main loss of weight 1 with a small regulariser, an entropy bonus, a divergence that warms up; a reconstruction of
+    weight 100 beside an adversarial term; several models that are watched (players); addends that are not seen, because
+    the loss is made in one function.
+
+    Source:
+    Issue 15 (one loss term dominating by gradient, also at a small weight).
+    """
+
+    universal = True
+    event = "addend_gradients"
+    streak = 4
+
+    def decide(self, run: Run) -> Outcome:
+        if any(event.name == MODELS for event in run.of(Watch)):
+            return not_recorded("several models are watched: their losses are no terms of one task")
+        return super().decide(run)
+
+    def look(self, event: Watch) -> Finding:
+        of = event.values
+        ratio, weight, other = (of.get(key, math.nan) for key in ("ratio", "weight", "weight_of_next"))
+        meant = AUXILIARY * other < weight <= max(WEIGHT, OVER * other)
+        return Finding(
+            code="one_rules",
+            measured=min(ratio, 1.0) if meant else ratio,
+            bounds=(ceiling(RATIO),),
+            step=event.step,
+            evidence=(
+                Fact("weight", weight),
+                Fact("weight_of_next", other),
+                Fact("ratio", ratio),
+                *names(event, "which"),
+            ),
+            phrase="one addend of the loss has {ratio} times the gradient of the next (weights {weight} and "
+            "{weight_of_next})",
+        )
+
+
+_CHECK = AddendsInBalance()
+_RULES = {"ratio": 1100.0, "weight": 500.0, "weight_of_next": 1.0, "addends": 2}
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("addend_gradients", [{**_RULES, "ratio": 1.0, "weight": 1.0}] * 5)),
+    made.case(
+        "small_regulariser",
+        _CHECK,
+        case_run("addend_gradients", [{**_RULES, "ratio": 2000.0, "weight": 1.0, "weight_of_next": 0.01}] * 5),
+    ),
+    made.case(
+        "reconstruction_beside_an_adversary",
+        _CHECK,
+        case_run("addend_gradients", [{**_RULES, "ratio": 400.0, "weight": 100.0}] * 5),
+    ),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "value_loss_times_500",
+        _CHECK,
+        case_run("addend_gradients", [_RULES] * 4, ["MseLoss (2)", "Mean (1)"]),
+        "one_rules",
+        1100.0,
+        step=4,
+        weight=500.0,
+    ),
+    made.case(
+        "sum_with_a_small_weight",
+        _CHECK,
+        case_run("addend_gradients", [{**_RULES, "weight": 0.01}] * 4),
+        "one_rules",
+        1100.0,
+    ),
+    made.case("not_a_number", _CHECK, case_run("addend_gradients", [{**_RULES, "ratio": float("nan")}] * 4)),
+)

@@ -1,0 +1,81 @@
+"""copies_follow: a copy that is used as a slow model follows the one it is a copy of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.bounds import ceiling
+from lvmcheck.checks.finding import Fact, Finding
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.run.events import Watch
+
+STEPS, CALLS, BESIDE = 50, 3, 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopiesFollow(Watched):
+    """No module that began as an exact copy of a trained part, is in no optimizer and was called at least three times
+    on inputs that the trained part was not given, still has the values of the beginning when the run ends after at
+    least 50 steps.
+
+    Why:
+    A target network, an averaged model or a slow encoder that is never updated gives targets, or evaluations, of the
+    random weights of the beginning.
+
+    Usual causes:
+    - The update (load_state_dict, lerp_) is missing, or in a branch that is never taken.
+    - The update writes into a copy of a copy.
+    - state_dict values are updated that are no references.
+
+    Fix:
+    Update the copy after the optimizer step, and compare a weight of both now and then.
+
+    Healthy runs that must pass:
+    Copies that are updated at any time of the run; reference models, which see what the trained model sees; teachers
+    that began with other weights; copies that are kept and never called; layers of a stack that began as copies.
+
+    Source:
+    Issue 15 (an EMA that is never updated).
+    """
+
+    universal = True
+    event = "copy"
+
+    def look(self, event: Watch) -> Finding | None:
+        of = event.values
+        unknown = any(map(math.isnan, of.values()))
+        used = of.get("steps", 0.0) >= STEPS and of.get("calls", 0.0) >= CALLS
+        if not unknown and (not used or of.get("same_inputs", 1.0) >= BESIDE):
+            return None
+        return Finding(
+            code="never_updated",
+            measured=math.nan if unknown else of.get("unchanged"),
+            bounds=(ceiling(0),),
+            step=event.step,
+            evidence=(Fact("calls", of.get("calls")), Fact("steps", of.get("steps")), *names(event, "of")),
+            phrase="a copy of {of} was used {calls} times and is as it began after {steps} steps",
+        )
+
+
+_CHECK = CopiesFollow()
+_FOLLOWS = {"steps": 300, "calls": 300, "unchanged": 0.0, "same_inputs": 0.0}
+_FORGOTTEN = {**_FOLLOWS, "unchanged": 1.0}
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("copy", [_FOLLOWS], ["left"]), measured=0.0),
+    made.case(
+        "a_reference_model_beside",
+        _CHECK,
+        case_run("copy", [{**_FORGOTTEN, "same_inputs": 1.0}, _FOLLOWS], ["policy"]),
+    ),
+    made.case("hardly_used", _CHECK, case_run("copy", [{**_FORGOTTEN, "calls": 1}, _FOLLOWS], ["left"])),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "forgotten", _CHECK, case_run("copy", [_FORGOTTEN], ["left"]), "never_updated", 1.0, of="left", calls=300
+    ),
+    made.case("not_a_number", _CHECK, case_run("copy", [{**_FOLLOWS, "unchanged": float("nan")}], ["left"])),
+)

@@ -1,0 +1,63 @@
+"""decay_gentle: weight decay takes no large share of the weights in a step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.bounds import ceiling
+from lvmcheck.checks.finding import Finding
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.run.events import Watch
+
+MOST = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecayGentle(Watched):
+    """Decoupled weight decay (or that of plain SGD) takes at most a hundredth of a weight in one step, learning rate
+    times weight decay, in ten measured steps in a row.
+
+    Why:
+    At a hundredth a step weights halve in 70 steps, whatever the gradient says: the model forgets as fast as it learns.
+    Usual values are a hundred to a million times smaller.
+
+    Usual causes:
+    - A weight decay that was tuned for another learning rate, or for an optimizer that multiplies them otherwise.
+    - A percentage, or the wrong field of a configuration.
+
+    Fix:
+    Choose lr * weight_decay between 1e-6 and 1e-4, and leave biases and norms out.
+
+    Healthy runs that must pass:
+    0.1 at a rate of 1e-3; 1.0 in studies of late generalisation; decay inside of Adam, which rescales it.
+
+    Source:
+    Issue 15 (weight decay that destroys).
+    """
+
+    universal = True
+    event = "decay"
+    streak = 10
+
+    def look(self, event: Watch) -> Finding:
+        return Finding(
+            code="decay_destroys",
+            measured=event.values.get("per_step"),
+            bounds=(ceiling(MOST),),
+            step=event.step,
+            phrase="weight decay takes {measured} of the weights in one step",
+        )
+
+
+_CHECK = DecayGentle()
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("decay", [{"per_step": 1e-5}] * 12), measured=1e-5),
+    made.case("late_generalisation", _CHECK, case_run("decay", [{"per_step": 1e-3}] * 12)),
+)
+FAILS: Sequence[Case] = (
+    made.case("decay_15", _CHECK, case_run("decay", [{"per_step": 0.045}] * 10), "decay_destroys", 0.045, step=10),
+    made.case("not_a_number", _CHECK, case_run("decay", [{"per_step": float("nan")}] * 10)),
+)

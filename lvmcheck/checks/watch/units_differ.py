@@ -1,0 +1,78 @@
+"""units_differ: the units of a layer are not all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.bounds import floor
+from lvmcheck.checks.finding import Fact, Finding
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.run.events import Watch
+
+LEAST = 1e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitsDiffer(Watched):
+    """In no weight matrix of at least four units that gets gradients are all units equal (differences below 1e-4 of
+    their size), in two looks in a row after the first three measured steps.
+
+    Why:
+    Units that begin with the same weights get the same gradient and stay the same: a layer of 48 units computes what
+    one would.
+
+    Usual causes:
+    - A constant initialisation (nn.init.constant_, ones_, torch.full) of a hidden layer.
+    - Weights expanded or repeated from one row.
+
+    Fix:
+    Draw the weights at random (nn.init.kaiming_normal_, or the default of the layer).
+
+    Healthy runs that must pass:
+    Layers that begin at zero, or constant, and part after the first steps, as an output layer or the factor of an
+    adapter does; matrices of fewer than four units; frozen layers.
+
+    Source:
+    Issue 15 (equal initialisation), checks.md (init_symmetry).
+    """
+
+    universal = True
+    event = "unit_spread"
+    streak = 2
+
+    def look(self, event: Watch) -> Finding:
+        return Finding(
+            code="equal_units",
+            measured=event.values.get("lowest"),
+            bounds=(floor(LEAST),),
+            step=event.step,
+            evidence=(Fact("layers", event.values.get("layers")), *names(event, "weight")),
+            phrase="the units of {weight} differ by {measured} of their size",
+        )
+
+
+_CHECK = UnitsDiffer()
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("unit_spread", [{"lowest": 0.9, "layers": 2}] * 3, ["0.weight"])),
+    made.case(
+        "part_after_the_first_look",
+        _CHECK,
+        case_run("unit_spread", [{"lowest": v, "layers": 2} for v in (1e-5, 0.01, 0.1)], ["0.weight"]),
+    ),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "constant_hidden_layer",
+        _CHECK,
+        case_run("unit_spread", [{"lowest": 0.0, "layers": 2}] * 2, ["0.weight"]),
+        "equal_units",
+        0.0,
+        weight="0.weight",
+    ),
+    made.case(
+        "not_a_number", _CHECK, case_run("unit_spread", [{"lowest": float("nan"), "layers": 2}] * 2, ["0.weight"])
+    ),
+)

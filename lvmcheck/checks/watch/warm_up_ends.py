@@ -1,0 +1,74 @@
+"""warm_up_ends: the warm-up of the learning rate ends within the run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.bounds import floor
+from lvmcheck.checks.finding import Fact, Finding
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.run.events import Watch
+
+STEPS, HALF = 50, 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarmUpEnds(Watched):
+    """A learning rate that rises at every measured step of a run of at least 50 steps has reached half of the
+    optimizer's own rate when the run ends.
+
+    Why:
+    A warm-up that is longer than the run trains at a small part of the rate that was chosen, and looks like a model
+    that learns slowly.
+
+    Usual causes:
+    - A warm-up in steps that was copied from a longer training, or counted in batches where the schedule counts steps.
+    - Gradient accumulation, which divides the number of steps.
+
+    Fix:
+    Make the warm-up a few percent of the steps that the run really has.
+
+    Healthy runs that must pass:
+    Warm-ups that end; runs of fewer than 50 steps; a search for the rate that rises to its end.
+
+    Source:
+    Issue 15 (warm-up too long).
+    """
+
+    universal = True
+    event = "schedule"
+
+    def look(self, event: Watch) -> Finding | None:
+        of = event.values
+        if not of.get("over") or not of.get("scheduler_steps") or "share_of_base" not in of:
+            return None
+        if of.get("optimizer_steps", 0.0) < STEPS:
+            return None
+        unknown = any(map(math.isnan, of.values()))
+        reached = math.nan if unknown else of["share_of_base"] if of.get("rises") else 1.0
+        return Finding(
+            code="still_warming_up",
+            measured=reached,
+            bounds=(floor(HALF),),
+            step=event.step,
+            evidence=(Fact("optimizer_steps", of.get("optimizer_steps")),),
+            phrase="the learning rate is at {measured} of its own when the run ends after {optimizer_steps} steps",
+        )
+
+
+_CHECK = WarmUpEnds()
+_DONE = {"scheduler_steps": 100, "optimizer_steps": 100, "over": 1.0, "rises": 0.0, "share_of_base": 0.1}
+_WARM = {**_DONE, "rises": 1.0, "share_of_base": 0.03}
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("schedule", [_DONE]), measured=1.0),
+    made.case("constant_after_warm_up", _CHECK, case_run("schedule", [{**_WARM, "share_of_base": 1.0}])),
+    made.case("a_short_trial", _CHECK, case_run("schedule", [{**_WARM, "optimizer_steps": 20}, _DONE])),
+)
+FAILS: Sequence[Case] = (
+    made.case("longer_than_the_run", _CHECK, case_run("schedule", [_WARM]), "still_warming_up", 0.03),
+    made.case("not_a_number", _CHECK, case_run("schedule", [{**_WARM, "share_of_base": float("nan")}])),
+)

@@ -1,0 +1,147 @@
+"""Copies of what is trained that live beside it: a target network, an averaged or a slow one, a frozen reference."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+from weakref import ReferenceType, ref
+
+import torch
+from torch import Tensor, nn
+
+from lvmcheck.watch.collector import Collector
+from lvmcheck.watch.measure.batches import fingerprints, first_input
+from lvmcheck.watch.measure.elements import elements
+
+if TYPE_CHECKING:
+    from lvmcheck.watch.loop import Loop
+
+LOOKS = frozenset({8, 64})
+"""Measured steps before which copies are looked for: those made after ``watch`` are there by then."""
+CALLS = 64
+"""Calls of a copy, and of what it is a copy of, whose inputs are compared."""
+ROWS = 4
+"""Rows of an input that tell it from others."""
+
+Shapes = tuple[tuple[int, ...], ...]
+
+
+class _Pair:
+    """A copy that equals the beginning of a trained part, and what was seen of both."""
+
+    def __init__(self, copy: nn.Module, twin: nn.Module, name: str) -> None:
+        self.copy: ReferenceType[nn.Module] = ref(copy)
+        self.name = name
+        self.calls = 0
+        self.last: dict[str, float] = {}
+        self._inputs: dict[str, list[tuple[int, Tensor]]] = {"copy": [], "twin": []}
+        self._handles = [
+            copy.register_forward_pre_hook(self._seen("copy"), with_kwargs=True),
+            twin.register_forward_pre_hook(self._seen("twin"), with_kwargs=True),
+        ]
+
+    def _seen(self, which: str) -> Callable[[nn.Module, Any, Any], None]:
+        def before(_module: nn.Module, args: Any, keywords: Any) -> None:
+            if torch.compiler.is_compiling():
+                return
+            self.calls += which == "copy"
+            batch = first_input((args, keywords))
+            if batch is not None and len(self._inputs[which]) < CALLS:
+                with torch.no_grad():
+                    self._inputs[which].append((len(batch), fingerprints(batch, ROWS)))
+
+        return before
+
+    def close(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def beside(self) -> float:
+        """Share of the copy's inputs that the trained part was given, too."""
+        known = {(rows, *marks.tolist()) for rows, marks in self._inputs["twin"]}
+        marks = [(rows, *found.tolist()) for rows, found in self._inputs["copy"][: CALLS // 2]]
+        return sum(mark in known for mark in marks) / len(marks) if marks else 0.0
+
+
+class CopiesCollector(Collector):
+    """Remembers a few elements of each parameter at the beginning, and looks for modules that still have them."""
+
+    def start(self, watcher: Loop) -> None:
+        self._parts = list(_parts(watcher.model))
+        self._began = {id(part): elements(list(part.parameters())).cpu() for _, part in self._parts}
+        self._pairs: list[_Pair] = []
+        self._looks = 0
+
+    def before_sample(self, watcher: Loop) -> None:
+        self._looks += 1
+        if self._looks in LOOKS:
+            self._look(watcher)
+
+    def _look(self, watcher: Loop) -> None:
+        held = {id(p) for slot in watcher.slots for group in slot.optimizer.param_groups for p in group["params"]}
+        known = {id(pair.copy()) for pair in self._pairs}
+        by_shape: dict[Shapes, list[tuple[str, nn.Module]]] = {}
+        for name, part in self._parts:
+            if any(id(p) in held for p in part.parameters()):
+                by_shape.setdefault(_shapes(part), []).append((name, part))
+        found = [m for m in gc.get_objects() if issubclass(type(m), nn.Module) and id(m) not in known]
+        inside: set[int] = set()
+        for module in sorted(found, key=lambda m: -sum(1 for _ in m.modules())):
+            twins = by_shape.get(_shapes(module), ()) if id(module) not in inside else ()
+            if not twins or any(id(p) in held for p in module.parameters()):
+                continue
+            now = elements(list(module.parameters())).cpu()
+            for name, part in twins:
+                began = self._began[id(part)]
+                if not _siblings(watcher.model, module, part) and began.shape == now.shape and torch.equal(began, now):
+                    self._pairs.append(_Pair(module, part, name))
+                    inside |= {id(child) for child in module.modules()}
+                    break
+
+    def after_sample(self, watcher: Loop) -> None:
+        if self._looks & (self._looks - 1) == 0:
+            self._measure(watcher)
+
+    def epoch_ended(self, watcher: Loop, evaluated: bool) -> None:  # noqa: ARG002
+        self._measure(watcher)
+
+    def _measure(self, watcher: Loop) -> None:
+        """Whether copies still have the values of the beginning, while what they are copies of has moved."""
+        for pair in self._pairs:
+            copy = pair.copy()
+            if copy is None or not pair.calls:
+                continue
+            part = dict(self._parts)[pair.name]
+            began = self._began[id(part)]
+            same = torch.equal(elements(list(copy.parameters())).cpu(), began)
+            moved = not torch.equal(elements(list(part.parameters())).cpu(), began)
+            pair.last = {"steps": watcher.step, "calls": pair.calls, "unchanged": float(same and moved)}
+
+    def finish(self, watcher: Loop) -> None:
+        self._measure(watcher)
+        for pair in self._pairs:
+            pair.close()
+            if pair.last:
+                values = {**pair.last, "same_inputs": pair.beside()}
+                watcher.emit("copy", values, [pair.name or type(watcher.model).__name__], watcher.step)
+
+
+def _parts(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """The model, and its children and theirs that have several parameters."""
+    for name, module in model.named_modules():
+        count = sum(1 for _ in module.parameters())
+        if count > 1 and name.count(".") < 2 and any(p.ndim > 1 for p in module.parameters()):
+            yield name, module
+
+
+def _shapes(module: nn.Module) -> Shapes:
+    return tuple(tuple(p.shape) for p in module.parameters())
+
+
+def _siblings(model: nn.Module, one: nn.Module, other: nn.Module) -> bool:
+    """Whether both are layers of one stack, which begin equal where a layer was copied to make it; or are the same."""
+    if one is other:
+        return True
+    stacks = [m for m in model.modules() if isinstance(m, nn.ModuleList | nn.Sequential | nn.ModuleDict)]
+    return any({id(one), id(other)} <= {id(child) for child in stack.children()} for stack in stacks)
