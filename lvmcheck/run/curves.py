@@ -105,11 +105,11 @@ class Curves:
         windows: Sequence[ev.Window],
         probes: Sequence[ev.Probe],
         declared: Mapping[str, Any] | None = None,
-        several_models: bool = False,
+        watched: Sequence[ev.Watch] = (),
     ) -> None:
         self._epochs, self._windows, self._probes = epochs, windows, probes
         self._declared = declared or {}
-        self._several_models = several_models
+        self._watched = watched
 
     # -- roles ---------------------------------------------------------------------------------------------------------
     @cached_property
@@ -226,9 +226,13 @@ class Curves:
 
     @cached_property
     def adversarial(self) -> bool:
-        """Whether two players' losses are recorded, or two models watched: such losses oscillate by design."""
+        """Whether two players' losses are recorded, or two models watched: such losses oscillate by design.
+
+        Models that every backward pass reaches learn from one loss, and are no players.
+        """
         names = {name for window in self._windows[:1] for name in window.terms} | set(self.roles)
-        return self._several_models or adversaries(names)
+        several = [event for event in self._watched if event.name == ev.MODELS]
+        return adversaries(names) or (bool(several) and not any(event.values.get("joint") for event in several))
 
     @cached_property
     def rewards(self) -> tuple[Curve, ...]:
@@ -257,7 +261,17 @@ class Curves:
             return None
         named = [name for name, known in self.roles.items() if known.quantity is quantity]
         stepped = [self.by_step[name] for name in named if name in self.by_step]
-        return max(stepped, key=len) if stepped else next((self.by_epoch[n] for n in named if n in self.by_epoch), None)
+        if stepped:
+            return max(stepped, key=len)
+        return next((self.by_epoch[n] for n in named if n in self.by_epoch), None) or self._of_watch(what)
+
+    def _of_watch(self, what: Role) -> Curve | None:
+        """The same as the watcher of the first model measured it at sampled steps, where the loop reports nothing."""
+        rate = what.quantity is Quantity.LEARNING_RATE
+        name, key = ("movement", "learning_rate") if rate else ("gradient_norm", "norm")
+        of_first = [e for e in self._watched if e.name == name and key in e.values and not e.values.get("watcher")]
+        found = curve(what, [(event.epoch, event.step, event.values[key]) for event in of_first], by_step=True)
+        return found if len(found) else None
 
     # -- what nobody can read ------------------------------------------------------------------------------------------
     @cached_property

@@ -135,8 +135,7 @@ class Run:
         said: dict[str, Any] = dict(self.info.get("roles") or {})
         for event in self.of(ev.Declare):
             said.update(getattr(event, "roles", None) or {})
-        several = any(event.name == ev.MODELS for event in self.of(ev.Watch))
-        return Curves(self.of(ev.Epoch), self.windows, (*self.of(ev.Probe), *self._logged), said, several)
+        return Curves(self.of(ev.Epoch), self.windows, (*self.of(ev.Probe), *self._logged), said, self.of(ev.Watch))
 
     @property
     def _logged(self) -> Iterator[ev.Probe]:

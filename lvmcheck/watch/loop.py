@@ -33,6 +33,10 @@ class Loop(Protocol):
     def train(self) -> Any: ...
 
     @property
+    def peers(self) -> Callable[[], Sequence[Any]]:
+        """The watchers of the same record."""
+
+    @property
     def val(self) -> Any: ...
 
     @property

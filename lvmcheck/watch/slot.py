@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -12,6 +13,8 @@ from lvmcheck.watch.measure.local import gradient, local
 from lvmcheck.watch.measure.modules import useless_biases
 from lvmcheck.watch.measure.norms import norms
 
+TOLD = 8
+"""First steps in which backward passes are told from each other."""
 SENTINELS = 3
 """Parameters whose backward is counted: the smallest of the first, the middle and the last third."""
 
@@ -27,6 +30,7 @@ class Slot:
         measured: names, norms of gradients and norms of parameters of the step that is measured, on the device.
         found_none: backward passes since the last step that found no gradient.
         arrived: norm of the gradient that the last backward pass brought to each sentinel.
+        tasks: backward passes of the first steps that reached it, by the number that autograd gives them.
         scale: what a GradScaler multiplied the loss by.
         leftovers: name of a sentinel and norm of the gradient that a backward pass since the last step found in it.
     """
@@ -41,6 +45,7 @@ class Slot:
         self._cleared: set[str] = set()
         self.found_none = 0
         self.arrived: dict[str, Tensor] = {}
+        self.tasks: set[int] = set()
         self.scale = 1.0
         self._nothing: dict[str, int] = {}
         self.closure = False
@@ -100,6 +105,8 @@ class Slot:
     def _counting(self, name: str, sentinel: nn.Parameter) -> Callable[[Tensor], None]:
         def count(found: Tensor) -> None:  # called before the new gradient is added to the old one
             self._fired = True
+            if self.steps < TOLD:
+                self.tasks.add(torch._C._current_graph_task_id())
             if self.measuring and not found.is_sparse:
                 self.arrived[name] = norms([local(found)])[0]
             self._reached[name] = self._reached.get(name, 0) + 1

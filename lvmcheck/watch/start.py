@@ -98,6 +98,7 @@ def watch(
             checkpoints.CheckpointsCollector(),
         ],
         progress=progress,
+        peers=tuple if recorder is None else lambda: tuple(recorder.watchers),
     )
     _WATCHED[inner] = watcher
     watcher.attach()

@@ -38,9 +38,9 @@ class Watcher:
     """Watches until :meth:`close`, or until the ``with`` block that it was made for ends.
 
     Attributes:
-        step: optimizer steps of the first optimizer since watching began.
-        sampling: the step that is under way is measured.
+        step, sampling: steps of the first optimizer so far; the step that is under way is measured.
         slots: one for each optimizer.
+        peers, index: the watchers of its record, and its place among them.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Watcher:
         sink: Sink,
         collectors: Sequence[Collector],
         progress: Callable[[], tuple[int, int]],
+        peers: Callable[[], Sequence[Any]] = tuple,
     ) -> None:
         self.model = model
         self.scheduler = scheduler
@@ -64,11 +65,10 @@ class Watcher:
         self._train: Loader | None = None
         self._val: Loader | None = None
         self.evaluating = False
+        self.peers, self.index = peers, len(peers())
         self._collectors = list(collectors)
         self._said: dict[str, tuple[object, int]] = {}
-        self._budget = Budget(every)
-        self._sink = sink
-        self._progress = progress
+        self._budget, self._sink, self._progress = Budget(every), sink, progress
         self._handles: list[Any] = []
         self._cost = self._begun = 0.0
         self._clock = time.perf_counter()
@@ -110,9 +110,9 @@ class Watcher:
         self._said[name] = ((values, subjects), times)
         if times > SAME:
             return
-        epoch, _ = self._progress()
-        at = self.now if step is None else step
-        self._sink.measured(Watch(name=name, epoch=epoch, step=at, subjects=tuple(subjects), values=dict(values)))
+        epoch, at = self._progress()[0], self.now if step is None else step
+        found = {**values, "watcher": self.index} if self.index else dict(values)
+        self._sink.measured(Watch(name=name, epoch=epoch, step=at, subjects=tuple(subjects), values=found))
 
     def later(self, values: Tensor | Sequence[Tensor], use: Callable[[list[float], int], None]) -> None:
         """Call ``use(numbers, step)`` once these tensors have come from the device."""

@@ -66,7 +66,7 @@ class DominantTerm(Cause):
         return Diagnosis(
             name=self.name(),
             standing=Standing.MEASURED,
-            phrase="one addend of the loss has {one_rules} times the gradient of the next",
+            phrase="one addend of the loss has {ratio} times the gradient of the next",
             evidence=finding_facts(finding),
             explains=EXPLAINS | {"addends_in_balance"},
             fix="choose the weight so that the second term has a tenth to a hundredth of the gradient of the main one",
@@ -137,7 +137,7 @@ FAILS: Sequence[CauseCase] = (
         name="weight_of_500",
         run=case_run("addend_gradients", [_ADDENDS] * 4),
         standing=Standing.MEASURED,
-        facts={"one_rules": 1100.0},
+        facts={"ratio": 1100.0},
     ),
     CauseCase(
         name="attempt_2_with_gradients",

@@ -19,7 +19,7 @@ class CopyNeverUpdated(Cause):
             checks=("copies_follow",),
             explains=("nothing_learned", "learns_slowly", "val_loss_descends", "metric_constant"),
             phrase="the copy of {of} that is used in its place still has the weights of the beginning",
-            fix="update the copy after the optimizer step (load_state_dict, or lerp_ of each parameter), and check that it moves",
+            fix="update the copy after the optimizer step: load_state_dict, or lerp_ of each parameter",
         )
 
 

@@ -16,9 +16,9 @@ class UpdatesOutOfRange(Cause):
         return measured(
             self,
             evidence,
-            checks=("update_size", "weights_keep_size", "parts_keep_pace", "epsilon_small"),
+            checks=("update_size", "weights_keep_size", "first_updates_small", "parts_keep_pace", "epsilon_small"),
             standing=Standing.LIKELY,
-            explains=("gradient_norm_steady", "learns_slowly"),
+            explains=("gradient_norm_steady", "learns_slowly", "units_alive", "gradient_reaches"),
             phrase="the updates do not fit the size of the weights",
             fix=(
                 "change the learning rate by the factor that brings the ratio of update to weight near "

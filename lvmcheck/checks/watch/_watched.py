@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded, passed, pending, warning
+from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_recorded, passed, pending, warning
 from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared.epochs import complete
 from lvmcheck.checks.watch import lacking
@@ -15,6 +15,8 @@ from lvmcheck.run.view import Run
 
 SHOWN = 4
 """Names of parameters or modules that a finding lists."""
+ORDER = (Status.FAILED, Status.WARNING, Status.PENDING, Status.PASSED)
+"""Of the answers on several models the first of these counts."""
 TAIL = "tail"
 """Key in ``info`` of a run that holds the last events alone, whose earlier windows were judged when they came."""
 
@@ -40,9 +42,14 @@ class Watched(Check):
         return lacking(run) or self.decide(run)
 
     def decide(self, run: Run) -> Outcome:
-        """The answer on a run that was watched, or goes on."""
+        """The answer on a run that was watched, or goes on: of several models the worst one."""
+        outcomes = [self.decide_on(run, events) for events in by_watcher(watched(run, self.event))]
+        return min(outcomes, key=lambda outcome: ORDER.index(outcome.status) if outcome.status in ORDER else len(ORDER))
+
+    def decide_on(self, run: Run, events: Sequence[Watch]) -> Outcome:
+        """The answer on the measurements of one model."""
         seen, in_row, last, met = 0, 0, None, None
-        for event in watched(run, self.event):
+        for event in events:
             finding = self.look(event)
             if finding is None:
                 continue
@@ -67,8 +74,8 @@ class Series(Watched):
         """The measurement of the last of these events with its bounds; None where they do not decide."""
         raise NotImplementedError
 
-    def decide(self, run: Run) -> Outcome:
-        events, met, seen = watched(run, self.event), None, 0
+    def decide_on(self, run: Run, events: Sequence[Watch]) -> Outcome:
+        met, seen = None, 0
         # Windows that begin where a tail was cut off are windows of no whole run.
         for end in range(max(1, len(events)) if run.info.get(TAIL) else 1, len(events) + 1):
             finding = self.look_at(events[max(0, end - self.needs) : end])
@@ -88,6 +95,15 @@ class Series(Watched):
 def watched(run: Run, name: str) -> list[Watch]:
     """The events of that name, in order."""
     return [event for event in run.of(Watch) if event.name == name]
+
+
+def by_watcher(events: Sequence[Watch]) -> list[list[Watch]]:
+    """The same, those of each watched model by themselves; one empty list where there are none."""
+    found: dict[float, list[Watch]] = {}
+    for event in events:
+        index = event.values.get("watcher", 0.0)
+        found.setdefault(index if index == index else 0.0, []).append(event)
+    return list(found.values()) or [[]]
 
 
 def names(event: Watch, key: str = "parameters") -> tuple[Fact, ...]:

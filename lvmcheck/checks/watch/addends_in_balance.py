@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lvmcheck.checks.bounds import ceiling
-from lvmcheck.checks.finding import Fact, Finding, Outcome, not_recorded
+from lvmcheck.checks.curves._curves import improved
+from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_recorded
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run, names
-from lvmcheck.run.events import MODELS, Watch
+from lvmcheck.checks.shared.laws import LEVELS
+from lvmcheck.checks.watch._watched import Watched, case_run, names, watched
+from lvmcheck.run.events import MODELS, Epoch, Watch
 from lvmcheck.run.view import Run
 
 RATIO = 100.0
 WEIGHT, OVER = 10.0, 100.0
 """A weight that is raised, and how many times it is above that of the next addend."""
+AT_FIRST = 10.0
+"""Ratio in the first looks that is enough where no evaluation gets better."""
 AUXILIARY = 0.1
 """Weight, as a share of that of the next addend, of what was meant to be small beside it."""
 
@@ -25,7 +29,8 @@ AUXILIARY = 0.1
 class AddendsInBalance(Watched):
     """No addend of the loss has 100 times the gradient of the next one, at the outputs of the model, in four looks in
     a row, by a weight that was raised (above 10, and more than 100 times that of the next) or although its weight is
-    a tenth of that of the next.
+    a tenth of that of the next. Ten times in the first three looks are enough, by a weight ten times that of the next,
+    where no evaluation of the whole run gets better.
 
     Why:
     Values say nothing about who is optimised, gradients do. The addend with a thousandth of the gradient is along for
@@ -49,13 +54,28 @@ class AddendsInBalance(Watched):
     """
 
     universal = True
+    exempt = LEVELS
     event = "addend_gradients"
     streak = 4
 
     def decide(self, run: Run) -> Outcome:
         if any(event.name == MODELS for event in run.of(Watch)):
             return not_recorded("several models are watched: their losses are no terms of one task")
-        return super().decide(run)
+        outcome = super().decide(run)
+        starved = self._starved(run) if outcome.status is Status.PASSED else None
+        return failed(starved, evaluated=outcome.evaluated) if starved is not None else outcome
+
+    def _starved(self, run: Run) -> Finding | None:
+        """A raised weight that ruled at first, in a run in which no evaluation ever gets better."""
+        events, evaluations = watched(run, self.event), run.curves.evaluations
+        if len(events) < self.streak or not evaluations or any(map(improved, evaluations)):
+            return None
+        first = events[: self.streak - 1]
+        lower = any(e.values.get("weight", 0.0) < WEIGHT * e.values.get("weight_of_next", math.inf) for e in first)
+        if lower or any(e.values.get("ratio", 0.0) < AT_FIRST for e in first):
+            return None
+        found = self.look(first[-1])
+        return replace(found, code="starved", measured=first[-1].values["ratio"], bounds=(ceiling(AT_FIRST),))
 
     def look(self, event: Watch) -> Finding:
         of = event.values
@@ -77,6 +97,12 @@ class AddendsInBalance(Watched):
         )
 
 
+def _evaluated(ratio: float, losses: Sequence[float]) -> Run:
+    sample = {"ratio": ratio, "weight": 100.0, "weight_of_next": 1.0, "addends": 2}
+    epochs = [Epoch(epoch=i, step=10 * i, metrics={"val_loss": v}) for i, v in enumerate(losses, start=1)]
+    return case_run("addend_gradients", [sample] * 5).extended(epochs)
+
+
 _CHECK = AddendsInBalance()
 _RULES = {"ratio": 1100.0, "weight": 500.0, "weight_of_next": 1.0, "addends": 2}
 PASSES: Sequence[Case] = (
@@ -86,6 +112,7 @@ PASSES: Sequence[Case] = (
         _CHECK,
         case_run("addend_gradients", [{**_RULES, "ratio": 2000.0, "weight": 1.0, "weight_of_next": 0.01}] * 5),
     ),
+    made.case("ruled_at_first_and_learned", _CHECK, _evaluated(14.0, made.lines(12, 3.6, 0.9))),
     made.case(
         "reconstruction_beside_an_adversary",
         _CHECK,
@@ -93,6 +120,7 @@ PASSES: Sequence[Case] = (
     ),
 )
 FAILS: Sequence[Case] = (
+    made.case("collapsed_at_once", _CHECK, _evaluated(14.0, [3.6] * 12), "starved", 14.0),
     made.case(
         "value_loss_times_500",
         _CHECK,

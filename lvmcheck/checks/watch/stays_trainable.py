@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import equal
-from lvmcheck.checks.finding import Fact, Finding, Status
+from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._watched import Watched, case_run, names
 from lvmcheck.run.events import Watch
+from lvmcheck.run.view import Run
 
 
 @dataclass(frozen=True, kw_only=True)
 class StaysTrainable(Watched):
     """No parameter that was trainable when watching began, or later, has requires_grad=False over five measured
-    steps.
+    steps. It is a warning where the optimizer let go of them as well, or a key of the config speaks of freezing.
 
     Why:
     A part that is frozen by the way (in a helper, a callback, a toggle that is not undone) stops learning without a
@@ -39,15 +40,25 @@ class StaysTrainable(Watched):
 
     universal = True
     event = "freezing"
-    mild = True
+
+    def judge(self, run: Run) -> Outcome:
+        outcome = super().judge(run)
+        finding = outcome.finding
+        if outcome.status is not Status.FAILED or finding is None:
+            return outcome
+        held = finding.fact("held")
+        released = held is not None and held.value == 0
+        asked = any("freez" in str(key).lower() or "frozen" in str(key).lower() for key in run.config)
+        return warning(finding, evaluated=outcome.evaluated) if released or asked else outcome
 
     def look(self, event: Watch) -> Finding:
+        held = (Fact("held", event.values["held"]),) if "held" in event.values else ()
         return Finding(
             code="frozen",
             measured=event.values.get("frozen_since"),
             bounds=(equal(0),),
             step=event.step,
-            evidence=(*names(event), Fact("trainable", event.values.get("trainable"))),
+            evidence=(*names(event), Fact("trainable", event.values.get("trainable")), *held),
             phrase="{measured} parameters frozen since training began ({trainable} still trainable)",
         )
 
@@ -64,13 +75,20 @@ FAILS: Sequence[Case] = (
         case_run("freezing", [{"trainable": 2, "frozen_since": 2}], ["head.weight", "head.bias"]),
         "frozen",
         2,
-        status=Status.WARNING,
+        status=Status.FAILED,
         parameters="head.weight, head.bias",
+    ),
+    made.case(
+        "released_by_the_optimizer",
+        _CHECK,
+        case_run("freezing", [{"trainable": 2, "frozen_since": 2, "held": 0}], ["head.weight", "head.bias"]),
+        "frozen",
+        2,
+        status=Status.WARNING,
     ),
     made.case(
         "not_a_number",
         _CHECK,
         case_run("freezing", [{"trainable": 2, "frozen_since": float("nan")}]),
-        status=Status.WARNING,
     ),
 )

@@ -51,7 +51,10 @@ class CoverageCollector(Collector):
         self._trainable |= trainable
         self._frozen = {name: self._frozen.get(name, 0) + 1 for name in gone}
         long = [name for name, count in self._frozen.items() if count >= AGAIN]
-        watcher.emit("freezing", {"trainable": len(trainable), "frozen_since": len(long)}, long)
+        known = dict(model.named_parameters())
+        held = {id(p) for slot in watcher.slots for group in slot.optimizer.param_groups for p in group["params"]}
+        kept = sum(id(known.get(name)) in held for name in long)
+        watcher.emit("freezing", {"trainable": len(trainable), "frozen_since": len(long), "held": kept}, long)
         if self._tied:
             known = dict(model.named_parameters(remove_duplicate=False))
             parted = [names[0] for names in self._tied.values() if len({id(known.get(name)) for name in names}) > 1]

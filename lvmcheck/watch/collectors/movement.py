@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.measure.elements import elements, lengths, rms_by_tensor
 from lvmcheck.watch.measure.local import gradient, local
-from lvmcheck.watch.measure.modules import useless_biases
+from lvmcheck.watch.measure.modules import depth_order, useless_biases
 from lvmcheck.watch.measure.norms import norms
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ DEAF = 5
 """Measured steps in a row in which a parameter gets no gradient."""
 NEGLIGIBLE = 1e-6
 """Gradient times rate over the weight, below which float32 may well round the update away."""
+SMALL = 0.3
+"""Root mean square of weights over 1 / sqrt(inputs), below which they began small and are expected to leap."""
 ROUNDING = 1e-6
 """Norm of the old gradient over that of the new one, below which it was cleared."""
 
@@ -32,6 +35,8 @@ class MovementCollector(Collector):
 
     def start(self, watcher: Loop) -> None:
         self._useless = useless_biases(watcher.model)
+        sizes = {name: weight.numel() // len(weight) for name, weight in depth_order(watcher.model)}
+        self._usual = {name: SMALL / math.sqrt(size) for name, size in sizes.items()}
         self._still: dict[str, int] = {}
         self._none: dict[str, int] = {}
         self._zero: dict[str, int] = {}
@@ -119,13 +124,15 @@ class MovementCollector(Collector):
             found = zip(names, grads, still, strict=True)
             stuck = [name for name, grad, is_inert in found if is_inert and grad > 0 and name not in self._useless]
             self._moved(watcher, names, stuck if rate > 0 else [], rate, step)
+            of_size = dict(zip(names, whole, strict=True))
             ratios = {
                 name: by / of
                 for name, by, of, matrix in zip(names, change, whole, matrices, strict=True)
                 if matrix and of > 0
             }
             if ratios and rate > 0:
-                _updates(watcher, ratios, rate / top, step)
+                usual = [name for name in ratios if of_size[name] > self._usual.get(name, math.inf)]
+                _updates(watcher, ratios, [ratios[name] for name in usual], rate / top, step)
                 _parts(watcher, ratios, rates, rate / top, step)
 
         watcher.later(torch.cat([grad_norms, moved, size, inert.float()]), use)
@@ -146,8 +153,11 @@ def _left_over(leftovers: list[tuple[str, Tensor]], old: list[float], found: dic
     return max((share for share in shares if not share < ROUNDING), default=0.0)
 
 
-def _updates(watcher: Loop, ratios: dict[str, float], share_of_rate: float, step: int) -> None:
-    """Relative size of the update of the weight matrices: the middle one and both ends."""
+def _updates(watcher: Loop, ratios: dict[str, float], usual: list[float], share_of_rate: float, step: int) -> None:
+    """Relative size of the update of the weight matrices: the middle one and both ends.
+
+    Of those that are not small (``usual``) the middle one by itself.
+    """
     order = sorted(ratios, key=ratios.__getitem__)
     values = {
         "median": ratios[order[len(order) // 2]],
@@ -155,6 +165,8 @@ def _updates(watcher: Loop, ratios: dict[str, float], share_of_rate: float, step
         "highest": ratios[order[-1]],
         "share_of_rate": share_of_rate,
     }
+    if usual:
+        values["usual"] = sorted(usual)[len(usual) // 2]
     watcher.emit("update_ratio", values, (order[0], order[-1]), step)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from lvmcheck.run.events import MODELS
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.measure.batches import fingerprints, first_input
 from lvmcheck.watch.measure.local import gradient
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 SQUARES = ("exp_avg_sq", "square_avg", "sum", "exp_inf")
 """Names under which optimizers keep the squares by which they divide."""
+TOLD = 4
+"""Steps after which it is known which models a backward pass reaches."""
 ROWS = 4
 """Rows of an input that tell it from others."""
 
@@ -43,6 +46,8 @@ class PassesCollector(Collector):
     def before_step(self, watcher: Loop, slot: Slot) -> None:
         """Adversarial inputs, and methods that look at one batch twice, clear gradients between passes on purpose."""
         self._clipped(watcher, slot)
+        if watcher.step == TOLD:
+            self._players(watcher)
         inputs, self._inputs = self._inputs, []
         if len(watcher.slots) != 1 or self._searched or len(inputs) < 2 or len(inputs) != slot.backwards:
             return
@@ -57,6 +62,13 @@ class PassesCollector(Collector):
                 watcher.emit("passes", counts, (), step)
 
         watcher.later([number for found in inputs for number in found.double()], use)
+
+    def _players(self, watcher: Loop) -> None:
+        """Whether every backward pass reaches all models that are watched: they learn from one loss."""
+        mine, peers = _tasks(watcher), [peer for peer in watcher.peers() if not peer.closed]
+        if len(peers) > 1:
+            joint = bool(mine) and all(_tasks(peer) == mine for peer in peers)
+            watcher.emit(MODELS, {"models": len(peers), "joint": float(joint)})
 
     def _clipped(self, watcher: Loop, slot: Slot) -> None:
         """What is left at the step of the gradient that the only backward pass brought."""
@@ -75,6 +87,10 @@ class PassesCollector(Collector):
                 watcher.emit("clip", {"share": statistics.median(shares), "adaptive": adaptive}, (), step)
 
         watcher.later(torch.cat([left, whole.to(left)]), use)
+
+
+def _tasks(watcher: Any) -> set[int]:
+    return set().union(*(slot.tasks for slot in watcher.slots))
 
 
 def _states(slot: Slot) -> list[dict[str, Any]]:

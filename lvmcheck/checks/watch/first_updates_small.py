@@ -1,0 +1,83 @@
+"""first_updates_small: no step replaces the weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.bounds import ceiling
+from lvmcheck.checks.finding import Fact, Finding
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.run.events import Watch
+
+MOST = 0.25
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstUpdatesSmall(Watched):
+    """In no three measured steps in a row the middle update of the weight matrices is more than a quarter of their
+    size; matrices that are small for their number of inputs do not count.
+
+    Why:
+    Three such steps leave nothing of the initialisation: units die or saturate in the first steps, and later ratios
+    look usual because the weights have grown to fit the rate.
+
+    Usual causes:
+    - A learning rate for Adam that is ten to a hundred times too high (0.1 in place of 1e-3), or one meant for SGD.
+    - No warm-up where the first steps of Adam have the full size of the rate.
+
+    Fix:
+    Lower the learning rate until the first updates are about 1e-3 to 1e-2 of the weights, or warm up.
+
+    Healthy runs that must pass:
+    Embeddings, adapters and output layers that begin at zero or small; one leap at the first step; fine-tuning.
+
+    Source:
+    Issue 15 (update ratio out of range).
+    """
+
+    universal = True
+    event = "update_ratio"
+    streak = 3
+
+    def look(self, event: Watch) -> Finding | None:
+        usual = event.values.get("usual")
+        if usual is None:
+            return None
+        return Finding(
+            code="replaces_the_weights",
+            measured=usual,
+            bounds=(ceiling(MOST),),
+            step=event.step,
+            evidence=(Fact("highest", event.values.get("highest")), *names(event)),
+            phrase="updates are {measured} of the weights in the first steps",
+        )
+
+
+_CHECK = FirstUpdatesSmall()
+_SAMPLE = {"median": 1e-3, "lowest": 1e-4, "highest": 5e-3, "share_of_rate": 1.0, "usual": 1e-3}
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("update_ratio", [_SAMPLE] * 4), measured=1e-3),
+    made.case(
+        "one_leap", _CHECK, case_run("update_ratio", [{**_SAMPLE, "usual": 0.6}, *[{**_SAMPLE, "usual": 0.05}] * 3])
+    ),
+    made.case(
+        "small_embeddings",
+        _CHECK,
+        case_run("update_ratio", [{**_SAMPLE, "median": 0.9, "highest": 3.0}] * 4),
+    ),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "adam_at_0_1",
+        _CHECK,
+        case_run("update_ratio", [{**_SAMPLE, "usual": v} for v in (1.1, 0.6, 0.34)]),
+        "replaces_the_weights",
+        0.34,
+        step=3,
+    ),
+    made.case("not_a_number", _CHECK, case_run("update_ratio", [{**_SAMPLE, "usual": math.nan}] * 3)),
+)
