@@ -24,7 +24,7 @@ from lvmcheck.run.event_lines import to_line
 from lvmcheck.run.events import MAX_EPOCH
 from lvmcheck.run.events_file import event_at, progress, written_events
 from lvmcheck.run.locks import unlock
-from lvmcheck.run.preflights import waits
+from lvmcheck.run.preflights import PREFLIGHT, take, waits
 from lvmcheck.run.seal import sealed
 from lvmcheck.run.statements import Statements
 from lvmcheck.run.values import check_number, count, number, numbers, refused
@@ -257,7 +257,8 @@ class Recorder(Statements):
         start = import_module("lvmcheck.watch.start")  # torch is imported here, where the loop has it already
         watcher = start.watch(model, optimizer, scheduler, every=every, train=train, val=val, recorder=self)
         self.watchers.append(watcher)
-        self._preflights(getattr(model, "_orig_mod", model))
+        for found in take(getattr(model, "_orig_mod", model)):
+            watcher.emit(PREFLIGHT, found.values, found.subjects, self.steps)
         open_ = sum(not other.closed for other in self.watchers)
         if open_ > 1:
             values = {"models": float(open_)}

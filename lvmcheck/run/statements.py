@@ -57,18 +57,16 @@ class Statements:
         return report
 
     def _preflights(self, model: Any = None) -> None:
-        """Record the pre-flights that waited for this run."""
+        """Record the pre-flights that waited for this run, and say what failed."""
         for found in take(model):
-            self._write(
-                ev.Watch(
-                    t=self._now(),
-                    name=PREFLIGHT,
-                    epoch=self.epochs + 1,
-                    step=self.steps,
-                    subjects=found.subjects,
-                    values=found.values,
-                )
+            event = ev.Watch(
+                name=PREFLIGHT,
+                epoch=self.epochs + 1,
+                step=self.steps,
+                subjects=found.subjects,
+                values=found.values,
             )
+            import_module("lvmcheck.watch.live").Live(self).measured(event)
 
     def data(
         self, *, name: str, fingerprint: str, facts: Mapping[str, Any] | None = None, notes: Sequence[str] = ()

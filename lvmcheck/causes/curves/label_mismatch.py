@@ -37,6 +37,17 @@ class LabelMismatch(Cause):
         apart = coded(evidence, "targets_belong", "one_row_off", "shuffled")
         if apart is not None:
             return self._apart(apart)
+        lag = coded(evidence, "targets_in_place", "other_lag")
+        if lag is not None:
+            return found(
+                self,
+                Standing.MEASURED,
+                "the targets of training belong to the positions {lag} after theirs, those of validation {lag_of_val}",
+                finding_facts(lag),
+                fix="shift the targets of both sets by the same number of positions",
+                explain="targets_in_place",
+                explains=("nothing_learned", "overfits", "memorises", "loss_diverging", "generalisation_gap"),
+            )
         below, at = coded(evidence, "below_chance", "below_chance"), coded(evidence, "below_chance", "at_chance")
         if below is not None and evidence.failed("finite") is None:
             return found(

@@ -13,13 +13,14 @@ from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._watched import Series, case_run
 from lvmcheck.run.events import Watch
 
-MOST, LATE = 0.98, 20
+MOST, LATE, ROSE = 0.9, 20, 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingsApart(Series):
     """Embeddings (outputs of length 1, and what normalize or cosine_similarity is given) of different rows of a batch
-    have a mean cosine below 0.98: not above it in ten measured steps in a row after step 20, having begun lower.
+    have a mean cosine of at most 0.9: not above it in ten measured steps in a row after step 20, having risen by
+    more than 0.1 since the first.
 
     Why:
     Attraction without repulsion has a trivial answer, one point for everything, at which the loss is 0.
@@ -51,7 +52,7 @@ class EmbeddingsApart(Series):
         lowest = math.nan if any(map(math.isnan, values)) else min(values)
         return Finding(
             code="one_point",
-            measured=0.0 if began > MOST else lowest,
+            measured=0.0 if lowest - began <= ROSE else lowest,
             bounds=(ceiling(MOST),),
             step=late[-1].step,
             evidence=(Fact("at_first", began),),

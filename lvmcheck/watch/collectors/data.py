@@ -10,13 +10,15 @@ from torch import Tensor, nn
 from torch.utils.data import SequentialSampler
 
 from lvmcheck.watch.collector import Collector
-from lvmcheck.watch.measure.association import association
+from lvmcheck.watch.measure.association import association, lags
 from lvmcheck.watch.measure.draws import frozen_draws
 from lvmcheck.watch.measure.held import columns, held_tensors, repeats, scales, sorted_by
 
 if TYPE_CHECKING:
     from lvmcheck.watch.loop import Loop
 
+TARGETS = 3
+"""Tensors beside the inputs that may be targets."""
 KEPT = 64
 """Rows whose content is compared from epoch to epoch."""
 
@@ -52,13 +54,22 @@ class DataCollector(Collector):
         if len(floats) == 2:
             self._say(watcher, "data_scale", lambda: scales(floats[0][0], floats[1][0]))
         self._say(watcher, "data_repeats", lambda: repeats(held[0], target))
-        self._say(watcher, "association", lambda: association(held, val))
+        for at in range(1, min(len(held), 1 + TARGETS)):
+            self._targets(watcher, held, val, at)
         kept = isinstance(getattr(loader, "sampler", None), SequentialSampler)
         if kept and not any(isinstance(module, nn.RNNBase) for module in watcher.model.modules()):
             self._say(watcher, "data_order", lambda: {"sorted": sorted_by(target), "steps": float(len(loader))})
         if held[0].is_floating_point() and len(held[0]) >= 2:
             self._inputs = held[0]
             self._rows = columns(self._few(held[0]))
+
+    def _targets(self, watcher: Loop, held: list[Tensor], val: list[Tensor] | None, at: int) -> None:
+        """Whether one of the targets belongs to the inputs."""
+        other = None if val is None or len(val) <= at else [val[0], val[at]]
+        if held[at].ndim == 2 and held[at].shape[1] > 1 and other is not None:
+            self._say(watcher, "target_lag", lambda: lags([held[0], held[at]], other, 1))
+        else:
+            self._say(watcher, "association", lambda: association([held[0], held[at]], other))
 
     @staticmethod
     def _few(inputs: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ ROWS, FEATURES = 4000, 256
 LEAST = 120
 """Rows of a set below which nothing is fitted."""
 RIDGE = 0.03
+LAGS = (0, 1, -1, 2, -2)
 
 
 def association(train: list[Tensor], val: list[Tensor] | None) -> dict[str, float]:
@@ -33,6 +34,39 @@ def association(train: list[Tensor], val: list[Tensor] | None) -> dict[str, floa
         whole = _fit(inputs, targets, other[0], other[1], classes, whole=True)
         found |= {"val": whole, "own": _fit(other[0], other[1], other[0], other[1], classes)}
         found |= {"val_rows": float(2 * cut)}
+    return found
+
+
+def lags(train: list[Tensor], val: list[Tensor], at: int) -> dict[str, float]:
+    """At which lag the targets [N, T] follow from the inputs [N, T, ...] of one position, in each set.
+
+    ``off`` is the share of what a fit finds in a set at its own lag that is lost at the lag of the other, at least.
+    """
+    both = [_lagged(held, at) for held in (train, val) if len(held) > at]
+    if len(both) < 2 or not both[0] or not both[1]:
+        return {}
+    one, other = (max(found, key=found.__getitem__) for found in both)
+    best = min(both[0][one], both[1][other])
+    off = min(1 - both[0][other] / max(both[0][one], 1e-6), 1 - both[1][one] / max(both[1][other], 1e-6))
+    rows = float(min(len(train[0]), len(val[0])))
+    return {"lag": one, "lag_of_val": other, "found": best, "off": off, "rows": rows}
+
+
+def _lagged(held: list[Tensor], at: int) -> dict[float, float]:
+    inputs, targets = held[0][:ROWS], held[at][:ROWS]
+    if not inputs.is_floating_point() or inputs.ndim not in (2, 3) or targets.ndim != 2 or len(inputs) < LEAST:
+        return {}
+    long = inputs.shape[1]
+    if targets.shape[1] != long or long < 6 or (inputs.ndim == 3 and inputs.shape[2] > FEATURES):
+        return {}
+    found = {}
+    for lag in LAGS:
+        low, high = max(0, -lag), min(long, long - lag)
+        x = inputs[:, low + lag : high + lag].reshape((high - low) * len(inputs), -1)
+        made = _pair([x, targets[:, low:high].reshape(-1)])
+        if made is None:
+            return {}
+        found[float(lag)] = _fit(made[0], made[1], made[0], made[1], made[2])
     return found
 
 
