@@ -17,7 +17,7 @@ import datetime
 import os
 import secrets
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from gate_files import read_report, read_rules, read_waivers
 from gate_finding import Reason, Refused, Unusable
 from gate_git import Tree, resolved, tracked_path
 from gate_report import of_checks, of_session, of_suite, same
+from gate_selftest import of_selftests, read_selftest
 from gate_shape import Table
 from gate_tree import of_files, of_suite_text
 
@@ -56,7 +57,7 @@ class Question:
 
 
 # -- deciding ----------------------------------------------------------------------------------------------------------
-def decide(reports: Sequence[Table], question: Question, now: Any) -> Iterator[Reason]:
+def decide(reports: Sequence[Table], question: Question, now: Any, selftests: Sequence[Table] = ()) -> Iterator[Reason]:
     """Every reason to refuse; none when the commit may pass."""
     rules = question.rules
     failures = [waiver for waiver in question.waivers if "check" in waiver]
@@ -73,6 +74,7 @@ def decide(reports: Sequence[Table], question: Question, now: Any) -> Iterator[R
                 yield from of_suite_text(suite, question.head)
     for rule in rules["suite"]:
         yield from of_rule(reports, rule, question.nonce)
+    yield from of_selftests(selftests, reports, question)
     if question.head is not None and question.base is not None:
         for reason in loosenings(question.base, question.head, rules, question.require):
             if not any(accepts(waiver, reason) for waiver in question.waivers):
@@ -144,6 +146,7 @@ def arguments_of(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="gate.py", description="may this commit pass?")
     add = parser.add_argument
     add("reports", nargs="+", type=Path, metavar="REPORT", help="what pytest --lvm-json has written")
+    add("--selftest", type=Path, action="append", default=[], metavar="FILE", help="lvmcheck selftest SUITE --json")
     here = Path(__file__).parent
     add("--require", type=Path, default=here / "gate.toml", metavar="FILE", help="what must have passed")
     add("--waivers", type=Path, metavar="FILE", help="failures and loosenings that are accepted for a time")
@@ -185,6 +188,15 @@ def question_of(options: argparse.Namespace) -> Question:
     return Question(options.commit, options.nonce, rules, waivers, head, base, require)
 
 
+def readable(read: Callable[[Path], Table], paths: Sequence[Path], reasons: list[Reason]) -> Iterator[Table]:
+    """What can be read; why the others cannot is added to the reasons."""
+    for path in paths:
+        try:
+            yield read(path)
+        except Refused as problem:
+            reasons.append(problem.reason)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["start"]:
@@ -195,13 +207,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Unusable as problem:
         print(f"gate: {plain(str(problem))} [unusable]", file=sys.stderr)
         return 2
-    reports, reasons = [], []
-    for path in options.reports:
-        try:
-            reports.append(read_report(path))
-        except Refused as problem:
-            reasons.append(problem.reason)
-    reasons += decide(reports, question, datetime.datetime.now(datetime.UTC))
+    reasons: list[Reason] = []
+    reports = list(readable(read_report, options.reports, reasons))
+    selftests = list(readable(read_selftest, options.selftest, reasons))
+    reasons += decide(reports, question, datetime.datetime.now(datetime.UTC), selftests)
     if reasons:
         print(f"refused: {options.commit[:12]} may not pass")
         print("\n".join(screen(reasons)))

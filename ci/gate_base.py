@@ -14,7 +14,8 @@ from gate_shape import Table
 from gate_tree import entries, read_suite
 
 PROTECTED = (
-    *("conftest.py", "*/conftest.py", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg"),
+    *("conftest.py", "*/conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml"),
+    *("pyproject.toml", "tox.ini", "setup.cfg", "fixtures/references/*", "*/fixtures/references/*"),
     *("sitecustomize.py", "*/sitecustomize.py", "usercustomize.py", "*.pth", ".gitattributes", "ci/*.py"),
 )
 """Files that decide how runs are judged, beside those named by ``protected`` in the requirements."""
@@ -113,7 +114,7 @@ def number(value: Any) -> bool:
 def of_rules(base: Tree, head: Tree, path: str) -> Iterator[Reason]:
     """Requirements of the commit that ask for less than those of the base branch, which are the ones in force."""
     before, after = read_suite(base, path) or {}, read_suite(head, path) or {}
-    for key, direction in (("max_age_hours", -1), ("max_waiver_days", -1), ("protected", 0)):
+    for key, direction in (("max_age_hours", -1), ("max_waiver_days", -1), ("protected", 0), ("selftest", 1)):
         old, new = (table.get("gate", {}).get(key) for table in (before, after))
         yield from of_rule(f"{path}: gate.{key}", old, new, direction)
     for rule in before.get("suite", []):
@@ -127,7 +128,9 @@ def of_rules(base: Tree, head: Tree, path: str) -> Iterator[Reason]:
             yield Reason("rule_loosened", who, "required", "not required")
             continue
         for key in sorted({*rule, *same[0]}):
-            yield from of_rule(f"{who}: {key}", rule.get(key), same[0].get(key), {"seeds": 1, "checks": 1}.get(key, 0))
+            yield from of_rule(
+                f"{who}: {key}", rule.get(key), same[0].get(key), {"seeds": 1, "checks": 1, "selftest": 1}.get(key, 0)
+            )
 
 
 def of_rule(who: str, old: Any, new: Any, direction: int) -> Iterator[Reason]:

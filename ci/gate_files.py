@@ -19,7 +19,7 @@ from gate_shape import FORMAT, Table, shaped
 
 MAX_BYTES, MAX_TOML = 16 << 20, 1 << 20
 ASKED = {"file": str, "profile": str, "device": str, "seeds": int, "checks": int}
-MAY = {"asks": list, "may_not_apply": list, "fresh": bool, "samples_per_second": list, "free": list}
+MAY = {"asks": list, "may_not_apply": list, "fresh": bool, "samples_per_second": list, "free": list, "selftest": float}
 WAIVER = {"suite": str, "check": str, "reason": str, "owner": str, "expires": datetime.date}
 LOOSENING = {"code": str, "subject": str, "got": str, "reason": str, "owner": str, "expires": datetime.date}
 
@@ -116,16 +116,20 @@ def read_rules(path: Path, tree: Tree | None = None, tracked: str | None = None)
 def rules_of(path: Path, body: Table) -> Table:
     if unknown := sorted(set(body) - {"gate", "suite"}):
         raise Unusable(f"{path}: {unknown[0]}: unknown key. Known: gate, suite.")
-    limits = {"max_age_hours": int, "max_waiver_days": int, "protected": list}
+    limits = {"max_age_hours": int, "max_waiver_days": int, "protected": list, "selftest": float}
     gate = {
         "max_age_hours": 24,
         "max_waiver_days": 90,
         "protected": [],
+        "selftest": 0.0,
         **entry(path, "gate", body.get("gate", {}), {}, limits),
     }
     suites = body.get("suite", [])
     if not isinstance(suites, list) or not suites:
         raise Unusable(f"{path}: suite: expected at least one [[suite]]: a gate that asks for nothing is none")
+    for where, table in (("gate", gate), *((f"suite[{n}]", s) for n, s in enumerate(suites) if isinstance(s, dict))):
+        if type(share := table.get("selftest", 0.0)) is float and not 0.0 <= share <= 1.0:
+            raise Unusable(f"{path}: {where}.selftest: expected a share from 0.0 to 1.0, got {share}")
     for number, suite in enumerate(suites):
         entry(path, f"suite[{number}]", suite, ASKED, MAY)
         if suite["seeds"] < 1 or suite["checks"] < 1:

@@ -42,6 +42,19 @@ def calls(require: Path, reports: Path) -> dict[Path, list[str]]:
     return found
 
 
+def self_test(require: Path, reports: Path, nonce: str) -> list[Path]:
+    """Run the self-tests that are asked for; the files that they wrote."""
+    rules = read_rules(require)
+    found: list[Path] = []
+    for rule in rules["suite"]:
+        if rule.get("selftest", rules["selftest"]) > 0:
+            found.append(reports / f"selftest-{len(found)}.json")
+            words = [sys.executable, "-m", "lvmcheck", "selftest", rule["file"], "--profile", rule["profile"], "--json"]
+            with found[-1].open("w") as file:  # the gate reads how it ended in the file
+                subprocess.run(words, env={**os.environ, gate.NONCE: nonce}, stdout=file, check=False)
+    return found
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="judge.py", description="train, judge and decide")
     parser.add_argument("--require", type=Path, default=HERE / "gate.toml", metavar="FILE", help="what must pass")
@@ -59,9 +72,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         subprocess.run(
             [*command, *more], env={**os.environ, gate.NONCE: nonce}, check=False
         )  # the gate reads how it ended in the report
+    selftests = [f"--selftest={path}" for path in self_test(options.require, options.reports, nonce)]
     waivers = ["--waivers", str(options.waivers)] if options.waivers else []
     base = ["--base", options.base] if options.base else []
-    return gate.main([*map(str, commands), "--require", str(options.require), "--nonce", nonce, *base, *waivers])
+    return gate.main(
+        [*map(str, commands), "--require", str(options.require), "--nonce", nonce, *base, *waivers, *selftests]
+    )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,11 +58,34 @@ def run(options: argparse.Namespace) -> int:
             tell=complain,
         ).perform()
     if options.json:
-        say_json(spell(to_json(test)), default=str)
+        from lvmcheck.report.machine.json_report import with_digest
+
+        say_json(with_digest(spell({**to_json(test), **_origin(options)})))
     else:
         say(*lines(test))
     least = 1.0 if options.min_score is None else options.min_score
     return PASSED if not test.red and test.score is not None and test.score >= least else FAILED
+
+
+def _origin(options: argparse.Namespace) -> dict[str, Any]:
+    """Of what, in which session and at which commit: what a gate asks for."""
+    from lvmcheck.commands._reading import suite_file
+    from lvmcheck.launch.executed import NONCE
+    from lvmcheck.report.machine import git
+    from lvmcheck.suite import load_suite
+
+    found: dict[str, Any] = {"suite": "", "digest_of_suite": "", "profile": ""}
+    if ":" not in options.target or Path(options.target).exists():
+        path = suite_file(Path(options.target)).absolute()
+        top = git.top(path.parent)
+        shown = path.resolve().relative_to(top.resolve()) if top is not None else path
+        suite = load_suite(path, profile=options.profile)
+        digest = hashlib.sha256(suite.origin.text.encode()).hexdigest()
+        found = {"suite": shown.as_posix(), "digest_of_suite": digest, "profile": suite.profile}
+    state = git.look(Path.cwd())
+    commit, dirty = (state.commit, state.dirty) if state is not None else ("", True)
+    nonce = os.environ.get(NONCE, "")
+    return {**found, "nonce": nonce, "commit": commit, "dirty": dirty, "whole": options.faults is None}
 
 
 def _check(options: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import marshal
 import sys
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 NONCE = "LVMCHECK_NONCE"
@@ -24,14 +24,16 @@ def blob_hash(path: Path) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
-def executed(root: Path, *, outside: bool, bytecode: bool = False) -> dict[str, str]:
+def executed(root: Path, *, outside: bool, bytecode: bool = False, but: Container[str] = ()) -> dict[str, str]:
     """Absolute path -> hash of every imported file below ``root`` that is not installed.
 
     Args:
         outside: also those that lie elsewhere; lvmcheck itself counts only below ``root``.
+        but: modules that are left out, by name.
         bytecode: also look whether compiled files are those of their sources; one that is not has its own hash.
     """
-    files = {Path(file): module for module in list(sys.modules.values()) if (file := _file(module))}
+    loaded = [module for name, module in list(sys.modules.items()) if name not in but]
+    files = {Path(file): module for module in loaded if (file := _file(module))}
     found = {str(path): blob_hash(path) for path in sorted(files) if _counts(path, root, outside=outside)}
     if bytecode:
         cached = {path: getattr(files[Path(path)], "__cached__", None) for path in found}

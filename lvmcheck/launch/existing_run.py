@@ -13,11 +13,14 @@ from lvmcheck.launch.inputs import changed, changed_since
 from lvmcheck.launch.odd_files import odd_file
 from lvmcheck.launch.plan import Plan
 from lvmcheck.run import directory as rundir
+from lvmcheck.run import events as ev
 from lvmcheck.run.info import move_aside
 from lvmcheck.run.seal import SEAL
 from lvmcheck.run.view import Run, read_json
 from lvmcheck.suite import CheckEntry
 from lvmcheck.suite.judging import judge_entry
+
+OTHER_GATE = "it was not made for this gate"
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,8 @@ def _usable(plan: Plan) -> ExistingRun | str:
         return f"{Path(problem.where).name}: {problem.problem}"
     if run.done is not None and SEAL not in run.done:
         return f"{rundir.DONE} has no seal"
+    if plan.settings.nonce and any(begin.nonce != plan.settings.nonce for begin in run.of(ev.Begin)):
+        return OTHER_GATE
     whole = run.done is not None
     stale = changed(folder, info, plan.cache) if whole else changed_since(folder, plan.settings.root)
     if stale is not None and not ours:
@@ -107,7 +112,7 @@ def _other(plan: Plan, info: Mapping[str, Any], *, ours: bool) -> str | None:
     if {name: info.get(name) for name in plan.stated} != plan.stated:
         return "it has another config"
     if plan.settings.nonce and info.get("nonce") != plan.settings.nonce:
-        return "it was not made for this gate"
+        return OTHER_GATE
     return "--lvm-fresh" if plan.settings.fresh and not ours else None
 
 

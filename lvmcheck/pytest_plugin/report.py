@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import os
 import platform
+import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ from lvmcheck.text.fit import fit
 SENT = "lvmcheck_report"
 LONGEST = 2000
 """Characters of the message of a failure that is no check's."""
+PATCHED = "other code has replaced this function of lvmcheck while the session ran"
 FOREIGN_ANNOTATIONS = "pytest_github_actions_annotate_failures"
 
 
@@ -72,6 +74,7 @@ class Selection:
     """Which items were chosen and which were not."""
 
     def __init__(self) -> None:
+        self.before = frozenset(sys.modules)
         self.left_out: set[str] = set()
         self.selected: dict[Path, set[tuple[int | str, str]]] = {}
         self.count = 0
@@ -102,10 +105,16 @@ def seen(config: pytest.Config, selection: Selection) -> list[tuple[str, SuiteRe
     return found
 
 
-def files_of(config: pytest.Config) -> dict[str, str]:
-    """Path as the report shows it -> hash of what this process, its suites and its trainers executed and read."""
+def files_of(config: pytest.Config, before: Container[str]) -> dict[str, str]:
+    """Path as the report shows it -> hash of what this process, its suites and its trainers executed and read.
+
+    Args:
+        before: modules that were there when the session began; those from elsewhere are the runner's own.
+    """
     root = git.top(config.rootpath) or config.rootpath
-    found = executed(root, outside=False, bytecode=NONCE in os.environ)
+    gated = NONCE in os.environ
+    found = executed(root, outside=False, bytecode=gated)
+    found |= executed(root, outside=True, but=before) if gated else {}
     found |= hashes(path for path in (config.inipath,) if path is not None)
     if SESSION in config.stash:
         session = config.stash[SESSION]
@@ -114,6 +123,15 @@ def files_of(config: pytest.Config) -> dict[str, str]:
             info = (read_json(job.run.path / rundir.INFO) or {}) if job.run.path else {}
             found |= {str(path): str(blob) for path, blob in info.get("executed", {}).items()}
     return {below(Path(path), root): blob for path, blob in found.items()}
+
+
+def patched() -> list[Trouble]:
+    """Functions of lvmcheck that other code has replaced in this process, where a gate will judge the session."""
+    if NONCE not in os.environ:
+        return []
+    from lvmcheck.pytest_plugin.untouched import replaced
+
+    return [Trouble(where=name, when="judging", message=PATCHED) for name in replaced()]
 
 
 def below(place: Path, root: Path) -> str:
@@ -133,7 +151,8 @@ class Messenger(Selection):
     def pytest_sessionfinish(self) -> None:
         suites = [(name, plain_json(suite)) for name, suite in seen(self.config, self)]
         body = {"suites": suites, "count": self.count, "left_out": sorted(self.left_out)}
-        body["files"] = files_of(self.config)
+        body["files"] = files_of(self.config, self.before)
+        body["troubles"] = [plain_json(trouble) for trouble in patched()]
         self.config.workeroutput[SENT] = json.dumps(body)
 
 
@@ -186,6 +205,7 @@ class SessionReporter(Selection):
         self.count = max(self.count, body["count"])
         self.left_out.update(body["left_out"])
         self.files |= body["files"]
+        self.troubles += [from_json(Trouble, raw, SENT) for raw in body["troubles"]]
         for name, raw in body["suites"]:
             suite = from_json(SuiteReport, raw, name)
             self.suites[name] = merged(self.suites[name], suite) if name in self.suites else suite
@@ -193,7 +213,8 @@ class SessionReporter(Selection):
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         self.suites |= dict(seen(self.config, self))
-        self.files |= files_of(self.config)
+        self.files |= files_of(self.config, self.before)
+        self.troubles += patched()
         self.troubles += [
             Trouble(where=each.name, when="throughput", message=each.sentence())
             for each in self.config.stash.get(SLOWER, [])

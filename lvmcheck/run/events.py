@@ -29,12 +29,16 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begin(Event):
-    """The trainer has started (or, with ``resumed_at_step``, continued from a checkpoint)."""
+    """The trainer has started (or, with ``resumed_at_step``, continued from a checkpoint).
+
+    ``nonce`` is what a gate handed to the session that trains: it shows that these events were made in that session.
+    """
 
     event: ClassVar[str] = "begin"
     format: int = FORMAT
     time: str = ""
     resumed_at_step: int | None = None
+    nonce: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

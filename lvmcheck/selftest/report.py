@@ -8,7 +8,7 @@ from typing import Any
 
 from lvmcheck.selftest.session import Fate, Result, Selftest
 
-FORMAT = 1
+FORMAT = 2
 
 
 def lines(test: Selftest) -> Iterator[str]:

@@ -8,7 +8,10 @@ from pathlib import Path
 from lvmcheck.errors import InputError
 
 HERE = Path(__file__).parent
-GATE = ("gate", *(f"gate_{part}" for part in ("base", "files", "finding", "git", "report", "shape", "tree")))
+GATE = (
+    "gate",
+    *(f"gate_{part}" for part in ("base", "files", "finding", "git", "report", "selftest", "shape", "tree")),
+)
 SCRIPTS = (*(f"{name}.py" for name in GATE), "without_commands.sh")
 """Files of ``ci/`` that the workflow runs; they need nothing but Python's standard library and a shell."""
 TODO = (

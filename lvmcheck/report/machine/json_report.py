@@ -31,6 +31,11 @@ def to_json(report: SessionReport) -> dict[str, Any]:
     """Plain values with the digest; numbers that are not finite are spelled out."""
     body = plain_json(report)
     assert isinstance(body, dict)
+    return with_digest(body)
+
+
+def with_digest(body: dict[str, Any]) -> dict[str, Any]:
+    """Plain values with the digest of their content."""
     return {**body, DIGEST: hashlib.sha256(canonical(body)).hexdigest()}
 
 

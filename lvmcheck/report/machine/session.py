@@ -68,7 +68,7 @@ class RunReport(Part):
         key: sha256 of what decided its numbers, as its directory says; ``required_key`` that of this checkout.
         config: sha256 of its configuration; ``source`` that of the trainer's files; ``inputs`` those of its data.
         device: the kind of device that was expected, ``used_device`` the one that the trainer recorded.
-        nonce: what a gate had handed to the session that began it; empty without one.
+        nonce: what a gate had handed to the session in which all its events were made; empty without one.
         own: trained, or trained on, by this session; else ``reused`` says when it was trained.
         ended: how and where it ended, in words; ``status`` in one: finished, stopped, died, not started, open.
         samples_per_second: median over its epochs (or windows) without the first; None where it is unknown.
@@ -147,10 +147,11 @@ class Tests(Part):
 
 @dataclass(frozen=True, kw_only=True)
 class Trouble(Part):
-    """What failed without being a check: a test, a fixture, the collection of a file, or a benchmark's throughput."""
+    """What failed without being a check: a test, a fixture, the collection of a file, a benchmark's throughput, or
+    a function of lvmcheck that other code has replaced."""
 
     where: str
-    when: Literal["collection", "setup", "call", "teardown", "throughput"]
+    when: Literal["collection", "setup", "call", "teardown", "throughput", "judging"]
     message: str
 
 

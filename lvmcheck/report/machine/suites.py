@@ -17,7 +17,7 @@ from lvmcheck.launch.device import guess_device
 from lvmcheck.launch.run_job import RunJob, State
 from lvmcheck.report.machine.session import CauseReport, CheckReport, RunReport, SuiteReport
 from lvmcheck.report.verdicts import SEEDS, seed_text
-from lvmcheck.run.events import Epoch
+from lvmcheck.run.events import Begin, Epoch
 from lvmcheck.run.view import Run
 from lvmcheck.suite import CheckEntry, Suite
 
@@ -91,7 +91,7 @@ def run_report(job: RunJob, shown: Shown) -> RunReport:
         device=job.plan.device,
         used_device=run.used_device,
         created=_text(info.get("created")),
-        nonce=str(info.get("nonce", "")),
+        nonce=_nonce(job),
         own=info.get("session") == job.plan.settings.session,
         reused=job.reused,
         status=_run_status(job),
@@ -112,6 +112,12 @@ def throughput(run: Run) -> float | None:
     if not known:
         known = [window.samples / window.seconds for window in run.windows if window.samples and window.seconds]
     return statistics.median(known[1:] or known) if known else None
+
+
+def _nonce(job: RunJob) -> str:
+    """What a gate had handed to the session in which every event of the run was made; empty where they differ."""
+    begun = {begin.nonce or "" for begin in job.run.of(Begin)} | {str(job.run.info.get("nonce", ""))}
+    return begun.pop() if len(begun) == 1 else ""
 
 
 def _run_status(job: RunJob) -> Literal["finished", "stopped", "died", "not started", "open"]:
