@@ -24,6 +24,8 @@ MARKS = {
     Status.NOT_RECORDED: "–",
     Status.PENDING: "…",
 }
+SHARED = 76
+"""Characters of a line that several facts share, so that it fits 80 columns with its indent."""
 SUBJECTS = ("parameters", "modules", "module", "layers", "layer", "first")
 """Facts that name parts of a model."""
 _BOUNDS = {BoundKind.FLOOR: "floor", BoundKind.CEILING: "ceiling", BoundKind.EQUAL: "required"}
@@ -127,11 +129,22 @@ def phrase_names(template: str) -> set[str]:
 
 
 def evidence_lines(finding: Finding | None) -> list[str]:
-    """One line for each fact that the sentence does not say already."""
+    """The facts that the sentence does not say already; short ones share a line."""
     if finding is None:
         return []
     said = phrase_names(finding.phrase)
-    return [fact_text(fact) for fact in finding.evidence if fact.name not in said]
+    lines: list[str] = []
+    open_line = False
+    for fact in finding.evidence:
+        if fact.name in said:
+            continue
+        text, short = fact_text(fact), not isinstance(fact.value, str)  # a list of names has commas of its own
+        if open_line and short and len(lines[-1]) + 2 + len(text) <= SHARED:
+            lines[-1] += f", {text}"
+        else:
+            lines.append(text)
+        open_line = short
+    return lines
 
 
 def subjects_text(finding: Finding) -> str:

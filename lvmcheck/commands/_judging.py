@@ -89,15 +89,14 @@ def as_it_stands(run: Run) -> Run:
     return replace(run, done={"status": "open", "reason": "it has no completion record"})
 
 
-def print_verdicts(verdicts: Iterable[Verdict], *, verbose: bool = False, evidence: bool = False) -> None:
-    """One line a verdict, with the evidence of those that failed or warned (or the first figure of every one)."""
+def print_verdicts(verdicts: Iterable[Verdict], *, verbose: bool = False) -> None:
+    """One line a verdict, with the evidence of those that failed or warned."""
     for item in verdicts:
         if not verbose and (item.status in SILENT or (item.asked is None and item.status is Status.PASSED)):
             continue
         say(verdict_text(item))
         bad = item.status in (*BAD, Status.WARNING)
-        lines = evidence_lines(item.finding)
-        for line in lines if bad else lines[:1] if evidence else []:
+        for line in evidence_lines(item.finding) if bad else []:
             say(f"    {line}")
         if item.asked is not None and bad:
             say(f"    required by {asked_text(item.asked, item.source)}")

@@ -18,7 +18,7 @@ from lvmcheck.launch.launcher import Launcher
 from lvmcheck.launch.plan import Settings
 from lvmcheck.pytest_plugin.across import settled_by
 from lvmcheck.pytest_plugin.asks import asks_run
-from lvmcheck.pytest_plugin.constants import JOBS, SESSION, UNNEEDED
+from lvmcheck.pytest_plugin.constants import ENVIRONMENT, JOBS, SESSION, UNNEEDED
 from lvmcheck.pytest_plugin.needs import NO_TRAINING, ONE_SEED, Need
 from lvmcheck.pytest_plugin.options import read_options
 from lvmcheck.pytest_plugin.overrides import overrides
@@ -54,7 +54,7 @@ class LvmSession:
                 fresh=self.options.fresh,
                 inprocess=self.options.inprocess,
                 nonce=os.environ.get(NONCE, ""),
-                environment={name: value for name, value in os.environ.items() if name != NONCE},
+                environment={name: value for name, value in config.stash[ENVIRONMENT].items() if name != NONCE},
                 env=self.options.env,
                 timeout=self.options.timeout,
                 check_timeout=self.options.check_timeout,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from lvmcheck.causes.protocol import diagnose
 from lvmcheck.checks.finding import Status
 from lvmcheck.checks.protocol import judge, load_check
 from lvmcheck.launch.plan import Plan, Settings
+from lvmcheck.pytest_plugin.constants import ENVIRONMENT
 from lvmcheck.run import events as ev
 from lvmcheck.run.directory import load
 from lvmcheck.run.info import make_run
@@ -27,6 +30,11 @@ CAUSES = {
     "colon_collapse": "label_leak",
     "constant_validation": "metric_constant",
     "dead_halting": "dead_halting",
+    "halting_detached": "dead_halting",
+    "halting_frozen": "dead_halting",
+    "halting_no_grad": "dead_halting",
+    "halting_outside_optimizer": "dead_halting",
+    "halting_threshold": "halting_threshold",
     "leaking_memory": "state_leaks",
     "missing_sets": "missing_data_sets",
     "no_causal_mask": "label_leak",
@@ -42,10 +50,16 @@ CAUSES = {
 """By suite: what `lvmcheck diagnose` names first."""
 
 
-def recorded(suite: str) -> Run:
-    """The finished run of a suite as it and the code are now."""
+@pytest.fixture
+def recorded(pytestconfig: pytest.Config) -> Callable[[str], Run]:
+    """The finished run of a suite as it, the code and this session's environment are now."""
+    return partial(_recorded, pytestconfig)
+
+
+def _recorded(config: pytest.Config, suite: str) -> Run:
     plan_of = load_suite(ROOT / "suites" / suite / "suite.toml", profile="smoke")
-    plan = Plan(plan_of, plan_of.seeds[0], Settings(home=ROOT / ".lvmcheck", root=ROOT, session=""))
+    settings = Settings(home=ROOT / ".lvmcheck", root=ROOT, session="", environment=config.stash[ENVIRONMENT])
+    plan = Plan(plan_of, plan_of.seeds[0], settings)
     if not (plan.folder / "done.json").is_file():
         pytest.skip(f"no finished run of this code here: pytest suites/{suite} makes one")
     return load(plan.folder)
@@ -57,14 +71,14 @@ def test_every_provoked_fault_has_its_cause() -> None:
 
 
 @pytest.mark.parametrize("name", CAUSES)
-def test_the_true_cause_is_named_first(name: str) -> None:
+def test_the_true_cause_is_named_first(name: str, recorded: Callable[[str], Run]) -> None:
     found = diagnose(recorded(f"known_failures/cognate_{name}"))
     assert found
     assert found[0].name == CAUSES[name]
 
 
 @pytest.mark.parametrize("name", ["reasoning", "memory", "speed"])
-def test_no_cause_is_named_of_healthy_runs(name: str) -> None:
+def test_no_cause_is_named_of_healthy_runs(name: str, recorded: Callable[[str], Run]) -> None:
     assert [found.name for found in diagnose(recorded(f"cognate_phase1/{name}")) if found.name != "undertrained"] == []
 
 

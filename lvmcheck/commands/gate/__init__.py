@@ -34,5 +34,5 @@ def run(options: argparse.Namespace) -> int:
         say_json([verdict_json(item) for item in verdicts])
     else:
         say(f"{data.data_name}: {data.facts['train_windows']:,} windows to train on, split {data.facts['split']}")
-        print_verdicts(verdicts, verbose=True, evidence=True)
+        print_verdicts(verdicts, verbose=True)
     return exit_code(verdicts, strict=False)
