@@ -10,6 +10,7 @@ from lvmcheck.checks.finding import Fact, Status
 
 PLAYERS = "players_balance"
 LATER = ("nothing_learned", "loss_diverging", "gradient_norm_grows", "metric_constant", "memorises", "overfits")
+RESET = (*LATER, "settles", "learning_kept")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,15 @@ _ALL = (
         ("weights_never_move", "vanishing_gradient", "collapsed_representation"),
         "do not detach the samples in the generator's step, and build its optimizer from its own parameters",
         "print one weight of the generator and its gradient norm before and after its step",
+    ),
+    _Said(
+        PLAYERS,
+        "both_gain",
+        "weights_never_move",
+        "both players gain from one: the optimizer of the generator may hold the discriminator",
+        ("label_mismatch", "loss_sign", "not_learning"),
+        "build each optimizer from the parameters of its own player",
+        "print one weight of each player before and after either step",
     ),
     _Said(
         PLAYERS,
@@ -142,6 +152,42 @@ _ALL = (
         "",
     ),
     _Said(
+        "terms_weigh",
+        "left_out",
+        "dominant_term",
+        "{term} is a share of {last} of the loss: the other terms decide what is learned",
+        ("wrong_scale",),
+        "scale the targets of each term to a variance of 1, then weight the terms",
+        "print each term times its weight in the first step",
+    ),
+    _Said(
+        "error_follows_loss",
+        "stays",
+        "dominant_term",
+        "the loss is nearly 0 and {metric} is {last}: a term that decides the answer has no weight",
+        ("loss_not_computed", "wrong_scale"),
+        "print each term beside the error, and weight them so that their gradients have one size",
+        "set the weight of the other terms to 0 for 200 steps: the term alone must fall",
+    ),
+    _Said(
+        "same_unit",
+        "summed",
+        "wrong_scale",
+        "{metric} is {last}: batches are added up and divided by another count, and the loss with them",
+        ("validation_differs",),
+        "add up right answers and rows, and divide once at the end",
+        "count rows and batches in both loops",
+    ),
+    _Said(
+        "error_follows_loss",
+        "other_answer",
+        "label_mismatch",
+        "the loss is nearly 0 and {metric} is {last}: another problem is solved than the one that is measured",
+        ("loss_sign", "dominant_term", "wrong_scale"),
+        "put the known solution into the loss: it must be 0",
+        "compute each term for the known solution: the one that is not 0 has the wrong sign or target",
+    ),
+    _Said(
         "embeddings_spread",
         "shrinks",
         "collapsed_representation",
@@ -179,6 +225,15 @@ _ALL = (
     ),
     _Said(
         "learning_kept",
+        "forgets",
+        "weights_reset",
+        "the model begins anew: {metric} falls to next to nothing {returns} times, and comes back",
+        ("learning_rate_too_high",),
+        "make model and optimizer once, before the loop, and load no checkpoint inside it",
+        "print one weight every ten steps: it jumps back to one and the same value where it is reset",
+    ),
+    _Said(
+        "learning_kept",
         "lost",
         "weights_reset",
         "what the first steps learned is lost: {metric} does not get back to {reached}",
@@ -196,7 +251,7 @@ def by_code(cause: Cause, evidence: Evidence) -> Diagnosis | None:
         if finding is None or finding.code != said.code:
             continue
         failed = evidence.outcome(said.check).status is Status.FAILED
-        curve = Fact("term" if said.check == "terms_descend" else "metric", finding.metric)
+        curve = Fact("term" if said.check in ("terms_descend", "terms_weigh") else "metric", finding.metric)
         last = Fact("last", finding.measured)
         own = tuple(fact for fact in finding.evidence if fact.name != "last")
         facts = (curve, last, *own, *gradient_facts(evidence.run), *train_facts(evidence.run))
@@ -207,7 +262,7 @@ def by_code(cause: Cause, evidence: Evidence) -> Diagnosis | None:
             facts if own else (*facts, *finding_facts(finding)),
             fix=said.fix,
             explain=said.check,
-            explains=LATER,
+            explains=RESET if said.check in ("learning_kept", "same_unit") else LATER,
             also=said.also,
             tell_apart=said.tell_apart,
         )

@@ -15,7 +15,7 @@ from lvmcheck.run import events as ev
 from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.roles import Split
 from lvmcheck.run.view import Run
-from lvmcheck.statistics.curve import shape
+from lvmcheck.statistics.curve import shape, trend
 
 
 class LearningRateTooHigh(Cause):
@@ -31,13 +31,14 @@ class LearningRateTooHigh(Cause):
         )
         if failing is None or run.of(ev.Stage) or failing.code == "runs_away":
             return None
-        sign = leap(run) or _climbs(run) or _decided(run) or _never_back(failing)
-        if sign is None or _jumps_late(run) or _learned_all(run, failing):
+        shattered = _shattered(run, failing)
+        sign = leap(run) or shattered or _climbs(run) or _decided(run) or _never_back(failing)
+        if sign is None or _jumps_late(run) or (shattered is None and _learned_all(run, failing)):
             return None
         known = used is not None and evidence.failed("learning_rate_zero") is None
         return found(
             self,
-            Standing.LIKELY if known else Standing.CONSISTENT,
+            Standing.LIKELY if known or shattered else Standing.CONSISTENT,
             "the learning rate is too high: the loss leaps or climbs from the first steps on",
             (sign, *([used] if used is not None else []), *finding_facts(failing), *gradient_facts(run)),
             fix="divide the learning rate by 10 and warm up over the first hundred steps; then raise it by halves",
@@ -66,6 +67,19 @@ def _learned_all(run: Run, failing: Finding) -> bool:
         return False
     levels = shape(train.values)
     return 0 < levels.last < LEARNED * levels.first
+
+
+def _shattered(run: Run, failing: Finding) -> Fact | None:
+    """A first epoch ten times as high as the last ones, and nothing learned in the second half."""
+    train, role = run.curves.epoch_losses, run.curves.roles.get(str(failing.metric))
+    if train is None or len(train) < 8 or role is None or run.curves.rewards or run.curves.adversarial:
+        return None
+    late = train.values[len(train) // 2 :]
+    last = float(np.median(late))
+    flat = abs(trend(late)) < 2 and float(np.ptp(late)) < 0.1 * last
+    if role.quantity is not Quantity.ACCURACY or not flat or not train.values[0] > 10 * last > 0:
+        return None
+    return Fact("first_epoch_over_last", float(train.values[0]) / last, "x")
 
 
 def _never_back(failing: Finding) -> Fact | None:

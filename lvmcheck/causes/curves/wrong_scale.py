@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import accurate, coded, found
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Finding
@@ -15,6 +16,9 @@ class WrongScale(Cause):
     """The loss is a constant multiple of what it should be, or rests on the floor of another criterion."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        named = by_code(self, evidence)
+        if named is not None:
+            return named
         summed = coded(evidence, "loss_is_optimised", "summed")
         floor = summed or evidence.failed("loss_floor")
         ratio = coded(

@@ -40,6 +40,8 @@ UNIFORM, STEPS = 0.9, 200
 """Share of ln V above which a language model has learned nothing, and steps that any needs to get below it."""
 CREEP, LITTLE = 15, 3e-3
 """Epochs of two losses that fall along lines, and the share that they fall by."""
+POOR = 0.06
+"""R2 that nobody needs a net for, beside a training error that does not fall."""
 TINY = 3e-6
 """Learning rate at which nothing is trained that moves this little."""
 
@@ -54,6 +56,7 @@ def hardly_trained(run: Run) -> bool:
     return (
         _uniform(run)
         or _creeps(run)
+        or _settled(run)
         or (rate is not None and len(rate) >= ENOUGH and 0 < float(rate.values.max()) <= TINY)
     )
 
@@ -63,6 +66,20 @@ def _creeps(run: Run) -> bool:
     curves = [curve for curve in (run.curves.epoch_losses, *run.curves.validation) if curve is not None]
     losses = [curve for curve in curves if curve.role.quantity is Quantity.LOSS]
     return len(losses) > 1 and all(map(_line, losses))
+
+
+def _settled(run: Run) -> bool:
+    """Whether losses came to rest within 2 % of where they began, beside an accuracy that is poor and stays."""
+    scores = [curve for curve in accuracies(run) if len(curve) >= CREEP]
+    poor = bool(scores) and all(float(share(curve).max()) < 0.4 and not improved(curve) for curve in scores)
+    losses = [c for c in (run.curves.epoch_losses, *run.curves.validation) if c is not None and len(c) >= CREEP]
+    return poor and len(losses) > 1 and all(map(_at_rest, losses))
+
+
+def _at_rest(curve: Curve) -> bool:
+    values, late = curve.values, curve.values[2 * len(curve) // 3 :]
+    fall = float(values[0] - values[-1])
+    return 0 < fall < 0.02 * float(values[0]) and float(np.ptp(late)) < 0.25 * fall
 
 
 def _line(curve: Curve) -> bool:
@@ -190,9 +207,18 @@ def at_mean(run: Run) -> Curve | None:
             continue
         high, tail = float(curve.values.max()), float(np.median(curve.values[len(curve.values) // 2 :]))
         still = all(loss.values[0] - loss.values.min() < 0.02 * abs(loss.values[0]) for loss in run.curves.validation)
-        if high <= 0.02 or (high <= 0.05 and (tail <= 0 or (still and bool(run.curves.validation)))):
+        unfit = (
+            high <= POOR and len(curve) >= CREEP and _fits_nothing(run) and trend(curve.values[len(curve) // 2 :]) < 1
+        )
+        if unfit or high <= 0.02 or (high <= 0.05 and (tail <= 0 or (still and bool(run.curves.validation)))):
             return curve
     return None
+
+
+def _fits_nothing(run: Run) -> bool:
+    """Whether not even the training error falls by 3 %."""
+    train = run.curves.epoch_losses or next(run.curves.of(Quantity.ERROR, split=Split.TRAIN), None)
+    return train is not None and len(train) >= CREEP and float(train.values.min()) > 0.97 * float(train.values[0]) > 0
 
 
 _PHRASES = {

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import CurveCheck, accuracies, concluded, course, lower_is_better, unfinished
+from lvmcheck.checks.curves._curves import (
+    CurveCheck,
+    accuracies,
+    beginning,
+    concluded,
+    course,
+    lower_is_better,
+    unfinished,
+)
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -24,6 +32,8 @@ LEARNED, BACK, AGAIN = 0.3, 0.25, 0.5
 """Share of its first value that a loss fell by, share of the fall that a return may lack, share it falls again."""
 SINGLE, LOST = 20, 0.2
 """Single steps at the beginning of a run, and share of their fall that no later window makes good."""
+FORGETS = 3
+"""Times that an evaluation falls from what was learned to next to nothing."""
 EVEN = 0.35
 """Relative spread of the steps between returns that come by a rule."""
 EPOCHS, FLAT, ABOVE, FIRST = 8, 2.0, 0.9, 1.06
@@ -81,6 +91,10 @@ class LearningKept(CurveCheck):
                 epoch, step = curve.place(back[0])
                 facts = (Fact("returns", len(back)), Fact("first_return", float(curve.values[back[0]])))
                 return failed(_finding(run, "returns", curve, epoch, step, *facts), evaluated=values)
+        for curve in run.curves.evaluations:
+            count = _forgets(run, curve)
+            if count >= FORGETS:
+                return failed(_finding(run, "forgets", curve, None, None, Fact("returns", count)), evaluated=values)
         windows = run.curves.window_losses
         reached = _lost(windows) if windows is not None and not evaluations_fall(run) else None
         if windows is not None and reached is not None:
@@ -122,10 +136,11 @@ def returns(curve: Curve) -> list[int]:
     start, bottom = float(np.median(values[:2])), float(np.quantile(values, 0.1))
     if not start > 0 or float(values.max()) > 3 * start or start - bottom < LEARNED * start:
         return []
+    back = 3 if curve.role.name == "train_loss" else 2  # windows of single steps are noisy
     middle, found = start - AGAIN * (start - bottom), [0]
     for index in np.flatnonzero(values > start - BACK * (start - bottom)).tolist():
-        before = values[max(0, index - 3) : index]
-        if len(before) == 3 and float(before.max()) < middle:
+        before = values[max(0, index - back) : index]
+        if len(before) == back and float(before.max()) < middle:
             found.append(index)
     ends = [*found[1:], len(values)]
     slow = _above(values[: ends[0]], middle)
@@ -133,6 +148,23 @@ def returns(curve: Curve) -> list[int]:
     again = [at for at, part in zip(found, parts, strict=True) if _learned_again(part, middle, slow)]
     enough = RETURNS if slow > 1 else 2 * RETURNS  # a spike is one point, too
     return again[1:] if again[:1] == [0] and len(again) > enough and _even(curve, again) else []
+
+
+def _forgets(run: Run, curve: Curve) -> int:
+    """How often an evaluation falls from what was learned to next to nothing, and comes back."""
+    values = lower_is_better(curve)
+    if len(values) < LEAST or curve.role.quantity not in (Quantity.LOSS, Quantity.ACCURACY):
+        return 0
+    low, high = float(np.quantile(values, 0.1)), float(np.quantile(values, 0.95))
+    if curve.role.quantity is Quantity.ACCURACY:
+        start, size = high, 0.4 * (100 if curve.role.unit == "%" else 1)
+    else:
+        start, size = max(float(values[0]), beginning(run, curve), high), LEARNED * abs(float(values[0]))
+    if start - low < size or high < start - BACK * (start - low):
+        return 0
+    bad, good = values > start - 0.3 * (start - low), values < start - 0.65 * (start - low)
+    falls = np.flatnonzero(bad[1:-1] & good[:-2] & (values[2:] < values[1:-1])) + 1
+    return len(falls) if len(falls) and falls[-1] >= len(values) // 2 else 0
 
 
 def _at_epochs(curve: Curve, found: Sequence[int]) -> bool:
@@ -206,12 +238,14 @@ def _finding(run: Run, code: str, curve: Curve, epoch: int | None, step: int | N
 _PHRASES = {
     "returns": "{metric} goes back to its beginning {returns} times, to {first_return} at first, and falls again",
     "epochs_alike": "{metric} is in every epoch what it was in the first, and validation is lower at each end",
+    "forgets": "{metric} falls from what was learned to next to nothing {returns} times, and comes back",
     "lost": "the first steps brought {metric} from {first} to {reached}, and no later window gets near it",
     "kept": "",
 }
 _CHECK = LearningKept()
 _SAW = [2.3, 2.1, 1.7, 1.3, 1.0, 0.8, 0.7, 0.65, 0.6, 0.55]
 _EVERY = [2.04, 1.99, 1.93, 1.92, 1.87, 2.0, 1.96, 1.99, 2.01, 1.97]
+_LOST = [*[0.9, 0.95, 0.94, 0.17] * 4, 0.9]
 _STILL = [*[0.66, 0.65, 0.67] * 3, 0.6]
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, run_from({"train_loss": [0.0] * 12, "val_loss": [0.0] * 12})),
@@ -222,6 +256,9 @@ PASSES: Sequence[Case] = (
     made.case("augmented", _CHECK, run_from({"loss": made.lines(12, 2.2, 1.7), "val_loss": made.lines(12, 1.6, 1.0)})),
 )
 FAILS: Sequence[Case] = (
+    made.case(
+        "checkpoint", _CHECK, run_from({"loss": [1.5] * 17, "val_acc": [0.9, 0.95, 0.94, 0.17] * 4 + [0.9]}), "forgets"
+    ),
     made.case("drawn_anew", _CHECK, made.window_run(_SAW * 4, per_epoch=40), "returns", returns=3),
     made.case(
         "built_in_the_loop",

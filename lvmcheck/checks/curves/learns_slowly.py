@@ -27,6 +27,8 @@ LONG, TINY = 20, 1e-5
 """Epochs from which a run is long, and a rate at which that is no chance."""
 MOST, FROM, LITTLE, MANY = 0.6, -0.3, 0.3, 400
 """Share of the evaluations whose R2 is below 0, the first of them, the last, and too many to be epochs."""
+HARDLY = 0.05
+"""Share that training and validation loss fall by in a long run where nothing is meant to be learned so slowly."""
 CLEAN = 6.0
 """Multiples of a point's noise that the fall must be, for the slopes to be known."""
 
@@ -35,8 +37,9 @@ CLEAN = 6.0
 class LearnsSlowly(CurveCheck):
     """No training and validation loss fall along one straight line, by less than 15 %, until the run ends.
 
-    That warns, and fails where the rate is known and at most 1e-5, in a run of 20 epochs. An R2 that begins below -0.3,
-    is below 0 in most of 20 or more evaluations and ends below 0.3 fails: the mean of the targets is better.
+    That warns, and fails in a run of 20 epochs where the rate is known and at most 1e-5, or both losses fall by less
+    than 5 %. An R2 that begins below -0.3, is below 0 in most of 20 or more evaluations and ends below 0.3
+    fails: the mean of the targets is better.
 
     A loss falls steeply first and then ever more slowly. Where the second half of the run falls as fast as the first,
     and both little, training has got no further than its first steps usually do.
@@ -83,7 +86,9 @@ class LearnsSlowly(CurveCheck):
         if all(map(_straight, known)):
             rate = run.curves.rate
             used = float(rate.values.max()) if rate is not None and len(rate) else number(run, "lr", "learning_rate")
-            tiny = used is not None and 0 < used <= TINY and min(map(len, known)) >= LONG
+            long = len(known) > 1 and min(map(len, known)) >= LONG
+            tiny = long and all(_fall(curve) < HARDLY for curve in known)
+            tiny = tiny or (used is not None and 0 < used <= TINY and min(map(len, known)) >= LONG)
             return (failed if tiny else warning)(_finding(run, "straight", known[-1]), evaluated=values)
         return concluded(_finding(run, "bent", known[-1]), known, evaluated=values)
 
@@ -105,6 +110,12 @@ def _slopes(curve: Curve) -> tuple[float, float]:
     half = len(curve) // 2
     first, second = curve.values[: half + 1], curve.values[-half - 1 :]
     return -float(np.polyfit(np.arange(half + 1), first, 1)[0]), -float(np.polyfit(np.arange(half + 1), second, 1)[0])
+
+
+def _fall(curve: Curve) -> float:
+    """Share of its first value that a loss fell by."""
+    found = shape(curve.values)
+    return (found.first - found.last) / found.first if found.first > 0 else 0.0
 
 
 def _straight(curve: Curve) -> bool:

@@ -26,9 +26,11 @@ LOST, BEATEN = 4.0, 2.5
 """Loss of a generator that is always found out, and of a discriminator that is always wrong."""
 GUESS, LEVELS = 1.15, (0.6931, 1.3863)
 """Times the loss of a guess that a discriminator stays above, and that loss as a mean and as a sum."""
+EASY = 0.88
+"""Share of ln 2 that no generator's loss stays below against a discriminator that opposes it."""
 SWING, FAR = 3.0, 20.0
 """Loss of a critic on both sides of 0, and range of its generator's, that no penalty holds."""
-WILD = 0.2
+WILD = 0.1
 """Noise of a loss, as a share of its level, beside which it is thrown about."""
 GOOD = 0.5
 """Share of its first value that a distance of the samples falls to where training works all the same."""
@@ -39,10 +41,11 @@ class PlayersBalance(CurveCheck):
     """The losses of generator and discriminator do not both go to 0, and neither of them loses for half of the run.
 
     Of losses that are never negative these fail, by the medians of the second half: both below 0.05; a discriminator
-    below 0.02 beside a generator above 4, while the former still falls; a discriminator above 2.5 and above its first
-    value, or 15 % above the loss of a guess (0.693 or 1.386) at which it began; a discriminator's accuracy that is one
-    number. A critic's loss that swings between -3 and 3 beside a generator's over more than 20 fails: nothing bounds
-    it. A distance of the samples that has halved, or a score that gets better, excuses all of them.
+    below 0.02 beside a generator above 4, while the former still falls; both better than the guess from which they
+    began, since against a discriminator at its best no generator gets below ln 2; a discriminator above 2.5 that has
+    not fallen much, or 15 % above the loss of a guess (0.693 or 1.386) at which it began. A discriminator's accuracy
+    that is one number warns. A critic's loss that swings between -3 and 3 beside a generator's over more than 20 fails:
+    nothing bounds it. A distance of the samples that has halved, or a score that gets better, excuses all of them.
 
     Why:
     Two losses that go down together look like success, and opponents cannot both win. A discriminator that is never
@@ -114,7 +117,10 @@ def _bounded(critic: Curve, generator: Curve) -> str:
         return "critic_wins"
     level = next((at for at in LEVELS if abs(float(critic.values[0]) / at - 1) < 0.1), None)
     guess = level is not None and d > GUESS * level and abs(float(generator.values[0]) / LEVELS[0] - 1) < 0.2
-    if guess or d > max(BEATEN, float(critic.values[0])):
+    begins = abs(float(generator.values[0]) / LEVELS[0] - 1) < 0.25
+    if level is not None and begins and g < EASY * LEVELS[0] and d < 0.94 * level:
+        return "both_gain"
+    if guess or d > max(BEATEN, 0.6 * float(critic.values[0])):
         late = critic.values[len(critic) // 2 :]
         return "critic_wild" if noise(late) > WILD * d else "critic_loses"
     return ""
@@ -155,6 +161,8 @@ def _finding(code: str, critic: Curve, generator: Curve) -> Finding:
 
 _PHRASES = {
     "both_win": "{metric} is {measured} and the generator's loss {generator_half} in the second half: both cannot win",
+    "both_gain": "{metric} is {measured} and the generator's loss {generator_half} in the second half, less than an "
+    "opponent leaves it",
     "critic_wins": "{metric} is {measured} in the second half, and the generator's loss {generator_half}: it is found "
     "out always",
     "critic_loses": "{metric} is {measured} in the second half, worse than a guess",
@@ -183,6 +191,7 @@ PASSES: Sequence[Case] = (
 FAILS: Sequence[Case] = (
     made.case("label_of_data", _CHECK, _pair(_DOWN, [0.7 * v for v in _DOWN]), "both_win"),
     made.case("detached", _CHECK, _pair(_DOWN, made.lines(16, 0.8, 4.5, 6.5)), "critic_wins"),
+    made.case("optimizers_mixed", _CHECK, _pair(made.lines(16, 1.37, 1.05), made.lines(16, 0.6, 0.47)), "both_gain"),
     made.case("not_trained", _CHECK, _pair(made.lines(16, 1.4, 9.0, 25.0), _DOWN), "critic_loses"),
     made.case(
         "rate_of_a_half",

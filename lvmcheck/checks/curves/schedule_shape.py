@@ -15,6 +15,7 @@ from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import LEVELS
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.view import Run
+from lvmcheck.statistics.curve import shape, trend
 
 LEAST = 6
 """Recorded rates from which a schedule has a shape."""
@@ -22,6 +23,8 @@ SWINGS = 4
 """Turns from low to high from which a schedule is periodic."""
 KEYS = ("scheduler", "lr_scheduler", "lr_scheduler_type", "schedule", "lr_schedule")
 DECAYS = ("cosine", "linear", "poly", "polynomial", "exponential", "onecycle", "one_cycle", "cosineannealinglr")
+TORN = 1.1
+"""Times its lowest level that a training loss ends at which a rising rate has torn up."""
 WARM_UPS = ("warmup_steps", "warmup_iters", "num_warmup_steps", "lr_warmup_steps")
 ACCUMULATED = ("accumulation", "gradient_accumulation_steps", "accumulate_grad_batches", "grad_accum", "accumulate")
 PERIODIC = ("cyclic", "restart", "restarts", "triangular", "warm_restarts")
@@ -37,7 +40,7 @@ class ScheduleShape(CurveCheck):
     of at most half of the steps after which the rate still rises to its end fails where it ends below half of the
     declared rate, and warns where none is declared. Other swings within epochs, and a rate that rises over more than
     half of the run and ends at its highest, warn; the latter fails where a whole run ends below a fifth of the declared
-    rate.
+    rate, or the training loss rises with the rate.
 
     Why:
     A scheduler that is stepped in the wrong place is the commonest silent fault of a schedule: the loss falls, only
@@ -154,8 +157,19 @@ def _rises(run: Run, rate: Curve, declared: str) -> tuple[Finding | None, bool]:
     target, stated = number(run, "lr", "learning_rate", "max_lr", "peak_lr"), run.stated_epochs
     whole = (stated is not None and run.last_epoch >= stated) or rate.steps[-1] >= 0.9 * (planned_steps(run) or np.inf)
     sure = target is not None and whole and float(values[-1]) < 0.2 * target
-    found = _finding("rises_to_the_end", rate, *([Fact("declared_rate", target)] if sure else []))
+    sure = sure or (rising and _torn(run))
+    found = _finding("rises_to_the_end", rate, *([Fact("declared_rate", target)] if sure and target else []))
     return (found, sure) if sure or rising else (None, False)
+
+
+def _torn(run: Run) -> bool:
+    """Whether the training loss got worse as the rate rose."""
+    train = run.curves.train
+    if train is None or len(train) < 2 * LEAST or run.curves.rewards or run.curves.adversarial:
+        return False
+    found = shape(train.values)
+    late = train.values[found.low_at :]
+    return found.low > 0 and found.last > TORN * found.low + 4 * found.error and len(late) > 3 and trend(late) > 2
 
 
 def _finding(code: str, rate: Curve, *more: Fact) -> Finding:

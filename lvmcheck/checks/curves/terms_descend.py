@@ -19,6 +19,8 @@ from lvmcheck.statistics.curve import shape, trend
 
 RISEN, FELL = 1.05, 0.8
 """Times its first level that a part ends at which is left behind, and that another one ends at."""
+APART, CLEARLY = 1e4, 0.3
+"""Times of a part that another one begins at which is all of the sum; share to which another falls that is learned."""
 FLAT, FAR, LONG = 0.95, 0.1, 10
 """The same for a part that stays, beside another that falls to a tenth, and values that it needs."""
 
@@ -77,7 +79,11 @@ class TermsDescend(CurveCheck):
                 return failed(_finding(run, "rises", part, other), evaluated=values)
         for part in known:
             other = next((each for each in known if each is not part and _learns(each, FAR)), None)
-            if other is not None and _stays(part):
+            if other is not None and (_stays(part) or (_far_smaller(part, other) and _hardly(part))):
+                return failed(_finding(run, "stays", part, other), evaluated=values)
+        for part in known:
+            other = next((each for each in known if each is not part and _learns(each, CLEARLY)), None)
+            if other is not None and part.weight != 0 and _not_since_the_first_steps(part):
                 return failed(_finding(run, "stays", part, other), evaluated=values)
         return concluded(_finding(run, "descend", known[0], known[1]), curves, evaluated=values)
 
@@ -121,6 +127,29 @@ def _stays(part: Part) -> bool:
         and trend(curve.values) > -1
         for curve in curves
     )
+
+
+def _far_smaller(part: Part, other: Part) -> bool:
+    """Whether the first values of two parts are so far apart that one of them is all of their sum."""
+    if part.train is None or other.train is None:
+        return False
+    return float(other.train.values[0]) > APART * abs(float(part.train.values[0])) > 0
+
+
+def _hardly(part: Part) -> bool:
+    """Whether a part has lost less than a fifth of its first value at the end."""
+    curves = [curve for curve in (part.train, part.validation) if curve is not None]
+    return all(float(np.median(curve.values[-5:])) > FELL * float(curve.values[0]) > 0 for curve in curves)
+
+
+def _not_since_the_first_steps(part: Part) -> bool:
+    """Whether a part of the windows is where its first steps were, and its validation where it was first."""
+    if part.train is None or not part.train.by_step or part.validation is None or int(part.train.steps[0]) > 2:
+        return False
+    start, late = part.train.values[:8], part.train.values[len(part.train) // 2 :]
+    still = float(np.median(late)) > FLAT * float(np.median(start)) > 0
+    seen = part.validation.values
+    return still and len(seen) >= LONG and float(np.median(seen[-3:])) > 0.9 * float(seen[0]) > 0
 
 
 def _finding(run: Run, code: str, part: Part, other: Part) -> Finding:
