@@ -26,17 +26,20 @@ class Repeated:
     Attributes:
         seeds: the first two that are one run. distinct: how many runs there are. of: how many were counted.
         exact: whether all that both recorded is equal; else they differ by rounding alone as they begin.
+        begun: their first weights and first batches are equal, by the digests that they recorded.
     """
 
     seeds: tuple[int | None, int | None]
     distinct: int
     of: int
     exact: bool
+    begun: bool = False
 
     def problem(self) -> str:
         """``identical runs: 1 distinct of 5 (seed0 and seed1 are equal in everything recorded)``."""
         one, other = self.seeds
         how = "are equal in everything that was recorded" if self.exact else "begin equal but for rounding"
+        how = "begin with the same weights and the same first batch" if self.begun else how
         return f"identical runs: {self.distinct} distinct of {self.of} (seed{one} and seed{other} {how})"
 
 
@@ -46,19 +49,36 @@ FIX = "The seed must change the first weights or the order of the data: does the
 def repeated(runs: Sequence[Run]) -> Repeated | None:
     """What of several runs is the same run; None where each differs from every other."""
     kept: list[tuple[Run, dict[Place, float]]] = []
-    found: tuple[Run, Run, bool] | None = None
+    found: tuple[Run, Run, bool, bool] | None = None
     for run in runs:
         trace = dict(recorded(run))
         for other, known in kept:
-            exact = alike(trace, known, over=run.over and other.over)
-            if exact is not None:
-                found = found or (other, run, exact)
+            begun = same_origin(run, other)
+            exact = None if begun is False else alike(trace, known, over=run.over and other.over)
+            if exact is not None or begun:
+                found = found or (other, run, bool(exact), bool(begun))
                 break
         else:
             kept.append((run, trace))
     if found is None:
         return None
-    return Repeated((found[0].seed, found[1].seed), len(kept), len(runs), found[2])
+    return Repeated((found[0].seed, found[1].seed), len(kept), len(runs), found[2], found[3])
+
+
+def same_origin(one: Run, other: Run) -> bool | None:
+    """Whether two runs begin with the same weights and the same first batch; None where that is not recorded."""
+    pairs = list(zip(origin(one), origin(other), strict=True))
+    known = [a == b for a, b in pairs if a is not None and b is not None]
+    if not all(known):
+        return False
+    return True if len(known) == len(pairs) else None
+
+
+def origin(run: Run) -> tuple[str | None, str | None]:
+    """The digests of the first weights and of the first batch that a run has recorded."""
+    said = run.of(ev.Origin)
+    weights = next((event.weights for event in said if event.weights), None)
+    return weights, next((event.batch for event in said if event.batch), None)
 
 
 def distinct(runs: Sequence[Run]) -> tuple[Run, ...]:

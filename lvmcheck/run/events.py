@@ -77,6 +77,15 @@ class Model(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin(Event):
+    """What the run begins with: digests of its first weights or of its first batch, by which seeds are told apart."""
+
+    event: ClassVar[str] = "origin"
+    weights: str | None = None
+    batch: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Device(Event):
     """What training runs on: the kind of device ("cpu", "cuda", "mps") and whatever else describes it."""
 
@@ -264,7 +273,7 @@ class Stop(Event):
 KINDS: dict[str, type[Event]] = {
     kind.event: kind
     for kind in (
-        *(Begin, Declare, Data, Model, Device, Stage, Window, Probe, Watch),
+        *(Begin, Declare, Data, Model, Origin, Device, Stage, Window, Probe, Watch),
         *(Epoch, Log, Sample, Checkpoint, Evaluation, Early, Note, Stop),
     )
 }

@@ -257,6 +257,9 @@ class Recorder(Statements):
         start = import_module("lvmcheck.watch.start")  # torch is imported here, where the loop has it already
         watcher = start.watch(model, optimizer, scheduler, every=every, train=train, val=val, recorder=self)
         self.watchers.append(watcher)
+        if len(self.watchers) == 1 and self.steps == 0:
+            self.origin(model=model)
+            watcher.first_batch(lambda batch: self.origin(batch=batch))
         for found in take(getattr(model, "_orig_mod", model)):
             watcher.emit(PREFLIGHT, found.values, found.subjects, self.steps)
         open_ = sum(not other.closed for other in self.watchers)

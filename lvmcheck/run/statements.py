@@ -12,6 +12,7 @@ from typing import Any
 from lvmcheck.errors import BadValueError, InputError
 from lvmcheck.run import events as ev
 from lvmcheck.run.baselines import Kind, baselines, collect
+from lvmcheck.run.origin import digest_of
 from lvmcheck.run.preflights import PREFLIGHT, take
 from lvmcheck.run.roles import declared
 from lvmcheck.run.table import measure as measure_table
@@ -55,6 +56,15 @@ class Statements:
         report = import_module("lvmcheck.watch.preflight.start").preflight(model, batch, loss, optimizer, **more)
         self._preflights(getattr(model, "_orig_mod", model))
         return report
+
+    def origin(self, *, model: Any = None, batch: Any = None) -> None:
+        """What this run begins with, as digests: the first weights of the model, or the first batch.
+
+        Seeds that share both are one run (``across``, references and calibrate refuse them), whatever their curves say.
+        """
+        weights, first = (digest_of(value) or None if value is not None else None for value in (model, batch))
+        if weights or first:
+            self._write(ev.Origin(t=self._now(), weights=weights, batch=first))
 
     def _preflights(self, model: Any = None) -> None:
         """Record the pre-flights that waited for this run, and say what failed."""

@@ -79,6 +79,8 @@ def train_epoch(task: Task[Any], rec: Recorder) -> tuple[float | None, bool]:
     task.model.train()
     task.meter.begin()
     for batch in batches:
+        if task.state.progress.step == 0:
+            rec.origin(batch=batch)
         train_step(task, batch, rec)
         if rec.stop:
             return None, True
@@ -136,6 +138,7 @@ def log_header(task: Task[Any], rec: Recorder) -> None:
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     digest = architecture(model)
     rec.model(kind=cfg.model["kind"], parameters=trainable, digest=digest, components=task.components())
+    rec.origin(model=model)
     rec.declare(metrics=task.metrics())
     for text in getattr(model, "notes", ()):
         rec.note(text)

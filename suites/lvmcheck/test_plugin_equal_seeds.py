@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
+import lvmcheck
 from lvmcheck.comparison.reference.make import reference_of
 from lvmcheck.errors import InputError
 from lvmcheck.run import events as ev
-from lvmcheck.run.alike import Repeated, distinct, repeated
+from lvmcheck.run.alike import Repeated, distinct, origin, repeated
+from lvmcheck.run.origin import digest_of
 from lvmcheck.run.view import Run
 from suites.lvmcheck.plugin_kit.project import Project, floor
 
@@ -126,6 +132,60 @@ def test_runs_that_are_one(runs: list[Run], found: Repeated) -> None:
 def test_runs_that_are_several(runs: list[Run]) -> None:
     assert repeated(runs) is None
     assert list(distinct(runs)) == runs
+
+
+def begun(run: Run, weights: str | None, batch: str | None) -> Run:
+    said = (ev.Origin(weights=weights), ev.Origin(batch=batch))
+    return replace(run, events=(*said, *run.events))
+
+
+OTHER = [x * 1.01 for x in LOSSES]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "found"),
+    [
+        (begun(run(0, LOSSES), "w", "b"), begun(run(1, OTHER), "w", "b"), True),  # curves differ: dropout, say
+        (begun(run(0, LOSSES), "w", "b"), begun(run(1, LOSSES), "w", "c"), False),
+        (begun(run(0, LOSSES), "w", "b"), begun(run(1, LOSSES), "v", "b"), False),
+        (begun(run(0, []), "w", "b"), begun(run(1, []), "w", "c"), False),  # one coarse score each
+        (begun(run(0, LOSSES), "w", None), begun(run(1, OTHER), "w", None), False),  # half of it is no proof
+        (begun(run(0, LOSSES), "w", None), run(1, LOSSES), True),
+    ],
+)
+def test_what_runs_begin_with_tells_them_apart(one: Run, other: Run, found: bool) -> None:
+    assert (repeated([one, other]) is not None) is found
+
+
+def test_digests_are_of_content() -> None:
+    layer, same = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
+    assert digest_of(layer) != digest_of(same)
+    same.load_state_dict(layer.state_dict())
+    assert digest_of(layer) == digest_of(same) != ""
+    batch = [torch.arange(6.0), {"ids": torch.tensor([1, 2])}, (np.ones(2), 3)]
+    assert digest_of(batch) == digest_of([*batch])
+    assert len({digest_of(b) for b in (batch, batch[::-1], batch[:2], torch.ones(6), torch.ones(2, 3))}) == 5
+    assert digest_of(torch.ones(1, dtype=torch.bfloat16)) != digest_of(torch.ones(1))
+    assert digest_of([object(), None]) == ""
+
+
+def test_a_watched_loop_records_what_it_begins_with(tmp_path: Path) -> None:
+    model = torch.nn.Linear(3, 1)
+    first = digest_of(model)
+    batches = [torch.randn(4, 3) for _ in range(3)]
+    with lvmcheck.record(tmp_path / "run", seed=0) as rec:
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        rec.watch(model, optimizer)
+        with torch.no_grad():
+            model(torch.zeros(1, 3))  # validation before training is no first batch
+        for batch in batches:
+            optimizer.zero_grad()
+            loss = model(batch).square().mean()
+            loss.backward()
+            optimizer.step()
+            rec.step(loss=loss)
+        rec.epoch(1, val_loss=0.5)
+    assert origin(lvmcheck.load(tmp_path / "run")) == (first, digest_of(((batches[0],), {})))
 
 
 def test_a_reference_counts_runs_and_not_seeds() -> None:
