@@ -83,7 +83,8 @@ class LabelMismatch(Cause):
             explain="memorises",
             explains=("loss_diverging", "nothing_learned"),
             also=(
-                *("validation_differs", "label_noise", "overfitting", "not_learning"),
+                *("validation_differs", "label_noise"),
+                *(("overfitting",) if finding.code == "validation_only_rises" else ()),
                 *(("loss_sign", "collapsed_representation") if lost else ()),
             ),
             tell_apart="evaluate training samples in the validation loop: good there means that the sets differ "

@@ -44,7 +44,11 @@ class LearningRateTooHigh(Cause):
             fix="divide the learning rate by 10 and warm up over the first hundred steps; then raise it by halves",
             explain=EXPLAIN,
             explains=EXPLAINS,
-            also=("wrong_scale", "exploding_gradient", "diverging"),
+            also=(
+                *(("exploding_gradient",) if evidence.failed("gradient_norm_grows") else ()),
+                *(("diverging",) if shattered is None and not _high(used) else ()),
+                *(() if _high(used) else ("wrong_scale",)),
+            ),
             tell_apart="lr /= 10 for 200 steps: if the loss falls it was the rate; compare the first loss with ln K",
         )
 
@@ -54,6 +58,8 @@ EXPLAINS = (
     *("finite", "nothing_learned", "gradient_norm_grows", "initial_loss", "metric_constant", "overfits", "memorises"),
     *("loss_exactly_zero", "gradient_norm_zero", "not_diverging", "grad_norm_bounded"),
 )
+HIGH = 0.2
+"""Rate that is high for any optimizer."""
 LEARNED = 0.1
 """Share of its first value at which a training loss says that the rate was not too high."""
 FROM, CLIMB = 0.25, 1.5
@@ -67,6 +73,11 @@ def _learned_all(run: Run, failing: Finding) -> bool:
         return False
     levels = shape(train.values)
     return 0 < levels.last < LEARNED * levels.first
+
+
+def _high(used: Fact | None) -> bool:
+    """Whether the rate itself is one that hardly anything is trained with."""
+    return used is not None and isinstance(used.value, float) and used.value >= HIGH
 
 
 def _shattered(run: Run, failing: Finding) -> Fact | None:

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from lvmcheck.causes.curves._by_code import by_code
-from lvmcheck.causes.curves._signs import accurate, failed_first, found, gradient_facts, train_facts
+from lvmcheck.causes.curves._signs import (
+    accurate,
+    failed_first,
+    found,
+    gradient_facts,
+    rate,
+    train_facts,
+    training_learns,
+)
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.shared import cases as made
@@ -41,10 +51,7 @@ class NotLearning(Cause):
             "the loss, if it works at the data",
             explain="predictions_constant" if finding.code == "constant" else "nothing_learned",
             explains=("loss_diverging", "memorises", "predictions_constant") if trivial else ("predictions_constant",),
-            also=(
-                *(MOVES if finding.code in ("evaluations_flat", "constant") else STILL),
-                *(one_class + adversarial + heavy),
-            ),
+            also=(*_alike(evidence, finding.code), *one_class, *adversarial, *heavy),
             tell_apart="for n, p in model.named_parameters(): print(n, p.grad.norm()) after backward(), and one p "
             "before and "
             "after step(): no gradient is a cut graph, no change is the optimizer; both there: check that labels fit "
@@ -52,6 +59,23 @@ class NotLearning(Cause):
         )
 
 
+def _alike(evidence: Evidence, code: str) -> list[str]:
+    """What looks the same, without what the record rules out."""
+    run, out = evidence.run, set()
+    used, norm = rate(run), run.curves.gradient
+    if any(len(c) > 2 and float(np.ptp(c.values[1:])) > MOVED * abs(float(c.values[0])) for c in run.curves.validation):
+        out.add("weights_never_move")  # one set and one model: the evaluated weights change
+    if norm is not None and len(norm) > 2 and float(np.median(norm.values[-3:])) > LEFT * float(norm.values[0]) > 0:
+        out.add("vanishing_gradient")
+    if used is not None and isinstance(used.value, float) and used.value >= USUAL:
+        out.add("learning_rate_too_low")
+    if training_learns(run, 0.02):
+        out.add("loss_sign")
+    return [name for name in (MOVES if code in ("evaluations_flat", "constant") else STILL) if name not in out]
+
+
+MOVED, LEFT, USUAL = 0.01, 0.2, 1e-3
+"""Share of its first value that a validation loss moves by, that a gradient norm keeps, and a rate that is not low."""
 STILL = ("weights_never_move", "label_mismatch", "vanishing_gradient", "learning_rate_too_low")
 MOVES = ("label_mismatch", "collapsed_representation", "loss_sign", "weights_never_move")
 """What looks the same where no loss falls, and where one does and no evaluation gets better."""

@@ -17,6 +17,8 @@ from lvmcheck.run.view import Run, run_from
 
 LEAST, LEARNED, GOOD = 8, 0.1, 0.9
 """Values of exactly 0, share of its first value that the training loss gets to, and another accuracy that is good."""
+MOST = 400
+"""Windows that are looked at, spread over the run."""
 ACCURACY = frozenset({"acc", "accuracy", "top1", "acc1"})
 _RARE = "exact match em sequence seq sentence full whole strict rare hard unseen novel new class cls per"
 RARE = frozenset(_RARE.split())
@@ -65,7 +67,9 @@ class AccuracyMeasured(CurveCheck):
 def _accuracies(run: Run) -> list[Curve]:
     curves = {**run.curves.by_step, **run.curves.by_epoch}
     for name in sorted({name for window in run.of(ev.Window)[-1:] for name in window.metrics}):
-        points = [(w.epoch, w.last_step, w.metrics[name]) for w in run.of(ev.Window) if name in w.metrics]
+        windows = run.of(ev.Window)
+        some = windows[:: -(len(windows) // MOST + 1)][::-1]
+        points = [(w.epoch, w.last_step, w.metrics[name]) for w in some if name in w.metrics]
         role = run.curves.roles.get(name)
         if role is not None:
             curves.setdefault(name, curve(role, points, by_step=True))
