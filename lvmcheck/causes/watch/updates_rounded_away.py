@@ -17,8 +17,8 @@ class UpdatesRoundedAway(Cause):
             self,
             evidence,
             checks=("updates_survive_rounding", "parameters_move"),
-            explains=("learns_slowly",),
-            standing=Standing.LIKELY,
+            explains=("learns_slowly", "nothing_learned", "metric_constant"),
+            standing=Standing.LIKELY if evidence.failed("updates_survive_rounding") is None else Standing.MEASURED,
             phrase="updates are rounded away, or undone",
             fix=("keep the weights in float32 (autocast casts for you), and look at what else writes to them"),
         )
@@ -29,6 +29,12 @@ PASSES: Sequence[CauseCase] = (
     UNWATCHED,
 )
 _FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="half_precision",
+        run=case_run("rounding", [{"share": 0.9, "elements": 400.0}] * 10),
+        standing=Standing.MEASURED,
+        facts={"rounded_away": 0.9},
+    ),
     CauseCase(
         name="rounded",
         run=case_run("movement", [{"parameters": 4, "unchanged": 2, "learning_rate": 1e-5}], ["0.weight"]),

@@ -19,6 +19,8 @@ from lvmcheck.run.view import Run
 
 GROWTH, FALL = 10.0, 10.0
 """Largest output of a layer over the first input (at least 1); the first loss over what it falls to."""
+GUESS, HIDDEN = 5.0, 0.02
+"""The first loss over that of a uniform guess; share of the variance of the gradient that targets make at first."""
 SETTLED = 20
 """Windows after the first whose median is what a loss falls to."""
 
@@ -26,7 +28,8 @@ SETTLED = 20
 @dataclass(frozen=True, kw_only=True)
 class ActivationsSized(Watched):
     """No layer gives outputs above ten times the model's first inputs on the first forward pass, in a run whose first
-    loss is above ten times the median of the windows that follow.
+    loss is above ten times the median of the windows that follow, or five times that of a uniform guess, or whose first
+    outputs are so spread that targets make less than a fiftieth of the gradient's variance.
 
     Why:
     Training spends its first part on shrinking what the initialisation made too large, saturates what comes behind,
@@ -52,7 +55,7 @@ class ActivationsSized(Watched):
     event = "first_activations"
 
     def decide(self, run: Run) -> Outcome:
-        found = next((self._finding(event, run.windows) for event in watched(run, self.event)), None)
+        found = next((self._finding(event, run) for event in watched(run, self.event)), None)
         if found is not None and not found.met:
             return failed(found, evaluated=1)
         if not complete(run):
@@ -61,23 +64,32 @@ class ActivationsSized(Watched):
             passed(found, evaluated=1) if found else not_recorded("the first activations or losses were not recorded")
         )
 
-    def _finding(self, event: Watch, windows: Sequence[Window]) -> Finding | None:
-        losses = [window.loss_mean for window in windows]
+    def _finding(self, event: Watch, run: Run) -> Finding | None:
+        losses = [window.loss_mean for window in run.windows]
         if len(losses) <= SETTLED or not losses[0] > 0:
             return None
         later = float(np.median(losses[1 : SETTLED + 1]))
         of = event.values
         growth = of.get("largest", math.nan) / max(1.0, of.get("first", 1.0))
-        fall = losses[0] / later if later > 0 else math.inf
+        small = losses[0] < FALL * later and not _far_off(run, losses[0])
         return Finding(
             code="too_large_at_first",
-            measured=growth if not fall < FALL else min(growth, 1.0),
+            measured=min(growth, 1.0) if small else growth,
             bounds=(ceiling(GROWTH),),
             step=event.step,
             evidence=(Fact("first_loss", losses[0]), Fact("later_loss", later), *names(event, "layer")),
             phrase="outputs of {layer} are {measured} times the inputs at first, the first loss {first_loss}, later "
             "{later_loss}",
         )
+
+
+def _far_off(run: Run, loss: float) -> bool:
+    """Whether the first loss is many times that of a uniform guess, or the first outputs hide their targets."""
+    labels = next(iter(watched(run, "labels")), None)
+    classes = 0.0 if labels is None else labels.values.get("classes", 0.0)
+    targets = next(iter(watched(run, "targets")), None)
+    hidden = targets is not None and targets.values.get("residual", 1.0) < HIDDEN
+    return hidden or (classes > 1 and loss > GUESS * math.log(classes))
 
 
 def _run(largest: float, first_loss: float) -> Run:

@@ -21,12 +21,22 @@ BOUNDS = (0.1, 0.25, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Usual values of max_norm; divided by a power of two, the scale of a gradient scaler, they are 0.001 and less."""
 
 
-def _scaled(norm: float) -> bool:
-    """Whether a norm is a usual bound of clipping, divided by what a gradient scaler multiplies with."""
+def _scaled(norm: float, scale: float | None = None) -> bool:
+    """Whether a norm is a usual bound of clipping, divided by what a gradient scaler multiplies with.
+
+    Where the scale was measured that is asked for, and norms that are a usual bound themselves are left alone.
+    """
+    if scale is not None and scale > 1:
+        return _bound(norm * scale) and not _bound(norm)
     if not 0 < norm < TINY:
         return False
     powers = [math.log2(bound / norm) for bound in BOUNDS]
     return any(8 <= round(power) <= 32 and abs(power - round(power)) < 1e-3 for power in powers)
+
+
+def _bound(norm: float) -> bool:
+    """Whether it is a usual bound of clipping, up to rounding."""
+    return any(abs(norm / bound - 1) < 1e-3 for bound in BOUNDS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +77,7 @@ class ClippingActsSometimes(Series):
         spread = math.nan if any(map(math.isnan, norms)) else max(norms) / min(norms) - 1 if min(norms) > 0 else 1.0
         same = not spread >= SAME
         return Finding(
-            code=SCALED if _scaled(norms[-1]) else "always_clipped",
+            code=SCALED if _scaled(norms[-1], events[-1].values.get("scale")) else "always_clipped",
             measured=spread,
             bounds=(floor(SAME),),
             step=events[-1].step,
@@ -104,6 +114,21 @@ FAILS: Sequence[Case] = (
         SCALED,
         step=20,
         gradient_norm=1 / 65536,
+    ),
+    made.case(
+        "clipped_before_unscale_by_16",
+        _CHECK,
+        case_run("gradient_norm", [{"norm": 1 / 16, "scale": 16.0}] * 20),
+        SCALED,
+        step=20,
+    ),
+    made.case(
+        "always_after_unscale",
+        _CHECK,
+        case_run("gradient_norm", [{"norm": 1.0, "scale": 65536.0}] * 20),
+        "always_clipped",
+        0.0,
+        status=Status.WARNING,
     ),
     made.case(
         "bound_far_too_low",

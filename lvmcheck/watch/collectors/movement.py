@@ -26,6 +26,8 @@ NEGLIGIBLE = 1e-6
 """Gradient times rate over the weight, below which float32 may well round the update away."""
 SMALL = 0.3
 """Root mean square of weights over 1 / sqrt(inputs), below which they began small and are expected to leap."""
+TABLE = 0.1
+"""The same of the rows of an embedding, whose usual size is 1."""
 ROUNDING = 1e-6
 """Norm of the old gradient over that of the new one, below which it was cleared."""
 
@@ -37,6 +39,8 @@ class MovementCollector(Collector):
         self._useless = useless_biases(watcher.model)
         sizes = {name: weight.numel() // len(weight) for name, weight in depth_order(watcher.model)}
         self._usual = {name: SMALL / math.sqrt(size) for name, size in sizes.items()}
+        tables = [(name, m) for name, m in watcher.model.named_modules() if isinstance(m, torch.nn.Embedding)]
+        self._usual |= {f"{name}.weight" if name else "weight": TABLE for name, _ in tables}
         self._still: dict[str, int] = {}
         self._none: dict[str, int] = {}
         self._zero: dict[str, int] = {}
@@ -165,6 +169,7 @@ def _updates(watcher: Loop, ratios: dict[str, float], usual: list[float], share_
         "highest": ratios[order[-1]],
         "share_of_rate": share_of_rate,
     }
+    values["sized"] = float(len(usual))
     if usual:
         values["usual"] = sorted(usual)[len(usual) // 2]
     watcher.emit("update_ratio", values, (order[0], order[-1]), step)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lvmcheck.watch.collector import Collector
-from lvmcheck.watch.measure.batches import tensors
+from lvmcheck.watch.measure.batches import fingerprints, first_input, tensors
 from lvmcheck.watch.measure.ledger import Ledger, Term, compiling
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ ALL = 40
 """Looks that follow each other; later ones double their distance."""
 VARIES = 1e-6
 """Relative difference between values of an addend that is no constant."""
+ROWS = 4
+"""Rows of an input that tell it from others."""
 RECENT = 5
 """Values of an addend that its present level is the mean of."""
 
@@ -34,6 +36,8 @@ class ObjectiveCollector(Collector):
         self._ledger: Ledger | None = None
         self._outputs: list[Tensor] = []
         self._roots: list[Tensor] = []
+        self._rows: list[Tensor] = []
+        self._searched = False
         self._looks = self._gradients = 0
         self._next = 1
         self._said: list[tuple[str, ...]] = []
@@ -41,7 +45,7 @@ class ObjectiveCollector(Collector):
         self._unused = 0
 
     def before_sample(self, watcher: Loop) -> None:
-        self._outputs, self._roots = [], []
+        self._outputs, self._roots, self._rows, self._searched = [], [], [], False
         due = watcher.now >= FIRST and self._looks + 1 >= self._next and self._unused < ALL
         if due and not compiling():
             self._ledger = Ledger(lambda loss: self._loss(watcher, loss))
@@ -49,8 +53,13 @@ class ObjectiveCollector(Collector):
             self._looks += 1
 
     def before_forward(self, watcher: Loop, inputs: Any) -> None:  # noqa: ARG002
-        if self._ledger is not None:
-            self._ledger.close()
+        if self._ledger is None:
+            return
+        self._ledger.close()
+        batch = first_input(inputs)
+        if batch is not None:
+            self._searched = self._searched or batch.requires_grad
+            self._rows.append(fingerprints(batch, ROWS))
 
     def after_forward(self, watcher: Loop, inputs: Any, output: Any) -> None:  # noqa: ARG002
         if self._ledger is not None:
@@ -156,14 +165,19 @@ class ObjectiveCollector(Collector):
             return
         self._ledger.close()
         self._unused = 0 if self._roots else self._unused + 1
-        if len(self._roots) > 1:
+        added = not self._searched and slot.found_none < 2 and len(self._rows) == len(self._roots)
+        if added and len(self._roots) > 1:
+            rows = list(self._rows)
             counts = {"backwards": float(len(self._roots)), "recorded": watcher.recorded}
             roots = torch.stack([root.float().reshape(()) for root in self._roots])
 
             def use(numbers: list[float], step: int) -> None:
-                watcher.emit("objective", {**counts, "sum": math.fsum(numbers)}, (), step)
+                parts, marks = numbers[: len(rows)], numbers[len(rows) :]
+                if len(set(batched(marks, len(rows[0])))) == len(rows):  # other rows in each pass
+                    watcher.emit("objective", {**counts, "sum": math.fsum(parts)}, (), step)
 
-            watcher.later(roots, use)
+            if len({len(found) for found in rows}) == 1:
+                watcher.later(torch.cat([roots.double(), *[found.to(roots.device).double() for found in rows]]), use)
 
     def after_sample(self, watcher: Loop) -> None:  # noqa: ARG002
         if self._ledger is not None:
@@ -172,6 +186,11 @@ class ObjectiveCollector(Collector):
             self._next = self._looks + 1 if self._looks < ALL else 2 * self._looks
         self._ledger = None
         self._outputs, self._roots = [], []
+
+
+def batched(numbers: Sequence[float], size: int) -> list[tuple[float, ...]]:
+    """These numbers in groups of that size."""
+    return [tuple(numbers[i : i + size]) for i in range(0, len(numbers), size)]
 
 
 def _value(term: Term) -> Tensor:

@@ -35,11 +35,12 @@ class SizesCollector(Collector):
         if slot.measured is None:
             return
         names, grads, parameters = slot.measured
-        count = len(names)
+        count, scale = len(names), {} if slot.scale == 1 else {"scale": slot.scale}
 
         def use(numbers: list[float], step: int) -> None:
             gradients = dict(zip(names, numbers[:count], strict=True))
-            watcher.emit("gradient_norm", {"norm": math.sqrt(math.fsum(n * n for n in numbers[:count]))}, (), step)
+            norm = math.sqrt(math.fsum(n * n for n in numbers[:count]))
+            watcher.emit("gradient_norm", {"norm": norm, **scale}, (), step)
             self._depth(watcher, gradients, step)
             self._weights(watcher, dict(zip(names, numbers[count:], strict=True)), step)
 
