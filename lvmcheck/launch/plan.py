@@ -13,6 +13,7 @@ from lvmcheck.checks.foreign import LIMIT
 from lvmcheck.errors import InputError
 from lvmcheck.launch.device import guess_device
 from lvmcheck.launch.environment import deciding
+from lvmcheck.launch.home import make_home
 from lvmcheck.launch.key import run_key
 from lvmcheck.run.info import as_json, tainting
 from lvmcheck.suite import Suite, find_trainer
@@ -102,6 +103,7 @@ class Plan:
         Raises:
             InputError: an input file cannot be read.
         """
+        make_home(self.settings.home)
         found = find_trainer(self.suite.trainer)
         input_files = getattr(found.schema(), "input_files", None)
         inputs = {*(input_files(self.config) if input_files is not None else ()), *self._named_inputs()}

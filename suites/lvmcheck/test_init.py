@@ -144,16 +144,34 @@ def test_the_gate_that_was_written_accepts_the_suite_and_refuses_less(here: Path
     environment["LVMCHECK_NONCE"] = "of-this-session"
     git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org"]
     assert main(["init", "--ci", SPEC]) == 0
-    (here / ".gitignore").write_text(".lvmcheck/\n__pycache__/\n")
+    assert not (here / ".gitignore").exists()  # nobody has to know what lvmcheck writes
     for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "a suite"]):
         assert does(*git, *words).startswith("0 ")
     session = [sys.executable, "-m", "pytest", "suites", "--lvm-profile=smoke", "--lvm-device=cpu"]
     session += ["-p", "no:cacheprovider", "--lvm-json=.lvmcheck/report.json"]
     decide = [sys.executable, "ci/gate.py", ".lvmcheck/report.json", "--require", "ci/gate.toml", "--base", "none"]
-    assert "25 passed" in does("bash", "ci/without_commands.sh", *session)
-    assert does(*decide).startswith("0 accepted")
+    for _ in ("trained", "reused"):
+        assert "25 passed" in does("bash", "ci/without_commands.sh", *session)
+        assert does(*decide).startswith("0 accepted")
     does(*session, "-k", "not finite")
     assert "3 tests were deselected" in does(*decide)
+
+
+def test_a_second_suite_joins_the_gate_of_the_first(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", "--ci", SPEC]) == 0
+    run = ["init", "--from", str(RUNS / HEALTHY[0]), "--trainer", "their_training:train", "--ci", SPEC]
+    assert main(run) == 0
+    rules = tomli.loads((here / "ci" / "gate.toml").read_text())["suite"]
+    assert [rule["file"] for rule in rules] == ["suites/example/suite.toml", f"suites/{HEALTHY[0]}/suite.toml"]
+    assert ".github/workflows/lvmcheck.yml was there" in capsys.readouterr().out
+    before = {path: path.read_bytes() for path in here.rglob("*") if path.is_file()}
+    assert main(run) == 2  # the suite is there
+    assert main(["init", "--name", "other", "--ci", SPEC]) == 2  # the example's trainer is there
+    (here / "ci" / "gate_git.py").write_text("older")
+    assert main([*run, "--name", "another"]) == 2
+    assert "gate_git.py: exists already" in capsys.readouterr().err
+    (here / "ci" / "gate_git.py").write_bytes(before[here / "ci" / "gate_git.py"])
+    assert {path: path.read_bytes() for path in here.rglob("*") if path.is_file()} == before
 
 
 # -- from a run --------------------------------------------------------------------------------------------------------

@@ -17,9 +17,10 @@ from lvmcheck.checks.protocol import evaluate
 from lvmcheck.checks.wording import outcome_text
 from lvmcheck.commands.init.propose import Proposal, propose
 from lvmcheck.commands.init.suite_text import suite_text
-from lvmcheck.commands.init.workflow import TODO, workflow_files
+from lvmcheck.commands.init.workflow import COMMIT, DEVICE, RULES, SCRIPTS, WORKFLOW, workflow_files
 from lvmcheck.commands.init.write import PYTEST_INI, finds_modules, pytest_config, write_files
 from lvmcheck.errors import InputError
+from lvmcheck.launch.home import USUAL, make_home
 from lvmcheck.run.view import Run
 from lvmcheck.run.weights import with_weights
 from lvmcheck.suite import find_trainer, load_suite
@@ -211,6 +212,11 @@ def finish(root: Path, draft: Draft, ci: str | None = None) -> Made:
         todo.append(f'add pythonpath = ["."] to the pytest settings in {os.path.relpath(config)}: {top} lies beside it')
     if ci is not None:
         files |= workflow_files(root, suite, install=ci, seeds=len(table["run"]["seeds"]), checks=checks)
-        todo += TODO
-    write_files(files)
-    return Made(tuple(files), checks, draft.left, tuple(todo))
+        todo += [COMMIT, *([] if f"{top}.py" in draft.files else [DEVICE])]
+    written = write_files(
+        files, same=[root / "ci" / name for name in SCRIPTS], longer=[root / RULES], kept=[root / WORKFLOW]
+    )
+    if ci is not None and root / WORKFLOW not in written:
+        todo.append(f"{WORKFLOW} was there and is as it was: see that it runs pytest on suites/")
+    make_home(root / USUAL)
+    return Made(tuple(written), checks, draft.left, tuple(todo))

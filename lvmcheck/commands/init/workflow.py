@@ -14,10 +14,10 @@ GATE = (
 )
 SCRIPTS = (*(f"{name}.py" for name in GATE), "without_commands.sh")
 """Files of ``ci/`` that the workflow runs; they need nothing but Python's standard library and a shell."""
-TODO = (
-    "commit ci/ to the main branch first: the gate takes its script and requirements from there",
-    'have the trainer record its device, as rec.device("cpu"): the gate requires it',
-)
+COMMIT = "commit ci/ to the main branch first: the gate takes its script and requirements from there"
+DEVICE = 'have the trainer record its device, as rec.device("cpu"): the gate requires it'
+WORKFLOW = Path(".github", "workflows", "lvmcheck.yml")
+RULES = Path("ci", "gate.toml")
 
 
 def workflow_files(root: Path, suite: str, *, install: str, seeds: int, checks: int) -> dict[Path, str]:
@@ -36,12 +36,24 @@ def workflow_files(root: Path, suite: str, *, install: str, seeds: int, checks: 
     own = next((words for name, words in _OWN.items() if (root / name).is_file()), "")
     text = (HERE / "workflow.yml").read_text(encoding="utf-8")
     text = text.replace("@LVMCHECK@", json.dumps(install, ensure_ascii=False)).replace("@OWN@", own)
-    files = {root / ".github" / "workflows" / "lvmcheck.yml": text}
+    files = {root / WORKFLOW: text}
     files |= {root / "ci" / name: (gate / name).read_text(encoding="utf-8") for name in SCRIPTS}
+    before = _rules(root / RULES)
     rule = {"file": suite, "profile": "smoke", "device": "cpu", "seeds": seeds, "checks": checks}
-    lines = ["# What a commit must have shown: `seeds` and `checks` are the least there may be.", "[[suite]]"]
-    files[root / "ci" / "gate.toml"] = "\n".join([*lines, *(f"{k} = {json.dumps(v)}" for k, v in rule.items())]) + "\n"
+    lines = [before or HEAD, "[[suite]]"]
+    files[root / RULES] = "\n".join([*lines, *(f"{k} = {json.dumps(v)}" for k, v in rule.items())]) + "\n"
     return files
+
+
+HEAD = "# What a commit must have shown: `seeds` and `checks` are the least there may be."
+
+
+def _rules(path: Path) -> str:
+    """The requirements of earlier suites, which stay; empty where there are none."""
+    try:
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
+    except (OSError, UnicodeDecodeError) as problem:
+        raise InputError(path, f"cannot be read: {problem}") from None
 
 
 _OWN = {"requirements.txt": " -r requirements.txt", "pyproject.toml": " .", "setup.py": " ."}

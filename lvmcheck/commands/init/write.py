@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from lvmcheck.errors import InputError
@@ -17,29 +17,59 @@ CONFIGS = {
     "setup.cfg": "[tool:pytest]",
 }
 """Where pytest may be configured, and the table that does it."""
+REPLACE = "Nothing was written. Another version of lvmcheck wrote it: delete it to have it written anew."
 PYTEST_INI = "[pytest]\npythonpath = .\n"
 
 
-def write_files(files: Mapping[Path, str]) -> None:
+def write_files(
+    files: Mapping[Path, str],
+    *,
+    same: Collection[Path] = (),
+    longer: Collection[Path] = (),
+    kept: Collection[Path] = (),
+) -> list[Path]:
     """Write the files.
 
+    Args:
+        same: files that may exist with the same text.
+        longer: files that may exist where the text begins with what they hold.
+        kept: files that may exist whatever they hold, and are left alone.
+
+    Returns:
+        The files that were written.
+
     Raises:
-        InputError: one of them exists, or cannot be written; then none is left behind.
+        InputError: another one exists, or one cannot be written; then all is as it was.
     """
-    for path in files:
-        if path.exists() or path.is_symlink():
-            raise InputError(path, "exists already", fix="Nothing was written. Give another name: --name NAME.")
-    written = []
+    before = {path: _text(path) for path in files}
     for path, text in files.items():
+        there = path.exists() or path.is_symlink()
+        known = before[path]
+        fine = path in kept or (path in same and known == text)
+        fine = fine or (path in longer and known is not None and text.startswith(known))
+        if there and not fine:
+            fix = "Nothing was written. Give another name: --name NAME." if path.suffix == ".toml" else REPLACE
+            raise InputError(path, "exists already", fix=fix)
+    new = [path for path in files if before[path] is None or (path in longer and before[path] != files[path])]
+    written = []
+    for path in new:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("x", encoding="utf-8") as file:
+            with path.open("x" if before[path] is None else "w", encoding="utf-8") as file:
                 written.append(path)
-                file.write(text)
+                file.write(files[path])
         except OSError as problem:
             for done in written:
-                done.unlink(missing_ok=True)
+                _restore(done, before[done])
             raise InputError(path, f"cannot be written: {problem.strerror}") from None
+    return new
+
+
+def _restore(path: Path, text: str | None) -> None:
+    if text is None:
+        path.unlink(missing_ok=True)
+    else:
+        path.write_text(text, encoding="utf-8")
 
 
 def pytest_config(root: Path) -> Path | None:
