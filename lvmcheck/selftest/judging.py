@@ -109,7 +109,10 @@ def _first(item: Judged, run: Run, last: Outcome) -> Kill:
     finding = outcome.finding
     code = finding.code if finding is not None else str(outcome.why.value if outcome.why else outcome.status.value)
     measured = finding.measured if finding is not None else None
-    return Kill(check=item.name, events=high, epoch=then.last_epoch, step=_step(then), code=code, measured=measured)
+    found, step = finding is not None, _step(then)
+    return Kill(
+        check=item.name, events=high, epoch=then.last_epoch, step=step, code=code, measured=measured, found=found
+    )
 
 
 def _step(run: Run) -> int:

@@ -147,19 +147,15 @@ def tiny_clip(step: Step) -> Any:
 
 
 def head_left_out(step: Step) -> Any:
-    """The optimizer does not hold the last matrix and what follows it."""
-    groups, parameters = step.optimizer.param_groups, step.parameters
+    """The last matrix and what follows it keep their values, as where the optimizer does not hold them."""
+    parameters = step.parameters
     last = max((i for i, p in enumerate(parameters) if p.ndim > 1), default=len(parameters) - 1)
-    head = {id(p) for p in parameters[last:]}
-    held = [group["params"] for group in groups]
-    for group in groups:
-        group["params"] = [p for p in group["params"] if id(p) not in head]
+    before = [(p, p.detach().clone()) for p in parameters[last:]]
+    answer = step.take()
+    for parameter, value in before:
+        parameter.copy_(value)
     step.site.effect()
-    try:
-        return step.take()
-    finally:
-        for group, before in zip(groups, held, strict=True):
-            group["params"] = before
+    return answer
 
 
 def huge_decay(step: Step) -> Any:

@@ -81,7 +81,7 @@ def test_the_earliest_failure_is_found_with_its_place() -> None:
     worse = Run(events=run().events, info=run().info, done=run().done)
     tight = judged(Metric(metric="val_accuracy", at_least=0.8, epoch=2), ACCURACY)
     first = kills(tight, dict.fromkeys([item.name for item in tight], clean[ACCURACY.label()]), worse)[0]
-    assert (first.epoch, first.step, first.measured) == (2, 20, 0.75)
+    assert (first.epoch, first.step, first.measured, first.found) == (2, 20, 0.75, True)
 
 
 def test_no_prefix_of_the_clean_run_is_killed() -> None:
@@ -121,6 +121,14 @@ def test_the_score_counts_what_was_planted() -> None:
     assert to_json(test)["score"] == test.score
     assert "2 of 3" in summary(test)
     assert Selftest(title="t", clean={}).score is None
+
+
+def test_a_check_that_measured_what_it_refused_is_not_called_idle() -> None:
+    checks = judged(Metric(metric="val_accuracy", at_least=0.8, epoch=2), MetricConstant())
+    clean = dict.fromkeys([item.name for item in checks], outcomes(checks, run())["metric_constant"])
+    found = tuple(kills(checks, clean, run()))
+    test = Selftest(title="t", clean=clean, results=(Result(name="f", about="", fate=Fate.KILLED, kills=found),))
+    assert test.never_failed == ["metric_constant"]
 
 
 def test_a_measured_nan_is_spelled_out_in_json() -> None:
