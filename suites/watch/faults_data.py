@@ -81,6 +81,8 @@ def rows(rec: Recorder, fault: str) -> None:
     rec.watch(model, optimizer, train=train, val=DataLoader(TensorDataset(others, theirs), 160))
     best: Any = None
     for epoch in range(4):
+        if fault == "seeded_every_epoch":
+            torch.manual_seed(7)
         model.train()
         for batch, target in train:
             if fault == "rows_scaled_in_place":
@@ -152,6 +154,7 @@ CHECKS: Sequence[tuple[Callable[[Recorder, str], None], Mapping[str, str]]] = (
             "rows_scaled_in_place": "rows_kept",
             "second_term_of_probabilities": "loss_inputs",
             "best_without_a_copy": "checkpoint_is_copy",
+            "seeded_every_epoch": "generators_go_on",
             "preflight_fails": "preflight_passed",
         },
     ),

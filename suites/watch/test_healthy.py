@@ -15,6 +15,7 @@ from lvmcheck.checks.protocol import judge
 from lvmcheck.watch.live import readers
 from suites.watch.faults import TWINS
 from suites.watch.healthy import AWKWARD, ORDINARY
+from suites.watch.healthy_data import HEALTHY
 
 CHECKS = [check for checks in readers().values() for check in checks]
 BAD = (Status.FAILED, Status.WARNING, Status.ERROR)
@@ -31,9 +32,9 @@ def findings(program: Callable[[Recorder], None], folder: Path, seed: int = 0) -
     return [verdict for watcher in watchers for verdict in watcher.verdicts], afterwards
 
 
-@pytest.mark.parametrize("name", [*ORDINARY, *AWKWARD])
+@pytest.mark.parametrize("name", [*ORDINARY, *AWKWARD, *HEALTHY])
 def test_healthy_programs_have_no_finding(name: str, tmp_path: Path) -> None:
-    live, afterwards = findings({**ORDINARY, **AWKWARD}[name], tmp_path / "run")
+    live, afterwards = findings({**ORDINARY, **AWKWARD, **HEALTHY}[name], tmp_path / "run")
     assert [verdict.check for verdict in live] == []
     assert afterwards == []
 

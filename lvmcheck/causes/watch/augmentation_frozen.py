@@ -16,8 +16,8 @@ class AugmentationFrozen(Cause):
         return measured(
             self,
             evidence,
-            checks=("augmentation_varies",),
-            explains=("overfits", "memorises"),
+            checks=("augmentation_varies", "generators_go_on"),
+            explains=("overfits", "memorises", "order_changes"),
             phrase="the random augmentation of a row draws the same numbers each time",
             fix="draw from the global generator, or seed by epoch and index; never by the index alone",
         )

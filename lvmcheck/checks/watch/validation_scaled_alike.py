@@ -14,8 +14,9 @@ from lvmcheck.checks.watch._watched import Watched, case_run
 from lvmcheck.run.events import Watch
 
 ROWS, RATIO, SHIFT, EVEN = 32, 0.3, 0.5, 0.35
-STANDARD, RAW = 0.9, 0.5
-"""Share of features with mean 0 and deviation 1 in a set that was standardised, and in one that was not."""
+STANDARD, RAW, FAR = 0.9, 0.5, 1.0
+"""Share of features with mean 0 and deviation 1 in a set that was standardised, and in one that was not; and how far that
+is from the other then, in deviations or as the logarithm of their ratio."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,7 @@ class ValidationScaledAlike(Watched):
         scaled = not apart <= RATIO and of.get("even", 0.0) < EVEN
         moved = not abs(shift) <= SHIFT and of.get("even_shift", 0.0) < max(EVEN, 0.5 * abs(shift))
         standard = sorted((of.get("standard_train", 0.0), of.get("standard_val", 0.0)))
-        far = of.get("size_of_ratio", 0.0) > RATIO or of.get("size_of_shift", 0.0) > SHIFT
+        far = of.get("size_of_ratio", 0.0) > FAR or of.get("size_of_shift", 0.0) > FAR
         other = far and standard[1] >= STANDARD and standard[0] <= RAW
         code = "scaled" if scaled else "moved" if moved else "standardised" if other else "alike"
         measured = apart if code in ("scaled", "alike") else abs(shift) if code == "moved" else of["size_of_ratio"]

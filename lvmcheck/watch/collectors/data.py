@@ -11,11 +11,13 @@ from torch.utils.data import SequentialSampler
 
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.measure.association import association, lags
-from lvmcheck.watch.measure.draws import frozen_draws
+from lvmcheck.watch.measure.batches import fingerprints
+from lvmcheck.watch.measure.draws import frozen_draws, holds_generator, read_rows
 from lvmcheck.watch.measure.held import columns, held_tensors, repeats, scales, sorted_by
 
 if TYPE_CHECKING:
     from lvmcheck.watch.loop import Loop
+    from lvmcheck.watch.slot import Slot
 
 TARGETS = 3
 """Tensors beside the inputs that may be targets."""
@@ -30,8 +32,11 @@ class DataCollector(Collector):
         self._begun = False
         self._rows: Tensor | None = None
         self._inputs: Tensor | None = None
+        self._states: list[int] = []
+        self._at = self._drawn = 0
 
     def epoch_began(self, watcher: Loop, inputs: Any) -> None:  # noqa: ARG002
+        self._generator(watcher)
         if not self._begun:
             self._begun = True
             self._begin(watcher)
@@ -39,16 +44,36 @@ class DataCollector(Collector):
             rows, self._rows = self._rows, columns(self._few(self._inputs))
             watcher.emit("rows_kept", _change(rows, self._rows))
 
+    def _generator(self, watcher: Loop) -> None:
+        """Whether the generator of torch is where it was when an earlier epoch began, though it was drawn from."""
+        state = hash(torch.get_rng_state().numpy().tobytes())
+        if self._states and watcher.step > self._at:
+            drawn = float(self._drawn != self._states[-1])
+            values = {"same": float(state in self._states), "drawn": drawn}
+            watcher.emit("generator", values)
+        self._states.append(state)
+        self._at = watcher.step
+        self._drawn = state
+
+    def before_step(self, watcher: Loop, slot: Slot) -> None:
+        if slot is watcher.slots[0] and self._states and self._drawn == self._states[-1]:
+            self._drawn = hash(torch.get_rng_state().numpy().tobytes())
+
     def _begin(self, watcher: Loop) -> None:
         loader = None if watcher.train is None else watcher.train.loader
         if loader is None:
             return
-        held = held_tensors(loader)
-        val = None if watcher.val is None else held_tensors(watcher.val.loader)
-        dataset = getattr(loader, "dataset", None)
+        held, val = held_tensors(loader), None if watcher.val is None else held_tensors(watcher.val.loader)
+        stored = held is not None
         if held is None:
-            self._say(watcher, "augmentation", lambda: frozen_draws(dataset))
+            self._augmentation(watcher, loader)
+            held = read_rows(getattr(loader, "dataset", None))
+        if val is None and watcher.val is not None:
+            val = read_rows(getattr(watcher.val.loader, "dataset", None))
+        if held is None or not held[0].ndim:
             return
+        if not stored and val is not None:
+            self._say(watcher, "leak", lambda: _leak(held, val))
         target = held[-1] if len(held) > 1 else None
         floats = [sets for sets in (held, val or []) if sets and sets[0].is_floating_point()]
         if len(floats) == 2:
@@ -59,9 +84,16 @@ class DataCollector(Collector):
         kept = isinstance(getattr(loader, "sampler", None), SequentialSampler)
         if kept and not any(isinstance(module, nn.RNNBase) for module in watcher.model.modules()):
             self._say(watcher, "data_order", lambda: {"sorted": sorted_by(target), "steps": float(len(loader))})
-        if held[0].is_floating_point() and len(held[0]) >= 2:
+        if stored and held[0].is_floating_point() and len(held[0]) >= 2:
             self._inputs = held[0]
             self._rows = columns(self._few(held[0]))
+
+    def _augmentation(self, watcher: Loop, loader: Any) -> None:
+        dataset, workers = getattr(loader, "dataset", None), getattr(loader, "num_workers", 0)
+        if workers > 1 and getattr(loader, "worker_init_fn", None) is None and holds_generator(dataset):
+            watcher.emit("augmentation", {"draws": 1.0, "same": 1.0, "workers": float(workers)})
+        else:
+            self._say(watcher, "augmentation", lambda: frozen_draws(dataset))
 
     def _targets(self, watcher: Loop, held: list[Tensor], val: list[Tensor] | None, at: int) -> None:
         """Whether one of the targets belongs to the inputs."""
@@ -83,6 +115,13 @@ class DataCollector(Collector):
             return
         if found:
             watcher.emit(name, found)
+
+
+def _leak(train: list[Tensor], val: list[Tensor]) -> dict[str, float]:
+    """How many validation rows are among those of training, as far as both were read."""
+    one, other = (set(fingerprints(held[0], len(held[0])).tolist()) for held in (train, val))
+    repeated = 1 - len(one) / len(train[0])
+    return {"rows": len(other), "in_train": len(one & other), "train_rows": len(one), "repeated": repeated}
 
 
 def _change(before: Tensor, after: Tensor) -> dict[str, float]:

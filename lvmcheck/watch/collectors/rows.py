@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
+from torch.utils.data import RandomSampler
 
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.measure.batches import fingerprints, first_input
@@ -35,7 +36,7 @@ class RowsCollector(Collector):
         if batch is None or self._in_order:
             return
 
-        meant = _own_sampler(watcher)
+        meant, shuffles = _own_sampler(watcher), _shuffles(watcher)
 
         def use(numbers: list[float], step: int) -> None:
             before, self._first = self._first, numbers
@@ -43,6 +44,8 @@ class RowsCollector(Collector):
                 same = sum(a == b for a, b in zip(before, numbers, strict=True)) / len(numbers)
                 values = {"same": same, "rows": len(numbers), "steps": steps, "meant": float(meant)}
                 watcher.emit("epoch_order", values, (), step)
+                if shuffles:
+                    watcher.emit("generator", {"same": float(same == 1), "drawn": 1.0}, (), step)
 
         watcher.later(fingerprints(batch), use)
 
@@ -65,3 +68,9 @@ def _own_sampler(watcher: Loop) -> bool:
     """The loader takes its rows by a sampler that is none of torch's: their order is meant."""
     sampler = None if watcher.train is None else getattr(watcher.train.loader, "sampler", None)
     return sampler is not None and not type(sampler).__module__.startswith("torch.")
+
+
+def _shuffles(watcher: Loop) -> bool:
+    """The loader is meant to draw a new order in every epoch."""
+    sampler = None if watcher.train is None else getattr(watcher.train.loader, "sampler", None)
+    return isinstance(sampler, RandomSampler) or bool(getattr(sampler, "shuffle", False))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+import time
 from typing import Any
 
 import torch
@@ -21,6 +22,8 @@ DRAWS = frozenset(
     }
 )
 READS = 3
+READING, MOST = 0.1, 4096
+"""Seconds that rows are read for, and how many at most."""
 
 
 class _Draws(TorchFunctionMode):
@@ -99,3 +102,43 @@ def _states() -> tuple[Any, ...]:
 def _equal(one: list[Tensor], other: list[Tensor]) -> bool:
     pairs = list(zip(one, other, strict=False))
     return len(one) == len(other) and bool(one) and all(a.shape == b.shape and torch.equal(a, b) for a, b in pairs)
+
+
+def holds_generator(dataset: Any) -> bool:
+    """Whether it has a random generator of its own, of which every worker gets a copy in the same state."""
+    numpy = sys.modules.get("numpy")
+    kinds: tuple[type, ...] = (torch.Generator, random.Random)
+    if numpy is not None:
+        kinds += (numpy.random.Generator, numpy.random.RandomState)
+    return dataset is not None and any(isinstance(item, kinds) for item in getattr(dataset, "__dict__", {}).values())
+
+
+def read_rows(dataset: Any) -> list[Tensor] | None:
+    """The first rows of a dataset that stores them and draws nothing, as tensors; None where that cannot be said.
+
+    It reads for a tenth of a second at most, and puts the generators back.
+    """
+    if frozen_draws(dataset).get("draws", 1.0):
+        return None
+    generators, until = SavedGenerators(), time.perf_counter() + READING
+    rows: list[list[Tensor]] = []
+    try:
+        for row in range(min(MOST, len(dataset))):
+            rows.append([_tensor(part) for part in _parts(dataset[row])])
+            if time.perf_counter() > until:
+                break
+        return [torch.stack(column) for column in zip(*rows, strict=True)]
+    except Exception:  # rows of different shapes, or of something else than numbers
+        return None
+    finally:
+        generators.restore()
+
+
+def _parts(item: Any) -> list[Any]:
+    if isinstance(item, dict):
+        return list(item.values())
+    return list(item) if isinstance(item, tuple | list) else [item]
+
+
+def _tensor(part: Any) -> Tensor:
+    return part.detach().clone() if isinstance(part, Tensor) else torch.as_tensor(part)
