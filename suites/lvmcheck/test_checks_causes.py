@@ -7,6 +7,7 @@ import importlib
 import pytest
 
 from lvmcheck.causes.protocol import CauseCase, cause_names, diagnose, load_cause
+from lvmcheck.causes.watch.units_dead import BESIDE
 from lvmcheck.causes.wording import diagnosis_lines
 from lvmcheck.checks.curves.cosine_floor import CosineFloor
 from lvmcheck.checks.losses.loss_balance import LossBalance
@@ -79,3 +80,10 @@ def test_a_failed_floor_alone_names_no_cause() -> None:
 def test_unknown_cause_offers_the_nearest() -> None:
     with pytest.raises(InputError, match="Did you mean 'hidden_term'"):
         load_cause("hiden_term")
+
+
+def test_dead_units_are_no_cause_of_what_is_learned_by_heart() -> None:
+    """Training that learns is not held back by them, so that labels come first."""
+    named = [found.name for found in diagnose(BESIDE)]
+    assert named[0] == "label_mismatch"
+    assert "units_dead" in named

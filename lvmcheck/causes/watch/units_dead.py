@@ -7,15 +7,18 @@ from collections.abc import Sequence
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
 from lvmcheck.checks.watch._watched import case_run
+from lvmcheck.run.view import run_from
 
 
 class UnitsDead(Cause):
     """Units of a layer are never active."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        learned = evidence.failed("memorises") or evidence.failed("overfits")  # training does not suffer from them
         return measured(
             self,
             evidence,
+            standing=Standing.CONSISTENT if learned else Standing.MEASURED,
             checks=("units_alive", "gradient_reaches"),
             codes=("dead", "zero_gradient"),
             phrase="units of the layer are never active and get no gradient",
@@ -23,6 +26,7 @@ class UnitsDead(Cause):
         )
 
 
+_BY_HEART = run_from({"train_loss": [1.4 * 0.7**i for i in range(20)], "val_loss": [1.4 + 0.1 * i for i in range(20)]})
 PASSES: Sequence[CauseCase] = (
     CauseCase(name="alive", run=case_run("dead_units", [{"share": 0.2, "layers": 2}] * 2, ["0.bias"])),
     UNWATCHED,
@@ -35,3 +39,5 @@ _FAILS: Sequence[CauseCase] = (
     ),
 )
 FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))
+BESIDE = _FAILS[0].run.extended(_BY_HEART.events)
+"""Dead units in a run that learns its training data by heart: labels come first."""
