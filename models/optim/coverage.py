@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Mapping
 
 from torch import nn
 from torch.optim import Optimizer
-
-from lvmcheck.watch.measure.coverage import coverage
 
 NAMED = 20
 """Parameters of each kind that are recorded by name."""
@@ -20,21 +19,22 @@ def coverage_counts(model: nn.Module, optimizer: Optimizer) -> dict[str, float]:
     - ``foreign``: in a group, and not of the model. ``twice``: in two groups, or twice in one.
     - ``outside/NAME`` and ``frozen/NAME``: the same for each of the first :data:`NAMED` parameters.
     """
-    found = coverage(model, [optimizer])
-    own = {name: parameter.numel() for name, parameter in model.named_parameters()}
+    own = dict(model.named_parameters())
     held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    known = {id(parameter) for parameter in model.parameters()}
-    frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
+    times = Counter(map(id, held))
+    known = {id(parameter) for parameter in own.values()}
+    outside = {name: p.numel() for name, p in own.items() if p.requires_grad and not times[id(p)]}
+    frozen = {name: p.numel() for name, p in own.items() if not p.requires_grad}
     foreign = {id(parameter): parameter.numel() for parameter in held if id(parameter) not in known}
+    twice = sum(p.numel() for p in own.values() if times[id(p)] > 1)
     return {
-        **_counted("outside", found.missing, own),
-        **_counted("frozen", frozen, own),
+        **_counted("outside", outside),
+        **_counted("frozen", frozen),
         "foreign": float(sum(foreign.values())),
-        "twice": float(sum(own.get(name, 0) for name in found.twice)),
+        "twice": float(twice),
     }
 
 
-def _counted(kind: str, names: Iterable[str], sizes: dict[str, int]) -> dict[str, float]:
-    listed = list(names)
-    by_name = {f"{kind}/{name}": float(sizes[name]) for name in listed[:NAMED]}
-    return {kind: float(sum(sizes[name] for name in listed)), **by_name}
+def _counted(kind: str, sizes: Mapping[str, int]) -> dict[str, float]:
+    by_name = {f"{kind}/{name}": float(size) for name, size in list(sizes.items())[:NAMED]}
+    return {kind: float(sum(sizes.values())), **by_name}
