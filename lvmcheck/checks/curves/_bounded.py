@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from lvmcheck.checks.bounds import Bound, BoundKind
-from lvmcheck.checks.finding import Fact, Finding, Outcome, compared, error, not_applicable, passed
+from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, compared, error, not_applicable, passed
 from lvmcheck.checks.protocol import Check, missing_metric
 from lvmcheck.checks.shared.baselines import Floor, evidence
-from lvmcheck.checks.shared.epochs import at_epoch, awaiting, check_count, complete, not_at_end, not_finite
+from lvmcheck.checks.shared.epochs import at_epoch, awaiting, check_count, complete, no_number, not_at_end, not_finite
 from lvmcheck.errors import BadValueError
 from lvmcheck.run.events import Epoch
 from lvmcheck.run.view import Run
@@ -88,7 +89,8 @@ class Bounded(Check):
         if isinstance(bounds, Outcome):
             return bounds if values else awaiting(run, self.metric)
         findings = [self._finding(run, value, epoch, bounds) for value, epoch in zip(values, epochs, strict=True)]
-        hit = next((i for i, finding in enumerate(findings) if finding.met), len(values))
+        fits = [found.met and math.isfinite(value) for found, value in zip(findings, values, strict=True)]
+        hit = fits.index(True) if any(fits) else len(values)
         broken = not_finite(series, until=hit)
         if broken is not None:
             return broken
@@ -105,7 +107,7 @@ class Bounded(Check):
         for i, (value, epoch) in enumerate(zip(series.values.tolist(), series.epochs.tolist(), strict=True), 1):
             outcome = self.compare(run, value, epoch)
             finding = outcome.finding
-            if finding is None or not finding.met:
+            if finding is None or outcome.status is not Status.PASSED:
                 return outcome
             if nearest is None or (finding.margin or 0.0) < (nearest.margin or 0.0):
                 nearest = finding
@@ -128,6 +130,8 @@ class Bounded(Check):
         return number
 
     def compare(self, run: Run, value: float, epoch: int) -> Outcome:
+        if math.isinf(value):  # a NaN misses its bounds by itself
+            return no_number(self.metric, value, epoch)
         bounds = self.bounds(run, epoch)
         return bounds if isinstance(bounds, Outcome) else compared(self._finding(run, value, epoch, bounds))
 

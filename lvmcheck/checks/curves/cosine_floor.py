@@ -131,6 +131,7 @@ FAILS: Sequence[Case] = (
     ),
     made.case("attempt_1_epoch_1", _SEED, run_from({"train_cosine": [0.4236]}, over=False), epoch=1),
     made.case("attempt_3_final", _FINAL, made.val_run(made.AMN_790K_3_VAL), measured=0.46206, epoch=20),
+    made.case("infinite", _SEED, run_from({"train_cosine": [float("inf")]}), "not_finite"),
     made.case("nan", _SEED, run_from({"train_cosine": [float("nan")]}), measured=float("nan")),
     made.case("enough_steps_and_still_below", _STEPS, _small_epochs(0.01, 0.2, 0.9), measured=0.2, epoch=2),
     made.case(

@@ -159,6 +159,7 @@ FAILS: Sequence[Case] = (
     made.case("above", Metric(metric="val_loss", at_most=0.3), _LOSS, "at_epoch", 0.48, epoch=10),
     made.case("never_at_its_best", Metric(metric="val_acc", at_least=95, epoch="best"), _ACC, "best", 91.0),
     made.case("gap", Metric(metric="val_loss", at_most="1.1 * train_loss", epoch="every"), _LOSS, epoch=8),
+    made.case("infinite", Metric(metric="val_loss", at_most=0.3), run_from({"val_loss": [-math.inf]}), "not_finite"),
     made.case("nan", Metric(metric="val_loss", at_most=0.3), run_from({"val_loss": [0.2, math.nan]})),
     made.case("steps", Metric(metric="train_loss", at_most=0.5, steps=(400, 500)), made.window_run([0.9] * 10)),
 )

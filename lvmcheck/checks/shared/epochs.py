@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from lvmcheck.checks.finding import Finding, Outcome, failed, not_recorded, pending
 from lvmcheck.checks.protocol import missing_metric
@@ -46,15 +47,14 @@ def not_finite(series: Series, *, until: int | None = None) -> Outcome | None:
     index = first_not_finite(series)
     if index is None or (until is not None and index >= until):
         return None
-    value = float(series.values[index])
-    finding = Finding(
-        code="not_finite",
-        metric=series.name,
-        measured=value,
-        epoch=int(series.epochs[index]),
-        phrase="{metric} is {measured}, not a finite number",
-    )
-    return failed(finding, evaluated=index + 1)
+    found = no_number(series.name, float(series.values[index]), int(series.epochs[index]))
+    return replace(found, evaluated=index + 1)
+
+
+def no_number(metric: str, value: float, epoch: int) -> Outcome:
+    """The fail of one value that is a NaN or an infinity."""
+    phrase = "{metric} is {measured}, not a finite number"
+    return failed(Finding(code="not_finite", metric=metric, measured=value, epoch=epoch, phrase=phrase), evaluated=1)
 
 
 def not_at_end(run: Run, series: Series) -> Outcome | None:
