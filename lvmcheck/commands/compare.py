@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lvmcheck.commands._exit import FAILED, PASSED
+from lvmcheck.commands._exit import FAILED, PASSED, UNDECIDED
 from lvmcheck.errors import InputError
-from lvmcheck.text.say import say, say_json
+from lvmcheck.text.say import complain, say, say_json
 
 if TYPE_CHECKING:
     from lvmcheck.comparison.sides import Side
@@ -17,7 +17,12 @@ HELP = "two runs, or two git revisions of a suite, side by side"
 EXAMPLE = "lvmcheck compare main HEAD --suite suites/amn_790k --seeds 0,1,2"
 UNTESTABLE = 125
 """What git bisect calls a revision that cannot be tested."""
-EXITS = {PASSED: "not worse", FAILED: "worse", UNTESTABLE: "with --bisect: cannot be told"}
+EXITS = {
+    PASSED: "not worse",
+    FAILED: "worse",
+    UNDECIDED: "undecided (repeats are needed), or internal error",
+    UNTESTABLE: "with --bisect: cannot be told",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,9 +54,18 @@ def run(options: argparse.Namespace) -> int:
         say_json(spell(to_json(found)), default=str)
     else:
         say(*screen(found))
-    if options.bisect and found.worse is None:
-        return UNTESTABLE
+    if found.worse is None:
+        if not options.bisect:
+            complain(f"undecided: {_next(options)}")
+        return UNTESTABLE if options.bisect else UNDECIDED
     return FAILED if found.worse else PASSED
+
+
+def _next(options: argparse.Namespace) -> str:
+    """What to run so that the comparison can be decided."""
+    if options.suite is not None:
+        return f"lvmcheck compare {options.a} {options.b} --suite {options.suite} --seeds 0,1,2"
+    return "train both with more seeds into folders beside these, or give the spread between repeats: --noise SD"
 
 
 def _side(name: str, options: argparse.Namespace) -> Side:

@@ -18,7 +18,7 @@ Row = tuple[str, bool, str, str]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", metavar="checks|causes", help="which of them")
+    parser.add_argument("what", nargs="?", default="checks", metavar="checks|causes", help="which (default: checks)")
 
 
 def run(options: argparse.Namespace) -> int:
