@@ -140,6 +140,21 @@ def pairs(rec: Recorder, fault: str) -> None:
         rec.step(loss=loss)
 
 
+def text(rec: Recorder, fault: str) -> None:
+    """A bigram model of text."""
+    model = nn.Sequential(nn.Embedding(12, 16), nn.Linear(16, 12))
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    rec.watch(model, optimizer)
+    for _ in range(24):
+        rows = torch.randint(0, 12, (16, 1)) + torch.arange(10) * torch.randint(1, 4, (16, 1))
+        rows, ahead = rows % 12, 2 if fault == "two_tokens_ahead" else 1
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(rows[:, :-ahead]).flatten(0, 1), rows[:, ahead:].flatten())
+        loss.backward()
+        optimizer.step()
+        rec.step(loss=loss)
+
+
 CHECKS: Sequence[tuple[Callable[[Recorder, str], None], Mapping[str, str]]] = (
     (
         rows,
@@ -160,5 +175,6 @@ CHECKS: Sequence[tuple[Callable[[Recorder, str], None], Mapping[str, str]]] = (
     ),
     (positions, {"tags_one_late": "targets_in_place", "one_target_for_all": "targets_vary"}),
     (pairs, {"nothing_repels": "embeddings_apart"}),
+    (text, {"two_tokens_ahead": "next_token_asked"}),
 )
 """Programs, and the check that must see each of their faults."""

@@ -34,6 +34,9 @@ class LabelMismatch(Cause):
         shift = preflight_finding(evidence, "target_shift")
         if shift is not None and shift.measured != 0:
             return self._shifted(shift)
+        token = coded(evidence, "next_token_asked", "other_token")
+        if token is not None:
+            return self._shifted(token, "next_token_asked")
         apart = coded(evidence, "targets_belong", "one_row_off", "shuffled")
         if apart is not None:
             return self._apart(apart)
@@ -106,14 +109,14 @@ class LabelMismatch(Cause):
             explains=("nothing_learned", "overfits", "memorises", "loss_diverging", "generalisation_gap"),
         )
 
-    def _shifted(self, finding: Finding) -> Diagnosis:
+    def _shifted(self, finding: Finding, check: str = "preflight_passed") -> Diagnosis:
         return found(
             self,
             Standing.MEASURED,
             "the targets belong to other positions: a token is asked for the one {positions} after it",
             (Fact("positions", finding.measured), *finding_facts(finding)),
             fix="compare logits[:, :-1] with tokens[:, 1:], once: either in the data or in the model",
-            explain="preflight_passed",
+            explain=check,
             explains=("nothing_learned", "overfits", "memorises"),
         )
 

@@ -69,11 +69,12 @@ class TargetLeak(Cause):
 def _before_training(cause: Cause, evidence: Evidence) -> Diagnosis | None:
     """What a pre-flight found: a position that sees a later one, or targets that are the inputs."""
     shift = preflight_finding(evidence, "target_shift")
-    same = shift is not None and shift.measured == 0
+    same = (shift is not None and shift.measured == 0) or coded(evidence, "next_token_asked", "same_token") is not None
     return measured(
         cause,
         evidence,
-        checks=(),
+        checks=("next_token_asked",),
+        codes=("future_seen", "same_token", "causal:future_seen", "target_shift:shift"),
         probes=("causal", *(("target_shift",) if same else ())),
         explains=("loss_below_entropy", "too_good_to_be_true"),
         phrase="the target of a position is the token at that position, which is an input"

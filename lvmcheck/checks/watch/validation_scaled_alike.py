@@ -14,9 +14,11 @@ from lvmcheck.checks.watch._watched import Watched, case_run
 from lvmcheck.run.events import Watch
 
 ROWS, RATIO, SHIFT, EVEN = 32, 0.3, 0.5, 0.35
+TWICE = 3.3
+"""Times what is allowed of rows that pass through the model: those of training may be augmented."""
 STANDARD, RAW, FAR = 0.9, 0.5, 1.0
-"""Share of features with mean 0 and deviation 1 in a set that was standardised, and in one that was not; and how far that
-is from the other then, in deviations or as the logarithm of their ratio."""
+"""Share of features with mean 0 and deviation 1 in a set that was standardised, and in one that was not; and how far
+that is from the other then, in deviations or as the logarithm of their ratio."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +26,8 @@ class ValidationScaledAlike(Watched):
     """The features of validation are not those of training times a constant or plus a constant: their deviations
     differ by less than a third in the median, or not by one factor, and their means by less than half a deviation, or
     not by one amount. Nor is one set standardised, feature by feature, and the other far from it. Needs train= and
-    val= of watch that hold tensors.
+    val= of watch that hold tensors or stored rows, or an evaluation whose rows pass through the model, of which three
+    times as much is allowed, as those of training may be augmented.
 
     Why:
     A model sees other numbers in validation than in training: its score says nothing, and a curve cannot tell why.
@@ -52,8 +55,9 @@ class ValidationScaledAlike(Watched):
             return None
         ratio, shift = of.get("ratio", math.nan), of.get("shift", math.nan)
         apart = abs(math.log(ratio)) if ratio > 0 else math.nan
-        scaled = not apart <= RATIO and of.get("even", 0.0) < EVEN
-        moved = not abs(shift) <= SHIFT and of.get("even_shift", 0.0) < max(EVEN, 0.5 * abs(shift))
+        wide = TWICE if of.get("passed") else 1.0
+        scaled = not apart <= wide * RATIO and of.get("even", 0.0) < EVEN
+        moved = not abs(shift) <= wide * SHIFT and of.get("even_shift", 0.0) < max(EVEN, 0.5 * abs(shift))
         standard = sorted((of.get("standard_train", 0.0), of.get("standard_val", 0.0)))
         far = of.get("size_of_ratio", 0.0) > FAR or of.get("size_of_shift", 0.0) > FAR
         other = far and standard[1] >= STANDARD and standard[0] <= RAW
@@ -67,7 +71,7 @@ class ValidationScaledAlike(Watched):
         return Finding(
             code=code,
             measured=math.nan if any(map(math.isnan, of.values())) else measured,
-            bounds=(ceiling(SHIFT if code == "moved" else RATIO),),
+            bounds=(ceiling(wide * (SHIFT if code == "moved" else RATIO)),),
             step=event.step,
             evidence=tuple(evidence),
             phrase="deviations of validation are {ratio} times those of training, means differ by {shift} deviations",

@@ -61,6 +61,8 @@ class ApartCollector(Collector):
             self._cannot(watcher, str(reason))
             return
         watcher.emit("evaluation_dropout", {"dropouts": float(found.dropouts)})
+        if found.later is not None:
+            watcher.emit("later_tokens", {"change": found.later})
         if found.change is None:
             self._cannot(watcher, "dimension 0 of the outputs may be no rows")
         else:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from torch import Tensor
+
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.measure.batches import tensors
 from lvmcheck.watch.measure.loss_calls import SQUARES, Call, LossCalls, alike, compiling, judged
 from lvmcheck.watch.measure.modules import compiled
+from lvmcheck.watch.measure.shifts import SHIFTS, agreements, tokens_of
 
 if TYPE_CHECKING:
     from lvmcheck.watch.loop import Loop
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
 FROM, OUTPUTS, CALLS, ROWS = 2, 4, 24, 8
 """Step from which calls are seen; outputs and calls of one step that are measured; least rows of embeddings."""
-UNIT = 1e-3
+UNIT, SURE = 1e-3, 0.98
 
 
 class LossesCollector(Collector):
@@ -26,19 +29,24 @@ class LossesCollector(Collector):
         self._calls: list[Call] = []
         self._embeddings: list[Any] = []
         self._began: float | None = None
+        self._tokens: Tensor | None = None
+        self._shares: Tensor | None = None
 
     def before_sample(self, watcher: Loop) -> None:
-        self._calls, self._embeddings = [], []
+        self._calls, self._embeddings, self._tokens, self._shares = [], [], None, None
         if watcher.now >= FROM and not compiled(watcher.model) and not compiling():
             self._mode = LossCalls(self._seen)
 
     def _seen(self, call: Call) -> None:
         if len(self._calls) < CALLS:
             self._calls.append(call)
+            if call.classes is not None and self._tokens is not None and self._shares is None:
+                self._shares = agreements(self._tokens, *call.classes)
             if call.embedding is not None and len(call.embedding) >= ROWS and len(self._embeddings) < OUTPUTS:
                 self._embeddings.append(alike(call.embedding))
 
     def before_forward(self, watcher: Loop, inputs: Any) -> None:  # noqa: ARG002
+        self._tokens = tokens_of(inputs)
         if self._mode is not None:
             self._mode.close()
 
@@ -61,6 +69,18 @@ class LossesCollector(Collector):
         self._targets(watcher, [call for call in calls if call.name in SQUARES])
         if self._embeddings:
             self._alike(watcher)
+        if self._shares is not None:
+            self._shifted(watcher, self._shares)
+
+    def _shifted(self, watcher: Loop, shares: Tensor) -> None:
+        """By how many positions the targets are the tokens."""
+
+        def use(numbers: list[float], step: int) -> None:
+            best = max(range(len(SHIFTS)), key=numbers.__getitem__)
+            if numbers[best] >= SURE:
+                watcher.emit("target_shift", {"shift": float(SHIFTS[best])}, (), step)
+
+        watcher.later(shares, use)
 
     def _say(self, watcher: Loop, call: Call) -> None:
         measured = call.sums if call.sums is not None else call.target
@@ -101,3 +121,4 @@ class LossesCollector(Collector):
         if self._mode is not None:
             self._mode.close()
         self._mode, self._calls, self._embeddings = None, [], []
+        self._tokens = self._shares = None

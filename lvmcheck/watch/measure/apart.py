@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from lvmcheck.watch.measure.shifts import sees_later
 from lvmcheck.watch.preflight.nested import leaves, mapped
 from lvmcheck.watch.preflight.setup import difference, time_first
 from lvmcheck.watch.preflight.state import SavedGenerators, SavedModule
@@ -31,11 +32,13 @@ class CannotTryError(Exception):
 class Tried:
     """What was measured: dropouts that are on in eval mode, and how much other rows change the output of a row.
 
-    ``change`` is None where dimension 0 may be something else than rows.
+    ``change`` is None where dimension 0 may be something else than rows; ``later`` is how much the last token changes
+    what is put out for the ones before it, None where there are no tokens.
     """
 
     dropouts: int
     change: float | None
+    later: float | None = None
 
 
 class _Dropouts(TorchFunctionMode):
@@ -81,11 +84,13 @@ def tried(model: nn.Module, inputs: tuple[Any, Any], rows: int) -> Tried:
             again = _outputs(model, inputs)
             if seen.on:
                 return Tried(seen.on, None)
+            later = sees_later(model, inputs)
             shared = [key for key, tensor in plain.items() if _follows(tensor, rows)]
             if not shared or any(difference(plain[key], again[key]) > 0 for key in shared):
-                return Tried(0, None)
+                return Tried(0, None, later)
             change = max(_change(model, inputs, plain, shared, kept, rows) for kept in (0, rows - 1))
-            return Tried(0, change if change == 0 or _rows_first(model, inputs, plain, shared, rows) else None)
+            first = change == 0 or _rows_first(model, inputs, plain, shared, rows)
+            return Tried(0, change if first else None, later)
         except (RuntimeError, ValueError, IndexError, TypeError, AssertionError, KeyError) as problem:
             raise CannotTryError(f"the model does not take {rows} rows ({type(problem).__name__})") from None
 

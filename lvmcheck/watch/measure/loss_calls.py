@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -51,6 +51,7 @@ class Call:
             where they mean nothing.
         target: lowest and highest target; None where it is none of a regression.
         embedding: rows that were brought to length 1.
+        classes: target of a loss over classes, and the number that it ignores.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Call:
     sums: Tensor | None = None
     target: Tensor | None = None
     embedding: Tensor | None = None
+    classes: tuple[Any, int] | None = None
 
 
 class LossCalls(TorchFunctionMode):
@@ -108,7 +110,8 @@ def _call(name: str, args: Any, more: dict[str, Any], result: Tensor) -> Call | 
     if name in SOFTMAXES:
         return _softmax(name, one, args[1] if len(args) > 1 else more.get("dim"))
     if name in CLASSES:
-        return _classes(name, one)
+        ignored = more.get("ignore_index", args[4] if len(args) > 4 else -100)
+        return replace(_classes(name, one), classes=None if name == "kl_div" else (other, ignored))
     if not isinstance(other, Tensor) or not other.numel():
         return None
     flags = {"broadcast"} if spread_out(one, other) and one.requires_grad != other.requires_grad else set()
