@@ -26,6 +26,8 @@ MARKS = {
 }
 SHARED = 76
 """Characters of a line that several facts share, so that it fits 80 columns with its indent."""
+EXPECTED = "_expected"
+"""End of the name of a fact that says what another one, of the same name without it, should have been."""
 SUBJECTS = ("parameters", "modules", "module", "layers", "layer", "first")
 """Facts that name parts of a model."""
 _BOUNDS = {BoundKind.FLOOR: "floor", BoundKind.CEILING: "ceiling", BoundKind.EQUAL: "required"}
@@ -135,8 +137,14 @@ def evidence_lines(finding: Finding | None) -> list[str]:
     said = phrase_names(finding.phrase)
     lines: list[str] = []
     open_line = False
+    required = {fact.name: fact for fact in finding.evidence if fact.name.endswith(EXPECTED)}
     for fact in finding.evidence:
-        if fact.name in said:
+        if fact.name in said or fact.name in required:
+            continue
+        setting = required.get(f"{fact.name}{EXPECTED}")
+        if setting is not None:  # a key of a configuration, as it is written there
+            lines.append(f"{one_line(fact.name)} {scalar(fact.value)} (expected {scalar(setting.value)})")
+            open_line = False
             continue
         text, short = fact_text(fact), not isinstance(fact.value, str)  # a list of names has commas of its own
         if open_line and short and len(lines[-1]) + 2 + len(text) <= SHARED:
