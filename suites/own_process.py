@@ -43,6 +43,8 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     for data in known[item.nodeid]:
         report = item.config.hook.pytest_report_from_serializable(config=item.config, data=data)
+        if isinstance(report.longrepr, list):
+            report.longrepr = tuple(report.longrepr)  # the reason of a skip, which JSON has made a list
         item.ihook.pytest_runtest_logreport(report=report)
     # What the test before left set up for this one (its folder) is torn down up to what the next one shares.
     item.session._setupstate.teardown_exact(nextitem)

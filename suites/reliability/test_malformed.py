@@ -20,7 +20,8 @@ from suites.reliability.hostile import commands, unfit
 from suites.reliability.malformed import beside, sources, spoiled
 
 COUNT = 100_000 if os.environ.get("LVM_RELIABILITY") == "full" else 420
-KINDS = 14
+KINDS = 13
+"""Kinds of which some are refused: a run without a readable run.json is its events."""
 SLOW = 2.0
 """Seconds of this process that a file may take."""
 
