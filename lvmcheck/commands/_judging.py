@@ -15,6 +15,8 @@ from lvmcheck.checks.wording import asked_text, evidence_lines, plural, verdict_
 from lvmcheck.commands._exit import FAILED, PASSED
 from lvmcheck.commands._reading import add_run, make_importable, suite_file
 from lvmcheck.commands._remarks import extent, print_remarks
+from lvmcheck.errors import InputError
+from lvmcheck.run.events import Data
 from lvmcheck.run.locks import writer_is_gone
 from lvmcheck.run.view import Run
 from lvmcheck.text.say import complain, say
@@ -37,6 +39,9 @@ def add_judging(parser: argparse.ArgumentParser) -> None:
         "--suite", type=Path, help="suite (file or folder) whose checks to use instead of the universal ones"
     )
     parser.add_argument("--profile", help="profile of the suite (default: the run's own)")
+    parser.add_argument(
+        "--data-name", metavar="NAME", help="with --suite: what the run was trained on, where it does not say so itself"
+    )
     parser.add_argument("--strict", action="store_true", help="count warnings as failures")
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="list what passed, did not apply or was not recorded, too"
@@ -54,6 +59,7 @@ def verdicts_on(run: Run, options: argparse.Namespace) -> list[Verdict]:
     from lvmcheck.launch.verdicts import verdict_of
     from lvmcheck.suite.judging import judge_entry
 
+    judged, run = (_on_data(each, options.data_name) for each in (judged, run))
     known = judged if judged.death is not None else run  # what a suite asks of a run that goes on is pending
     return [verdict_of(suite, entry, judge_entry(entry, known), run.seed) for entry in suite.checks]
 
@@ -61,6 +67,8 @@ def verdicts_on(run: Run, options: argparse.Namespace) -> list[Verdict]:
 def suite_of(options: argparse.Namespace, run: Run) -> Suite | None:
     """The suite that is named, in the profile that is named or that the run has; None where none is."""
     if options.suite is None:
+        if options.data_name is not None:
+            raise InputError("--data-name", "expected --suite beside it: only bounds of suites are bound to data")
         return None
     from lvmcheck.suite import load_suite
 
@@ -68,6 +76,19 @@ def suite_of(options: argparse.Namespace, run: Run) -> Suite | None:
     own = run.info.get("profile")
     profile = options.profile or (own if isinstance(own, str) else None)
     return load_suite(suite_file(options.suite), profile=profile)
+
+
+def _on_data(run: Run, name: str | None) -> Run:
+    """The run with the name of its data, so that floors that were chosen on them decide.
+
+    Raises:
+        InputError: the run itself names other data.
+    """
+    if name is None or run.data_name == name:
+        return run
+    if run.data_name is not None:
+        raise InputError("--data-name", f"the run says that it was trained on {run.data_name!r}, got {name!r}")
+    return replace(run, events=(*run.events[:1], Data(name=name, fingerprint=""), *run.events[1:]))
 
 
 def _numpy_without_threads() -> None:
