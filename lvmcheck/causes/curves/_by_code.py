@@ -170,6 +170,15 @@ _ALL = (
         "set the weight of the other terms to 0 for 200 steps: the term alone must fall",
     ),
     _Said(
+        "loss_fits_accuracy",
+        "two_softmaxes",
+        "wrong_scale",
+        "softmax is applied twice: the loss rests at {last}, the least that probabilities of {classes} classes allow",
+        (),
+        "give the loss raw outputs: cross_entropy applies log_softmax itself",
+        "",
+    ),
+    _Said(
         "same_unit",
         "summed",
         "wrong_scale",

@@ -10,7 +10,7 @@ import numpy as np
 
 from lvmcheck.checks.bounds import Bound, ceiling, floor
 from lvmcheck.checks.curves._curves import CurveCheck, accuracies, concluded, share, unfinished
-from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, not_applicable, not_recorded, warning
+from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
@@ -22,6 +22,8 @@ LEAST, LONG = 4, 8
 """Evaluations that must contradict each other, and from which a loss that hardly moves is at rest."""
 SHORT = 0.1
 """Share of answers that is missing to what the loss guarantees."""
+FEW, ABLE, MOST_CLASSES, NEXT = 6, 0.85, 50, 0.04
+"""Epochs, accuracy of a model that can, classes that are tried, and distance of a loss that rests on its least one."""
 FAIR = 0.3
 """Accuracy that nobody has by chance."""
 FACTOR, STILL, SCALE = 1.4, 0.05, 0.2
@@ -44,7 +46,8 @@ class LossFitsAccuracy(CurveCheck):
     cross-entropy, an accuracy of tokens that is 0.1 below that in the median of four or more evaluations warns. The
     other way, a loss that moves by less than 5 % in eight or more evaluations, while at least 0.3 of the first answers
     are right, warns where it is 1.4 times what Fano's inequality allows an honest model of that accuracy, and the
-    training loss is above that, too.
+    training loss is above that, too. A training loss that rests within 4 % above ln(1 + (K - 1) / e), having begun at
+    ln K, beside an accuracy of 0.85 fails: that is the least that softmax before a cross-entropy allows.
 
     Why:
     Two figures of the same answers check each other. A masked model that is scored on all tokens has a loss of 0.3 and
@@ -64,7 +67,8 @@ class LossFitsAccuracy(CurveCheck):
     model that is overconfident because it overfits.
 
     Source:
-    Arithmetic and Fano's inequality. Severity: warns, since a name does not say what a loss is averaged over.
+    Arithmetic and Fano's inequality. Severity: warns, since a name does not say what a loss is averaged over; two
+    softmaxes fail.
     """
 
     universal = True
@@ -73,6 +77,9 @@ class LossFitsAccuracy(CurveCheck):
         waiting = unfinished(run)
         if waiting is not None:
             return waiting
+        twice = _two_softmaxes(run)
+        if twice is not None:
+            return failed(twice, evaluated=len(run.curves.epoch_losses or ()))
         pairs = list(_pairs(run))
         if not pairs:
             return not_recorded("no validation loss with an accuracy of the same evaluations is recorded")
@@ -98,6 +105,28 @@ def _pairs(run: Run) -> Iterator[tuple[Curve, Curve]]:
             at_once = len(loss) == len(accuracy) and bool((loss.steps == accuracy.steps).all())
             if at_once and bool((loss.epochs == accuracy.epochs).all()) and not OF_OTHERS & said:
                 yield loss, accuracy
+
+
+def _two_softmaxes(run: Run) -> Finding | None:
+    """A training loss that rests on the least that probabilities in place of logits allow, for a number of classes.
+
+    With K classes a cross-entropy of probabilities is at least ln(1 + (K - 1) / e); it begins at ln K as any does.
+    """
+    train, windows = run.curves.epoch_losses, run.curves.window_losses
+    right = [curve for curve in accuracies(run) if len(curve) >= FEW and not OF_OTHERS & set(words(curve.name))]
+    good = [curve for curve in right if ABLE <= float(np.median(share(curve)[-3:])) <= 1]
+    if train is None or len(train) < FEW or not good:
+        return None
+    last, first = float(np.median(train.values[-3:])), float((train if windows is None else windows).values[0])
+    still = float(np.ptp(train.values[-3:])) < STILL * last
+    for count in range(2, MOST_CLASSES):
+        least, guess = math.log(1 + (count - 1) / math.e), math.log(count)
+        begins = (0.85 if windows is None else 0.95) * guess <= first <= 1.06 * guess
+        if still and begins and 0 <= last - least < NEXT * least and last < 0.9 * first:
+            finding = _finding("two_softmaxes", train, good[0], None)
+            more = (Fact("classes", count), Fact("least", least))
+            return replace(finding, measured=last, evidence=(*finding.evidence, *more))
+    return None
 
 
 def _too_few_right(run: Run, loss: Curve, accuracy: Curve) -> Finding | None:
@@ -150,6 +179,7 @@ def _finding(code: str, loss: Curve, accuracy: Curve, bound: Bound | None) -> Fi
     of_accuracy = code == "accuracy_below_loss"
     phrases = {
         "accuracy_below_loss": "{metric} {measured} in the median beside a {other_metric} of {other}",
+        "two_softmaxes": "{metric} rests at {measured}; softmax of softmax over {classes} classes allows {least} at least",
         "loss_above_accuracy": "{metric} rests at {measured} while {other_metric} is {other}",
     }
     return Finding(
@@ -202,4 +232,8 @@ _SUSPICIOUS = (
         "softmax_twice", _CHECK, run_from({**_HIGH, "recall@1": made.lines(20, 0.51, 0.6)}), "loss_above_accuracy"
     ),
 )
-FAILS: Sequence[Case] = tuple(replace(case, status=Status.WARNING) for case in _SUSPICIOUS)
+_TWICE = {"train_loss": made.lines(20, 2.26, 1.5, 1.478, 1.477, 1.476), "val_acc": made.lines(20, 0.6, 0.95, 0.97)}
+FAILS: Sequence[Case] = (
+    *(replace(case, status=Status.WARNING) for case in _SUSPICIOUS),
+    made.case("softmax_before_the_loss", _CHECK, run_from(_TWICE), "two_softmaxes", classes=10),
+)
