@@ -39,6 +39,7 @@ class MovementCollector(Collector):
         self._useless = useless_biases(watcher.model)
         sizes = {name: weight.numel() // len(weight) for name, weight in depth_order(watcher.model)}
         self._usual = {name: SMALL / math.sqrt(size) for name, size in sizes.items()}
+        self._sized: dict[str, bool] = {}
         tables = [(name, m) for name, m in watcher.model.named_modules() if isinstance(m, torch.nn.Embedding)]
         self._usual |= {f"{name}.weight" if name else "weight": TABLE for name, _ in tables}
         self._still: dict[str, int] = {}
@@ -135,7 +136,9 @@ class MovementCollector(Collector):
                 if matrix and of > 0
             }
             if ratios and rate > 0:
-                usual = [name for name in ratios if of_size[name] > self._usual.get(name, math.inf)]
+                for name in ratios:
+                    self._sized.setdefault(name, of_size[name] > self._usual.get(name, math.inf))
+                usual = [name for name in ratios if self._sized[name]]
                 _updates(watcher, ratios, [ratios[name] for name in usual], rate / top, step)
                 _parts(watcher, ratios, rates, rate / top, step)
 
