@@ -27,7 +27,7 @@ json_values = st.recursive(
 terms = st.dictionaries(words, st.builds(ev.Term, weight=floats, mean=floats), max_size=3)
 optional = st.none() | floats
 EVENTS: dict[str, st.SearchStrategy[ev.Event]] = {
-    "begin": st.builds(ev.Begin, t=floats, time=words, resumed_at_step=st.none() | counts),
+    "begin": st.builds(ev.Begin, t=floats, time=words, resumed_at_step=st.none() | counts, nonce=st.none() | words),
     "declare": st.builds(
         ev.Declare,
         metrics=st.lists(words, max_size=4).map(tuple),
@@ -49,6 +49,7 @@ EVENTS: dict[str, st.SearchStrategy[ev.Event]] = {
         digest=words,
         components=st.dictionaries(words, counts, max_size=3),
     ),
+    "origin": st.builds(ev.Origin, weights=st.none() | words, batch=st.none() | words),
     "device": st.builds(ev.Device, kind=words, about=words),
     "watch": st.builds(
         ev.Watch, name=words, epoch=counts, step=counts, subjects=st.lists(words, max_size=3).map(tuple), values=numbers
