@@ -23,7 +23,7 @@ from lvmcheck.readers import open_run
 from suites.gallery.program import Program, discover
 from suites.gallery.recorded import CACHE, recording
 
-UNIVERSAL = Namespace(suite=None)
+UNIVERSAL = Namespace(suite=None, data_name=None)
 """Options of ``lvmcheck check`` without any."""
 
 

@@ -179,7 +179,7 @@ def _finding(code: str, loss: Curve, accuracy: Curve, bound: Bound | None) -> Fi
     of_accuracy = code == "accuracy_below_loss"
     phrases = {
         "accuracy_below_loss": "{metric} {measured} in the median beside a {other_metric} of {other}",
-        "two_softmaxes": "{metric} rests at {measured}; softmax of softmax over {classes} classes allows {least} at least",
+        "two_softmaxes": "{metric} rests at {measured}; softmax of softmax over {classes} classes is {least} or more",
         "loss_above_accuracy": "{metric} rests at {measured} while {other_metric} is {other}",
     }
     return Finding(
