@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lvmcheck import Recorder
-from suites.watch import faults_data
+from suites.watch import faults_data, faults_model
 
 Train = Callable[[Recorder, str], None]
 
@@ -307,7 +307,7 @@ FAULTS = [
             "evaluated_in_train_mode_by_loader": "evaluates_in_eval_mode",
         },
     ),
-    *(fault for train, checks in faults_data.CHECKS for fault in _faults(train, checks)),
+    *(fault for train, checks in (*faults_data.CHECKS, *faults_model.CHECKS) for fault in _faults(train, checks)),
 ]
 TWINS: dict[str, Train] = {train.__name__: train for train in (classifier, regressor, tied, loaders)}
-TWINS |= {train.__name__: train for train, _ in faults_data.CHECKS}
+TWINS |= {train.__name__: train for train, _ in (*faults_data.CHECKS, *faults_model.CHECKS)}

@@ -13,6 +13,8 @@ from lvmcheck.checks.finding import Status
 from lvmcheck.checks.protocol import judge, load_check
 from suites.watch.faults import FAULTS, Fault
 
+FROM_THE_RECORD = {"activations_sized", "loss_is_optimised"}
+"""They compare with losses that the loop reports, so that the watcher alone cannot say it: suites/gallery/silent."""
 NAMES = [fault.name for fault in FAULTS]
 
 
@@ -45,4 +47,5 @@ def test_its_cause_comes_first(name: str, tmp_path: Path) -> None:
 
 def test_every_check_of_a_watched_loop_has_a_program() -> None:
     checks = Path(lvmcheck.__file__).parent / "checks" / "watch"
-    assert {path.stem for path in checks.glob("[!_]*.py")} == {fault.check for fault in FAULTS}
+    live = {path.stem for path in checks.glob("[!_]*.py")} - FROM_THE_RECORD
+    assert live == {fault.check for fault in FAULTS}
