@@ -17,8 +17,10 @@ from lvmcheck.run.view import Run, run_from
 
 SHARE = 1e-4
 """Share of the loss at its beginning below which a term is not optimised in any usual time."""
-LEAST, EXACT = 8, 1e-3
-"""Values of which weights can be computed, and the largest relative rest of a sum that is one."""
+LEAST, EXACT = 8, 1e-7
+"""Values of which weights can be computed, and the largest relative rest of a sum that shows small ones."""
+LOGGED = 1e-9
+"""Share of a sum below which a term is only logged beside it."""
 SOLVED = 0.05
 """Share of its own first values that a term has got to which is solved, and not left out."""
 
@@ -27,7 +29,7 @@ SOLVED = 0.05
 class TermsWeigh(CurveCheck):
     """Each term of a prediction with a weight has a ten-thousandth of the loss in the first quarter of the run.
 
-    Weights are those recorded with the terms; where none are, they are computed from a sum that holds to a thousandth.
+    Weights are those recorded with the terms; where none are, they are computed from a sum that is exact to 1e-7.
     Terms that are small by themselves, penalties, KL divergences and their like are left out.
 
     Why:
@@ -43,7 +45,7 @@ class TermsWeigh(CurveCheck):
     Scale the targets of each term to a variance of 1, then weight the terms by what matters.
 
     Healthy runs that must pass:
-    A boundary that is solved at once; a penalty; a term whose weight grows during the run.
+    A term that is only logged; a boundary that is solved at once; a penalty; a term whose weight grows during the run.
 
     Source:
     Galleries: ages in days beside a cross-entropy, weights of 1e-7 and 1e6 on a boundary. Severity: fails.
@@ -93,8 +95,9 @@ def _weights(run: Run, known: Sequence[Part]) -> np.ndarray | None:
     size = np.maximum(np.abs(table).max(axis=0), 1e-30)
     found, *_ = np.linalg.lstsq(table / size, total.values / scale, rcond=None)
     rest = float(np.abs(table / size @ found - total.values / scale).max())
+    found = np.where(np.abs(found) < max(LOGGED, 10 * rest), 0.0, found)
     weights = np.asarray(found / size, dtype=np.float64)
-    return weights if rest < EXACT and bool((weights > 0).all()) else None
+    return weights if rest < EXACT and bool((weights >= 0).all()) else None
 
 
 def _whole(name: str) -> bool:
@@ -138,6 +141,7 @@ PASSES: Sequence[Case] = (
     made.case("penalty", _CHECK, _run(kind=(1.0, _DOWN), size=(1.0, _SLOW), l2=(1e-6, _DOWN))),
     made.case("solved_at_once", _CHECK, _run(data=(1.0, _DOWN), start=(10.0, [1.0, 0.1, *[1e-7] * 38]))),
     made.case("computed", _CHECK, _sum(0.3)),
+    made.case("only_logged", _CHECK, _sum(0.0)),
 )
 FAILS: Sequence[Case] = (
     made.case("in_days", _CHECK, _run(kind=(1.0, _DOWN), age=(1.0, [1e6 * v for v in _SLOW])), "left_out"),
