@@ -20,7 +20,7 @@ def fields(*needed: tuple[str, type], **kinds: tuple[type, ...]) -> Shape:
 
 REPORT = fields(
     *((name, str) for name in ("lvmcheck", "python", "platform", "session", "started", "ended", "status", "nonce")),
-    *((name, list) for name in ("arguments", "files", "troubles", "suites")),
+    *((name, list) for name in ("arguments", "files", "troubles", "suites", "trained")),
     *(("format", int), ("exit_status", int), ("tests", dict)),
     seconds=(int, float),
     git=(dict, NONE),
@@ -42,6 +42,7 @@ RUN = fields(
     epochs=(int, NONE),
     samples_per_second=(int, float, str, NONE),
 )
+TRAINED = fields(("node", str), ("training", str), ("verdict", dict), run=(str, NONE))
 CHECK = fields(("verdict", dict), ("node", str), ("pytest", str), ("attempts", int), seconds=(int, float))
 VERDICT = fields(
     *(("name", str), ("check", str), ("outcome", dict), ("expected_failure", bool), ("message", str)),
@@ -82,6 +83,9 @@ def shaped(path: str, body: Table) -> Table:
             fits(body[key], GIT, f"{path}: {key}")
     for number, file in enumerate(body["files"]):
         fits(file, FILE, f"{path}: files[{number}]")
+    for number, trained in enumerate(body["trained"]):
+        fits(trained, TRAINED, f"{path}: trained[{number}]")
+        fits_verdict(trained["verdict"], f"{path}: trained[{number}].verdict")
     for number, trouble in enumerate(body["troubles"]):
         fits(trouble, TROUBLE, f"{path}: troubles[{number}]")
     for suite in body["suites"]:
@@ -106,21 +110,26 @@ def fits_check(check: Table, where: str) -> None:
     """A check with its verdict, down to the bounds of its finding."""
     fits(check, CHECK, where)
     known(check["pytest"], PYTEST, f"{where}.pytest")
-    verdict, outcome = check["verdict"], check["verdict"].get("outcome")
-    fits(verdict, VERDICT, f"{where}.verdict")
-    fits(outcome, OUTCOME, f"{where}.verdict.outcome")
-    known(outcome["status"], STATUSES, f"{where}.verdict.outcome.status")
+    fits_verdict(check["verdict"], f"{where}.verdict")
+
+
+def fits_verdict(verdict: Table, where: str) -> None:
+    """A verdict, down to the bounds of its finding."""
+    fits(verdict, VERDICT, where)
+    outcome = verdict["outcome"]
+    fits(outcome, OUTCOME, f"{where}.outcome")
+    known(outcome["status"], STATUSES, f"{where}.outcome.status")
     if outcome["why"] is not None:
-        known(outcome["why"], WHYS, f"{where}.verdict.outcome.why")
+        known(outcome["why"], WHYS, f"{where}.outcome.why")
     if type(verdict["seed"]) is not int:
-        known(verdict["seed"], ("seeds",), f"{where}.verdict.seed")
+        known(verdict["seed"], ("seeds",), f"{where}.seed")
     if verdict["asked"] is not None:
-        fits(verdict["asked"], ASKED, f"{where}.verdict.asked")
+        fits(verdict["asked"], ASKED, f"{where}.asked")
     if outcome["finding"] is not None:
-        fits(outcome["finding"], FINDING, f"{where}.verdict.outcome.finding")
+        fits(outcome["finding"], FINDING, f"{where}.outcome.finding")
         for number, bound in enumerate(outcome["finding"]["bounds"]):
-            fits(bound, BOUND, f"{where}.verdict.outcome.finding.bounds[{number}]")
-            known(bound["kind"], KINDS, f"{where}.verdict.outcome.finding.bounds[{number}].kind")
+            fits(bound, BOUND, f"{where}.outcome.finding.bounds[{number}]")
+            known(bound["kind"], KINDS, f"{where}.outcome.finding.bounds[{number}].kind")
 
 
 def fits(table: object, shape: Shape, where: str) -> None:

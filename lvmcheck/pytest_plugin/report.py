@@ -27,7 +27,7 @@ from lvmcheck.pytest_plugin.constants import SESSION, SLOWER
 from lvmcheck.pytest_plugin.options import report_file
 from lvmcheck.pytest_plugin.owed import honest
 from lvmcheck.pytest_plugin.pytest_api import tell_command
-from lvmcheck.report.item import ItemReport, item_report
+from lvmcheck.report.item import ItemReport, item_report, trained_reports
 from lvmcheck.report.machine import git
 from lvmcheck.report.machine.outputs import RENDERERS, Outputs, on_github
 from lvmcheck.report.machine.session import (
@@ -37,6 +37,7 @@ from lvmcheck.report.machine.session import (
     SourceFile,
     SuiteReport,
     Tests,
+    TrainedReport,
     Trouble,
 )
 from lvmcheck.report.machine.suites import merged, suite_report, with_verdict
@@ -169,6 +170,7 @@ class SessionReporter(Selection):
         self.reports: dict[str, dict[str, pytest.TestReport]] = {}
         self.items: list[tuple[ItemReport, pytest.TestReport]] = []
         self.troubles: list[Trouble] = []
+        self.trained: list[TrainedReport] = []
         self.first = SessionReport(
             lvmcheck=__version__,
             python=platform.python_version(),
@@ -189,6 +191,11 @@ class SessionReporter(Selection):
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.reports.setdefault(report.nodeid, {})[report.when] = report
         item = item_report(report) if report.when == "call" else None
+        if report.when == "call":
+            self.trained += [
+                TrainedReport(node=report.nodeid, training=each.suite, run=each.run, verdict=each.verdict)
+                for each in trained_reports(report)
+            ]
         if item is not None:
             self.items.append((item, report))
         elif report.failed:
@@ -236,6 +243,7 @@ class SessionReporter(Selection):
             tests=self._tests(),
             troubles=tuple(self.troubles),
             suites=tuple(self._with_verdicts(name, suite) for name, suite in self.suites.items()),
+            trained=tuple(self.trained),
         )
 
     def _with_verdicts(self, name: str, suite: SuiteReport) -> SuiteReport:

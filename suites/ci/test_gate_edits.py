@@ -56,7 +56,7 @@ def healthy(suites: int = 1, checks: int = 4) -> dict[str, Any]:
     body: dict[str, Any] = {"format": 3, "python": "3", "platform": "p", "session": "s", "seconds": 1.0, "nonce": NONCE}
     body |= {"arguments": [], "files": []}
     body |= {"lvmcheck": "0.1.0", "status": "passed", "exit_status": 0, "started": iso(-2)}
-    body |= {"ended": iso(-1), "git": git, "git_after": git, "tests": tests, "troubles": []}
+    body |= {"ended": iso(-1), "git": git, "git_after": git, "tests": tests, "troubles": [], "trained": []}
     body["suites"] = [{**suite, "file": SUITE if n == 0 else f"suites/toy{n}/suite.toml"} for n in range(suites)]
     for other in body["suites"][1:]:
         other["checks"] = [{**c, "node": c["node"].replace(SUITE, other["file"])} for c in suite["checks"]]

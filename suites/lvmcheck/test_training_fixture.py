@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import math
 import sys
 from pathlib import Path
@@ -138,12 +139,26 @@ def test_what_a_test_is_told(pytester: pytest.Pytester) -> None:
     _nan(session)
     _refused(session)
     _ends(session)
-    again = Session(pytester, "-k", "green or red")
+    again = Session(pytester, "-k", "green or red", "--lvm-json=r.json", "--lvm-markdown=r.md")
     assert (again.outcomes["green"], begun(path)) == ("passed", 6)
+    _reported(again, path)
     trainer = path / "learner.py"
     trainer.write_text(trainer.read_text().replace("2.0 +", "2.5 +"))
     assert Session(pytester, "-k", "test_red_worst_seed").outcomes == {"red_worst_seed": "failed"}
     assert begun(path) == 9
+
+
+def _reported(session: Session, path: Path) -> None:
+    """The same verdicts in the reports that machines read, and a gate can read the report."""
+    body = json.loads((path / "r.json").read_text())
+    told = [
+        (each["node"].rpartition("::test_")[2], each["verdict"]["name"], each["verdict"]["outcome"]["status"])
+        for each in body["trained"]
+    ]
+    shown = [(name, it.name, it.status.value) for name in session.reports for it in session.verdicts(name)]
+    assert sorted(told) == sorted(shown)
+    assert {"passed", "failed"} <= {status for _, _, status in told}
+    assert "Failed in Python tests" in (path / "r.md").read_text()
 
 
 def _red(session: Session) -> None:

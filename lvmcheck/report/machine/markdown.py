@@ -14,7 +14,7 @@ from lvmcheck.checks.finding import Status, Verdict
 from lvmcheck.checks.wording import evidence_lines
 from lvmcheck.report.machine.session import CauseReport, SessionReport, SuiteReport
 from lvmcheck.report.machine.words import GOOD, about, counts, headline, is_bad, run_words
-from lvmcheck.report.verdicts import KINDS, kind, measured_text, message, required_text, seed_text
+from lvmcheck.report.verdicts import KINDS, bad, kind, measured_text, message, required_text, seed_text
 from lvmcheck.text.fit import one_line
 
 MARKER = "<!-- lvmcheck report -->"
@@ -62,6 +62,7 @@ def _parts(report: SessionReport) -> Iterator[str]:
     yield f"{_commit(report)} · {about(report)}\n"
     yield from _overview(report)
     yield from _failures(report)
+    yield from _findings("Failed in Python tests", [it.verdict for it in report.trained if bad(it.verdict)])
     if report.troubles:
         rows = [f"- {code(item.where)} ({item.when}): {code(item.message[:300])}" for item in report.troubles[:20]]
         yield "\n".join(["#### What else failed", *rows, ""])

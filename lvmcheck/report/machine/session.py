@@ -156,6 +156,22 @@ class Trouble(Part):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrainedReport(Part):
+    """What a Python test asked of a training that it called for.
+
+    Attributes:
+        node: the pytest node id of the test.
+        training: name of the training, as its runs are named.
+        run: directory of the run that decided; None where none was made.
+    """
+
+    node: str
+    training: str
+    run: str | None
+    verdict: Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
 class SessionReport(Part):
     """The whole session.
 
@@ -187,3 +203,4 @@ class SessionReport(Part):
     tests: Tests = Tests()
     troubles: tuple[Trouble, ...] = ()
     suites: tuple[SuiteReport, ...] = ()
+    trained: tuple[TrainedReport, ...] = ()
