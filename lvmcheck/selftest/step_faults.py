@@ -147,15 +147,25 @@ def tiny_clip(step: Step) -> Any:
 
 
 def head_left_out(step: Step) -> Any:
-    """The last matrix and what follows it keep their values, as where the optimizer does not hold them."""
-    parameters = step.parameters
+    """The optimizer does not hold the last matrix and what follows it; one that is not torch's keeps their values."""
+    groups, parameters = step.optimizer.param_groups, step.parameters
     last = max((i for i, p in enumerate(parameters) if p.ndim > 1), default=len(parameters) - 1)
-    before = [(p, p.detach().clone()) for p in parameters[last:]]
-    answer = step.take()
-    for parameter, value in before:
-        parameter.copy_(value)
+    head = parameters[last:]
     step.site.effect()
-    return answer
+    if not type(step.optimizer).__module__.startswith("torch.optim"):  # it may have buffers for every parameter
+        before = [(p, p.detach().clone()) for p in head]
+        answer = step.take()
+        for parameter, value in before:
+            parameter.copy_(value)
+        return answer
+    held, left = [group["params"] for group in groups], {id(p) for p in head}
+    for group in groups:
+        group["params"] = [p for p in group["params"] if id(p) not in left]
+    try:
+        return step.take()
+    finally:
+        for group, whole in zip(groups, held, strict=True):
+            group["params"] = whole
 
 
 def huge_decay(step: Step) -> Any:
