@@ -14,7 +14,6 @@ from lvmcheck.causes.curves._signs import (
     gradient_facts,
     rate,
     train_facts,
-    training_learns,
 )
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import wave
@@ -69,8 +68,6 @@ def _alike(evidence: Evidence, code: str) -> list[str]:
         out.add("vanishing_gradient")
     if used is not None and isinstance(used.value, float) and used.value >= USUAL:
         out.add("learning_rate_too_low")
-    if training_learns(run, 0.02):
-        out.add("loss_sign")
     return [name for name in (MOVES if code in ("evaluations_flat", "constant") else STILL) if name not in out]
 
 

@@ -17,7 +17,7 @@ from lvmcheck.run.view import Run, run_from
 
 SHARE = 1e-4
 """Share of the loss at its beginning below which a term is not optimised in any usual time."""
-LEAST, EXACT = 8, 1e-7
+LEAST, EXACT = 8, 1e-5
 """Values of which weights can be computed, and the largest relative rest of a sum that shows small ones."""
 LOGGED = 1e-9
 """Share of a sum below which a term is only logged beside it."""
@@ -29,7 +29,7 @@ SOLVED = 0.05
 class TermsWeigh(CurveCheck):
     """Each term of a prediction with a weight has a ten-thousandth of the loss in the first quarter of the run.
 
-    Weights are those recorded with the terms; where none are, they are computed from a sum that is exact to 1e-7.
+    Weights are those recorded with the terms; where none are, they are computed from a sum that is exact to 1e-5.
     Terms that are small by themselves, penalties, KL divergences and their like are left out.
 
     Why:
