@@ -64,8 +64,8 @@ class Settles(CurveCheck):
     training loss that falls smoothly; rewards and two players.
 
     Source:
-    An independent gallery: rows sorted by class, and a rate of 5 for Adam, both healthy to every other check. Severity: the
-    order fails; jumps alone warn, since a small validation set jumps as well.
+    An independent gallery: rows sorted by class, and a rate of 5 for Adam, both healthy to every other check. Severity:
+    the order fails; jumps alone warn, since a small validation set jumps as well.
     """
 
     universal = True
