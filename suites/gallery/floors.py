@@ -22,9 +22,9 @@ FLOORS: dict[tuple[str, str], Floor | None] = {
     ("heldout", SHORT): Floor(flagged=0.8, right=0.8, healthy_warned=1),
     ("heldout", FULL): Floor(flagged=0.9, right=0.88, healthy_warned=2),
     ("second", SHORT): None,
-    ("second", FULL): Floor(flagged=0.8, right=0.88, healthy_warned=2),
+    ("second", FULL): Floor(flagged=0.86, right=0.9, healthy_warned=2),
     ("third", SHORT): None,
-    ("third", FULL): Floor(flagged=0.74, right=0.72, healthy_warned=2),
+    ("third", FULL): Floor(flagged=0.84, right=0.84, healthy_warned=2),
 }
 """Set and form -> floor, below what was measured on 29 November 2026 (docs/gallery.md, docs/gallery-unseen.md). SHORT
 is the sixth that the default test run judges."""
