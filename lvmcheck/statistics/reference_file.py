@@ -20,6 +20,7 @@ from lvmcheck.errors import InputError
 FOLDER = Path("fixtures") / "references"
 FORMAT = 1
 MAX_BYTES = 8 << 20
+DIGITS, LARGE = 10, 10**18
 _TEXT = ("suite", "profile", "device", "source", "versions", "by", "when", "reason")
 
 
@@ -87,8 +88,21 @@ def dumps(reference: Reference) -> str:
 
 
 def spread(values: tuple[float, ...]) -> float:
-    """Sample standard deviation; NaN for one value."""
-    return statistics.stdev(values) if len(values) > 1 else math.nan
+    """Sample standard deviation; NaN for one value, and where one is not finite."""
+    return statistics.stdev(values) if len(values) > 1 and all(map(math.isfinite, values)) else math.nan
+
+
+def _mean(values: tuple[float, ...]) -> float:
+    return statistics.fmean(values) if all(map(math.isfinite, values)) else math.nan
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < DIGITS
+
+
+def _is_number(value: object) -> bool:
+    """A number that a float can hold; TOML has integers of any length."""
+    return type(value) is float or (type(value) is int and abs(value) < LARGE)
 
 
 def _number(value: float) -> str:
@@ -112,7 +126,7 @@ def read(path: Path) -> Reference:
         table = tomli.loads(path.read_text(encoding="utf-8"))
     except OSError as problem:
         raise InputError(path, f"cannot be read: {problem.strerror}") from None
-    except (tomli.TOMLDecodeError, UnicodeDecodeError, RecursionError) as problem:
+    except (ValueError, RecursionError) as problem:  # TOML's and UTF-8's are ValueErrors, as is one of many digits
         raise InputError(path, f"expected a reference in TOML ({problem})") from None
     head = _table(path, table, "reference")
     if head.get("format") != FORMAT:
@@ -156,16 +170,16 @@ def _metrics(path: Path, table: Mapping[str, Any], n: int) -> dict[str, dict[int
 
 
 def _epoch(path: Path, metric: str, key: str) -> int:
-    if not (key.isascii() and key.isdigit()):
+    if not _is_count(key):
         raise InputError(path, f"expected the number of an epoch, got {key!r}", key=f"metrics.{metric}")
     return int(key)
 
 
 def _row(path: Path, key: str, row: object, n: int) -> tuple[float, ...]:
-    if not isinstance(row, list) or len(row) != n + 2 or any(type(x) not in (int, float) for x in row):
+    if not isinstance(row, list) or len(row) != n + 2 or not all(map(_is_number, row)):
         raise InputError(path, f"expected mean, spread and {n} values, got {str(row)[:60]}", key=key)
     values = tuple(float(x) for x in row[2:])
-    for said, computed, digits in ((row[0], statistics.fmean(values), 6), (row[1], spread(values), 3)):
+    for said, computed, digits in ((row[0], _mean(values), 6), (row[1], spread(values), 3)):
         if f"{said:.{digits}g}" != f"{computed:.{digits}g}":
             problem = f"says {said:g} where its own values give {computed:.{digits}g}: it was edited by hand"
             raise InputError(path, problem, key=key, fix="Write it again: --lvm-update-reference REASON.")
@@ -176,7 +190,9 @@ def _steps(path: Path, table: object) -> dict[int, tuple[tuple[int, ...], tuple[
     found = {}
     for seed, body in table.items() if isinstance(table, dict) else ():
         last, loss = (body.get(name) if isinstance(body, dict) else None for name in ("last", "loss"))
-        if not (isinstance(last, list) and isinstance(loss, list) and len(last) == len(loss) and seed.isdigit()):
+        if not (isinstance(last, list) and isinstance(loss, list) and len(last) == len(loss) and _is_count(seed)):
             raise InputError(path, "expected lists last and loss of one length", key=f"steps.{seed}")
+        if not (all(type(x) is int for x in last) and all(map(_is_number, loss))):
+            raise InputError(path, "expected whole numbers in last, and numbers in loss", key=f"steps.{seed}")
         found[int(seed)] = (tuple(int(x) for x in last), tuple(float(x) for x in loss))
     return found
