@@ -80,7 +80,7 @@ def dumps(reference: Reference) -> str:
     for metric, epochs in reference.metrics.items():
         lines += ["", f"[metrics.{json.dumps(metric)}]"]
         for epoch, values in epochs.items():
-            numbers = [f"{statistics.fmean(values):.6g}", f"{spread(values):.3g}", *(_number(v) for v in values)]
+            numbers = [f"{_mean(values):.6g}", f"{spread(values):.3g}", *(_number(v) for v in values)]
             lines.append(f"{epoch} = [{', '.join(numbers)}]")
     for seed, (last, loss) in reference.steps.items():
         lines += ["", f"[steps.{seed}]", f"last = {list(last)}", f"loss = [{', '.join(map(_number, loss))}]"]

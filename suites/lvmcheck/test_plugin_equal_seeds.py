@@ -134,6 +134,32 @@ def test_runs_that_are_several(runs: list[Run]) -> None:
     assert list(distinct(runs)) == runs
 
 
+def longer(seed: int, losses: list[float], first: float, second: float) -> Run:
+    """A run with two epochs after its windows."""
+    one = run(seed, losses, first)
+    last = ev.Epoch(epoch=2, step=len(losses), metrics={"val_acc": second})
+    return replace(one, events=(*one.events, last))
+
+
+NEAR = [x * (1 + 1e-8) for x in LOSSES]
+SCORE = 0.51234567
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "found"),
+    [
+        (longer(0, [*LOSSES, 1.9], SCORE, 0.6), longer(1, [*NEAR, 1.2], SCORE * (1 + 1e-8), 0.7), True),
+        (longer(0, [*LOSSES, 1.9], SCORE, 0.6), longer(1, [*NEAR, 1.2], SCORE + 0.01, 0.6), False),
+        (longer(0, [*LOSSES, 1.9], SCORE, 0.6), longer(1, [*NEAR[:2], 2.0, 1.9], SCORE, 0.6), False),
+        (longer(0, [], SCORE, 0.6), longer(1, [], SCORE * (1 + 1e-8), 0.7), True),
+        (longer(0, [], 0.5, SCORE), longer(1, [], 0.5 * (1 + 1e-8), 0.7), True),
+    ],
+)
+def test_what_counts_as_the_beginning(one: Run, other: Run, found: bool) -> None:
+    """Three windows, and the first epoch; what comes later may differ by chance of the machine."""
+    assert (repeated([one, other]) is not None) is found
+
+
 def begun(run: Run, weights: str | None, batch: str | None) -> Run:
     said = (ev.Origin(weights=weights), ev.Origin(batch=batch))
     return replace(run, events=(*said, *run.events))
