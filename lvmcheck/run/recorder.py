@@ -259,7 +259,9 @@ class Recorder(Statements):
         self.watchers.append(watcher)
         if len(self.watchers) == 1 and self.steps == 0:
             self.origin(model=model)
-            watcher.first_batch(lambda batch: self.origin(batch=batch))
+            import_module("lvmcheck.watch.measure.modules").first_call(
+                watcher.model, lambda batch: self.origin(batch=batch)
+            )
         for found in take(getattr(model, "_orig_mod", model)):
             watcher.emit(PREFLIGHT, found.values, found.subjects, self.steps)
         open_ = sum(not other.closed for other in self.watchers)

@@ -190,17 +190,6 @@ class Watcher:
         self._val = None if val is None else Loader(val, self, evaluates=True)
         self._leak()
 
-    def first_batch(self, use: Callable[[Any], None]) -> None:
-        """Have ``use`` called once with what the model is given first while gradients are recorded."""
-        handle: Any = None
-
-        def before(_module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-            if torch.is_grad_enabled():
-                handle.remove()
-                use((args, keywords))
-
-        handle = self.model.register_forward_pre_hook(before, with_kwargs=True)
-
     def passed(self, *, evaluation: bool) -> None:
         """An observed loader was iterated to its end."""
         if evaluation:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
@@ -75,3 +77,15 @@ def depth_order(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
         weight = getattr(module, "weight", None)
         if isinstance(weight, nn.Parameter) and weight.ndim > 1 and not isinstance(module, nn.Embedding):
             yield f"{name}.weight" if name else "weight", weight
+
+
+def first_call(model: nn.Module, use: Callable[[Any], None]) -> None:
+    """Have ``use`` called once with what the model is given first while gradients are recorded."""
+    handle: Any = None
+
+    def before(_module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        if torch.is_grad_enabled():
+            handle.remove()
+            use((args, keywords))
+
+    handle = model.register_forward_pre_hook(before, with_kwargs=True)
