@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup suite test test-long lint docs images browser throughput clean
+.PHONY: help setup suite test test-long newcomer lint docs site images browser throughput clean
 
 help:
 	@echo "make suite       train and judge AMN: pytest suites/amn_790k"
 	@echo "make test        linters, types and all tests, training suites included (smoke profile)"
 	@echo "make test-long   the same with every suite and the long forms of all tests (an hour and more)"
+	@echo "make newcomer    a new user's first minutes, timed: a wheel in an empty environment, then README and a gate"
 	@echo "make throughput  measure speed: pytest suites/throughput"
 	@echo "make docs        write the generated pages in docs/"
 	@echo "make browser     install Chromium for the browser tests of the HTML report, where none is there (optional)"
@@ -46,6 +47,9 @@ test: lint
 
 test-long: lint
 	LVM_GALLERY=full LVM_GATE=full LVM_RELIABILITY=full $(BIN)/python -m pytest
+
+newcomer: $(STAMP)
+	$(BIN)/python -m suites.lvmcheck.newcomer
 
 throughput: $(STAMP)
 	$(BIN)/python -m pytest suites/throughput

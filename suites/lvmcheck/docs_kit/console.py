@@ -53,12 +53,12 @@ def steps(page: Path) -> list[Step]:
     return found
 
 
-def run(command: str, folder: Path) -> tuple[int, str]:
-    """Exit code and everything printed."""
+def run(command: str, folder: Path, *, bin: Path | None = None) -> tuple[int, str]:
+    """Exit code and everything printed; ``bin`` holds the programs of another environment than this one."""
     hidden = {"CI", "PYTEST_ADDOPTS", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "PYTEST_CURRENT_TEST"}
     environment = {key: value for key, value in os.environ.items() if key not in hidden}
     environment |= {
-        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])),
+        "PATH": os.pathsep.join((str(bin or Path(sys.executable).parent), os.environ["PATH"])),
         "COLUMNS": "110",
         "NO_COLOR": "1",
         "GIT_CONFIG_GLOBAL": os.devnull,
