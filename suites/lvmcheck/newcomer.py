@@ -1,6 +1,6 @@
 """``make newcomer``: a new user's first minutes, timed: a wheel in an empty environment, then what README prints.
 
-The clock of the limits starts when everything is installed: how long packages are on their way says nothing of lvmcheck.
+The clock of the limits starts when everything is installed: the way of packages says nothing of lvmcheck.
 """
 
 from __future__ import annotations
