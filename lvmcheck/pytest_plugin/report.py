@@ -27,7 +27,7 @@ from lvmcheck.pytest_plugin.constants import SESSION, SLOWER
 from lvmcheck.pytest_plugin.options import report_file
 from lvmcheck.pytest_plugin.owed import honest
 from lvmcheck.pytest_plugin.pytest_api import tell_command
-from lvmcheck.report.item import ItemReport, item_report, trained_reports
+from lvmcheck.report.item import ItemReport, item_report
 from lvmcheck.report.machine import git
 from lvmcheck.report.machine.outputs import RENDERERS, Outputs, on_github
 from lvmcheck.report.machine.session import (
@@ -40,15 +40,14 @@ from lvmcheck.report.machine.session import (
     TrainedReport,
     Trouble,
 )
-from lvmcheck.report.machine.suites import merged, suite_report, with_verdict
+from lvmcheck.report.machine.suites import merged, suite_report, trained, with_verdict
 from lvmcheck.run import directory as rundir
 from lvmcheck.run.utc import utc
 from lvmcheck.run.view import read_json
 from lvmcheck.text.fit import fit
 
 SENT = "lvmcheck_report"
-LONGEST = 2000
-"""Characters of the message of a failure that is no check's."""
+LONGEST = 2000  # characters of the message of a failure that is no check's
 PATCHED = "other code has replaced this function of lvmcheck while the session ran"
 FOREIGN_ANNOTATIONS = "pytest_github_actions_annotate_failures"
 
@@ -191,11 +190,7 @@ class SessionReporter(Selection):
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.reports.setdefault(report.nodeid, {})[report.when] = report
         item = item_report(report) if report.when == "call" else None
-        if report.when == "call":
-            self.trained += [
-                TrainedReport(node=report.nodeid, training=each.suite, run=each.run, verdict=each.verdict)
-                for each in trained_reports(report)
-            ]
+        self.trained += trained(report)
         if item is not None:
             self.items.append((item, report))
         elif report.failed:
@@ -263,14 +258,14 @@ class SessionReporter(Selection):
         report = next((it for it in self._phases(check.node) if it.outcome != "passed"), None)
         if report is None:
             return check
-        outcome = replace(verdict.outcome, reason=reason_of(report))
-        return replace(check, pytest=report.outcome, verdict=replace(verdict, outcome=outcome))
+        unsaid = replace(verdict, outcome=replace(verdict.outcome, reason=reason_of(report)))
+        return replace(check, pytest=report.outcome, verdict=unsaid)
 
     def _phases(self, node: str) -> list[pytest.TestReport]:
         """Reports of an item by its node id in the report; xdist may write a group behind pytest's own."""
         front = below(self.config.rootpath, git.top(self.config.rootpath) or self.config.rootpath)
         own = node.removeprefix(f"{front}/")
-        found = [phases for name, phases in self.reports.items() if own in (name, name.rpartition("@")[0])]
+        found = (phases for name, phases in self.reports.items() if own in (name, name.rpartition("@")[0]))
         return [report for phases in found for report in phases.values()]
 
     def _tests(self) -> Tests:

@@ -15,7 +15,8 @@ from lvmcheck.checks.finding import Asked, Outcome, Status, Verdict, Why
 from lvmcheck.errors import InputError
 from lvmcheck.launch.device import guess_device
 from lvmcheck.launch.run_job import RunJob, State
-from lvmcheck.report.machine.session import CauseReport, CheckReport, RunReport, SuiteReport
+from lvmcheck.report.item import trained_reports
+from lvmcheck.report.machine.session import CauseReport, CheckReport, RunReport, SuiteReport, TrainedReport
 from lvmcheck.report.verdicts import SEEDS, seed_text
 from lvmcheck.run.events import Begin, Epoch
 from lvmcheck.run.view import Run
@@ -186,3 +187,11 @@ def _digest(value: object) -> str:
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
+
+
+def trained(report: Any) -> list[TrainedReport]:
+    """What a Python test asked of its trainings, from pytest's report of its call; [] for any other report."""
+    asked = trained_reports(report) if report.when == "call" else []
+    return [
+        TrainedReport(node=report.nodeid, training=each.suite, run=each.run, verdict=each.verdict) for each in asked
+    ]
