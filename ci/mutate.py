@@ -23,7 +23,6 @@ import time
 from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import CodeType, ModuleType
 
 HEAVY = ("numpy", "torch", "hypothesis", "pytest", "_pytest.config", "pydantic", "rich", "safetensors")
 """Imported once, before the forks."""
@@ -42,20 +41,18 @@ OTHER: dict[type[ast.cmpop], type[ast.cmpop]] = {
 }
 
 
-class Mutated(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds one module, whose code is another."""
+class Mutated(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
+    """Finds one module, whose text is another."""
 
-    def __init__(self, name: str, file: Path, code: CodeType) -> None:
-        self.name, self.file, self.code = name, file, code
+    def __init__(self, name: str, file: Path, text: str) -> None:
+        self.name, self.file, self.text = name, file, text
 
     def find_spec(self, name: str, _path: object = None, _target: object = None) -> ModuleSpec | None:
         return importlib.util.spec_from_file_location(name, self.file, loader=self) if name == self.name else None
 
-    def create_module(self, _spec: ModuleSpec) -> ModuleType | None:
-        return None
-
-    def exec_module(self, module: ModuleType) -> None:
-        exec(self.code, module.__dict__)
+    def get_source(self, fullname: str) -> str:
+        assert fullname == self.name
+        return self.text
 
 
 def changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
@@ -102,7 +99,7 @@ def killed(name: str, file: Path, text: str, words: Sequence[str], limit: float)
         hole = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(hole, number)
-        sys.meta_path.insert(0, Mutated(name, file, compile(text, str(file), "exec")))
+        sys.meta_path.insert(0, Mutated(name, file, text))
         pytest = importlib.import_module("pytest")
         os._exit(0 if pytest.main([*OPTIONS, *words]) == 0 else 1)
     ends = time.monotonic() + limit
