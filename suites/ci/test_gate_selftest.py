@@ -89,8 +89,9 @@ def test_which_files_are_read(text: str, code: str | None, tmp_path: Path) -> No
     path.write_text(text)
     scripts()
     try:
-        sys.modules["gate_selftest"].read_selftest(path)
+        body = sys.modules["gate_selftest"].read_selftest(path)
         got = None
+        assert body == {key: value for key, value in json.loads(text).items() if key != "digest"}
     except sys.modules["gate_finding"].Refused as refusal:
         got = refusal.reason.code
     assert got == code
