@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
+from weakref import ref
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -156,3 +159,24 @@ def test_a_loader_over_a_stream_has_no_length() -> None:
     assert watcher.step == 4
     assert watcher.verdicts == ()
     assert len(watcher.train.rows) == 64
+
+
+@pytest.mark.parametrize("loss", ["sum", "classes"])
+def test_no_output_outlives_its_step(loss: str) -> None:
+    """What a hook of an output holds is not the output itself: that cycle would keep it until Python collects."""
+    model, optimizer = net()
+    kept, targets = [], torch.randint(2, (8,))
+    gc.collect()
+    gc.disable()
+    try:
+        with lvmcheck.watch(model, optimizer, every=1):
+            for _ in range(10):
+                optimizer.zero_grad()
+                output = model(torch.randn(8, 4))
+                kept.append(ref(output))
+                (output.square().sum() if loss == "sum" else F.cross_entropy(output, targets)).backward()
+                optimizer.step()
+            del output
+            assert [found() for found in kept] == [None] * 10
+    finally:
+        gc.enable()

@@ -38,7 +38,7 @@ class EvaluatedCollector(Collector):
     def _keep(self, rows: list[Tensor], inputs: Any) -> None:
         batch = None if self._done or sum(map(len, rows)) >= ROWS else first_input(inputs)
         if batch is not None and batch.is_floating_point() and batch.ndim > 1:
-            rows.append(columns(batch, ROWS))
+            rows.append(columns(batch, ROWS).clone())  # not a view that keeps the batch
 
     def epoch_ended(self, watcher: Loop, evaluated: bool) -> None:
         if not evaluated or self._done or not self._seen:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -39,7 +40,7 @@ class LossesCollector(Collector):
 
     def _seen(self, call: Call) -> None:
         if len(self._calls) < CALLS:
-            self._calls.append(call)
+            self._calls.append(replace(call, classes=None, embedding=None))  # what is measured now is not kept
             if call.classes is not None and self._tokens is not None and self._shares is None:
                 self._shares = agreements(self._tokens, *call.classes)
             if call.embedding is not None and len(call.embedding) >= ROWS and len(self._embeddings) < OUTPUTS:

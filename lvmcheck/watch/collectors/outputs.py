@@ -45,7 +45,7 @@ class OutputsCollector(Collector):
         for tensor in floating[:8]:
             if tensor.requires_grad:
                 tensor.register_hook(  # type: ignore[no-untyped-call]
-                    self._counting(watcher, tensor if tensor is out else None)
+                    self._counting(watcher, tensor.detach() if tensor is out else None)
                 )
         if out is None or len(out) < 2 or out.is_sparse:
             return
@@ -70,6 +70,7 @@ class OutputsCollector(Collector):
         watcher.later(values, use)
 
     def _counting(self, watcher: Loop, out: Tensor | None) -> Callable[[Tensor], None]:
+        """A hook of an output; ``out`` is its content, without its graph: with it, the hook would keep itself alive."""
         step, once = watcher.now, [True]
 
         def came(gradient: Tensor) -> None:

@@ -101,8 +101,9 @@ class Ledger(TorchFunctionMode):
         result = func(*args, **(kwargs or {}))
         if name in SEEN and isinstance(result, Tensor) and result.ndim < 2 and not (set(kwargs or ()) - {"dim"}):
             operands = (kept, *args[1:]) if kept is not None else args
-            if result.ndim == 0 or name == "stack":
-                self._made[id(result)] = _Made(result, name, tuple(operands))
+            stacked = self._made.get(id(operands[0])) if name in SUMS and operands else None
+            if name == "stack" or (result.ndim == 0 and (name not in SUMS or stacked is not None)):
+                self._made[id(result)] = _Made(result, name, tuple(operands))  # never what a loss is the mean of
         return result
 
     def _before(self, changed: Any) -> Any:
