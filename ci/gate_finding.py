@@ -79,7 +79,7 @@ WORDS = {
     "no_device": "records no device, required is {expected}",
     "throughput": "{got} samples per second, required is {expected}",
     "after_the_end": "was judged at an epoch after the last one, {expected}",
-    "selftest_missing": "no self-test of it, and at least {expected:g} of the planted faults must be noticed",
+    "selftest_missing": "no self-test of it, and at least {expected} of the planted faults must be noticed",
     "selftest_red": "the self-test planted nothing, for the unmodified run does not pass: {got}",
     "selftest_partial": "the self-test planted only chosen faults",
     "selftest_small": "the self-test planted {got} faults, at least {expected} are needed to show something",

@@ -67,7 +67,7 @@ def of_rule(tests: Sequence[Table], reports: Sequence[Table], rule: Table, least
     who = f"{rule['file']} ({rule['profile']})"
     found = [test for test in tests if (test["suite"], test["profile"]) == (rule["file"], rule["profile"])]
     if len(found) != 1:
-        yield Reason("selftest_missing" if not found else "report_twice", who, least)
+        yield Reason("selftest_missing" if not found else "report_twice", who, f"{least:g}")
         return
     (test,) = found
     judged = {s["digest"] for r in reports for s in r["suites"] if s["file"] == rule["file"]}
