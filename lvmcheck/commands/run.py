@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--into", type=Path, metavar="DIR", help="run directory (default: runs/NAME of the script)")
     parser.add_argument("--suite", type=Path, help="suite whose checks judge the run, instead of the universal ones")
     parser.add_argument("--profile", help=argparse.SUPPRESS)
+    parser.set_defaults(data_name=None)  # a script names its own data, or `check --data-name` does
     parser.add_argument("--on-fail", choices=("stop", "warn"), default="warn", help="what a failed check does")
     parser.add_argument("--strict", action="store_true", help="count warnings as failures")
     parser.add_argument("-m", dest="module", action="store_true", help="SCRIPT is the name of a module")

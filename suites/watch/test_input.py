@@ -180,3 +180,13 @@ def test_no_output_outlives_its_step(loss: str) -> None:
             assert [found() for found in kept] == [None] * 10
     finally:
         gc.enable()
+
+
+def test_modules_that_cannot_be_read_are_no_copies() -> None:
+    """When copies are looked for, there are half-made, lazy and empty modules in the process."""
+    model, optimizer = net()
+    others = [nn.Linear.__new__(nn.Linear), nn.LazyLinear(8), nn.Linear(4, 8, device="meta")]
+    with lvmcheck.watch(model, optimizer, every=1) as watcher:
+        train(model, optimizer, 10)
+    assert len(others) == 3
+    assert not watcher.verdicts

@@ -9,10 +9,12 @@ from weakref import ReferenceType, ref
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.measure.batches import fingerprints, first_input
 from lvmcheck.watch.measure.elements import elements
+from lvmcheck.watch.measure.local import local
 
 if TYPE_CHECKING:
     from lvmcheck.watch.loop import Loop
@@ -69,7 +71,7 @@ class CopiesCollector(Collector):
 
     def start(self, watcher: Loop) -> None:
         self._parts = list(_parts(watcher.model))
-        self._began = {id(part): elements(list(part.parameters())).cpu() for _, part in self._parts}
+        self._began = {id(part): _marks(part) for _, part in self._parts}
         self._pairs: list[_Pair] = []
         self._looks = 0
 
@@ -85,13 +87,15 @@ class CopiesCollector(Collector):
         for name, part in self._parts:
             if any(id(p) in held for p in part.parameters()):
                 by_shape.setdefault(_shapes(part), []).append((name, part))
-        found = [m for m in gc.get_objects() if issubclass(type(m), nn.Module) and id(m) not in known]
+        objects = gc.get_objects()
+        found = [m for m in objects if issubclass(type(m), nn.Module) and id(m) not in known and _complete(m)]
+        del objects  # as long as everything there is
         inside: set[int] = set()
         for module in sorted(found, key=lambda m: -sum(1 for _ in m.modules())):
             twins = by_shape.get(_shapes(module), ()) if id(module) not in inside else ()
             if not twins or any(id(p) in held for p in module.parameters()):
                 continue
-            now = elements(list(module.parameters())).cpu()
+            now = _marks(module)
             for name, part in twins:
                 began = self._began[id(part)]
                 if not _siblings(watcher.model, module, part) and began.shape == now.shape and torch.equal(began, now):
@@ -114,8 +118,8 @@ class CopiesCollector(Collector):
                 continue
             part = dict(self._parts)[pair.name]
             began = self._began[id(part)]
-            same = torch.equal(elements(list(copy.parameters())).cpu(), began)
-            moved = not torch.equal(elements(list(part.parameters())).cpu(), began)
+            same = torch.equal(_marks(copy), began)
+            moved = not torch.equal(_marks(part), began)
             pair.last = {"steps": watcher.step, "calls": pair.calls, "unchanged": float(same and moved)}
 
     def finish(self, watcher: Loop) -> None:
@@ -133,6 +137,17 @@ def _parts(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         count = sum(1 for _ in module.parameters())
         if count > 1 and name.count(".") < 2 and any(p.ndim > 1 for p in module.parameters()):
             yield name, module
+
+
+def _complete(module: nn.Module) -> bool:
+    """It has been made, and has parameters with content: none that are lazy, or of the meta device."""
+    parts = vars(module).get("_modules"), vars(module).get("_parameters")
+    return None not in parts and not any(is_lazy(p) or p.is_meta for p in module.parameters())
+
+
+def _marks(module: nn.Module) -> Tensor:
+    """A few elements of each parameter, of its own shard where it is distributed."""
+    return elements([local(p) for p in module.parameters()]).cpu()
 
 
 def _shapes(module: nn.Module) -> Shapes:

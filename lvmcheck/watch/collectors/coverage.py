@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,19 +14,26 @@ from lvmcheck.watch.measure.modules import tied
 
 if TYPE_CHECKING:
     from lvmcheck.watch.loop import Loop
+    from lvmcheck.watch.slot import Slot
 
 AGAIN = 5
 """Samples in a row in which a parameter must be frozen."""
 
 
 class CoverageCollector(Collector):
-    """Says it at the start, and again when something has changed."""
+    """Says it at the start, and again when something has changed.
+
+    What is in no optimizer is said before the first step, when it is known which parameters have a gradient: those
+    that the loss does not use may be left out. What is frozen between ``watch`` and the first step is frozen on
+    purpose.
+    """
 
     def start(self, watcher: Loop) -> None:
-        self._trainable = {name for name, p in watcher.model.named_parameters() if p.requires_grad}
+        self._trainable: set[str] | None = None
         self._tied = tied(watcher.model)
         self._frozen: dict[str, int] = {}
         self._last: tuple[object, ...] = ()
+        self._missing: tuple[str, ...] | None = None
         self._say(watcher)
         copied = _copied(watcher.model)
         watcher.emit("ties", {"tied": len(self._tied), "untied": 0, "copied": len(copied)}, copied)
@@ -39,16 +47,35 @@ class CoverageCollector(Collector):
             return
         self._last = (found,)
         total = len(found.trainable)
-        watcher.emit("coverage", {"trainable": total, "missing": len(found.missing)}, found.missing)
+        if not found.missing:
+            self._missing = ()
+            watcher.emit("coverage", {"trainable": total, "missing": 0, "unused": 0}, ())
         watcher.emit("held_twice", {"held": total, "twice": len(found.twice)}, found.twice)
         foreign = {"foreign": len(found.foreign), "missing": len(found.missing), "replaced": found.replaced}
         watcher.emit("foreign", foreign, found.foreign)
 
+    def before_step(self, watcher: Loop, slot: Slot) -> None:  # noqa: ARG002
+        known = dict(watcher.model.named_parameters())
+        self._say_missing(watcher, lambda name: known[name].grad is not None)
+
+    def finish(self, watcher: Loop) -> None:
+        if self._missing is None:  # no step was seen
+            self._say_missing(watcher, lambda _: True)
+
+    def _say_missing(self, watcher: Loop, used: Callable[[str], bool]) -> None:
+        found = coverage(watcher.model, [slot.optimizer for slot in watcher.slots])
+        missing = tuple(filter(used, found.missing))
+        if not found.missing or missing == self._missing:
+            return
+        self._missing = missing
+        counts = {"missing": len(missing), "unused": len(found.missing) - len(missing)}
+        watcher.emit("coverage", {"trainable": len(found.trainable), **counts}, missing)
+
     def after_sample(self, watcher: Loop) -> None:
         model = watcher.model
         trainable = {name for name, p in model.named_parameters() if p.requires_grad}
-        gone = self._trainable - trainable
-        self._trainable |= trainable
+        gone = (self._trainable or set()) - trainable
+        self._trainable = (self._trainable or set()) | trainable
         self._frozen = {name: self._frozen.get(name, 0) + 1 for name in gone}
         long = [name for name, count in self._frozen.items() if count >= AGAIN]
         known = dict(model.named_parameters())

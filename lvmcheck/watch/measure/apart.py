@@ -90,7 +90,8 @@ def tried(model: nn.Module, inputs: tuple[Any, Any], rows: int) -> Tried:
                 return Tried(0, None, later)
             change = max(_change(model, inputs, plain, shared, kept, rows) for kept in (0, rows - 1))
             first = change == 0 or _rows_first(model, inputs, plain, shared, rows)
-            return Tried(0, change if first else None, later)
+            # Rows that see each other may be positions: then the last of dimension 1 is no later one.
+            return Tried(0, change if first else None, later if change == 0 else None)
         except (RuntimeError, ValueError, IndexError, TypeError, AssertionError, KeyError) as problem:
             raise CannotTryError(f"the model does not take {rows} rows ({type(problem).__name__})") from None
 
