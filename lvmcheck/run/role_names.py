@@ -97,6 +97,7 @@ PLAYERS = {
     **dict.fromkeys(("g", "gen", "generator", "lossg", "gloss"), "generator"),
     **dict.fromkeys(("d", "disc", "discriminator", "critic", "lossd", "dloss"), "discriminator"),
 }
+_SECOND, _JUDGED = "discriminator", frozenset({"real", "fake"})
 _DISTANCE = frozenset({"distance", "dist"})
 _OF_SAMPLES = _set("sample samples sampling sampled generated fake frechet sliced chamfer hausdorff earth mover energy")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -121,9 +122,11 @@ def player(name: str) -> str | None:
 
 
 def adversaries(names: Iterable[str]) -> bool:
-    """Whether losses of two players are among the names."""
-    found = {PLAYERS[word] for name in names for word in words(name) if word in PLAYERS}
-    return found == {"generator", "discriminator"}
+    """Whether two players are among the names, or a discriminator that is asked of data and of samples."""
+    said = [set(words(name)) for name in names]
+    found = {PLAYERS[word] for parts in said for word in parts if word in PLAYERS}
+    judged = {word for parts in said for word in parts & _JUDGED if any(PLAYERS.get(p) == _SECOND for p in parts)}
+    return len(found) == 2 or judged == _JUDGED
 
 
 def distance_of_samples(name: str, adversarial: bool) -> bool:

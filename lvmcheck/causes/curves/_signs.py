@@ -18,6 +18,8 @@ from lvmcheck.statistics.curve import noise, shape
 
 LEAP = 1.25
 """Times its first value that a loss must reach within the first fifth of the run."""
+ROUNDING = 1e-6
+"""A loss that is never larger is 0, but for rounding."""
 EARLY, FELL = 0.2, 0.3
 
 
@@ -123,6 +125,8 @@ def training_learns(run: Run, share: float = 0.1) -> bool:
         train = next(run.curves.of(Quantity.ERROR, split=Split.TRAIN), None)
     if train is None or len(train) < 2:
         return False
+    if float(np.abs(train.values).max()) < ROUNDING:
+        return False
     first = max(shape(train.values).first, float(np.median(train.values[:2])))
     return improved(train) and first - shape(train.values).low > share * abs(first)
 
@@ -157,6 +161,15 @@ def _gained(curve: Curve) -> bool:
     bounded = curve.role.quantity in (Quantity.ACCURACY, Quantity.COSINE, Quantity.R2)
     scale = 100.0 if curve.role.unit == "%" else 1.0
     return bounded and float(np.sort(curve.values)[-3:].min() - curve.values[0]) > 0.1 * scale
+
+
+MOVES = 0.02
+"""Share of its level over which a validation loss goes if the weights move at all."""
+
+
+def evaluation_moves(run: Run) -> bool:
+    """Whether a validation loss says that the weights that are evaluated do move."""
+    return any(float(np.ptp(c.values)) > MOVES * abs(float(c.values[-1])) for c in run.curves.validation)
 
 
 LOST = ("above_start", "back_at_start", "collapsed")

@@ -46,10 +46,10 @@ class LearningRateTooHigh(Cause):
             explains=EXPLAINS,
             also=(
                 *(("exploding_gradient",) if evidence.failed("gradient_norm_grows") else ()),
-                *(("diverging",) if shattered is None and not _high(used) else ()),
-                *(() if _high(used) else ("wrong_scale",)),
+                *(() if _high(used) else ("wrong_scale",) if shattered is not None else _alike(evidence)),
             ),
-            tell_apart="lr /= 10 for 200 steps: if the loss falls it was the rate; compare the first loss with ln K",
+            tell_apart="lr /= 10 for 200 steps: if the loss falls it was the rate; compare the first loss with ln K, "
+            "and print(p.grad) of one weight before backward(): it must be None or 0",
         )
 
 
@@ -58,6 +58,8 @@ EXPLAINS = (
     *("finite", "nothing_learned", "gradient_norm_grows", "initial_loss", "metric_constant", "overfits", "memorises"),
     *("loss_exactly_zero", "gradient_norm_zero", "not_diverging", "grad_norm_bounded"),
 )
+PARTS, BELOW = 6, 0.8
+"""Parts of a run of which each is higher than the last where a loss climbs steadily, and how little it ever fell."""
 HIGH = 0.2
 """Rate that is high for any optimizer."""
 LEARNED = 0.1
@@ -78,6 +80,33 @@ def _learned_all(run: Run, failing: Finding) -> bool:
 def _high(used: Fact | None) -> bool:
     """Whether the rate itself is one that hardly anything is trained with."""
     return used is not None and isinstance(used.value, float) and used.value >= HIGH
+
+
+def _alike(evidence: Evidence) -> tuple[str, ...]:
+    """What looks the same: a steady climb, a leap that was made good without anything learned, and what goes wild."""
+    run = evidence.run
+    if _steady(run):
+        return ("loss_sign", "loss_term_detached")
+    trivial = evidence.failed("nothing_learned")
+    if trivial is not None and trivial.code.startswith("at_") and not _ends_above(run):
+        return ("label_mismatch", "wrong_scale")
+    blind = run.curves.gradient is None and evidence.failed("loss_diverging") is not None
+    return ("diverging", "wrong_scale", *(("gradients_not_cleared",) if blind else ()))
+
+
+def _steady(run: Run) -> bool:
+    """Whether a training loss climbs from its first value to its end, with hardly a step back."""
+    train = run.curves.train
+    if train is None or len(train) < 8 or not train.values[0] > 0:
+        return False
+    means = np.array([float(part.mean()) for part in np.array_split(train.values, PARTS)])
+    return bool((np.diff(means) > 0).all()) and float(train.values.min()) >= BELOW * float(train.values[0])
+
+
+def _ends_above(run: Run) -> bool:
+    """Whether a training loss ends above its first value."""
+    train = run.curves.train
+    return train is not None and len(train) > 0 and shape(train.values).last > float(train.values[0])
 
 
 def _shattered(run: Run, failing: Finding) -> Fact | None:

@@ -31,7 +31,7 @@ class LossSign(Cause):
         if finding is below:
             also = ("numeric_range",)
         if finding is worse:
-            players = ("label_mismatch",) if evidence.run.curves.adversarial else ()
+            players = ("label_mismatch", "weights_never_move") if evidence.run.curves.adversarial else ()
             also = ("learning_rate_too_high", "diverging", *players)
         return found(
             self,

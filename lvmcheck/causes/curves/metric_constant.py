@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.curves._by_code import by_code
-from lvmcheck.causes.curves._signs import coded, failed_first, found, train_facts, training_learns
+from lvmcheck.causes.curves._signs import coded, evaluation_moves, failed_first, found, train_facts, training_learns
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._curves import improved
 from lvmcheck.checks.curves.metric_constant import fell
@@ -40,7 +40,7 @@ class MetricConstant(Cause):
         finding = failed_first(evidence, "metric_constant", "val_loss_moves")
         if finding is None or finding.code not in CODES or evidence.failed("learning_rate_zero") or finite is not None:
             return None
-        if finding.metric in TRAIN or _explained(evidence) or not training_learns(evidence.run):
+        if finding.metric in TRAIN or _explained(evidence) or not _goes_on(evidence):
             return None
         empty = finding.measured == 0
         return found(
@@ -58,6 +58,12 @@ class MetricConstant(Cause):
         )
 
 
+def _goes_on(evidence: Evidence) -> bool:
+    """Whether the model changes: in training, or beside a training loss in evaluations."""
+    run = evidence.run
+    return training_learns(run) or (run.curves.train is not None and evaluation_moves(run))
+
+
 CODES = ("constant", "constant_from_there")
 TRAIN = ("train_loss", "loss")
 
@@ -67,6 +73,13 @@ def _explained(evidence: Evidence) -> bool:
     counted = coded(evidence, "metric_constant", "constant")
     if any(map(fell, evidence.run.curves.validation)):
         return False
+    if (
+        counted is not None
+        and counted.measured == 1
+        and _is_error(evidence, counted)
+        and not training_learns(evidence.run)
+    ):
+        return True  # nothing is right in it
     worse = [loss for loss in evidence.run.curves.validation if loss.values[-1] > loss.values[0] > 0]
     if worse and counted is not None and counted.measured == 0:
         return True  # the evaluation moves, and nothing is right in it
@@ -76,6 +89,11 @@ def _explained(evidence: Evidence) -> bool:
         and (any(map(improved, evidence.run.curves.validation)) or training_learns(evidence.run))
         and any(len(set(loss.values.tolist())) > 1 for loss in evidence.run.curves.validation)
     )
+
+
+def _is_error(evidence: Evidence, finding: Finding) -> bool:
+    role = evidence.run.curves.roles.get(str(finding.metric))
+    return role is not None and role.quantity is Quantity.ERROR
 
 
 def _one_answer(evidence: Evidence, finding: Finding) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ class ScheduleWrong(Cause):
         if finding is None:
             return None
         sure = evidence.outcome("schedule_shape").status is Status.FAILED
+        anew = finding.code == "begins_anew"
         torn = finding.code == "rises_to_the_end" and evidence.failed("loss_diverging") is not None
         return found(
             self,
@@ -39,13 +40,17 @@ class ScheduleWrong(Cause):
             fix="step the scheduler once in each unit of its length: optimizer steps or epochs",
             explain="schedule_shape",
             explains=("nothing_learned", "learns_slowly", *(("loss_diverging", "overfits") if torn else ())),
-            tell_apart=""
+            also=("weights_reset",) if anew else (),
+            tell_apart="print one weight at the end of an epoch and at the beginning of the next"
+            if anew
+            else ""
             if sure
             else "if cycles or a rising rate are meant, declare them: config scheduler = 'cyclic'",
         )
 
 
 PHRASES = {
+    "begins_anew": "optimizer and scheduler are made anew in every epoch: the learning rate falls back each time",
     "never_decayed": "the scheduler is never stepped: {declared} is declared, and the learning rate is constant",
     "swings": "the learning rate swings {swings} times with a period of {period}",
     "warm_up_never_ends": "the warm-up of {warm_up} is not over at the end: the scheduler is stepped too rarely",
@@ -58,6 +63,9 @@ PASSES: Sequence[CauseCase] = (
     CauseCase(name="declared_and_done", run=rates(made.lines(20, 1e-3, 1e-5), scheduler="linear")),
 )
 FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="made_anew", run=rates(made.lines(20, 1e-4, 8e-4) * 5, per_epoch=20, epochs=5), standing=Standing.MEASURED
+    ),
     CauseCase(name="never_stepped", run=rates([1e-3] * 20, scheduler="cosine"), standing=Standing.MEASURED),
     CauseCase(name="stepped_once_a_batch", run=rates(cosine(100, 20), epochs=10), facts={"period": 20.0}),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.curves._by_code import by_code
-from lvmcheck.causes.curves._signs import coded, found, gradient_facts, training_learns
+from lvmcheck.causes.curves._signs import coded, evaluation_moves, found, gradient_facts, training_learns
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.shared import cases as made
@@ -37,7 +37,7 @@ class WeightsNeverMove(Cause):
             stuck is None
             or not stuck.number
             or stuck.metric in ("train_loss", "loss")
-            or (flat is None and training_learns(evidence.run))
+            or (flat is None and (training_learns(evidence.run) or evaluation_moves(evidence.run)))
         ):
             return None
         return found(

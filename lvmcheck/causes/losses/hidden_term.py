@@ -23,16 +23,22 @@ class HiddenTerm(Cause):
         finding = evidence.failed("loss_ledger")
         if finding is None or finding.code != "hidden_remainder" or not math.isfinite(finding.number):
             return None
+        rest = finding.fact("hidden_remainder")
+        below = rest is not None and isinstance(rest.value, float) and rest.value < 0
         return Diagnosis(
             name=self.name(),
             # A large hidden share explains a failure; a small one is a defect beside another cause.
             standing=Standing.LIKELY if finding.number >= SMALL else Standing.CONSISTENT,
-            phrase="the loss contains a term that is not logged, {hidden_share} of it",
+            phrase="the loss is not the sum of its logged terms: it lies below it, {hidden_share} apart"
+            if below
+            else "the loss contains a term that is not logged, {hidden_share} of it",
             evidence=(*facts(unit="%", hidden_share=100 * finding.number), *finding.evidence),
             explains=frozenset({"loss_ledger"}),
             ruled_out=evidence.ruled_out({"finite": "numerical problems", "loss_balance": "a dominant declared term"}),
             fix="build the loss from the very terms that are logged, and give every weight in the config",
             next="lvmcheck explain loss_ledger",
+            also=("other_term_weight", "loss_not_computed") if below else (),
+            tell_apart="compute each logged term and the loss from one batch by hand" if below else "",
         )
 
 

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import SURE, improved
+from lvmcheck.checks.curves._curves import SURE, improved, lower_is_better
 from lvmcheck.run import events as ev
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import Quantity, player
+from lvmcheck.run.roles import Direction
 from lvmcheck.run.view import Run
 from lvmcheck.statistics.curve import Shape, shape, trend
 
@@ -25,6 +26,8 @@ MATCH, STILL_GROWS = 10, 1.8
 """Evaluations of two players that show where they go, and times its middle level that a loss ends at."""
 BOTTOMLESS = 1e5
 """Times the size of its first value that no density's logarithm falls below zero."""
+GOOD = 0.5
+"""Share of its first value that a distance of the samples falls to where training works all the same."""
 
 BlowUp = tuple[str, Curve, Shape, float]
 """Code, curve, levels, and what the end may not exceed."""
@@ -87,6 +90,14 @@ def of_players(run: Run) -> list[Curve]:
     if not run.curves.adversarial:
         return []
     return [curve for curve in run.curves.of(Quantity.TERM, Quantity.LOSS) if player(curve.name) is not None]
+
+
+def samples_improve(curve: Curve) -> bool:
+    """Whether an evaluation of the samples got clearly better."""
+    values = lower_is_better(curve)
+    if curve.role.direction is Direction.LOWER and curve.role.quantity is Quantity.ERROR:
+        return 0 <= float(np.median(values[-3:])) < GOOD * float(values[0])
+    return curve.role.quantity is Quantity.SCORE and trend(values) < -3
 
 
 def players(run: Run) -> BlowUp | None:

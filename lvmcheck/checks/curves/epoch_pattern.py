@@ -70,7 +70,7 @@ class EpochPattern(CurveCheck):
         if len(parts) <= LEAST_EPOCHS:
             few = f"fewer than {LEAST_EPOCHS + 1} epochs with more than one value"
             return not_applicable(few) if seen is None else warning(_ordered(windows, seen), evaluated=len(windows))
-        resets = _resets(windows, parts)
+        resets = _resets(windows)
         boundaries = len(parts) - 1
         finding = _finding("begins_anew", windows, Fact("resets", resets), Fact("boundaries", boundaries))
         if resets >= LEAST_EPOCHS and resets >= MOST * boundaries:
@@ -84,16 +84,26 @@ class EpochPattern(CurveCheck):
         return concluded(kept, [windows], evaluated=boundaries)
 
 
-def _resets(windows: Curve, parts: Sequence[np.ndarray]) -> int:
-    """Boundaries at which the loss goes back to its beginning."""
+def _resets(windows: Curve) -> int:
+    """Boundaries at which the loss goes back to its beginning, which is a mean over as many steps as is compared."""
+    cuts, widths = np.flatnonzero(np.diff(windows.epochs)) + 1, np.maximum(np.diff(windows.steps, prepend=0), 1)
+    parts = list(zip(np.split(windows.values, cuts), np.split(widths, cuts), strict=True))
+    first = parts[0]
     start = float(np.median(windows.values[:3]))
     wild = 4 * noise(windows.values[-max(6, len(windows) // 3) :])
     found = 0
-    for before, after in pairwise(parts):
+    for (before, _), (after, width) in pairwise(part for part in parts if len(part[0]) > 1):
         fallen = start - float(before[-1])
         deep = fallen > max(LEARNED * abs(start), 0.0) and float(after[0] - before[-1]) > min(wild, 0.5 * fallen)
-        found += deep and float(after[0]) > start - (1 - BACK) * fallen
+        back = min(start, _mean_of_first(*first, float(width[0])))
+        found += deep and float(after[0]) > back - (1 - BACK) * (back - float(before[-1]))
     return int(found)
+
+
+def _mean_of_first(values: np.ndarray, widths: np.ndarray, steps: float) -> float:
+    """The mean of as many steps."""
+    count = int(np.searchsorted(np.cumsum(widths), steps)) + 1
+    return float(np.average(values[:count], weights=widths[:count]))
 
 
 def _ordered(windows: Curve, seen: Fact) -> Finding:
@@ -126,6 +136,20 @@ _FALL = [value + 0.05 * ((i * 7) % 11) for i, value in enumerate(made.lines(60, 
 _CLASSES = [level * 0.88 ** (i % 28) for level in (1.25, 4.4, 3.0) for i in range(28)]
 _RANDOM = [1.0 + 0.3 * ((i * i * 7 + i) % 23 - 11) / 11 - 0.004 * i for i in range(80)]
 _BOWL = [(0.4 + 0.01 * ((i - 10) % 20 - 9) ** 2) * (1 + 0.05 * ((i * 5) % 7)) for i in range(80)]
+
+
+def _wide() -> Run:
+    """Epochs of 40 steps that begin anew, the first recorded step by step, the others in halves."""
+    first = [1.8 - 1.3 * i / 39 for i in range(40)]
+    said = [(1, i + 1, i + 1, loss) for i, loss in enumerate(first)]
+    said += [(e, 40 * e - 39 + 20 * h, 40 * e - 20 + 20 * h, (1.4, 0.7)[h]) for e in (2, 3, 4) for h in (0, 1)]
+    windows = [
+        ev.Window(epoch=e, first_step=a, last_step=b, loss_mean=loss, loss_min=loss, loss_max=loss)
+        for e, a, b, loss in said
+    ]
+    return Run(events=tuple(windows), done={"status": "finished"})
+
+
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, made.window_run([0.0] * 60)),
     made.case(
@@ -162,5 +186,6 @@ FAILS: Sequence[Case] = (
         status=Status.WARNING,
     ),
     made.case("made_anew_in_each_epoch", _CHECK, made.window_run(_SAWS), "begins_anew", resets=5, boundaries=5),
+    made.case("wide_windows_that_go_part_of_the_way_back", _CHECK, _wide(), "begins_anew", resets=3),
     made.case("four_epochs", _CHECK, made.window_run(_SAWS[:40]), resets=3),
 )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lvmcheck.checks.curves._curves import CurveCheck, concluded, place_fact, unfinished
-from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded, warning
+from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import AS_RECORDED
@@ -19,14 +19,16 @@ SMALL = 1e-3
 """Share of its first value below which a loss may round to 0."""
 LEAST = 2
 """Values of exactly 0 at the end."""
+ROUNDING = 1e-6
+"""Size below which a loss that is 0 or less somewhere, and never larger, is 0 but for rounding."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossExactlyZero(CurveCheck):
     """The training loss is not exactly 0.0 at the end, unless it was a thousandth of its first value before.
 
-    A loss that is 0.0 from its first value on warns, since it may be a hinge that is satisfied, and fails where every
-    gradient norm is 0 as well.
+    A loss that is 0.0 from its first value on, or 0 but for rounding, warns, since it may be a hinge that is satisfied,
+    and fails where every gradient norm is 0 as well.
 
     Why:
     Trainers that filter NaN log 0.0 in its place: weights are lost, and the log looks perfect. A loss that is not
@@ -75,6 +77,8 @@ class LossExactlyZero(CurveCheck):
 def _zero_from(curve: Curve) -> int | None:
     """Index of the first of the zeros that the curve ends with, where it was not small before."""
     values = curve.values
+    if float(np.abs(values).max()) < ROUNDING and float(values.min()) <= 0:
+        return 0  # what is 0 for every input comes out on both sides of it
     other = np.flatnonzero(values)
     if not len(other):
         return 0
@@ -111,5 +115,9 @@ PASSES: Sequence[Case] = (
 )
 FAILS: Sequence[Case] = (
     made.case("nan_filtered", _CHECK, made.window_run([*_FALL, *[0.0] * 10]), "exactly_zero", before=0.4),
+    replace(
+        made.case("compared_with_itself", _CHECK, made.window_run([-1.2e-7, -6e-9, 3.5e-8, -1e-8, 0.0, 4e-8])),
+        status=Status.WARNING,
+    ),
     made.case("by_epoch", _CHECK, run_from({"loss": [2.0, 1.5, 1.2, 0.0, 0.0, 0.0]}), epoch=4),
 )

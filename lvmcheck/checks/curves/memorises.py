@@ -14,7 +14,7 @@ from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicab
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
-from lvmcheck.run.role_names import Quantity, words
+from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.roles import Split
 from lvmcheck.run.view import Run, run_from
 from lvmcheck.statistics.curve import constant_from, shape
@@ -141,14 +141,9 @@ def _fine(score: Curve) -> bool:
     return score.role.quantity not in (Quantity.ERROR, Quantity.R2, Quantity.PERPLEXITY) and improved(score)
 
 
-def _placeholder(val: Curve) -> bool:
-    """Whether an accuracy of no stated rows is 0 throughout, which accuracy_measured judges."""
-    return val.role.split is Split.NONE and not val.values.any() and "acc" in words(val.name)
-
-
 def _stands_still(val: Curve, train_loss: Curve | None) -> Finding | None:
     """A poor bounded score that gained nothing while the training loss fell by a quarter."""
-    if train_loss is None or len(val) < STILL or _placeholder(val) or val.role.quantity not in (*BOUNDED, Quantity.R2):
+    if train_loss is None or len(val) < STILL or val.role.quantity not in (*BOUNDED, Quantity.R2):
         return None
     b, loss = share(val), shape(train_loss.values)
     gain = max(float(np.median(b[-3:]) - b[0]), float(np.median(b) - b[0]))

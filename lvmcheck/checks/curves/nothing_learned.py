@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lvmcheck.checks.curves._blow_ups import samples_improve
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.curves._curves import (
     CurveCheck,
@@ -99,7 +100,7 @@ class NothingLearned(CurveCheck):
         unlearned = not_on_evaluations(run)
         if unlearned is not None:
             return failed(unlearned, evaluated=values)
-        moved = [curve for curve in curves if improved(curve)]
+        moved = [c for c in curves if improved(c) or (run.curves.adversarial and samples_improve(c))]
         good = any(good_already(run, curve) for curve in curves)
         if moved and not good and not any(map(_clearly, moved)):
             slow = _together(curves) < -SLOW

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lvmcheck.checks.curves._blow_ups import of_players
-from lvmcheck.checks.curves._curves import CurveCheck, concluded, lower_is_better, place_fact, unfinished
+from lvmcheck.checks.curves._blow_ups import of_players, samples_improve
+from lvmcheck.checks.curves._curves import CurveCheck, concluded, place_fact, unfinished
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import Quantity, player, words
-from lvmcheck.run.roles import Direction
 from lvmcheck.run.view import Run, run_from
 from lvmcheck.statistics.curve import noise, trend
 
@@ -32,8 +31,6 @@ SWING, FAR = 3.0, 20.0
 """Loss of a critic on both sides of 0, and range of its generator's, that no penalty holds."""
 WILD = 0.1
 """Noise of a loss, as a share of its level, beside which it is thrown about."""
-GOOD = 0.5
-"""Share of its first value that a distance of the samples falls to where training works all the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +75,7 @@ class PlayersBalance(CurveCheck):
         critic, generator = found.get("discriminator"), found.get("generator")
         if critic is None or generator is None:
             return not_recorded(f"no losses of two players are recorded {LEAST} times")
-        if any(map(_works, _evaluations(run))):
+        if any(map(samples_improve, _evaluations(run))):
             return not_applicable("a distance or score of the samples says that training works")
         values = len(critic) + len(generator)
         code = _bounded(critic, generator) or _unbounded(critic, generator)
@@ -92,14 +89,6 @@ class PlayersBalance(CurveCheck):
 def _evaluations(run: Run) -> list[Curve]:
     kinds = (Quantity.ERROR, Quantity.SCORE, Quantity.LOSS)
     return [c for c in run.curves.of(*kinds) if len(c) >= 4 and player(c.name) is None and c.name != "train_loss"]
-
-
-def _works(curve: Curve) -> bool:
-    """Whether an evaluation of the samples got clearly better."""
-    values = lower_is_better(curve)
-    if curve.role.direction is Direction.LOWER and curve.role.quantity is Quantity.ERROR:
-        return 0 <= float(np.median(values[-3:])) < GOOD * float(values[0])
-    return curve.role.quantity is Quantity.SCORE and trend(values) < -3
 
 
 def _late(curve: Curve) -> float:

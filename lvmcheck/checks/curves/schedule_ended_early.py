@@ -20,7 +20,7 @@ from lvmcheck.run.view import Run, run_from
 
 LEAST = 5
 """Recorded rates from which a schedule has a shape."""
-NOTHING, LITTLE = 1e-6, 1e-3
+NOTHING, LITTLE = 1.01e-6, 1e-3
 """Shares of the highest rate: at most the first is nothing; a final rate at most the second warns."""
 AHEAD = 0.1
 """Share of the run that may lie behind the end of the schedule."""
@@ -28,8 +28,8 @@ EVALUATIONS, SAME = 8, 1e-5
 """Evaluations from which a loss can be at rest, and the relative difference up to which it is."""
 DECIMALS = 5
 """Decimals of figures that were rounded for a log, and rest for that reason."""
-LOW, THIRD, STILL = 0.0101, 0.35, 3e-4
-"""Share of the highest rate that trains next to nothing, share of the run spent there, and what evaluations move."""
+LOW, THIRD, STILL = (0.0101, 1.01e-3, 1.01e-4), 0.35, 3e-4
+"""Shares of the highest rate that train next to nothing, share of the run spent there, and what evaluations move."""
 RESTS = (0.4, 0.6)
 """Shares of the run before a rest that fails, and before one that warns."""
 SOLVED = 0.01
@@ -96,16 +96,16 @@ class ScheduleEndedEarly(CurveCheck):
 
 def _at_low_rate(run: Run, rate: Curve, highest: float, total: float) -> Finding | None:
     """A rate that is a hundredth of its highest or less for a third of the run, beside evaluations that rest there."""
-    high = np.flatnonzero(np.abs(rate.values) > LOW * highest)
-    start = int(high[-1]) + 1 if len(high) else 0
-    if start == len(rate):
-        return None
-    ahead = 1 - float(_axis(rate)[start]) / total
-    late = [_from_there(curve, rate, start) for curve in run.curves.evaluations]
-    still = [values for values in late if len(values) >= LEAST and np.ptp(values) <= STILL * abs(values[-1])]
-    return (
-        _finding(rate, start, ahead, total / max(1.0, float(_axis(rate)[start]))) if ahead >= THIRD and still else None
-    )
+    for low in LOW:
+        high = np.flatnonzero(np.abs(rate.values) > low * highest)
+        start = int(high[-1]) + 1 if len(high) else 0
+        if start == len(rate):
+            return None
+        ahead = 1 - float(_axis(rate)[start]) / total
+        late = [_from_there(curve, rate, start) for curve in run.curves.evaluations]
+        if ahead >= THIRD and any(len(v) >= LEAST and np.ptp(v) <= STILL * abs(v[-1]) for v in late):
+            return _finding(rate, start, ahead, total / max(1.0, float(_axis(rate)[start])))
+    return None
 
 
 def _without_rate(run: Run) -> Outcome:
@@ -250,6 +250,17 @@ FAILS: Sequence[Case] = (
         "milestones_at_once",
         _CHECK,
         run_from({"lr": [3e-3, *[3e-5] * 11], "val_loss": [0.6867, 0.68601, *[0.686 - 1e-6 * i for i in range(10)]]}),
+        "ended_early",
+    ),
+    made.case(
+        "divided_by_ten_in_every_epoch",
+        _CHECK,
+        run_from(
+            {
+                "lr": [0.1**i for i in range(3, 13)],
+                "val_loss": [0.067, 0.034, 0.031, *[0.03086 - 1e-7 * i for i in range(7)]],
+            }
+        ),
         "ended_early",
     ),
     made.case("planned_longer", _CHECK, rates([*_DOWN, *[0.0] * 20], epochs=8), planned_over_schedule=4.0),

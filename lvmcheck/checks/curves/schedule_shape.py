@@ -23,6 +23,8 @@ SWINGS = 4
 """Turns from low to high from which a schedule is periodic."""
 KEYS = ("scheduler", "lr_scheduler", "lr_scheduler_type", "schedule", "lr_schedule")
 DECAYS = ("cosine", "linear", "poly", "polynomial", "exponential", "onecycle", "one_cycle", "cosineannealinglr")
+ANEW, BACK = 3, 0.2
+"""Boundaries of epochs at which a rate that rises within each falls back by this share."""
 TORN = 1.1
 """Times its lowest level that a training loss ends at which a rising rate has torn up."""
 WARM_UPS = ("warmup_steps", "warmup_iters", "num_warmup_steps", "lr_warmup_steps")
@@ -38,7 +40,8 @@ class ScheduleShape(CurveCheck):
     linear, polynomial or exponential decay fails; so does a rate that swings with a period of twice as many steps as
     there are epochs (a cosine over epochs that is stepped once a batch). A declared warm-up (warmup_steps or the like)
     of at most half of the steps after which the rate still rises to its end fails where it ends below half of the
-    declared rate, and warns where none is declared. Other swings within epochs, and a rate that rises over more than
+    declared rate, and warns where none is declared. A rate that rises in every epoch and falls back at each boundary
+    fails: optimizer and scheduler are made anew. Other swings within epochs, and a rate that rises over more than
     half of the run and ends at its highest, warn; the latter fails where a whole run ends below a fifth of the declared
     rate, or the training loss rises with the rate.
 
@@ -76,6 +79,7 @@ class ScheduleShape(CurveCheck):
         declared = _declared(run)
         for finding, sure in (
             _constant(run, rate, declared),
+            (_anew(rate, declared), True),
             _swings(run, rate, declared),
             _warms_up(run, rate),
             _rises(run, rate, declared),
@@ -101,6 +105,18 @@ def _constant(run: Run, rate: Curve, declared: str) -> tuple[Finding | None, boo
         return None, False
     covered = run.stated_epochs is None or run.last_epoch * 2 >= run.stated_epochs
     return (_finding("never_decayed", rate, Fact("declared", declared)), True) if covered else (None, False)
+
+
+def _anew(rate: Curve, declared: str) -> Finding | None:
+    """A rate that rises within every epoch and falls back at each boundary: scheduler and optimizer are made anew."""
+    if not rate.by_step or any(word in declared for word in (*PERIODIC, "cycle")):
+        return None
+    starts = np.flatnonzero(np.diff(rate.epochs) > 0) + 1
+    steps = np.diff(rate.values)
+    back = steps[starts - 1] < -BACK * rate.values[starts - 1]
+    if len(starts) < ANEW or not back.all() or (np.delete(steps, starts - 1) < 0).any():
+        return None
+    return _finding("begins_anew", rate, Fact("boundaries", len(starts)))
 
 
 def _swings(run: Run, rate: Curve, declared: str) -> tuple[Finding | None, bool]:
@@ -178,6 +194,7 @@ def _finding(code: str, rate: Curve, *more: Fact) -> Finding:
         "swings": "the learning rate swings {swings} times, with a period of {period}",
         "rises_to_the_end": "the learning rate rises to the end, from {first} to {measured}",
         "warm_up_never_ends": "the learning rate still rises at the end, at {measured}; the warm-up is {warm_up}",
+        "begins_anew": "the learning rate rises in every epoch and falls back at {boundaries} boundaries",
         "shape": "the learning rate goes from {first} to {measured}",
     }
     epoch, step = rate.place(len(rate) - 1)
@@ -206,6 +223,9 @@ PASSES: Sequence[Case] = (
     made.case("warm_up", _CHECK, rates([*made.lines(5, 0.0, 1e-3), *[1e-3] * 30])),
 )
 FAILS: Sequence[Case] = (
+    made.case(
+        "made_anew_in_every_epoch", _CHECK, rates(made.lines(20, 1e-4, 8e-4) * 5, per_epoch=20, epochs=5), "begins_anew"
+    ),
     made.case(
         "warm_up_in_epochs",
         _CHECK,

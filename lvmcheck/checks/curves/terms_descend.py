@@ -21,8 +21,9 @@ RISEN, FELL = 1.05, 0.8
 """Times its first level that a part ends at which is left behind, and that another one ends at."""
 APART, CLEARLY = 1e4, 0.3
 """Times of a part that another one begins at which is all of the sum; share to which another falls that is learned."""
-FLAT, FAR, LONG = 0.95, 0.1, 10
-"""The same for a part that stays, beside another that falls to a tenth, and values that it needs."""
+FLAT, NEARLY, FAR, LONG = 0.95, 0.9, 0.1, 10
+"""The same for a part that stays, at least in one of training and validation, beside another that falls to a tenth, and
+values that it needs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,12 +120,12 @@ def _learns(part: Part, left: float) -> bool:
 
 
 def _stays(part: Part) -> bool:
-    """Whether a part is nowhere below its first value, and does not get there."""
+    """Whether a part is nowhere below its first value in the second half, and does not get there."""
     curves = [curve for curve in (part.train, part.validation) if curve is not None]
     return all(
         len(curve) >= LONG
-        and 0 < FLAT * float(curve.values[0]) < float(np.sort(curve.values)[:2].mean())
-        and trend(curve.values) > -1
+        and 0 < FLAT * float(curve.values[0]) < float(np.sort(curve.values[len(curve) // 2 :])[:2].mean())
+        and trend(curve.values[len(curve) // 2 :]) > -1
         for curve in curves
     )
 
@@ -147,9 +148,11 @@ def _not_since_the_first_steps(part: Part) -> bool:
     if part.train is None or not part.train.by_step or part.validation is None or int(part.train.steps[0]) > 2:
         return False
     start, late = part.train.values[:8], part.train.values[len(part.train) // 2 :]
-    still = float(np.median(late)) > FLAT * float(np.median(start)) > 0
     seen = part.validation.values
-    return still and len(seen) >= LONG and float(np.median(seen[-3:])) > 0.9 * float(seen[0]) > 0
+    if len(seen) < LONG or not (float(np.median(start)) > 0 and float(seen[0]) > 0):
+        return False
+    left = float(np.median(late)) / float(np.median(start)), float(np.median(seen[-3:])) / float(seen[0])
+    return min(left) > NEARLY and max(left) > FLAT
 
 
 def _finding(run: Run, code: str, part: Part, other: Part) -> Finding:
@@ -218,6 +221,12 @@ FAILS: Sequence[Case] = (
         "detached",
         _CHECK,
         run_from({"loss/ode": [2.0 * 0.5**i for i in range(15)], "loss/start": [0.98 + 1e-3 * i for i in range(15)]}),
+        "stays",
+    ),
+    made.case(
+        "residual_detached",
+        _CHECK,
+        _run(edge=(20.0, [0.9 * 0.3**i for i in range(20)]), residual=(1.0, [0.2, 0.16, 3.0, 7.5, *[4.2, 4.3] * 8])),
         "stays",
     ),
     made.case("not_computed", _CHECK, _run(recon=(1.0, [0.0] * 15), kl=(0.1, _DOWN)), "zero"),

@@ -13,6 +13,8 @@ STEADY = 0.02
 """Relative spread up to which a remainder is called constant."""
 EXACT = 0.01
 """Spread of the ratio of a remainder to a term up to which it is a multiple of that term."""
+SAME = 1e-4
+"""Relative range of a remainder that is one constant, rounded to float32."""
 MOVED = 10.0
 """A term must vary this many times more than that ratio, or a constant remainder is a multiple of any constant term."""
 
@@ -75,6 +77,23 @@ def describe(entries: Sequence[Entry], cosines: Mapping[int, float], dim: int | 
         *facts(standard_deviation=spread, constant=constant),
         *(_hinge(mean) if constant else _follows_cosine(found, cosines, dim)),
     )
+
+
+def taken_off(entries: Sequence[Entry]) -> bool:
+    """Whether a loss lies below its terms by one constant, which trains nothing: a normaliser, or a lower bound.
+
+    Below, since a hinge that is held at its top is a constant above them.
+    """
+    moved = max(item.total for item in entries) - min(item.total for item in entries)
+    return len(entries) > 1 and below(entries) and moved > SAME * abs(entries[0].rest)
+
+
+def below(entries: Sequence[Entry]) -> bool:
+    """Whether a loss lies below its terms by the same in every entry."""
+    rest = [item.rest for item in entries]
+    if not all(map(math.isfinite, rest)):
+        return False
+    return max(rest) < 0 and max(rest) - min(rest) <= SAME * abs(rest[0])
 
 
 def _hinge(mean: float) -> tuple[Fact, ...]:
