@@ -18,6 +18,8 @@ from suites.preflight.ordinary import ORDINARY
 HEALTHY = {**TEN, **TWINS, **ORDINARY}
 LONG = 300.0
 """Seconds that no probe runs out of, also on a busy machine."""
+MEANT = ("reduction_scale", "accumulation_scale")
+"""Probes whose finding may be meant, such as a sum over the batch: they warn."""
 
 
 @cache
@@ -34,8 +36,9 @@ def test_a_broken_program_fails_its_probe(name: str) -> None:
         torch.manual_seed(0)
         report = lvmcheck.preflight(**program(), budget_s=LONG, only=[probe])
     found = report[probe]
-    assert (found.status, found.finding and found.finding.code) == (Status.FAILED, code), str(report)
-    assert not report
+    status = Status.WARNING if probe in MEANT else Status.FAILED
+    assert (found.status, found.finding and found.finding.code) == (status, code), str(report)
+    assert bool(report) == (status is Status.WARNING)
     assert report.fixes[probe]
     assert f"fix: {report.fixes[probe]}" in str(report)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from lvmcheck.checks.curves._curves import improved
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_recorded, passed, pending, warning
 from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared.epochs import complete
@@ -90,6 +91,22 @@ class Series(Watched):
                 else pending("the end of the run", evaluated=seen)
             )
         return passed(met, evaluated=seen) if met else not_recorded(f"too few samples of {self.event}: {len(events)}")
+
+
+def unless_it_learned(outcome: Outcome, run: Run, limit: float) -> Outcome:
+    """The answer where a failure up to ``limit`` stands only in a run whose loss or evaluations do not get better."""
+    finding = outcome.finding
+    if outcome.status is not Status.FAILED or finding is None or not finding.number <= limit:
+        return outcome
+    if not run.over:
+        return pending("whether the loss falls", evaluated=outcome.evaluated)
+    curves = run.curves
+    learned = any(map(improved, (*((curves.train,) if curves.train is not None else ()), *curves.evaluations)))
+    if not learned:
+        return outcome
+    large = replace(finding, code="large_and_learned", bounds=())
+    done = passed(large, evaluated=outcome.evaluated)
+    return done if complete(run) else pending("the end of the run", evaluated=outcome.evaluated)
 
 
 def watched(run: Run, name: str) -> list[Watch]:

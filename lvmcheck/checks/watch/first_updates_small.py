@@ -5,21 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from lvmcheck.checks.bounds import ceiling
-from lvmcheck.checks.finding import Fact, Finding
+from lvmcheck.checks.finding import Fact, Finding, Outcome
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.checks.shared.laws import LEVELS
+from lvmcheck.checks.watch._watched import Watched, case_run, names, unless_it_learned
 from lvmcheck.run.events import Watch
+from lvmcheck.run.view import Run
 
-MOST = 0.25
+MOST, MUCH = 0.25, 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class FirstUpdatesSmall(Watched):
     """In no three measured steps in a row the middle update of the weight matrices is more than a quarter of their
-    size; matrices that are small for their number of inputs do not count.
+    size; matrices that are small for their number of inputs do not count. Up to a half it fails only where the run ends
+    and neither its training loss nor an evaluation got better.
 
     Why:
     Three such steps leave nothing of the initialisation: units die or saturate in the first steps, and later ratios
@@ -40,8 +44,12 @@ class FirstUpdatesSmall(Watched):
     """
 
     universal = True
+    exempt: ClassVar = {"nan": LEVELS["nan"]}
     event = "update_ratio"
     streak = 3
+
+    def judge(self, run: Run) -> Outcome:
+        return unless_it_learned(super().judge(run), run, MUCH)
 
     def look(self, event: Watch) -> Finding | None:
         usual = event.values.get("usual")

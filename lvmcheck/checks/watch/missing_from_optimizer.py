@@ -15,7 +15,10 @@ from lvmcheck.run.events import Watch
 
 @dataclass(frozen=True, kw_only=True)
 class MissingFromOptimizer(Watched):
-    """Every parameter of the watched model with `requires_grad` is in a group of one of the watched optimizers.
+    """Every parameter of the watched model that the loss has a gradient for is in a group of a watched optimizer.
+
+    Parameters with `requires_grad` that are in none and have no gradient before the first step are counted as unused
+    and do not fail.
 
     Why:
     A head that was added after the optimizer was made, or a list of layers that nn.Module does not see, is never
@@ -32,7 +35,8 @@ class MissingFromOptimizer(Watched):
     watch as a list; set requires_grad to False for what is not to be trained.
 
     Healthy runs that must pass:
-    Frozen layers (requires_grad=False); several optimizers; adapters on a frozen model.
+    Frozen layers (requires_grad=False); several optimizers; adapters on a frozen model; a parameter that this loss does
+    not use, such as a weight of terms that are not weighted here.
 
     Source:
     The original project (docs/history.md) and issue 15: a forgotten head.
@@ -47,7 +51,11 @@ class MissingFromOptimizer(Watched):
             measured=event.values.get("missing"),
             bounds=(equal(0),),
             step=event.step,
-            evidence=(*names(event), Fact("trainable", event.values.get("trainable"))),
+            evidence=(
+                *names(event),
+                Fact("trainable", event.values.get("trainable")),
+                *((Fact("unused", unused),) if (unused := event.values.get("unused")) else ()),
+            ),
             phrase="{parameters} missing from the optimizer ({measured} of {trainable} trainable parameters)"
             if event.subjects
             else "{measured} of {trainable} trainable parameters missing from the optimizer",
@@ -57,6 +65,7 @@ class MissingFromOptimizer(Watched):
 _CHECK = MissingFromOptimizer()
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, case_run("coverage", [{"trainable": 4, "missing": 0}])),
+    made.case("unused_and_left_out", _CHECK, case_run("coverage", [{"trainable": 9, "missing": 0, "unused": 1}])),
     made.case(
         "head_unfrozen_and_added", _CHECK, case_run("coverage", [{"trainable": n, "missing": 0} for n in (2, 4)])
     ),

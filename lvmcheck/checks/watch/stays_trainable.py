@@ -16,7 +16,7 @@ from lvmcheck.run.view import Run
 
 @dataclass(frozen=True, kw_only=True)
 class StaysTrainable(Watched):
-    """No parameter that was trainable when watching began, or later, has requires_grad=False over five measured
+    """No parameter that was trainable at the first measured step, or later, has requires_grad=False over five measured
     steps. It is a warning where the optimizer let go of them as well, or a key of the config speaks of freezing.
 
     Why:
@@ -32,7 +32,7 @@ class StaysTrainable(Watched):
     Set requires_grad before the optimizer is made, or undo it after the pass it was meant for.
 
     Healthy runs that must pass:
-    Layers frozen before watch was called; freezing for one pass of an adversarial step; layers unfrozen later.
+    Layers frozen before the first step; freezing for one pass of an adversarial step; layers unfrozen later.
 
     Source:
     Issue 15.

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from lvmcheck.checks.bounds import band
-from lvmcheck.checks.finding import Fact, Finding
+from lvmcheck.checks.finding import Fact, Finding, Outcome
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run, names
-from lvmcheck.run.events import Watch
+from lvmcheck.checks.shared.laws import LEVELS
+from lvmcheck.checks.watch._watched import Watched, case_run, names, unless_it_learned
+from lvmcheck.run.events import Epoch, Watch
+from lvmcheck.run.view import Run
 
-LOW, HIGH = 1e-7, 0.1
+LOW, HIGH, MUCH = 1e-7, 0.1, 0.3
 RATE = 0.1
 """Share of the highest learning rate so far, below which a step does not count."""
 
@@ -20,7 +23,8 @@ RATE = 0.1
 @dataclass(frozen=True, kw_only=True)
 class UpdateSize(Watched):
     """The middle ratio of update to weight over all weight matrices does not lie outside 1e-7 to 0.1 in ten measured
-    steps in a row.
+    steps in a row. From 0.1 to 0.3 it fails only where the run ends and neither its training loss nor an evaluation got
+    better.
 
     Why:
     About 1e-3 is usual. Far above, every step forgets what the ones before learned; far below, a run of this length
@@ -44,8 +48,14 @@ class UpdateSize(Watched):
     """
 
     universal = True
+    exempt: ClassVar = {"nan": LEVELS["nan"]}
     event = "update_ratio"
     streak = 10
+
+    def judge(self, run: Run) -> Outcome:
+        outcome = super().judge(run)
+        large = outcome.finding is not None and outcome.finding.code == "too_large"
+        return unless_it_learned(outcome, run, MUCH) if large else outcome
 
     def look(self, event: Watch) -> Finding | None:
         of = event.values
@@ -64,6 +74,12 @@ class UpdateSize(Watched):
         )
 
 
+def _learning(run: Run) -> Run:
+    """The same run with a validation loss that falls."""
+    epochs = tuple(Epoch(epoch=1 + i, step=20 + i, metrics={"val_loss": 2.0 - 0.1 * i}) for i in range(12))
+    return Run(events=(*run.events, *epochs), info=run.info, done=run.done)
+
+
 _CHECK = UpdateSize()
 _SAMPLE = {"median": 1e-3, "lowest": 1e-4, "highest": 5e-3, "share_of_rate": 1.0}
 PASSES: Sequence[Case] = (
@@ -73,6 +89,7 @@ PASSES: Sequence[Case] = (
         _CHECK,
         case_run("update_ratio", [{**_SAMPLE, "median": 0.6, "sized": 0.0}] * 10 + [{**_SAMPLE, "sized": 0.0}]),
     ),
+    made.case("adam_on_a_small_net", _CHECK, _learning(case_run("update_ratio", [{**_SAMPLE, "median": 0.11}] * 10))),
     made.case(
         "end_of_a_cosine",
         _CHECK,
@@ -83,6 +100,7 @@ FAILS: Sequence[Case] = (
     made.case(
         "rate_x1000", _CHECK, case_run("update_ratio", [{**_SAMPLE, "median": 0.9}] * 10), "too_large", 0.9, step=10
     ),
+    made.case("large_and_nothing_learned", _CHECK, case_run("update_ratio", [{**_SAMPLE, "median": 0.11}] * 10)),
     made.case("rate_tiny", _CHECK, case_run("update_ratio", [{**_SAMPLE, "median": 1e-9}] * 10), "too_small", 1e-9),
     made.case("not_a_number", _CHECK, case_run("update_ratio", [{**_SAMPLE, "median": float("nan")}] * 10)),
 )
