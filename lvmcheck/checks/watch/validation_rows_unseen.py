@@ -12,13 +12,13 @@ from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._watched import Watched, case_run
 from lvmcheck.run.events import Watch
 
-ROWS, MOST = 16, 0.01
+ROWS, MOST, TIMES = 16, 0.02, 5
 
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationRowsUnseen(Watched):
-    """At most 1 % of the validation rows that were seen are rows of training, beyond the share of rows that occur
-    twice within training itself. Needs train= and val= of watch.
+    """At most 2 % of the validation rows that were seen are rows of training, and five times the share of rows that
+    occur twice within training itself. Needs train= and val= of watch.
 
     Why:
     Validation on rows that were trained on measures memory: the figures are better than they should be, and nothing
@@ -51,7 +51,7 @@ class ValidationRowsUnseen(Watched):
         return Finding(
             code="in_training",
             measured=share,
-            bounds=(ceiling(MOST + 3 * of.get("repeated", 0.0)),),
+            bounds=(ceiling(MOST + TIMES * of.get("repeated", 0.0)),),
             step=event.step,
             evidence=(Fact("validation_rows", rows), Fact("train_rows", of.get("train_rows"))),
             phrase="share of {validation_rows} validation rows that are trained on {measured}",
