@@ -116,19 +116,6 @@ def test_a_bad_run_fails_and_says_where_it_was_asked(
     assert f"required by {suite}:17" in out
 
 
-def test_floors_bound_to_data_decide_where_the_data_are_named(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, run: Path, suite: Path
-) -> None:
-    history = tmp_path / "history.json"
-    history.write_text(json.dumps([{"epoch": i, "val_cosine": 0.1 * i, "val_loss": 1 / i} for i in (1, 2)]))
-    suite.write_text(SUITE.replace("{final}", '0.9\ncalibrated_on = "wiki"'))
-    asked, final = ("check", history, "--suite", suite), "cosine_floor[val_cosine@final]"
-    assert judged(capsys, *asked)[1][final]["status"] == "error"  # a floor of unknown data decides nothing
-    assert judged(capsys, *asked, "--data-name", "wiki")[1][final]["status"] == "failed"
-    assert judged(capsys, *asked, "--data-name", "other")[1][final]["status"] == "not applicable"
-    assert "--suite" in call(capsys, "check", history, "--data-name", "wiki")[2]
-
-
 def test_without_a_suite_the_universal_checks_judge(capsys: pytest.CaptureFixture[str], run: Path) -> None:
     code, out, _ = call(capsys, "check", run)
     assert code == PASSED
