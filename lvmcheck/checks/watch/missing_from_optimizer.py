@@ -28,6 +28,7 @@ class MissingFromOptimizer(Watched):
     Usual causes:
     - The optimizer was made before the head was added or replaced.
     - Parameter groups that are chosen by name leave some out.
+    - Layers stand in a plain list or dictionary (nn.ModuleList and nn.ModuleDict are what the model sees).
     - A second optimizer exists and was not given to watch.
 
     Fix:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from lvmcheck.watch.collector import Collector
-from lvmcheck.watch.measure.coverage import coverage
+from lvmcheck.watch.measure.coverage import coverage, unregistered
 from lvmcheck.watch.measure.modules import tied
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class CoverageCollector(Collector):
         self._frozen: dict[str, int] = {}
         self._last: tuple[object, ...] = ()
         self._missing: tuple[str, ...] | None = None
+        self._unregistered = unregistered(watcher.model)
         self._say(watcher)
         copied = _copied(watcher.model)
         watcher.emit("ties", {"tied": len(self._tied), "untied": 0, "copied": len(copied)}, copied)
@@ -55,7 +56,7 @@ class CoverageCollector(Collector):
         watcher.emit("foreign", foreign, found.foreign)
 
     def before_step(self, watcher: Loop, slot: Slot) -> None:  # noqa: ARG002
-        known = dict(watcher.model.named_parameters())
+        known = {**self._unregistered, **dict(watcher.model.named_parameters())}
         self._say_missing(watcher, lambda name: known[name].grad is not None)
 
     def finish(self, watcher: Loop) -> None:
@@ -64,12 +65,15 @@ class CoverageCollector(Collector):
 
     def _say_missing(self, watcher: Loop, used: Callable[[str], bool]) -> None:
         found = coverage(watcher.model, [slot.optimizer for slot in watcher.slots])
-        missing = tuple(filter(used, found.missing))
-        if not found.missing or missing == self._missing:
+        held = {id(p) for slot in watcher.slots for group in slot.optimizer.param_groups for p in group["params"]}
+        outside = [name for name, p in self._unregistered.items() if p.requires_grad and id(p) not in held]
+        missing = tuple(filter(used, (*found.missing, *outside)))
+        if not (found.missing or missing) or missing == self._missing:
             return
         self._missing = missing
-        counts = {"missing": len(missing), "unused": len(found.missing) - len(missing)}
-        watcher.emit("coverage", {"trainable": len(found.trainable), **counts}, missing)
+        counts = {"missing": len(missing), "unused": len(found.missing) + len(outside) - len(missing)}
+        total = len(found.trainable) + len(outside)
+        watcher.emit("coverage", {"trainable": total, **counts}, missing)
 
     def after_sample(self, watcher: Loop) -> None:
         model = watcher.model

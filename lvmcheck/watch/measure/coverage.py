@@ -55,6 +55,26 @@ def coverage(model: nn.Module, optimizers: Sequence[Optimizer]) -> Coverage:
     )
 
 
+def unregistered(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Parameters that stand in a plain list, tuple or dictionary of a module: the model does not know of them.
+
+    ``self.experts = [nn.Linear(8, 8)]`` in place of ``nn.ModuleList``: ``model.parameters()`` has none of its weights.
+    """
+    known = {id(parameter) for parameter in model.parameters()}
+    found: dict[str, nn.Parameter] = {}
+    for owner, module in model.named_modules():
+        for attribute, value in vars(module).items():
+            if attribute.startswith("_") or not isinstance(value, list | tuple | dict):
+                continue
+            for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+                place = f"{owner}.{attribute}[{key!r}]" if owner else f"{attribute}[{key!r}]"
+                if isinstance(item, nn.Parameter):
+                    found[place] = item
+                elif isinstance(item, nn.Module):
+                    found |= {f"{place}.{name}": parameter for name, parameter in item.named_parameters()}
+    return {name: parameter for name, parameter in found.items() if id(parameter) not in known}
+
+
 def _names(pairs: Iterable[tuple[str, object]]) -> tuple[str, ...]:
     return tuple(name for name, _ in pairs)
 
