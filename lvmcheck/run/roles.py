@@ -82,6 +82,11 @@ class Role:
 
 
 # -- inference ---------------------------------------------------------------------------------------------------------
+
+
+_BATCH = frozenset({"batch", "inbatch", "minibatch"})
+
+
 def by_name(name: str) -> Role:
     """The role that a name alone suggests; unknown where it suggests none."""
     parts = words(name)
@@ -98,6 +103,8 @@ def by_name(name: str) -> Role:
     others = [word for word in rest if word != main]
     if QUANTITIES[hits[-1]] is Quantity.COUNT and others:  # loss_time, and not size_mse
         return Role(name, Quantity.COUNT, split)
+    if quantity in (Quantity.ACCURACY, Quantity.SCORE) and split is Split.NONE and not _BATCH.isdisjoint(parts):
+        split = Split.TRAIN  # of the batches that are trained on
     if quantity in (Quantity.ACCURACY, Quantity.SCORE) and any(word in PLAYERS for word in others):
         return Role(name, split=split)  # how well one player tells the other: it should fall to chance
     if quantity is Quantity.LOSS and any(word in TERMS for word in others):

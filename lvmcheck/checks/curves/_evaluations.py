@@ -31,6 +31,8 @@ FLAT, SAYS = 0.06, 0.1
 """Share of its first value that a loss moves, and of the accuracy that it gives to the right answers."""
 FAIR = 0.3
 """Accuracy that nobody has by chance, beside a loss of more than one nat."""
+MOTIONLESS, MORE = 1e-3, 0.1
+"""Share of its first value within which a loss stands still, and accuracy that is more than nothing beside it."""
 NO_INFORMATION = 1e-2
 """Nats of a KL term, and that over its whole loss, at which a code holds nothing."""
 CODED = frozenset({"elbo", "vae", "rec", "recon", "reconstruction"})
@@ -160,8 +162,9 @@ def _disagree(run: Run) -> Finding | None:
     """A loss that hardly moves and gives the right answers no probability, beside an accuracy far from chance."""
     for loss, accuracy in _pairs(run):
         found, right = shape(loss.values), float(np.median(share(accuracy)[-3:]))
-        still = len(loss) >= ENOUGH and float(np.ptp(loss.values)) < FLAT * abs(found.first)
-        if still and right >= FAIR and found.last > 1 and math.exp(-found.last) < SAYS * right:
+        moved = float(np.ptp(loss.values)) / abs(found.first) if len(loss) >= ENOUGH and found.first else np.inf
+        still = (moved < FLAT and right >= FAIR) or (moved < MOTIONLESS and right >= MORE)
+        if still and found.last > 1 and math.exp(-found.last) < SAYS * right:
             return _finding(run, "loss_and_accuracy_disagree", loss, 2, Fact("accuracy", right))
     return None
 

@@ -93,10 +93,10 @@ def _resets(windows: Curve) -> int:
     wild = 4 * noise(windows.values[-max(6, len(windows) // 3) :])
     found = 0
     for (before, _), (after, width) in pairwise(part for part in parts if len(part[0]) > 1):
-        fallen = start - float(before[-1])
-        deep = fallen > max(LEARNED * abs(start), 0.0) and float(after[0] - before[-1]) > min(wild, 0.5 * fallen)
         back = min(start, _mean_of_first(*first, float(width[0])))
-        found += deep and float(after[0]) > back - (1 - BACK) * (back - float(before[-1]))
+        fallen = back - float(before[-1])
+        deep = fallen > max(LEARNED * abs(start), 0.0) and float(after[0] - before[-1]) > min(wild, 0.5 * fallen)
+        found += deep and float(after[0]) > back - (1 - BACK) * fallen
     return int(found)
 
 

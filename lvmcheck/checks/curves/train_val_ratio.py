@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lvmcheck.checks.bounds import ceiling
-from lvmcheck.checks.curves._curves import CurveCheck, aligned, concluded, unfinished
+from lvmcheck.checks.curves._curves import CurveCheck, aligned, concluded, improved, unfinished
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -25,6 +25,8 @@ SPREAD = 0.12
 """Relative spread of a ratio that is constant."""
 LARGE, LOOSE = 4.0, 0.3
 """Times from which a ratio is a fault of the scale, in the first epoch, too, and the spread that it may have."""
+ENOUGH, HARDLY = 8, 0.02
+"""Evaluations that say that validation gains nothing, and share of its first value that is next to nothing."""
 WHOLE = 0.03
 """Relative distance from a whole number."""
 
@@ -37,7 +39,8 @@ class TrainValRatio(CurveCheck):
     or error that is recorded by epoch. A ratio above 2.5 that stays within 12 % while the loss falls fails where it is
     near a whole number that the config holds (accumulation, batch size, number of processes) or near any whole number;
     else it warns; it fails where the ratio exceeds 4 in the first epoch, too, within 30 %, and the loss is no sum of
-    terms. A training loss below 0 beside a validation loss above 0 throughout warns; at -1 in the end it fails.
+    terms. A training loss below 0 beside a validation loss above 0 throughout warns; it fails at -1 in the end, and
+    where it falls while validation gains less than 2 % in eight evaluations.
 
     Why:
     A loss that is summed over accumulated batches, or over a batch instead of averaged, has gradients that many times
@@ -74,7 +77,8 @@ class TrainValRatio(CurveCheck):
                 continue
             finding = _compare(run, train, other, a, b)
             compared.append(finding)
-            if finding.code in ("whole_multiple", "ends_at_minus_one", "large_multiple"):
+            apart = finding.code == "other_sign" and _gains_nothing(train, other)
+            if apart or finding.code in ("whole_multiple", "ends_at_minus_one", "large_multiple"):
                 return failed(finding, evaluated=len(compared))
         suspicious = next((finding for finding in compared if finding.code != "one_scale"), None)
         if suspicious is not None:
@@ -82,6 +86,13 @@ class TrainValRatio(CurveCheck):
         if not compared:
             return not_applicable(f"fewer than {LEAST} evaluations can be compared")
         return concluded(compared[0], [curve for pair in pairs for curve in pair], evaluated=len(compared))
+
+
+def _gains_nothing(train: Curve, other: Curve) -> bool:
+    """Whether a loss of validation gains less than 2 % in eight evaluations, while that of training falls."""
+    gained = float(other.values[0] - other.values.min())
+    flat = len(other) >= ENOUGH and gained < HARDLY * abs(float(other.values[0]))
+    return flat and other.role.quantity is Quantity.LOSS and improved(train)
 
 
 def _pairs(run: Run) -> Iterator[tuple[Curve, Curve]]:
@@ -176,6 +187,12 @@ FAILS: Sequence[Case] = (
         run_from({"loss": [8.02 * v for v in _FALL], "eval_loss": _FALL}, config={"accumulation": 8}),
         "whole_multiple",
         factor=8,
+    ),
+    made.case(
+        "sign_of_the_log_determinant",
+        _CHECK,
+        run_from({"train_loss": made.lines(10, -5.0, -18.0, -20.3), "val_nll": [27.7, *[27.67] * 9]}),
+        "other_sign",
     ),
     made.case(
         "no_log",
