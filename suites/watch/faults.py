@@ -90,7 +90,7 @@ def classifier(rec: Recorder, fault: str, epochs: int = 3) -> None:
     for epoch in range(epochs):
         if fault != "never_train_again" or epoch == 0:
             model.train()
-        if fault == "frozen_by_a_helper":
+        if fault == "frozen_by_a_helper" and epoch == 1:
             model.head.requires_grad_(False)
         if fault == "weights_decay" and epoch == 0:
             optimizer.param_groups[0].update(weight_decay=30.0, lr=0.02)
@@ -278,7 +278,7 @@ FAULTS = [
             "collapsed": "outputs_vary",
             "rate_far_too_high": "weights_keep_size",
             "rate_far_too_low": "update_size",
-            "weights_decay": "update_size",
+            "weights_decay": "decay_gentle",
             "inputs_of_255": "inputs_scaled",
             "inputs_constant": "inputs_scaled",
             "sorted_by_class": "labels_mixed",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 from weakref import ref
@@ -123,9 +124,11 @@ def test_the_numbers_of_a_training_stay_the_same() -> None:
 
 
 def test_a_forgotten_head_in_three_lines(capfd: pytest.CaptureFixture[str]) -> None:
-    model = nn.ModuleDict({"body": nn.Linear(4, 8), "head": nn.Linear(8, 2)})
-    optimizer = torch.optim.Adam(model["body"].parameters())
+    """It is one line as soon as the loss is known to have a gradient for the head."""
+    model = nn.Sequential(OrderedDict(body=nn.Linear(4, 8), head=nn.Linear(8, 2)))
+    optimizer = torch.optim.Adam(model.body.parameters())
     watcher = lvmcheck.watch(model, optimizer)
+    train(model, optimizer, 1)
     (line,) = capfd.readouterr().err.splitlines()
     assert "head.weight, head.bias" in line
     assert [verdict.check for verdict in watcher.verdicts] == ["missing_from_optimizer"]

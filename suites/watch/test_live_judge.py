@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from collections import OrderedDict
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -130,10 +131,12 @@ def test_a_late_failure_is_seen_while_it_happens(tmp_path: Path) -> None:
 
 # -- beside a watcher --------------------------------------------------------------------------------------------------
 def test_a_watchers_finding_stops_the_loop_and_is_said_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    model = nn.ModuleDict({"body": nn.Linear(4, 8), "head": nn.Linear(8, 2)})
-    optimizer = torch.optim.Adam(model["body"].parameters())
+    model = nn.Sequential(OrderedDict(body=nn.Linear(4, 8), head=nn.Linear(8, 2)))
+    optimizer = torch.optim.Adam(model.body.parameters())
     with lvmcheck.record(tmp_path / "run", on_fail="stop") as rec:
         rec.watch(model, optimizer)
+        model(torch.randn(8, 4)).square().mean().backward()
+        optimizer.step()
         assert rec.stop
     lines = [line for line in capfd.readouterr().err.splitlines() if "missing_from_optimizer" in line]
     assert sum("head.weight" in line for line in lines) == 1
