@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from lvmcheck.watch.loop import Loop
 
 
+ONE = 3
+"""Measured batches that are all the first one, from which there is no other."""
+
+
 class RowsCollector(Collector):
     """Looks at the first batch of every epoch, and at the batches of sampled steps where an epoch has several.
 
@@ -27,6 +31,7 @@ class RowsCollector(Collector):
         self._last: list[float] = []
         self._began = 0
         self._seen_at = -1
+        self._equal, self._varied = 0, False  # batches that were the first of their epoch again; another one was seen
 
     def epoch_began(self, watcher: Loop, inputs: Any) -> None:
         """The first forward pass of an epoch of training."""
@@ -40,6 +45,8 @@ class RowsCollector(Collector):
 
         def use(numbers: list[float], step: int) -> None:
             before, self._first = self._first, numbers
+            if self._equal >= ONE and not self._varied:
+                return  # one batch holds all of the data, and has no order
             if len(before) == len(numbers) and steps > 1 and len(set(numbers)) > 1:
                 same = sum(a == b for a, b in zip(before, numbers, strict=True)) / len(numbers)
                 values = {"same": same, "rows": len(numbers), "steps": steps, "meant": float(meant)}
@@ -59,6 +66,8 @@ class RowsCollector(Collector):
         def use(numbers: list[float], step: int) -> None:
             same = float(self._last == numbers)
             self._last = numbers
+            again = not self._first or numbers == self._first
+            self._equal, self._varied = self._equal + again, self._varied or not again
             watcher.emit("batch", {"same_as_last": same, "rows": len(numbers), "distinct": len(set(numbers))}, (), step)
 
         watcher.later(fingerprints(batch), use)
