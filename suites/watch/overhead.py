@@ -2,12 +2,15 @@
 
 ``python -m suites.watch.overhead`` prints one line for each model. A turn is a fixed number of steps; the turns of
 both sides alternate, and the ratio of their medians is shown, with the quartiles of the ratios of neighbouring turns.
+``--memory`` prints the peak of resident memory instead, of processes that train with and without it.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -136,6 +139,26 @@ def memory(name: str) -> None:
     print(f"{name:14} {shown}: {watched / plain:.4f}x")
 
 
+def resident(name: str, steps: int) -> None:
+    """Print the peak of resident memory on the CPU, each side in a process of its own."""
+    peaks = []
+    for how in ("plain", "watched"):
+        command = [sys.executable, "-m", "suites.watch.overhead", name, "--peak-of", how, "--steps", str(steps)]
+        peaks.append(float(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+    shown = f"peak of resident memory {peaks[0]:.1f} MB, watched {peaks[1]:.1f} MB, after {steps} steps"
+    print(f"{name:14} {shown}: {peaks[1] / peaks[0]:.4f}x")
+
+
+def peak(name: str, steps: int, *, watched: bool) -> float:
+    """The peak of resident memory of this process in MB after so many steps."""
+    with tempfile.TemporaryDirectory() as folder:
+        each = side(name, "cpu", Path(folder) if watched else None)
+        for _ in range(steps):
+            each.step()
+        unit = 1e6 if sys.platform == "darwin" else 1e3
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", default=list(MODELS))
@@ -146,9 +169,18 @@ def main() -> None:
     parser.add_argument(
         "--clock", choices=["wall", "cpu"], default="wall", help="cpu: time of this process, on a machine that is busy"
     )
+    parser.add_argument("--memory", action="store_true", help="resident memory on the CPU in place of times")
+    parser.add_argument("--steps", type=int, default=70, help="steps after which it is read")
+    parser.add_argument("--peak-of", choices=["plain", "watched"], help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     for name in options.models:
+        if options.peak_of is not None:
+            print(peak(name, options.steps, watched=options.peak_of == "watched"))
+            continue
+        if options.memory:
+            resident(name, options.steps)
+            continue
         with tempfile.TemporaryDirectory() as folder:
             probe = side(name, options.device, None)
             for _ in range(5):
