@@ -12,11 +12,11 @@ from torch import nn
 
 from lvmcheck.errors import InputError
 from models.optim.config import parse
+from models.optim.coverage import coverage_counts
 from models.optim.factory import build
 from models.optim.grad_ema import GradEMA, watched
 from models.optim.group_schedule import GroupLRScheduler
 from models.optim.mugrokfast import MuGrokfast
-from models.optim.coverage import coverage_counts
 from models.optim.probe import measuring, orthogonality_error
 from suites.known_failures.cognate_optimizers import LearningRatesNotWired, ReversedGrokfast, WrongOrderNewtonSchulz
 from suites.optim.slow_twin import SmallNet
