@@ -38,6 +38,7 @@ EVEN = 0.35
 """Relative spread of the steps between returns that come by a rule."""
 EPOCHS, FLAT, ABOVE, FIRST = 8, 2.0, 0.9, 1.06
 """Epochs, deviates of a trend that is none, what validation is of training in each, and the first epoch of the rest."""
+FEW = f"no loss is recorded {LEAST} times"
 _MEANT = "fold folds cv task tasks trial trials restart restarts prune pruning pruned rewind stage phase"
 MEANT = frozenset(_MEANT.split())
 """Words of runs that begin again on purpose."""
@@ -83,7 +84,8 @@ class LearningKept(CurveCheck):
         curves = [curve for curve in _curves(run) if len(curve) >= LEAST]
         train = run.curves.epoch_losses
         if not curves and (train is None or len(train) < EPOCHS):
-            return not_recorded(f"no loss is recorded {LEAST} times")
+            short = train is not None or run.curves.validation
+            return not_applicable(FEW) if short else not_recorded(FEW)
         values = sum(map(len, curves)) or len(train or ())
         for curve in curves:
             back = returns(curve)
