@@ -10,7 +10,7 @@ from typing import Literal
 Every = int | Literal["auto"]
 FIRST = 8
 """Steps at the start that are all measured: most silent errors show there."""
-SHARE = 0.015
+SHARE = 0.012
 """Share of the time of steps that measuring may take; the hooks that see every step take the rest of 2 %."""
 EARLY = 400
 """Steps in which at least every second, then every 16th part of the run so far is measured, whatever it costs."""
