@@ -1,0 +1,1 @@
+"""Small training programs, sound ones and ones with a single bug each."""
