@@ -1,8 +1,9 @@
 """A parent that holds the exit status of a pytest command to what the session said: Linux only.
 
-The command forks before any conftest is imported. The child is the session; the parent waits, passes signals on, and
-ends as the child does. Where the child ends with 0 and the session has not said 0, such as after ``os._exit(0)`` in a
-conftest or in a thread, the parent ends with what the session said, or with 1 where it said nothing.
+Where a repository has suites or runs, the command forks before any conftest is imported. The child is the session; the
+parent waits, passes signals on, and ends as the child does. Where the child ends with 0 and the session has not said 0,
+such as after ``os._exit(0)`` in a conftest or in a thread, the parent ends with what the session said, or with 1 where
+it said nothing.
 """
 
 from __future__ import annotations
@@ -16,8 +17,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from lvmcheck.pytest_plugin.constants import SUITE_FILE
+
 UNSAID = 1
 """Exit status of a session that ended with 0 before it was over."""
+DEPTH, LOOKED_AT = 3, 500
+"""Levels of folders in which a suite is looked for, and how many folders at most."""
 NAMES = {"pytest", "py.test"}
 DIES_WITH_PARENT = 1
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
@@ -51,6 +56,36 @@ def is_command(arguments: Sequence[object]) -> bool:
     program = Path(sys.argv[0])
     named = program.name in NAMES or program.parts[-2:] == ("pytest", "__main__.py")
     return named and list(map(str, arguments)) == sys.argv[1:]
+
+
+def concerned(root: Path, arguments: Sequence[object]) -> bool:
+    """Whether the session may be one of lvmcheck: runs or a suite file below ``root``, or an option of ours.
+
+    Where the plugin is merely installed, pytest stays the one process that it is. Looked at are the first
+    :data:`LOOKED_AT` folders, three levels deep.
+    """
+    if (root / ".lvmcheck").exists() or any(str(word).startswith("--lvm-") for word in arguments):
+        return True
+    level, looked = [root, *(path for word in arguments if (path := Path(str(word).partition("::")[0])).exists())], 0
+    for _ in range(DEPTH):
+        below = []
+        for folder in level:
+            if folder.name == SUITE_FILE or (folder / SUITE_FILE).is_file():
+                return True
+            looked += 1
+            if looked > LOOKED_AT:
+                return False
+            below += _folders(folder)
+        level = below
+    return any((folder / SUITE_FILE).is_file() for folder in level[:LOOKED_AT])
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            return [Path(e.path) for e in entries if not e.name.startswith(".") and e.is_dir(follow_symlinks=False)]
+    except OSError:  # no folder, or one that cannot be read
+        return []
 
 
 def can_fork() -> bool:

@@ -42,7 +42,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
     from lvmcheck.pytest_plugin import exit_guard
 
-    if exit_guard.is_command(early_config.invocation_params.args) and exit_guard.can_fork():
+    given = early_config.invocation_params.args
+    ours = exit_guard.is_command(given) and exit_guard.concerned(early_config.rootpath, given)
+    if ours and exit_guard.can_fork():
         early_config.stash[WITNESS] = exit_guard.guarded()
     return (yield)
 

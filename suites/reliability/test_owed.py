@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lvmcheck.pytest_plugin.exit_guard import Witness, is_command
+from lvmcheck.pytest_plugin.exit_guard import Witness, concerned, is_command
 from lvmcheck.pytest_plugin.owed import of_suite
 from suites.lvmcheck.plugin_kit.project import Project, floor
 
@@ -72,3 +72,27 @@ def test_only_the_session_says_how_it_ended(tmp_path: Path) -> None:
 
 def test_a_pytest_inside_a_pytest_is_no_command() -> None:
     assert not is_command(["--an-argument-of-another"])
+
+
+@pytest.mark.parametrize(
+    ("made", "arguments", "ours"),
+    [
+        ("src/test_x.py", [], False),
+        ("suites/a/suite.toml", [], True),
+        ("deep/er/and/deeper/still/suite.toml", [], False),
+        (".lvmcheck/runs/x", [], True),
+        ("src/test_x.py", ["--lvm-json=r.json"], True),
+        (".hidden/suite.toml", [], False),
+    ],
+)
+def test_pytest_is_one_process_where_the_plugin_is_merely_installed(
+    made: str, arguments: list[str], ours: bool, tmp_path: Path
+) -> None:
+    (tmp_path / made).parent.mkdir(parents=True)
+    (tmp_path / made).write_text("")
+    assert concerned(tmp_path, arguments) is ours
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    if made.startswith("suites"):
+        assert concerned(elsewhere, [tmp_path / made])
+        assert concerned(elsewhere, [f"{tmp_path / 'suites' / 'a'}::seed0"])
