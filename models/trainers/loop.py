@@ -37,6 +37,7 @@ def run(task: Task[Any], rec: Recorder) -> None:
         log_header(task, rec)
         if rec.stop:  # a check refused the data before the first step
             return
+        log_coverage(task, rec)
         task.before_training(rec)
     else:
         for text in task.state.resume(rec.resume):
@@ -45,7 +46,6 @@ def run(task: Task[Any], rec: Recorder) -> None:
     # ---- epochs ----------------------------------------------------------------------------------------------------
     while progress.epoch <= cfg.epochs and not task.stop_early():
         task.begin_epoch(rec)
-        log_coverage(task, rec)
         with report_out_of_memory(task.where, cfg.batch_size, partial(dry_run_step, task)):
             speed, stopped = train_epoch(task, rec)
         if stopped:

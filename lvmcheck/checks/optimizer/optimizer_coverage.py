@@ -34,7 +34,7 @@ class OptimizerCoverage(Check):
 
     The evaluation gives `outside`, `frozen`, `foreign` and `twice` as counts of numbers, and the first two by parameter
     (`outside/NAME`, `frozen/NAME`). `allow` holds patterns of names (`embedding.*`) that may be outside or frozen. The
-    trainers of this project state it at the start of each epoch and at the end.
+    trainers of this project state it before the first step and after the last.
 
     Why:
     A parameter that no group holds has a gradient and never moves; one with requires_grad = False has none. The curves
