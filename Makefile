@@ -40,10 +40,10 @@ lint: $(STAMP)
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows ci/github/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.gitlab-ci --data-transform gitlab-ci ci/gitlab/*.yml
 
-# Two sessions of pytest side by side; training runs go on in the background of one of them.
+# Training runs go on in the background while the tests that need none run first.
 # Two of the three Cognate suites are in the long form alone: each trains a model for a minute and a half.
 test: lint
-	$(BIN)/python -m suites.sessions --ignore=suites/cognate_phase1/memory --ignore=suites/cognate_phase1/speed
+	$(BIN)/python -m pytest --ignore=suites/cognate_phase1/memory --ignore=suites/cognate_phase1/speed
 
 test-long: lint
 	LVM_GALLERY=full LVM_GATE=full LVM_RELIABILITY=full $(BIN)/python -m pytest
