@@ -130,7 +130,24 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
     if SESSION in session.config.stash:
+        if session.config.pluginmanager.hasplugin("pytester"):
+            _import_all()
         session.config.stash[SESSION].begin(session.config.option)
+
+
+def _import_all() -> None:
+    """Imports every check and cause before the launcher's thread does.
+
+    An inner session of pytester puts ``sys.modules`` back when it ends: an import that another thread has begun
+    meanwhile loses its module.
+    """
+    from lvmcheck.causes.protocol import cause_names, load_cause
+    from lvmcheck.checks.protocol import check_names, load_check
+
+    for name in check_names():
+        load_check(name)
+    for name in cause_names():
+        load_cause(name)
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> Any:
