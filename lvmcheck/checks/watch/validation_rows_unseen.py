@@ -12,12 +12,12 @@ from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._watched import Watched, case_run
 from lvmcheck.run.events import Watch
 
-ROWS, MOST, TIMES = 16, 0.02, 5
+ROWS, MOST, TIMES = 16, 0.01, 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationRowsUnseen(Watched):
-    """At most 2 % of the validation rows that were seen are rows of training, and five times the share of rows that
+    """At most 1 % of the validation rows that were seen are rows of training, and three times the share of rows that
     occur twice within training itself. Needs train= and val= of watch.
 
     Why:
