@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -185,8 +185,8 @@ def spread_out(one: Tensor, other: Tensor) -> bool:
     return large.shape[:-1] == small.shape
 
 
-def came_from(tensor: Tensor, operation: str) -> bool:
-    """Whether a tensor is the output of an operation, seen through views and casts."""
+def came_from(tensor: Tensor, operation: str, through: Sequence[str] = ()) -> bool:
+    """Whether a tensor is the output of an operation, seen through views and casts, and the nodes of ``through``."""
     node = tensor.grad_fn
     for _ in range(8):
         if node is None:
@@ -194,7 +194,7 @@ def came_from(tensor: Tensor, operation: str) -> bool:
         name = node.name()
         if name.startswith(operation):
             return True
-        if not any(name.startswith(view) for view in VIEWS) or not node.next_functions:
+        if not name.startswith((*VIEWS, *through)) or not node.next_functions:
             return False
         node = node.next_functions[0][0]
     return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, passed, warning
+from lvmcheck.watch.measure.loss_calls import came_from
 from lvmcheck.watch.preflight.setup import Setup, SkipProbe
 from lvmcheck.watch.preflight.trace import Operation
 
@@ -17,6 +18,8 @@ FIXES = {
     "log_of_probabilities": "use log_softmax, or cross_entropy of logits: a probability that underflows gives inf",
 }
 CLOSE = 1e-3
+PARTS = ("Slice", "Index")
+"""Nodes that take a part of the rows or classes."""
 _PHRASES = {
     "softmax_twice": "{function} gets probabilities (sums of classes differ from 1 by {measured})",
     "wrong_axis": "{function} gets values normalised over another axis (sums of rows differ from 1 by {measured})",
@@ -25,10 +28,6 @@ _PHRASES = {
     "log_of_probabilities": "a log of the output of softmax",
     "expected": "{function} gets what it expects",
 }
-VIEWS = (
-    *("View", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Permute"),
-    *("UnsafeView", "Clone", "ToCopy", "Alias", "Slice", "Index"),
-)
 
 
 def measure(setup: Setup) -> Outcome:
@@ -43,7 +42,7 @@ def measure(setup: Setup) -> Outcome:
         if found is not None:
             return failed(_finding(found[0], found[1], operation.name))
     for operation in setup.training.of("log"):
-        if came_from(operation.args[0], "Softmax"):
+        if came_from(operation.args[0], "Softmax", PARTS):
             return warning(_finding("log_of_probabilities", 0.0, "log"))
     if not seen:
         raise SkipProbe("the loss is not a cross entropy")
@@ -54,14 +53,14 @@ def wrong_form(operation: Operation, output: Tensor) -> tuple[str, float] | None
     """The code of what is wrong, with a distance; None where nothing is."""
     values = output.detach().float()
     if operation.name.startswith("binary"):
-        twice = operation.name.endswith("logits") and came_from(output, "Sigmoid")
+        twice = operation.name.endswith("logits") and came_from(output, "Sigmoid", PARTS)
         return ("sigmoid_twice", 0.0) if twice else None
     axis = 1 if values.ndim > 1 else 0
     if operation.name == "nll_loss":
         across, down = _off(values.exp(), axis), _off(values.exp(), 0)
         if across <= CLOSE:
             return None
-        other_axis = (values.ndim > 1 and down <= CLOSE) or came_from(output, "LogSoftmax")
+        other_axis = (values.ndim > 1 and down <= CLOSE) or came_from(output, "LogSoftmax", PARTS)
         return ("wrong_axis", down) if other_axis else ("not_log_probabilities", across)
     if bool((values < 0).any()):
         log = values.exp()
@@ -78,21 +77,6 @@ def wrong_form(operation: Operation, output: Tensor) -> tuple[str, float] | None
 def _off(values: Tensor, axis: int) -> float:
     """How far the sums over an axis are from 1 at most."""
     return float((values.sum(axis) - 1).abs().amax())
-
-
-def came_from(tensor: Tensor, operation: str) -> bool:
-    """Whether a tensor is the output of an operation, seen through views and casts."""
-    node = tensor.grad_fn
-    for _ in range(8):
-        if node is None:
-            return False
-        name = node.name()
-        if name.startswith(operation):
-            return True
-        if not any(name.startswith(view) for view in VIEWS) or not node.next_functions:
-            return False
-        node = node.next_functions[0][0]
-    return False
 
 
 def _finding(code: str, measured: float, function: str) -> Finding:
