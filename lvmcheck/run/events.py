@@ -78,7 +78,7 @@ class Model(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin(Event):
-    """What the run begins with: digests of its first weights or of its first batch, by which seeds are told apart."""
+    """What the run begins with: digests of its first weights or of its first batch, which differ between seeds."""
 
     event: ClassVar[str] = "origin"
     weights: str | None = None
