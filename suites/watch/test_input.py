@@ -6,6 +6,8 @@ import gc
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from weakref import ref
 
 import pytest
@@ -16,6 +18,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 import lvmcheck
 from lvmcheck import InputError
+from lvmcheck.watch.loaders import leak
 
 
 def net() -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -193,3 +196,22 @@ def test_modules_that_cannot_be_read_are_no_copies() -> None:
         train(model, optimizer, 10)
     assert len(others) == 3
     assert not watcher.verdicts
+
+
+def test_rows_that_repeat_are_estimated_for_all_that_were_seen() -> None:
+    """Ids drawn from 1,000 cells, a fifth of a pass looked at in each of five: what repeats is that of all rows."""
+    draw = torch.Generator().manual_seed(0)
+    parts = torch.randint(0, 1_000, (5, 200), generator=draw).tolist()
+    train: Any = SimpleNamespace(rows=set(), repeated=0, counted=0, passes=0)
+    val: Any = SimpleNamespace(rows=set(range(1_000)))
+    for part in parts:
+        train.passes += 1
+        train.counted += len(part)
+        train.repeated += len(part) - len(set(part))
+        train.rows |= set(part)
+    found = leak(train, val)
+    assert found["in_train"] / found["rows"] < 3 * found["repeated"]
+    assert found["repeated"] < 1
+    train.passes, train.counted = 1, len(train.rows)
+    train.repeated = 0
+    assert leak(train, val)["repeated"] == 0
