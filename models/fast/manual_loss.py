@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from models.losses import Batch, Loss, compute_terms, mse_and_slope, unit, weighted_total
-from models.metrics import cosine
+from models.runtime.metrics import cosine
 
 
 class ManualBackward(Protocol):

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from models.data.loader import Loader
 from models.data.store import Windows
 from models.losses import unit
-from models.metrics import SampleMean, cosine, squared_error
 from models.runtime.eval_mode import eval_mode
+from models.runtime.metrics import SampleMean, cosine, squared_error
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from models.cognate.objective import language_terms
 from models.data.text.batches import TokenBatch
 from models.data.text.dataset import TextData
 from models.losses import Loss, weighted_total
-from models.metrics import SampleMean
 from models.optim.probe import measuring
+from models.runtime.metrics import SampleMean
 from models.runtime.session import pick_device, precise, reproducible
 from models.runtime.throughput import ThroughputMeter
 from models.trainers import language_probes, language_validation

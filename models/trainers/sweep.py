@@ -19,8 +19,8 @@ from models.data.dataset import Dataset
 from models.data.loader import Loader
 from models.data.store import Windows
 from models.losses import unit
-from models.metrics import cosine
 from models.runtime.eval_mode import eval_mode
+from models.runtime.metrics import cosine
 from models.trainers.evaluation import mean_of_pairs
 
 EVENT = "sweep"

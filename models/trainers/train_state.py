@@ -24,7 +24,7 @@ from models.checkpoints.state import (
     restore_random,
     unpack,
 )
-from models.metrics import SampleMean
+from models.runtime.metrics import SampleMean
 from models.trainers.config import RunConfig
 from models.trainers.weight_ema import WeightEMA
 

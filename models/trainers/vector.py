@@ -19,9 +19,9 @@ from models.fast.fused_adamw import FusedAdamW
 from models.fast.manual_loss import ManualBackward, manual_loss
 from models.losses import Batch, Loss, compute_terms, weighted_total
 from models.lvm.parts.vector_model import VectorModel
-from models.metrics import SampleMean, cosine
 from models.optim.schedule import Schedule
 from models.runtime.flops import training_flops
+from models.runtime.metrics import SampleMean, cosine
 from models.runtime.parity import assert_matches_cpu
 from models.runtime.session import pick_device, precise, reproducible
 from models.runtime.throughput import ThroughputMeter

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.losses import unit
-from models.metrics import SampleMean, cosine, squared_error
+from models.runtime.metrics import SampleMean, cosine, squared_error
 
 
 def pair(batch: int, width: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
