@@ -2,9 +2,9 @@
 
 A checkpoint is a folder ``<name>-<number>`` that appears whole by one rename and is never changed afterwards:
 ``manifest.json`` (what it is, size and sha256 of the rest), ``weights.safetensors``, ``probe.safetensors`` (inputs
-and the outputs that the saved model gave for them) and, where training can continue, ``state.safetensors`` and
-``state.json``. Loading verifies the digests, the class, every shape and at last the probe: weights of another class
-with the same names and shapes load silently everywhere else (history 6).
+and the outputs that the saved model gave for them), of a language model ``tokenizer.json`` and, where training can
+continue, ``state.safetensors`` and ``state.json``. Loading verifies the digests, the class, every shape and at last the
+probe: weights of another class with the same names and shapes load silently everywhere else (history 6).
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from models.checkpoints.state import TrainingState
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+TOKENIZER = "tokenizer.json"
 MAX_MANIFEST = 4 << 20  # bytes
 MAX_FILE = 16 << 30  # bytes
 PROBE_TOLERANCE = 1e-3  # of the largest output, at least 1; another class differs by about 1, another device by 1e-6
@@ -41,7 +42,7 @@ class Description:
     """What a checkpoint is.
 
     Attributes:
-        name: "best" or "last".
+        name: "best", "last" or "epoch".
         kind, params: what :func:`models.registry.build` needs to make the model again.
         architecture: digest of the class and of the name, shape and type of each tensor.
         epoch: epochs completed. step: optimizer steps done.
@@ -63,13 +64,17 @@ class Description:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint in memory; ``probe`` holds ``input`` ([P, T, D], or tokens [P, T]) and ``output`` [P, D]."""
+    """A checkpoint in memory; ``probe`` holds ``input`` ([P, T, D], or tokens [P, T]) and ``output`` [P, D].
+
+    ``tokenizer`` is that of a language model (:func:`models.data.text.tokenizer_files.unpacked`).
+    """
 
     about: Description
     weights: Mapping[str, Tensor]
     probe: Mapping[str, Tensor]
     state: TrainingState | None = None
     path: Path | None = None
+    tokenizer: bytes | None = None
 
 
 def architecture(model: nn.Module) -> str:
@@ -88,11 +93,18 @@ def first_non_finite(weights: Mapping[str, Tensor]) -> str | None:
     return None
 
 
-def snapshot(model: nn.Module, probe: Tensor, about: Description, state: TrainingState | None = None) -> Checkpoint:
+def snapshot(
+    model: nn.Module,
+    probe: Tensor,
+    about: Description,
+    state: TrainingState | None = None,
+    *,
+    tokenizer: bytes | None = None,
+) -> Checkpoint:
     """The model as it is now, copied to the CPU. ``probe`` is what :func:`outputs` takes; both are kept."""
     weights = {name: t.detach().cpu().clone().contiguous() for name, t in model.state_dict().items()}
     pair = {"input": probe.detach().cpu().clone().contiguous(), "output": outputs(model, probe).contiguous()}
-    return Checkpoint(about, weights, pair, state)
+    return Checkpoint(about, weights, pair, state, tokenizer=tokenizer)
 
 
 def outputs(model: nn.Module, probe: Tensor) -> Tensor:
@@ -111,9 +123,9 @@ def outputs(model: nn.Module, probe: Tensor) -> Tensor:
 
 
 # -- writing -----------------------------------------------------------------------------------------------------------
-def publish(folder: Path, checkpoint: Checkpoint, *, keep: int = 1) -> Path:
+def publish(folder: Path, checkpoint: Checkpoint, *, keep: int = 1, number: int | None = None) -> Path:
     """Writes the checkpoint below ``folder`` and returns its place; older ones of its name beyond ``keep`` are removed
-    only after the new one is in place.
+    only after the new one is in place. Its ``number`` is by default the next one; one that is there is replaced.
 
     Raises:
         InputError: the disk is full or cannot be written (what was there is untouched), or weights that are not finite.
@@ -122,7 +134,8 @@ def publish(folder: Path, checkpoint: Checkpoint, *, keep: int = 1) -> Path:
     if bad:
         raise InputError(f"checkpoint {checkpoint.about.name}", f"expected finite weights, got {bad}", key="weights")
     older = published(folder, checkpoint.about.name)
-    number = 1 + (int(older[-1].name.rpartition("-")[2]) if older else 0)
+    if number is None:
+        number = 1 + (int(older[-1].name.rpartition("-")[2]) if older else 0)
     target = folder / f"{checkpoint.about.name}-{number:06d}"
     temporary = folder / f".tmp-{target.name}-{os.getpid()}"
     files = _files(checkpoint)
@@ -133,11 +146,14 @@ def publish(folder: Path, checkpoint: Checkpoint, *, keep: int = 1) -> Path:
         for name, content in files.items():
             write_durably(temporary / name, content)
         sync_folder(temporary)
+        if target.exists():  # a run that was resumed has come to this epoch again
+            _remove(target)
         temporary.rename(target)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise write_error(target, error, sum(map(len, files.values()))) from None
     sync_folder(folder)
+    older = [path for path in older if path != target]
     for old in older[: max(0, len(older) + 1 - keep)]:
         _remove(old)
     return target
@@ -157,6 +173,8 @@ def _files(checkpoint: Checkpoint) -> dict[str, bytes]:
         "weights.safetensors": safetensors.torch.save(dict(checkpoint.weights), {"lvmcheck": _label(checkpoint.about)}),
         "probe.safetensors": safetensors.torch.save(dict(checkpoint.probe)),
     }
+    if checkpoint.tokenizer is not None:
+        files[TOKENIZER] = checkpoint.tokenizer
     if checkpoint.state is not None:
         files["state.safetensors"] = safetensors.torch.save(dict(checkpoint.state.tensors))
         files["state.json"] = canonical(checkpoint.state.values)

@@ -22,6 +22,7 @@ from models.checkpoints.checkpoint import (
     MAX_FILE,
     MAX_MANIFEST,
     PROBE_TOLERANCE,
+    TOKENIZER,
     Checkpoint,
     Description,
     architecture,
@@ -51,7 +52,7 @@ def read(path: Path) -> Checkpoint:
     missing = [name for name in REQUIRED if name not in files]
     if missing:
         raise InputError(path / MANIFEST, f"expected the file {missing[0]}, got {sorted(files)}", key="files")
-    blobs = {name: _verified(path / name, files[name]) for name in (*REQUIRED, *STATE) if name in files}
+    blobs = {name: _verified(path / name, files[name]) for name in (*REQUIRED, TOKENIZER, *STATE) if name in files}
     state = None
     if all(name in blobs for name in STATE):
         state = TrainingState(_tensors(path / STATE[0], blobs[STATE[0]]), _object(path / STATE[1], blobs[STATE[1]]))
@@ -61,7 +62,7 @@ def read(path: Path) -> Checkpoint:
             got = "an empty one" if name in probe else f"{sorted(probe)}"
             raise InputError(path / REQUIRED[1], f"expected a tensor with rows, got {got}", key=name)
     about = Description(**{f.name: manifest[f.name] for f in fields(Description)})
-    return Checkpoint(about, weights, probe, state, path)
+    return Checkpoint(about, weights, probe, state, path, blobs.get(TOKENIZER))
 
 
 def newest(folder: Path, name: str) -> tuple[Checkpoint | None, list[InputError]]:

@@ -15,10 +15,20 @@ NotNegative = Annotated[int, Field(ge=0)]
 Weight = Annotated[float, Field(ge=0)]
 
 
+class EarlyStop(BaseModel):
+    """Training ends after ``patience`` epochs without a validation loss ``min_delta`` below the best before."""
+
+    model_config = STRICT
+
+    patience: Positive
+    min_delta: Annotated[float, Field(ge=0)] = 0.0
+
+
 class RunConfig(BaseModel):
     """How one run is trained. Strict and frozen: unknown keys, and values of another type, are refused.
 
     ``window`` counts optimizer steps; ``clip_norm`` 0 is off. ``precision`` is that of the training steps.
+    ``keep_every`` keeps and tests a checkpoint every so many epochs; 0 keeps the best and the last alone.
     """
 
     model_config = STRICT
@@ -38,6 +48,8 @@ class RunConfig(BaseModel):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     threads: Positive = 1
     window: Positive = 50
+    early_stop: EarlyStop | None = None
+    keep_every: NotNegative = 0
 
     @classmethod
     def check_model(cls, params: dict[str, Any], kind: str) -> None:

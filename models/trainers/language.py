@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -20,7 +19,7 @@ from models.optim.probe import measuring
 from models.runtime.metrics import SampleMean
 from models.runtime.session import pick_device, precise, reproducible
 from models.runtime.throughput import ThroughputMeter
-from models.trainers import language_probes, language_validation
+from models.trainers import language_generate, language_probes, language_validation
 from models.trainers.language_config import WHERE, Config, parse
 from models.trainers.language_setup import LanguageSetup
 from models.trainers.loop import run, validate_checkpoints
@@ -49,6 +48,7 @@ class LanguageTask(Task[TokenBatch]):
     """A language model on packed rows of tokens, stage by stage."""
 
     where = WHERE
+    checkpoint_metrics = ("val_loss", "exact_match")
     speed_metrics = ("tokens_per_second",)
 
     cfg: Config
@@ -77,6 +77,7 @@ class LanguageTask(Task[TokenBatch]):
             progress=Progress(SampleMean(("train_loss", *others), setup.device)),
             ema=WeightEMA(setup.model, cfg.ema),
             parts={} if setup.grad_ema is None else {"grad_ema": setup.grad_ema},
+            tokenizer=setup.data.tokenizer.content(),
         )
         return cls(cfg, setup.data, setup, state, ThroughputMeter(setup.device, flops=None))
 
@@ -148,18 +149,8 @@ class LanguageTask(Task[TokenBatch]):
 
     def score(self, model: nn.Module) -> dict[str, float]:
         rows = self.data.validation(self.cfg.eval_batch_size)
-        return {"val_loss": language_validation.score(self.setup, model, rows).loss}
-
-    def stop_early(self) -> bool:
-        """Whether the validation loss has not improved for as many epochs as the config allows."""
-        rule = self.cfg.early_stop
-        if rule is None:
-            return False
-        best, waited = math.inf, 0
-        for row in self.state.progress.rows:
-            improved = row["val_loss"] < best - rule.min_delta
-            best, waited = (row["val_loss"], 0) if improved else (best, waited + 1)
-        return waited >= rule.patience
+        loss = language_validation.score(self.setup, model, rows).loss
+        return {"val_loss": loss, **language_generate.exact_match(self.setup, model)}
 
     def after_training(self, rec: Recorder) -> None:
         with self.state.validated():

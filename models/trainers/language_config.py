@@ -56,15 +56,6 @@ class Stage(BaseModel):
     limit: Positive | None = None
 
 
-class EarlyStop(BaseModel):
-    """Training ends after ``patience`` epochs without a validation loss ``min_delta`` nats below the best before."""
-
-    model_config = STRICT
-
-    patience: Positive
-    min_delta: Annotated[float, Field(ge=0)] = 0.0
-
-
 class Generation(BaseModel):
     """What is generated after each epoch: greedily and sampled, for ``questions`` of the validation set.
 
@@ -100,7 +91,6 @@ class Config(RunConfig):
     muon_lr: Annotated[float, Field(ge=0)] | None = None
     schedule: Literal["constant", "cosine"] = "cosine"
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    early_stop: EarlyStop | None = None
     precision: Literal["float32", "bf16"] = "float32"
     activation_checkpointing: bool = False
     generation: Generation = Generation()

@@ -59,6 +59,14 @@ def generations(setup: LanguageSetup, model: nn.Module, epoch: int, rec: Recorde
     return matches(items, greedy)
 
 
+def exact_match(setup: LanguageSetup, model: nn.Module) -> dict[str, float]:
+    """Share of the run's questions that ``model`` answers rightly, greedily; empty without questions."""
+    items = questions(setup)
+    texts = map(setup.data.tokenizer.decode, answer(setup, model, items, 0.0, seed=0))
+    right = [exact(each.answer, text) for each, text in zip(items, texts, strict=True)]
+    return {"exact_match": sum(right) / len(right)} if right else {}
+
+
 def unanswered(setup: LanguageSetup) -> dict[str, float]:
     """:func:`matches` of a model that cannot answer at all: NaN, over no question."""
     return {name: 0.0 if name.endswith("_questions") else math.nan for name in answer_metrics(questions(setup))}

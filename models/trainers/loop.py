@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -157,13 +158,19 @@ def log_coverage(task: Task[Any], rec: Recorder) -> None:
 
 
 def save_checkpoints(task: Task[Any], rec: Recorder, metrics: dict[str, float]) -> None:
-    """At the end of an epoch: ``best`` where the validation loss improved, and ``last``."""
+    """At the end of an epoch: ``best`` where the validation loss improved, ``last``, and one that is kept and tested
+    every so many epochs.
+    """
     progress = task.state.progress
-    stored = {name: metrics[name] for name in task.checkpoint_metrics}
+    stored = {name: metrics[name] for name in task.checkpoint_metrics if name in metrics}
     if metrics["val_loss"] < (math.inf if progress.best is None else progress.best):
         progress.best = metrics["val_loss"]
         save_checkpoint(task, rec, "best", stored)
     save_checkpoint(task, rec, "last", stored)
+    every, done = task.cfg.keep_every, progress.epoch - 1
+    if every and done % every == 0:
+        save_checkpoint(task, rec, "epoch", stored)
+        test_checkpoint(task, rec, published(rec.path / CHECKPOINTS, "epoch")[-1:])
 
 
 def save_checkpoint(task: Task[Any], rec: Recorder, name: str, metrics: dict[str, float]) -> None:
@@ -177,10 +184,17 @@ def save_checkpoint(task: Task[Any], rec: Recorder, name: str, metrics: dict[str
 
 
 def validate_checkpoints(task: Task[Any], rec: Recorder) -> None:
-    """Loads each checkpoint into a new model, validates it and records the result next to the stored metrics."""
+    """Tests the best checkpoint and the last one."""
     for name in ("best", "last"):
-        for path in published(rec.path / CHECKPOINTS, name)[-1:]:
-            model, checkpoint = load_model(path, task.device)
-            recorded = {f"recorded_{key}": value for key, value in checkpoint.about.metrics.items()}
-            fresh = {**task.score(model), "epoch": float(checkpoint.about.epoch)}
-            rec.evaluation("reload", {**fresh, **recorded}, about=f"checkpoint {name}", checkpoint=name)
+        test_checkpoint(task, rec, published(rec.path / CHECKPOINTS, name)[-1:])
+
+
+def test_checkpoint(task: Task[Any], rec: Recorder, paths: list[Path]) -> None:
+    """Loads each checkpoint into a new model, validates it and records the result next to the stored metrics."""
+    for path in paths:
+        model, checkpoint = load_model(path, task.device)
+        about = checkpoint.about
+        recorded = {f"recorded_{key}": value for key, value in about.metrics.items()}
+        fresh = {**task.score(model), "epoch": float(about.epoch)}
+        name = path.name if about.name == "epoch" else about.name
+        rec.evaluation("reload", {**fresh, **recorded}, about=f"checkpoint {name}", checkpoint=name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -130,11 +131,18 @@ class Task(ABC, Generic[Part]):
 
     def end_epoch(self, rec: Recorder, metrics: Mapping[str, float]) -> None:  # noqa: ARG002
         """After each epoch; ``state.progress.rows`` gets its row."""
-        self.state.progress.rows.append({name: metrics[name] for name in self.checkpoint_metrics})
+        self.state.progress.rows.append({name: metrics[name] for name in self.checkpoint_metrics if name in metrics})
 
     def stop_early(self) -> bool:
-        """Whether to train no further epoch, because validation no longer improves."""
-        return False
+        """Whether the validation loss has not improved for as many epochs as the config allows."""
+        rule = self.cfg.early_stop
+        if rule is None:
+            return False
+        best, waited = math.inf, 0
+        for row in self.state.progress.rows:
+            improved = row["val_loss"] < best - rule.min_delta
+            best, waited = (row["val_loss"], 0) if improved else (best, waited + 1)
+        return waited >= rule.patience
 
     def after_training(self, rec: Recorder) -> None:
         """Once, after the last step."""

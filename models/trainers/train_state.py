@@ -29,7 +29,7 @@ from models.trainers.config import RunConfig
 from models.trainers.weight_ema import WeightEMA
 
 CHECKPOINTS = "checkpoints"
-KEEP = {"best": 1, "last": 2}
+KEEP = {"best": 1, "last": 2, "epoch": 10**6}
 """How many checkpoints of each name are kept."""
 
 
@@ -86,6 +86,7 @@ class TrainState:
         params: what :func:`models.registry.build` made the model from. fingerprint: of the data.
         probe: inputs whose predictions are stored in each checkpoint. ema: of the weights; inactive at decay 0.
         parts: other parts with state of their own, by their name in the checkpoint.
+        tokenizer: of a language model, as its checkpoints carry it.
     """
 
     cfg: RunConfig
@@ -98,6 +99,7 @@ class TrainState:
     progress: Progress
     ema: WeightEMA
     parts: Mapping[str, Stateful]
+    tokenizer: bytes | None = None
 
     @contextmanager
     def validated(self) -> Iterator[nn.Module]:
@@ -106,7 +108,10 @@ class TrainState:
             yield self.model
 
     def save(self, folder: Path, name: str, metrics: Mapping[str, float]) -> tuple[Path | None, str]:
-        """Publishes a checkpoint below ``folder``. ``last`` can be resumed; ``best`` holds the weights alone.
+        """Publishes a checkpoint below ``folder``. ``last`` can be resumed; the others hold the weights alone.
+
+        Args:
+            name: "best", "last", or "epoch", which is numbered by the epochs completed.
 
         Returns:
             Its path; or None and the reason: weights that are not finite are never written.
@@ -125,11 +130,12 @@ class TrainState:
         )
         training = self._training_state() if name == "last" else None
         with self.validated():
-            taken = snapshot(self.model, self.probe, about, training)
+            taken = snapshot(self.model, self.probe, about, training, tokenizer=self.tokenizer)
         bad = first_non_finite(taken.weights)
         if bad:
             return None, f"checkpoint {name} not written at step {progress.step}: {bad}"
-        return publish(folder, taken, keep=KEEP[name]), ""
+        number = about.epoch if name == "epoch" else None
+        return publish(folder, taken, keep=KEEP[name], number=number), ""
 
     def resume(self, path: Path) -> list[str]:
         """Restores the checkpoint at ``path``, to the bit on the same machine; returns what makes that inexact.

@@ -16,6 +16,7 @@ from models.checkpoints.atomic import publish_file
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads would fight with torch's for the same cores
 BYTES = 256
 FILE = "tokenizer.json"
+BYTES_CONTENT = b'"bytes"\n'
 
 
 class TextTokenizer(Protocol):
@@ -45,6 +46,10 @@ class TextTokenizer(Protocol):
         """The text; ``pad`` and ``end`` are left out, bytes that are no UTF-8 become U+FFFD."""
         ...
 
+    def content(self) -> bytes:
+        """All that decides the encoding, for :func:`models.data.text.tokenizer_files.unpacked`."""
+        ...
+
 
 class ByteTokenizer:
     """UTF-8 bytes, then ``end`` 256 and ``pad`` 257."""
@@ -63,6 +68,9 @@ class ByteTokenizer:
 
     def decode(self, tokens: Sequence[int]) -> str:
         return bytes(token for token in tokens if token < BYTES).decode(errors="replace")
+
+    def content(self) -> bytes:
+        return BYTES_CONTENT
 
 
 class BpeTokenizer:
@@ -88,10 +96,13 @@ class BpeTokenizer:
         kept = [token for token in tokens if token not in (self.pad, self.end)]
         return str(self._inner.decode(kept, skip_special_tokens=False))
 
+    def content(self) -> bytes:
+        return str(self._inner.to_str(pretty=True)).encode()
+
     def save(self, folder: Path) -> Path:
         """Writes ``tokenizer.json`` into ``folder``, for :func:`models.data.text.tokenizer_files.load`."""
         path = folder / FILE
-        publish_file(path, self._inner.to_str(pretty=True).encode())
+        publish_file(path, self.content())
         return path
 
 

@@ -9,7 +9,14 @@ from tokenizers import Tokenizer, models
 
 from lvmcheck.errors import InputError, nearest
 from models.data.readers.kind import folder_names, is_folder, regular_file
-from models.data.text.tokenizer import BpeTokenizer, byte_level, checked
+from models.data.text.tokenizer import (
+    BYTES_CONTENT,
+    BpeTokenizer,
+    ByteTokenizer,
+    TextTokenizer,
+    byte_level,
+    checked,
+)
 
 SIZE_LIMIT = 64 * 2**20
 GPT2_SIZE = 50_257
@@ -43,8 +50,20 @@ def load(path: Path, vocabulary: int | None = None) -> BpeTokenizer:
     return found
 
 
+def unpacked(content: bytes, where: Path) -> TextTokenizer:
+    """The tokenizer whose ``content`` a checkpoint carries.
+
+    Raises:
+        InputError: it is none.
+    """
+    return ByteTokenizer() if content == BYTES_CONTENT else _parsed(content.decode(errors="replace"), where)
+
+
 def _from_json(path: Path) -> BpeTokenizer:
-    text = _read(path)
+    return _parsed(_read(path), path)
+
+
+def _parsed(text: str, path: Path) -> BpeTokenizer:
     try:
         inner = Tokenizer.from_str(text)
     except BaseException as error:  # a damaged file can make the Rust side panic, which is no Exception
