@@ -41,7 +41,7 @@ def generate(
         InputError: no prompt, an empty one, one that with ``max_new`` is longer than the model's positions, or an
             option out of range.
     """
-    _check(model, prompts, max_new, temperature, top_p)
+    check_request(model, prompts, max_new, temperature, top_p)
     device = model.token_embedding.weight.device
     tokens, segments = padded(prompts, device)
     draws = uniforms(len(prompts), max_new, seed) if temperature > 0.0 else None
@@ -110,7 +110,10 @@ def drawn(logits: Tensor, top_p: float, uniform: Tensor) -> Tensor:
     return order.gather(1, place.minimum(last)).squeeze(1)
 
 
-def _check(model: Cognate, prompts: Sequence[Sequence[int]], max_new: int, temperature: float, top_p: float) -> None:
+def check_request(
+    model: Cognate, prompts: Sequence[Sequence[int]], max_new: int, temperature: float, top_p: float
+) -> None:
+    """Raises InputError when the model cannot continue these prompts so."""
     if not prompts:
         raise InputError("generate", "expected at least one prompt, got none")
     for index, prompt in enumerate(prompts):

@@ -27,7 +27,10 @@ LAYERS = tuple(
 )
 """Rooms of lvmcheck from the ground up, as CONTRIBUTING lists them: each imports only itself and earlier ones."""
 
-FOR_MODELS = {"lvmcheck.run.events", "lvmcheck.run.recorder", "lvmcheck.errors", "lvmcheck.validation"}
+FOR_MODELS = {
+    *("lvmcheck.run.events", "lvmcheck.run.recorder", "lvmcheck.run.start"),
+    *("lvmcheck.errors", "lvmcheck.extras", "lvmcheck.validation", "lvmcheck.text.fit", "lvmcheck.text.say"),
+}
 LONGEST = 300
 LONGER = {"lvmcheck/run/recorder.py": 400}
 """Lines of a file, and those that were longer when the rule came; a test may have 400."""

@@ -1,0 +1,1 @@
+"""``python -m models``: a file of this folder is one command."""
