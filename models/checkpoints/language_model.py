@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ class LanguageModel:
             problem = f"{len(tokens)} tokens and {max_new} new ones are more than the model's context of {longest}"
             raise InputError("prompt", problem, fix="Shorten it, or ask for fewer new tokens.")
 
-    def stream(self, tokens: Sequence[int], **settings: Any) -> Iterator[tuple[str, int]]:
+    def stream(self, tokens: Sequence[int], **settings: Any) -> Generator[tuple[str, int], None, None]:
         """The answer piece by piece, each with the tokens so far; never half a character.
 
         Args:
@@ -92,7 +92,7 @@ class LanguageModel:
         self.check_length(tokens, settings["max_new"])
         return self._pieces(stream(self.model, tokens, stop=self.tokenizer.end, **settings))
 
-    def _pieces(self, tokens: Iterator[int]) -> Iterator[tuple[str, int]]:
+    def _pieces(self, tokens: Iterator[int]) -> Generator[tuple[str, int], None, None]:
         so_far: list[int] = []
         said = ""
         for token in tokens:

@@ -75,7 +75,7 @@ class Predictor:
             InputError: another shape or type, or numbers that are not finite.
         """
         given = self._tensor(context) if isinstance(context, np.ndarray) else context
-        x = self._checked(given)
+        x = self.checked(given)
         with torch.inference_mode():
             predicted = self.run(x).to(given.device)
         prediction = (predicted if given.ndim == 3 else predicted[0]).clone()
@@ -91,8 +91,13 @@ class Predictor:
     def _not_floating(self, got: str) -> InputError:
         return InputError(f"model {self.kind}", f"expected a context of float16, float32 or float64, got {got}")
 
-    def _checked(self, given: Tensor) -> Tensor:
-        """[B, T, D] in float32 on the device."""
+    def checked(self, given: Tensor | NDArray[Any]) -> Tensor:
+        """Contexts [B, T, D] or [T, D] as :attr:`run` takes them: [B, T, D] in float32 on the device.
+
+        Raises:
+            InputError: as :meth:`__call__`.
+        """
+        given = self._tensor(given) if isinstance(given, np.ndarray) else given
         expected = [self.context, self.width]
         if given.ndim not in (2, 3) or list(given.shape[-2:]) != expected:
             problem = f"expected a context [B, {self.context}, {self.width}], got {list(given.shape)}"

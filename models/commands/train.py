@@ -117,8 +117,8 @@ def _train(found: Plan, rec: Recorder) -> None:
             train = importlib.import_module(f"models.trainers.{found.trainer}").train
             train(found.config, cast(Recorder, Shown(rec, found.config["epochs"])))
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for caught, handler in before.items():
+            signal.signal(caught, handler)
 
 
 def _told(folder: Path, rec: Recorder, failed: list[Any]) -> int:
