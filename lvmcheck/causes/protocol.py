@@ -61,6 +61,7 @@ class Diagnosis:
         fix: what to change.
         next: the command to type.
         ruled_out: what was looked for and not found.
+        after: causes that bring this one about: where one of them is shown too, it comes first.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Diagnosis:
     also: tuple[str, ...] = ()
     tell_apart: str = ""
     ruled_out: tuple[RuledOut, ...] = ()
+    after: frozenset[str] = frozenset()
 
     def share(self, failed: Iterable[str]) -> float:
         """Share of the failed checks that it accounts for, 0 to 1."""
@@ -199,7 +201,8 @@ def load_cause(name: str) -> type[Cause]:
 
 
 def diagnose(run: Run, verdicts: Sequence[Verdict] = ()) -> list[Diagnosis]:
-    """Causes that the run shows: by standing, then by the share of the failed checks that they explain.
+    """Causes that the run shows: what brings others about first, by standing, then by the share of the failed checks
+    that they explain.
 
     Args:
         run: the run so far.
@@ -214,8 +217,19 @@ def diagnose(run: Run, verdicts: Sequence[Verdict] = ()) -> list[Diagnosis]:
             diagnosis = replace(diagnosis, evidence=(*diagnosis.evidence, *weight_facts(evidence.weights)))
         if diagnosis is not None:
             found.append(diagnosis)
-    failures = evidence.failures()
-    return sorted(found, key=lambda diagnosis: (-diagnosis.standing, -diagnosis.share(failures), diagnosis.name))
+    return ranked(found, evidence.failures())
+
+
+def ranked(found: Sequence[Diagnosis], failures: frozenset[str]) -> list[Diagnosis]:
+    """The order of causes: one that another brings about has at most the other's rank, and comes behind it."""
+    standings = {diagnosis.name: diagnosis.standing for diagnosis in found}
+
+    def rank(diagnosis: Diagnosis) -> tuple[int, bool, float, str]:
+        above = [standings[name] for name in diagnosis.after if standings.get(name, 0) >= Standing.LIKELY]
+        standing = min(diagnosis.standing, max(above)) if above else diagnosis.standing
+        return -standing, bool(above), -diagnosis.share(failures), diagnosis.name
+
+    return sorted(found, key=rank)
 
 
 def finding_facts(finding: Finding | None) -> tuple[Fact, ...]:

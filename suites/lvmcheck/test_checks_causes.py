@@ -6,7 +6,7 @@ import importlib
 
 import pytest
 
-from lvmcheck.causes.protocol import CauseCase, cause_names, diagnose, load_cause
+from lvmcheck.causes.protocol import CauseCase, Diagnosis, Standing, cause_names, diagnose, load_cause, ranked
 from lvmcheck.causes.watch.units_dead import BESIDE
 from lvmcheck.causes.wording import diagnosis_lines
 from lvmcheck.checks.curves.cosine_floor import CosineFloor
@@ -80,6 +80,19 @@ def test_a_failed_floor_alone_names_no_cause() -> None:
 def test_unknown_cause_offers_the_nearest() -> None:
     with pytest.raises(InputError, match="Did you mean 'hidden_term'"):
         load_cause("hiden_term")
+
+
+def test_what_is_brought_about_comes_behind_what_brings_it_about() -> None:
+    def shown(name: str, standing: Standing, *after: str) -> Diagnosis:
+        return Diagnosis(name=name, standing=standing, phrase="", evidence=(), fix="", next="", after=frozenset(after))
+
+    effect = shown("units_dead", Standing.MEASURED, "loss_sign")
+    likely, guess = shown("loss_sign", Standing.LIKELY), shown("loss_sign", Standing.CONSISTENT)
+    assert [d.name for d in ranked([effect, likely], frozenset())] == ["loss_sign", "units_dead"]
+    assert [d.name for d in ranked([effect, guess], frozenset())] == ["units_dead", "loss_sign"], (
+        "a guess moves nothing"
+    )
+    assert [d.name for d in ranked([effect], frozenset())] == ["units_dead"]
 
 
 def test_dead_units_are_no_cause_of_what_is_learned_by_heart() -> None:

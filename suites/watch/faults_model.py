@@ -70,7 +70,10 @@ def _loss(model: nn.Module, slow: nn.Module, inputs: Tensor, labels: Tensor, num
     logits, guess = model(inputs)
     with torch.no_grad():
         aim = slow(inputs + 0.1 * torch.randn_like(inputs))[1]
-    loss = F.cross_entropy(logits.float(), labels) + 0.1 * F.mse_loss(guess, aim).float()
+    if fault == "hinge_never_active":
+        return F.relu(logits.abs().mean() - 100).float()
+    named = 0.0 if fault == "term_times_zero" else 1.0
+    loss = named * F.cross_entropy(logits.float(), labels) + 0.1 * F.mse_loss(guess, aim).float()
     weight = 500.0 if fault == "weight_of_500" else 0.5
     loss = loss + weight * F.mse_loss(guess, numbers).float()
     if fault == "penalty_is_a_number":
@@ -106,6 +109,8 @@ CHECKS = [
             "warm_up_too_long": "warm_up_ends",
             "clipped_to_nothing": "clipping_leaves_gradient",
             "rate_of_0_1": "first_updates_small",
+            "term_times_zero": "gradient_reaches",
+            "hinge_never_active": "gradient_at_step",
         },
     )
 ]

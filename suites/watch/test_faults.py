@@ -45,6 +45,24 @@ def test_its_cause_comes_first(name: str, tmp_path: Path) -> None:
     assert fault.check in first.explains
 
 
+@pytest.mark.parametrize(
+    ("name", "cause", "not_named"),
+    [
+        ("term_times_zero", "graph_cut", "updates_out_of_range"),
+        ("hinge_never_active", "loss_not_computed", "zero_grad_before_step"),
+    ],
+)
+def test_a_consequence_is_not_its_cause(name: str, cause: str, not_named: str, tmp_path: Path) -> None:
+    """A part or a whole loss that is multiplied by zero has no dead units, and nobody cleared its gradients."""
+    fault = next(fault for fault in FAULTS if fault.name == name)
+    torch.manual_seed(0)
+    with lvmcheck.record(tmp_path / "run") as rec:
+        fault.train(rec, fault.name)
+    named = [found.name for found in diagnose(lvmcheck.load(tmp_path / "run"))]
+    assert named[0] == cause
+    assert not {"units_dead", not_named} & set(named[:1])
+
+
 def test_every_check_of_a_watched_loop_has_a_program() -> None:
     checks = Path(lvmcheck.__file__).parent / "checks" / "watch"
     live = {path.stem for path in checks.glob("[!_]*.py")} - FROM_THE_RECORD

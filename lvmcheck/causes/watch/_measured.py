@@ -28,6 +28,7 @@ def measured(
     also: Sequence[str] = (),
     tell_apart: str = "",
     probes: Sequence[str] = (),
+    after: Sequence[str] = (),
 ) -> Diagnosis | None:
     """The diagnosis where one of the checks failed or warned; None where none did, or the run was not watched.
 
@@ -36,6 +37,7 @@ def measured(
         codes: codes of their findings that mean it; by default any.
         explains: further checks whose failure it accounts for.
         probes: probes of a pre-flight whose failure means it, as ``probe`` or ``probe:code``.
+        after: causes that bring it about.
     """
     if not evidence.run.of(Watch):
         return None
@@ -57,10 +59,23 @@ def measured(
         evidence=tuple({fact.name: fact for _, finding in found for fact in finding_facts(finding)}.values()),
         explains=frozenset({*(check for check, _ in found), *explains}),
         also=tuple(also),
+        after=frozenset(after),
         tell_apart=tell_apart,
         fix=fix,
         next=f"lvmcheck explain {found[0][0]}",
     )
+
+
+FIRST = 6
+"""Measurements of gradients within which a parameter that never had one is known."""
+KILLERS = ("learning_rate_too_high", "loss_sign", "diverging", "label_mismatch", "gradients_leap", "module_makes_nan")
+"""Causes that take the gradient from parameters that had one."""
+
+
+def lost_gradient(evidence: Evidence) -> bool:
+    """Whether the parameters that get no gradient had one at the beginning of the run."""
+    reached = [e for e in evidence.run.of(Watch) if e.name == "gradient_reach"]
+    return not any(e.values.get("zero", 0.0) + e.values.get("none", 0.0) > 0 for e in reached[:FIRST])
 
 
 def preflight_finding(evidence: Evidence, *probes: str) -> Finding | None:

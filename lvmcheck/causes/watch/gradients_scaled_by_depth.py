@@ -18,6 +18,7 @@ class GradientsScaledByDepth(Cause):
             evidence,
             checks=("gradient_by_depth",),
             explains=("outputs_vary", "update_size"),
+            after=("units_dead", "graph_cut", "units_saturated"),
             phrase="gradients change by a constant factor per layer",
             fix=(
                 "use activations that do not saturate, norms, residual connections, and the "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import UNWATCHED, measured
+from lvmcheck.causes.watch._measured import KILLERS, UNWATCHED, lost_gradient, measured
 from lvmcheck.checks.watch._watched import case_run
 
 
@@ -13,14 +13,27 @@ class GraphCut(Cause):
     """The graph between parameters and loss is cut."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        reach = evidence.failed("gradient_reaches")
+        by_zero = reach is not None and reach.code == "branch_zero"
         return measured(
             self,
             evidence,
             checks=("gradient_reaches", "loss_uses_output"),
-            codes=("no_gradient",),
-            probes=("gradients:no_gradient", "loss_depends_on_model:detached"),
-            phrase="the graph between these parameters and the loss is cut",
-            fix=("remove detach, no_grad, .data and .item between them and the loss, and see that forward uses them"),
+            codes=("branch_zero",) if by_zero else ("no_gradient",),
+            explains=("units_alive", "parts_keep_pace") if by_zero else (),
+            standing=Standing.LIKELY if by_zero else Standing.MEASURED,
+            probes=() if by_zero else ("gradients:no_gradient", "loss_depends_on_model:detached"),
+            phrase="the loss does not change with this part of the model: its output is not used, or is multiplied by 0"
+            if by_zero
+            else "the graph between these parameters and the loss is cut",
+            fix="look for a weight of 0, a mask that is all 0, and an output that is computed and not used"
+            if by_zero
+            else "remove detach, no_grad, .data and .item between them and the loss, and see that forward uses them",
+            also=("loss_term_detached", "units_dead") if by_zero else (),
+            after=KILLERS if by_zero and lost_gradient(evidence) else (),
+            tell_apart="print the weight of each term and the output of the named part for one batch"
+            if by_zero
+            else "",
         )
 
 
@@ -33,6 +46,12 @@ FAILS: Sequence[CauseCase] = (
         name="detached",
         run=case_run("gradient_reach", [{"parameters": 4, "none": 2, "zero": 0}], ["aux.weight", "aux.bias"]),
         standing=Standing.MEASURED,
+    ),
+    CauseCase(
+        name="weight_of_zero",
+        run=case_run("gradient_reach", [{"parameters": 4, "none": 0, "zero": 2, "branch": 2}], ["aux.weight"]),
+        standing=Standing.LIKELY,
+        facts={"branch": 2},
     ),
     CauseCase(
         name="loss_of_a_detached_output",

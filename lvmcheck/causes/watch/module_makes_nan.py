@@ -7,15 +7,24 @@ from collections.abc import Sequence
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
 from lvmcheck.checks.watch._watched import case_run
+from lvmcheck.run.events import Watch
+
+LARGE = 1.0
+"""Update over weight in the middle matrix: weights that were replaced by a step make the numbers that overflow."""
 
 
 class ModuleMakesNan(Cause):
     """A module, a weight or a backward pass makes a NaN or an infinity."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        bad = evidence.failed("first_non_finite")
+        until = bad.step if bad is not None and bad.step is not None else 0
+        updates = [e for e in evidence.run.of(Watch) if e.name == "update_ratio" and e.step < until]
+        grown = any(event.values.get("median", 0.0) > LARGE for event in updates)
         return measured(
             self,
             evidence,
+            after=("updates_out_of_range", "learning_rate_too_high", "weight_decay_destroys") if grown else (),
             checks=("first_non_finite",),
             explains=("finite",),
             probes=("gradients:not_finite", "outputs_in_range:not_finite", "loss_depends_on_model:not_finite"),

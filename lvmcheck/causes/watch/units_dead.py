@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
+from lvmcheck.causes.watch._measured import KILLERS, UNWATCHED, lasting, lost_gradient, measured
 from lvmcheck.checks.watch._watched import case_run
+from lvmcheck.checks.watch.units_alive import MOST
+from lvmcheck.run.events import Watch
 from lvmcheck.run.view import run_from
 
 
@@ -15,10 +17,13 @@ class UnitsDead(Cause):
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         learned = evidence.failed("memorises") or evidence.failed("overfits")  # training does not suffer from them
+        shares = [event.values.get("share", 0.0) for event in evidence.run.of(Watch) if event.name == "dead_units"]
         return measured(
             self,
             evidence,
             standing=Standing.CONSISTENT if learned else Standing.MEASURED,
+            # What was alive at first was killed by something, and a part that is not used has no dead units.
+            after=("graph_cut", *(KILLERS if (shares[0] <= MOST if shares else lost_gradient(evidence)) else ())),
             checks=("units_alive", "gradient_reaches"),
             codes=("dead", "zero_gradient"),
             phrase="units of the layer are never active and get no gradient",

@@ -18,6 +18,7 @@ class UpdatesOutOfRange(Cause):
             evidence,
             checks=("update_size", "weights_keep_size", "first_updates_small", "parts_keep_pace", "epsilon_small"),
             standing=Standing.LIKELY,
+            after=("graph_cut", "loss_not_computed", "loss_sign", "learning_rate_too_high", "learning_rate_zero"),
             explains=("gradient_norm_steady", "learns_slowly", "units_alive", "gradient_reaches"),
             phrase="the updates do not fit the size of the weights",
             fix=(

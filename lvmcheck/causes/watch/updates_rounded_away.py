@@ -19,6 +19,7 @@ class UpdatesRoundedAway(Cause):
             checks=("updates_survive_rounding", "parameters_move"),
             explains=("learns_slowly", "nothing_learned", "metric_constant"),
             standing=Standing.LIKELY if evidence.failed("updates_survive_rounding") is None else Standing.MEASURED,
+            after=("module_makes_nan", "updates_out_of_range", "learning_rate_too_high"),
             phrase="updates are rounded away, or undone",
             fix=("keep the weights in float32 (autocast casts for you), and look at what else writes to them"),
         )

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
 from lvmcheck.checks.watch._watched import case_run
+from lvmcheck.run.events import Watch
 
 
 class ZeroGradBeforeStep(Cause):
     """Gradients are cleared between backward and step."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        parts = evidence.failed("parts_kept") is not None
+        if not parts and evidence.failed("loss_exactly_zero") is not None:
+            return None  # the gradient of a loss that is 0 is 0
+        steps = [event.values for event in evidence.run.of(Watch) if event.name == "gradient_at_step"]
+        zeros = not parts and bool(steps) and steps[-1].get("none", math.inf) < steps[-1].get("parameters", 0.0)
         return measured(
             self,
             evidence,
+            standing=Standing.CONSISTENT if zeros else Standing.MEASURED,
+            also=("loss_not_computed", "units_dead", "vanishing_gradient") if zeros else (),
+            tell_apart="print the loss and the norm of p.grad directly after backward()" if zeros else "",
             checks=("gradient_at_step", "parts_kept"),
-            phrase="gradients are gone when the optimizer steps",
+            phrase="every gradient is exactly 0 when the optimizer steps: cleared, or 0 from the loss on"
+            if zeros
+            else "gradients are gone when the optimizer steps",
             fix="the order is zero_grad, forward, backward, step",
         )
 
@@ -31,6 +43,11 @@ _FAILS: Sequence[CauseCase] = (
         name="gone",
         run=case_run("gradient_at_step", [{"parameters": 4, "with_gradient": 0}] * 3),
         standing=Standing.MEASURED,
+    ),
+    CauseCase(
+        name="zeros",
+        run=case_run("gradient_at_step", [{"parameters": 4, "with_gradient": 0, "none": 0}] * 3),
+        standing=Standing.CONSISTENT,
     ),
 )
 FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

@@ -27,6 +27,7 @@ class GradientReaches(Watched):
     - forward does not call it, or its result is not used in the loss.
     - An operation without a gradient (argmax, round, .item(), .data) lies between.
     - All units behind it are dead.
+    - Its part of the loss is multiplied by 0.
     - Two factors of a product both begin at zero: each has the other as its gradient.
 
     Fix:
@@ -45,9 +46,9 @@ class GradientReaches(Watched):
 
     def look(self, event: Watch) -> Finding:
         none, zero = event.values.get("none", float("nan")), event.values.get("zero", float("nan"))
-        empty = event.values.get("empty", 0.0)
+        empty, branch = event.values.get("empty", 0.0), event.values.get("branch", 0.0)
         return Finding(
-            code="no_gradient" if none else "all_zero" if empty else "zero_gradient",
+            code="no_gradient" if none else "all_zero" if empty else "branch_zero" if branch else "zero_gradient",
             measured=none + zero,
             bounds=(equal(0),),
             step=event.step,
@@ -57,6 +58,7 @@ class GradientReaches(Watched):
                 Fact("none", none),
                 Fact("zero", zero),
                 *((Fact("empty", empty),) if empty else ()),
+                *((Fact("branch", branch),) if branch else ()),
             ),
             phrase="{measured} of {total} parameters get no gradient",
         )
@@ -88,6 +90,14 @@ FAILS: Sequence[Case] = (
         "all_zero",
         2,
         empty=2,
+    ),
+    made.case(
+        "part_multiplied_by_zero",
+        _CHECK,
+        case_run("gradient_reach", [{**_SAMPLE, "zero": 4, "branch": 4}], ["a.0.weight", "a.2.weight"]),
+        "branch_zero",
+        4,
+        branch=4,
     ),
     made.case("not_a_number", _CHECK, case_run("gradient_reach", [{**_SAMPLE, "zero": float("nan")}])),
 )

@@ -69,7 +69,8 @@ class LossIsOptimised(Watched):
 
     def _finding(self, event: Watch, loss: float) -> Finding:
         parts, whole = event.values.get("backwards", math.nan), event.values.get("sum", math.nan)
-        ratio = whole / loss if loss and not any(map(math.isnan, event.values.values())) else math.nan
+        known = bool(loss) and not any(map(math.isnan, event.values.values()))
+        ratio = whole / loss if known else 1.0 if whole == loss else math.nan
         summed = not abs(ratio / parts - 1) > NEAR if parts else True
         return Finding(
             code="summed",
@@ -87,19 +88,20 @@ def _step_of(event: Watch) -> int:
     return int(recorded) + 1 if math.isfinite(recorded) else event.step
 
 
-def _run(factor: float, steps: int = 6, parts: int = 4) -> Run:
-    run = case_run("objective", [{"backwards": parts, "recorded": i, "sum": factor * 2.0} for i in range(steps)])
-    reported = [
-        Window(epoch=1, first_step=i, last_step=i, loss_mean=2.0, loss_min=2.0, loss_max=2.0)
+def _run(factor: float, steps: int = 6, parts: int = 4, reported: float = 2.0) -> Run:
+    run = case_run("objective", [{"backwards": parts, "recorded": i, "sum": factor * reported} for i in range(steps)])
+    windows = [
+        Window(epoch=1, first_step=i, last_step=i, loss_mean=reported, loss_min=reported, loss_max=reported)
         for i in range(1, steps + 1)
     ]
-    return run.extended(reported)
+    return run.extended(windows)
 
 
 _CHECK = LossIsOptimised()
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, _run(1.0), measured=1.0),
     made.case("terms_with_passes_of_their_own", _CHECK, _run(2.6)),
+    made.case("a_loss_of_zero", _CHECK, _run(4.0, reported=0.0), measured=1.0),
 )
 FAILS: Sequence[Case] = (
     made.case("never_divided", _CHECK, _run(4.0), "summed", 4.0, step=5, backwards=4),

@@ -11,7 +11,7 @@ from torch import Tensor
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.measure.elements import elements, lengths, rms_by_tensor
 from lvmcheck.watch.measure.local import gradient, local
-from lvmcheck.watch.measure.modules import depth_order, useless_biases
+from lvmcheck.watch.measure.modules import depth_order, leaves, useless_biases, whole_branches
 from lvmcheck.watch.measure.norms import norms
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class MovementCollector(Collector):
 
     def start(self, watcher: Loop) -> None:
         self._useless = useless_biases(watcher.model)
+        self._last = next((name for name, _ in reversed(list(leaves(watcher.model)))), "")
         sizes = {name: weight.numel() // len(weight) for name, weight in depth_order(watcher.model)}
         self._usual = {name: SMALL / math.sqrt(size) for name, size in sizes.items()}
         self._sized: dict[str, bool] = {}
@@ -73,8 +74,8 @@ class MovementCollector(Collector):
 
         def use(numbers: list[float], step: int) -> None:
             found, sizes, old = numbers[: len(names)], numbers[len(names) : 2 * len(names)], numbers[2 * len(names) :]
-            empty = {name for name, size in zip(names, sizes, strict=True) if size == 0 and name in matrices}
-            self._reached(watcher, dict(zip(names, found, strict=True)), without, empty, step)
+            zero = {name for name, size in zip(names, sizes, strict=True) if size == 0}
+            self._reached(watcher, dict(zip(names, found, strict=True)), without, (zero, matrices), step)
             if ever:
                 watcher.emit("step_calls", counts, (), step)
             if ever and not first and (cleared or old):
@@ -86,10 +87,16 @@ class MovementCollector(Collector):
 
         watcher.later(torch.cat([norm, *[left.reshape(1).to(norm.device) for _, left in leftovers]]), use)
 
-    def _reached(self, watcher: Loop, found: dict[str, float], without: list[str], empty: set[str], step: int) -> None:
-        """Parameters that got no gradient, or a gradient of zero, in several measured steps in a row."""
+    def _reached(
+        self, watcher: Loop, found: dict[str, float], without: list[str], kinds: tuple[set[str], set[str]], step: int
+    ) -> None:
+        """Parameters that got no gradient, or a gradient of zero, in several measured steps in a row.
+
+        ``kinds`` are the names of parameters that are zero, and of matrices.
+        """
         total, nothing = len(found) + len(without), not any(found.values())
-        watcher.emit("gradient_at_step", {"parameters": total, "with_gradient": 0 if nothing else len(found)}, (), step)
+        there = {"parameters": total, "with_gradient": 0 if nothing else len(found), "none": len(without)}
+        watcher.emit("gradient_at_step", there, (), step)
         if nothing or not total:
             return
         zero = [name for name, norm in found.items() if norm == 0.0 and not self._expected(name, found)]
@@ -99,7 +106,10 @@ class MovementCollector(Collector):
         zero_long = [name for name, count in self._zero.items() if count >= DEAF]
         values = {"parameters": total, "none": len(none_long), "zero": len(zero_long)}
         if zero_long:
-            values["empty"] = sum(name in empty for name in zero_long)
+            empty, matrices = kinds
+            values["empty"] = len(empty & matrices & set(zero_long))
+            deaf = {*zero_long, *none_long}
+            values["branch"] = len(whole_branches([*found, *without], deaf, matrices, self._last) & set(zero_long))
         watcher.emit("gradient_reach", values, [*none_long, *zero_long], step)
 
     def _expected(self, name: str, found: dict[str, float]) -> bool:

@@ -27,33 +27,42 @@ class UnitsCollector(Collector):
     def start(self, watcher: Loop) -> None:
         useless = useless_biases(watcher.model)
         kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-        layers = [(f"{name}.bias", m) for name, m in leaves(watcher.model) if isinstance(m, kinds)][:-1]
-        held = [(name, m) for name, m in layers if m.bias is not None and name not in useless]
+        layers = [(f"{name}.bias", m) for name, m in leaves(watcher.model) if isinstance(m, kinds)]
+        self._head = list(layers[-1][1].parameters()) if layers else []
+        held = [(name, m) for name, m in layers[:-1] if m.bias is not None and name not in useless]
         self._biases = [(name, m.bias) for name, m in held if m.bias is not None and m.bias.numel() >= LEAST]
         self._weights = {name: m.weight for name, m in held}
         self._alive: dict[str, Tensor] = {}
+        self._any: list[Tensor] = []
         self._count = 0
 
     def before_step(self, watcher: Loop, slot: Slot) -> None:
         if slot is not watcher.slots[0] or not self._biases:
             return
         found = [(name, grad) for name, bias in self._biases if (grad := gradient(bias)) is not None]
+        ends = [grad for parameter in self._head if (grad := gradient(parameter)) is not None]
+        self._any += [(grad != 0).any() for grad in ends]
         for name, grad in found:
             alive = grad != 0
             self._alive[name] = alive | self._alive[name] if name in self._alive else alive
         self._count += bool(found)
         if self._count >= STEPS:
             self._say(watcher)
-            self._alive, self._count = {}, 0
+            self._alive, self._any, self._count = {}, [], 0
 
     def _say(self, watcher: Loop) -> None:
+        """Nothing where no gradient came out of the loss at all: that says nothing of the units."""
         names = list(self._alive)
+        begins = torch.stack([*self._any, *(alive.any() for alive in self._alive.values())]).any()
 
         def use(numbers: list[float], step: int) -> None:
+            if not numbers.pop():
+                return
             worst = max(range(len(names)), key=numbers.__getitem__)
             watcher.emit("dead_units", {"share": numbers[worst], "layers": len(names)}, [names[worst]], step)
 
-        watcher.later(torch.stack([self._share(name, alive) for name, alive in self._alive.items()]), use)
+        shares = [self._share(name, alive) for name, alive in self._alive.items()]
+        watcher.later(torch.stack([*shares, begins.float()]), use)
 
     def _share(self, name: str, alive: Tensor) -> Tensor:
         """Share of units without gradient; 0 where the whole bias has none and the weight has: it has no effect."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -89,3 +89,27 @@ def first_call(model: nn.Module, use: Callable[[Any], None]) -> None:
             use((args, keywords))
 
     handle = model.register_forward_pre_hook(before, with_kwargs=True)
+
+
+def whole_branches(names: Iterable[str], silent: set[str], matrices: set[str], last: str) -> set[str]:
+    """The silent parameters that belong to a module which is silent up to its own output.
+
+    Units that died leave the bias of the layer behind them with a gradient and its weight without; what is not used at
+    all leaves nothing half silent. So a part counts that has at least two matrices, or is the last layer, or any layer
+    where no other is half silent.
+
+    Args:
+        names: all trainable parameters.
+        silent: those without gradient.
+        matrices: those of two axes and more.
+        last: name of the last layer of the model.
+    """
+    inside: dict[str, list[str]] = {}
+    for name in names:
+        parts = name.split(".")
+        for length in range(1, len(parts)):
+            inside.setdefault(".".join(parts[:length]), []).append(name)
+    whole = {prefix for prefix, held in inside.items() if silent.issuperset(held)}
+    nothing_behind = all(name.rpartition(".")[0] in whole for name in silent & matrices)
+    parts_of = {p for p in whole if p == last or len(matrices.intersection(inside[p])) > (0 if nothing_behind else 1)}
+    return {name for prefix in parts_of for name in inside[prefix]}
