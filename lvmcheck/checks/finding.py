@@ -135,6 +135,8 @@ class Why(StrEnum):
     """Why there is no finding: what another reader may need to tell apart without reading the text.
 
     NOT_REACHED: another check, or whoever stopped the run, ended it first. RUN_ENDED: it ended by itself, too early.
+    NOT_IN_FORMAT: the file that holds the data has no place for it or leaves it out, so nobody can judge it; a suite
+    that asks for it shows that and goes on.
     """
 
     AWAITS = "awaits"
@@ -143,6 +145,7 @@ class Why(StrEnum):
     RUN_ENDED = "run ended"
     NOT_NEEDED = "not needed"
     NOT_RECORDED = "not recorded"
+    NOT_IN_FORMAT = "not in the format"
     OTHER_DATA = "other data"
     NEVER_EVALUATED = "never evaluated"
     CRASHED = "check crashed"
@@ -211,9 +214,12 @@ def not_applicable(reason: str, why: Why = Why.OTHER) -> Outcome:
     return Outcome(status=Status.NOT_APPLICABLE, why=why, reason=reason)
 
 
-def not_recorded(reason: str) -> Outcome:
-    """The run does not hold what the check needs. Never a pass; an error where a suite asks for the check."""
-    return Outcome(status=Status.NOT_RECORDED, why=Why.NOT_RECORDED, reason=reason)
+def not_recorded(reason: str, why: Why = Why.NOT_RECORDED) -> Outcome:
+    """The run does not hold what the check needs. Never a pass; an error where a suite asks for the check.
+
+    With NOT_IN_FORMAT it stays what it is: the data cannot hold it as they are.
+    """
+    return Outcome(status=Status.NOT_RECORDED, why=why, reason=reason)
 
 
 def error(reason: str, why: Why = Why.OTHER) -> Outcome:

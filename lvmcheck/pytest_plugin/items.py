@@ -106,7 +106,7 @@ class CheckItem(SuiteItem):
         if job.raised is not None and verdict.status is Status.ERROR:
             raise job.raised  # in this process: the debugger wants the trainer's own frames
         self._report(job, verdict)
-        if verdict.status is Status.NOT_APPLICABLE:
+        if verdict.status in (Status.NOT_APPLICABLE, Status.NOT_RECORDED):
             pytest.skip(fit_line(verdict.outcome.reason))
         if verdict.status not in (Status.PASSED, Status.WARNING):
             raise CheckFailed(failure_of(self.entry, verdict, job))

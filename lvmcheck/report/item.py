@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from lvmcheck.checks.finding import Scalar, Status, Verdict
+from lvmcheck.checks.finding import Scalar, Status, Verdict, Why
 from lvmcheck.checks.verdict_json import from_json, plain_json
 from lvmcheck.report.verdicts import message, required_text
 
@@ -61,7 +61,8 @@ def item_report(report: Any) -> ItemReport | None:
 
 def good(verdict: Verdict) -> bool:
     """Whether a session may be green with it."""
-    return verdict.status in (Status.PASSED, Status.WARNING, Status.NOT_APPLICABLE)
+    known = (Status.PASSED, Status.WARNING, Status.NOT_APPLICABLE)
+    return verdict.status in known or verdict.outcome.why is Why.NOT_IN_FORMAT
 
 
 def trained_reports(report: Any) -> list[ItemReport]:

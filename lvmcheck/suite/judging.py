@@ -27,7 +27,7 @@ def judge_entry(entry: CheckEntry, run: Run, *, limit: float = LIMIT) -> Outcome
                 Why.OTHER_DATA,
             )
     outcome = judge(entry.check, run, limit=limit)
-    if outcome.status is Status.NOT_RECORDED:  # a suite asks for what is not there
+    if outcome.status is Status.NOT_RECORDED and outcome.why is not Why.NOT_IN_FORMAT:  # asked for, and not there
         return replace(outcome, status=Status.ERROR)
     if entry.abort and outcome.status is Status.FAILED:
         return replace(outcome, abort=True)

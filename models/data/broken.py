@@ -32,6 +32,38 @@ def shuffled(corpus: Corpus, rng: np.random.Generator) -> Corpus:
     return replace(corpus, vectors=corpus.vectors[order], article=corpus.article[order])
 
 
+def shuffled_in(corpus: Corpus, rng: np.random.Generator, size: int) -> Corpus:
+    """Every ``size`` rows of an article are in random order."""
+    start, block = blocks_of(corpus, size)
+    return reordered(corpus, np.lexsort((rng.random(len(corpus)), block, start)))
+
+
+def blocks_moved(corpus: Corpus, rng: np.random.Generator, size: int) -> Corpus:
+    """Every ``size`` rows of an article stay together, and these blocks are in random order."""
+    start, block = blocks_of(corpus, size)
+    _, number = np.unique(np.stack([start, block]), axis=1, return_inverse=True)
+    return reordered(corpus, np.lexsort((np.arange(len(corpus)), rng.random(number.max() + 1)[number.ravel()], start)))
+
+
+def ids_moved_along(corpus: Corpus, rng: np.random.Generator, size: int = 500) -> Corpus:
+    """Every ``size`` rows of the file are in random order, and so are their article ids."""
+    return reordered(corpus, np.lexsort((rng.random(len(corpus)), np.arange(len(corpus)) // size)))
+
+
+def reordered(corpus: Corpus, order: np.ndarray[tuple[int, ...], np.dtype[np.intp]]) -> Corpus:
+    """The rows with their article ids in another order."""
+    return replace(corpus, vectors=corpus.vectors[order], article=corpus.article[order])
+
+
+def blocks_of(
+    corpus: Corpus, size: int
+) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    """First row of every row's article, and the number of its block in it."""
+    first, length = corpus.runs()
+    start = np.repeat(first, length)
+    return start, (np.arange(len(corpus)) - start) // size
+
+
 def articles_joined(corpus: Corpus) -> Corpus:
     """Every article boundary is lost: all rows belong to one article."""
     return replace(corpus, article=np.zeros_like(corpus.article))
@@ -89,6 +121,38 @@ def split_duplicated(train: Windows, validation: Windows, rng: np.random.Generat
     )
     index = np.concatenate([kept, place.reshape(copied, -1) + len(corpus)]).astype(np.int32)
     return Windows(joined, validation.context, index=index)
+
+
+def rows_leaked(train: Windows, validation: Windows, rng: np.random.Generator, share: float = 0.03) -> Windows:
+    """A ``share`` of the validation rows becomes a row of training, bit for bit, under its own id."""
+    rows = pick(len(validation.corpus), share, rng)
+    vectors = validation.corpus.vectors.copy()
+    vectors[rows] = train.corpus.vectors[rng.choice(np.unique(train.rows()), len(rows), replace=False)]
+    return replace(validation, corpus=replace(validation.corpus, vectors=vectors))
+
+
+def articles_leaked(train: Windows, validation: Windows, rng: np.random.Generator, noise: float = 0.1) -> Windows:
+    """Every tenth validation article becomes the beginning of a training article, with noise (cosine 0.995)."""
+    vectors = validation.corpus.vectors.copy()
+    there, longest = train.corpus.runs()
+    begins = there[np.argsort(-longest, kind="stable")]
+    for number, (first, length) in enumerate(zip(*validation.corpus.runs(), strict=True)):
+        if number % 10 == 0:
+            start = int(begins[number // 10])
+            copied = train.corpus.vectors[start : start + min(int(length), int(longest.max()))]
+            vectors[first : first + len(copied)] = noisy(copied, rng, noise)
+    return replace(validation, corpus=replace(validation.corpus, vectors=vectors))
+
+
+def centred(corpus: Corpus) -> Corpus:
+    """Without the mean of its rows, at unit length again."""
+    rest = corpus.vectors - corpus.vectors.mean(axis=0, dtype=np.float64)
+    return replace(corpus, vectors=like(corpus.vectors, rest / np.linalg.norm(rest, axis=1, keepdims=True)))
+
+
+def rescaled(corpus: Corpus, factor: float = 0.5) -> Corpus:
+    """Every vector ``factor`` times as long."""
+    return replace(corpus, vectors=like(corpus.vectors, corpus.vectors * factor))
 
 
 def noisy(vectors: FloatArray, rng: np.random.Generator, noise: float) -> FloatArray:

@@ -92,12 +92,25 @@ BREAKAGES: dict[str, Breakage] = {
     "scrambled": Breakage("80.5 % of the rows lose their article id and their order (the 790k file)"),
     "null_group": Breakage("80.5 % of the rows lose their article id and keep their order"),
     "shuffled": Breakage("the chunks of every article are in random order (a sort key with ties)"),
+    "shuffled_in_3": Breakage("chunks are in random order within every three rows of an article"),
+    "shuffled_in_8": Breakage("chunks are in random order within every eight rows of an article"),
+    "shuffled_in_50": Breakage("chunks are in random order within every fifty rows of an article"),
+    "blocks_of_3_moved": Breakage("every three rows of an article stay together and change places with others"),
+    "blocks_of_8_moved": Breakage("every eight rows of an article stay together and change places with others"),
+    "ids_moved_along": Breakage("every five hundred rows of the file are in random order, with their article ids"),
     "articles_joined": Breakage("windows cross article boundaries (every 'N - 5' file)"),
     "split_duplicated": Breakage("half of the validation windows are training windows", "validation"),
     "split_near_duplicated": Breakage(
         "half of the validation windows are training windows with a little noise", "validation"
     ),
     "easier_validation": Breakage("validation articles keep to their subject more than training ones", "validation"),
+    "rows_leaked": Breakage("3 % of the validation rows are training rows, bit for bit, under new ids", "validation"),
+    "article_leaked": Breakage(
+        "one validation article in ten is a training article again, with noise (cosine 0.995)", "validation"
+    ),
+    "centred_validation": Breakage("validation was centred and brought to unit length again", "validation"),
+    "rescaled_validation": Breakage("validation vectors are half as long as training vectors", "validation"),
+    "rotated_validation": Breakage("validation vectors come from another encoder: a random rotation", "validation"),
     "other_encoder": Breakage("OOD vectors come from another encoder: a random rotation", "ood"),
     "zero_vectors": Breakage("one row in fifty is zero (failed encodes)"),
     "wrong_norm": Breakage("vectors were stored before they were divided by their length: 3.1 on average"),

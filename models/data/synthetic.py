@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -19,13 +19,19 @@ from models.data.twin import OptimalPredictor, Space, draw_corpus, stream
 
 OOD_NAME = "coherent"
 """The twin's OOD set: articles that keep to their subject more than the training ones."""
-_KEEPS_VALIDATION = {"other_encoder", "wrong_norm", "split_duplicated", "split_near_duplicated"}
+_KEEPS_VALIDATION = {"other_encoder", "wrong_norm", "split_duplicated", "split_near_duplicated", "rows_leaked"}
 
 
 FAULTS: dict[str, Callable[[Corpus, np.random.Generator], Corpus]] = {
     "scrambled": broken.scrambled,
     "null_group": lambda corpus, _: broken.null_group(corpus),
     "shuffled": broken.shuffled,
+    "shuffled_in_3": lambda corpus, rng: broken.shuffled_in(corpus, rng, 3),
+    "shuffled_in_8": lambda corpus, rng: broken.shuffled_in(corpus, rng, 8),
+    "shuffled_in_50": lambda corpus, rng: broken.shuffled_in(corpus, rng, 50),
+    "blocks_of_3_moved": lambda corpus, rng: broken.blocks_moved(corpus, rng, 3),
+    "blocks_of_8_moved": lambda corpus, rng: broken.blocks_moved(corpus, rng, 8),
+    "ids_moved_along": broken.ids_moved_along,
     "articles_joined": lambda corpus, _: broken.articles_joined(corpus),
     "duplicated": broken.duplicated,
     "near_duplicated": lambda corpus, rng: broken.duplicated(corpus, rng, noise=broken.NOISE),
@@ -34,6 +40,19 @@ FAULTS: dict[str, Callable[[Corpus, np.random.Generator], Corpus]] = {
     "nan": broken.not_a_number,
 }
 """Faults of train and validation corpora, in the order in which they are put in."""
+LEAKS: dict[str, Callable[[Windows, Windows, np.random.Generator], Windows]] = {
+    "split_duplicated": broken.split_duplicated,
+    "split_near_duplicated": lambda train, held, rng: broken.split_duplicated(train, held, rng, noise=broken.NOISE),
+    "rows_leaked": broken.rows_leaked,
+    "article_leaked": broken.articles_leaked,
+}
+"""Faults that put training rows into validation."""
+TRANSFORMS: dict[str, Callable[[Corpus, np.random.Generator], Corpus]] = {
+    "centred_validation": lambda corpus, _: broken.centred(corpus),
+    "rescaled_validation": lambda corpus, _: broken.rescaled(corpus),
+    "rotated_validation": broken.other_encoder,
+}
+"""Faults of the validation vectors alone."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +91,12 @@ class Twin:
         shares = self.recipe.ood if self._has("easier_validation") else self.recipe.shares
         windows = self._windows(shares, self.config.val_sequences, "validation")
         rng = stream(self.config.recipe, "broken", "split")
-        if self._has("split_duplicated"):
-            windows = broken.split_duplicated(self.train(1), windows, rng)
-        if self._has("split_near_duplicated"):
-            windows = broken.split_duplicated(self.train(1), windows, rng, noise=broken.NOISE)
+        for name, leak in LEAKS.items():
+            if self._has(name):
+                windows = leak(self.train(1), windows, rng)
+        for name, change in TRANSFORMS.items():
+            if self._has(name):
+                windows = replace(windows, corpus=change(windows.corpus, rng))
         return windows
 
     @cached_property

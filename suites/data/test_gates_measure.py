@@ -14,7 +14,8 @@ from models.data import broken
 from models.data.gates.groups import group_facts, window_facts
 from models.data.gates.near import NEAR, near_rows, pick_rows
 from models.data.gates.order import LEVELS, random_cosine, reference_facts
-from models.data.gates.rows import BLOCK, row_facts, scan, sketch_directions
+from models.data.gates.rows import BLOCK, row_facts, scan
+from models.data.gates.sketch import sketch_directions
 from models.data.gates.space import Shape, log_correlation, space_facts
 from models.data.gates.words import equal_pairs, pair_rows, rarities, rows_of, similarity, word_facts
 from models.data.recipes import RECIPES

@@ -22,7 +22,8 @@ FIXES = {
 """Checks that find validation data among the training data, and what to do."""
 PHRASES = {
     "targets_in_training": "the split leaks: a share of {shared} of the validation targets is in training windows",
-    "near_duplicates": "the split leaks: a share of {shared} of the validation targets has a copy in training",
+    "twins": "the split leaks: a share of {shared} of the validation targets has a twin in training (cosine {cosine})",
+    "quotations": "the split leaks: {shared} pairs of articles share passages across it",
     "shared_articles": "the split leaks: {shared} articles are in training and in validation",
     "in_training": "the split leaks: a share of {shared} of the validation rows is trained on",
     "overlap": "the split leaks: a share of {shared} of the validation records was trained on",
@@ -71,6 +72,7 @@ def _rows(shared: int) -> Run:
 PASSES: Sequence[CauseCase] = (
     CauseCase(name="wikitext", run=gates.run()),
     CauseCase(name="twin", run=gates.run(facts=gates.TWIN)),
+    CauseCase(name="a_chapter_quoted", run=gates.run({"gate.split.twin_shares": [0.0486] * 5})),
     CauseCase(name="rows_apart", run=_rows(0)),
     CauseCase(name="not_a_number", run=gates.run({"leak": math.nan})),
     CauseCase(name="questions_held_out", run=_records(0.0)),
@@ -80,11 +82,15 @@ PASSES: Sequence[CauseCase] = (
 FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="random_windows",
-        run=gates.run({"split": "random", "leak": 0.998, "gate.split.near_share": 0.998}),
+        run=gates.run({"split": "random", "leak": 0.998, "gate.split.twin_shares": [0.998] * 5}),
         standing=Standing.MEASURED,
         facts={"shared": 0.998, "split": "random"},
     ),
-    CauseCase(name="near_duplicates", run=gates.run({"gate.split.near_share": 0.513}), facts={"shared": 0.513}),
+    CauseCase(
+        name="rows_copied_under_new_ids",
+        run=gates.run({"gate.split.twin_shares": [0.0268] * 5, "gate.split.twin_pairs": 108}),
+        facts={"shared": 0.0268, "cosine": 0.98},
+    ),
     CauseCase(name="validation_is_the_training_set", run=_records(1.0), facts={"shared": 1.0, "train_records": 9000}),
     CauseCase(name="rows_shared", run=_rows(100), standing=Standing.MEASURED, facts={"shared": 0.5}),
     CauseCase(name="shared_articles", run=gates.run({"gate.split.shared_articles": 40}), facts={"shared": 40}),

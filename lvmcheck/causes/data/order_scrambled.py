@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.data import _gate_cases as gates
-from lvmcheck.checks.finding import Fact, facts
+from lvmcheck.checks.finding import Fact, Finding, facts
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
@@ -17,9 +18,14 @@ FLAT = 0.04
 """Lag 1 minus the last lag below which there is no order; 0.00 when shuffled, 0.09 to 0.13 in reading order."""
 NEAR = 0.03
 """A model that is at most this far below the mean of context of its data was trained normally for them."""
+SHOWN = {
+    "low_fall": "chunks next to each other are hardly more alike than chunks five apart",
+    "low_shape": "the next chunk stands out too little, as where chunks are shuffled over a few rows",
+    "period": "every {block} rows neighbours belong apart, as where blocks of that size were shuffled or moved",
+}
 EXPLAINS = frozenset(
     {
-        *("lag_profile", "groups", "windows_inside_articles", "pairs_kept", "difficulty_parity"),
+        *("lag_profile", "document_order", "groups", "windows_inside_articles", "pairs_kept", "difficulty_parity"),
         *("cosine_floor", "beats_baselines", "improves", "nothing_learned"),
     }
 )
@@ -29,20 +35,14 @@ class OrderScrambled(Cause):
     """The rows of the corpus are in no reading order: the context holds little information about the target."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        profile = evidence.failed("lag_profile")
-        null = _null_share(evidence.run.facts)
-        drop = _drop(evidence.run.facts)
-        lost_key = null is not None and null > NULL
-        if profile is None or not (lost_key or (drop is not None and drop < FLAT)):
+        finding, phrase, more = _seen(evidence)
+        if finding is None:
             return None
-        lost = facts(unit="%", rows_without_id=100 * (null or 0.0)) if lost_key else ()
         return Diagnosis(
             name=self.name(),
             standing=Standing.MEASURED,
-            phrase="the order of the corpus is scrambled: {rows_without_id} of the rows have lost their article id"
-            if lost_key
-            else "the order of the corpus is scrambled: adjacent rows are not adjacent chunks",
-            evidence=(*lost, *finding_facts(profile), *_normal(evidence)),
+            phrase=f"rows are not in document order: {phrase}",
+            evidence=(*more, *finding_facts(finding), *_normal(evidence)),
             explains=EXPLAINS,
             ruled_out=evidence.ruled_out(
                 {"finite": "numerical problems", "loss_balance": "a dominant loss term", "not_diverging": "divergence"}
@@ -50,6 +50,23 @@ class OrderScrambled(Cause):
             fix="build the corpus again, sorted by article and by the position of each chunk in it",
             next="lvmcheck explain lag_profile",
         )
+
+
+def _seen(evidence: Evidence) -> tuple[Finding | None, str, tuple[Fact, ...]]:
+    """The finding that shows it, what it shows in words, and facts that come first; nothing where none does."""
+    profile, order, groups = (evidence.failed(check) for check in ("lag_profile", "document_order", "groups"))
+    null, drop = _null_share(evidence.run.facts), _drop(evidence.run.facts)
+    if null is not None and null > NULL and (profile or order):
+        lost = facts(unit="%", rows_without_id=100 * null)
+        return profile or order, "{rows_without_id} of them have lost their article id", lost
+    if groups is not None and groups.code == "torn_articles" and not math.isnan(groups.number):
+        torn = facts(torn_pieces=groups.number)
+        return groups, "the rows of {part} keep their article ids and lie apart, in {torn_pieces} pieces", torn
+    if order is not None and order.code in SHOWN and not math.isnan(order.number):
+        return order, SHOWN[order.code], ()
+    if profile is not None and drop is not None and drop < FLAT:
+        return profile, "adjacent rows are not adjacent chunks", ()
+    return None, "", ()
 
 
 def _null_share(facts: Mapping[str, object]) -> float | None:
@@ -89,6 +106,12 @@ _SHUFFLED: dict[str, ev.Value] = {
     "gate.train.lag_profile": [0.349, 0.351, 0.351, 0.349, 0.346],
     "gate.validation.lag_profile": [0.350, 0.346, 0.348, 0.347, 0.344],
 }
+_MOVED: dict[str, ev.Value] = {
+    "gate.data.order_period": 3,
+    "gate.data.order_period_excess": 27.6,
+    "gate.data.order_period_inside": 0.438,
+    "gate.data.order_period_edge": 0.374,
+}
 _LOW: dict[str, ev.Value] = {"gate.train.lag_profile": [0.31, 0.25, 0.22, 0.20, 0.19]}
 
 
@@ -108,6 +131,10 @@ FAILS: Sequence[CauseCase] = (
         run=_trained(_SCRAMBLED),
         standing=Standing.MEASURED,
         facts={"rows_without_id": 80.495, "trained_normally": True},
+    ),
+    CauseCase(name="blocks_of_three_moved", run=gates.run(_MOVED), facts={"block": 3, "cosine_at_edges": 0.374}),
+    CauseCase(
+        name="ids_moved_along", run=gates.run({"gate.data.torn_articles": 30_000}), facts={"torn_pieces": 30_000}
     ),
     CauseCase(name="shuffled_inside_articles", run=_trained(_SHUFFLED), facts={"lag_1": 0.349, "lag_5": 0.346}),
 )

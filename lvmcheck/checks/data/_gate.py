@@ -6,11 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lvmcheck.checks.finding import Finding, Outcome, facts, not_applicable, not_recorded, pending
+from lvmcheck.checks.finding import Finding, Outcome, Why, facts, not_applicable, not_recorded, pending
 from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared.compare import Numbers, UnmeasuredError, at_most, settle
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
+
+ADD_IDS = (
+    "Add one integer for each window, np.savez(file, **np.load(file), article_ids=ids), or for each row as article.npy "
+    "beside vectors.npy"
+)
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,11 @@ class Gate(Check):
             return self.gate(data)
         except UnmeasuredError as problem:
             return not_recorded(str(problem))
+
+
+def without_ids(what: str) -> Outcome:
+    """What nobody can judge of data without article ids, and how to add them."""
+    return not_recorded(f"{what}: the data have no article ids. {ADD_IDS}", Why.NOT_IN_FORMAT)
 
 
 def no_data_yet(run: Run) -> Outcome | None:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.data import _gate_cases as cases
-from lvmcheck.checks.data._gate import DataFacts, Gate
-from lvmcheck.checks.finding import Finding, Outcome, error, facts
+from lvmcheck.checks.data._gate import DataFacts, Gate, without_ids
+from lvmcheck.checks.finding import Finding, Outcome, facts
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.compare import at_least, at_most, settle
@@ -23,7 +23,7 @@ class Groups(Gate):
     most `max_oversized` of them lie in articles of more than 200 chunks and more than 20 times the median (of articles
     long enough for a window); the largest article holds at most `max_largest`; no article is in several pieces; and
     with `expected`, the number of articles is within `tolerance` of it. Data without article ids cannot be gated: that
-    is an error, never a pass.
+    is "not recorded", never a pass.
 
     Why:
     80.5 % of the rows of the 790k file had a null id and were "ordered" inside that group by an insert time with ties:
@@ -59,7 +59,7 @@ class Groups(Gate):
     def gate(self, data: DataFacts) -> Outcome:
         parts = data.parts(ood=False)
         if data.text("gate.grouped") != "article":
-            return error("the data have no article ids: neither groups nor a split by article can be gated")
+            return without_ids("neither groups nor a split by article can be gated")
         found = [finding for part in parts for finding in self._part(data, part)]
         if self.expected is not None:
             count = sum(data.number(f"gate.{part}.articles") for part in parts)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.data import _gate_cases as cases
-from lvmcheck.checks.data._gate import DataFacts, Gate
-from lvmcheck.checks.finding import Finding, Outcome, Status, error, facts
+from lvmcheck.checks.data._gate import DataFacts, Gate, without_ids
+from lvmcheck.checks.finding import Finding, Outcome, Status, facts
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.compare import at_most, settle
@@ -25,7 +25,7 @@ class WindowsInsideArticles(Gate):
     Counted over all windows: at most `max_crossing` of them touch two articles, have rows without an article, or were
     listed by the file and leave their article; and their number is at most the sum over articles of max(0, n -
     context). The N - context test: as many windows as rows less one context mean that all rows count as one article.
-    Data without article ids fail that test or are an error, never a pass.
+    Data without article ids fail that test or are "not recorded", never a pass.
 
     Why:
     A window that crosses asks for a chunk that nothing in its context announces. Every "N - 5" file of the original
@@ -55,7 +55,7 @@ class WindowsInsideArticles(Gate):
         parts = data.parts(ood=False)
         outcome = settle([finding for part in parts for finding in self._part(data, part, part == parts[0])])
         if outcome.status is Status.PASSED and data.text("gate.grouped") != "article":
-            return error("the data have no article ids: whether windows cross articles cannot be gated")
+            return without_ids("whether windows cross articles cannot be gated")
         return outcome
 
     def _part(self, data: DataFacts, part: str, first: bool) -> list[Finding]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from lvmcheck.checks.data._gate import Gate
-from lvmcheck.checks.finding import Status, Verdict
+from lvmcheck.checks.finding import Status, Verdict, Why
 from lvmcheck.checks.protocol import Check, check_names, evaluate, load_check
 from lvmcheck.errors import BadValueError, InputError
 from lvmcheck.run import events as ev
@@ -54,8 +54,8 @@ def gate_data(config: Mapping[str, object], *, expected: int | None = None) -> t
 
 
 def _required(verdict: Verdict) -> Verdict:
-    """What a gate needs and the data do not hold is an error: the command asks for every gate."""
-    if verdict.status is not Status.NOT_RECORDED:
+    """What a gate needs and the data do not hold is an error, unless their format cannot hold it."""
+    if verdict.status is not Status.NOT_RECORDED or verdict.outcome.why is Why.NOT_IN_FORMAT:
         return verdict
     return replace(verdict, outcome=replace(verdict.outcome, status=Status.ERROR))
 

@@ -8,6 +8,7 @@ has no facts but the reason under ``gate.<gate>.skipped``.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +16,21 @@ import numpy as np
 from lvmcheck.errors import InputError
 from models.data.figures import Fact
 from models.data.gates.beside import Beside
+from models.data.gates.document import document_facts
 from models.data.gates.golden import golden_facts, read_golden
 from models.data.gates.groups import group_facts, window_facts
+from models.data.gates.leaks import twin_facts
 from models.data.gates.near import near_rows, pick_rows
 from models.data.gates.order import order_facts, reference_facts
-from models.data.gates.rows import Scan, row_facts, scan
+from models.data.gates.rows import Scan, directed, row_facts, scan
+from models.data.gates.sketch import Floats, strong_directions
 from models.data.gates.space import Shape, space_facts
 from models.data.gates.words import text_facts
+from models.data.mmap import take
 from models.data.parts import Parts
 from models.data.store import Corpus, Windows
+
+SAMPLED = 2_000  # rows from which the directions of the sketches come
 
 
 class Corpora:
@@ -45,8 +52,15 @@ class Corpora:
     def scan(self, corpus: Corpus) -> Scan:
         """What the one pass over ``corpus`` found."""
         if id(corpus) not in self._scans:
-            self._scans[id(corpus)] = scan(corpus)
+            self._scans[id(corpus)] = scan(corpus, self._directions)
         return self._scans[id(corpus)]
+
+    @cached_property
+    def _directions(self) -> Floats:
+        """Directions of all sketches: those in which the rows of training vary most."""
+        rows = pick_rows(np.ones(len(self.main), dtype=bool), SAMPLED)
+        unit = directed(take(self.main.vectors, rows))[0]
+        return strong_directions(unit[np.isfinite(unit[:, 0])])
 
     def usable(self, windows: Windows) -> Windows:
         """The windows without a row that has no direction: one fault must not hide the other figures."""
@@ -77,12 +91,13 @@ def gate_facts(train: Windows, parts: Parts, beside: Beside) -> dict[str, Fact]:
     for part, windows in corpora.windows(train, parts).items():
         facts |= _named(part, group_facts(windows))
         facts |= _named(part, window_facts(windows))
+        facts |= _named(part, document_facts(windows))
     facts["gate.left_article"] = parts.left_article
     facts |= _named("split", split_facts(corpora, train, parts))
     used = {"train": corpora.usable(train), "validation": corpora.usable(parts.validation)}
     for part, windows in used.items():
         facts |= _named(part, order_facts(windows))
-    facts |= ood_facts(corpora, used["train"], parts)
+    facts |= other_facts(corpora, used["train"], parts)
     return facts | beside_facts(corpora, beside, train.context)
 
 
@@ -96,35 +111,27 @@ def near_facts(corpus: Corpus, found: Scan) -> dict[str, Fact]:
 
 
 def split_facts(corpora: Corpora, train: Windows, parts: Parts) -> dict[str, Fact]:
-    """Articles on both sides of the split, and sampled validation targets with a near-duplicate among training rows."""
+    """Articles on both sides of the split, and validation targets that have a twin among the rows of training."""
     validation = parts.validation
-    facts: dict[str, Fact] = {"one_corpus": int(corpora.one)}
+    facts: dict[str, Fact] = {"one_corpus": int(corpora.one), "by_row": int(corpora.one and train.starts is not None)}
     if corpora.one:
         both = np.intersect1d(np.unique(train.articles()), np.unique(validation.articles()))
         facts["shared_articles"] = len(both)
-    used = np.zeros(len(train.corpus), dtype=bool)
-    used[train.rows().ravel()] = True
-    target = np.zeros(len(validation.corpus), dtype=bool)
-    target[validation.rows()[:, -1]] = True
-    asked = pick_rows(target & corpora.scan(validation.corpus).sound)
-    if len(asked):
-        queries = (validation.corpus, corpora.scan(validation.corpus), asked)
-        near = near_rows(queries, (train.corpus, corpora.scan(train.corpus)), used)
-        facts |= {"near_sampled": len(asked), "near_share": float(near.mean())}
-    return facts
+    scans = corpora.scan(train.corpus), corpora.scan(validation.corpus)
+    return facts | twin_facts((train, scans[0]), (validation, scans[1]))
 
 
-def ood_facts(corpora: Corpora, train: Windows, parts: Parts) -> dict[str, Fact]:
-    """Agreement of every OOD set with the space of the training set."""
-    if not parts.ood or len(train) < 2:
+def other_facts(corpora: Corpora, train: Windows, parts: Parts) -> dict[str, Fact]:
+    """Agreement of validation and every OOD set with the space of the training set."""
+    if len(train) < 2:
         return {}
     home = Shape.of(train)
     variances, directions = home.principal()
     facts: dict[str, Fact] = {}
-    for name, windows in parts.ood.items():
+    for name, windows in [("validation", parts.validation), *((f"ood.{n}", w) for n, w in parts.ood.items())]:
         used = corpora.usable(windows)
         if len(used) > 1:
-            facts |= _named(f"ood.{name}", space_facts(home, variances, directions, Shape.of(used)))
+            facts |= _named(name, space_facts(home, variances, directions, Shape.of(used)))
     return facts
 
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.gates.rows import Floats, Mask, Scan, directed
+from models.data.gates.rows import Mask, Scan, directed
+from models.data.gates.sketch import Floats, reach
 from models.data.mmap import take
 from models.data.store import Corpus
 
 NEAR = 0.999
 QUERIES = 1_000  # rows whose near-duplicates are looked for; the pool is always the whole corpus
 BLOCK = 4096
-SLACK = 1e-4  # float32 and float16 rounding of squared distances
 MANY = 8 * BLOCK  # pairs that the sketch lets through; beyond it one matrix product is cheaper
 
 
@@ -64,7 +64,7 @@ def _close(queries: Floats, block: Floats) -> Mask:
     distance *= -2.0
     distance += np.einsum("nk,nk->n", queries, queries)[:, None]
     distance += np.einsum("nk,nk->n", block, block)
-    return np.asarray(distance <= 2.0 * (1.0 - NEAR) + SLACK)
+    return np.asarray(distance <= reach(NEAR))
 
 
 def _same(

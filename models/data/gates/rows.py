@@ -7,15 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.data.gates.sketch import Floats, sketch_directions, sketched
 from models.data.hashing import hash_block
 from models.data.mmap import blocks
 from models.data.store import Corpus, FloatArray
 
-Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 BLOCK = 8192
-SKETCH = 24
-"""Numbers that stand for a vector when near-duplicates are looked for; unrelated vectors never come close in 24."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class Scan:
         norms: Euclidean length; NaN where non-finite.
         hashes: :func:`models.data.hashing.hash_block` of the stored bits.
         adjacent: cosine of row i and row i + 1, [M - 1], whatever their articles; NaN where either has no direction.
-        sketch: the unit vector on ``SKETCH`` fixed orthonormal directions, [M, SKETCH]; NaN where it has no direction.
+        sketch: :func:`models.data.gates.sketch.sketched`, [M, K + 1]; NaN where it has no direction.
     """
 
     nonfinite: Mask
@@ -44,18 +42,23 @@ class Scan:
         return ~(self.nonfinite | self.zero)
 
 
-def scan(corpus: Corpus) -> Scan:
-    """Read every row once, in blocks; needs about 110 bytes a row beside the data."""
+def scan(corpus: Corpus, directions: Floats | None = None) -> Scan:
+    """Read every row once, in blocks; needs about 110 bytes a row beside the data.
+
+    Args:
+        directions: of the sketches, orthonormal [D, K]; fixed ones where None. Only sketches of the same directions can
+            be compared.
+    """
     rows = len(corpus)
+    directions = sketch_directions(corpus.dim) if directions is None else directions
     found = Scan(
         np.zeros(rows, dtype=bool),
         np.zeros(rows, dtype=bool),
         np.empty(rows, dtype=np.float32),
         np.empty(rows, dtype=np.uint64),
         np.empty(max(rows - 1, 0), dtype=np.float32),
-        np.empty((rows, min(SKETCH, corpus.dim)), dtype=np.float32),
+        np.empty((rows, directions.shape[1] + 1), dtype=np.float32),
     )
-    directions = sketch_directions(corpus.dim)
     before: Floats | None = None
     for start, stored in blocks(corpus.vectors, BLOCK):
         part = slice(start, start + len(stored))
@@ -64,7 +67,7 @@ def scan(corpus: Corpus) -> Scan:
         found.nonfinite[part] = np.isnan(norms)
         found.zero[part] = norms == 0
         found.norms[part] = norms
-        found.sketch[part] = unit @ directions
+        found.sketch[part] = sketched(unit, directions)
         found.adjacent[start : part.stop - 1] = np.einsum("nd,nd->n", unit[:-1], unit[1:])
         if before is not None:
             found.adjacent[start - 1] = before @ unit[0]
@@ -83,12 +86,6 @@ def directed(stored: FloatArray) -> tuple[Floats, Floats]:
         norms[odd] = exact.astype(np.float32)
         wide /= np.where((norms > 0) & np.isfinite(norms), norms, np.nan)[:, None]
     return wide, norms
-
-
-def sketch_directions(dim: int) -> Floats:
-    """Fixed orthonormal directions [D, SKETCH], the same for every corpus of a width."""
-    drawn = np.random.default_rng([24, dim]).standard_normal((dim, min(SKETCH, dim)))
-    return np.linalg.qr(drawn)[0].astype(np.float32)
 
 
 def row_facts(corpus: Corpus, found: Scan, tolerance: float = 1e-2) -> dict[str, float | int | str]:

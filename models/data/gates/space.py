@@ -39,6 +39,11 @@ class Shape:
         mean = total / max(len(chosen), 1)
         return cls(mean, scatter / max(len(chosen), 1) - np.outer(mean, mean), len(chosen))
 
+    @property
+    def length(self) -> float:
+        """Root mean square length of a vector."""
+        return float(np.sqrt(np.trace(self.covariance) + self.mean @ self.mean))
+
     def principal(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Variances [D], largest first, and directions [D, D] in columns."""
         values, vectors = np.linalg.eigh(self.covariance.astype(np.float32))
@@ -52,6 +57,8 @@ def space_facts(
 
     ``space_alignment`` is the correlation, over all principal directions of the training set, of the logarithms of
     both variances: 1 is the same encoder on the same text, 0 unrelated spaces (deviation 1 / sqrt(D)).
+    ``space_mean_kept`` is the part of the training set's mean vector, of length ``space_mean_length``, that the other
+    set's mean has; ``space_length`` is its root mean square length in units of the training set's.
     """
     there = np.einsum("dk,dk->k", directions, other.covariance @ directions)
     top = other.principal()[1][:, :TOP]
@@ -62,6 +69,9 @@ def space_facts(
         "space_overlap_chance": min(TOP, len(variances)) / len(variances),
         "space_captured": float(there[:TOP].sum() / max(float(np.trace(other.covariance)), 1e-30)),
         "space_mean_cosine": _cosine(train.mean, other.mean),
+        "space_mean_kept": float(train.mean @ other.mean) / max(float(train.mean @ train.mean), 1e-30),
+        "space_mean_length": float(np.linalg.norm(train.mean)),
+        "space_length": other.length / max(train.length, 1e-30),
     }
 
 
