@@ -25,6 +25,7 @@ from models.runtime.session import pick_device
 
 UNKNOWN = "\ufffd"
 BATCH = 32
+CHARACTERS = 64  # no text has so many for each of its tokens
 SETTINGS = ("max_new", "temperature", "top_p", "seed")
 
 
@@ -67,10 +68,13 @@ class LanguageModel:
         """The prompt that asks ``text``, or with ``raw`` the text itself, as tokens.
 
         Raises:
-            InputError: nothing is asked.
+            InputError: nothing is asked, or far more than the model can take.
         """
         if not text.strip():
             raise InputError("prompt", "expected some text, got none")
+        if len(text) > CHARACTERS * self.model.max_length:  # nothing is spent on finding out by how much
+            problem = f"{len(text):,} characters are more than the model's context of {self.model.max_length}"
+            raise InputError("prompt", problem, fix="Shorten it.")
         return self.tokenizer.encode(text if raw else prompt_of(text.strip()))
 
     def check_length(self, tokens: Sequence[int], max_new: int) -> None:

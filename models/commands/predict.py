@@ -61,7 +61,7 @@ def _contexts(path: Path) -> Any:
         found = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise InputError(path, f"cannot be read: {error.strerror or str(error)[:120]}", key="--input") from None
-    except (ValueError, EOFError, SyntaxError) as error:
+    except Exception as error:  # numpy passes on whatever its own parser of a damaged header raises
         raise InputError(
             path, f"expected a .npy file, got something else ({str(error)[:120]})", key="--input"
         ) from None

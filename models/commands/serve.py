@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=whole(0, 65535), default=PORT, metavar="N", help=f"default: {PORT}; 0: any")
     parser.add_argument("--max-mb", type=real(0.001), default=8.0, metavar="X", help="size of a request (default: 8)")
     parser.add_argument("--timeout", type=real(0.1), default=30, metavar="S", help="seconds to answer in (default: 30)")
-    parser.add_argument("--grace", type=real(0.0), default=10.0, metavar="S", help="seconds to end in (default: 10)")
+    parser.add_argument("--grace", type=whole(0), default=10, metavar="S", help="seconds to end in (default: 10)")
 
 
 def run(options: argparse.Namespace) -> int:

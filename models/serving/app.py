@@ -71,7 +71,7 @@ def make_app(
         Route("/healthz", healthz, methods=["GET"]),
         Route("/metrics", metrics, methods=["GET"]),
     ]
-    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _no_such})
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _no_such, Exception: _failed})
     return Measured(app, measures)
 
 
@@ -180,6 +180,11 @@ async def _no_such(request: Request, error: Exception) -> Response:
     if status == 405:
         problem = f"expected {getattr(error, 'headers', None) and error.headers.get('Allow')}, got {request.method}"  # type: ignore[attr-defined]
     return JSONResponse({"error": problem}, status, {"connection": "close"})
+
+
+async def _failed(request: Request, error: Exception) -> Response:  # noqa: ARG001
+    """The traceback goes to the log of the server."""
+    return JSONResponse({"error": f"internal error: {type(error).__name__}"}, 500, {"connection": "close"})
 
 
 class Measured:

@@ -8,6 +8,7 @@ import socket
 from types import FrameType
 
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from lvmcheck.errors import InputError
@@ -39,6 +40,7 @@ def bound(host: str, port: int) -> socket.socket:
     Raises:
         InputError: the port is in use, or may not be used.
     """
+    found: socket.socket | None = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         found = socket.socket(family, kind, protocol)
@@ -46,6 +48,8 @@ def bound(host: str, port: int) -> socket.socket:
         found.bind(address)
         found.listen(1024)
     except OSError as error:
+        if found is not None:
+            found.close()
         fix = "Choose another with --port; 0 takes any that is free."
         raise InputError(f"{host}:{port}", f"cannot be listened on: {error.strerror}", key="--port", fix=fix) from None
     return found
@@ -55,7 +59,19 @@ def serve(model: Predictor | LanguageModel, listening: socket.socket, limits: Li
     """Answers until SIGTERM or SIGINT, and then what has been asked already."""
     server: uvicorn.Server | None = None
     app = make_app(model, limits, stopping=lambda: server is not None and server.should_exit)
-    config = uvicorn.Config(
+    server = uvicorn.Server(configured(app, limits))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _ended)  # uvicorn raises the signal again when all is answered
+    host, port = listening.getsockname()[:2]
+    what = "/predict" if isinstance(model, Predictor) else "/generate"
+    say(f"serving {model.source} at http://{host}:{port} (POST {what}, GET /healthz, GET /metrics); Ctrl-C ends")
+    server.run(sockets=[listening])
+    say("ended")
+
+
+def configured(app: ASGIApp, limits: Limits) -> uvicorn.Config:
+    """How uvicorn runs the application."""
+    return uvicorn.Config(
         app,
         http=Protocol,
         ws="none",
@@ -68,14 +84,6 @@ def serve(model: Predictor | LanguageModel, listening: socket.socket, limits: Li
         timeout_graceful_shutdown=int(limits.grace),
         h11_max_incomplete_event_size=HEADERS,
     )
-    server = uvicorn.Server(config)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _ended)  # uvicorn raises the signal again when all is answered
-    host, port = listening.getsockname()[:2]
-    what = "/predict" if isinstance(model, Predictor) else "/generate"
-    say(f"serving {model.source} at http://{host}:{port} (POST {what}, GET /healthz, GET /metrics); Ctrl-C ends")
-    server.run(sockets=[listening])
-    say("ended")
 
 
 def _ended(number: int, frame: FrameType | None) -> None:
