@@ -17,6 +17,7 @@ from lvmcheck.errors import InputError, nearest
 from models.terms import TERMS
 
 EPSILON = 1e-12  # norms below this are not divided out: a zero vector stays zero
+EPSILON_HALF = 1e-3  # the same in float16, where 1e-12 is 0 and its inverse no number
 
 
 def unit(x: Tensor) -> Tensor:
@@ -25,7 +26,7 @@ def unit(x: Tensor) -> Tensor:
     A row whose squares overflow (longer than 1.8e19 in float32 and bfloat16) becomes zero too: its cosine is 0, which
     fails every floor. Scaling it first would cost each step 50 microseconds, for runs that diverged long before.
     """
-    return F.normalize(x, dim=-1, eps=EPSILON)
+    return F.normalize(x, dim=-1, eps=EPSILON_HALF if x.dtype is torch.float16 else EPSILON)
 
 
 def mse(raw: Tensor, target: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Loss terms in every precision, at every scale, on every device here: right where numbers exist, NaN nowhere."""
+"""Loss terms against slow twins at every scale and on every device here; what holds of any loss: test_laws.py."""
 
 from __future__ import annotations
 
@@ -31,27 +31,6 @@ def gradient(term: str, raw: Tensor, target: Tensor, tau: float = 0.5) -> tuple[
     return value.detach(), torch.autograd.grad(value, leaf)[0]
 
 
-# -- precision ---------------------------------------------------------------------------------------------------------
-@given(term=st.sampled_from(TERMS), dtype=st.sampled_from(list(PRECISION)), batch=st.integers(2, 9), seed=seeds)
-@settings(max_examples=40, deadline=None)
-def test_every_precision_agrees_with_the_slow_twin(term: str, dtype: torch.dtype, batch: int, seed: int) -> None:
-    raw, target = (x.to(dtype) for x in draw(batch, 8, seed))
-    value, slope = gradient(term, raw, target)
-    assert (value.dtype, slope.dtype, value.shape) == (dtype, dtype, ())
-    twin = slow(term, raw.tolist(), target.tolist(), 0.5)
-    assert float(value) == pytest.approx(twin, rel=PRECISION[dtype], abs=PRECISION[dtype])
-    _, exact = gradient(term, raw.double(), target.double())
-    assert float((slope.double() - exact).abs().max()) <= PRECISION[dtype] * max(1.0, float(exact.abs().max()))
-
-
-def test_half_of_the_mantissa_is_seen() -> None:
-    """The tolerance of bfloat16 is no blank cheque: the value itself differs from that of float64."""
-    raw, target = draw(6, 8, 0)
-    coarse = float(mse(raw.bfloat16(), target.bfloat16()))
-    assert coarse != float(mse(raw, target))
-    assert coarse == pytest.approx(float(mse(raw, target)), rel=0.02)
-
-
 # -- scale -------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("term", TERMS)
 @pytest.mark.parametrize("scale", SCALES)
@@ -66,20 +45,6 @@ def test_float64_is_right_at_every_scale(term: str, scale: float) -> None:
         assert float(value) == pytest.approx(slow(term, seen.tolist(), target.tolist(), 0.5), rel=1e-9)
     assert slope.isfinite().all()
     assert float(slope.abs().max()) > 0
-
-
-@pytest.mark.parametrize("term", TERMS)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
-@pytest.mark.parametrize("scale", [0.0, *SCALES])
-def test_no_scale_gives_nan(term: str, dtype: torch.dtype, scale: float) -> None:
-    """Infinity is the right answer where the square of 1e20 has no float32; a finite one is asked for below 1e18."""
-    raw, target = (x.to(dtype) for x in draw(6, 8, 3, scale))
-    value, slope = gradient(term, raw, target, tau=0.07)
-    assert not value.isnan()
-    assert not slope.isnan().any()
-    if scale <= 1e18:
-        assert value.isfinite()
-        assert slope.isfinite().all()
 
 
 @given(scale=st.floats(1e-9, 1e17), seed=seeds)
@@ -106,19 +71,6 @@ def test_the_temperature_may_be_extreme(tau: float) -> None:
 
 
 # -- rows that are zero or there twice ---------------------------------------------------------------------------------
-@pytest.mark.parametrize("term", TERMS)
-@pytest.mark.parametrize("where", ["prediction", "target", "both"])
-def test_a_zero_row_among_others(term: str, where: str) -> None:
-    raw, target = draw(5, 6, 2)
-    if where != "target":
-        raw[1] = 0.0
-    if where != "prediction":
-        target[1] = 0.0
-    value, slope = gradient(term, raw, target)
-    assert value.isfinite()
-    assert slope.isfinite().all()
-
-
 @given(batch=st.integers(1, 6), copies=st.integers(2, 4), seed=seeds)
 @FEW
 def test_a_batch_repeated_costs_info_nce_two_log_of_the_copies(batch: int, copies: int, seed: int) -> None:
