@@ -63,8 +63,12 @@ class CrossAttention(nn.Module):
 
     def keys(self, x: Tensor, past: KeyValue | None) -> KeyValue:
         """Keys and values of ``x`` [B, T, d] after those of earlier positions."""
+        return joined(past, self.own_keys(x))
+
+    def own_keys(self, x: Tensor) -> KeyValue:
+        """Keys and values of ``x`` [B, T, d] alone."""
         key, value = (split(part, self.heads) for part in self.kv(x).chunk(2, dim=2))
-        return joined(past, (key, value))
+        return key, value
 
     def forward(self, x: Tensor, keys: KeyValue, layout: Layout) -> Tensor:
         """What the queries ``x`` [B, T, d] find in ``keys``, [B, T, d]."""

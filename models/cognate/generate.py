@@ -23,6 +23,7 @@ def generate(
     seed: int = 0,
     stop: int | None = None,
     cache: bool = True,
+    early: bool = True,
 ) -> list[list[int]]:
     """The tokens that follow each prompt, without it and without ``stop``.
 
@@ -36,6 +37,8 @@ def generate(
         seed: of the draws; row i draws the same whatever the others are.
         stop: token that ends a continuation.
         cache: whether earlier positions are kept in a state; without, each token costs a call on all of them.
+        early: whether steps after a token has halted are left out (:mod:`models.cognate.early`); without, every step
+            of every token is computed, as in training, and the one where it halted is read.
 
     Raises:
         InputError: no prompt, an empty one, one that with ``max_new`` is longer than the model's positions, or an
@@ -52,7 +55,7 @@ def generate(
         state: State | None = model.new_state(len(prompts)) if cache else None
         new: list[Tensor] = []
         for index in range(max_new):
-            output = model(tokens, segments=segments, state=state)
+            output = model(tokens, segments=segments, state=state, early=early)
             logits = model.head(output.hidden[:, -1]).float()
             token = logits.argmax(dim=1)
             if draws is not None:

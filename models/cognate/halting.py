@@ -69,15 +69,21 @@ class HaltingHead(nn.Module):
 
     def forward(self, latents: Sequence[Tensor]) -> Halting:
         """From the latents z [B, T, d] after each of S steps; at least in float32."""
-        kind = torch.promote_types(latents[0].dtype, torch.float32)
         with torch.autocast(latents[0].device.type, enabled=False):
-            halting = [self.head(z.to(kind)).squeeze(2).sigmoid() for z in latents[:-1]]
+            halting = [self.probability(z) for z in latents[:-1]]
             running = torch.ones_like(halting[0])  # probability of not having halted yet
             weights = []
             for probability in halting:
                 weights.append(running * probability)
                 running = running * (1.0 - probability)
             return Halting(torch.stack([*halting, torch.ones_like(running)]), torch.stack([*weights, running]))
+
+    def probability(self, latent: Tensor) -> Tensor:
+        """lambda [B, T] after a step that left ``latent`` [B, T, d]."""
+        with torch.autocast(latent.device.type, enabled=False):
+            kind = torch.promote_types(latent.dtype, torch.float32)
+            said: Tensor = self.head(latent.to(kind)).squeeze(2).sigmoid()
+            return said
 
     @torch.no_grad()
     def calibrate(self, losses: Tensor) -> None:

@@ -39,6 +39,10 @@ class Layout:
         """[B, T], False at padding; None where there is none."""
         return None if self.segments is None else self.segments > 0
 
+    def of_rows(self, rows: Tensor) -> Layout:
+        """What attention reads of it, for the rows [R] alone."""
+        return Layout(self.positions, mask=None if self.mask is None or self.mask.ndim < 4 else self.mask[rows])
+
     @property
     def last(self) -> Tensor | None:
         """Index [B] of the last position that is not padding (0 where all are); None where that is the end."""

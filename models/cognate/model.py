@@ -10,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from lvmcheck.errors import InputError
 from models.cognate.blocks import EPS, Layer
+from models.cognate.early import refine_early
 from models.cognate.gate import MemoryGate
 from models.cognate.halting import HaltingHead
 from models.cognate.init_weights import init_weights
@@ -123,12 +124,16 @@ class Cognate(nn.Module):
         """Logits [..., V] of hidden states [..., d], with the token embedding's own weights."""
         return linear(hidden, self.token_embedding.weight)
 
-    def forward(self, tokens: Tensor, *, segments: Tensor | None = None, state: State | None = None) -> CognateOutput:
+    def forward(
+        self, tokens: Tensor, *, segments: Tensor | None = None, state: State | None = None, early: bool = False
+    ) -> CognateOutput:
         """One call on tokens [B, T] int64.
 
         Args:
             segments: [B, T] int64, the packed record of each position, 0 for padding; None when all is one record.
             state: of the positions before; the output then holds the next one.
+            early: whether a token that has halted stays as it is and its later steps are not computed
+                (:mod:`models.cognate.early`); of no effect in training mode, where every step learns.
 
         Raises:
             InputError: tokens of another shape or type or outside of the vocabulary, a record that is too long.
@@ -140,7 +145,11 @@ class Cognate(nn.Module):
         y, keys = self.backbone(tokens, layout, past[:depth])
         reading = self.memory(y, layout, self.specialisation, None if state is None else state.memory)
         features, gate = self.gate(y, reading.read)
-        refined = self.recursion(features, layout, past[depth:])
+        if early and not self.training:
+            threshold = self.specialisation.halting_threshold
+            refined = refine_early(self.recursion, self.halting, threshold, features, layout, past[depth:])
+        else:
+            refined = self.recursion(features, layout, past[depth:])
         halting = self.halting(refined.latents)
         steps = halting.steps(self.specialisation.halting_threshold)
         answers = refined.answers

@@ -57,13 +57,19 @@ class Recursion(nn.Module):
         answers, latents = [], []
         for step in range(self.steps):
             keys.append(self.to_answer.keys(y, past[1 + step]))
-            for _ in range(self.micro_steps):
-                seen = self.to_features(z, keys[0], layout), self.to_answer(z, keys[-1], layout)
-                z = self.latent_norm(z + self.think(torch.cat((z, *seen), dim=2)))
-            y = self.answer_norm(y + self.revise(torch.cat((y, z), dim=2)))
+            z, y = self.refine(z, y, keys[0], keys[-1], layout)
             answers.append(y)
             latents.append(z)
         return Refined(tuple(answers), tuple(latents), tuple(keys))
+
+    def refine(
+        self, z: Tensor, y: Tensor, of_features: KeyValue, of_answers: KeyValue, layout: Layout
+    ) -> tuple[Tensor, Tensor]:
+        """One step: latent and answer [B, T, d] after it, looking at the keys of features and of the answers so far."""
+        for _ in range(self.micro_steps):
+            seen = self.to_features(z, of_features, layout), self.to_answer(z, of_answers, layout)
+            z = self.latent_norm(z + self.think(torch.cat((z, *seen), dim=2)))
+        return z, self.answer_norm(y + self.revise(torch.cat((y, z), dim=2)))
 
 
 class _Mlp(nn.Module):
