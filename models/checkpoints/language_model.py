@@ -101,7 +101,7 @@ class LanguageModel:
         said = ""
         for token in tokens:
             so_far.append(token)
-            text = self.tokenizer.decode(so_far)
+            text = self.tokenizer.settled(self.tokenizer.decode(so_far))
             if not text.endswith(UNKNOWN):  # else perhaps the first bytes of a character
                 yield text[len(said) :], len(so_far)
                 said = text

@@ -9,7 +9,17 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from lvmcheck.errors import InputError, nearest
-from models.data.text.config import GENERATED, QA, SUFFIXES, TextConfig, known_sets, parse_text_config, text_inputs
+from models.data.text.config import (
+    BY_NAME,
+    GENERATED,
+    QA,
+    SUFFIXES,
+    TextConfig,
+    default_sets,
+    parse_text_config,
+    text_inputs,
+)
+from models.data.text.records import CONTINUATIONS
 from models.optim import config as optim_config
 from models.registry import check_parameters, language_kinds
 from models.schema import checked
@@ -27,7 +37,8 @@ METRICS: tuple[str, ...] = (
     "val_bits_per_byte",
     "exact_match",  # share of the questions whose greedy continuation is the right answer
     "exact_match_questions",
-    *(f"exact_match_{name}{end}" for name in (*GENERATED, *QA) for end in ("", "_questions")),  # by data set
+    *(f"exact_match_{name}{end}" for name in (*GENERATED, *BY_NAME, *QA) for end in ("", "_questions")),  # by data set
+    *(f"val_bits_per_byte_{name}" for name in CONTINUATIONS),  # of texts that have no answer
     "halting_mean",  # steps over scored validation tokens
     "halting_variance",
     "memory_norm",
@@ -137,7 +148,7 @@ class Config(RunConfig):
 
     def _check_sets(self) -> None:
         data = parse_text_config(self.data)
-        known = tuple(data.sets) or known_sets(data.source)
+        known = tuple(data.sets) or default_sets(data.source)
         for stage in self.curriculum if known else ():
             for name in stage.sets or ():
                 if name not in known:

@@ -11,13 +11,13 @@ from torch import nn
 from lvmcheck.run.recorder import Recorder
 from models.cognate.generate import generate
 from models.data.text.answers import exact
-from models.data.text.config import GENERATED, QA
-from models.data.text.records import SEED_PROMPTS, Question
+from models.data.text.config import BY_NAME, GENERATED, QA
+from models.data.text.records import SEED_PROMPTS, TYPED_PROMPTS, Question
 from models.runtime.session import reported_only
 from models.trainers.language_setup import LanguageSetup
 from models.trainers.variety import variety
 
-SETS = (*GENERATED, *QA)
+SETS = (*GENERATED, *BY_NAME, *QA)
 """Data sets whose exact match is a metric of its own; those of the person's own files count in the whole."""
 REFERENCE = ("distinct_1", "distinct_2", "entropy", "top_token_share", "identical_share")
 
@@ -36,7 +36,7 @@ def generations(setup: LanguageSetup, model: nn.Module, epoch: int, rec: Recorde
     rule, data = setup.cfg.generation, setup.data
     items = questions(setup)
     answers = [each.answer for each in items]
-    seeds = [each for each in SEED_PROMPTS if fits(setup, each.prompt)]
+    seeds = shown_prompts(setup)
     values: dict[str, float] = {}
     greedy: list[bool] = []
     for mode, temperature in (("greedy", 0.0), ("sampled", rule.temperature)):
@@ -57,6 +57,16 @@ def generations(setup: LanguageSetup, model: nn.Module, epoch: int, rec: Recorde
         values["reference/top_answer_share"] = commonest / len(items)  # exact match of always saying the same
     rec.probe("generations", values)
     return matches(items, greedy)
+
+
+def shown_prompts(setup: LanguageSetup) -> list[Question]:
+    """Prompts whose continuations are kept with those of the first questions: the original project's three, those that
+    a person types where typed questions are trained on, and the beginnings of texts where there are any.
+    """
+    data = setup.data
+    typed = TYPED_PROMPTS if set(BY_NAME) & data.train.counts.keys() else ()
+    wanted = (*SEED_PROMPTS, *typed, *(data.openings(setup.cfg.generation.samples) if typed else ()))
+    return [each for each in wanted if fits(setup, each.prompt)]
 
 
 def exact_match(setup: LanguageSetup, model: nn.Module) -> dict[str, float]:

@@ -69,8 +69,9 @@ def names(setup: LanguageSetup) -> tuple[str, ...]:
     are left out.
     """
     terms = {f"train_{name}" for name, weight in setup.cfg.loss.items() if weight > 0}
-    optional = {name for name in METRICS if name.startswith(("train_", "exact_match"))}
-    found = {"train_loss", "train_bits_per_byte", *terms, *answer_metrics(questions(setup))}
+    optional = {name for name in METRICS if name.startswith(("train_", "exact_match", "val_bits_per_byte_"))}
+    texts = {f"val_bits_per_byte_{name}" for name in setup.data.held.counts if len(setup.data.held.counts) > 1}
+    found = {"train_loss", "train_bits_per_byte", *terms, *texts, *answer_metrics(questions(setup))}
     return tuple(name for name in METRICS if name in found or name not in optional)
 
 
@@ -79,6 +80,7 @@ def validation_metrics(setup: LanguageSetup, state: TrainState, rec: Recorder) -
     with state.validated() as model:
         val = score(setup, model, setup.data.validation(setup.cfg.eval_batch_size))
         rec.probe("halting", halting(val))
+        texts = continuation_bits(setup, model)
         able = math.isfinite(val.loss)  # from other weights nothing can be generated
         answered = generations(setup, model, state.progress.epoch, rec) if able else unanswered(setup)
     trained = state.progress.sums.means()
@@ -88,12 +90,24 @@ def validation_metrics(setup: LanguageSetup, state: TrainState, rec: Recorder) -
         "val_loss": val.loss,
         "val_perplexity": math.exp(val.loss) if val.loss < 700 else math.inf,
         "val_bits_per_byte": bits_per_byte(setup, val.loss),
+        **texts,
         **answered,
         "halting_mean": float(val.steps.mean()),
         "halting_variance": float(val.steps.var()),
         "memory_norm": val.memory_norm,
         "gate_mean": val.gate,
         "lr": max(float(group["lr"]) for group in setup.optimizer.param_groups),
+    }
+
+
+def continuation_bits(setup: LanguageSetup, model: nn.Module) -> dict[str, float]:
+    """Bits a byte of each set of texts that have no answer, where other sets stand beside it."""
+    if len(setup.data.held.counts) < 2:
+        return {}
+    texts = setup.data.continuations(setup.cfg.eval_batch_size)
+    return {
+        f"val_bits_per_byte_{name}": score(setup, model, rows).loss / math.log(2) / size
+        for name, (size, rows) in texts.items()
     }
 
 

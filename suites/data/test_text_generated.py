@@ -12,11 +12,11 @@ from collections import Counter
 import pytest
 
 from lvmcheck.errors import InputError
-from models.data.text import arithmetic
+from models.data.text import arithmetic, capitals, python_docs
 from models.data.text.config import parse_text_config
 from models.data.text.facts import loss_floor
 from models.data.text.generated import drawer, generate
-from models.data.text.records import SEED_PROMPTS, Record, group_of
+from models.data.text.records import SEED_PROMPTS, TYPED_PROMPTS, Record, group_of
 from models.data.text.split import overlap
 
 
@@ -71,6 +71,9 @@ def test_difficulty_is_measured() -> None:
         ("arithmetic", {"digits": 1, "operators": "+-"}),
         ("recall", {"facts": 1}),
         ("code", {"digits": 1}),
+        ("sums", {"digits": 1}),
+        ("differences", {"digits": 1}),
+        ("capitals", {}),
     ],
 )
 def test_the_surprise_is_that_of_the_draws(name: str, config: dict[str, object]) -> None:
@@ -117,6 +120,49 @@ def test_the_original_projects_prompts_are_never_trained_on() -> None:
     words = {re.sub(r"\d+|apples", "#", prompt) for prompt in prompts}  # but their form is
     assert {re.sub(r"\d+|apples", "#", each.prompt) for each in SEED_PROMPTS[:2]} <= words
     assert all(prompt.prompt.endswith("A:") for prompt in SEED_PROMPTS)
+
+
+@pytest.mark.parametrize("name", ["sums", "differences"])
+def test_typed_sums_and_differences_are_right(name: str) -> None:
+    forms = set()
+    for record in draws(name, 300, digits=2):
+        left, right = map(int, re.findall(r"\d+", record.question))
+        assert int(record.answer) == (left + right if name == "sums" else left - right)
+        forms.add(re.sub(r"\d+|apples|books|cups|eggs|hats|keys|lamps|pens", "#", record.question))
+    assert len(forms) == 5
+
+
+def test_what_a_person_types_is_never_trained_on_and_its_facts_are() -> None:
+    config = parse_text_config({"sets": ["sums", "differences", "capitals"], "digits": 2})
+    train = generate(config, seed=5, validation=False, count=3000)
+    held = generate(config, seed=0, validation=True, count=300)
+    assert overlap(train, held) == 0
+    typed = {prompt.prompt for prompt in TYPED_PROMPTS}
+    assert not typed & {record.prompt for record in train}
+    assert not any(re.search(r"\b(25\D+17|17\D+25|15\D+7|7\D+15)\b", record.question) for record in train)
+    told = {country for record in train for country, city in capitals.CAPITALS.items() if country in record.question}
+    assert told == capitals.CAPITALS.keys()
+    assert {record.answer for record in train if "France" in record.question} == {"Paris"}
+
+
+def test_texts_of_python_are_sentences_and_each_is_on_one_side() -> None:
+    config = parse_text_config({"sets": ["python_docs"]})
+    train, held = (generate(config, seed=1, validation=side, count=10**4) for side in (False, True))
+    assert len(train) > 1000  # of 3,200 in Python 3.11
+    assert overlap(train, held) == 0
+    assert all(record.prompt == record.question and record.answer[-1] in ".?!" for record in (*train, *held))
+    assert len({record.text for record in train}) == len(train)
+    assert generate(config, seed=1, validation=False, count=7) == train[:7]
+
+
+def test_lists_code_and_fragments_are_no_prose() -> None:
+    sentence = "Objects are an abstraction for data, and all data is represented by objects."
+    names = " ".join(f"Ab{letter}" for letter in "abcdefghijklmnopqrst")
+    source = f"{sentence}\n\n   x = {{1: 2}} and more of it\n\n{names}.\n\nShort."
+    assert list(python_docs.paragraphs(source)) == [sentence]
+    wrapped = sentence.replace(", ", ",\n")
+    assert list(python_docs.paragraphs(wrapped)) == [sentence]
+    assert list(python_docs.paragraphs(wrapped.replace("\n", "\n    "))) == []
 
 
 def test_settings_that_allow_too_few_questions_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

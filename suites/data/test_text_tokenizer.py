@@ -14,8 +14,9 @@ from lvmcheck.errors import InputError
 from models.data.text.config import parse_text_config
 from models.data.text.dataset import open_text
 from models.data.text.generated import generate
-from models.data.text.tokenizer import ByteTokenizer, train_bpe
-from models.data.text.tokenizer_files import GPT2_SIZE, load
+from models.data.text.numbers import ReversedNumbers
+from models.data.text.tokenizer import ByteTokenizer, TextTokenizer, train_bpe
+from models.data.text.tokenizer_files import GPT2_SIZE, load, unpacked
 
 TEXTS = [record.text for record in generate(parse_text_config({}), seed=0, validation=False, count=200)]
 BPE = train_bpe(TEXTS, 400)
@@ -25,7 +26,7 @@ UNICODE = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 @settings(max_examples=150, deadline=None)
 @given(UNICODE)
 def test_any_text_comes_back_and_never_holds_end_or_pad(text: str) -> None:
-    for tokenizer in (BPE, ByteTokenizer()):
+    for tokenizer in (BPE, ByteTokenizer(), ReversedNumbers(BPE)):
         tokens = tokenizer.encode(text)
         assert tokenizer.decode(tokens) == text
         assert tokenizer.decode([*tokens, tokenizer.end, tokenizer.pad]) == text
@@ -52,6 +53,25 @@ def test_digits_are_tokens_of_their_own() -> None:
     tokens = BPE.encode("12345")
     assert len(tokens) == 5
     assert [BPE.decode([token]) for token in tokens] == list("12345")
+
+
+def test_reversed_numbers_come_least_digit_first() -> None:
+    turned = ReversedNumbers(BPE)
+    assert turned.encode("What is 25 + 170?") == BPE.encode("What is 52 + 071?")
+    assert turned.decode(BPE.encode(" 24")) == " 42"
+    assert turned.digest != BPE.digest
+    assert (turned.settled("is 4"), turned.settled("is 42."), BPE.settled("is 4")) == ("is ", "is 42.", "is 4")
+    data = {"sets": ["sums"], "records": 40, "val_records": 4, "vocabulary": 300, "numbers": "reversed"}
+    assert open_text(data, seed=0).tokenizer.encode("12") == BPE.encode("21")
+    with pytest.raises(InputError, match="numbers"):
+        parse_text_config({"numbers": "backwards"})
+
+
+@pytest.mark.parametrize("tokenizer", [BPE, ByteTokenizer(), ReversedNumbers(BPE), ReversedNumbers(ByteTokenizer())])
+def test_what_a_checkpoint_carries_encodes_the_same(tokenizer: TextTokenizer) -> None:
+    again = unpacked(tokenizer.content(), Path("tokenizer.json"))
+    assert (again.vocab_size, again.pad, again.end) == (tokenizer.vocab_size, tokenizer.pad, tokenizer.end)
+    assert again.encode("25 + 17 is 42") == tokenizer.encode("25 + 17 is 42")
 
 
 def test_a_small_text_has_fewer_merges_than_asked() -> None:

@@ -9,7 +9,7 @@ from models.data.text.records import Record
 
 THINGS = ("apples", "books", "cups", "eggs", "hats", "keys", "lamps", "pens")
 _PLAIN = ("What is {}?", "Calculate {}.")
-_STORY = {
+STORY = {
     "+": "If a store has {} {} and buys {}, how many are there?",
     "-": "If a store has {} {} and sells {}, how many are left?",
 }
@@ -30,7 +30,7 @@ def draw(rng: random.Random, number: int, *, digits: int, operations: int, opera
         operands.append(value)
         nats += surprise
     expression = str(operands[0]) + "".join(f" {sign} {value}" for sign, value in zip(signs, operands[1:], strict=True))
-    story = _STORY.get(signs[0]) if len(signs) == 1 and (signs[0] == "+" or operands[0] >= operands[1]) else None
+    story = STORY.get(signs[0]) if len(signs) == 1 and (signs[0] == "+" or operands[0] >= operands[1]) else None
     form = rng.choice((*_PLAIN, story) if story else _PLAIN)
     nats += math.log(len(_PLAIN) + (story is not None))
     if form is story and story is not None:

@@ -90,6 +90,7 @@ class TokenSet:
         slots_of_row = layout.row_first[rows + 1] - layout.row_first[rows]
         slots = run_starts(layout.row_first[rows], slots_of_row)
         lengths = layout.length[slots]
+        skipped = corpus.unscored[filled[slots]].astype(np.int64)
         width = self.length if self.packing else int(lengths.max(initial=0))
         source = run_starts(corpus.first[filled[slots]], lengths)
         row_of_slot = np.repeat(np.arange(len(rows)), slots_of_row)
@@ -99,11 +100,13 @@ class TokenSet:
         segments = np.zeros(len(rows) * width, dtype=np.int64)
         tokens[place] = corpus.tokens[source]
         targets[place] = corpus.tokens[source + 1]
+        if skipped.any():
+            targets[run_starts(row_of_slot * width + layout.column[slots], skipped)] = IGNORED
         segments[place] = np.repeat(slots - np.repeat(layout.row_first[rows], slots_of_row) + 1, lengths)
         first, second, third = (
             torch.from_numpy(part.reshape(len(rows), width)) for part in (tokens, targets, segments)
         )
-        return TokenBatch(first, second, third, len(place))
+        return TokenBatch(first, second, third, len(place) - int(skipped.sum()))
 
 
 def _chunks(rows: Ints, size: int) -> list[Ints]:

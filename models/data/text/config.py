@@ -13,6 +13,8 @@ from models.data.readers.kind import folder_names, is_folder
 from models.schema import checked
 
 GENERATED = ("arithmetic", "recall", "code")
+BY_NAME = ("sums", "differences", "capitals", "python_docs")
+"""Sets of source "generated" that are drawn only where ``sets`` names them."""
 QA = ("gsm8k", "svamp", "mbpp", "arc_easy", "arc_challenge", "hellaswag")
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
 OPERATORS = "+-*"
@@ -41,6 +43,9 @@ class TextConfig(BaseModel):
         length: positions T of a row. packing: several records a row, else rows of one record in buckets by length.
         tokenizer: "bpe" (trained on the training records), "bytes", a tokenizer.json or a folder with GPT-2's
             vocab.json and merges.txt. vocabulary: its size; for a file, what the file must have.
+        numbers: "written", or "reversed": the tokens of a number come least digit first, so that a sum's carries are
+            known when they are needed; texts are not touched (:class:`models.data.text.numbers.ReversedNumbers`).
+        score: "all" tokens, or "answers": what is asked is read and not learned; texts that only go on are scored whole.
         mix: "balanced" (no set above ``max_share`` of the records) or "natural".
     """
 
@@ -61,6 +66,8 @@ class TextConfig(BaseModel):
     packing: bool = True
     tokenizer: Annotated[str, Field(min_length=1)] = "bpe"
     vocabulary: Annotated[int, Field(ge=258, le=2**20)] | None = None
+    numbers: Literal["written", "reversed"] = "written"
+    score: Literal["all", "answers"] = "all"
     mix: Literal["balanced", "natural"] = "balanced"
     max_share: Annotated[float, Field(gt=0, le=1)] = 0.4
 
@@ -129,6 +136,11 @@ def _files_of(folder: Path, name: str, inside: set[Path]) -> set[Path]:
 
 def known_sets(source: str) -> tuple[str, ...]:
     """Names that ``sets`` may hold; empty where the files decide."""
+    return (*GENERATED, *BY_NAME) if source == "generated" else default_sets(source)
+
+
+def default_sets(source: str) -> tuple[str, ...]:
+    """The sets that are taken where ``sets`` names none; empty where the files decide."""
     return {"generated": GENERATED, "qa": QA, "hub": QA}.get(source, ())
 
 

@@ -74,7 +74,7 @@ class StageData:
             "records": len(corpus),
             "scored_tokens": corpus.scored,
             "rows": rows.rows,
-            "filled": corpus.scored / (rows.rows * rows.width),
+            "filled": corpus.positions / (rows.rows * rows.width),
             "largest_set": max(self.records, key=lambda name: self.records[name]),
             "largest_set_share": largest_share(self.records),
             "difficulty_mean": float(np.mean(difficulty)),

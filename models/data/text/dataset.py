@@ -8,14 +8,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from lvmcheck.errors import InputError
 from models.data.text.answers import final_of
 from models.data.text.batches import TokenBatch, TokenSet
-from models.data.text.config import DEFAULT_VOCABULARY, GENERATED, TextConfig, known_sets, parse_text_config
+from models.data.text.config import DEFAULT_VOCABULARY, GENERATED, TextConfig, default_sets, parse_text_config
 from models.data.text.corpus import Corpus, tokenise
 from models.data.text.curriculum import Fact, StageData, StageSpec, build_stage, same_as_before
 from models.data.text.facts import compressor_bits_per_byte, loss_floor
 from models.data.text.mix import largest_share
+from models.data.text.numbers import ReversedNumbers
 from models.data.text.records import CONTINUATIONS, Question, Record, fingerprint
 from models.data.text.split import Split, first, overlap, split
 from models.data.text.tokenizer import ByteTokenizer, TextTokenizer, train_bpe
@@ -45,7 +48,8 @@ class TextData:
     @cached_property
     def fingerprint(self) -> str:
         """sha256 (hex) over the training records, the validation records and the tokenizer."""
-        return fingerprint((), self.train.fingerprint, self.held.fingerprint, self.tokenizer.digest)
+        scored = () if self.config.score == "all" else (self.config.score,)
+        return fingerprint((), self.train.fingerprint, self.held.fingerprint, self.tokenizer.digest, *scored)
 
     def stage(self, spec: StageSpec) -> StageData:
         """The training records of one stage.
@@ -96,6 +100,21 @@ class TextData:
         mixed = [members[index] for index in range(width) for members in turns if index < len(members)]
         return [Question(each.prompt, each.final or final_of(each.answer), each.dataset) for each in mixed[:n]]
 
+    def openings(self, n: int) -> list[Question]:
+        """At most ``n`` beginnings of validation texts that have no answer but go on, always the same ones."""
+        going = [record for record in self.held.records if record.dataset in CONTINUATIONS]
+        return [Question(record.prompt, record.answer, record.dataset) for record in first(going, n)]
+
+    def continuations(self, batch_size: int) -> dict[str, tuple[float, Iterator[TokenBatch]]]:
+        """For each set of such texts, the bytes of a token of its validation records and those records in batches."""
+        config, found = self.config, {}
+        for name in self.held.counts:
+            if name in CONTINUATIONS:
+                own = self.held.select(np.array([record.dataset == name for record in self.held.records]))
+                rows = TokenSet(own, pad=self.tokenizer.pad, length=config.length, packing=config.packing)
+                found[name] = own.bytes / own.scored, rows.in_order(batch_size)
+        return found
+
     @property
     def bytes_per_token(self) -> float:
         """UTF-8 bytes of the validation texts for each scored token: bits a byte = nats a token / ln 2 / this."""
@@ -134,7 +153,7 @@ class TextData:
     @property
     def requested(self) -> tuple[str, ...]:
         """The sets that the configuration asks for."""
-        return tuple(self.config.sets) or known_sets(self.config.source) or tuple(self.train.counts)
+        return tuple(self.config.sets) or default_sets(self.config.source) or tuple(self.train.counts)
 
 
 def open_text(config: Mapping[str, object], *, seed: int) -> TextData:
@@ -150,7 +169,8 @@ def open_text(config: Mapping[str, object], *, seed: int) -> TextData:
     """
     parsed = parse_text_config(config)
     parts, texts = _records(parsed, seed)
-    return assemble(parsed, parts, _tokenizer(parsed, texts))
+    tokenizer = _tokenizer(parsed, texts)
+    return assemble(parsed, parts, ReversedNumbers(tokenizer) if parsed.numbers == "reversed" else tokenizer)
 
 
 def assemble(config: TextConfig, parts: Split, tokenizer: TextTokenizer) -> TextData:
@@ -161,7 +181,7 @@ def assemble(config: TextConfig, parts: Split, tokenizer: TextTokenizer) -> Text
     """
     sides, too_long = [], Counter[str]()
     for side, records in (("training", parts.train), ("validation", parts.validation)):
-        corpus = tokenise(records, tokenizer)
+        corpus = tokenise(records, tokenizer, answers_only=config.score == "answers")
         fits = corpus.lengths <= config.length
         too_long.update(record.dataset for record, fit in zip(records, fits, strict=True) if not fit)
         kept = corpus.select(fits) if not fits.all() else corpus
@@ -185,13 +205,15 @@ def assemble(config: TextConfig, parts: Split, tokenizer: TextTokenizer) -> Text
 def _records(config: TextConfig, seed: int) -> tuple[Split, list[str]]:
     """Both sides, and the texts that a BPE is trained on: training records only."""
     if config.source == "generated":
+        from models.data.text import python_docs
         from models.data.text.generated import generate
 
         train = generate(config, seed=seed, validation=False, count=config.records)
         held = generate(config, seed=0, validation=True, count=config.val_records)
         fixed = train if seed == 0 else generate(config, seed=0, validation=False, count=config.records)
-        notes = (f"generated: {', '.join(config.sets or GENERATED)}; training records drawn with seed {seed}",)
-        return Split(train, held, 0, notes), [record.text for record in fixed]
+        notes = [f"generated: {', '.join(config.sets or GENERATED)}; training records drawn with seed {seed}"]
+        notes += [f"{python_docs.DATASET}: {python_docs.version()}"] if python_docs.DATASET in config.sets else []
+        return Split(train, held, 0, (*notes,)), [record.text for record in fixed]
     from models.data.text.sources import read_sets
 
     parts = split(read_sets(config), fraction=config.val_fraction, val_records=config.val_records)

@@ -36,7 +36,7 @@ def loss_floor(validation: Corpus) -> float | None:
     and of which set they belong to, over the scored tokens of a record. Tokenisation can only add to it.
     """
     nats = [record.nats for record in validation.records if record.nats is not None]
-    if len(nats) < len(validation) or not nats:
+    if len(nats) < len(validation) or not nats or validation.unscored.any():
         return None
     counts = validation.counts
     which = -sum(count * math.log(count / len(validation)) for count in counts.values())

@@ -6,15 +6,16 @@ import random
 from collections.abc import Callable
 
 from lvmcheck.errors import InputError
-from models.data.text import arithmetic, code, recall
+from models.data.text import arithmetic, capitals, code, python_docs, recall, sums
 from models.data.text.config import GENERATED, TextConfig
-from models.data.text.records import SEED_PROMPTS, Record
+from models.data.text.records import SEED_PROMPTS, TYPED_PROMPTS, Record, group_of
 from models.data.text.split import held_out
 
 HELD = 0.1
 """Share of the groups whose questions are never trained on."""
-_SEED_GROUPS = {arithmetic.numbers_group([15, 7]), arithmetic.numbers_group([25, 17])}
-_SEED_TEXTS = {prompt.prompt for prompt in SEED_PROMPTS}
+_SEED_GROUPS = {arithmetic.numbers_group([15, 7]), arithmetic.numbers_group([25, 17]), "text capital of france"}
+_SEED_TEXTS = {prompt.prompt for prompt in (*SEED_PROMPTS, *TYPED_PROMPTS)}
+SIGNS = {"sums": "+", "differences": "-"}
 
 
 def generate(config: TextConfig, *, seed: int, validation: bool, count: int) -> list[Record]:
@@ -29,7 +30,11 @@ def generate(config: TextConfig, *, seed: int, validation: bool, count: int) -> 
     return [
         record
         for name in config.sets or GENERATED
-        for record in _fill(name, drawer(name, config), seed=seed, validation=validation, count=count)
+        for record in (
+            _read(seed=seed, validation=validation, count=count)
+            if name == python_docs.DATASET
+            else _fill(name, drawer(name, config), seed=seed, validation=validation, count=count)
+        )
     ]
 
 
@@ -40,6 +45,10 @@ def drawer(name: str, config: TextConfig) -> Callable[[random.Random, int], Reco
         return lambda rng, number: arithmetic.draw(
             rng, number, digits=digits, operations=operations, operators=operators
         )
+    if name in SIGNS:
+        return lambda rng, number: sums.draw(rng, number, dataset=name, sign=SIGNS[name], digits=config.digits)
+    if name == "capitals":
+        return capitals.draw
     if name == "recall":
         return lambda rng, number: recall.draw(rng, number, facts=config.facts)
     return lambda rng, number: code.draw(rng, number, digits=config.digits)
@@ -61,5 +70,12 @@ def _fill(
     raise InputError(f"generated set {name!r}", problem, fix="Allow more digits, operations or facts.")
 
 
+def _read(*, seed: int, validation: bool, count: int) -> list[Record]:
+    """At most ``count`` paragraphs of one side of the split, chosen by ``seed``; there are only so many."""
+    found = [record for record in python_docs.read() if _held(record) == validation]
+    random.Random(f"{python_docs.DATASET} {seed} {validation}").shuffle(found)
+    return found[:count]
+
+
 def _held(record: Record) -> bool:
-    return record.group in _SEED_GROUPS or record.prompt in _SEED_TEXTS or held_out(record, HELD)
+    return group_of(record) in _SEED_GROUPS or record.prompt in _SEED_TEXTS or held_out(record, HELD)

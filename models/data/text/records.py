@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-CONTINUATIONS = ("hellaswag",)
+CONTINUATIONS = ("hellaswag", "python_docs")
 """Sets whose question is the beginning of a text and whose answer continues it: rendered without "Q:" and "A:"."""
 _NOT_WORDS = re.compile(r"[^\w+*/=<>-]+")
 
@@ -76,8 +76,8 @@ def fingerprint(records: Iterable[Record], *more: str) -> str:
     return total.hexdigest()
 
 
-def _seed(question: str, answer: str) -> Question:
-    return Question(prompt_of(question), answer, "seed")
+def _seed(question: str, answer: str, dataset: str = "seed") -> Question:
+    return Question(prompt_of(question), answer, dataset)
 
 
 SEED_PROMPTS = (
@@ -88,3 +88,10 @@ SEED_PROMPTS = (
 """The original project's three test prompts for every specialisation (seeds cognate_phase1_*), in the form of the
 training text. Theirs had no "Q:" in front and, in the third, a "Q:" in the middle: a form that they never trained
 on."""
+
+TYPED_PROMPTS = (
+    _seed("15 - 7", "8", "typed"),
+    _seed("25 + 17", "42", "typed"),
+    _seed("capital of France", "Paris", "typed"),
+)
+"""What a person types. None of these texts, and no question about the numbers of the first two, is ever trained on."""

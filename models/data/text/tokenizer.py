@@ -46,6 +46,10 @@ class TextTokenizer(Protocol):
         """The text; ``pad`` and ``end`` are left out, bytes that are no UTF-8 become U+FFFD."""
         ...
 
+    def settled(self, text: str) -> str:
+        """The part of a decoded text that further tokens only add to."""
+        ...
+
     def content(self) -> bytes:
         """All that decides the encoding, for :func:`models.data.text.tokenizer_files.unpacked`."""
         ...
@@ -68,6 +72,9 @@ class ByteTokenizer:
 
     def decode(self, tokens: Sequence[int]) -> str:
         return bytes(token for token in tokens if token < BYTES).decode(errors="replace")
+
+    def settled(self, text: str) -> str:
+        return text
 
     def content(self) -> bytes:
         return BYTES_CONTENT
@@ -95,6 +102,9 @@ class BpeTokenizer:
     def decode(self, tokens: Sequence[int]) -> str:
         kept = [token for token in tokens if token not in (self.pad, self.end)]
         return str(self._inner.decode(kept, skip_special_tokens=False))
+
+    def settled(self, text: str) -> str:
+        return text
 
     def content(self) -> bytes:
         return str(self._inner.to_str(pretty=True)).encode()

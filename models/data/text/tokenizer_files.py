@@ -9,6 +9,7 @@ from tokenizers import Tokenizer, models
 
 from lvmcheck.errors import InputError, nearest
 from models.data.readers.kind import folder_names, is_folder, regular_file
+from models.data.text.numbers import MARK, ReversedNumbers
 from models.data.text.tokenizer import (
     BYTES_CONTENT,
     BpeTokenizer,
@@ -56,6 +57,8 @@ def unpacked(content: bytes, where: Path) -> TextTokenizer:
     Raises:
         InputError: it is none.
     """
+    if content.startswith(MARK):
+        return ReversedNumbers(unpacked(content[len(MARK) :], where))
     return ByteTokenizer() if content == BYTES_CONTENT else _parsed(content.decode(errors="replace"), where)
 
 

@@ -1,0 +1,48 @@
+"""Generated sums and differences of two numbers, as a person types them and as a question says them."""
+
+from __future__ import annotations
+
+import math
+import random
+
+from models.data.text.arithmetic import STORY, THINGS, effort, evaluate, numbers_group
+from models.data.text.records import Record
+
+SHORT = 0.3
+"""Share of operands that are drawn from the numbers of one digit alone; the others are drawn from all."""
+_PLAIN = ("{} {} {}", "{}{}{}", "What is {} {} {}?", "Calculate {} {} {}.")
+
+
+def draw(rng: random.Random, number: int, *, dataset: str, sign: str, digits: int) -> Record:
+    """One question with ``sign`` between two operands of 1 to ``digits`` digits.
+
+    Operands and form are drawn independently and stand in the text, so the surprise is exact. A story of things that
+    are sold is told only where there are enough of them.
+    """
+    (left, first), (right, second) = (_operand(rng, digits) for _ in range(2))
+    told = sign == "+" or left >= right
+    forms = (*_PLAIN, STORY[sign]) if told else _PLAIN
+    form = rng.choice(forms)
+    nats = first + second + math.log(len(forms))
+    if form in _PLAIN:
+        question = form.format(left, sign, right)
+    else:
+        question = form.format(left, rng.choice(THINGS), right)
+        nats += math.log(len(THINGS))
+    operands = [left, right]
+    return Record(
+        dataset,
+        f"{dataset}-{number}",
+        question,
+        str(evaluate(operands, [sign])),
+        difficulty=effort(operands, [sign]),
+        nats=nats,
+        group=numbers_group(operands),
+    )
+
+
+def _operand(rng: random.Random, digits: int) -> tuple[int, float]:
+    """A number and its surprise in nats."""
+    value = rng.randrange(10) if rng.random() < SHORT else rng.randrange(10**digits)
+    probability = (1 - SHORT) / 10**digits + (SHORT / 10 if value < 10 else 0.0)
+    return value, -math.log(probability)
