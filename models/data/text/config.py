@@ -45,7 +45,7 @@ class TextConfig(BaseModel):
             vocab.json and merges.txt. vocabulary: its size; for a file, what the file must have.
         numbers: "written", or "reversed": the tokens of a number come least digit first, so that a sum's carries are
             known when they are needed; texts are not touched (:class:`models.data.text.numbers.ReversedNumbers`).
-        score: "all" tokens, or "answers": what is asked is read and not learned; texts that only go on are scored whole.
+        score: "all" tokens, or "answers": what is asked is read and not learned. Texts that go on are scored whole.
         mix: "balanced" (no set above ``max_share`` of the records) or "natural".
     """
 
