@@ -4,6 +4,7 @@
 ``run.json``       config, seed, versions, device, source digest; written before the first event
 ``events.jsonl``   append-only, one event a line; readable while it grows
 ``checkpoints/``   weights and training state
+``ranks/``         what ranks other than 0 measured, where several train one model
 ``output.log``     what the trainer printed (its last and first part)
 ``stop.json``      a request to stop, with its reason; the trainer looks at every step
 ``judged``         how many bytes of events the live judge has seen

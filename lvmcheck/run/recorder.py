@@ -25,6 +25,7 @@ from lvmcheck.run.events import MAX_EPOCH
 from lvmcheck.run.events_file import event_at, progress, written_events
 from lvmcheck.run.locks import unlock
 from lvmcheck.run.preflights import PREFLIGHT, take, waits
+from lvmcheck.run.ranks import Meeting
 from lvmcheck.run.seal import sealed
 from lvmcheck.run.statements import Statements
 from lvmcheck.run.values import check_number, count, number, numbers, refused
@@ -54,6 +55,7 @@ class Recorder(Statements):
             are known, an epoch has ended), so that an abort costs no training.
         at_end: called once the completion record is written.
         lock: descriptor of the lock that keeps other writers out; closed with the run.
+        meeting: where the ranks of this run meet.
     """
 
     def __init__(
@@ -66,10 +68,11 @@ class Recorder(Statements):
         at_end: Callable[[Recorder], None] | None = None,
         resume: Path | None = None,
         lock: int | None = None,
+        meeting: Meeting | None = None,
     ) -> None:
         if window < 1:
             raise InputError("Recorder", f"window: expected at least 1 step, got {window}")
-        self.path = path
+        self.path, self.meeting = path, meeting
         self.resume = resume
         self.steps = 0
         self.epochs = 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -15,12 +14,10 @@ from lvmcheck.run.event_lines import EventError, parse_line
 from lvmcheck.run.events_file import written_events
 from lvmcheck.run.info import as_json, make_run, move_aside
 from lvmcheck.run.locks import lock_run, refuse_written, unlock
+from lvmcheck.run.ranks import Meeting, rank, world
 from lvmcheck.run.recorder import EARLY, WINDOW, Recorder
 from lvmcheck.run.silent import SilentRecorder
 from lvmcheck.run.view import read_json
-
-RANKS = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")
-"""Environment variables in which launchers state the rank of a process: torchrun, Open MPI, MPICH, SLURM."""
 
 
 def record(
@@ -61,8 +58,9 @@ def record(
     if resume not in (None, "auto"):
         raise InputError("lvmcheck.record", f"expected resume 'auto' or None, got {resume!r}", key="resume")
     folder, stated = Path(path), {"config": as_json(config or {}), "seed": seed}
-    if rank() > 0:
-        return SilentRecorder(folder)
+    ranks = rank(), world()
+    if ranks[0] > 0:
+        return SilentRecorder(folder, meeting=Meeting(folder, *ranks))
     judge = None
     if suite is not None or on_fail is not None:
         judge = import_module("lvmcheck.watch.judge").LiveJudge(suite, "warn" if on_fail is None else on_fail)
@@ -92,21 +90,13 @@ def record(
             judge=judge,
             at_end=None if judge is None else judge.end,
             lock=lock,
+            meeting=Meeting(folder, *ranks),
         )
     except InputError:
         unlock(lock)
         raise
     recorder.begin(continued=there)
     return recorder
-
-
-def rank() -> int:
-    """The rank of this process among those that train one model; 0 for a single one."""
-    distributed = getattr(sys.modules.get("torch"), "distributed", None)
-    if distributed is not None and distributed.is_available() and distributed.is_initialized():
-        return int(distributed.get_rank())
-    stated = next((os.environ[name] for name in RANKS if os.environ.get(name, "").isdigit()), "0")
-    return int(stated)
 
 
 def same_config(folder: Path, stated: Mapping[str, Any]) -> None:

@@ -18,6 +18,12 @@ SPREAD = 500
 """Samples after which the interval grows with the run, so that a long one records no more than a few thousand."""
 
 
+def joint(step: int) -> bool:
+    """Whether every rank measures that step: 1, 2, 5, 10, 20, 50, ..."""
+    text = str(step)
+    return text[0] in "125" and not text[1:].strip("0")
+
+
 class Budget:
     """Decides which steps are measured, from what measuring and steps have cost so far."""
 
@@ -29,7 +35,7 @@ class Budget:
 
     def due(self, step: int) -> bool:
         """Whether that optimizer step (from 1) is measured."""
-        return step >= self._next
+        return step >= self._next or (self.every == "auto" and joint(step))
 
     def step_took(self, seconds: float) -> None:
         """A step that was not measured took so long."""

@@ -70,7 +70,8 @@ class Live:
         if cause is not None:
             self.diagnoses.append(cause)
             said += f": {diagnosis_sentence(cause)}; {cause.fix}"
-        complain(f"lvmcheck {MARKS[found.status]} {said} [{found.check}]")
+        if self._recorder is None or self._recorder.meeting is None or self._recorder.meeting.rank == 0:
+            complain(f"lvmcheck {MARKS[found.status]} {said} [{found.check}]")
 
     def _cause(self, found: Verdict) -> Diagnosis | None:
         """The cause of this finding among those of watched loops."""

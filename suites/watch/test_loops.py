@@ -74,45 +74,61 @@ def test_two_optimizers_of_one_model() -> None:
 
 
 WORKER = """
-import sys, torch, lvmcheck
+import multiprocessing, os, sys, torch, lvmcheck
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import nn
-dist.init_process_group("gloo")
-torch.manual_seed(0)
-model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3))
-if sys.argv[1] == "ddp":
-    model = nn.parallel.DistributedDataParallel(model)
-else:
-    from torch.distributed.fsdp import fully_shard
-    from torch.distributed.device_mesh import init_device_mesh
-    fully_shard(model, mesh=init_device_mesh("cpu", (2,)))
-optimizer = torch.optim.Adam(model.parameters(), 1e-2)
-with lvmcheck.watch(model, optimizer, every=1) as watcher:
-    for step in range(30):
-        if sys.argv[2] != "fault":
-            optimizer.zero_grad()
-        F.cross_entropy(model(torch.randn(16, 6)), torch.randint(3, (16,))).backward()
-        optimizer.step()
-open(f"found{dist.get_rank()}", "w").write(" ".join(verdict.check for verdict in watcher.verdicts))
-dist.destroy_process_group()
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+
+def train(rank, kind, fault):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3))
+    if kind == "ddp":
+        model = nn.parallel.DistributedDataParallel(model)
+    else:
+        fully_shard(model, mesh=init_device_mesh("cpu", (2,)))
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    with lvmcheck.watch(model, optimizer, every=1) as watcher:
+        for step in range(30):
+            if fault != "fault":
+                optimizer.zero_grad()
+            F.cross_entropy(model(torch.randn(16, 6)), torch.randint(3, (16,))).backward()
+            optimizer.step()
+    open(f"{kind}_{fault}_{rank}", "w").write(" ".join(verdict.check for verdict in watcher.verdicts))
+
+def rank_of_two(rank):
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", rank=rank, world_size=2, init_method=f"file://{os.getcwd()}/store")
+    for program in sys.argv[1:]:
+        train(rank, *program.split("_"))
+    dist.destroy_process_group()
+
+ranks = [multiprocessing.get_context("fork").Process(target=rank_of_two, args=(rank,)) for rank in range(2)]
+for rank in ranks:
+    rank.start()
+for rank in ranks:
+    rank.join()
+sys.exit(max(abs(rank.exitcode) for rank in ranks))
 """
-
-
-RANKS = [("ddp", "healthy"), ("fsdp", "fault")]
+RANKS = ("ddp_healthy", "fsdp_fault")
 if os.environ.get("LVM_RELIABILITY") == "full":
-    RANKS += [("ddp", "fault"), ("fsdp", "healthy")]
+    RANKS += ("ddp_fault", "fsdp_healthy")
 
 
-@pytest.mark.parametrize(("kind", "fault"), RANKS)
-def test_distributed(kind: str, fault: str, tmp_path: Path) -> None:
+def test_distributed(tmp_path: Path) -> None:
     script = tmp_path / "train.py"
     script.write_text(WORKER)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", str(script)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [*command, kind, fault], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240, check=False
+        [sys.executable, str(script), *RANKS],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    expected = "gradients_cleared" if fault == "fault" else ""
-    assert [(tmp_path / f"found{rank}").read_text() for rank in range(2)] == [expected] * 2
+    found = {name: [(tmp_path / f"{name}_{rank}").read_text() for rank in range(2)] for name in RANKS}
+    assert found == {name: ["gradients_cleared" if name.endswith("fault") else ""] * 2 for name in RANKS}

@@ -1,0 +1,36 @@
+"""ranks_drift: every rank trains a model of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
+from lvmcheck.checks.watch._watched import case_run
+
+
+class RanksDrift(Cause):
+    """Every rank trains a model of its own."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        return measured(
+            self,
+            evidence,
+            checks=("ranks_agree",),
+            phrase="gradients are not averaged over the ranks, and each trains a model of its own",
+            fix="call the model that DistributedDataParallel returns, not the module inside it",
+        )
+
+
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="equal", run=case_run("ranks", [{"ranks": 2.0, "apart": 0.0}] * 4)),
+    UNWATCHED,
+)
+_FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="raw_module_called",
+        run=case_run("ranks", [{"ranks": 2.0, "apart": 0.01}] * 3),
+        standing=Standing.MEASURED,
+    ),
+)
+FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

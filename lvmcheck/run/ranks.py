@@ -1,0 +1,140 @@
+"""What the ranks of one run tell each other: small files beside the run, and never a collective of the user's job.
+
+Rank 0 opens a session, ``ranks/session.json``; every other rank appends lines to ``ranks/<rank>.jsonl``, each with the
+session that it belongs to, so that what an earlier launch left behind is not heard. A rank that cannot see the folder
+of rank 0 (another machine without a shared disk) is not heard either.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import shutil
+import sys
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lvmcheck.run.view import open_regular, read_json
+
+RANKS = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")
+"""Environment variables in which launchers state the rank of a process: torchrun, Open MPI, MPICH, SLURM."""
+SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS")
+"""The same for the number of processes."""
+FOLDER, SESSION = "ranks", "session.json"
+MOST = 1 << 22
+"""Bytes of a rank's file that are read."""
+WAITING = 64
+"""Lines that are kept until rank 0 has opened its session."""
+PATIENCE = 2.0
+"""Seconds that rank 0 waits at the end for what others measured at the same steps."""
+
+Figures = Mapping[str, Sequence[float]]
+"""Name -> numbers that a rank measured at a step."""
+
+
+def rank() -> int:
+    """The rank of this process among those that train one model; 0 for a single one."""
+    return _stated(RANKS, "get_rank", 0)
+
+
+def world() -> int:
+    """How many processes train one model; 1 for a single one."""
+    return _stated(SIZES, "get_world_size", 1)
+
+
+def _stated(names: Sequence[str], ask: str, alone: int) -> int:
+    distributed = getattr(sys.modules.get("torch"), "distributed", None)
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        return int(getattr(distributed, ask)())
+    return int(next((os.environ[name] for name in names if os.environ.get(name, "").isdigit()), alone))
+
+
+class Meeting:
+    """What this rank tells the others, and, for rank 0, what it hears.
+
+    Args:
+        path: the run directory of rank 0.
+        rank, size: of this process, and of all.
+    """
+
+    def __init__(self, path: Path, rank: int, size: int) -> None:
+        self.rank, self.size = rank, size
+        self._folder, self._session = path / FOLDER, ""
+        self._waiting: list[dict[str, Any]] = []
+        self._told: dict[int, dict[int, Figures]] = {}
+        self._read = [0] * size
+        if rank == 0 and size > 1:
+            self._open()
+
+    def _open(self) -> None:
+        with contextlib.suppress(OSError):
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.mkdir()
+            (self._folder / SESSION).write_text(json.dumps({"session": uuid.uuid4().hex}))
+            self._session = self._current()
+
+    def _current(self) -> str:
+        return str((read_json(self._folder / SESSION) or {}).get("session") or "")
+
+    def tell(self, step: int, figures: Figures) -> None:
+        """What this rank measured at a step."""
+        if self.rank == 0:
+            self._told.setdefault(step, {})[0] = figures
+            return
+        line = {"step": step, **{name: list(values) for name, values in figures.items()}}
+        self._waiting = [*self._waiting, line][-WAITING:]
+        session = self._current()
+        if session:
+            lines = "".join(json.dumps({**line, "session": session}) + "\n" for line in self._waiting)
+            with contextlib.suppress(OSError), (self._folder / f"{self.rank}.jsonl").open("a") as file:
+                file.write(lines)
+                self._waiting = []
+
+    def heard(self, *, last: bool = False) -> list[tuple[int, list[Figures]]]:
+        """Steps, in order, of which every rank has told now, with the figures by rank.
+
+        Args:
+            last: nothing comes afterwards: wait a moment for ranks that were heard before.
+        """
+        until = time.monotonic() + (PATIENCE if last else 0.0)
+        found: list[tuple[int, list[Figures]]] = []
+        while self.rank == 0 and self._session:
+            for other in range(1, self.size):
+                self._hear(other)
+            whole = sorted(step for step, told in self._told.items() if len(told) == self.size)
+            for step in whole:
+                told = self._told.pop(step)
+                found.append((step, [told[rank] for rank in range(self.size)]))
+            behind = any(0 in told for told in self._told.values()) and any(self._read)
+            if not behind or time.monotonic() >= until:
+                break
+            time.sleep(0.02)
+        return found
+
+    def _hear(self, other: int) -> None:
+        with contextlib.suppress(OSError), open_regular(self._folder / f"{other}.jsonl") as file:
+            file.seek(self._read[other])
+            raw = file.read(max(0, MOST - self._read[other]))
+            whole = raw[: raw.rfind(b"\n") + 1]
+            self._read[other] += len(whole)
+            for line in whole.splitlines():
+                step, figures = self._parsed(line)
+                if figures:
+                    self._told.setdefault(step, {})[other] = figures
+
+    def _parsed(self, line: bytes) -> tuple[int, Figures]:
+        """The figures of a line of this session; none where it is something else."""
+        try:
+            body = json.loads(line)
+            if not isinstance(body, dict) or body.pop("session", None) != self._session:
+                return 0, {}
+            step = int(body.pop("step"))
+            figures = {str(name): [float(value) for value in values] for name, values in body.items()}
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return 0, {}
+        return step, figures if all(math.isfinite(v) for values in figures.values() for v in values) else {}
