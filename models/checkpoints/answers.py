@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from lvmcheck.errors import InputError
-from lvmcheck.extras import need
 from models.checkpoints.atomic import publish_file
 from models.checkpoints.language_model import LanguageModel
 from models.data.text.answers import exact, final_of
@@ -19,9 +18,8 @@ from models.data.text.config import TextConfig
 from models.data.text.dataset import open_text
 from models.data.text.records import Question
 from models.data.text.sources import read_sets
+from models.runtime.bleu import bleu
 from models.trainers.variety import variety
-
-SMOOTHING = "exp"  # sacrebleu's default
 
 
 @dataclass(frozen=True)
@@ -125,18 +123,6 @@ def bleu_or_reason(asked: Answers) -> tuple[float | None, str]:
         return bleu([each.text.strip() for each in asked.answers], [each.answer for each in asked.answers]), ""
     except InputError as problem:
         return None, str(problem)
-
-
-def bleu(texts: Sequence[str], right: Sequence[str]) -> float:
-    """Corpus BLEU, 0 to 100, with sacrebleu's defaults but for short sentences: orders they have no n-gram of are left
-    out.
-
-    Raises:
-        InputError: sacrebleu is not installed.
-    """
-    sacrebleu = need("sacrebleu", extra="bleu", purpose="BLEU")
-    made = sacrebleu.metrics.BLEU(smooth_method=SMOOTHING, effective_order=True)
-    return float(made.corpus_score(list(texts), [list(right)]).score)
 
 
 def write(path: Path, asked: Answers, model: LanguageModel) -> None:

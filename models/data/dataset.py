@@ -21,7 +21,9 @@ DEFAULT_CACHE = Path(".lvmcheck") / "cache"
 class Dataset:
     """Training epochs, validation and OOD sets of one source, with the figures they are judged against."""
 
-    def __init__(self, source: str, parts: Parts, beside: Beside | None = None) -> None:
+    def __init__(
+        self, source: str, parts: Parts, beside: Beside | None = None, texts: Path | tuple[str, ...] | None = None
+    ) -> None:
         self.source = source
         self.name = parts.name
         self.split = parts.split
@@ -30,6 +32,8 @@ class Dataset:
         self.ood = dict(parts.ood)
         self.dim = parts.validation.dim
         self.context = parts.validation.context
+        self.texts = texts
+        """Those of the corpus, or the file that holds them; None where there are none."""
         self._parts = parts
         self._beside = beside or Beside()
         self._held: tuple[int, Windows] | None = None
@@ -55,6 +59,8 @@ class Dataset:
     @cached_property
     def _facts(self) -> dict[str, Fact]:
         named: dict[str, Fact] = {"name": self.name, "source": self.source, "split": self.split}
+        if self.texts is not None:
+            named["texts"] = self.texts.name if isinstance(self.texts, Path) else "in memory"
         train = self.train_epoch(1)
         named |= measure(train, self.validation, self.ood, self._parts.optimal)
         return named | gate_facts(train, self._parts, self._beside)
@@ -79,5 +85,10 @@ def open_data(config: Mapping[str, object], *, seed: int, cache: Path | None = N
     from models.data.stored import open_path, open_text
 
     if isinstance(parsed, PathConfig):
-        return Dataset("path", open_path(parsed), parsed.beside)
-    return Dataset("text", open_text(parsed, cache or DEFAULT_CACHE))
+        from models.data.gates.texts import texts_beside
+
+        texts = Path(parsed.texts) if parsed.texts else texts_beside(Path(parsed.path))
+        return Dataset("path", open_path(parsed), parsed.beside, texts)
+    from models.data.readers.prose import topics
+
+    return Dataset("text", open_text(parsed, cache or DEFAULT_CACHE), texts=topics().texts)

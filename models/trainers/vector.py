@@ -25,7 +25,7 @@ from models.runtime.metrics import SampleMean, cosine
 from models.runtime.parity import assert_matches_cpu
 from models.runtime.session import pick_device, precise, reproducible
 from models.runtime.throughput import ThroughputMeter
-from models.trainers import history, sweep
+from models.trainers import history, reconstruction, sweep
 from models.trainers.loop import run, validate_checkpoints
 from models.trainers.probes import due, term_gradient_norms
 from models.trainers.task import Task
@@ -190,6 +190,7 @@ class VectorTask(Task[Pair]):
     def after_training(self, rec: Recorder) -> None:
         validate_checkpoints(self, rec)
         sweep.record(self.model, self.data, self.cfg.eval_batch_size, self.device, rec)
+        reconstruction.record(self.model, self.data, self.device, rec)
 
 
 def adamw(model: nn.Module, cfg: Config, device: torch.device) -> AdamW:

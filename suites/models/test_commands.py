@@ -292,7 +292,7 @@ def test_bleu_is_that_of_sacrebleu_and_one_line_without_it(
     assert "BLEU not measured: package 'sacrebleu'" in capsys.readouterr().out
     monkeypatch.undo()
     sacrebleu = pytest.importorskip("sacrebleu", reason='the extra "bleu" is not installed')
-    from models.checkpoints.answers import bleu
+    from models.runtime.bleu import bleu
 
     texts, right = ["the cat sat on the mat today", "a dog"], ["the cat sat on the mat", "a dog barks"]
     assert bleu(texts, right) == pytest.approx(sacrebleu.corpus_bleu(texts, [right]).score, abs=1e-9)

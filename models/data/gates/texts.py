@@ -52,6 +52,12 @@ def find_texts(path: Path) -> Path:
     raise InputError(path, f"folder without texts; expected {' or '.join(NAMES)}", fix=nearest(NAMES[0], names))
 
 
+def texts_beside(path: Path) -> Path | None:
+    """The file of texts in a folder of vectors; None where there is none."""
+    names = folder_names(path) if is_folder(path) else []
+    return next((path / name for name in NAMES if name in names), None)
+
+
 def read_texts(place: Path, wanted: Container[int]) -> Texts:
     """Hash every text and keep those in rows ``wanted``.
 

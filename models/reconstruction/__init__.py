@@ -1,0 +1,1 @@
+"""Predicted vectors back to text, by the nearest neighbour in a bank of texts."""
