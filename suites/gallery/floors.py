@@ -17,9 +17,9 @@ class Floor:
 SHORT, FULL = "short", "full"
 
 FLOORS: dict[tuple[str, str], Floor | None] = {
-    ("tuning", SHORT): Floor(flagged=0.85, right=0.85, healthy_warned=1),
+    ("tuning", SHORT): Floor(flagged=0.75, right=0.75, healthy_warned=1),
     ("tuning", FULL): Floor(flagged=0.93, right=0.95, healthy_warned=1),
-    ("heldout", SHORT): Floor(flagged=0.8, right=0.8, healthy_warned=1),
+    ("heldout", SHORT): Floor(flagged=0.75, right=0.75, healthy_warned=1),
     ("heldout", FULL): Floor(flagged=0.9, right=0.88, healthy_warned=2),
     ("second", SHORT): None,
     ("second", FULL): Floor(flagged=0.86, right=0.9, healthy_warned=2),
@@ -27,4 +27,4 @@ FLOORS: dict[tuple[str, str], Floor | None] = {
     ("third", FULL): Floor(flagged=0.84, right=0.84, healthy_warned=2),
 }
 """Set and form -> floor, below what was measured on 29 November 2026 (docs/gallery.md, docs/gallery-unseen.md). SHORT
-is the sixth that the default test run judges."""
+is what the default test run judges: eight programs, four of them broken."""

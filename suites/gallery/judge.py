@@ -20,7 +20,7 @@ from lvmcheck.commands._exit import BAD_INPUT, FAILED, INTERNAL, PASSED
 from lvmcheck.commands._judging import BAD, exit_code, verdicts_on
 from lvmcheck.errors import InputError
 from lvmcheck.readers import open_run
-from suites.gallery.program import Program, discover
+from suites.gallery.program import HALVES, Program, discover
 from suites.gallery.recorded import CACHE, recording
 
 UNIVERSAL = Namespace(suite=None, data_name=None)
@@ -141,23 +141,27 @@ def _names(verdicts: Iterable[Verdict], *statuses: Status) -> tuple[str, ...]:
 
 
 # -- many of them ------------------------------------------------------------------------------------------------------
-def short_form(programs: Sequence[Program]) -> list[Program]:
-    """The sixth that the default test run judges: of each task and kind those whose names have the least digests.
+def short_form(half: str) -> list[Program]:
+    """The programs that the default test run judges: one of each task, broken and healthy ones in turn.
 
-    A program that joins the gallery changes the choice by one at most.
+    Where one half has a healthy one the next half has a broken one. Of those of a task and kind it is the one whose
+    name has the least digest.
     """
-    groups: dict[tuple[str, Kind], list[Program]] = {}
-    for program in sorted(programs, key=lambda program: hashlib.sha256(program.name.encode()).digest()):
-        groups.setdefault((program.task, kind_of(program)), []).append(program)
-    chosen = {program.name for group in groups.values() for program in group[: max(1, round(len(group) / 6))]}
-    return [program for program in programs if program.name in chosen]
+    programs = discover(half)
+    tasks = sorted({program.task for program in programs})
+    chosen = []
+    for number, task in enumerate(tasks, HALVES.index(half)):
+        kind = Kind.HEALTHY if number % 2 else Kind.BROKEN
+        group = [program for program in programs if (program.task, kind_of(program)) == (task, kind)]
+        chosen.append(min(group, key=lambda program: hashlib.sha256(program.name.encode()).digest()))
+    return chosen
 
 
 def judge_all(
     half: str, *, short: bool = False, only: Sequence[str] = (), folder: Path = CACHE, jobs: int | None = None
 ) -> list[Judgement]:
     """Judgements on a half, in processes of their own (programs set seeds and threads), in the order of the half."""
-    chosen = short_form(discover(half)) if short else discover(half)
+    chosen = short_form(half) if short else discover(half)
     tasks = [(half, program.name, folder) for program in chosen if not only or program.name in only]
     with ProcessPoolExecutor(jobs or os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
         return list(pool.map(_judge_named, tasks))

@@ -28,7 +28,7 @@ which rules were changed by the kinds of rows that had been lost.
 python -m suites.gallery.peers               # once: the other tools, in an environment of their own
 python -m suites.gallery --half all --peers  # prints this page; --write writes it
 python -m suites.gallery --only NAME         # one program
-LVM_GALLERY=full pytest suites/gallery       # the floors, on every program; without it on a fixed sixth
+LVM_GALLERY=full pytest suites/gallery       # the floors, on every program; without it on one of each task
 ```
 
 *Flagged* is exit code 1 of `lvmcheck check`. A cause is *right* where one of the program's causes is the first that
