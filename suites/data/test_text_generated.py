@@ -148,7 +148,7 @@ def test_what_a_person_types_is_never_trained_on_and_its_facts_are() -> None:
 def test_texts_of_python_are_sentences_and_each_is_on_one_side() -> None:
     config = parse_text_config({"sets": ["python_docs"]})
     train, held = (generate(config, seed=1, validation=side, count=10**4) for side in (False, True))
-    assert len(train) > 1000  # of 3,200 in Python 3.11
+    assert len(train) > 1000  # of 4,000 in Python 3.11
     assert overlap(train, held) == 0
     assert all(record.prompt == record.question and record.answer[-1] in ".?!" for record in (*train, *held))
     assert len({record.text for record in train}) == len(train)
@@ -159,10 +159,10 @@ def test_lists_code_and_fragments_are_no_prose() -> None:
     sentence = "Objects are an abstraction for data, and all data is represented by objects."
     names = " ".join(f"Ab{letter}" for letter in "abcdefghijklmnopqrst")
     source = f"{sentence}\n\n   x = {{1: 2}} and more of it\n\n{names}.\n\nShort."
-    assert list(python_docs.paragraphs(source)) == [sentence]
+    assert list(python_docs.sentences(source)) == [sentence]
     wrapped = sentence.replace(", ", ",\n")
-    assert list(python_docs.paragraphs(wrapped)) == [sentence]
-    assert list(python_docs.paragraphs(wrapped.replace("\n", "\n    "))) == []
+    assert list(python_docs.sentences(wrapped)) == [sentence]
+    assert list(python_docs.sentences(wrapped.replace("\n", "\n    "))) == []
 
 
 def test_settings_that_allow_too_few_questions_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

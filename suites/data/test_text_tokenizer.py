@@ -20,13 +20,14 @@ from models.data.text.tokenizer_files import GPT2_SIZE, load, unpacked
 
 TEXTS = [record.text for record in generate(parse_text_config({}), seed=0, validation=False, count=200)]
 BPE = train_bpe(TEXTS, 400)
+SIGNS = train_bpe([*TEXTS, *(f"Q: {n} - 1\nA: 2" for n in range(99))], 400, signs=True)
 UNICODE = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 
 
 @settings(max_examples=150, deadline=None)
 @given(UNICODE)
 def test_any_text_comes_back_and_never_holds_end_or_pad(text: str) -> None:
-    for tokenizer in (BPE, ByteTokenizer(), ReversedNumbers(BPE)):
+    for tokenizer in (BPE, ByteTokenizer(), ReversedNumbers(BPE), SIGNS):
         tokens = tokenizer.encode(text)
         assert tokenizer.decode(tokens) == text
         assert tokenizer.decode([*tokens, tokenizer.end, tokenizer.pad]) == text
@@ -53,6 +54,12 @@ def test_digits_are_tokens_of_their_own() -> None:
     tokens = BPE.encode("12345")
     assert len(tokens) == 5
     assert [BPE.decode([token]) for token in tokens] == list("12345")
+
+
+def test_the_signs_of_a_record_are_tokens() -> None:
+    parts = [SIGNS.decode([token]) for token in SIGNS.encode("Q: 25 - 17\nA: 8")]
+    assert parts == ["Q:", " 2", "5", " -", " 1", "7", "\nA:", " 8"]
+    assert [SIGNS.decode([token]) for token in SIGNS.encode("x7")] == ["x", "7"]
 
 
 def test_reversed_numbers_come_least_digit_first() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from lvmcheck.errors import InputError
 from models.data.text.answers import final_of
 from models.data.text.batches import TokenBatch, TokenSet
-from models.data.text.config import DEFAULT_VOCABULARY, GENERATED, TextConfig, default_sets, parse_text_config
+from models.data.text.config import DEFAULT_VOCABULARY, GENERATED, TRAINED, TextConfig, default_sets, parse_text_config
 from models.data.text.corpus import Corpus, tokenise
 from models.data.text.curriculum import Fact, StageData, StageSpec, build_stage, same_as_before
 from models.data.text.facts import compressor_bits_per_byte, loss_floor
@@ -195,7 +195,7 @@ def assemble(config: TextConfig, parts: Split, tokenizer: TextTokenizer) -> Text
         sides.append(kept)
     notes = list(parts.notes)
     notes += [f"{count} records of {name} are longer than a row and kept out" for name, count in too_long.items()]
-    wanted = config.vocabulary or (DEFAULT_VOCABULARY if config.tokenizer == "bpe" else tokenizer.vocab_size)
+    wanted = config.vocabulary or (DEFAULT_VOCABULARY if config.tokenizer in TRAINED else tokenizer.vocab_size)
     if tokenizer.vocab_size < wanted:
         notes.append(f"vocabulary of {tokenizer.vocab_size}: the text has no merges for {wanted}")
     name = f"{config.source} ({', '.join(sides[0].counts)})"
@@ -225,8 +225,8 @@ def _records(config: TextConfig, seed: int) -> tuple[Split, list[str]]:
 
 
 def _tokenizer(config: TextConfig, texts: list[str]) -> TextTokenizer:
-    if config.tokenizer == "bpe":
-        return train_bpe(texts, config.vocabulary or DEFAULT_VOCABULARY)
+    if config.tokenizer in TRAINED:
+        return train_bpe(texts, config.vocabulary or DEFAULT_VOCABULARY, signs=config.tokenizer == "bpe_records")
     if config.tokenizer == "bytes":
         found = ByteTokenizer()
         if config.vocabulary not in (None, found.vocab_size):

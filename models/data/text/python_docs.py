@@ -1,4 +1,4 @@
-"""English that ships with Python: paragraphs of the language reference and of the standard library's docstrings."""
+"""English that ships with Python: sentences of the language reference and of the standard library's docstrings."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from models.data.text.records import Record
 
 DATASET = "python_docs"
 OPENING = 4
-"""Words of a paragraph that are given; the rest is its answer."""
-SHORTEST, LONGEST = 60, 600
+"""Words of a sentence that are given; the rest is its answer."""
+SHORTEST, LONGEST = 40, 160
 _NOT_OURS = ("test", "tests", "site-packages", "idlelib", "lib2to3", "pydoc_data", "turtledemo", "ensurepip")
-_SENTENCES = re.compile(r"[A-Z][A-Za-z0-9 ,.;:'()\-\"?!]*[.?!]")
+_SENTENCE = re.compile(r"[A-Z][A-Za-z0-9 ,.;:'()\-\"?!]*[.?!]")
+_BETWEEN = re.compile(r"(?<=[a-z)][.?!]) (?=[A-Z])")
 _QUOTED_NAME = re.compile(r'"([A-Za-z_][\w.]*(?:\(\))?)"')
 _WORD = re.compile(r"\b[a-z]+\b")
 PLAIN = 0.8
-"""Least share of the words that are all small letters: paragraphs with less are lists of names."""
+"""Least share of the words that are all small letters: sentences with less are lists of names."""
 
 
 @lru_cache(maxsize=1)
 def read() -> tuple[Record, ...]:
-    """Every paragraph of whole sentences once, in the order of the files; which they are depends on the Python."""
-    found = dict.fromkeys(text for source in (*_reference(), *_docstrings()) for text in paragraphs(source))
+    """Every sentence once, in the order of the files; which they are depends on the Python."""
+    found = dict.fromkeys(text for source in (*_reference(), *_docstrings()) for text in sentences(source))
     return tuple(_record(text, number) for number, text in enumerate(found))
 
 
@@ -38,16 +39,16 @@ def version() -> str:
     return f"Python {platform.python_version()}"
 
 
-def paragraphs(source: str) -> Iterator[str]:
-    """The paragraphs of a text that are prose: one indentation, whole sentences, mostly plain words."""
+def sentences(source: str) -> Iterator[str]:
+    """The sentences of a text's prose: of paragraphs with one indentation, mostly plain words."""
     for block in re.split(r"\n\s*\n", source):
         if len({len(line) - len(line.lstrip()) for line in block.split("\n") if line.strip()}) > 1:
             continue
-        text = _QUOTED_NAME.sub(r"\1", " ".join(block.split()))
-        words = text.split()
-        fits = SHORTEST <= len(text) <= LONGEST and len(words) > OPENING
-        if fits and len(_WORD.findall(text)) >= PLAIN * len(words) and _SENTENCES.fullmatch(text):
-            yield text
+        for text in _BETWEEN.split(_QUOTED_NAME.sub(r"\1", " ".join(block.split()))):
+            words = text.split()
+            fits = SHORTEST <= len(text) <= LONGEST and len(words) > OPENING
+            if fits and len(_WORD.findall(text)) >= PLAIN * len(words) and _SENTENCE.fullmatch(text):
+                yield text
 
 
 def _record(text: str, number: int) -> Record:

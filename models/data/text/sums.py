@@ -10,21 +10,23 @@ from models.data.text.records import Record
 
 SHORT = 0.3
 """Share of operands that are drawn from the numbers of one digit alone; the others are drawn from all."""
-_PLAIN = ("{} {} {}", "{}{}{}", "What is {} {} {}?", "Calculate {} {} {}.")
+_FORMS = {"{} {} {}": 0.5, "{}{}{}": 0.1, "What is {} {} {}?": 0.15, "Calculate {} {} {}.": 0.1}
+"""With the share of each; the rest are stories."""
 
 
 def draw(rng: random.Random, number: int, *, dataset: str, sign: str, digits: int) -> Record:
     """One question with ``sign`` between two operands of 1 to ``digits`` digits.
 
     Operands and form are drawn independently and stand in the text, so the surprise is exact. A story of things that
-    are sold is told only where there are enough of them.
+    are sold is told only where there are enough of them; else the first form takes its share.
     """
     (left, first), (right, second) = (_operand(rng, digits) for _ in range(2))
-    told = sign == "+" or left >= right
-    forms = (*_PLAIN, STORY[sign]) if told else _PLAIN
-    form = rng.choice(forms)
-    nats = first + second + math.log(len(forms))
-    if form in _PLAIN:
+    shares = dict(_FORMS)
+    rest = STORY[sign] if sign == "+" or left >= right else next(iter(_FORMS))
+    shares[rest] = shares.get(rest, 0.0) + 1.0 - sum(_FORMS.values())
+    form = rng.choices(tuple(shares), tuple(shares.values()))[0]
+    nats = first + second - math.log(shares[form])
+    if form in _FORMS:
         question = form.format(left, sign, right)
     else:
         question = form.format(left, rng.choice(THINGS), right)

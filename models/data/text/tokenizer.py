@@ -116,29 +116,40 @@ class BpeTokenizer:
         return path
 
 
-def byte_level(model: models.BPE, *, split_digits: bool) -> Tokenizer:
-    """An untrained byte-level tokenizer around ``model``: every text has an encoding and comes back unchanged."""
+PIECES = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?[^\s\p{L}\p{N}]+|\p{N}|\s+(?!\S)|\s+"
+"""Where GPT-2 cuts a text before it joins bytes (Radford et al. 2019), digits apart."""
+SIGNS = r"\A ?Q:|\nA:| ?\d"
+"""What a record has beside words: its two signs, and digits; the first of a number takes the space before it."""
+
+
+def byte_level(model: models.BPE, *, split_digits: bool, signs: bool = False) -> Tokenizer:
+    """An untrained byte-level tokenizer around ``model``: every text has an encoding and comes back unchanged.
+
+    With ``signs`` a record's "Q:" and "\\nA:" can be one token each, and no space stands alone before a number.
+    """
     inner = Tokenizer(model)
-    steps: list[pre_tokenizers.PreTokenizer] = [pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    if split_digits:
+    steps: list[pre_tokenizers.PreTokenizer] = [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=not signs)]
+    if signs:
+        steps.insert(0, pre_tokenizers.Split(Regex(f"{SIGNS}|{PIECES}"), "isolated"))
+    elif split_digits:
         steps.insert(0, pre_tokenizers.Split(Regex(r"\d"), "isolated"))
     inner.pre_tokenizer = pre_tokenizers.Sequence(steps)
     inner.decoder = decoders.ByteLevel()
     return inner
 
 
-def train_bpe(texts: Sequence[str], vocabulary: int) -> BpeTokenizer:
+def train_bpe(texts: Sequence[str], vocabulary: int, *, signs: bool = False) -> BpeTokenizer:
     """A byte-level BPE of at most ``vocabulary`` tokens, ``end`` and ``pad`` included; the same texts give the same.
 
     Digits are tokens of their own: a sum can only be learned by its digits. A small corpus may not have as many
-    merges as asked for; ``vocab_size`` is what it has.
+    merges as asked for; ``vocab_size`` is what it has. ``signs``: see :func:`byte_level`.
 
     Raises:
         InputError: no text.
     """
     if not any(texts):
         raise InputError("tokenizer 'bpe'", "no text to train on")
-    inner = byte_level(models.BPE(), split_digits=True)
+    inner = byte_level(models.BPE(), split_digits=True, signs=signs)
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary - 2,
         min_frequency=2,
