@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from models.data.text.batches import TokenBatch, TokenSet
 from models.data.text.corpus import tokenise
 from models.data.text.dataset import ALL, open_text
+from models.data.text.facts import loss_floor
 from models.data.text.packing import buckets, fill, pack
 from models.data.text.records import Record
 from models.data.text.tokenizer import ByteTokenizer
@@ -53,6 +54,21 @@ def test_labels_padding_and_boundaries_by_hand() -> None:
     assert batch.segments.tolist() == [[1] * len(first) + [2] * len(second) + [0] * padding]
     assert batch.scored == len(first) + len(second) == int((batch.targets != -100).sum())
     assert batch.tokens.dtype == batch.targets.dtype == batch.segments.dtype == torch.int64
+
+
+@pytest.mark.parametrize("packing", [True, False])
+def test_what_is_asked_is_read_and_not_scored_and_texts_that_go_on_are_scored_whole(packing: bool) -> None:
+    records = [Record("s", "1", "q", "x"), Record("python_docs", "2", "one", "two"), Record("s", "3", "qq", "yz")]
+    corpus = tokenise(records, TOKENIZER, answers_only=True)
+    assert (corpus.scored, corpus.positions) == (3 + 7 + 4, 9 + 7 + 11)
+    assert corpus.bytes == len(" x" + "one two" + " yz")
+    kept = corpus.select(np.array([0, 2]))
+    assert (kept.scored, kept.bytes) == (7, 5)
+    batch = next(TokenSet(corpus, pad=TOKENIZER.pad, length=40, packing=packing).in_order(3))
+    found = {bytes(target for target in targets if 0 <= target < 256) for _, targets in by_record(batch)}
+    assert found == {b" x", b"ne two", b" yz"}
+    assert batch.scored == corpus.scored == int((batch.targets != -100).sum())
+    assert loss_floor(corpus) is None
 
 
 @settings(max_examples=60, deadline=None)
