@@ -158,18 +158,19 @@ def _compare(queries: Rows, pool: Rows, pairs: tuple[Ints, Ints], best: Floats, 
     held, to = np.unique(place, return_inverse=True)
     mine, theirs = queries.unit(asked), pool.unit(held)
     if len(query) > DENSE * len(asked) * len(held):
-        cosines = (mine @ theirs.T)[at, to]
+        every = mine @ theirs.T
+        where = every.argmax(axis=1)
+        top = every[np.arange(len(asked)), where]
     else:
-        cosines = np.concatenate([
-            np.einsum("nd,nd->n", mine[at[i : i + CHUNK]], theirs[to[i : i + CHUNK]])
-            for i in range(0, len(query), CHUNK)
-        ])  # fmt: skip
-    order = np.argsort(cosines, kind="stable")  # the largest of a query is written last
-    top = np.zeros(len(asked), dtype=np.float32)
-    where = np.zeros(len(asked), dtype=np.int64)
-    top[at[order]], where[at[order]] = cosines[order], place[order]
+        cosines = np.empty(len(query), dtype=np.float32)
+        for start in range(0, len(query), CHUNK):
+            part = slice(start, start + CHUNK)
+            cosines[part] = np.einsum("nd,nd->n", mine[at[part]], theirs[to[part]])
+        order = np.argsort(cosines, kind="stable")  # the largest of a query is written last
+        top, where = np.zeros(len(asked), dtype=np.float32), np.zeros(len(asked), dtype=np.int64)
+        top[at[order]], where[at[order]] = cosines[order], to[order]
     better = top > best[asked]
-    best[asked[better]], row[asked[better]] = top[better], pool.rows[where[better]]
+    best[asked[better]], row[asked[better]] = top[better], pool.rows[held[where[better]]]
 
 
 def _equal(queries: Rows, pool: Rows, row: Ints) -> Mask:

@@ -188,9 +188,22 @@ def no_article(values: NDArray[Any]) -> NDArray[np.bool_]:
     return np.isin(np.char.lower(np.char.strip(values.astype(str))), NULL_NAMES)
 
 
+TORN = 20
+"""Of the windows that articles allow, fewer than one in this many: their rows lie apart."""
+
+
 def whole_articles(corpus: Corpus, context: int, where: Path) -> Windows:
     """Every window inside an article; an InputError says how long the articles are where there is none."""
     windows = corpus.windows(context)
+    _, sizes = np.unique(corpus.article[corpus.article != NO_ARTICLE], return_counts=True)
+    if TORN * len(windows) < int(np.maximum(sizes - context, 0).sum()):
+        raise InputError(
+            where,
+            f"rows are not in document order: {len(sizes)} articles lie in {len(corpus.runs()[0])} pieces, with "
+            f"{len(windows)} windows of {context + 1} rows; expected the rows of an article one after the other",
+            key="article",
+            fix="Sort by article and by the position of each chunk in it.",
+        )
     if not len(windows):
         longest = int(corpus.runs()[1].max(initial=0))
         raise InputError(
