@@ -28,6 +28,7 @@ from lvmcheck.pytest_plugin.constants import (
 )
 from lvmcheck.pytest_plugin.owed import Owed
 from lvmcheck.pytest_plugin.preflight import overfit_batch, preflight, resume_equal, same_trajectory  # noqa: F401
+from lvmcheck.pytest_plugin.step_benchmark import step_benchmark, use_our_clock  # noqa: F401
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -117,6 +118,7 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    use_our_clock(config, items)
     if SESSION in config.stash:
         config.stash[SESSION].order(items)
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from lvmcheck.errors import InputError
+from lvmcheck.testing.devices import present, tf32
 
 FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"
 
@@ -22,11 +23,10 @@ def pick_device(name: str, where: str = "trainer vector") -> torch.device:
     Raises:
         InputError: this machine does not have it, or what it cannot do would silently run elsewhere.
     """
-    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
-        name = next(kind for kind, here in present.items() if here)
-    if not present.get(name, False):
-        here = ", ".join(sorted(kind for kind, found in present.items() if found))
+        name = next(kind for kind, here in present().items() if here)
+    if not present().get(name, False):
+        here = ", ".join(sorted(kind for kind, found in present().items() if found))
         raise InputError(where, f"no device {name!r} here; there is: {here}", key="run.device")
     if name == "mps" and os.environ.get(FALLBACK, "0") not in ("", "0"):
         problem = f"{FALLBACK} is set: operations that MPS does not have would run on the CPU, and nothing would say so"
@@ -43,12 +43,8 @@ def precise(precision: str, device: torch.device, where: str = "trainer vector")
     """
     if precision == "tf32" and device.type != "cuda":
         raise InputError(where, f"only cuda has tf32, the device is {device.type}", key="run.precision")
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
-    try:
+    with tf32(precision == "tf32"):
         yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:

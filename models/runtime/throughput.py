@@ -13,6 +13,8 @@ from collections.abc import Callable
 
 import torch
 
+from lvmcheck.testing.speed.stopwatch import synchronise
+
 SIDE = {"cpu": 512}  # 3 ms of one core
 BIG_SIDE = 4096  # what fills an accelerator
 TIMES = 7
@@ -32,18 +34,12 @@ def kernel_rate(device: torch.device) -> float:
     torch.mm(a, b)  # the first call prepares
     clock, took = clock_of(device), []
     for _ in range(TIMES):
-        wait(device)
+        synchronise(device)
         began = clock()
         torch.mm(a, b)
-        wait(device)
+        synchronise(device)
         took.append(clock() - began)
     return 2.0 * side**3 / statistics.median(took)
-
-
-def wait(device: torch.device) -> None:
-    """Until the device has done what it was given; a CPU has."""
-    if device.type != "cpu":
-        torch.accelerator.synchronize(device)
 
 
 class ThroughputMeter:
@@ -69,7 +65,7 @@ class ThroughputMeter:
 
     def end(self, samples: int) -> tuple[float, dict[str, float]]:
         """Right after the last of ``samples``: samples per second of wall-clock time, and the probe "throughput"."""
-        wait(self.device)
+        synchronise(self.device)
         seconds = self.clock() - self._began
         on_the_wall = samples / (time.perf_counter() - self._wall)
         if self.flops is None:

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from lvmcheck.testing.speed.flops import Counter
 from models import registry
-from models.runtime.flops import Counter, training_flops
+from models.runtime.flops import training_flops
 from models.runtime.throughput import ThroughputMeter, kernel_rate
 
 WIDTH, CONTEXT = 24, 5

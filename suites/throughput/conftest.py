@@ -12,9 +12,10 @@ import torch
 
 from lvmcheck.errors import InputError
 from lvmcheck.pytest_plugin.options import option
-from suites.throughput import machine, stopwatch
+from lvmcheck.testing.speed import machine
+from lvmcheck.testing.speed.stopwatch import Place, clock
 from suites.throughput.figures import FIGURES, Figures, markdown
-from suites.throughput.stopwatch import THREADS, Place, clock
+from suites.throughput.places import THREADS, asked
 
 FULL = os.environ.get("LVM_THROUGHPUT") == "full"
 """Whether time does not matter; otherwise few rounds, and nothing that takes long."""
@@ -39,7 +40,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not any(HERE in item.path.parents for item in items):
         return
     try:
-        config.stash[PLACE] = stopwatch.asked(option(config, "--lvm-device"))
+        config.stash[PLACE] = asked(option(config, "--lvm-device"))
     except InputError as problem:
         raise pytest.UsageError(str(problem)) from None
 

@@ -13,13 +13,13 @@ from torch import Tensor
 from lvmcheck.run.recorder import Recorder
 from lvmcheck.run.start import record
 from lvmcheck.suite import load_suite
+from lvmcheck.testing.speed.kernels import counted
+from lvmcheck.testing.speed.stopwatch import Place, clock
 from models.data.loader import Loader
 from models.losses import mse
 from models.trainers.loop import train_step
 from models.trainers.vector import VectorTask
 from models.trainers.vector_config import parse
-from suites.throughput.kernels import counted
-from suites.throughput.stopwatch import Place, clock
 
 SUITE = Path(__file__).parents[1] / "amn_790k" / "suite.toml"
 WINDOWS = 4096  # of the twin: enough for eight batches of 512

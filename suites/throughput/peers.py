@@ -24,13 +24,13 @@ from torch.optim import AdamW
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from lvmcheck.run.start import record
+from lvmcheck.testing.speed.stopwatch import Place, clock
 from models.data.loader import Loader, epoch_order
 from models.lvm.amn import AMN
 from models.trainers.loop import train_step
 from models.trainers.vector import VectorTask
 from models.trainers.vector_config import parse
 from suites.throughput.loops import run_config
-from suites.throughput.stopwatch import Place, clock
 
 Trained = tuple[float, nn.Module]
 """Seconds of the epoch by the stopwatch, and the model at its end."""

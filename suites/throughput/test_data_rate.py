@@ -8,15 +8,15 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from lvmcheck.testing.speed.kernels import COPY, copy
+from lvmcheck.testing.speed.results import comparable
+from lvmcheck.testing.speed.stopwatch import Place, clock
+from lvmcheck.testing.speed.turns import take_turns
 from models.data.dataset import Dataset, open_data
 from models.runtime.session import reproducible
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures, percent
-from suites.throughput.interleave import take_turns
-from suites.throughput.kernels import COPY, copy
 from suites.throughput.loops import WINDOWS, Loops, run_config
-from suites.throughput.results import comparable
-from suites.throughput.stopwatch import Place, clock
 
 GATED = (WINDOWS, 4 * WINDOWS) if FULL else (WINDOWS // 16, WINDOWS // 4)
 

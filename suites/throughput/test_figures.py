@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from lvmcheck.comparison.throughput.result import result_of
 from lvmcheck.errors import InputError
+from lvmcheck.testing.speed.machine import cpu_model, facts, last_cache, physical_cores
+from lvmcheck.testing.speed.memory import PeakMemory
+from lvmcheck.testing.speed.results import comparable
+from lvmcheck.testing.speed.stopwatch import Place, Stopwatch
+from lvmcheck.testing.speed.turns import Spread, Turns, bracketed, take_turns
 from suites.throughput.figures import SECTIONS, Figures, markdown, percent
-from suites.throughput.interleave import Spread, Turns, bracketed, take_turns
-from suites.throughput.machine import cpu_model, facts, last_cache, physical_cores
-from suites.throughput.resources import PeakMemory
-from suites.throughput.results import comparable
-from suites.throughput.stopwatch import Place, Stopwatch, place
+from suites.throughput.places import place
 
 CPU = Place(torch.device("cpu"), 1)
 SPEED = st.floats(0.1, 10.0)

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 import torch
 
+from lvmcheck.testing.speed.kernels import COPY, copy
+from lvmcheck.testing.speed.results import comparable
+from lvmcheck.testing.speed.stopwatch import Place, clock
+from lvmcheck.testing.speed.turns import take_turns
 from models.cognate.generate import generate
 from models.cognate.model import Cognate
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures
-from suites.throughput.interleave import take_turns
-from suites.throughput.kernels import COPY, copy
-from suites.throughput.results import comparable
-from suites.throughput.stopwatch import Place, clock
 
 VOCABULARY = 50_257
 NEW = 256

@@ -11,15 +11,15 @@ import pytest
 import torch
 from torch import nn
 
+from lvmcheck.testing.speed.kernels import GEMM, SQUARE_FLOPS, counted, gemm
+from lvmcheck.testing.speed.results import comparable
+from lvmcheck.testing.speed.stopwatch import Place, clock, synchronise
+from lvmcheck.testing.speed.turns import Lane, take_turns
 from models import registry
 from models.checkpoints.inference import optimize_for_inference
 from models.lvm.parts.vector_model import VectorModel
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures, percent
-from suites.throughput.interleave import Lane, take_turns
-from suites.throughput.kernels import GEMM, SQUARE_FLOPS, counted, gemm
-from suites.throughput.results import comparable
-from suites.throughput.stopwatch import Place, clock, synchronise
 
 TITLE, PREPARED = "prediction", ", prepared"
 BEST = f"amn{PREPARED}"

@@ -14,15 +14,15 @@ from lvmcheck.checks.protocol import Check, evaluate
 from lvmcheck.run.bounded import BoundedFollower
 from lvmcheck.run.view import Run
 from lvmcheck.suite.looks import Looks, questions_of
+from lvmcheck.testing.speed.kernels import GEMM, gemm
+from lvmcheck.testing.speed.results import comparable
+from lvmcheck.testing.speed.stopwatch import Place, clock
+from lvmcheck.testing.speed.turns import Spread, take_turns
 from suites.throughput import commands
 from suites.throughput.commands import ROOT
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures
-from suites.throughput.interleave import Spread, take_turns
-from suites.throughput.kernels import GEMM, gemm
 from suites.throughput.long_run import a_run, every_check
-from suites.throughput.results import comparable
-from suites.throughput.stopwatch import Place, clock
 
 WINDOWS = 100_000 if FULL else 20_000
 

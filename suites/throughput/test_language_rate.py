@@ -14,6 +14,11 @@ import torch
 from lvmcheck.run.recorder import Recorder
 from lvmcheck.run.start import record
 from lvmcheck.suite import load_suite
+from lvmcheck.testing.speed.kernels import GEMM, SQUARE_FLOPS, counted, gemm
+from lvmcheck.testing.speed.memory import PeakMemory
+from lvmcheck.testing.speed.results import comparable
+from lvmcheck.testing.speed.stopwatch import Place, clock
+from lvmcheck.testing.speed.turns import take_turns
 from models.cognate.model import Cognate
 from models.cognate.objective import language_terms
 from models.data.text.batches import TokenBatch
@@ -24,11 +29,6 @@ from models.trainers.language import LanguageTask
 from models.trainers.language_config import parse
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures, percent, signed
-from suites.throughput.interleave import take_turns
-from suites.throughput.kernels import GEMM, SQUARE_FLOPS, counted, gemm
-from suites.throughput.resources import PeakMemory
-from suites.throughput.results import comparable
-from suites.throughput.stopwatch import Place, clock
 
 SUITE = Path(__file__).parents[1] / "cognate_phase1" / "reasoning" / "suite.toml"
 STEPS = 25  # of a turn: the window of the suite, so that every turn pays for one set of probes

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from lvmcheck.testing.speed.step import StepBenchmark
+from lvmcheck.testing.speed.stopwatch import Place
+from lvmcheck.testing.speed.turns import Lane
 from models.cognate.layout import lay_out
 from models.cognate.memory import WIDTH, remember, surprise
 from models.cognate.specialisation import Specialisation, get_specialisation
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures
-from suites.throughput.interleave import Lane, take_turns
-from suites.throughput.kernels import GEMM, gemm
-from suites.throughput.results import comparable
-from suites.throughput.stopwatch import Place, clock
 
 LENGTH, MEMORY = 512, 128  # of the original model
 GOAL, GOAL_ROWS = 20.0, 1
@@ -48,13 +46,12 @@ def by_scan(content: Tensor) -> Tensor:
     return known
 
 
-def lane(know: Callable[[Tensor], Tensor], content: Tensor, repeats: int) -> Lane:
-    """The memory of one batch and its gradient, ``repeats`` times, as a function of no argument."""
+def lane(know: Callable[[Tensor], Tensor], content: Tensor) -> Lane:
+    """The memory of one batch and its gradient as a function of no argument."""
 
     def run() -> None:
-        for _ in range(repeats):
-            content.grad = None
-            know(content).sum().backward()  # type: ignore[no-untyped-call]
+        content.grad = None
+        know(content).sum().backward()  # type: ignore[no-untyped-call]
 
     return run
 
@@ -69,31 +66,25 @@ def test_both_know_the_same() -> None:
     torch.testing.assert_close(by_scan(content), by_step(content), rtol=0.0, atol=1e-5)
 
 
-@pytest.mark.usefixtures("timing")
-@pytest.mark.benchmark(timer=clock)
 @pytest.mark.parametrize("rows", [GOAL_ROWS, 8])
-def test_the_scan_beside_the_loop(benchmark: Any, rows: int, cpu: Place, figures: Figures) -> None:
-    content, repeats = contents(rows), 16 // rows
-    lanes = {"loop": lane(by_step, content, 1), GEMM: gemm(cpu.device)}
-    turns = take_turns(benchmark, lane(by_scan, content, repeats), lanes, rounds=20 if FULL else 2)
-    faster = turns.over("loop").times(1.0 / repeats).inverse()
+def test_the_scan_beside_the_loop(step_benchmark: StepBenchmark, rows: int, cpu: Place, figures: Figures) -> None:
+    content = contents(rows)
+    speed = step_benchmark(
+        lane(by_scan, content),
+        items=rows * LENGTH,
+        beside={"loop": lane(by_step, content)},
+        rounds=20 if FULL else 2,
+        warm_up=1,
+    )
+    faster = speed.over["loop"].inverse()
     figures.say("Cognate", f"float32, {cpu.words()}")
     figures.add(
         "Cognate",
         f"memory, {rows} x {LENGTH} tokens",
-        f"{turns.seconds() / repeats * 1e3:.2f} ms",
+        f"{speed.seconds.median * 1e3:.2f} ms",
         f"{faster.words('{:.0f}'.format)} times the loop over time",
         f"forward and backward, d_mem {MEMORY}, without the maps to and from it",
     )
     if rows == GOAL_ROWS:
         asked = f"Cognate's memory, {rows} x {LENGTH}: >= {GOAL:.0f} times the loop over time"
         figures.target(asked, f"{faster.median:.0f} times", faster.median >= GOAL)
-    comparable(
-        benchmark,
-        turns.over(GEMM).times(1 / repeats),
-        calibration=GEMM,
-        place=cpu,
-        batch=rows,
-        samples_per_s=rows * LENGTH * repeats / turns.seconds(),
-        ratio=faster.median,
-    )

@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from models.runtime.parity import assert_matches_cpu
 
+from lvmcheck.testing.speed.kernels import GEMM, SQUARE_FLOPS, gemm
+from lvmcheck.testing.speed.memory import PeakMemory
+from lvmcheck.testing.speed.results import comparable
+from lvmcheck.testing.speed.stopwatch import Place, clock
+from lvmcheck.testing.speed.turns import take_turns
 from models import registry
 from models.runtime.out_of_memory import report_out_of_memory
-from models.runtime.parity import assert_matches_cpu
 from models.runtime.session import reproducible
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures, percent
-from suites.throughput.interleave import take_turns
-from suites.throughput.kernels import GEMM, SQUARE_FLOPS, gemm
 from suites.throughput.loops import Loops, run_config
-from suites.throughput.resources import PeakMemory
-from suites.throughput.results import comparable
-from suites.throughput.stopwatch import Place, clock
 
 TITLE = "training step"
 BATCHES = (32, 128, 512)

@@ -12,12 +12,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from lvmcheck.testing.speed.stopwatch import Place
+from lvmcheck.testing.speed.turns import Spread, bracketed
 from models.runtime.session import reproducible
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures
-from suites.throughput.interleave import Spread, bracketed
 from suites.throughput.peers import FAST, HUGGING_FACE, LIGHTNING, OURS, PEERS, Peer, Task, as_written
-from suites.throughput.stopwatch import Place
 
 pytestmark = pytest.mark.filterwarnings("default")  # what the libraries warn of is theirs
 

@@ -10,14 +10,14 @@ import pytest
 
 from lvmcheck.run.directory import load
 from lvmcheck.run.events import Window
+from lvmcheck.testing.speed.kernels import GEMM, gemm
+from lvmcheck.testing.speed.results import comparable
+from lvmcheck.testing.speed.stopwatch import Place, clock
+from lvmcheck.testing.speed.turns import take_turns
 from models.runtime.session import reproducible
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures, percent, signed
-from suites.throughput.interleave import take_turns
-from suites.throughput.kernels import GEMM, gemm
 from suites.throughput.loops import Loops, run_config
-from suites.throughput.results import comparable
-from suites.throughput.stopwatch import Place, clock
 
 STEPS, WINDOW = {32: 10, 512: 2}, {32: 50, 512: 10}  # of a turn, and of a window of the recorder (suites: 50)
 TURNS = 20 if FULL else 5  # a multiple of those that fill a window: the mean holds its cost in full

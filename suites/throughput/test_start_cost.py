@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from lvmcheck.testing.speed.results import comparable
+from lvmcheck.testing.speed.stopwatch import Place
+from lvmcheck.testing.speed.turns import Spread
 from suites.throughput import commands
 from suites.throughput.commands import ROOT
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures, percent
-from suites.throughput.interleave import Spread
-from suites.throughput.results import comparable
-from suites.throughput.stopwatch import Place
 
 TITLE = "start"
 HEAVY = {"torch", "numpy", "pydantic", "rich", "tree_sitter", "hypothesis"}

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 import torch
 
+from lvmcheck.testing.speed.kernels import GEMM, SQUARE_FLOPS, gemm
+from lvmcheck.testing.speed.machine import physical_cores
+from lvmcheck.testing.speed.results import comparable
+from lvmcheck.testing.speed.stopwatch import Place, clock
+from lvmcheck.testing.speed.turns import Spread, Turns, take_turns
 from models.runtime.session import reproducible
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures, percent, signed
-from suites.throughput.interleave import Spread, Turns, take_turns
-from suites.throughput.kernels import GEMM, SQUARE_FLOPS, gemm
 from suites.throughput.loops import Loops, run_config
-from suites.throughput.machine import physical_cores
-from suites.throughput.results import comparable
-from suites.throughput.stopwatch import Place, clock
 
 TITLE = "AMN: the trainer over the loop written bare"
 STEPS = {32: 8, 128: 4, 512: 2 if FULL else 1}  # of a turn: short, so that its neighbours see the same machine

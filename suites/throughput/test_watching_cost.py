@@ -23,14 +23,14 @@ from lvmcheck.run.events import Epoch, Event, Window
 from lvmcheck.run.view import Run
 from lvmcheck.suite import CheckEntry, load_suite
 from lvmcheck.suite.judging import judge_entry
+from lvmcheck.testing.speed.kernels import GEMM, gemm
+from lvmcheck.testing.speed.results import comparable
+from lvmcheck.testing.speed.stopwatch import Place, clock
+from lvmcheck.testing.speed.turns import take_turns
 from suites.throughput.commands import ROOT, environment
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures, percent
-from suites.throughput.interleave import take_turns
-from suites.throughput.kernels import GEMM, gemm
 from suites.throughput.loops import SUITE
-from suites.throughput.results import comparable
-from suites.throughput.stopwatch import Place, clock
 
 TITLE = "recorder and judge"
 GOAL = 0.02

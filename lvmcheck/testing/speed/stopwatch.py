@@ -1,19 +1,13 @@
-"""The clock that fits a device, and the device that a session measures on."""
+"""The clock that fits a device and its threads."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
-from lvmcheck.errors import InputError
-from lvmcheck.launch.device import check_device, cores
-from models.runtime.session import pick_device
-
-THREADS = "LVM_THROUGHPUT_THREADS"
 CLOCKS = {
     "cpu": "CPU time",
     "cpu threads": "time on the clock",
@@ -24,7 +18,7 @@ CLOCKS = {
 
 @dataclass(frozen=True)
 class Place:
-    """Where a session measures: a device, and how many threads its CPU side has."""
+    """Where something is measured: a device, and how many threads its CPU side has."""
 
     device: torch.device
     threads: int
@@ -38,25 +32,6 @@ class Place:
     def words(self) -> str:
         """``cpu, 1 thread, CPU time``."""
         return f"{self.device.type}, {self.threads} thread{'s' if self.threads > 1 else ''}, {self.clock}"
-
-
-def place(device: str | None, threads: str | None) -> Place:
-    """The place that ``--lvm-device`` and LVM_THROUGHPUT_THREADS ask for; one thread where nobody says.
-
-    Raises:
-        InputError: no device has that name or this machine lacks it, or no such number of threads.
-    """
-    asked = check_device(device or "auto", "--lvm-device")
-    try:
-        found = pick_device(asked, "suites/throughput")
-    except InputError as problem:
-        raise InputError(
-            "--lvm-device", problem.problem, fix="Measure where the device is, or choose one of these."
-        ) from None
-    count, most = threads or "1", cores()
-    if not count.isdecimal() or not 1 <= int(count) <= most:
-        raise InputError(THREADS, f"expected 1 to {most}, the processors of this process, got {count[:20]!r}")
-    return Place(found, int(count))
 
 
 def synchronise(device: torch.device) -> None:
@@ -118,9 +93,4 @@ def _after(device: torch.device) -> float:
 
 
 clock = Stopwatch()
-"""The one that every measurement of a session reads."""
-
-
-def asked(device: str | None) -> Place:
-    """:func:`place` with this process's environment."""
-    return place(device, os.environ.get(THREADS))
+"""The one that every measurement reads, so that all of a turn are taken by the same."""

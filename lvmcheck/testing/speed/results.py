@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from suites.throughput.interleave import Spread
-from suites.throughput.stopwatch import Place
+from lvmcheck.testing.speed.stopwatch import Place
+from lvmcheck.testing.speed.turns import Spread
 
 
 def comparable(

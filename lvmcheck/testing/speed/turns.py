@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median, quantiles
 from typing import Any
 
-from suites.throughput.stopwatch import clock
+from lvmcheck.testing.speed.stopwatch import clock
 
 Lane = Callable[[], object]
 

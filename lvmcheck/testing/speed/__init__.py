@@ -1,0 +1,1 @@
+"""How fast a step is, beside what its machine can do in the same moments."""
