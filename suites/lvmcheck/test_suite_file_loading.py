@@ -318,8 +318,8 @@ def test_no_shipped_suite_loads_when_cut(tmp_path: Path, shipped: Path | None) -
     path.write_bytes(data)
     load_suite(path)
     loaded = []
-    step = 1 if os.environ.get("LVM_RELIABILITY") == "full" else 7
-    for size in range(0, len(data), step):
+    step = 1 if os.environ.get("LVM_RELIABILITY") == "full" else 101
+    for size in range(len(data) % 97, len(data), step):
         path.write_bytes(data[:size])
         with contextlib.suppress(InputError):
             load_suite(path)

@@ -44,7 +44,7 @@ def state(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def bits(tensor: torch.Tensor) -> bytes:
-    return bytes(tensor.detach().contiguous().view(-1).view(torch.uint8).tolist()) if tensor.numel() else b""
+    return tensor.detach().contiguous().view(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
 
 
 def tensors_as_bits(value: Any) -> Any:
