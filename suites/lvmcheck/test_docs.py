@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -15,17 +16,34 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
     (ROOT / "docs").glob("*.md")
 )
-EXAMPLES = [
-    pytest.param(code, id=f"{page.relative_to(ROOT).as_posix()}-{number}")
+EXAMPLES = {
+    f"{page.relative_to(ROOT).as_posix()}-{number}": code
     for page in PAGES
     for number, code in enumerate(re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL), 1)
-]
+}
+EACH_IN_A_PROCESS = """
+import json, os, sys, traceback, torch
+for name, code in json.load(sys.stdin).items():
+    os.makedirs(name)
+    child = os.fork()
+    if not child:
+        os.chdir(name)
+        try:
+            exec(compile(code, name, "exec"), {"__name__": "__main__"})
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    print(json.dumps([name, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])]), flush=True)
+"""
+"""Imports torch once; every example has a fork of its own, an empty folder and empty globals."""
 
 
-@pytest.mark.parametrize("code", EXAMPLES)
-def test_python_examples_run(code: str, tmp_path: Path) -> None:
-    ran = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
+def test_python_examples_run(tmp_path: Path) -> None:
+    words = [sys.executable, "-W", "error", "-c", EACH_IN_A_PROCESS]
+    ran = subprocess.run(words, cwd=tmp_path, input=json.dumps(EXAMPLES), capture_output=True, text=True, check=True)
+    ended = dict(json.loads(line) for line in ran.stdout.splitlines() if line.startswith('["'))
+    assert ended == dict.fromkeys(EXAMPLES, 0), ran.stderr
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

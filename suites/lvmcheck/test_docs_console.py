@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from suites.lvmcheck.docs_kit.console import differs, failures, steps
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ["../README.md", "tutorial.md", "python-tests.md", "references.md", "compare.md", "integrations.md"]
+LONG = ("references.md", "compare.md")
+"""Pages that train for half a minute with the commands that tutorial.md shows, too: LVM_RELIABILITY=full runs them."""
 NEEDED = {"integrations.md": ("tensorboard", "wandb", "mlflow")}
 pytestmark = pytest.mark.skipif(
     not (shutil.which("bash") and shutil.which("git")), reason="the pages are run with bash and git"
@@ -23,6 +26,8 @@ def test_a_reader_sees_what_the_page_shows(name: str, tmp_path: Path) -> None:
     gone = [package for package in NEEDED.get(name, ()) if importlib.util.find_spec(package) is None]
     if gone:
         pytest.skip(f"not installed: {', '.join(gone)}; pip install -e .[export]")
+    if name in LONG and os.environ.get("LVM_RELIABILITY") != "full":
+        pytest.skip("LVM_RELIABILITY=full")
     assert len(steps(DOCS / name)) >= 5
     (tmp_path / "lvmcheck").symlink_to(DOCS.parent)  # a checkout beside the reader's folder
     (tmp_path / "mine").mkdir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import os
 import random
 from typing import Any
 
@@ -18,7 +19,9 @@ from suites.preflight.faults import BROKEN, TWINS
 from suites.preflight.healthy import TEN, recurrent
 from suites.preflight.ordinary import ORDINARY
 
-PROGRAMS = {**TEN, **TWINS, **ORDINARY, **{name: program for name, (_, _, program) in BROKEN.items()}}
+PROGRAMS = {**TEN, **{name: program for name, (_, _, program) in BROKEN.items()}}
+if os.environ.get("LVM_RELIABILITY") == "full":
+    PROGRAMS |= {**TWINS, **ORDINARY}
 
 
 def state(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -144,7 +144,7 @@ def test_names_are_distinct_and_there_are_about_forty() -> None:
 
 
 # -- with training -----------------------------------------------------------------------------------------------------
-def subject(at_least: float = 0.1) -> Subject:
+def subject(at_least: float = 0.1, finished: Path | None = None) -> Subject:
     checks = judged(
         Metric(metric="val_r2", at_least=at_least, epoch="final"),
         Metric(metric="val_r2", at_least=0.0, epoch=1),
@@ -152,13 +152,22 @@ def subject(at_least: float = 0.1) -> Subject:
     )
     config = {"epochs": 2, "lr": 0.005, "seed": 0}
     info = {"trainer": "suites.selftest.trainers:regression", "config": config, "seed": 0}
-    return Subject(title="regression", info=info, checks=checks, root=Path.cwd())
+    return Subject(title="regression", info=info, checks=checks, root=Path.cwd(), finished=finished)
 
 
-def test_faults_are_planted_in_a_process_of_their_own(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def unmodified(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The finished run of :func:`subject`, trained by a self-test that plants nothing."""
+    home = tmp_path_factory.mktemp("unmodified")
+    test = Session(subject=subject(), home=home, only=[], minutes=5).perform()
+    assert (test.red, test.results) == ((), ())
+    return home / "unmodified"
+
+
+def test_faults_are_planted_in_a_process_of_their_own(unmodified: Path, tmp_path: Path) -> None:
     only = ["gradient_sign", "eval_ignored"]
     only += ["no_update", "hidden_term", "crash_at_the_end"] if os.environ.get("LVM_RELIABILITY") == "full" else []
-    test = Session(subject=subject(), home=tmp_path, only=only, minutes=5).perform()
+    test = Session(subject=subject(finished=unmodified), home=tmp_path, only=only, minutes=5).perform()
     fates = {result.name: result.fate for result in test.results}
     assert test.red == ()
     assert fates["gradient_sign"] is Fate.KILLED
@@ -169,8 +178,9 @@ def test_faults_are_planted_in_a_process_of_their_own(tmp_path: Path) -> None:
         assert fates["hidden_term"] is Fate.SURVIVED  # nobody asked for loss_ledger
 
 
-def test_a_run_that_does_not_pass_stops_it(tmp_path: Path) -> None:
-    test = Session(subject=subject(at_least=0.9999), home=tmp_path, only=["no_update"], minutes=5).perform()
+def test_a_run_that_does_not_pass_stops_it(unmodified: Path, tmp_path: Path) -> None:
+    refused = subject(at_least=0.9999, finished=unmodified)
+    test = Session(subject=refused, home=tmp_path, only=["no_update"], minutes=5).perform()
     assert test.results == ()
     assert test.red == ("metric[val_r2@final]",)
 
