@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import signal
 from pathlib import Path
 from types import FrameType
@@ -109,6 +110,7 @@ def _train(found: Plan, rec: Recorder) -> None:
     def asked(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
         signal.signal(number, before[number])
         rec.ask_to_stop(signal.Signals(number).name)
+        os.write(2, b"ends at the next step; again: at once\n")  # nothing else is safe in a signal handler
 
     for number in (signal.SIGINT, signal.SIGTERM):
         before[number] = signal.signal(number, asked)
@@ -124,7 +126,9 @@ def _train(found: Plan, rec: Recorder) -> None:
 def _told(folder: Path, rec: Recorder, failed: list[Any]) -> int:
     """The last lines and the exit code."""
     if rec.stop_reason in ("SIGINT", "SIGTERM"):
-        say(f"stopped at step {rec.steps} ({rec.stop_reason}); go on with: python -m models train --resume {folder}")
+        kept = any((folder / "checkpoints").glob("last-*"))
+        then = f"go on with: python -m models train --resume {folder}" if kept else "nothing was trained yet"
+        say(f"stopped at step {rec.steps} ({rec.stop_reason}); {then}")
         return INTERRUPTED
     then = "chat" if (folder / "checkpoints").is_dir() and _speaks(folder) else "predict"
     more = f"{then} {folder}" + (" --input x.npy --output y.npy" if then == "predict" else "")

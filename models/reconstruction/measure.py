@@ -44,7 +44,7 @@ class Reconstruction:
         pairs = zip(self.texts, self.right, strict=True)
         figures = {
             "cosine": _mean_cosine(self.predicted, self.true),
-            "text_cosine": _mean_cosine(self.bank.vectors[self.taken], self.true),
+            "text_cosine": _mean_cosine(self.bank.unit(self.taken), self.true),
             "exact_match": sum(a == b for a, b in pairs) / len(self.right),
         }
         if self.ranks is not None:
@@ -82,7 +82,7 @@ def reconstruct(
     taken, ranks = used.search(predicted, before if same else before[:, :0], rows if same else None)
     return Reconstruction(
         predicted=predicted,
-        true=own.vectors[rows],
+        true=own.unit(rows),
         right=tuple(own.texts[row] for row in rows),
         bank=used,
         taken=taken,
