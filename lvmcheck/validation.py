@@ -6,18 +6,23 @@ Types are the annotations of a dataclass or of a pydantic model. Limits are the 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
+import signal
+import threading
 import types
 import typing
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
 from lvmcheck.errors import BadValueError, InputError, excerpt, nearest
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from pydantic import TypeAdapter, ValidationError
     from pydantic_core import ErrorDetails
 
@@ -45,25 +50,48 @@ def validated(kind: type[T], table: Mapping[str, object], *, also: Iterable[str]
     """
     from pydantic import ValidationError
 
-    adapter = _adapter(cast(Hashable, kind))
+    made = adapter(cast(Hashable, kind))
     try:
         # As JSON, because arrays of a file may then become tuples while everything else stays strict.
-        instance: T = adapter.validate_json(json.dumps(table, default=str), strict=True)
+        instance: T = made.validate_json(json.dumps(table, default=str), strict=True)
     except ValidationError as problem:
         raise _first_error(problem, kind, table, tuple(also)) from None
     return instance
 
 
 @cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
+def adapter(kind: Any) -> TypeAdapter[Any]:
+    """What reads values as ``kind``, built once.
+
+    Raises:
+        TypeError: as :func:`validated`.
+    """
     from pydantic import TypeAdapter
     from pydantic.errors import PydanticUserError
 
     try:
-        return TypeAdapter(kind)
+        with _interrupts_afterwards():  # pydantic takes one that comes now for an error of the types
+            return TypeAdapter(kind)
     except (PydanticUserError, NameError) as problem:
         first = str(problem).splitlines()[0]
         raise TypeError(f"{kind.__qualname__} has an annotation that no file can fill: {first}") from None
+
+
+@contextlib.contextmanager
+def _interrupts_afterwards() -> Iterator[None]:
+    """Ctrl-C that comes inside counts at the end; only the main thread is ever interrupted."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    came: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: came.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        before(*came[0])
 
 
 # -- the first error ---------------------------------------------------------------------------------------------------

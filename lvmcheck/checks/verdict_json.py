@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from string import Formatter
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from lvmcheck.checks.finding import Verdict, plain
 from lvmcheck.checks.wording import outcome_text
 from lvmcheck.errors import InputError
 from lvmcheck.run.event_lines import spell
+from lvmcheck.validation import adapter
 
 T = TypeVar("T")
 SPELLED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -64,10 +65,10 @@ def from_json(kind: type[T], body: object, where: str) -> T:
     Raises:
         InputError: as :func:`verdict_from_json`.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     try:
-        found = TypeAdapter(kind).validate_json(json.dumps(unspelled(body)), strict=True)
+        found: T = adapter(cast(Hashable, kind)).validate_json(json.dumps(unspelled(body)), strict=True)
     except ValidationError as problem:
         first = problem.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"])) or None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +174,16 @@ def hostile(repository: Repository) -> Repository:
     return repository
 
 
-def test_markdown_makes_nothing_of_foreign_text(hostile: Repository) -> None:
+def test_renderings_make_nothing_of_foreign_text(hostile: Repository, capsys: pytest.CaptureFixture[str]) -> None:
+    markdown(hostile)
+    gitlab_code_quality(hostile)
+    openmetrics(hostile)
+    renderings_of_a_report_that_was_written(hostile, capsys)
+    for edit, word in UNREADABLE:
+        unreadable(hostile, edit, word)
+
+
+def markdown(hostile: Repository) -> None:
     text = (hostile.path / "c.md").read_text()
     assert text.startswith("<!-- lvmcheck report -->\n### ❌ lvmcheck: 2 of 10 checks failed\n")
     assert "✅ 0.5" in text
@@ -185,7 +195,7 @@ def test_markdown_makes_nothing_of_foreign_text(hostile: Repository) -> None:
     assert set(rows) <= {5, 11}  # verdicts and overview: no cell was split
 
 
-def test_gitlab_code_quality(hostile: Repository) -> None:
+def gitlab_code_quality(hostile: Repository) -> None:
     found = json.loads((hostile.path / "g.json").read_text())
     assert len(found) == 2
     assert len({item["fingerprint"] for item in found}) == 2
@@ -196,7 +206,7 @@ def test_gitlab_code_quality(hostile: Repository) -> None:
         assert item["location"]["lines"]["begin"] == max(line_of(it) for it in valid(hostile).suites[0].checks)
 
 
-def test_openmetrics(hostile: Repository) -> None:
+def openmetrics(hostile: Repository) -> None:
     lines = (hostile.path / "m.txt").read_text().splitlines()
     assert lines[-1] == "# EOF"
     samples = [line for line in lines if not line.startswith("#")]
@@ -227,7 +237,7 @@ def test_github_gets_annotations_and_a_summary(repository: Repository, monkeypat
     assert "::error" not in other.stdout.str()
 
 
-def test_renderings_of_a_report_that_was_written(hostile: Repository, capsys: pytest.CaptureFixture[str]) -> None:
+def renderings_of_a_report_that_was_written(hostile: Repository, capsys: pytest.CaptureFixture[str]) -> None:
     again = hostile.path / "again.md"
     code = main([str(hostile.report_file), "--markdown", str(again), "--annotations"])
     assert code == 0
@@ -235,15 +245,14 @@ def test_renderings_of_a_report_that_was_written(hostile: Repository, capsys: py
     assert capsys.readouterr().out.count("::error file=suites/toy/suite.toml,line=") == 2
 
 
-@pytest.mark.parametrize(
-    ("edit", "word"),
-    [
-        (lambda body: body.update(format=7), "format: expected a report of format 3, got 7"),
-        (lambda body: body["suites"][0].update(name="other"), "digest: its content does not match its digest"),
-        (lambda body: body.clear(), "format: expected a report of format 3, got None"),
-    ],
-)
-def test_reports_that_cannot_be_read(hostile: Repository, edit: Any, word: str) -> None:
+UNREADABLE: list[tuple[Callable[[Any], object], str]] = [
+    (lambda body: body.update(format=7), "format: expected a report of format 3, got 7"),
+    (lambda body: body["suites"][0].update(name="other"), "digest: its content does not match its digest"),
+    (lambda body: body.clear(), "format: expected a report of format 3, got None"),
+]
+
+
+def unreadable(hostile: Repository, edit: Callable[[Any], object], word: str) -> None:
     body = hostile.report()
     edit(body)
     path = hostile.path / "edited.json"

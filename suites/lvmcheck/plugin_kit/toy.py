@@ -27,6 +27,8 @@ def train(config: dict[str, Any], rec: Recorder) -> None:
         for step in range(first, config["steps"]):
             state = (state * 6364136223846793005 + 1442695040888963407 + config["seed"]) % 2**64
             time.sleep(config.get("pause", 0.0))
+            if (epoch, step) == (2, config["steps"] // 2) and "hold" in config:
+                _hold(rec, Path(config["hold"]))
             if (epoch, step) == (config.get("die_epoch", 2), config["steps"] // 2) and "die" in config:
                 WAYS[config["die"]]()
             rec.step(loss=_loss(config, epoch, step), samples=8)
@@ -40,6 +42,12 @@ def train(config: dict[str, Any], rec: Recorder) -> None:
         _save(rec, state, epoch + 1, 0)
         if rec.stop and not config.get("deaf"):
             return
+
+
+def _hold(rec: Recorder, file: Path) -> None:
+    """Wait while there is a file, unless the run is asked to stop."""
+    while file.exists() and not rec.stop:
+        time.sleep(0.01)
 
 
 def _loss(config: dict[str, Any], epoch: int, step: int) -> float:
