@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from lvmcheck.causes.protocol import diagnose
 from lvmcheck.checks.finding import Outcome, Status
 from lvmcheck.checks.wording import counts_text, verdict_text
 from lvmcheck.commands._judging import suite_of
@@ -25,6 +26,9 @@ from lvmcheck.run.view import Run, read_json
 from lvmcheck.suite.looks import Looks, Question, questions_of
 from lvmcheck.text.fit import fit_lines
 from lvmcheck.text.say import complain
+
+if TYPE_CHECKING:
+    from lvmcheck.report.alerts import Alerts
 
 LOOK = 0.5
 """Seconds between two looks."""
@@ -43,8 +47,8 @@ class Screen(Protocol):
     def look(self, run: Run, looks: Looks, fresh: list[tuple[Question, Outcome]]) -> None: ...
 
 
-def follow(options: argparse.Namespace) -> None:
-    """Show the run until it ends.
+def follow(options: argparse.Namespace, alerts: Alerts | None = None) -> None:
+    """Show the run until it ends; ``alerts`` are told of the first check that fails.
 
     Raises:
         InputError: the path is no run directory, or its events cannot be read.
@@ -57,7 +61,7 @@ def follow(options: argparse.Namespace) -> None:
         )
     with screen(sys.stderr if options.json else sys.stdout) as shown:
         _wait(path, shown)
-        _follow(path, options, shown)
+        _follow(path, options, shown, alerts)
 
 
 def _wait(path: Path, shown: Screen) -> None:
@@ -70,7 +74,7 @@ def _wait(path: Path, shown: Screen) -> None:
         time.sleep(LOOK)
 
 
-def _follow(path: Path, options: argparse.Namespace, shown: Screen) -> None:
+def _follow(path: Path, options: argparse.Namespace, shown: Screen, alerts: Alerts | None) -> None:
     follower = BoundedFollower(path)
     looks: Looks | None = None
     ending, refused, step = Ending(path), 0, 0
@@ -91,9 +95,20 @@ def _follow(path: Path, options: argparse.Namespace, shown: Screen) -> None:
         else:
             refused, step = 0, run.step
             shown.look(run, looks, fresh)
+            alerts = _alerted(alerts, run, path, fresh)
             if over or run.done is not None:
                 return
         time.sleep(LOOK)
+
+
+def _alerted(alerts: Alerts | None, run: Run, path: Path, fresh: list[tuple[Question, Outcome]]) -> Alerts | None:
+    """Tells the first failure with its cause; whom to tell of the next one."""
+    failed = [question.verdict(outcome, run) for question, outcome in fresh if outcome.status is Status.FAILED]
+    if alerts is None or not failed:
+        return alerts
+    cause = next((found for found in diagnose(run, failed) if failed[0].check in found.explains), None)
+    alerts.failed(path.name, failed[0], cause)
+    return None
 
 
 class Ending:

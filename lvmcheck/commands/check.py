@@ -21,19 +21,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--follow", action="store_true", help="show a run that goes on until it ends, then judge it; waits for it"
     )
+    parser.add_argument(
+        "--alert",
+        metavar="URL",
+        action="append",
+        default=[],
+        help="send a message when a check fails (--follow) and when the run is judged, such as json://host/path for a"
+        " webhook; may be repeated (extra alerts)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
+    alerts = None
+    if options.alert:
+        from lvmcheck.report.alerts import Alerts
+
+        alerts = Alerts(options.alert, "--alert")
     if options.follow:
         from lvmcheck.commands._following import follow
 
         try:
-            follow(options)
+            follow(options, alerts)
         except KeyboardInterrupt:
             complain("no longer followed; the run is not touched")
             return INTERRUPTED
     recorded = run_of(options)
     verdicts = verdicts_on(recorded, options)
+    if alerts is not None:
+        alerts.ended(options.path.name, recorded.stopped_where() if recorded.over else "", verdicts)
     if options.json:
         say_json([verdict_json(item) for item in verdicts])
     else:

@@ -73,6 +73,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--lvm-markdown": {"metavar": "FILE", "help": "write a comment for a pull request"},
     "--lvm-gitlab": {"metavar": "FILE", "help": "write GitLab's code quality report"},
     "--lvm-openmetrics": {"metavar": "FILE", "help": "write the figures as OpenMetrics text"},
+    "--lvm-alert": {
+        "metavar": "URL",
+        "action": "append",
+        "help": "send a message when the first check of a run fails and when the session ends, such as json://host/path"
+        " for a webhook; may be repeated (extra alerts)",
+    },
     "--lvm-progress": {"metavar": "HOW", "help": "progress of the runs: auto, live, plain or off"},
 }
 PROGRESS = ("auto", "live", "plain", "off")

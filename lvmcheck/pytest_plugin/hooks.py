@@ -75,6 +75,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from lvmcheck.pytest_plugin import html
 
         html.start(config)
+    if config.getoption("lvm_alert"):
+        from lvmcheck.pytest_plugin import alerts
+
+        alerts.start(config)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
