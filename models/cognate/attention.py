@@ -10,6 +10,8 @@ from models.cognate.layout import Layout
 from models.cognate.linear import Linear
 from models.cognate.state import KeyValue
 
+FASTEST = 1000.0  # turns of the first pair of values over those of the last, in rotary positions
+
 
 def attend(query: Tensor, keys: KeyValue, layout: Layout) -> Tensor:
     """Scaled dot-product attention, [B, T, heads * width] of queries [B, heads, T, width]."""
@@ -31,18 +33,36 @@ def joined(past: KeyValue | None, keys: KeyValue) -> KeyValue:
     return torch.cat((past[0], keys[0]), dim=2), torch.cat((past[1], keys[1]), dim=2)
 
 
-class SelfAttention(nn.Module):
-    """Of a sequence to itself, without biases: query, key, value and output maps, 4 d^2 parameters."""
+def turned(x: Tensor, positions: Tensor) -> Tensor:
+    """Rotary positions (Su et al. 2021): queries or keys [B, heads, T, width] turned by positions [B or 1, T], so that
+    their products depend on how far apart they are.
+    """
+    half = x.shape[3] // 2
+    rate = FASTEST ** (-torch.arange(half, dtype=torch.float32, device=x.device) / half)
+    angle = positions.unsqueeze(1).unsqueeze(3) * rate
+    cosine, sine = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+    one, other = x[..., :half], x[..., half:]
+    return torch.cat((one * cosine - other * sine, one * sine + other * cosine), dim=3)
 
-    def __init__(self, width: int, heads: int) -> None:
+
+class SelfAttention(nn.Module):
+    """Of a sequence to itself, without biases: query, key, value and output maps, 4 d^2 parameters.
+
+    ``rotary`` turns queries and keys by their position inside the record.
+    """
+
+    def __init__(self, width: int, heads: int, *, rotary: bool = False) -> None:
         super().__init__()
         self.heads = heads
+        self.rotary = rotary
         self.qkv = Linear(width, 3 * width, bias=False)
         self.out = Linear(width, width, bias=False)
 
     def forward(self, x: Tensor, layout: Layout, past: KeyValue | None) -> tuple[Tensor, KeyValue]:
         """[B, T, d] to the same, and the keys and values of all positions so far."""
         query, key, value = (split(part, self.heads) for part in self.qkv(x).chunk(3, dim=2))
+        if self.rotary:
+            query, key = turned(query, layout.positions), turned(key, layout.positions)
         keys = joined(past, (key, value))
         mixed: Tensor = self.out(attend(query, keys, layout))
         return mixed, keys

@@ -31,10 +31,10 @@ class SwiGLU(nn.Module):
 class Layer(nn.Module):
     """``x + attention(norm(x))``, then ``x + swiglu(norm(x))`` (pre-norm); 4 d^2 + 3 d d_ff + 2 d parameters."""
 
-    def __init__(self, width: int, heads: int, inner: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int, inner: int, dropout: float, *, rotary: bool = False) -> None:
         super().__init__()
         self.attention_norm = nn.RMSNorm(width, eps=EPS)
-        self.attention = SelfAttention(width, heads)
+        self.attention = SelfAttention(width, heads, rotary=rotary)
         self.mlp_norm = nn.RMSNorm(width, eps=EPS)
         self.mlp = SwiGLU(width, inner, dropout)
 

@@ -37,6 +37,7 @@ class Cognate(nn.Module):
         window: positions a query sees, its own included. max_length: positions that have an embedding.
         recursion_steps: S, the most a token may take. micro_steps: latent updates in each. trm_heads: of the recursion.
         dropout: share of values dropped while training.
+        rotary: whether backbone layers see how far apart tokens are, beside where each stands.
         specialisation: a name of :data:`models.cognate.specialisation.SPECIALISATIONS`.
         memory_capacity, surprise_threshold, halting_threshold: in place of the specialisation's.
 
@@ -58,6 +59,7 @@ class Cognate(nn.Module):
         micro_steps: int = 2,
         trm_heads: int = 8,
         dropout: float = 0.0,
+        rotary: bool = False,
         specialisation: str = "reasoning",
         memory_capacity: int | None = None,
         surprise_threshold: float | None = None,
@@ -92,7 +94,7 @@ class Cognate(nn.Module):
         self.checkpointing = False  # whether layers keep only their input and are computed again backwards
         self.token_embedding = nn.Embedding(vocab_size, d_model)
         self.position_embedding = nn.Embedding(max_length, d_model)
-        self.layers = nn.ModuleList(Layer(d_model, heads, d_ff, dropout) for _ in range(layers))
+        self.layers = nn.ModuleList(Layer(d_model, heads, d_ff, dropout, rotary=rotary) for _ in range(layers))
         self.norm = nn.RMSNorm(d_model, eps=EPS)
         self.memory = LongTermMemory(d_model, d_mem)
         self.gate = MemoryGate(d_model, d_mem)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.cognate.attention import turned
 from models.cognate.model import Cognate
 from models.cognate.state import State
 from suites.models.cognate_small import exact, some_tokens
@@ -32,7 +33,7 @@ def streamed(model: Cognate, tokens: Tensor, state: State, segments: Tensor | No
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
 @pytest.mark.parametrize("window", [1, 5, 70, 1024])
 def test_token_by_token_is_the_whole(window: int, mode: type[AbstractContextManager[None]]) -> None:
-    model, tokens = exact(window=window), some_tokens(2, STEPS)
+    model, tokens = exact(window=window, rotary=window == 70), some_tokens(2, STEPS)
     with mode():
         logits, state = streamed(model, tokens, model.new_state(2))
         torch.testing.assert_close(logits, model(tokens).logits, rtol=0.0, atol=1e-10)
@@ -44,7 +45,7 @@ def test_token_by_token_is_the_whole(window: int, mode: type[AbstractContextMana
 @pytest.mark.parametrize("window", [5, 70, 1024])
 @torch.no_grad()
 def test_packed_records_and_padding_token_by_token(window: int) -> None:
-    model, tokens = exact(window=window), some_tokens(2, STEPS)
+    model, tokens = exact(window=window, rotary=window == 70), some_tokens(2, STEPS)
     segments = torch.ones(2, STEPS, dtype=torch.int64)
     segments[0, :7] = 0
     segments[0, 90:] = 2
@@ -122,3 +123,14 @@ def test_a_gradient_is_not_hurt_by_who_goes_on_meanwhile() -> None:
     model.zero_grad()
     model(tokens[:, 8:], state=state).logits.square().sum().backward()
     assert torch.equal(gradient, model.layers[0].attention.qkv.weight.grad)  # type: ignore[arg-type, union-attr]
+
+
+@torch.no_grad()
+def test_rotary_products_depend_on_how_far_apart_tokens_are() -> None:
+    generator = torch.Generator().manual_seed(0)
+    query, key = (torch.randn(1, 2, 1, 8, generator=generator, dtype=torch.float64) for _ in range(2))
+    at = [torch.tensor([[place]]) for place in (0, 3, 5, 9, 12)]
+    products = [(turned(query, one) * turned(key, other)).sum() for one, other in ((at[1], at[0]), (at[4], at[3]))]
+    torch.testing.assert_close(products[0], products[1], rtol=0.0, atol=1e-5)
+    assert abs(float((turned(query, at[2]) * turned(key, at[0])).sum() - products[0])) > 1e-2
+    torch.testing.assert_close(turned(query, at[3]).norm(), query.norm(), rtol=0.0, atol=1e-6)

@@ -14,6 +14,10 @@ _FORMS = {"{} {} {}": 0.5, "{}{}{}": 0.1, "What is {} {} {}?": 0.15, "Calculate 
 """With the share of each; the rest are stories."""
 
 
+_TYPED = ("{} {} {}", "{}{}{}")
+"""Forms without a word; a question with words is harder by one."""
+
+
 def draw(rng: random.Random, number: int, *, dataset: str, sign: str, digits: int) -> Record:
     """One question with ``sign`` between two operands of 1 to ``digits`` digits.
 
@@ -37,7 +41,7 @@ def draw(rng: random.Random, number: int, *, dataset: str, sign: str, digits: in
         f"{dataset}-{number}",
         question,
         str(evaluate(operands, [sign])),
-        difficulty=effort(operands, [sign]),
+        difficulty=effort(operands, [sign]) + (form not in _TYPED),
         nats=nats,
         group=numbers_group(operands),
     )
