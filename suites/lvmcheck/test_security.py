@@ -18,6 +18,8 @@ NETWORK = {"socket", "ssl", "urllib.request", "http.client", "http.server", "ftp
 UNPICKLES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 COMPARED = {"lvmcheck/launch/executed.py": {"marshal"}}
 """A compiled file of a module that was imported already is compared with its source."""
+CONNECTS = ("lvmcheck/exporters/", "models/serving/")
+"""What speaks to a tracker that it is told, and what serves and measures."""
 IN_MEMORY = "lvmcheck/watch/preflight/"
 """Where torch reads back what it has just written to memory."""
 
@@ -34,7 +36,7 @@ def imports(tree: ast.AST) -> Iterator[str]:
 def offences(name: str, tree: ast.AST) -> list[str]:
     """What a file does against the rules."""
     found = sorted({*imports(tree)} & UNPICKLES - COMPARED.get(name, set()))
-    if not name.startswith("lvmcheck/exporters/"):
+    if not name.startswith(CONNECTS):
         found += sorted({*imports(tree)} & NETWORK)
     calls = (ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Call))
     loads = [call for call in calls if re.match(r"torch\.(load|jit\.load|hub\.)", call)]
