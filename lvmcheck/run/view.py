@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from lvmcheck.run import events as ev
 from lvmcheck.run.curves import Curves
 from lvmcheck.run.evaluations import evaluations
+from lvmcheck.run.shown import ShownInNotebooks
 from lvmcheck.text.fit import one_line
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Series:
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(ShownInNotebooks):
     """A run so far.
 
     Args:
