@@ -7,9 +7,13 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lvmcheck.launch.process import STACKS, TrainerProcess
+from lvmcheck.launch.stacks import STACKS
 from lvmcheck.run import directory as rundir
+
+if TYPE_CHECKING:
+    from lvmcheck.launch.process import TrainerProcess
 
 BEAT = "heartbeat"
 """A file of the run directory that the trainer rewrites while it makes steps, however many one event sums up."""

@@ -7,7 +7,6 @@ import json
 import os
 import platform
 from collections.abc import Iterable, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -57,6 +56,8 @@ def run_key(
 
 def version_of(distribution: str) -> str:
     """Installed version, without importing the library."""
+    from importlib import metadata  # it brings email, and every trainer imports this file
+
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:

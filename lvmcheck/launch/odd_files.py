@@ -10,7 +10,7 @@ from lvmcheck.launch.guard import ENDED
 from lvmcheck.launch.heartbeat import BEAT
 from lvmcheck.launch.inputs import INPUTS
 from lvmcheck.launch.opened import OPENED
-from lvmcheck.launch.process import STACKS
+from lvmcheck.launch.stacks import STACKS
 from lvmcheck.run import directory as rundir
 
 FILES = frozenset(

@@ -17,12 +17,10 @@ from lvmcheck.errors import excerpt
 from lvmcheck.launch import guard as guard_file
 from lvmcheck.launch.environment import WITHHELD, passed_on, withheld
 from lvmcheck.launch.plan import Plan
+from lvmcheck.launch.stacks import ALL_STACKS, STACKS, WHERE
 from lvmcheck.run import directory as rundir
 from lvmcheck.run.view import open_regular, read_json
 
-WHERE, ALL_STACKS = signal.SIGUSR2, signal.SIGUSR1
-"""Make a trainer print the line it is at, and write the stacks of all its threads to ``stacks.txt``."""
-STACKS = "stacks.txt"
 MOST_STACKS = 40
 """Lines of stacks that are shown."""
 GUARDED = hasattr(signal, "sigtimedwait")

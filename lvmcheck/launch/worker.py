@@ -29,7 +29,7 @@ from lvmcheck.launch.heartbeat import Beat
 from lvmcheck.launch.inputs import RECORD, write_inputs
 from lvmcheck.launch.locks import trainer_lock
 from lvmcheck.launch.opened import Opened
-from lvmcheck.launch.process import ALL_STACKS, STACKS, WHERE
+from lvmcheck.launch.stacks import ALL_STACKS, STACKS, WHERE
 from lvmcheck.run import directory as rundir
 from lvmcheck.run.info import versions
 from lvmcheck.run.recorder import Recorder
