@@ -109,9 +109,9 @@ class Evidence:
         outcome = self.outcome(check)
         return outcome.finding if outcome.status in (Status.FAILED, Status.WARNING) else None
 
-    def failures(self) -> frozenset[str]:
-        """Names of the checks that are known to have failed or warned on a measurement."""
-        bad = (Status.FAILED, Status.WARNING)
+    def failures(self, *bad: Status) -> frozenset[str]:
+        """Names of the checks that are known to have failed or warned on a measurement, or to have ``bad``."""
+        bad = bad or (Status.FAILED, Status.WARNING)
         return frozenset(name for name, o in self._known.items() if o.status in bad and o.finding is not None)
 
     def ruled_out(self, problems: Mapping[str, str]) -> tuple[RuledOut, ...]:
@@ -217,15 +217,27 @@ def diagnose(run: Run, verdicts: Sequence[Verdict] = ()) -> list[Diagnosis]:
             diagnosis = replace(diagnosis, evidence=(*diagnosis.evidence, *weight_facts(evidence.weights)))
         if diagnosis is not None:
             found.append(diagnosis)
-    return ranked(found, evidence.failures())
+    return ranked(found, evidence.failures(), evidence.failures(Status.FAILED))
 
 
-def ranked(found: Sequence[Diagnosis], failures: frozenset[str]) -> list[Diagnosis]:
-    """The order of causes: one that another brings about has at most the other's rank, and comes behind it."""
+def ranked(
+    found: Sequence[Diagnosis], failures: frozenset[str], grave: frozenset[str] = frozenset()
+) -> list[Diagnosis]:
+    """The order of causes.
+
+    One that another brings about has at most the other's rank, and comes behind it; so does one that is measured and
+    accounts for warnings alone where checks failed, behind what is likely.
+
+    Args:
+        failures: checks that failed or warned.
+        grave: those that failed.
+    """
     standings = {diagnosis.name: diagnosis.standing for diagnosis in found}
 
     def rank(diagnosis: Diagnosis) -> tuple[int, bool, float, str]:
         above = [standings[name] for name in diagnosis.after if standings.get(name, 0) >= Standing.LIKELY]
+        if grave and diagnosis.standing is Standing.MEASURED and not diagnosis.explains & grave:
+            above.append(Standing.LIKELY)
         standing = min(diagnosis.standing, max(above)) if above else diagnosis.standing
         return -standing, bool(above), -diagnosis.share(failures), diagnosis.name
 

@@ -50,14 +50,14 @@ TERMS = _set(
 )
 """Words that make a loss one term of it."""
 _VOCABULARY = {
-    Quantity.LOSS: "loss losses nll crossentropy xent ce bce cost objective elbo",
+    Quantity.LOSS: "loss losses nll crossentropy xent ce bce hinge cost objective elbo",
     Quantity.ERROR: """mse rmse mae mape rmsle msle wer cer error err eer fid fvd kid swd mmd emd wasserstein chamfer
         mre epe brier ece pinball huber smoothl1 logcosh crps mase smape nrmse rell2 ade fde mpjpe""",
     Quantity.ACCURACY: """acc accuracy top1 top5 top3 top10 acc1 acc5 acc10 precision recall sensitivity
         specificity pck bacc uar""",
     Quantity.SCORE: """f1 auc auroc auprc roc ap map ap50 ap75 map50 iou miou dice bleu rouge rouge1 rouge2 rougel mrr
-        ndcg hit hits score kappa mcc psnr ssim spearman pearson kendall em cindex concordance chrf cider meteor sari
-        pesq stoi sdr sisdr snr nmi ari silhouette""",
+        exact ndcg hit hits score kappa mcc psnr ssim spearman pearson kendall em cindex concordance chrf cider meteor
+        sari pesq stoi sdr sisdr snr nmi ari silhouette""",
     Quantity.COSINE: "cosine cos cosinesimilarity",
     Quantity.R2: "r2 r2score rsquared",
     Quantity.PERPLEXITY: "perplexity ppl",

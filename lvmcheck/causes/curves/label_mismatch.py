@@ -20,8 +20,20 @@ from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._watched import case_run
+from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.roles import Split
 from lvmcheck.run.view import run_from
+
+RUNS = ("above_start", "far_above_minimum", "runs_away")
+"""Codes of a loss that runs away, after which ranks mean nothing."""
+CLEAR = 0.01
+"""How far below its best a rank metric below chance ends: one that is best at its end is on its way to chance."""
+
+
+def _loss_ran_away(evidence: Evidence) -> bool:
+    finding = coded(evidence, "loss_diverging", *RUNS)
+    role = evidence.run.curves.roles.get(str(finding.metric)) if finding is not None else None
+    return finding is not None and (role is None or role.quantity is Quantity.LOSS)
 
 
 class LabelMismatch(Cause):
@@ -52,16 +64,18 @@ class LabelMismatch(Cause):
                 explains=("nothing_learned", "overfits", "memorises", "loss_diverging", "generalisation_gap"),
             )
         below, at = coded(evidence, "below_chance", "below_chance"), coded(evidence, "below_chance", "at_chance")
-        if below is not None and evidence.failed("finite") is None:
+        if below is not None and evidence.failed("finite") is None and not _loss_ran_away(evidence):
+            last = below.fact("last")
+            clear = last is not None and isinstance(last.value, float) and last.value < below.number - CLEAR
             return found(
                 self,
-                Standing.LIKELY,
+                Standing.LIKELY if clear else Standing.CONSISTENT,
                 "ranks are worse than guessing in every evaluation: labels, order or sign are the wrong way round",
                 (*finding_facts(below), *train_facts(evidence.run)),
                 fix="look at ten rows with score and label, and at the order in which the loss takes them",
                 explain="below_chance",
                 explains=("nothing_learned", "overfits", "memorises", "loss_diverging"),
-                also=("loss_sign", "label_noise"),
+                also=("loss_sign", "label_noise", *(() if clear else ("not_learning", "validation_differs"))),
                 tell_apart="compute the metric on training rows: below chance there it is the metric or the sign",
             )
         lost = score_lost(evidence)

@@ -86,7 +86,7 @@ def _alike(evidence: Evidence) -> tuple[str, ...]:
     """What looks the same: a steady climb, a leap that was made good without anything learned, and what goes wild."""
     run = evidence.run
     if _steady(run):
-        return ("loss_sign", "loss_term_detached")
+        return ("loss_sign", "loss_term_detached", "weight_decay_destroys")
     trivial = evidence.failed("nothing_learned")
     if trivial is not None and trivial.code.startswith("at_") and not _ends_above(run):
         return ("label_mismatch", "wrong_scale")

@@ -43,6 +43,9 @@ class MetricConstant(Cause):
         if finding.metric in TRAIN or _explained(evidence) or not _goes_on(evidence):
             return None
         empty = finding.measured == 0
+        role = evidence.run.curves.roles.get(str(finding.metric))
+        if role is not None and role.quantity is Quantity.REWARD:
+            return _one_policy(self, evidence, finding)
         return found(
             self,
             Standing.LIKELY,
@@ -56,6 +59,21 @@ class MetricConstant(Cause):
             if empty
             else "print(id(model)) and one weight inside the evaluation, twice",
         )
+
+
+def _one_policy(cause: Cause, evidence: Evidence, finding: Finding) -> Diagnosis:
+    """A reward that never changes is that of a policy that does not learn, or of one that is never updated."""
+    return found(
+        cause,
+        Standing.CONSISTENT,
+        "{metric} is one and the same number: the policy that is evaluated never does anything else",
+        (Fact("metric", finding.metric), *finding_facts(finding), *train_facts(evidence.run)),
+        fix="print the actions of two evaluations and one weight of the policy that is evaluated",
+        explain="metric_constant",
+        explains=("nothing_learned", "loss_diverging"),
+        also=("not_learning", "weights_never_move", "copy_never_updated", "label_mismatch"),
+        tell_apart="print the actions of one episode with exploration: if its reward varies the policy does not learn",
+    )
 
 
 def _goes_on(evidence: Evidence) -> bool:

@@ -17,6 +17,7 @@ from lvmcheck.causes.curves._signs import (
 )
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import wave
+from lvmcheck.checks.finding import Finding
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.view import run_from
 
@@ -50,12 +51,23 @@ class NotLearning(Cause):
             "the loss, if it works at the data",
             explain="predictions_constant" if finding.code == "constant" else "nothing_learned",
             explains=("loss_diverging", "memorises", "predictions_constant") if trivial else ("predictions_constant",),
-            also=(*_alike(evidence, finding.code), *one_class, *adversarial, *heavy),
+            also=(*_alike(evidence, finding.code), *_squashed(finding), *one_class, *adversarial, *heavy),
             tell_apart="for n, p in model.named_parameters(): print(n, p.grad.norm()) after backward(), and one p "
             "before and "
             "after step(): no gradient is a cut graph, no change is the optimizer; both there: check that labels fit "
             "inputs",
         )
+
+
+def _squashed(finding: Finding) -> tuple[str, ...]:
+    """A loss that came down to ln 2 from above is also that of probabilities taken for logits."""
+    first = finding.fact("first") if finding.code == "at_ln_2" else None
+    above = first is not None and isinstance(first.value, float) and first.value > ABOVE
+    return ("softmax_too_many",) if above else ()
+
+
+ABOVE = 0.75
+"""First loss from which ln 2 was reached from above; a guess begins next to it."""
 
 
 def _alike(evidence: Evidence, code: str) -> list[str]:

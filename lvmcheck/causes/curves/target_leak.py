@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import coded, failed_first, found
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.causes.watch._measured import measured, preflight_finding, preflight_run
@@ -17,6 +18,9 @@ class TargetLeak(Cause):
     """The loss is below what the data allow, or the task is solved at once: the target leaks."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        named = by_code(self, evidence)
+        if named is not None:
+            return named
         before = _before_training(self, evidence)
         if before is not None:
             return before

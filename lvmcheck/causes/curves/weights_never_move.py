@@ -8,7 +8,9 @@ from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import coded, evaluation_moves, found, gradient_facts, training_learns
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import wave
+from lvmcheck.checks.finding import Finding
 from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.view import Run, run_from
 
 
@@ -40,18 +42,24 @@ class WeightsNeverMove(Cause):
             or (flat is None and (training_learns(evidence.run) or evaluation_moves(evidence.run)))
         ):
             return None
+        policy = _reward(evidence, stuck)  # which may do the same in every episode, however its weights move
         return found(
             self,
-            Standing.LIKELY if flat is not None else Standing.CONSISTENT,
+            Standing.LIKELY if flat is not None and not policy else Standing.CONSISTENT,
             "the evaluated weights do not move: {evaluations} evaluations give one and the same number",
             (*finding_facts(stuck), *finding_facts(flat), *gradient_facts(evidence.run)),
             fix="call optimizer.step(), and build the optimizer from the parameters of the model that is evaluated",
             explain="metric_constant",
             explains=EXPLAINS,
-            also=("metric_constant",),
+            also=("metric_constant", *(("not_learning", "copy_never_updated", "label_mismatch") if policy else ())),
             tell_apart="p = next(model.parameters()).clone() before an optimizer step; print((p - "
             "p_after).abs().max()) after",
         )
+
+
+def _reward(evidence: Evidence, finding: Finding) -> bool:
+    role = evidence.run.curves.roles.get(str(finding.metric))
+    return role is not None and role.quantity is Quantity.REWARD
 
 
 EXPLAINS = ("nothing_learned", "metric_constant", "gradient_norm_zero", "val_loss_moves", "loss_diverging", "memorises")

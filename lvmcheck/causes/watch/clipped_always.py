@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
+from lvmcheck.causes.watch._measured import KILLERS, UNWATCHED, lasting, measured
 from lvmcheck.checks.watch._watched import case_run
 
 
@@ -17,6 +17,7 @@ class ClippedAlways(Cause):
             self,
             evidence,
             checks=("clipping_acts_sometimes", "clipping_leaves_gradient"),
+            after=(*KILLERS, "updates_out_of_range", "units_saturated"),
             codes=("always_clipped", "clipped_to_nothing"),
             phrase="the bound of clipping is below every gradient norm",
             fix="set the bound to a few times the median norm",

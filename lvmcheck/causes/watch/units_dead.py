@@ -23,7 +23,11 @@ class UnitsDead(Cause):
             evidence,
             standing=Standing.CONSISTENT if learned else Standing.MEASURED,
             # What was alive at first was killed by something, and a part that is not used has no dead units.
-            after=("graph_cut", *(KILLERS if (shares[0] <= MOST if shares else lost_gradient(evidence)) else ())),
+            after=(
+                "graph_cut",
+                "gradients_scaled_by_depth",
+                *(KILLERS if (shares[0] <= MOST if shares else lost_gradient(evidence)) else ()),
+            ),
             checks=("units_alive", "gradient_reaches"),
             codes=("dead", "zero_gradient"),
             phrase="units of the layer are never active and get no gradient",

@@ -16,6 +16,7 @@ from lvmcheck.checks.curves._curves import (
     share,
     vocabulary,
 )
+from lvmcheck.checks.curves._ranks import ranks_well
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import Quantity, words
@@ -142,6 +143,8 @@ def _never_right(curve: Curve) -> bool:
 
 
 def _good(curve: Curve) -> bool:
+    if ranks_well(curve, float(np.median(curve.values))):
+        return True
     if curve.role.quantity is Quantity.ACCURACY:
         return float(np.median(share(curve))) >= 0.5
     if curve.role.quantity is Quantity.REWARD:

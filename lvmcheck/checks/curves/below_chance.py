@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.curves._curves import CurveCheck, concluded, unfinished
+from lvmcheck.checks.curves._ranks import guess
 from lvmcheck.checks.curves._unwanted import UNWANTED
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
@@ -26,8 +26,6 @@ FAR, CLEAR = 0.1, 0.01
 """Distances of the median from chance, as shares of the way from chance to the best value, doubled for rank sums."""
 NEAR, AWAY, RISES = 0.02, 0.1, 2.0
 """Distances from chance of the later median and of the best value, and trend, at which a metric stays at chance."""
-RANKS = frozenset({"auc", "auroc", "rocauc", "aucroc", "concordance", "cindex"})
-CORRELATIONS = frozenset({"spearman", "pearson", "kendall", "kappa", "mcc"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,15 +86,9 @@ def _ranked(run: Run) -> Iterator[tuple[Curve, float]]:
         curve = run.curves.by_epoch.get(name) or run.curves.by_step.get(name)
         if curve is None or role.split is Split.TRAIN:
             continue
-        said = words(name)
-        if UNWANTED & set(said):
-            continue
-        low, high = float(curve.values.min()), float(curve.values.max())
-        index = ("c", "index") in pairwise(said)
-        if (RANKS & set(said) or index) and not {"pr", "precision"} & set(said) and 0 <= low <= high <= 1:
-            yield curve, 0.5
-        elif CORRELATIONS & set(said) and -1 <= low <= high <= 1 and "loss" not in said:
-            yield curve, 0.0
+        chance = None if UNWANTED & set(words(name)) else guess(curve)
+        if chance is not None:
+            yield curve, chance
 
 
 def _at_chance(curve: Curve, chance: float) -> bool:

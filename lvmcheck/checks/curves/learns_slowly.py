@@ -11,7 +11,7 @@ from lvmcheck.checks.curves._curves import SURE, CurveCheck, concluded, course, 
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.run.curves import Curve
+from lvmcheck.run.curves import Curve, evened
 from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.roles import Split
 from lvmcheck.run.view import Run, run_from
@@ -19,6 +19,8 @@ from lvmcheck.statistics.curve import shape, trend
 
 LEAST = 10
 """Values from which the slope of either half is known."""
+WINDOWS = 20
+"""Windows of steps from which they stand for epochs that are too few."""
 LEAST_FALL, FALL = 0.02, 0.15
 """Share of its first value that such a loss falls: less is nothing_learned, more is learning."""
 STRAIGHT = (0.75, 1.5)
@@ -73,7 +75,9 @@ class LearnsSlowly(CurveCheck):
             return waiting
         if run.curves.rewards or run.curves.adversarial:
             return not_applicable("the losses of policies and of two players need not fall")
-        curves = [c for c in (run.curves.epoch_losses, *run.curves.validation) if c is not None]
+        epochs, windows = run.curves.epoch_losses, run.curves.window_losses
+        few = windows is not None and len(windows) >= WINDOWS and (epochs is None or len(epochs) < LEAST)
+        curves = [c for c in (evened(windows) if few and windows else epochs, *run.curves.validation) if c is not None]
         if not curves:
             return not_recorded("no loss is recorded")
         known = [curve for curve in curves if len(curve) >= LEAST]
@@ -109,7 +113,9 @@ def _slopes(curve: Curve) -> tuple[float, float]:
     """Fall over each half, from lines through its values."""
     half = len(curve) // 2
     first, second = curve.values[: half + 1], curve.values[-half - 1 :]
-    return -float(np.polyfit(np.arange(half + 1), first, 1)[0]), -float(np.polyfit(np.arange(half + 1), second, 1)[0])
+    places = curve.steps if curve.by_step and np.ptp(curve.steps) > 0 else np.arange(len(curve))
+    early, late = places[: half + 1], places[-half - 1 :]
+    return -float(np.polyfit(early, first, 1)[0]), -float(np.polyfit(late, second, 1)[0])
 
 
 def _fall(curve: Curve) -> float:

@@ -32,6 +32,10 @@ ACCUMULATED = ("accumulation", "gradient_accumulation_steps", "accumulate_grad_b
 PERIODIC = ("cyclic", "restart", "restarts", "triangular", "warm_restarts")
 
 
+EXPONENTIAL = 0.995
+"""Correlation of the logarithm of the rate with the step in a search for a learning rate."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ScheduleShape(CurveCheck):
     """A declared decay decays, a learning rate does not swing within epochs, and does not rise to the end.
@@ -58,7 +62,8 @@ class ScheduleShape(CurveCheck):
     Plot the recorded rate. Give the schedule its length in the unit in which it is stepped.
 
     Healthy runs that must pass:
-    A constant rate that nobody declared otherwise; declared cycles; restarts of several epochs; a one-cycle schedule.
+    A constant rate that nobody declared otherwise; a search for a learning rate; declared cycles; restarts of
+    several epochs; a one-cycle schedule.
 
     Source:
     checks.md, scheduler. Severity: fails where it contradicts the config or its period gives it away, else warns.
@@ -168,7 +173,7 @@ def _rises(run: Run, rate: Curve, declared: str) -> tuple[Finding | None, bool]:
     steps = np.diff(values)
     highest = values[-1] == values.max() and float((steps > 0).mean()) >= 0.5
     rising = highest and values[-1] > 3 * max(float(values[len(values) // 2]), 0.0)
-    if not highest or "cycle" in declared:
+    if not highest or "cycle" in declared or _range_test(rate):
         return None, False
     target, stated = number(run, "lr", "learning_rate", "max_lr", "peak_lr"), run.stated_epochs
     whole = (stated is not None and run.last_epoch >= stated) or rate.steps[-1] >= 0.9 * (planned_steps(run) or np.inf)
@@ -176,6 +181,15 @@ def _rises(run: Run, rate: Curve, declared: str) -> tuple[Finding | None, bool]:
     sure = sure or (rising and _torn(run))
     found = _finding("rises_to_the_end", rate, *([Fact("declared_rate", target)] if sure and target else []))
     return (found, sure) if sure or rising else (None, False)
+
+
+def _range_test(rate: Curve) -> bool:
+    """Whether the rate grows exponentially with the steps, a thousandfold: the search for a learning rate."""
+    values = rate.values
+    if not float(values[0]) > 0 or float(values[-1]) < 1000 * float(values[0]) or not bool((np.diff(values) > 0).all()):
+        return False
+    places = rate.steps if np.ptp(rate.steps) > 0 else np.arange(len(values))
+    return float(np.corrcoef(places, np.log(values))[0, 1]) > EXPONENTIAL
 
 
 def _torn(run: Run) -> bool:
@@ -220,6 +234,7 @@ PASSES: Sequence[Case] = (
         _CHECK,
         rates(made.lines(80, 5e-5, 4e-3), lr=4e-3, warmup_steps=10, max_steps=80, accumulation=8),
     ),
+    made.case("search_for_a_rate", _CHECK, rates([1e-6 * 1.1**i for i in range(130)])),
     made.case("warm_up", _CHECK, rates([*made.lines(5, 0.0, 1e-3), *[1e-3] * 30])),
 )
 FAILS: Sequence[Case] = (

@@ -30,7 +30,7 @@ STAYS, LOWEST, LEARNED = 0.7, 0.7, 0.25
 """... where the loss stays at this share of its beginning, was never below this one, and training fell to that."""
 DECIBEL = -3.0
 """PSNR of an error that is twice the square of the largest signal."""
-GRAVE = ("far_above_and_wild", "errors_cost_too_much", "psnr_below_zero")
+GRAVE = ("far_above_and_wild", "far_above_and_rising", "errors_cost_too_much", "psnr_below_zero")
 """What fails; the others warn."""
 
 
@@ -77,7 +77,7 @@ class ValidationInScale(CurveCheck):
         long = [(val, train) for val, train in pairs if len(val) >= LEAST and len(train) >= LEAST]
         if not pairs and not psnr:
             return not_recorded("nothing is recorded that training and validation measure alike")
-        findings = [_far_above(val, train) or _costs(run, val, train) for val, train in long]
+        findings = [_far_above(run, val, train) or _costs(run, val, train) for val, train in long]
         findings += [_noise(curve) for curve in psnr if len(curve) >= 4]
         if not findings:
             return not_applicable(f"fewer than {LEAST} evaluations")
@@ -101,7 +101,15 @@ def _pairs(run: Run) -> Iterator[tuple[Curve, Curve]]:
             yield val, train
 
 
-def _far_above(val: Curve, train: Curve) -> Finding | None:
+def _rises_beside_a_score(run: Run, val: Curve, train: Curve) -> bool:
+    """Whether a loss far above training rises to twice its first value while answers and training get better."""
+    better = float(np.median(train.values[-3:])) < float(train.values[0])
+    risen = float(np.median(val.values[-3:])) > 2 * float(val.values[0]) > 0
+    scores = [c for c in accuracies(run, Split.VALIDATION) if len(c) >= 3 and c.values[-3:].mean() > c.values[0]]
+    return better and risen and bool(scores)
+
+
+def _far_above(run: Run, val: Curve, train: Curve) -> Finding | None:
     highest, lowest = float(np.abs(train.values).max()), float(val.values.min())
     if not highest > 0 or lowest <= TIMES * highest:
         return None
@@ -110,6 +118,8 @@ def _far_above(val: Curve, train: Curve) -> Finding | None:
     known = train.values[train.values > 0]
     calm = float(np.median(np.abs(np.diff(np.log(known[len(known) // 2 - 1 :]))))) if len(known) == len(train) else 0.0
     code = "far_above_and_wild" if steps > max(WILD, CALMER * calm) else "far_above"
+    if code == "far_above" and _rises_beside_a_score(run, val, train):
+        code = "far_above_and_rising"
     return _finding(
         code,
         val,
@@ -153,6 +163,8 @@ _PHRASES = {
     "far_above": "{metric} is never below {lowest_in_validation}, {train_metric} never above {highest_in_training}",
     "far_above_and_wild": "{metric} jumps about and is never below {lowest_in_validation}, {train_metric} never above "
     "{highest_in_training}",
+    "far_above_and_rising": "{metric} rises and is never below {lowest_in_validation}, {train_metric} never above "
+    "{highest_in_training}, while the answers get better",
     "errors_cost_too_much": "{metric} stays at {measured} beside an accuracy of {accuracy}: {nats_per_error} nats for "
     "a wrong answer",
     "psnr_below_zero": "{metric} is {measured}: the error is larger than the signal can be",
@@ -209,6 +221,18 @@ FAILS: Sequence[Case] = (
         _CHECK,
         run_from({"nll": made.lines(8, -2.3, -4.5), "val_nll": [1e7, 1e13, 2e13, 6e11, 5e10, 3e9, 6e8, 7e9]}),
         "far_above_and_wild",
+    ),
+    made.case(
+        "pixels_of_255",
+        _CHECK,
+        run_from(
+            {
+                "train_loss": made.lines(10, 1.3, 0.75),
+                "test_loss": [40.0, 52.0, 63.0, 76.0, 88.0, 95.0, 105.0, 118.0, 126.0, 133.0],
+                "test_acc": made.lines(10, 0.46, 0.56),
+            }
+        ),
+        "far_above_and_rising",
     ),
     made.case("scaled_by_255", _CHECK, run_from({"val_psnr": made.lines(10, -29.0, -27.0)}), "psnr_below_zero"),
 )

@@ -138,10 +138,11 @@ def case_run(
     subjects: Sequence[str] = (),
     *,
     over: bool = True,
+    each: int = 1,
 ) -> Run:
-    """A run whose only events are these samples of one measurement."""
+    """A run whose only events are these samples of one measurement, ``each`` of them in one step."""
     events = tuple(
-        Watch(name=name, epoch=1, step=1 + i, subjects=tuple(subjects), values=dict(values))
+        Watch(name=name, epoch=1, step=1 + i // each, subjects=tuple(subjects), values=dict(values))
         for i, values in enumerate(samples)
     )
     return Run(events=events, done={"status": "finished"} if over else None)

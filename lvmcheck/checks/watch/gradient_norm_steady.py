@@ -22,7 +22,8 @@ FACTOR, TIMES, OF, BEFORE = 10.0, 3, 10, 10
 class GradientNormSteady(Series):
     """In no ten measured steps in a row, three or more gradient norms exceed ten times the median of those before.
 
-    They must exceed ten times the median of the first ten, too: small norms at the end of a training leap easily.
+    They must exceed ten times the median of the first ten, too: small norms at the end of a training leap easily; and
+    ten times the third smallest of the ten: norms that grow do not leap.
 
     Why:
     Gradients that explode now and then throw the weights out of what they have learned, and end in NaN.
@@ -52,8 +53,9 @@ class GradientNormSteady(Series):
         if len(norms) <= BEFORE:
             return None
         finite = [norm for norm in norms[:-OF] if math.isfinite(norm)] or [math.nan]
-        bound = FACTOR * max(statistics.median(finite[:BEFORE]), statistics.median(finite[-2 * OF :]))
         last = norms[-OF:]
+        usual = sorted(norm for norm in last if math.isfinite(norm))[TIMES - 1 : TIMES]  # norms that grow leap nowhere
+        bound = FACTOR * max(statistics.median(finite[:BEFORE]), statistics.median(finite[-2 * OF :]), *usual)
         above = sorted(norm for norm in last if not norm <= bound)
         worst = math.nan if any(map(math.isnan, last)) else max(last)
         exploding = len(above) >= TIMES
@@ -76,6 +78,11 @@ def _norms(*values: float) -> list[dict[str, float]]:
 
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, case_run("gradient_norm", _norms(*[1.0] * 30))),
+    made.case(
+        "grows_while_it_begins_to_learn",
+        _CHECK,
+        case_run("gradient_norm", _norms(*[1e-4 * 1.25**i for i in range(30)], *[0.08, 0.03] * 10)),
+    ),
     made.case("a_spike_that_recovers", _CHECK, case_run("gradient_norm", _norms(*[1.0] * 20, 50.0, *[1.0] * 20))),
 )
 FAILS: Sequence[Case] = (

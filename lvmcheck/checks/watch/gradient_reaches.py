@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import equal
-from lvmcheck.checks.finding import Fact, Finding
+from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._watched import Watched, case_run, names
 from lvmcheck.run.events import Watch
+from lvmcheck.run.view import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +35,8 @@ class GradientReaches(Watched):
     Follow the output of the named module to the loss; remove detach, no_grad and operations without a gradient.
 
     Healthy runs that must pass:
-    Biases before a norm, whose gradient is zero by construction; frozen layers; heads that take turns within five
-    measured steps.
+    A parameter of no layer, and the pooler of an encoder, which nobody may need (warned of); biases before a norm,
+    whose gradient is zero by construction; frozen layers; heads that take turns within five measured steps.
 
     Source:
     Issue 15.
@@ -44,11 +45,26 @@ class GradientReaches(Watched):
     universal = True
     event = "gradient_reach"
 
+    def decide_on(self, run: Run, events: Sequence[Watch]) -> Outcome:
+        """Parameters that may just not be needed are warned of."""
+        outcome = super().decide_on(run, events)
+        finding = outcome.finding
+        unused = finding is not None and finding.code == "unused"
+        return warning(finding, evaluated=outcome.evaluated) if finding is not None and unused else outcome
+
     def look(self, event: Watch) -> Finding:
         none, zero = event.values.get("none", float("nan")), event.values.get("zero", float("nan"))
         empty, branch = event.values.get("empty", 0.0), event.values.get("branch", 0.0)
         return Finding(
-            code="no_gradient" if none else "all_zero" if empty else "branch_zero" if branch else "zero_gradient",
+            code="unused"
+            if none and none + zero == event.values.get("unused")
+            else "no_gradient"
+            if none
+            else "all_zero"
+            if empty
+            else "branch_zero"
+            if branch
+            else "zero_gradient",
             measured=none + zero,
             bounds=(equal(0),),
             step=event.step,
@@ -79,6 +95,14 @@ FAILS: Sequence[Case] = (
         2,
         step=2,
         parameters="aux.weight, aux.bias",
+    ),
+    made.case(
+        "option_that_is_off",
+        _CHECK,
+        case_run("gradient_reach", [{**_SAMPLE, "none": 1, "unused": 1}], ["scale"]),
+        "unused",
+        1,
+        status=Status.WARNING,
     ),
     made.case(
         "dead_layer", _CHECK, case_run("gradient_reach", [{**_SAMPLE, "zero": 1}], ["0.weight"]), "zero_gradient", 1

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import floor
-from lvmcheck.checks.finding import Fact, Finding
+from lvmcheck.checks.finding import Fact, Finding, Outcome
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._watched import Watched, case_run
 from lvmcheck.run.events import Watch
+from lvmcheck.run.view import Run
 
 EXACT = 1e-8
 
@@ -43,6 +44,15 @@ class TargetsDifferByRow(Watched):
     event = "targets"
     streak = 5
 
+    def decide_on(self, run: Run, events: Sequence[Watch]) -> Outcome:
+        """Forward passes of one step that are pulled to different targets are those of data and samples."""
+        pulled: dict[int, list[float]] = {}
+        for event in events:
+            if event.values.get("slope", 0.0) > 0:
+                pulled.setdefault(event.step, []).append(event.values.get("target", 0.0))
+        apart = {step for step, found in pulled.items() if max(found) - min(found) > 0.5 * max(map(abs, found))}
+        return super().decide_on(run, [event for event in events if event.step not in apart])
+
     def look(self, event: Watch) -> Finding | None:
         of = event.values
         slope, deviation = of.get("slope", float("nan")), of.get("deviation", float("nan"))
@@ -66,6 +76,15 @@ _CHECK = TargetsDifferByRow()
 _ROW = {"slope": 0.06, "target": 0.3, "residual": 0.7, "deviation": 0.5, "rows": 32.0, "trailing": 1.0}
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, case_run("targets", [_ROW] * 5)),
+    made.case(
+        "energies_of_data_and_of_samples",
+        _CHECK,
+        case_run(
+            "targets",
+            [{**_ROW, "residual": 0.0, "target": 25.0 - 50.0 * (i % 2)} for i in range(10)] + [_ROW] * 5,
+            each=2,
+        ),
+    ),
     made.case("least_squares_gan", _CHECK, case_run("targets", [{**_ROW, "target": 1.0, "residual": 0.0}] * 5)),
 )
 FAILS: Sequence[Case] = (

@@ -113,3 +113,13 @@ def whole_branches(names: Iterable[str], silent: set[str], matrices: set[str], l
     nothing_behind = all(name.rpartition(".")[0] in whole for name in silent & matrices)
     parts_of = {p for p in whole if p == last or len(matrices.intersection(inside[p])) > (0 if nothing_behind else 1)}
     return {name for prefix in parts_of for name in inside[prefix]}
+
+
+def may_be_unused(name: str, leaves: set[str]) -> bool:
+    """Whether a parameter without gradient may well be one that this training has no use for.
+
+    It belongs to no layer, as the weight of an option that is off does; or to the pooler that encoders of sentences
+    compute whether or not anybody wants it.
+    """
+    owner = name.rpartition(".")[0]
+    return owner not in leaves or "pooler" in owner.split(".")
