@@ -58,7 +58,7 @@ def test_digits_are_tokens_of_their_own() -> None:
 
 def test_the_signs_of_a_record_are_tokens() -> None:
     parts = [SIGNS.decode([token]) for token in SIGNS.encode("Q: 25 - 17\nA: 8")]
-    assert parts == ["Q:", " 2", "5", " -", " 1", "7", "\nA:", " 8"]
+    assert parts == ["Q:", " ", "2", "5", " - ", "1", "7", "\nA:", " ", "8"]
     assert [SIGNS.decode([token]) for token in SIGNS.encode("x7")] == ["x", "7"]
 
 

@@ -118,14 +118,14 @@ class BpeTokenizer:
 
 PIECES = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?[^\s\p{L}\p{N}]+|\p{N}|\s+(?!\S)|\s+"
 """Where GPT-2 cuts a text before it joins bytes (Radford et al. 2019), digits apart."""
-SIGNS = r"\A ?Q:|\nA:| ?\d"
-"""What a record has beside words: its two signs, and digits; the first of a number takes the space before it."""
+SIGNS = r"\A ?Q:|\nA:| ?[-+*] (?=\d)|\d"
+"""What a record has beside words: its two signs, operators with the spaces around them, and digits."""
 
 
 def byte_level(model: models.BPE, *, split_digits: bool, signs: bool = False) -> Tokenizer:
     """An untrained byte-level tokenizer around ``model``: every text has an encoding and comes back unchanged.
 
-    With ``signs`` a record's "Q:" and "\\nA:" can be one token each, and no space stands alone before a number.
+    With ``signs`` a record's "Q:" and "\\nA:", and an operator with its spaces, can be one token each.
     """
     inner = Tokenizer(model)
     steps: list[pre_tokenizers.PreTokenizer] = [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=not signs)]
