@@ -20,6 +20,8 @@ import pytest
 MARK = "own_process"
 REPORTS = "LVM_OWN_PROCESS"
 """Environment variable by which a child knows that it is one: the file for its reports."""
+WITHOUT = tuple(word for name in ("cacheprovider", "hypothesispytest", "anyio") for word in ("-p", f"no:{name}"))
+"""Plugins that a child does not need; hypothesis is imported by its own at the end of every session."""
 REPORTED = pytest.StashKey[dict[str, list[dict[str, Any]]]]()
 
 
@@ -71,7 +73,7 @@ def _run(item: pytest.Item, nodeids: list[str]) -> dict[str, list[dict[str, Any]
         reports.touch()
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
         child = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *nodeids],
+            [sys.executable, "-m", "pytest", "-q", *WITHOUT, *nodeids],
             cwd=item.config.rootpath,
             env={**inherited, REPORTS: str(reports)},
             stdin=subprocess.DEVNULL,

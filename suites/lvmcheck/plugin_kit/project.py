@@ -20,7 +20,8 @@ import lvmcheck.pytest_plugin.items
 from lvmcheck.checks.protocol import check_names, load_check
 
 KIT = Path(__file__).parent
-OPTIONS = ("-p", "no:cacheprovider", "-p", "no:benchmark", "-p", "no:hypothesispytest", "-W", "error", "-ra")
+WITHOUT = ("cacheprovider", "benchmark", "hypothesispytest", "anyio")
+OPTIONS = (*(word for name in WITHOUT for word in ("-p", f"no:{name}")), "-W", "error", "-ra")
 EPOCHS = 4
 CURVE = [0.50, 0.55, 0.58, 0.60]
 NODE_1, NODE_3, NODE_END = "cosine_floor[val_cosine@1]", "cosine_floor[val_cosine@3]", "cosine_floor[val_cosine@final]"
