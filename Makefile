@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup suite test test-suites test-long newcomer lint docs site images browser throughput clean
+.PHONY: help setup suite test pytest test-suites test-long newcomer lint docs site images browser throughput clean
 
 help:
 	@echo "make suite       train and judge AMN: pytest suites/amn_790k"
@@ -48,13 +48,17 @@ LONG := amn_584k cognate_answers cognate_phase1/memory cognate_phase1/speed lvm_
 	$(addprefix known_failures/,info_nce_0_002 info_nce_0_3 cognate_halting_detached cognate_halting_no_grad \
 		oct13_memorisation oct13_memorisation_lstm oct13_memorisation_transformer)
 
-# Training runs go on in the background while the tests that need none run first.
-test: lint
+# Training runs go on in the background while the tests that need none run first, and mypy, which takes a minute from
+# nothing, beside both.
+test: $(STAMP)
+	$(MAKE) --no-print-directory -j2 lint pytest
+
+pytest: $(STAMP)
 	$(BIN)/python -m pytest $(LONG:%=--ignore=suites/%)
 
 # What CI runs: its gate requires a report on every suite (ci/gate_cpu.toml).
-test-suites: lint
-	$(BIN)/python -m pytest
+test-suites:
+	$(MAKE) --no-print-directory test LONG=
 
 test-long: lint
 	LVM_GALLERY=full LVM_GATE=full LVM_RELIABILITY=full $(BIN)/python -m pytest

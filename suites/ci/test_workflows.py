@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -128,9 +129,11 @@ def test_every_suite_is_required_on_the_cpu() -> None:
 
 
 def planned(target: str) -> str:
-    """The commands that ``make`` would run."""
-    done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True)
-    return done.stdout.splitlines()[-1]
+    """The session that ``make`` would run."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("MAKE") and name != "MFLAGS"}
+    done = subprocess.run(["make", "-n", target], cwd=ROOT, env=plain, capture_output=True, text=True, check=True)
+    (line,) = (line for line in done.stdout.splitlines() if "-m pytest" in line)
+    return line
 
 
 def test_the_workflows_train_what_their_gate_requires() -> None:
