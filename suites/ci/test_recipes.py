@@ -1,4 +1,4 @@
-"""The recipes of docs/ci.md: their commands accept a sound repository and refuse a regression, their files have a schema."""
+"""The recipes of docs/ci.md: each accepts a sound repository and refuses a regression, and its file has a schema."""
 
 from __future__ import annotations
 
@@ -98,12 +98,9 @@ def test_its_file_has_the_schema_of_its_system(name: str, schema: tuple[str, ...
     tool = shutil.which("check-jsonschema", path=str(Path(sys.executable).parent))
     if tool is None:
         pytest.skip("check-jsonschema is not installed: pip install -e '.[dev]'")
-    for text, good in (
-        (BLOCKS[name], True),
-        (BLOCKS[name].replace("script:", "scripts:").replace("command:", "commando:"), False),
-    ):
-        (tmp_path / "file.yml").write_text(text)
-        done = subprocess.run(
-            [tool, "--builtin-schema", *schema, tmp_path / "file.yml"], capture_output=True, text=True
-        )
+    wrong = BLOCKS[name].replace("script:", "scripts:").replace("command:", "commando:")
+    file = tmp_path / "file.yml"
+    for text, good in ((BLOCKS[name], True), (wrong, False)):
+        file.write_text(text)
+        done = subprocess.run([tool, "--builtin-schema", *schema, file], capture_output=True, text=True)
         assert (done.returncode == 0) is good, done.stdout + done.stderr
