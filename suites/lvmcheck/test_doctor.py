@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from packaging.requirements import Requirement
 
 import lvmcheck
 from lvmcheck.commands.doctor import packages as of_packages
+from lvmcheck.commands.doctor.busy import Busy, busy_processes, load_item
 from lvmcheck.commands.doctor.item import Item, size
 from lvmcheck.commands.doctor.machine import machine
 from lvmcheck.commands.doctor.packages import packages, plugins, requirements
@@ -210,3 +212,39 @@ def test_problems_carry_what_to_do() -> None:
         "1 would spoil results: x",
     ]
     assert answer([]) == "nothing found here would spoil results"
+
+
+SPIN = "while True: pass"
+
+
+# -- what else computes ------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("threads", "cores", "said"),
+    [
+        ((), 2, ""),
+        ((1,), 2, ""),
+        ((1, 1), 2, "2 busy processes share 2 cores with each run"),
+        ((1, 1), 4, ""),
+        ((4,), 4, "a busy process with 4 threads shares 4 cores with each run"),
+        ((1,), 1, "a busy process with 1 thread shares 1 core with each run"),
+    ],
+)
+def test_busy_processes_are_a_problem_where_they_leave_no_core(threads: tuple[int, ...], cores: int, said: str) -> None:
+    found = load_item([Busy(10 + i, "spin", count) for i, count in enumerate(threads)], cores, 1.5)
+    assert found.problem.partition(":")[0] == said
+    assert not found.spoils  # figures stay right, they only come later
+    assert found.value.endswith("load average 1.5")
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc here")
+def test_a_process_that_computes_is_found_and_one_that_sleeps_is_not() -> None:
+    spin, sleep = (subprocess.Popen([sys.executable, "-c", code]) for code in (SPIN, "import time; time.sleep(60)"))
+    try:
+        ready = time.monotonic() + 20
+        while spin.pid not in {process.pid for process in busy_processes()}:
+            assert time.monotonic() < ready
+        assert sleep.pid not in {process.pid for process in busy_processes()}
+    finally:
+        for process in (spin, sleep):
+            process.kill()
+            process.wait()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from lvmcheck.commands.doctor.busy import busy
 from lvmcheck.commands.doctor.item import Item
 from lvmcheck.commands.doctor.machine import machine
 from lvmcheck.commands.doctor.packages import packages
@@ -19,4 +20,4 @@ def examine(root: Path, folder: Path, *, ask_torch: bool = True) -> list[Item]:
         root: the working directory. folder: where runs are kept. ask_torch: whether another process imports torch.
     """
     environment = dict(os.environ)
-    return [*machine(environment), *torch(ask=ask_torch), *packages(environment), *runs_folder(root, folder)]
+    return [*machine(environment), *busy(), *torch(ask=ask_torch), *packages(environment), *runs_folder(root, folder)]
