@@ -102,7 +102,7 @@ class SplitDisjoint(Gate):
         counts = facts(
             targets=targets, searched=searched, copied=copied, article_pairs=pairs, in_whole_articles=covered
         )
-        at = [Fact(f"share_at_{_name(level)}", value) for level, value in zip(levels, shares, strict=True)]
+        at = [Fact(f"share_at_{round(1000 * level)}", value) for level, value in zip(levels, shares, strict=True)]
         evidence = (*evidence, Fact("cosine", self.cosine), *counts, *at)
         allowed = self._allowed(data)
         if grouped and allowed < share and pairs <= self.few and covered == 0:
@@ -115,10 +115,6 @@ class SplitDisjoint(Gate):
         """Share of the targets that prose may repeat."""
         targets = data.number(f"{PREFIX}targets_searched")
         return max(self.max_twins, self.few / targets) if targets > 0 else math.nan
-
-
-def _name(level: float) -> str:
-    return f"{level:g}".replace(".", "_")
 
 
 def _twinned(*shares: float, pairs: int = 120, covered: float = 0.0, **more: ev.Value) -> dict[str, ev.Value]:
