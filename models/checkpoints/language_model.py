@@ -97,17 +97,12 @@ class LanguageModel:
         return self._pieces(stream(self.model, tokens, stop=self.tokenizer.end, **settings))
 
     def _pieces(self, tokens: Iterator[int]) -> Generator[tuple[str, int], None, None]:
-        so_far: list[int] = []
-        said = ""
+        text = GrowingText(self.tokenizer)
         for token in tokens:
-            so_far.append(token)
-            text = self.tokenizer.settled(self.tokenizer.decode(so_far))
-            if not text.endswith(UNKNOWN):  # else perhaps the first bytes of a character
-                yield text[len(said) :], len(so_far)
-                said = text
-        rest = self.tokenizer.decode(so_far)[len(said) :]
-        if rest:
-            yield rest, len(so_far)
+            if piece := text.more(token):
+                yield piece, len(text.tokens)
+        if rest := text.rest():
+            yield rest, len(text.tokens)
 
     def answers(self, prompts: Sequence[Sequence[int]], **settings: Any) -> list[list[int]]:
         """The tokens of the answer to each prompt, computed in batches."""
@@ -130,6 +125,27 @@ class LanguageModel:
         targets[0, len(prompt) - 1 : -1] = row[0, len(prompt) :]
         losses: Tensor = token_losses(self.model, self.model(row), targets)
         return float(losses[targets >= 0].double().sum()), len(told)
+
+
+class GrowingText:
+    """A text that grows token by token, given out as far as no further token can change it."""
+
+    def __init__(self, tokenizer: TextTokenizer) -> None:
+        self.tokens: list[int] = []
+        self._tokenizer, self._said = tokenizer, ""
+
+    def more(self, token: int) -> str:
+        """What one more token adds; empty while a character is not whole."""
+        self.tokens.append(token)
+        text = self._tokenizer.settled(self._tokenizer.decode(self.tokens))
+        if text.endswith(UNKNOWN) or len(text) <= len(self._said):  # perhaps the first bytes of a character
+            return ""
+        piece, self._said = text[len(self._said) :], text
+        return piece
+
+    def rest(self) -> str:
+        """What was held back, once no token comes any more."""
+        return self._tokenizer.decode(self.tokens)[len(self._said) :]
 
 
 def best(path: Path) -> Path:

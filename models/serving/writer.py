@@ -1,17 +1,18 @@
-"""Texts of many clients generated in turns: one thread computes a token of each text after the other."""
+"""Texts of many clients generated together: one thread computes the next token of all of them at once."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
+import logging
 from collections.abc import AsyncGenerator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from lvmcheck.errors import InputError
-from models.checkpoints.language_model import LanguageModel
+from models.checkpoints.language_model import GrowingText, LanguageModel
+from models.cognate.together import Row, Together
 from models.serving.body import UNFIT
 from models.serving.limits import Limits, RefusedError
 from models.serving.measures import Measures
@@ -40,28 +41,75 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a text and the tokens so far; ``reason`` on the last one: "end", "length" or "time"."""
+    """A part of a text and the tokens so far; ``reason`` on the last one: "end", "length", "time" or "stopped"."""
 
     text: str
     tokens: int
     reason: str | None = None
 
 
+@dataclass(eq=False)
+class Text:
+    """A text that is written: its row of the batch, and where its tokens go; None is the last."""
+
+    row: Row
+    tokens: asyncio.Queue[int | None]
+
+
 class Writer:
-    """One language model and one thread that computes."""
+    """One language model, one thread that computes, and one batch that texts join and leave."""
 
     def __init__(self, model: LanguageModel, limits: Limits, measures: Measures) -> None:
         self.model = model
         self._limits, self._measures = limits, measures
         self._pool = ThreadPoolExecutor(1, "generate")
-        self.writing = 0
+        self._together = Together(model.model, model.tokenizer.end)
+        self._texts: dict[int, Text] = {}  # by the identity of its row
+        self._joining: list[Row] = []
+        self._leaving: list[Row] = []
+        self._more = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Nothing runs between requests."""
+        """Begins to write."""
+        self._task = asyncio.create_task(self._work())
 
     async def stop(self) -> None:
-        """Ends the thread."""
-        self._pool.shutdown(cancel_futures=True)
+        """Ends; texts that are not whole are cut off."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        self._cut_off()
+        self._pool.shutdown()
+
+    async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._more.wait()
+            joining, leaving = self._joining, self._leaving
+            self._joining, self._leaving = [], []
+            try:
+                found = await loop.run_in_executor(self._pool, self._together.step, joining, leaving)
+            except Exception:  # no text of this batch can go on, the next one can
+                logging.getLogger("uvicorn.error").exception("generation failed")
+                self._together = Together(self.model.model, self.model.tokenizer.end)
+                self._cut_off()
+                found = []
+            self._measures.tokens.inc(sum(token is not None for _, token in found))
+            for row, token in found:
+                text = self._texts.get(id(row))
+                if text is not None:
+                    if token is not None:
+                        text.tokens.put_nowait(token)
+                    if row.ended is not None:
+                        text.tokens.put_nowait(None)
+            if not len(self._together) and not self._joining and not self._leaving:
+                self._more.clear()
+
+    def _cut_off(self) -> None:
+        for text in self._texts.values():
+            text.tokens.put_nowait(None)
 
     def wanted(self, given: Mapping[str, Any]) -> Wanted:
         """The request, checked.
@@ -98,23 +146,29 @@ class Writer:
         Raises:
             RefusedError: too many are written already.
         """
-        if self.writing >= self._limits.texts:
-            raise RefusedError(503, f"{self.writing} texts are generated already; try again in a second")
-        loop, until = asyncio.get_running_loop(), time.monotonic() + self._limits.work
-        source = self.model.stream(wanted.tokens, **wanted.settings)
-        tokens = 0
-        self.writing += 1
+        if len(self._texts) >= self._limits.texts:
+            raise RefusedError(503, f"{len(self._texts)} texts are generated already; try again in a second")
+        row = self._together.row(wanted.tokens, **wanted.settings)
+        text, grown = Text(row, asyncio.Queue()), GrowingText(self.model.tokenizer)
+        self._texts[id(row)] = text
+        self._joining.append(row)
+        self._more.set()
+        loop = asyncio.get_running_loop()
+        until, reason = loop.time() + self._limits.work, "time"
         try:
-            while (found := await loop.run_in_executor(self._pool, next, source, None)) is not None:
-                text, count = found
-                self._measures.tokens.inc(count - tokens)
-                tokens = count
-                yield Piece(text, tokens)
-                if time.monotonic() > until:
-                    yield Piece("", tokens, "time")
-                    return
-            yield Piece("", tokens, "length" if tokens >= wanted.settings["max_new"] else "end")
+            while (left := until - loop.time()) > 0:
+                try:
+                    token = await asyncio.wait_for(text.tokens.get(), left)
+                except TimeoutError:
+                    break
+                if token is None:
+                    reason = row.ended or "stopped"
+                    break
+                if piece := grown.more(token):
+                    yield Piece(piece, len(grown.tokens))
         finally:
-            self.writing -= 1
-            with contextlib.suppress(ValueError):  # a token of it may be computed at this moment
-                source.close()
+            del self._texts[id(row)]
+            if row.ended is None:
+                self._leaving.append(row)
+                self._more.set()
+        yield Piece(grown.rest(), len(grown.tokens), reason)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from models.checkpoints.language_model import LanguageModel
+from models.cognate.together import Together
 from suites.serving.kit import Served, eventually, extras, language_run, serving
 
 extras()
@@ -58,6 +59,27 @@ def test_half_a_character_is_never_sent(model: LanguageModel) -> None:
     assert pieces == ["a", "é", "東", "🙂", "\ufffd"]
 
 
+def test_rows_that_join_and_leave_do_not_change_the_others(model: LanguageModel) -> None:
+    prompts = ["What is 1 + 1?", "Who?", "x" * 60, "a", "What is 25 + 17?"]
+    settings = [{"max_new": 5 + 3 * i, "temperature": float(i % 2), "top_p": 0.9, "seed": i} for i in range(5)]
+    tokens = [model.tokens(prompt) for prompt in prompts]
+    wanted = [model.answers([each], **how)[0] for each, how in zip(tokens, settings, strict=True)]
+    for plan in ([[0, 1, 2, 3, 4]], [[2], [], [0, 1], [], [], [3, 4]], [[0], [1], [2], [3], [4]]):
+        together = Together(model.model, model.tokenizer.end)
+        rows = [together.row(each, **how) for each, how in zip(tokens, settings, strict=True)]  # type: ignore[arg-type]
+        unwanted = together.row(tokens[3], max_new=50, temperature=1.0, top_p=1.0, seed=9)
+        found: dict[int, list[int]] = {id(row): [] for row in (*rows, unwanted)}
+        for turn in range(40):
+            joining = [rows[index] for index in (plan[turn] if turn < len(plan) else [])]
+            leaving = [unwanted] if turn == 3 else []
+            for row, token in together.step([*joining, *([unwanted] if turn == 0 else [])], leaving):
+                found[id(row)] += [] if token is None else [token]
+        assert [found[id(row)] for row in rows] == wanted
+        assert len(found[id(unwanted)]) == 3
+        assert not len(together)
+        assert {row.ended for row in rows} <= {"end", "length"}
+
+
 def test_several_at_once_do_not_change_each_other(served: Served, model: LanguageModel) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
@@ -95,18 +117,12 @@ def test_what_is_refused(served: Served, name: str) -> None:
     assert part in answer["error"]
 
 
-class Slow(LanguageModel):
-    """The same model on a slow machine."""
-
-    def _pieces(self, tokens: Iterator[int]) -> Generator[tuple[str, int], None, None]:
-        for piece in super()._pieces(tokens):
-            time.sleep(0.02)
-            yield piece
-
-
 @pytest.fixture(scope="module")
 def slow(model: LanguageModel) -> LanguageModel:
-    return Slow(model.name, model.model, model.tokenizer, model.source, model.about)
+    """The same model on a slow machine."""
+    found = LanguageModel.load(model.source)
+    found.model.register_forward_pre_hook(lambda *_: time.sleep(0.02))
+    return found
 
 
 def begun(served: Served, body: dict[str, Any]) -> socket.socket:
@@ -141,5 +157,7 @@ def test_only_so_many_at_once_and_a_client_that_leaves_makes_room(slow: Language
 def test_a_text_that_takes_too_long_ends_and_says_so(slow: LanguageModel) -> None:
     with serving(slow, work=0.1) as served:
         status, answer = served.ask("/generate", {"prompt": "a", "max_new": 150, "temperature": 1.0, "stream": False})
+        content = served.ask("/generate", {"prompt": "a", "max_new": 150, "temperature": 1.0})[1]
     assert (status, answer["reason"]) == (200, "time")
     assert 0 < answer["tokens"] < 100
+    assert events(content)[-1]["reason"] == "time"
