@@ -75,13 +75,12 @@ def test_a_dead_trainer_passes_nothing_later(project: Project, way: str) -> None
     assert "INTERNALERROR" not in text + result.stderr.str()
 
 
-@pytest.mark.parametrize("way", ["os_exit_0", "sigkill"])
-def test_the_same_under_xdist(project: Project, way: str) -> None:
-    project.suite(die=way)
+def test_the_same_under_xdist(project: Project) -> None:
+    project.suite(die="os_exit_0")
     result = project.pytest("-v", "-n", "2")
     result.assert_outcomes(passed=1, failed=3)
     assert project.trainings() == 1
-    assert SAYS[way] in result.stdout.str()
+    assert SAYS["os_exit_0"] in result.stdout.str()
 
 
 def test_a_death_while_importing_names_the_missing_module(project: Project) -> None:

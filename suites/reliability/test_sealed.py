@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,7 @@ def test_a_trainer_that_changes_its_own_plan_is_judged_by_the_suite_s(pytester: 
         assert verdicts(project.pytest("-v")) == {f"seed0::{NODE_1}": "PASSED", f"seed0::{NODE_END}": "FAILED"}
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.mark.parametrize("workers", ["0", "2"] if os.environ.get("LVM_RELIABILITY") == "full" else ["2"])
 def test_a_death_after_the_last_epoch_is_red(pytester: pytest.Pytester, workers: str) -> None:
     project = Project(pytester)
     with (project.path / "toy.py").open("a") as file:
