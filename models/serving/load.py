@@ -28,7 +28,8 @@ class Load:
     Attributes:
         seconds: of each request that was answered with 200. bad: other answers by status, 0 where none came.
         first: seconds until the first bytes of the body. items: rows or tokens that came.
-        cpu: seconds of CPU time that the server took; NaN where its system does not say.
+        cpu: seconds of CPU time that the server took; NaN where its system does not say. together: contexts that it
+            computed in one batch, on average; None of texts.
     """
 
     clients: int
@@ -39,6 +40,7 @@ class Load:
     bad: dict[int, int] = field(default_factory=dict)
     items: int = 0
     cpu: float = math.nan
+    together: float | None = None
 
     def lines(self) -> Iterator[str]:
         """The figures."""
@@ -54,7 +56,9 @@ class Load:
             yield f"{name}  {shown}"
         rate, items = len(self.seconds) / self.elapsed, self.items / self.elapsed
         yield f"throughput  {rate:,.0f} requests/s, {items:,.0f} {self.what}/s"
-        yield f"server      {1e3 * self.cpu / len(self.seconds):.2f} ms of CPU time a request"
+        yield f"server      {1e3 * self.cpu / len(self.seconds):.2f} ms of CPU time a request" + (
+            "" if self.together is None else f", {self.together:.1f} contexts in a batch"
+        )
 
 
 def about(url: str) -> dict[str, object]:
@@ -87,17 +91,21 @@ def measure(url: str, *, clients: int, seconds: float, rows: int, prompt: str, m
         body, path, kind, what = json.dumps(asked).encode(), "/generate", "application/json", "tokens"
     head = f"POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: {kind}\r\naccept: {kind}\r\n"
     request = f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
-    load, before = Load(clients, what), _cpu(url)
+    load, before = Load(clients, what), _metrics(url)
     asyncio.run(_all(load, host, port, request, rows, seconds))
-    load.cpu = _cpu(url) - before
+    took = {name: value - before.get(name, 0.0) for name, value in _metrics(url).items()}
+    load.cpu = took.get("process_cpu_seconds_total", math.nan)
+    if took.get("models_batch_rows_count"):
+        load.together = took["models_batch_rows_sum"] / took["models_batch_rows_count"]
     return load
 
 
-def _cpu(url: str) -> float:
-    """Seconds of CPU time that the server has taken so far."""
+def _metrics(url: str) -> dict[str, float]:
+    """The figures of the server without labels, as they are now."""
     with urlopen(f"{url}/metrics", timeout=PATIENCE) as answer:
         lines = answer.read().decode().splitlines()
-    return next((float(line.split()[1]) for line in lines if line.startswith("process_cpu_seconds_total ")), math.nan)
+    pairs = (line.split() for line in lines if line[:1] != "#" and "{" not in line)
+    return {name: float(value) for name, value in pairs}
 
 
 def _contexts(size: tuple[int, int, int]) -> NDArray[np.float32]:
