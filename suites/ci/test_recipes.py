@@ -68,7 +68,7 @@ def ran(name: str, where: Path) -> tuple[int, str]:
 @pytest.mark.skipif(not (shutil.which("bash") and shutil.which("git")), reason="the recipes are run with bash and git")
 @pytest.mark.parametrize("name", BLOCKS)
 def test_a_recipe_accepts_what_is_sound_and_refuses_a_regression(name: str, repository: Path) -> None:
-    if name != "slurm" and not FULL:
+    if not FULL:
         pytest.skip("only with LVM_GATE=full: every recipe trains twice")
     code, said = ran(name, repository)
     assert code == 0, said

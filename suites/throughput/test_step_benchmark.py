@@ -102,8 +102,8 @@ def test_the_page_is_run_stored_and_compared(tmp_path: Path) -> None:
     first = commands.pytest(*ours, "-s", "--benchmark-json", "then.json", cwd=folder).output
     assert "1 passed, 1 skipped" in first or "2 passed" in first
     assert re.search(r"^over gemm1024-float32: [\d.]+ \([\d.]+ to [\d.]+\)$", first, re.MULTILINE)
-    off = commands.pytest(*ours, "--benchmark-disable", "-k", "fast", cwd=folder).output
-    assert "nothing is measured: --benchmark-disable is given" in off
     if os.environ.get("LVM_RELIABILITY") == "full":
+        off = commands.pytest(*ours, "--benchmark-disable", "-k", "fast", cwd=folder).output
+        assert "nothing is measured: --benchmark-disable is given" in off
         again = commands.pytest(*ours, "--lvm-throughput-compare", "then.json", cwd=folder, expect=(0, 1)).output
         assert re.search(r"(unchanged|slower|faster|not comparable).*test_speed\.py::test_a_step_is_fast", again)
