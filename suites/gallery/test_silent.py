@@ -1,6 +1,6 @@
 """Silent errors in watched loops: no sound program fails, and of the broken ones no fewer are seen than the floors say.
 
-A fixed dozen by default; all 164 programs with ``LVM_GALLERY=full pytest suites/gallery/test_silent.py``.
+Seven by default, of five kinds of loop; all 164 with ``LVM_GALLERY=full pytest suites/gallery/test_silent.py``.
 """
 
 from __future__ import annotations
@@ -16,19 +16,14 @@ from suites.gallery.silent._names import SAME
 from suites.gallery.silent._verify import programs
 
 FULL = os.environ.get("LVM_GALLERY") == "full"
-DOZEN = (
+SHOWN = (
     "agents_lora_base_in_optimizer",
     "generative_encoder_not_cleared",
     "pairs_table_split_repeats",
-    "tables_body_never_cleared",
-    "tables_inputs_of_first_row",
-    "tables_stepped_twice",
     "tokens_softmax_before",
-    "agents_clean",
     "generative_gan",
     "pairs_table",
     "tables_stream",
-    "tables_zero_head",
 )
 CAUGHT, NAMED = 60, 54
 """Least numbers of the 97 broken programs, below what docs/gallery-silent.md states."""
@@ -36,11 +31,11 @@ CAUGHT, NAMED = 60, 54
 
 @pytest.fixture(scope="module")
 def judged() -> Sequence[Judged]:
-    return judge_all() if FULL else [judge(program) for program in programs() if program.name in DOZEN]
+    return judge_all() if FULL else [judge(program) for program in programs() if program.name in SHOWN]
 
 
 def test_every_program_runs_and_is_judged(judged: Sequence[Judged]) -> None:
-    assert len(judged) == (164 if FULL else len(DOZEN))
+    assert len(judged) == (164 if FULL else len(SHOWN))
     assert {item.name: item.concluded.error for item in judged if item.concluded.error} == {}
 
 
