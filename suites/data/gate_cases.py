@@ -2,7 +2,8 @@
 
 ``python -m suites.data.gate_cases`` prints which of them are caught, by which gate and with which cause first, on the
 half of the cases that bounds were chosen on and on the other half; ``--false-alarms`` judges sound splits of every
-corpus; ``--costs`` what an order costs the best linear predictor; ``--big FOLDER`` times the search for twins.
+corpus; ``--costs`` what an order costs the best linear predictor; ``--big FOLDER`` times the search for twins, and
+``--smoke`` the facts of a short run.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from lvmcheck.errors import InputError
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
 from models.data import baselines, broken
-from models.data.dataset import Dataset
+from models.data.dataset import Dataset, open_data
+from models.data.gates.beside import Beside
+from models.data.gates.measure import gate_facts
 from models.data.parts import Parts
 from models.data.readers.loaded import whole_articles
 from models.data.recipes import RECIPES
@@ -266,8 +269,22 @@ def print_big(folder: Path) -> None:
     )
 
 
+def print_smoke() -> None:
+    """Seconds of CPU of the facts that a run of suites/amn_790k records before its first step."""
+    data = open_data({"sequences": 20_000, "val_sequences": 4_000, "ood_sequences": 2_000}, seed=0)
+    train = data.train_epoch(1)
+    parts = Parts("twin", "by_article", lambda _: train, data.validation, ood=data.ood)
+    before = time.process_time()
+    gate_facts(train, parts, Beside())
+    gates, before = time.process_time() - before, time.process_time()
+    data.facts()
+    print(f"gates {gates:.1f} s, all facts {time.process_time() - before:.1f} s")
+
+
 def main(arguments: list[str]) -> int:
-    if "--false-alarms" in arguments:
+    if "--smoke" in arguments:
+        print_smoke()
+    elif "--false-alarms" in arguments:
         print_false_alarms()
     elif "--costs" in arguments:
         print_costs()
