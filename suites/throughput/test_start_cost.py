@@ -83,7 +83,7 @@ def test_import_cost(benchmark: Any, cpu: Place, figures: Figures, tmp_path: Pat
     def start() -> None:
         taken.append(imported(*lvmcheck.__all__, cwd=tmp_path)[:2])
 
-    benchmark.pedantic(start, setup=start_bare, rounds=25 if FULL else 5, warmup_rounds=1)
+    benchmark.pedantic(start, setup=start_bare, rounds=25 if FULL else 2, warmup_rounds=1)
     alone, whole = (list(times) for times in zip(*taken[1:], strict=True))
     figures.say(TITLE, "CPU time of fresh processes, without other plugins.")
     for what, times in (("import lvmcheck", alone), ("import lvmcheck and its whole public surface", whole)):
