@@ -15,8 +15,9 @@ from models.registry import HOME, model_kinds
 
 COGNATE = ("reasoning", "memory", "speed")
 """The three specialisations of the language model."""
-RECIPES = HOME.parent / "suites" / "cognate_phase1"
-"""Suites whose [run] is how the specialisations are trained."""
+SUITES = HOME.parent / "suites"
+RECIPES = ("cognate_answers/{}", "cognate_answers/reasoning", "cognate_phase1/{}")
+"""Suites whose [run] is how a specialisation is trained to answer what a person types; the first that is there."""
 LAMBDAS = {"mse": 1.0, "info_nce": 0.0, "moment": 0.0, "variance": 0.0}
 """Loss terms of a vector model, and their weights where nothing is said."""
 EPOCHS = 20
@@ -72,7 +73,7 @@ def _recipe(options: argparse.Namespace, trainer: str) -> dict[str, Any]:
     path = options.recipe
     if path is None and trainer == "vector":
         return {"epochs": EPOCHS, "loss": {}, "data": {}, "model": {}}
-    path = RECIPES / options.model if path is None else path
+    path = _usual(options.model) if path is None else path
     file = path / "suite.toml" if path.is_dir() else path
     try:
         suite = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -93,6 +94,12 @@ def _recipe(options: argparse.Namespace, trainer: str) -> dict[str, Any]:
         run[key] = {**run.get(key, {}), **value} if isinstance(value, dict) else value
     seeds = run.get("seeds") or [0]
     return {"seed": seeds[0], **{key: value for key, value in run.items() if key not in OF_SUITES}}
+
+
+def _usual(model: str) -> Path:
+    """The recipe of a specialisation."""
+    places = [SUITES / name.format(model) for name in RECIPES]
+    return next((place for place in places if (place / "suite.toml").is_file()), places[-1])
 
 
 def _model(run: dict[str, Any], name: str) -> None:

@@ -85,7 +85,10 @@ BAD: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "loss of vectors": (["train", "--model", "speed", "--lambda-info", "1"], ("--lambda-info",)),
     "recipe": (["train", "--model", "amn", "--recipe", "none.toml"], ("none.toml",)),
     "another recipe": (["train", "--model", "amn", "--recipe", "suites/cognate_phase1/speed"], ("run.trainer",)),
-    "profile": (["train", "--model", "speed", "--profile", "fall"], ("'fall'", "'full'")),
+    "profile": (
+        ["train", "--model", "speed", "--recipe", "suites/cognate_phase1/speed", "--profile", "fall"],
+        ("'fall'", "'full'"),
+    ),
     "test with files": (["train", "--model", "amn", "--test", "--data", "docs"], ("--test",)),
     "resume": (["train", "--resume", "nowhere"], ("nowhere", "checkpoint")),
     "run": (["chat", "nowhere"], ("nowhere", "expected a run")),
@@ -99,7 +102,7 @@ def test_bad_input_is_one_line(
     name: str, capsys: pytest.CaptureFixture[str], pytestconfig: pytest.Config, tmp_path: Path
 ) -> None:
     words, parts = BAD[name]
-    if name in ("another recipe", "test with files"):
+    if name in ("another recipe", "profile", "test with files"):
         words = [
             str(pytestconfig.rootpath / word) if (pytestconfig.rootpath / word).exists() else word for word in words
         ]
