@@ -37,8 +37,9 @@ def generate(
         seed: of the draws; row i draws the same whatever the others are.
         stop: token that ends a continuation.
         cache: whether earlier positions are kept in a state; without, each token costs a call on all of them.
-        early: whether steps after a token has halted are left out (:mod:`models.cognate.early`); without, every step
-            of every token is computed, as in training, and the one where it halted is read.
+        early: whether the steps of a new token after it has halted are left out (:mod:`models.cognate.early`), where
+            there is a cache. Prompts are read in full: where they are not scored in training, nobody taught them when
+            to halt.
 
     Raises:
         InputError: no prompt, an empty one, one that with ``max_new`` is longer than the model's positions, or an
@@ -55,7 +56,7 @@ def generate(
         state: State | None = model.new_state(len(prompts)) if cache else None
         new: list[Tensor] = []
         for index in range(max_new):
-            output = model(tokens, segments=segments, state=state, early=early)
+            output = model(tokens, segments=segments, state=state, early=early and cache and index > 0)
             logits = model.head(output.hidden[:, -1]).float()
             token = logits.argmax(dim=1)
             if draws is not None:

@@ -41,7 +41,7 @@ def _tokens(
     state: State | None = model.new_state(1)
     for index in range(max_new):
         with torch.inference_mode():  # never open while the caller holds a token
-            output = model(tokens, state=state, early=True)
+            output = model(tokens, state=state, early=index > 0)
             logits = model.head(output.hidden[:, -1]).float()
             if draws is None:
                 tokens = logits.argmax(dim=1, keepdim=True)

@@ -21,7 +21,7 @@ PROMPTS = [[1, 2, 3, 4, 5], [7], [3, 3, 9]]
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_with_and_without_a_cache(window: int, temperature: float) -> None:
     model = exact(window=window)
-    cached = generate(model, PROMPTS, max_new=20, temperature=temperature, seed=3)
+    cached = generate(model, PROMPTS, max_new=20, temperature=temperature, seed=3, early=False)
     assert cached == generate(model, PROMPTS, max_new=20, temperature=temperature, seed=3, cache=False)
     assert [len(row) for row in cached] == [20] * 3
 
@@ -51,11 +51,11 @@ def test_a_prompt_continues_as_if_alone(temperature: float) -> None:
 
 def test_greedy_takes_the_most_probable_token() -> None:
     model = exact()
-    row = generate(model, [[1, 2, 3]], max_new=6)[0]
+    row = generate(model, [[1, 2, 3]], max_new=6, early=False)[0]
     tokens = [1, 2, 3]
     for token in row:
         with torch.no_grad():
-            assert int(model(torch.tensor([tokens]), early=True).logits[0, -1].argmax()) == token
+            assert int(model(torch.tensor([tokens])).logits[0, -1].argmax()) == token
         tokens.append(token)
 
 
@@ -129,8 +129,8 @@ def test_prompts_of_one_length_need_no_records() -> None:
     assert segments is None
     rows = [[1, 2], [3, 4]]
     uncached = generate(exact(), rows, max_new=20, cache=False)
-    assert generate(exact(), rows, max_new=20) == uncached
-    padding = generate(exact(), [*rows, [5, 6, 7]], max_new=20)
+    assert generate(exact(), rows, max_new=20, early=False) == uncached
+    padding = generate(exact(), [*rows, [5, 6, 7]], max_new=20, early=False)
     assert padding[:2] == uncached
 
 
