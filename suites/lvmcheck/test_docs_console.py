@@ -35,7 +35,9 @@ def test_a_reader_sees_what_the_page_shows(name: str, tmp_path: Path) -> None:
 
 
 def test_no_page_with_commands_is_left_out() -> None:
-    assert sorted(page.name for page in DOCS.glob("*.md") if steps(page)) == sorted(PAGES[1:])
+    """A page that only shows files to write is no such page."""
+    found = {page.name for page in DOCS.glob("*.md") if any(not s.command.startswith("cat > ") for s in steps(page))}
+    assert found == set(PAGES[1:])
 
 
 # -- the comparison can fail -------------------------------------------------------------------------------------------
