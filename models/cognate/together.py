@@ -74,7 +74,7 @@ class Together:
             states.append(output.state)
         if new:
             given, segments = padded([row.prompt for row in new], self._model.token_embedding.weight.device)
-            output = self._model(given, segments=segments, state=self._model.new_state(len(new)), early=True)
+            output = self._model(given, segments=segments, state=self._model.new_state(len(new)))  # prompts in full
             tokens.append(self._chosen(output.hidden[:, -1], new))
             states.append(output.state)
         if not states:
