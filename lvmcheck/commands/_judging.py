@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from lvmcheck.checks.finding import Status, Verdict
 from lvmcheck.checks.protocol import evaluate
-from lvmcheck.checks.wording import asked_text, evidence_lines, plural, verdict_text
+from lvmcheck.checks.wording import asked_text, evidence_lines, plural, spaced, verdict_text
 from lvmcheck.commands._exit import FAILED, PASSED
 from lvmcheck.commands._reading import add_run, make_importable, suite_file
 from lvmcheck.commands._remarks import extent, print_remarks
@@ -121,6 +121,20 @@ def print_verdicts(verdicts: Iterable[Verdict], *, verbose: bool = False) -> Non
             say(f"    {line}")
         if item.asked is not None and bad:
             say(f"    required by {asked_text(item.asked, item.source)}")
+
+
+def print_cause(run: Run, verdicts: Sequence[Verdict]) -> None:
+    """The first cause of what failed, or warned, in a line; :mod:`lvmcheck.commands.diagnose` has its evidence."""
+    if not any(item.status in (Status.FAILED, Status.WARNING) for item in verdicts):
+        return
+    from lvmcheck.causes.protocol import diagnose
+    from lvmcheck.causes.wording import STANDINGS, diagnosis_sentence
+
+    for cause in diagnose(run, verdicts)[:1]:
+        say(f"{STANDINGS[cause.standing]}: {diagnosis_sentence(cause)} [{cause.name}]")
+        if cause.also:
+            say(f"    looks the same: {', '.join(map(spaced, cause.also))}")
+        say(f"fix: {cause.fix}")
 
 
 def print_rest(run: Run, verdicts: Sequence[Verdict], *, verbose: bool, counted: bool = False) -> None:

@@ -6,7 +6,7 @@ import argparse
 
 from lvmcheck.checks.verdict_json import verdict_json
 from lvmcheck.commands._exit import INTERRUPTED
-from lvmcheck.commands._judging import add_judging, exit_code, print_rest, print_verdicts, verdicts_on
+from lvmcheck.commands._judging import add_judging, exit_code, print_cause, print_rest, print_verdicts, verdicts_on
 from lvmcheck.commands._reading import run_of
 from lvmcheck.text.say import complain, say_json
 
@@ -53,5 +53,6 @@ def run(options: argparse.Namespace) -> int:
         say_json([verdict_json(item) for item in verdicts])
     else:
         print_verdicts(verdicts, verbose=options.verbose)
+        print_cause(recorded, verdicts)
         print_rest(recorded, verdicts, verbose=options.verbose)
     return exit_code(verdicts, strict=options.strict)

@@ -50,7 +50,7 @@ TERMS = _set(
 )
 """Words that make a loss one term of it."""
 _VOCABULARY = {
-    Quantity.LOSS: "loss losses nll crossentropy xent ce bce hinge cost objective elbo",
+    Quantity.LOSS: "loss losses nll crossentropy xent ce bce hinge logloss cost objective elbo",
     Quantity.ERROR: """mse rmse mae mape rmsle msle wer cer error err eer fid fvd kid swd mmd emd wasserstein chamfer
         mre epe brier ece pinball huber smoothl1 logcosh crps mase smape nrmse rell2 ade fde mpjpe""",
     Quantity.ACCURACY: """acc accuracy top1 top5 top3 top10 acc1 acc5 acc10 precision recall sensitivity
@@ -82,6 +82,7 @@ _PAIRS = {
     ("r", "squared"): "r2",
     ("top", "1"): "top1",
     ("top", "5"): "top5",
+    ("log", "loss"): "logloss",
     ("exact", "match"): "em",
     ("per", "byte"): "bits",
     ("average", "precision"): "ap",

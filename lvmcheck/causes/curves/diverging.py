@@ -60,7 +60,10 @@ class Diverging(Cause):
         )
 
 
-CODES = ("above_start", "back_at_start", "gave_back", "far_above_minimum", "collapsed", "players_run_away")
+CODES = (
+    *("above_start", "back_at_start", "gave_back", "far_above_minimum", "collapsed"),
+    *("players_run_away", "both_climb"),
+)
 GROWN = 10.0
 """Times its first level at which a training loss grew whatever else it shows."""
 PLAYERS = 30.0

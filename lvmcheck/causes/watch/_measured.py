@@ -78,6 +78,16 @@ def lost_gradient(evidence: Evidence) -> bool:
     return not any(e.values.get("zero", 0.0) + e.values.get("none", 0.0) > 0 for e in reached[:FIRST])
 
 
+DEEP = 8
+"""Layers from which a gradient that is scaled in each of them gets to 0 by itself."""
+
+
+def deep(evidence: Evidence) -> bool:
+    """Whether a model has so many layers that a factor for each makes a gradient vanish."""
+    layers = [e.values.get("layers", 0.0) for e in evidence.run.of(Watch) if e.name == "depth"]
+    return bool(layers) and layers[0] >= DEEP
+
+
 def preflight_finding(evidence: Evidence, *probes: str) -> Finding | None:
     """What the first of these probes (``probe``, or ``probe:code``) measured where a pre-flight of the run failed it.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import KILLERS, UNWATCHED, lasting, measured
+from lvmcheck.causes.watch._measured import KILLERS, UNWATCHED, deep, lasting, measured
 from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.run.events import Watch
 
@@ -28,18 +28,13 @@ class GradientsScaledByDepth(Cause):
         )
 
 
-DEEP = 8
-"""Layers from which a gradient that is scaled in each of them gets to 0 by itself."""
-
-
 def _before(evidence: Evidence) -> tuple[str, ...]:
     """What brings it about: nothing in a deep model from the first step on; else whatever killed units, or the run."""
     events = [event for event in evidence.run.of(Watch) if event.name == "depth"]
     finding = evidence.failed("gradient_by_depth")
     began = bool(events) and finding is not None and not _even(events[0].values.get("first_over_last", 1.0))
-    deep = bool(events) and events[0].values.get("layers", 0.0) >= DEEP
     killed = ("units_dead", "graph_cut", "units_saturated")
-    return () if began and deep else killed if began else (*killed, *KILLERS, "updates_out_of_range")
+    return () if began and deep(evidence) else killed if began else (*killed, *KILLERS, "updates_out_of_range")
 
 
 def _even(ratio: float) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import KILLERS, UNWATCHED, lasting, lost_gradient, measured
+from lvmcheck.causes.watch._measured import KILLERS, UNWATCHED, deep, lasting, lost_gradient, measured
 from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.checks.watch.units_alive import MOST
 from lvmcheck.run.events import Watch
@@ -25,7 +25,7 @@ class UnitsDead(Cause):
             # What was alive at first was killed by something, and a part that is not used has no dead units.
             after=(
                 "graph_cut",
-                "gradients_scaled_by_depth",
+                *(("gradients_scaled_by_depth",) if deep(evidence) else ()),
                 *(KILLERS if (shares[0] <= MOST if shares else lost_gradient(evidence)) else ()),
             ),
             checks=("units_alive", "gradient_reaches"),

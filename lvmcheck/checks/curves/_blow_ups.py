@@ -22,6 +22,8 @@ EPOCHS, WORSE = 6, 1.1
 """Epochs of which all after the first are worse, and times the loss of the first that they exceed."""
 SETTLED, ROSE = 12, 1.1
 """Epochs from which a loss has a course after a first one that was huge, and times its lowest level that it ends at."""
+CLIMB, CLIMBS = 8, (1.3, 2.0)
+"""Epochs that show a climb, and times its lowest value that training and validation end at."""
 MATCH, STILL_GROWS = 10, 1.8
 """Evaluations of two players that show where they go, and times its middle level that a loss ends at."""
 BOTTOMLESS = 1e5
@@ -36,7 +38,7 @@ BlowUp = tuple[str, Curve, Shape, float]
 def blown_up(run: Run) -> BlowUp | None:
     if run.curves.rewards or run.curves.adversarial or run.of(ev.Stage):
         return None
-    return _never_back(run) or _first_epoch_best(run) or _first_epoch_huge(run)
+    return _never_back(run) or _first_epoch_best(run) or _first_epoch_huge(run) or _both_climb(run)
 
 
 def _never_back(run: Run) -> BlowUp | None:
@@ -83,6 +85,21 @@ def _first_epoch_huge(run: Run) -> BlowUp | None:
         return None
     found = replace(shape(values), first=float(values[0]), last=last)
     return "blew_up_at_first", train, found, ROSE * low
+
+
+def _both_climb(run: Run) -> BlowUp | None:
+    """A validation loss that climbs to twice its lowest value while the training loss climbs as well."""
+    train = run.curves.epoch_losses
+    if train is None or len(train) < CLIMB:
+        return None
+    rises = trend(train.values) > SURE or trend(train.values[len(train) // 3 :]) > 2
+    risen = float(np.median(train.values[-3:])) > CLIMBS[0] * float(train.values.min()) > 0
+    for curve in run.curves.validation if rises and risen else ():
+        low, last = float(curve.values.min()), float(np.median(curve.values[-3:]))
+        early = int(curve.values.argmin()) < len(curve) // 3
+        if len(curve) >= CLIMB and early and last > CLIMBS[1] * low > 0 and trend(curve.values) > 2:
+            return "both_climb", curve, replace(shape(curve.values), last=last), CLIMBS[1] * low
+    return None
 
 
 def of_players(run: Run) -> list[Curve]:

@@ -32,15 +32,13 @@ PARTS = frozenset({"recall", "sensitivity", "specificity", "precision"})
 """Words of accuracies on a part of the answers."""
 COIN = 2e-3
 """Relative distance from ln 2 that a loss at rest there keeps."""
-ROUNDS, GAINS, ABOVE, GAIN = 5, 0.75, (1.03, 1.6), 0.12
-"""Evaluations above the first training loss, what training keeps of it, how far above they are, and what they gain."""
 LITTLE = 0.015
 """Share of its first value that a loss must fall not to be suspicious."""
 
 
 def at_trivial(run: Run) -> Finding | None:
     known = _at_chance(run) or _at_mean(run) or _at_majority(run) or _at_entropy(run) or _at_variance(run)
-    return known or _at_coin(run) or _at_one(run) or _untrained(run)
+    return known or _at_coin(run) or _at_one(run)
 
 
 def _tail(values: np.ndarray) -> np.ndarray:
@@ -151,32 +149,6 @@ def _at_one(run: Run) -> Finding | None:
     return _trivial("at_one", curves[-1], float(curves[-1].values[-1]), 1.0, phrase=ONE_PHRASE)
 
 
-def _untrained(run: Run) -> Finding | None:
-    """A validation loss above that of the untrained model in every evaluation, beside training that hardly gains.
-
-    Far above it, or with much learned, it is another measure, another set, or overfitting.
-    """
-    windows = run.curves.window_losses
-    if windows is None or run.curves.adversarial or run.curves.rewards or any(map(_gained, run.curves.scores)):
-        return None
-    if any(ranks_well(score, float(score.values[-1])) for score in run.curves.scores):
-        return None  # a loss over more rows at once may be higher
-    start, train = float(np.median(windows.values[:3])), run.curves.train
-    if train is None or not start > 0 or shape(train.values).low < GAINS * start:
-        return None
-    for curve in run.curves.validation:
-        low, found = float(curve.values.min()), shape(curve.values)
-        held = len(curve) >= ROUNDS and ABOVE[0] * start < low and float(np.median(curve.values)) < ABOVE[1] * start
-        if held and curve.role.quantity is Quantity.LOSS and found.first - found.low < GAIN * found.first:
-            return _trivial("above_untrained", curve, float(curve.values[-1]), start, phrase=UNTRAINED)
-    return None
-
-
-def _gained(score: Curve) -> bool:
-    """Whether a score rose by a quarter of its first value."""
-    return improved(score) and float(np.ptp(score.values)) > 0.25 * abs(float(score.values[0]))
-
-
 def near_uniform(run: Run) -> Finding | None:
     """A model of few signs whose loss stands still where the frequencies of single signs are."""
     size = vocabulary(run)
@@ -203,7 +175,6 @@ KNOWN = "{metric} ends at {measured}, a predictor that learns nothing has {trivi
 # Nobody stated the task: what is said is what the figures are next to.
 IMPLIED = "{metric} ends at {measured}; the loss {loss} is that of an even guess among {classes_that_the_loss_implies}"
 COIN_PHRASE = "{metric} comes to rest at {measured}, the cross-entropy of an even guess between two"
-UNTRAINED = "{metric} is never below {trivial_predictor}, the loss before the first step ({measured} at last)"
 ONE_PHRASE = (
     "{metric} stays next to 1 ({measured} at last), the squared error of the mean where targets have variance 1"
 )

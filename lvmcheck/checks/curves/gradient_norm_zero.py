@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import CurveCheck, concluded, place_fact, unfinished
+from lvmcheck.checks.curves._curves import CurveCheck, concluded, improved, lower_is_better, place_fact, unfinished
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import LEVELS
 from lvmcheck.run.curves import Curve
-from lvmcheck.run.view import Run
+from lvmcheck.run.view import Run, run_from
 
 LEAST = 3
 """Recorded norms from which zeros are no chance."""
@@ -41,7 +41,8 @@ class GradientNormZero(CurveCheck):
     After backward() print p.grad of the first and the last layer. None: not in the graph. Zero: dead or saturated.
 
     Healthy runs that must pass:
-    A loss of 0 whose gradient is 0; single steps without a gradient; norms that fall with the loss.
+    A loss of 0 whose gradient is 0; a policy whose reward has reached its best; single steps without a gradient;
+    norms that fall with the loss.
 
     Source:
     checks.md, grad_cleared_before_step and vanishing_gradient. Severity: exact zeros fail, a vanished norm warns.
@@ -62,11 +63,17 @@ class GradientNormZero(CurveCheck):
         if loss is not None and len(loss) and not loss.values[-LEAST:].any():
             return not_applicable("the loss is 0, and so may its gradient be")
         zeros = _zeros(norm)
-        if zeros == len(norm) or (zeros >= LEAST and zeros > TAIL * len(norm)):
+        solved = 0 < zeros < len(norm) and any(map(_at_its_best, run.curves.rewards))
+        if zeros == len(norm) or (not solved and zeros >= LEAST and zeros > TAIL * len(norm)):
             return failed(_finding("always_zero" if zeros == len(norm) else "zero_to_the_end", norm, zeros))
-        if _vanished(norm, loss):
+        if not solved and _vanished(norm, loss):
             return warning(_finding("vanished", norm, 0), evaluated=len(norm))
         return concluded(_finding("flows", norm, 0), [norm], evaluated=len(norm))
+
+
+def _at_its_best(reward: Curve) -> bool:
+    """Whether a reward rose, and ends at the best it ever was: nothing may be left to learn."""
+    return improved(reward) and float(lower_is_better(reward)[-1]) <= float(lower_is_better(reward).min())
 
 
 def _zeros(norm: Curve) -> int:
@@ -101,6 +108,13 @@ _FALL = made.lines(20, 2.3, 0.4)
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, made.window_run(_FALL, grad_norms=[1.0] * 20)),
     made.case("falls_with_the_loss", _CHECK, made.window_run(_FALL, grad_norms=[0.5**i for i in range(20)])),
+    made.case(
+        "policy_that_is_as_good_as_can_be",
+        _CHECK,
+        made.window_run([0.0, *made.lines(19, 0.2, 0.1)], grad_norms=[1.0] * 12 + [0.0] * 8).extended(
+            run_from({"reward": [10.0, 60.0, 110.0, 150.0, 150.0, 150.0, 150.0, 150.0]}).events
+        ),
+    ),
     made.case("a_step_without", _CHECK, made.window_run(_FALL, grad_norms=[1.0] * 10 + [0.0] + [1.0] * 9)),
 )
 FAILS: Sequence[Case] = (

@@ -21,13 +21,13 @@ from lvmcheck.checks.curves._curves import (
     unfinished,
 )
 from lvmcheck.checks.curves._evaluations import hardly_trained, not_on_evaluations
-from lvmcheck.checks.curves._trivial import LEAST, LITTLE, at_trivial, good_already, near_uniform
+from lvmcheck.checks.curves._trivial import LEAST, LITTLE, PARTS, at_trivial, good_already, near_uniform
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import AS_RECORDED
 from lvmcheck.run.curves import Curve
-from lvmcheck.run.role_names import Quantity
+from lvmcheck.run.role_names import Quantity, words
 from lvmcheck.run.view import Run, run_from
 from lvmcheck.statistics.curve import shape, trend
 
@@ -41,6 +41,8 @@ FAIR = 0.5
 """Accuracy that a short run may have begun with because it was trained before."""
 SLOW = 4.0
 """Standard deviations of all trends together from which a tiny improvement is one."""
+TRACE = 0.005
+"""Share of its first value that a loss of few evaluations must fall by."""
 SOME = 2.0
 """Standard deviations of all trends together from which a run that looks flat may be slow."""
 
@@ -133,9 +135,11 @@ def _judged(run: Run) -> list[Curve]:
 
 
 def _short_fine_tune(run: Run) -> bool:
-    """Whether so few steps were trained, from an accuracy that is no chance, that little had to move."""
-    fair = any(float(share(curve)[0]) >= FAIR for curve in accuracies(run))
-    return fair and 0 < run.step < FEW
+    """Whether little had to move from an accuracy that is no chance, in few steps, or a little did."""
+    whole = [curve for curve in accuracies(run) if not PARTS & set(words(curve.name))]
+    fair = any(float(share(curve)[0]) >= FAIR for curve in whole)
+    creeps = any(len(curve) >= 8 and trend(curve.values) < -SOME for curve in run.curves.validation)
+    return fair and (0 < run.step < FEW or creeps)
 
 
 def _clearly(curve: Curve) -> bool:
@@ -145,6 +149,8 @@ def _clearly(curve: Curve) -> bool:
         return abs(found.first - found.low) > LITTLE * (100 if curve.role.unit == "%" else 1)
     if curve.role.quantity is Quantity.SCORE and len(curve) >= 8:
         return abs(found.first - found.low) > LITTLE * abs(found.first)
+    if len(curve) < 8 and curve.role.quantity in (Quantity.LOSS, Quantity.ERROR) and found.low > 0:
+        return found.first - found.low > TRACE * abs(found.first)
     few = len(curve) < 8 or curve.role.quantity not in (Quantity.LOSS, Quantity.ERROR) or found.low <= 0
     start = max(found.first, float(curve.values[0])) if not few else found.first
     return few or start - found.low > LITTLE * abs(start)
@@ -197,11 +203,7 @@ def _finding(run: Run, code: str, curve: Curve, count: int) -> Finding:
         measured=found.last,
         epoch=epoch,
         step=step if curve.by_step else None,
-        evidence=(
-            *course(run, curve),
-            Fact("noise", found.noise),
-            Fact("curves", count),
-        ),
+        evidence=(*course(run, curve), Fact("noise", found.noise), Fact("curves", count)),
         phrase=_PHRASES.get(code, "{metric} went from {first} to {last}"),
     )
 

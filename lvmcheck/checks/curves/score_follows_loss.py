@@ -24,6 +24,8 @@ LEAST = 4
 """Evaluations that all say the same."""
 SOLVED = 0.01
 """Nats, and share of the first loss, at which nearly every answer is right with near certainty."""
+HARDLY = 0.01
+"""Share of the answers that are right by chance."""
 FAR = 0.1
 """Share of its first value above which a validation loss is far from an error of exactly 0."""
 BELOW, SURE, MANY = 0.3, 0.2, 50
@@ -36,7 +38,7 @@ WHOLE = frozenset({"exact", "em", "seq", "sequence", "sentence", "joint", "all",
 class ScoreFollowsLoss(CurveCheck):
     """No score stays at its worst while the loss is solved, and no error is exactly 0 while the loss is not.
 
-    Fails where, in all of at least four evaluations: a score is exactly 0 and the loss ends below 0.01 nats and a
+    Fails where, in all of at least four evaluations: a score is at most 0.01 and the loss ends below 0.01 nats and a
     hundredth of its first value; an error is exactly 0 and the validation loss never gets below a tenth of its first
     value; or an accuracy is below three tenths of what guessing gives, for the classes that are stated or that the
     first loss implies, while the training loss falls below 0.2 nats.
@@ -96,7 +98,8 @@ def _losses(run: Run) -> list[Curve]:
 
 
 def _never_right(run: Run, curve: Curve) -> Finding | None:
-    if curve.role.direction is not Direction.HIGHER or curve.values.any():
+    highest = float(np.abs(curve.values).max()) / (100 if curve.role.unit == "%" else 1)
+    if curve.role.direction is not Direction.HIGHER or highest > HARDLY:
         return None
     for loss in _losses(run):
         last, first = float(loss.values[-1]), _first(run, loss)
@@ -152,7 +155,7 @@ def _answers(run: Run, curve: Curve) -> Iterator[tuple[float, float]]:
 
 
 PHRASES = {
-    "never_right": "{metric} is 0 in all of {evaluations} evaluations, and {loss_metric} ends at {loss}",
+    "never_right": "best {metric} {measured} in all of {evaluations} evaluations, and {loss_metric} ends at {loss}",
     "perfect": "{metric} is exactly 0 in all of {evaluations} evaluations, and {loss_metric} ends at {loss}",
     "below_guessing": "best {metric} {measured}, where guessing among {classes} classes gives more and the training "
     "loss ends at {loss}",

@@ -10,14 +10,15 @@ from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Series, case_run
 from lvmcheck.run.events import Watch
 
-LEAST = 0.02
+LEAST, SCALED = 0.02, 1e-3
+"""Share that is left, and relative range of ten shares that are one factor and no bound."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClippingLeavesGradient(Watched):
+class ClippingLeavesGradient(Series):
     """At least a fiftieth of the gradient that a backward pass brings is left when an optimizer without adaptive steps
     uses it, in one of any ten measured steps in a row.
 
@@ -34,8 +35,9 @@ class ClippingLeavesGradient(Watched):
     Set the bound to a few times the median norm; unscale before clipping.
 
     Healthy runs that must pass:
-    Clipping now and then, at the start, or to a tenth; Adam and its like, which undo a constant factor; gradients that
-    a scaler unscales; accumulation over several backward passes, which is not looked at.
+    Clipping now and then, at the start, or to a tenth; Adam and its like, which undo a constant factor; gradients
+    that a scaler unscales, or the loop by a constant of its own; accumulation over several backward passes, which
+    is not looked at.
 
     Source:
     Issue 15 (clip_effective).
@@ -43,17 +45,20 @@ class ClippingLeavesGradient(Watched):
 
     universal = True
     event = "clip"
-    streak = 10
+    needs = 10
 
-    def look(self, event: Watch) -> Finding | None:
-        if event.values.get("adaptive"):
+    def look_at(self, events: Sequence[Watch]) -> Finding | None:
+        shares = [event.values.get("share", math.nan) for event in events if not event.values.get("adaptive")]
+        if len(shares) < self.needs:
             return None
-        share = event.values.get("share", math.nan)
+        most = math.nan if any(map(math.isnan, shares)) else max(shares)
+        scaled = most > 0 and most - min(shares) <= SCALED * most  # what a bound leaves varies with the gradient
+        share = 1.0 if scaled else most
         return Finding(
             code="clipped_to_nothing",
             measured=share,
             bounds=(floor(LEAST),),
-            step=event.step,
+            step=events[-1].step,
             evidence=(Fact("factor", share),),
             phrase="{measured} of the gradient is left when the optimizer steps",
         )
@@ -61,12 +66,19 @@ class ClippingLeavesGradient(Watched):
 
 _CHECK = ClippingLeavesGradient()
 _WHOLE = {"share": 1.0, "adaptive": 0.0}
+
+
+def _varying(share: float) -> list[dict[str, float]]:
+    return [{**_WHOLE, "share": share / (1 + i % 3)} for i in range(10)]
+
+
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, case_run("clip", [_WHOLE] * 12), measured=1.0),
+    made.case("scaled_by_hand", _CHECK, case_run("clip", [{**_WHOLE, "share": 2**-10}] * 12)),
     made.case("clipped_to_a_tenth", _CHECK, case_run("clip", [{**_WHOLE, "share": 0.1}] * 12)),
-    made.case("adam", _CHECK, case_run("clip", [{"share": 1e-3, "adaptive": 1.0}] * 12 + [_WHOLE])),
+    made.case("adam", _CHECK, case_run("clip", [{"share": 1e-3, "adaptive": 1.0}] * 12 + [_WHOLE] * 10)),
 )
 FAILS: Sequence[Case] = (
-    made.case("to_nothing", _CHECK, case_run("clip", [{**_WHOLE, "share": 5e-3}] * 10), "clipped_to_nothing", 5e-3),
+    made.case("to_nothing", _CHECK, case_run("clip", _varying(5e-3)), "clipped_to_nothing", 5e-3),
     made.case("not_a_number", _CHECK, case_run("clip", [{**_WHOLE, "share": math.nan}] * 10)),
 )

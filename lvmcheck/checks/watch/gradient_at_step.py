@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lvmcheck.checks.bounds import floor
-from lvmcheck.checks.finding import Fact, Finding
+from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._watched import Watched, case_run
 from lvmcheck.run.events import Watch
+from lvmcheck.run.view import Run
+
+SOLVED = 8
+"""Measured steps with a gradient, after which a gradient of exactly 0 may be the end of learning."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +34,8 @@ class GradientAtStep(Watched):
     The order is zero_grad, forward, backward, step.
 
     Healthy runs that must pass:
-    The first step of a warm-up; optimizers that call a closure; a hinge loss that is satisfied on single batches.
+    A task that is solved, to a gradient of exactly 0 (warned of); the first step of a warm-up; optimizers that call
+    a closure; a hinge loss that is satisfied on single batches.
 
     Source:
     Issue 15.
@@ -38,6 +44,19 @@ class GradientAtStep(Watched):
     universal = True
     event = "gradient_at_step"
     streak = 3
+    needs = 12
+
+    def decide_on(self, run: Run, events: Sequence[Watch]) -> Outcome:
+        """Where every gradient is exactly 0 after a time in which it was not, there may be nothing left to learn."""
+        outcome = super().decide_on(run, events)
+        finding = outcome.finding
+        if outcome.status is not Status.FAILED or finding is None:
+            return outcome
+        before = [event.values for event in events if event.step < (finding.step or 0)]
+        had = sum(values.get("with_gradient", 0.0) > 0 for values in before)
+        zeros = [values for values in before[-1:] if values.get("none", math.inf) < values.get("parameters", 0.0)]
+        solved = replace(finding, code="no_gradient_any_more")
+        return warning(solved, evaluated=outcome.evaluated) if had >= SOLVED and zeros else outcome
 
     def look(self, event: Watch) -> Finding:
         return Finding(
@@ -60,6 +79,14 @@ PASSES: Sequence[Case] = (
     ),
 )
 FAILS: Sequence[Case] = (
+    made.case(
+        "solved",
+        _CHECK,
+        case_run("gradient_at_step", [{"parameters": 4, "none": 0, "with_gradient": n} for n in (*[4] * 10, 0, 0, 0)]),
+        "no_gradient_any_more",
+        0,
+        status=Status.WARNING,
+    ),
     made.case(
         "cleared_before_the_step",
         _CHECK,
