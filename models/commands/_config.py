@@ -16,8 +16,8 @@ from models.registry import HOME, model_kinds
 COGNATE = ("reasoning", "memory", "speed")
 """The three specialisations of the language model."""
 SUITES = HOME.parent / "suites"
-RECIPES = ("cognate_answers/{}", "cognate_answers/reasoning", "cognate_phase1/{}")
-"""Suites whose [run] is how a specialisation is trained to answer what a person types; the first that is there."""
+RECIPES = ("cognate_phase1/{}",)
+"""Suites whose [run] is how a specialisation is trained; the first that is there."""
 LAMBDAS = {"mse": 1.0, "info_nce": 0.0, "moment": 0.0, "variance": 0.0}
 """Loss terms of a vector model, and their weights where nothing is said."""
 EPOCHS = 20
