@@ -227,11 +227,14 @@ def test_nothing_that_executes_what_it_reads(tracked: list[Path]) -> None:
     assert [line for line in found if line not in allowed] == []
 
 
+MATERIAL = ("second", "silent", "third", "fourth", "fifth")
+
+
 def test_files_fit_in_the_head(tracked: list[Path]) -> None:
     sizes = {path: len(path.read_text().splitlines()) for path in tracked if path.suffix == ".py"}
     for path, size in sizes.items():
         name = path.relative_to(ROOT).as_posix()
-        if name.startswith(tuple(f"suites/gallery/{name}/" for name in ("second", "silent", "third", "fourth"))):
+        if name.startswith(tuple(f"suites/gallery/{name}/" for name in MATERIAL)):
             continue  # material, kept as its authors wrote it
         limit = 400 if name.startswith("suites/") else LONGER.get(name, LONGEST)
         assert size <= limit, f"{name} has {size} lines, more than {limit}"
