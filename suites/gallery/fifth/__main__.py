@@ -1,4 +1,4 @@
-"""``python -m suites.gallery.fifth FOLDER [--watch] [NAME ...]``: records the fifth set there and prints its judgement."""
+"""``python -m suites.gallery.fifth FOLDER [--watch] [NAME ...]``: records the fifth set and judges it."""
 
 from __future__ import annotations
 
