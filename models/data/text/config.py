@@ -44,8 +44,8 @@ class TextConfig(BaseModel):
         facts: statements of a generated recall question at most.
         length: positions T of a row. packing: several records a row, else rows of one record in buckets by length.
         tokenizer: "bpe" (trained on the training records), "bpe_records" (the same with a record's signs, and an
-            operator with its spaces, as tokens: a third fewer of a short sum), "bytes", a tokenizer.json or a folder with
-            GPT-2's vocab.json and merges.txt. vocabulary: its size; for a file, what the file must have.
+            operator with its spaces, as tokens: a third fewer of a short sum), "bytes", a tokenizer.json or a folder
+            with GPT-2's vocab.json and merges.txt. vocabulary: its size; for a file, what the file must have.
         numbers: "written", or "reversed": the tokens of a number come least digit first, so that a sum's carries are
             known when they are needed; texts are not touched (:class:`models.data.text.numbers.ReversedNumbers`).
         score: "all" tokens, or "answers": what is asked is read and not learned. Texts that go on are scored whole.
