@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from models.runtime.parity import assert_matches_cpu
 
 from lvmcheck.testing.speed.kernels import GEMM, SQUARE_FLOPS, gemm
 from lvmcheck.testing.speed.memory import PeakMemory
@@ -15,6 +14,7 @@ from lvmcheck.testing.speed.stopwatch import Place, clock
 from lvmcheck.testing.speed.turns import take_turns
 from models import registry
 from models.runtime.out_of_memory import report_out_of_memory
+from models.runtime.parity import assert_matches_cpu
 from models.runtime.session import reproducible
 from suites.throughput.conftest import FULL
 from suites.throughput.figures import Figures, percent
