@@ -232,14 +232,22 @@ def ranked(
         failures: checks that failed or warned.
         grave: those that failed.
     """
-    standings = {diagnosis.name: diagnosis.standing for diagnosis in found}
+    named = {diagnosis.name: diagnosis for diagnosis in found}
 
-    def rank(diagnosis: Diagnosis) -> tuple[int, bool, float, str]:
-        above = [standings[name] for name in diagnosis.after if standings.get(name, 0) >= Standing.LIKELY]
+    def place(diagnosis: Diagnosis, below: frozenset[str] = frozenset()) -> tuple[Standing, int]:
+        """Standing that counts, and how many causes lie above one another before it."""
+        below |= {diagnosis.name}
+        above = [place(named[name], below) for name in diagnosis.after - below if name in named]
+        above = [(standing, depth) for standing, depth in above if standing >= Standing.LIKELY]
         if grave and diagnosis.standing is Standing.MEASURED and not diagnosis.explains & grave:
-            above.append(Standing.LIKELY)
-        standing = min(diagnosis.standing, max(above)) if above else diagnosis.standing
-        return -standing, bool(above), -diagnosis.share(failures), diagnosis.name
+            above.append((Standing.LIKELY, 0))
+        if not above:
+            return diagnosis.standing, 0
+        return min(diagnosis.standing, max(above)[0]), 1 + max(depth for _, depth in above)
+
+    def rank(diagnosis: Diagnosis) -> tuple[int, int, float, str]:
+        standing, depth = place(diagnosis)
+        return -standing, depth, -diagnosis.share(failures), diagnosis.name
 
     return sorted(found, key=rank)
 

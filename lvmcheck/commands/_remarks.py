@@ -29,6 +29,8 @@ READ = (
         "optimizer",
         "scheduler",
         "lr_scheduler",
+        "schedule",
+        "lr_schedule",
     ),
     *("classes", "num_classes", "num_labels", "vocab_size", "vocabulary", "max_steps", "total_steps", "steps"),
     *("expected_initial_loss", "initial_loss"),

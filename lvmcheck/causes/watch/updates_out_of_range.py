@@ -13,9 +13,23 @@ class UpdatesOutOfRange(Cause):
     """Updates are far too large or too small for the weights."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        size, weights = evidence.failed("update_size"), evidence.failed("weights_keep_size")
+        small, shrunk = size is not None and size.code == "too_small", weights is not None and weights.code == "decayed"
+        large = (size is not None and not small) or evidence.failed("first_updates_small") is not None
+        large = large or (weights is not None and not shrunk)
+        alike = ("learning_rate_too_high", "wrong_scale") if large else ("learning_rate_too_low",) if small else ()
+        alike = (*alike, *(("weight_decay_destroys",) if shrunk else ()))
         return measured(
             self,
             evidence,
+            also=alike,
+            tell_apart="compute the loss of one batch by hand: a multiple is its scale, else it is the rate"
+            if large
+            else "print the weights' norm after 100 steps without weight decay"
+            if shrunk
+            else "lr *= 10 for 200 steps: if the loss falls it was the rate"
+            if small
+            else "",
             checks=("update_size", "weights_keep_size", "first_updates_small", "parts_keep_pace", "epsilon_small"),
             standing=Standing.LIKELY,
             after=("graph_cut", "loss_not_computed", "loss_sign", "learning_rate_too_high", "learning_rate_zero"),
