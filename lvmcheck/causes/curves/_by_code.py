@@ -83,7 +83,7 @@ _ALL = (
         "score_follows_loss",
         "never_right",
         "target_leak",
-        "nothing is right where the loss says that everything is: {metric} is 0, and the loss {loss}",
+        "nothing is right where the loss says that everything is: {metric} is at most {last}, the loss {loss}",
         ("constant_targets", "label_leak", "label_mismatch", "metric_constant", "validation_differs"),
         "look for the target among the inputs, for targets that are all one value, and at how the score is computed",
         "print prediction and target of five validation rows where the score is computed",
