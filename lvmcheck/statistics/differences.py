@@ -41,6 +41,8 @@ def factors(
 ) -> list[tuple[str, object, object]]:
     """``(key, got, wanted)`` of every dotted key whose value differs or is there on one side only.
 
+    An option that is None on one side and absent on the other is off on both: one that came later changes nothing.
+
     Args:
         ignore: dotted keys or tables that do not count.
     """
@@ -50,4 +52,5 @@ def factors(
         for key in dict.fromkeys((*right, *left))
         if not any(key == name or key.startswith(f"{name}.") for name in ignore)
         and not (key in left and key in right and same(left[key], right[key]))
+        and (left.get(key) is not None or right.get(key) is not None)
     ]

@@ -45,7 +45,7 @@ def test_the_hidden_term_is_named_from_the_histories_alone(capsys: pytest.Captur
 def test_the_scrambled_order_too_where_the_data_were_recorded(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", str(GOOD), f"{ATTEMPT_1}_with_its_data", "--noise", "0.001"]) == 1
     text = capsys.readouterr().out
-    assert re.search(r"^\d .*the order of the corpus is scrambled", text, re.M)
+    assert re.search(r"^\d .*rows are not in document order", text, re.M)
     assert re.search(r"^\d .*the loss contains a term that is not logged", text, re.M)
     assert "data     gate.train.lag_profile [0.4569" in text
 

@@ -25,7 +25,8 @@ USUAL = ("train_loss", "val_loss", "val_cosine", "exact_match")
 """Metrics judged where a suite names none. Few are judged on purpose: each one more widens the band of all."""
 MODES = ("statistical", "exact")
 WRITE = 'write one: pytest SUITE --lvm-seeds 0,1,2,3,4 --lvm-update-reference "REASON"'
-IGNORED = ("seed", "threads", "device")
+IGNORED = ("seed", "threads", "device", "keep_every")
+"""Keys that decide no number of a run of this seed, or whose effect the reference measures."""
 
 
 @dataclass(frozen=True, kw_only=True)
