@@ -19,6 +19,7 @@ from lvmcheck.errors import InputError
 from lvmcheck.run.events import Data
 from lvmcheck.run.locks import writer_is_gone
 from lvmcheck.run.view import Run
+from lvmcheck.text.fit import one_line
 from lvmcheck.text.say import complain, say
 
 if TYPE_CHECKING:
@@ -134,7 +135,8 @@ def print_cause(run: Run, verdicts: Sequence[Verdict]) -> None:
         say(f"{STANDINGS[cause.standing]}: {diagnosis_sentence(cause)} [{cause.name}]")
         if cause.also:
             say(f"    looks the same: {', '.join(map(spaced, cause.also))}")
-        say(f"fix: {cause.fix}")
+        say(f"fix: {one_line(cause.fix)}")
+        say(f"next: {one_line(cause.next)}")
 
 
 def print_rest(run: Run, verdicts: Sequence[Verdict], *, verbose: bool, counted: bool = False) -> None:

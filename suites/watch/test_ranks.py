@@ -16,10 +16,10 @@ from lvmcheck.run.ranks import FOLDER, SESSION, Meeting
 from lvmcheck.run.silent import SilentRecorder
 
 
-def train(rec: lvmcheck.Recorder, batches: list[Tensor]) -> None:
-    """Twelve steps on these batches, from the same weights on every rank."""
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3))
+def train(rec: lvmcheck.Recorder, batches: list[Tensor], seed: int = 0, width: int = 16) -> None:
+    """Twelve steps on these batches, by default from the same weights on every rank."""
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(6, width), nn.ReLU(), nn.Linear(width, 3))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     rec.watch(model, optimizer)
     for batch in batches:
@@ -30,12 +30,12 @@ def train(rec: lvmcheck.Recorder, batches: list[Tensor]) -> None:
         rec.step(loss=loss)
 
 
-def two_ranks(path: Path, mine: list[Tensor], other: list[Tensor]) -> lvmcheck.Run:
-    """The run of rank 0, beside which rank 1 trained."""
+def two_ranks(path: Path, mine: list[Tensor], other: list[Tensor], **part: int) -> lvmcheck.Run:
+    """The run of rank 0, beside which rank 1 trained: the same model, or another ``part``."""
     with lvmcheck.record(path) as rec:
         rec.meeting = Meeting(path, 0, 2)
         with SilentRecorder(path, meeting=Meeting(path, 1, 2)) as silent:
-            train(silent, other)
+            train(silent, other, **part)
         train(rec, mine)
     return lvmcheck.load(path)
 
@@ -53,6 +53,14 @@ def test_a_fault_of_ranks_comes_first(other: int, cause: str, tmp_path: Path) ->
     run = two_ranks(tmp_path / "run", batches(1), batches(other))
     assert diagnose(run)[0].name == cause
     assert len([found for found in diagnose(run) if found.name.startswith("ranks_")]) == 1
+
+
+@pytest.mark.parametrize(
+    ("other", "part"), [(1, {"seed": 1}), (2, {"width": 12})], ids=["same_rows_other_weights", "other_sizes"]
+)
+def test_parts_of_one_model_are_not_compared(other: int, part: dict[str, int], tmp_path: Path) -> None:
+    run = two_ranks(tmp_path / "run", batches(1), batches(other), **part)
+    assert [found.name for found in diagnose(run) if found.name.startswith("ranks_")] == []
 
 
 def test_ranks_that_agree_on_rows_of_their_own_are_heard_step_by_step(tmp_path: Path) -> None:

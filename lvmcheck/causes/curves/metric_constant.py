@@ -66,7 +66,7 @@ def _one_policy(cause: Cause, evidence: Evidence, finding: Finding) -> Diagnosis
     return found(
         cause,
         Standing.CONSISTENT,
-        "{metric} is one and the same number: the policy that is evaluated never does anything else",
+        "{metric} is one and the same number: the policy may do the same in every episode, or not be the trained one",
         (Fact("metric", finding.metric), *finding_facts(finding), *train_facts(evidence.run)),
         fix="print the actions of two evaluations and one weight of the policy that is evaluated",
         explain="metric_constant",

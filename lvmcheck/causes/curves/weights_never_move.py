@@ -46,7 +46,9 @@ class WeightsNeverMove(Cause):
         return found(
             self,
             Standing.LIKELY if flat is not None and not policy else Standing.CONSISTENT,
-            "the evaluated weights do not move: {evaluations} evaluations give one and the same number",
+            "{evaluations} evaluations give one and the same number: the evaluated weights may not move"
+            if policy
+            else "the evaluated weights do not move: {evaluations} evaluations give one and the same number",
             (*finding_facts(stuck), *finding_facts(flat), *gradient_facts(evidence.run)),
             fix="call optimizer.step(), and build the optimizer from the parameters of the model that is evaluated",
             explain="metric_constant",

@@ -17,7 +17,7 @@ class RanksDrift(Cause):
             self,
             evidence,
             checks=("ranks_agree",),
-            phrase="gradients are not averaged over the ranks, and each trains a model of its own",
+            phrase="the ranks hold different weights after a step: gradients are not averaged, or they began apart",
             fix="call the model that DistributedDataParallel returns, not the module inside it",
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -136,7 +136,10 @@ def _below_guessing(run: Run, curve: Curve) -> Finding | None:
         high = float(share(curve).max())
         if 1 < count <= MANY and even and last < SURE and high < BELOW / count:
             guess = floor(BELOW / count, "three tenths of a guess")
-            return _finding("below_guessing", curve, Fact("classes", count), Fact("loss", last), bound=guess)
+            name = "classes" if classes(run) else "classes_that_the_first_loss_implies"
+            phrase = PHRASES["below_guessing"].replace("{classes}", f"{{{name}}}")
+            found = _finding("below_guessing", curve, Fact(name, count), Fact("loss", last), bound=guess)
+            return replace(found, phrase=phrase)
     return None
 
 
@@ -206,6 +209,6 @@ FAILS: Sequence[Case] = (
         run_from({"train_loss": _FALL, "val_acc": [0.008, 0.018, 0.01, 0.013, 0.005, 0.012, 0.008, 0.01]}),
         "below_guessing",
         0.018,
-        classes=6,
+        classes_that_the_first_loss_implies=6,
     ),
 )

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from lvmcheck.watch.loop import Loop
     from lvmcheck.watch.slot import Slot
 
+SPLIT = 1e-4
+"""Difference of weights, and share of equal rows, that are no rounding and no chance."""
 TINY = 1e-12
 """Size of weights below which none is compared."""
 
@@ -58,8 +60,10 @@ class RanksCollector(Collector):
         if not held or any(hasattr(parameter, "to_local") for parameter in held):
             return  # each rank holds a part of its own
 
+        sizes = [float(parameter.numel()) for parameter in held]
+
         def use(numbers: list[float], step: int) -> None:
-            meeting.tell(step, {"weights": numbers, "rows": self._rows})
+            meeting.tell(step, {"weights": numbers, "rows": self._rows, "sizes": sizes})
             self._compare(watcher, last=False)
 
         watcher.later(summary(held), use)
@@ -71,6 +75,8 @@ class RanksCollector(Collector):
         for step, told in self._meeting.heard(last=last) if self._meeting is not None else ():
             ranks = float(len(told))
             apart, same = _apart(told), _same_rows(told)
+            if any(figures.get("sizes") != told[0].get("sizes") for figures in told) or _parts(apart, same):
+                continue
             if apart is not None:
                 watcher.emit("ranks", {"ranks": ranks, "apart": apart}, (), step)
             if same is not None:
@@ -92,6 +98,11 @@ def _apart(told: list[Figures]) -> float | None:
     if size < TINY or any(len(other) != len(first) + 1 for other in others):
         return None
     return max(abs(a - b) for other in others for a, b in zip(first, other, strict=False)) / size
+
+
+def _parts(apart: float | None, same: float | None) -> bool:
+    """Whether ranks with other weights read the same rows, as those do that hold parts of one model."""
+    return apart is not None and same is not None and apart > SPLIT and same > SPLIT
 
 
 def _same_rows(told: list[Figures]) -> float | None:
