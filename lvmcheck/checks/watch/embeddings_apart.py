@@ -15,7 +15,9 @@ from lvmcheck.run.events import Watch
 from lvmcheck.run.view import Run
 
 MOST, SOLVED, LATE, ROSE = 0.98, 0.9, 20, 0.1
+"""Mean cosine, the same once the loss is solved, the step from which it counts, and how far it must have risen."""
 FELL = 0.05
+"""Share of its first value at which a training loss is solved."""
 
 
 @dataclass(frozen=True, kw_only=True)
