@@ -28,6 +28,8 @@ LEAST = 4
 """Values below which a curve has no trend."""
 LONG = 15
 """Values next to 1 from which a loss is taken to be that of the mean target."""
+OVERLAP = frozenset({"f1", "iou", "miou", "dice", "auc", "auroc", "map", "ap", "hit", "hits", "ndcg", "mrr"})
+"""Scores that a model which finds anything cannot keep at exactly 0, where exact matches and BLEU may be 0 for long."""
 PARTS = frozenset({"recall", "sensitivity", "specificity", "precision"})
 """Words of accuracies on a part of the answers."""
 COIN = 2e-3

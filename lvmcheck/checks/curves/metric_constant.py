@@ -18,6 +18,7 @@ from lvmcheck.checks.curves._curves import (
     share,
     unfinished,
 )
+from lvmcheck.checks.curves._trivial import OVERLAP
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -46,8 +47,6 @@ ABSENT, COMMON = 0.3, 0.9
 """Share by which a loss falls beside a score of exactly 0, and accuracy from which what is scored may just be rare."""
 ANSWERS = 0.5
 """Share of the loss of always giving the commonest class below which a model answers otherwise."""
-OVERLAP = frozenset({"f1", "iou", "miou", "dice", "auc", "auroc", "map", "ap", "hit", "hits", "ndcg", "mrr"})
-"""Scores that a model which finds anything cannot keep at exactly 0, where exact matches and BLEU may be 0 for long."""
 GAINED = 0.05
 """Accuracy gained on the same rows beside such a 0."""
 

@@ -11,8 +11,7 @@ import numpy as np
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.curves._curves import CurveCheck, classes, concluded, share, unfinished
 from lvmcheck.checks.curves._term_windows import some_windows
-from lvmcheck.checks.curves._trivial import PARTS
-from lvmcheck.checks.curves.metric_constant import OVERLAP
+from lvmcheck.checks.curves._trivial import OVERLAP, PARTS
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
