@@ -28,6 +28,7 @@ from lvmcheck.pytest_plugin.constants import (
 )
 from lvmcheck.pytest_plugin.owed import Owed
 from lvmcheck.pytest_plugin.preflight import overfit_batch, preflight, resume_equal, same_trajectory  # noqa: F401
+from lvmcheck.pytest_plugin.ranks import ranks  # noqa: F401
 from lvmcheck.pytest_plugin.step_benchmark import step_benchmark, use_our_clock  # noqa: F401
 
 
