@@ -26,6 +26,15 @@ class _Said:
 
 _ALL = (
     _Said(
+        "loss_exactly_zero",
+        "zero_at_once",
+        "target_leak",
+        "the first steps, of a model that knows nothing, have a loss of 0: what is asked is in the input",
+        ("label_mismatch", "duplicated_rows", "loss_not_computed"),
+        "print what is compared in one step: a positive must not be its own anchor, nor a target its own input",
+        "print distances or logits and targets of one batch before the first step",
+    ),
+    _Said(
         PLAYERS,
         "both_win",
         "label_mismatch",

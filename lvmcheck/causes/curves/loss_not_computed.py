@@ -34,7 +34,7 @@ class LossNotComputed(Cause):
             )
         finding = evidence.failed("loss_exactly_zero")
         decided = any(float(abs(curve.values[-1])) < 1e-6 for curve in evidence.run.curves.of(Quantity.ENTROPY))
-        if finding is None or decided:
+        if finding is None or finding.code != "exactly_zero" or decided:
             return None
         silent = evidence.failed("gradient_norm_zero") is not None or not any(
             f.value for f in gradient_facts(evidence.run)

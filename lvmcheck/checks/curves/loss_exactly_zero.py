@@ -7,11 +7,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import CurveCheck, concluded, place_fact, unfinished
+from lvmcheck.checks.curves._curves import (
+    CurveCheck,
+    accuracies,
+    concluded,
+    place_fact,
+    share,
+    unfinished,
+)
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import AS_RECORDED
+from lvmcheck.run import events as ev
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.view import Run, run_from
 
@@ -21,6 +29,8 @@ LEAST = 2
 """Values of exactly 0 at the end."""
 ROUNDING = 1e-6
 """Size below which a loss that is 0 or less somewhere, and never larger, is 0 but for rounding."""
+STEPS, TINY, POOR = 10, 1e-2, 0.5
+"""First steps of which half are exactly 0, size of the others, and accuracy below which there was much to learn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +38,8 @@ class LossExactlyZero(CurveCheck):
     """The training loss is not exactly 0.0 at the end, unless it was a thousandth of its first value before.
 
     A loss that is 0.0 from its first value on, or 0 but for rounding, warns, since it may be a hinge that is satisfied,
-    and fails where every gradient norm is 0 as well.
+    and fails where every gradient norm is 0 as well. So does a loss that is 0 in most of its first ten steps and below
+    a hundredth in the others, while an accuracy stays below a half.
 
     Why:
     Trainers that filter NaN log 0.0 in its place: weights are lost, and the log looks perfect. A loss that is not
@@ -71,7 +82,17 @@ class LossExactlyZero(CurveCheck):
             if start == 0 and not silent:
                 return warning(finding, evaluated=len(curve))
             return failed(finding, evaluated=len(curve))
+        solved = next((curve for curve in curves if _solved_at_once(curve)), None)
+        if solved is not None and any(float(share(curve).max()) < POOR for curve in accuracies(run)):
+            return failed(_finding("zero_at_once", solved, 0), evaluated=len(solved))
         return concluded(_finding("not_zero", curves[0], 0), losses, evaluated=len(curves[0]))
+
+
+def _solved_at_once(curve: Curve) -> bool:
+    """Whether the first steps, which know nothing, leave nothing to learn."""
+    values = curve.values[:STEPS]
+    early = curve.by_step and len(values) == STEPS and float(values.min()) >= 0
+    return early and float((values == 0).mean()) >= 0.5 and float(values.max()) <= TINY
 
 
 def _zero_from(curve: Curve) -> int | None:
@@ -101,13 +122,32 @@ def _finding(code: str, curve: Curve, start: int) -> Finding:
         epoch=epoch,
         step=step if curve.by_step else None,
         evidence=(*before, Fact("values", len(curve) - start)),
-        phrase="{metric} is exactly 0.0 in {values} values to the end" if zero else "",
+        phrase=_PHRASES.get(code, ""),
     )
+
+
+_PHRASES = {
+    "exactly_zero": "{metric} is exactly 0.0 in {values} values to the end",
+    "zero_at_once": "{metric} is 0.0 in most of its first ten steps, and no accuracy gets to a half",
+}
 
 
 _CHECK = LossExactlyZero()
 _FALL = made.lines(20, 2.3, 0.4)
+
+
+def _scored(losses: Sequence[float], accuracy: float) -> Run:
+    run = made.window_run([*losses, *losses])
+    score = {"recall_at_1": accuracy}
+    return Run(
+        events=tuple(replace(e, metrics={**e.metrics, **score}) if isinstance(e, ev.Epoch) else e for e in run.events),
+        info=run.info,
+        done=run.done,
+    )
+
+
 PASSES: Sequence[Case] = (
+    made.case("triplets_of_a_trained_model", _CHECK, _scored([0.0, 0.0, 0.0, 2e-4, 0.0, *[0.0, 3e-5] * 10], 0.93)),
     made.case("perfect_oracle", _CHECK, run_from({"train_loss": [1e-3, 1e-6, 1e-8, 0.0, 0.0]})),
     made.case("amn_584k", _CHECK, made.window_run(_FALL)),
     made.case("underflows", _CHECK, made.window_run([2.0 * 0.5**i for i in range(20)] + [0.0] * 10)),
@@ -118,6 +158,12 @@ FAILS: Sequence[Case] = (
     replace(
         made.case("compared_with_itself", _CHECK, made.window_run([-1.2e-7, -6e-9, 3.5e-8, -1e-8, 0.0, 4e-8])),
         status=Status.WARNING,
+    ),
+    made.case(
+        "zero_at_once",
+        _CHECK,
+        _scored([0.0, 0.0, 0.0, 2e-4, 0.0, 0.0, 1e-4, *[0.0, 3e-5] * 10], 0.12),
+        "zero_at_once",
     ),
     made.case("by_epoch", _CHECK, run_from({"loss": [2.0, 1.5, 1.2, 0.0, 0.0, 0.0]}), epoch=4),
 )
