@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup suite test pytest test-suites test-long newcomer lint docs site images browser throughput clean
+.PHONY: help setup suite test trained tests test-suites test-long newcomer lint docs site images browser throughput clean
 
 help:
 	@echo "make suite       train and judge AMN: pytest suites/amn_790k"
@@ -48,13 +48,20 @@ LONG := amn_584k cognate_phase1/memory cognate_phase1/speed lvm_small_wins \
 	$(addprefix known_failures/,info_nce_0_002 info_nce_0_3 cognate_halting_detached cognate_halting_no_grad \
 		oct13_memorisation oct13_memorisation_lstm oct13_memorisation_transformer)
 
-# Training runs go on in the background while the tests that need none run first, and mypy, which takes a minute from
-# nothing, beside both.
+# Three at a time, so that no core waits: the linters, of which mypy takes a minute from nothing; the suites that train,
+# shown when they have ended; and the tests that train nothing, in two processes.
 test: $(STAMP)
-	$(MAKE) --no-print-directory -j2 lint pytest
+	$(MAKE) --no-print-directory -j3 lint trained tests
 
-pytest: $(STAMP)
-	$(BIN)/python -m pytest $(LONG:%=--ignore=suites/%)
+SUITES := $(filter-out $(LONG:%=suites/%/suite.toml),$(sort $(shell find suites -name suite.toml)))
+SHOWN := .lvmcheck/trained.txt
+
+trained: $(STAMP)
+	@mkdir -p $(dir $(SHOWN)); status=0; \
+	$(BIN)/python -m pytest $(SUITES) > $(SHOWN) 2>&1 || status=$$?; cat $(SHOWN); exit $$status
+
+tests: $(STAMP)
+	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal --ignore-glob='*/suite.toml'
 
 # What CI runs: its gate requires a report on every suite (ci/gate_cpu.toml).
 test-suites:
