@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lvmcheck
-from lvmcheck.commands.init.propose import propose, wobble
+from lvmcheck.commands.init.bounds import wobble
+from lvmcheck.commands.init.propose import propose
 from lvmcheck.commands.init.write import PYTEST_INI
 from lvmcheck.commands.main import main
 from lvmcheck.run.view import Run, run_from
@@ -166,7 +167,6 @@ def test_a_second_suite_joins_the_gate_of_the_first(here: Path, capsys: pytest.C
     assert ".github/workflows/lvmcheck.yml was there" in capsys.readouterr().out
     before = {path: path.read_bytes() for path in here.rglob("*") if path.is_file()}
     assert main(run) == 2  # the suite is there
-    assert main(["init", "--name", "other", "--ci", SPEC]) == 2  # the example's trainer is there
     (here / "ci" / "gate_git.py").write_text("older")
     assert main([*run, "--name", "another"]) == 2
     assert "gate_git.py: exists already" in capsys.readouterr().err
@@ -223,7 +223,7 @@ def test_floors_stand_where_the_curve_and_the_data_put_them(here: Path) -> None:
 
 
 def test_a_steep_curve_is_given_more_room() -> None:
-    kept, _ = propose(run_from({"val_cosine": [0.4, 0.6, 0.8]}), "r")
+    kept, _ = propose([run_from({"val_cosine": [0.4, 0.6, 0.8]})], "r")
     floor = next(p.keys for p in kept if p.keys.get("epoch") == 1)
     assert floor == {"metric": "val_cosine", "epoch": 1, "floor": 0.3, "abort_below": 0.2}
 
@@ -236,7 +236,8 @@ def test_a_csv_of_another_logger(here: Path) -> None:
     assert main(words) == 0
     file = here / "suites" / "log" / "suite.toml"
     uses = {entry.node for entry in load_suite(file).checks}
-    assert {"plausible_range[val_loss]", "improves[val_accuracy@8]", "val_loss_descends[val_loss]"} <= uses
+    bounded = {"plausible_range[val_loss]", "metric[val_loss@final]", "metric[val_accuracy@final]"}
+    assert {*bounded, "metric[val_accuracy@1]", "val_loss_descends[val_loss]"} <= uses
     assert main(["check", "log.csv", "--columns", columns, "--suite", str(file)]) == 0
 
 
@@ -319,7 +320,7 @@ def test_wobble_is_that_of_the_second_half() -> None:
 
 
 def test_a_metric_that_is_not_finite_has_no_floor() -> None:
-    kept, _ = propose(run_from({"val_cosine": [0.5, math.nan, 0.6]}), "r")
+    kept, _ = propose([run_from({"val_cosine": [0.5, math.nan, 0.6]})], "r")
     assert not [p for p in kept if p.check_name == "cosine_floor"]
 
 
@@ -353,7 +354,7 @@ def test_proposals_pass_on_any_finished_curve() -> None:
     @given(st.lists(st.floats(-1, 1), min_size=1, max_size=8), st.lists(st.floats(0, 100), min_size=8, max_size=8))
     def holds(cosines: list[float], losses: list[float]) -> None:
         run: Run = run_from({"val_cosine": cosines, "val_loss": losses[: len(cosines)]})
-        kept, _ = propose(run, "r")
+        kept, _ = propose([run], "r")
         assert kept
         assert all(p.check().judge(run).status.value == "passed" for p in kept)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from lvmcheck.commands.init.propose import Proposal
+from lvmcheck.commands.init.proposal import Proposal
 from lvmcheck.suite.toml_text import key_text, value_text
 from lvmcheck.text.fit import one_line
 
@@ -45,18 +45,23 @@ def suite_text(
     for proposal in checks:
         lines += ["", *_entry(proposal)]
     if left:
-        lines += ["", "# Left out, because the run itself does not pass them:", *map(_comment, left)]
+        lines += ["", "# Left out:", *map(_comment, left)]
     return "\n".join([*lines, "", "[end]"]) + "\n"
 
 
 def _config(config: Mapping[str, object]) -> Iterator[str]:
     for key, value in config.items():
-        if key in NOT_CONFIG or value is None:
+        if key in NOT_CONFIG or value is None or is_object_text(value):
             continue
         try:
             yield f"{key_text(key)} = {value_text(_without_none(value))}"
         except ValueError as problem:
             yield _comment(f"{key} was recorded and is left out: {problem}")
+
+
+def is_object_text(value: object) -> bool:
+    """Whether a recorded value is the text of an object that JSON could not hold."""
+    return isinstance(value, str) and value.startswith("<") and value.endswith(">") and " " in value
 
 
 def _without_none(value: object) -> object:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import distribution
 from pathlib import Path
 
 from lvmcheck.errors import InputError
@@ -20,12 +23,25 @@ WORKFLOW = Path(".github", "workflows", "lvmcheck.yml")
 RULES = Path("ci", "gate.toml")
 
 
-def workflow_files(root: Path, suite: str, *, install: str, seeds: int, checks: int) -> dict[Path, str]:
+@dataclass(frozen=True)
+class Rule:
+    """What the gate requires of a suite: its file below the repository, and how many seeds and checks it has."""
+
+    file: str
+    seeds: int
+    checks: int
+
+    def lines(self) -> list[str]:
+        keys = {"file": self.file, "profile": "smoke", "device": "cpu", "seeds": self.seeds, "checks": self.checks}
+        return ["[[suite]]", *(f"{key} = {json.dumps(value)}" for key, value in keys.items())]
+
+
+def workflow_files(root: Path, rules: Sequence[Rule], *, install: str) -> dict[Path, str]:
     """Files to write: the workflow, the gate's scripts and its requirements.
 
     Args:
-        suite: path of the suite's file below ``root``. install: what pip installs lvmcheck from.
-        seeds: how many the suite trains. checks: how many it has at the smoke profile.
+        rules: of the suites; one that the requirements hold already stays as it is. install: what pip installs
+            lvmcheck from.
 
     Raises:
         InputError: ``install`` is not one line, or the gate's scripts are not at hand.
@@ -39,10 +55,28 @@ def workflow_files(root: Path, suite: str, *, install: str, seeds: int, checks: 
     files = {root / WORKFLOW: text}
     files |= {root / "ci" / name: (gate / name).read_text(encoding="utf-8") for name in SCRIPTS}
     before = _rules(root / RULES)
-    rule = {"file": suite, "profile": "smoke", "device": "cpu", "seeds": seeds, "checks": checks}
-    lines = [before or HEAD, "[[suite]]"]
-    files[root / RULES] = "\n".join([*lines, *(f"{k} = {json.dumps(v)}" for k, v in rule.items())]) + "\n"
+    new = [rule for rule in rules if f"file = {json.dumps(rule.file)}\n" not in before]
+    lines = [line for rule in new for line in rule.lines()]
+    files[root / RULES] = "\n".join([before or HEAD, *lines]) + "\n" if lines else before
     return files
+
+
+def installed_from() -> tuple[str, str | None]:
+    """What pip can install this lvmcheck from, and what there is to do where it was installed from a folder."""
+    found = distribution("lvmcheck")
+    try:
+        origin = json.loads(found.read_text("direct_url.json") or "{}")
+    except ValueError:
+        origin = {}
+    url, control = str(origin.get("url", "")), origin.get("vcs_info") or {}
+    if control.get("commit_id"):
+        return f"lvmcheck @ {control.get('vcs', 'git')}+{url}@{control['commit_id']}", None
+    if url.startswith(("http://", "https://")):
+        return f"lvmcheck @ {url}", None
+    spec = f"lvmcheck=={found.version}"
+    if not url:
+        return spec, None
+    return spec, f"say in {WORKFLOW} what CI installs lvmcheck from (LVMCHECK: {spec!r}): here it came from a folder"
 
 
 HEAD = "# What a commit must have shown: `seeds` and `checks` are the least there may be."
