@@ -255,6 +255,8 @@ class Recorder(Statements):
         every: int | Literal["auto"] = "auto",
         train: Any = None,
         val: Any = None,
+        if self.steps == 0 and self.window == WINDOW:
+            self._first_steps = EARLY  # what a watched loop records is the same, whoever started it
     ) -> Any:
         """Watch the loop from inside for silent errors (:func:`lvmcheck.watch.start.watch`) until the run ends."""
         start = import_module("lvmcheck.watch.start")  # torch is imported here, where the loop has it already

@@ -34,7 +34,9 @@ def record(
 ) -> Recorder:
     """Start recording a run of any loop into the directory ``path``.
 
-    Of several ranks only rank 0 writes; the others get a recorder that records nothing and sees the same stop request.
+    Of several ranks rank 0 writes the run; the others get a recorder that writes a stream of its own beside it
+    (``ranks/<rank>.events.jsonl``), and whose ``stop`` becomes true at the same step.
+    In a script that a suite runs, the first record lands in the folder of the suite's run, whatever ``path`` is.
 
     Args:
         path: the run directory; made when missing.
@@ -57,7 +59,8 @@ def record(
     """
     if resume not in (None, "auto"):
         raise InputError("lvmcheck.record", f"expected resume 'auto' or None, got {resume!r}", key="resume")
-    folder, stated = Path(path), {"config": as_json(config or {}), "seed": seed}
+    folder = _placed(Path(path), again=resume is not None or rank() > 0)
+    stated = {"config": as_json(config or {}), "seed": seed}
     ranks = rank(), world()
     if ranks[0] > 0:
         return SilentRecorder(folder, meeting=Meeting(folder, *ranks))
@@ -100,6 +103,16 @@ def record(
 
 
 def same_config(folder: Path, stated: Mapping[str, Any]) -> None:
+ASKED = "LVMCHECK_RUN"
+"""Variable with the folder that the run of a script is wanted in."""
+
+
+def _placed(path: Path, *, again: bool) -> Path:
+    """The folder that whoever started this script asks for: of the first record, and of one that goes on there."""
+    asked = os.environ.get(ASKED)
+    return path if not asked or ((Path(asked) / rundir.EVENTS).exists() and not again) else Path(asked)
+
+
     """Refuse to continue a run with another configuration or seed.
 
     Raises:
