@@ -48,8 +48,6 @@ class LvmcheckCallback(_Base):  # type: ignore[misc]
         self._by_epoch = True
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **more: Any) -> None:  # noqa: ARG002
-        if not state.is_world_process_zero:
-            return
         config = {**plain(args.to_dict()), "epochs": int(args.num_train_epochs), "lr": args.learning_rate}
         strategy = str(getattr(args.eval_strategy, "value", args.eval_strategy))
         self._by_epoch, self._evaluates = strategy == "epoch", strategy != "no"

@@ -53,8 +53,6 @@ class LvmcheckCallback(_Base):  # type: ignore[misc]
         self._lr: float | None = None
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
-        if not trainer.is_global_zero:
-            return
         config = plain(getattr(pl_module, "hparams", None) or {})
         if trainer.max_epochs is not None and trainer.max_epochs > 0:
             config["epochs"] = trainer.max_epochs

@@ -1,8 +1,9 @@
 """What the ranks of one run tell each other: small files beside the run, and never a collective of the user's job.
 
-Rank 0 opens a session, ``ranks/session.json``; every other rank appends lines to ``ranks/<rank>.jsonl``, each with the
-session that it belongs to, so that what an earlier launch left behind is not heard. A rank that cannot see the folder
-of rank 0 (another machine without a shared disk) is not heard either.
+Rank 0 opens a session, ``ranks/session.json``. Every other rank appends what it measures to ``ranks/<rank>.jsonl``,
+what it would record to ``ranks/<rank>.events.jsonl``, and says in ``ranks/<rank>.at`` at which step it is. Each names
+the session that it belongs to, so that what an earlier launch left behind is not heard. A rank that cannot see the
+folder of rank 0 (another machine without a shared disk) is not heard either.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import shutil
 import sys
 import time
 import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,14 @@ RANKS = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")
 """Environment variables in which launchers state the rank of a process: torchrun, Open MPI, MPICH, SLURM."""
 SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS")
 """The same for the number of processes."""
-FOLDER, SESSION = "ranks", "session.json"
+LAUNCH = (
+    *("TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT", "MASTER_ADDR", "MASTER_PORT"),
+    *("SLURM_JOB_ID", "SLURM_RESTART_COUNT", "SLURM_STEP_ID", "PMIX_NAMESPACE"),
+)
+"""Variables that the ranks of one launch have in common; those of a job that was requeued are others."""
+SKEW = 5.0
+"""Seconds before the start of a rank's own process in which rank 0 of the same launch may have opened its session."""
+FOLDER, SESSION, BEGUN = "ranks", "session.json", "begun.json"
 MOST = 1 << 22
 """Bytes of a rank's file that are read."""
 WAITING = 64
@@ -35,6 +44,24 @@ PATIENCE = 2.0
 
 Figures = Mapping[str, Sequence[float]]
 """Name -> numbers that a rank measured at a step."""
+
+
+def launch() -> str:
+    """What tells this launch from others, for all of its ranks."""
+    return "|".join(os.environ.get(name, "") for name in LAUNCH)
+
+
+def _started() -> float:
+    """When this process began, in seconds since 1970; without /proc, when this module was imported."""
+    try:
+        ticks = float(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        up = float(Path("/proc/uptime").read_text().split()[0])
+        return time.time() - up + ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return time.time()
+
+
+_STARTED = _started()
 
 
 def rank() -> int:
@@ -54,6 +81,10 @@ def _stated(names: Sequence[str], ask: str, alone: int) -> int:
     return int(next((os.environ[name] for name in names if os.environ.get(name, "").isdigit()), alone))
 
 
+_MET: Counter[tuple[str, int]] = Counter()
+"""How often each rank of this process has met the others at a place: a process may record several runs there."""
+
+
 class Meeting:
     """What this rank tells the others, and, for rank 0, what it hears.
 
@@ -64,7 +95,11 @@ class Meeting:
 
     def __init__(self, path: Path, rank: int, size: int) -> None:
         self.rank, self.size = rank, size
-        self._folder, self._session = path / FOLDER, ""
+        self.folder, self._session = path / FOLDER, ""
+        if size > 1:
+            place = str(path.absolute()), rank
+            _MET[place] += 1
+            self._number = _MET[place]
         self._waiting: list[dict[str, Any]] = []
         self._told: dict[int, dict[int, Figures]] = {}
         self._read = [0] * size
@@ -73,13 +108,35 @@ class Meeting:
 
     def _open(self) -> None:
         with contextlib.suppress(OSError):
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder.mkdir()
-            (self._folder / SESSION).write_text(json.dumps({"session": uuid.uuid4().hex}))
-            self._session = self._current()
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir()
+            self.publish(SESSION, {"launch": launch(), "number": self._number, "time": time.time()}, uuid.uuid4().hex)
+            self._session = self.session
 
-    def _current(self) -> str:
-        return str((read_json(self._folder / SESSION) or {}).get("session") or "")
+    @property
+    def session(self) -> str:
+        """The session that rank 0 has opened for this launch; empty before, and where it cannot be seen."""
+        body = read_json(self.folder / SESSION) or {}
+        opened = body.get("time")
+        ours = body.get("launch") == launch() and body.get("number") == self._number
+        if not ours or not isinstance(opened, int | float) or opened < _STARTED - SKEW:
+            return ""
+        return str(body.get("session") or "")
+
+    def publish(self, name: str, body: Mapping[str, Any], session: str | None = None) -> None:
+        """A file beside the run that all ranks may read; one that is there is replaced as a whole."""
+        place = self.folder / f".{name}.{self.rank}"
+        with contextlib.suppress(OSError):
+            place.write_text(json.dumps({**body, "session": self.session if session is None else session}))
+            place.replace(self.folder / name)
+
+    def read(self, name: str) -> dict[str, Any]:
+        """What such a file of this session says; empty where there is none."""
+        path = self.folder / name
+        if self.size < 2 or not path.exists():
+            return {}
+        body = read_json(path) or {}
+        return body if body.get("session") and body.get("session") == self.session else {}
 
     def tell(self, step: int, figures: Figures) -> None:
         """What this rank measured at a step."""
@@ -88,10 +145,10 @@ class Meeting:
             return
         line = {"step": step, **{name: list(values) for name, values in figures.items()}}
         self._waiting = [*self._waiting, line][-WAITING:]
-        session = self._current()
+        session = self.session
         if session:
             lines = "".join(json.dumps({**line, "session": session}) + "\n" for line in self._waiting)
-            with contextlib.suppress(OSError), (self._folder / f"{self.rank}.jsonl").open("a") as file:
+            with contextlib.suppress(OSError), (self.folder / f"{self.rank}.jsonl").open("a") as file:
                 file.write(lines)
                 self._waiting = []
 
@@ -117,7 +174,7 @@ class Meeting:
         return found
 
     def _hear(self, other: int) -> None:
-        with contextlib.suppress(OSError), open_regular(self._folder / f"{other}.jsonl") as file:
+        with contextlib.suppress(OSError), open_regular(self.folder / f"{other}.jsonl") as file:
             file.seek(self._read[other])
             raw = file.read(max(0, MOST - self._read[other]))
             whole = raw[: raw.rfind(b"\n") + 1]

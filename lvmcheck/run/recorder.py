@@ -28,6 +28,7 @@ from lvmcheck.run.preflights import PREFLIGHT, take, waits
 from lvmcheck.run.ranks import Meeting
 from lvmcheck.run.seal import sealed
 from lvmcheck.run.statements import Statements
+from lvmcheck.run.stopping import Stopping
 from lvmcheck.run.values import check_number, count, number, numbers, refused
 from lvmcheck.run.view import read_json
 from lvmcheck.run.window import StepRow, summarise
@@ -84,8 +85,7 @@ class Recorder(Statements):
         self._rows: list[StepRow] = []
         self._roles: dict[str, dict[str, Any]] = {}
         self.watchers: list[Any] = []
-        self._stop_file = str(path / rundir.STOP)
-        self._asked: str | None = None
+        self._stopping = Stopping(path, meeting)
         self._stop: str | None = None
         self._closed = False
         self._digest = hashlib.sha256()
@@ -155,18 +155,15 @@ class Recorder(Statements):
     def stop(self) -> bool:
         """Whether the loop must end now; costs one look at the file system."""
         if self._stop is None:
-            if os.path.exists(self._stop_file):  # noqa: PTH110 - pathlib is 5 times slower here
-                self._asked = str((read_json(Path(self._stop_file)) or {}).get("reason", "a request to stop"))
-            if self._asked is not None:
-                self._stop = self._asked
+            self._stop = self._stopping.due(self.steps)
+            if self._stop is not None:
                 self._finish_window()
                 self._write(ev.Stop(t=self._now(), epoch=self.epochs, step=self.steps, reason=self._stop))
         return self._stop is not None
 
     def ask_to_stop(self, reason: str) -> None:
-        """Make :attr:`stop` true at the loop's next look; safe in a signal handler, because nothing is written here."""
-        if self._asked is None:
-            self._asked = reason
+        """Make :attr:`stop` true at the next look, of several ranks two steps later; safe in a signal handler."""
+        self._stopping.ask(reason)
 
     @property
     def written(self) -> int:
@@ -206,6 +203,7 @@ class Recorder(Statements):
         self._sync()
         if self._judge is not None:
             self._judge(self, True)
+        self._stopping.word("epoch", epoch, self.steps)
         self._epoch_began = self._window_began = time.monotonic()
 
     def _epoch_number(self, epoch: int) -> int:
@@ -255,10 +253,10 @@ class Recorder(Statements):
         every: int | Literal["auto"] = "auto",
         train: Any = None,
         val: Any = None,
-        if self.steps == 0 and self.window == WINDOW:
-            self._first_steps = EARLY  # what a watched loop records is the same, whoever started it
     ) -> Any:
         """Watch the loop from inside for silent errors (:func:`lvmcheck.watch.start.watch`) until the run ends."""
+        if self.steps == 0 and self.window == WINDOW:
+            self._first_steps = EARLY  # what a watched loop records is the same, whoever started it
         start = import_module("lvmcheck.watch.start")  # torch is imported here, where the loop has it already
         watcher = start.watch(model, optimizer, scheduler, every=every, train=train, val=val, recorder=self)
         self.watchers.append(watcher)
@@ -319,6 +317,7 @@ class Recorder(Statements):
         nonce = str((read_json(self.path / rundir.INFO) or {}).get("nonce") or "") or None
         resumed = self.steps if kept else None
         self._write(ev.Begin(t=self._now(), time=stamp, resumed_at_step=resumed, nonce=nonce))
+        self._stopping.begin(self.steps, {"epochs": self.epochs, "first": self._first_epoch})
 
     def close(self, status: str, *, reason: str | None = None) -> None:
         """Write the completion record: ``finished``, ``stopped``, ``interrupted`` or ``failed``."""

@@ -1,13 +1,41 @@
-"""The recorder of ranks other than 0: it writes nothing and sees the same request to stop."""
+"""The recorder of ranks other than 0: rank 0 writes the run, and they a stream of their own beside it."""
 
 from __future__ import annotations
 
+import contextlib
+import time
+from pathlib import Path
+from typing import Any
+
 from lvmcheck.run import events as ev
+from lvmcheck.run.event_lines import to_line
+from lvmcheck.run.ranks import BEGUN, WAITING, Meeting
 from lvmcheck.run.recorder import Recorder
+from lvmcheck.run.stopping import PATIENCE, FollowedStopping
 
 
 class SilentRecorder(Recorder):
-    """Counts steps and epochs as rank 0 does, and records nothing."""
+    """Counts steps and epochs as rank 0 does, and ends at the same step; its events are ``ranks/<rank>.events.jsonl``.
+
+    Args:
+        continued: rank 0 goes on with a run that is there; this one then counts from where that ended.
+    """
+
+    def __init__(self, path: Path, *, meeting: Meeting, continued: bool = False, **more: Any) -> None:
+        self._held: list[str] = []
+        super().__init__(path, meeting=meeting, **more)
+        self._stopping = FollowedStopping(path, meeting)
+        if continued:
+            self._catch_up(meeting)
+        self._stopping.base = self.steps
+
+    def _catch_up(self, meeting: Meeting) -> None:
+        until = time.monotonic() + PATIENCE
+        while meeting.size > 1 and not (begun := meeting.read(BEGUN)) and time.monotonic() < until:
+            time.sleep(0.01)
+        if meeting.size > 1 and begun:
+            self.steps, self.epochs = int(begun["steps"]), int(begun["epochs"])
+            self._first_epoch = begun["first"]
 
     def _open(self) -> int:
         return -1
@@ -16,13 +44,29 @@ class SilentRecorder(Recorder):
         """Nothing begins here: rank 0 writes the run."""
 
     def _write(self, event: ev.Event) -> None:
-        """Nothing is written."""
+        """One more line of this rank's own stream, once rank 0 has opened its session."""
+        meeting = self.meeting
+        if meeting is None or meeting.size < 2 or self._closed:
+            return
+        self._held = [*self._held, to_line(event)][-WAITING:]
+        if meeting.session:
+            lines, self._held = self._held, []
+            with contextlib.suppress(OSError), (meeting.folder / f"{meeting.rank}.events.jsonl").open("a") as file:
+                file.write("".join(f"{line}\n" for line in lines))
 
     def _sync(self) -> None:
         """Nothing was written."""
 
-    def close(self, status: str, *, reason: str | None = None) -> None:  # noqa: ARG002
-        """Nothing is left open."""
+    def close(self, status: str, *, reason: str | None = None) -> None:
+        """The end of this rank's stream."""
+        if self._closed:
+            return
         for watcher in self.watchers:
             watcher.close()
+        self._finish_window()
+        meeting = self.meeting
+        if meeting is not None and meeting.session:
+            meeting.publish(f"{meeting.rank}.end.json", {"status": status, "reason": reason, "steps": self.steps})
+        assert isinstance(self._stopping, FollowedStopping)
+        self._stopping.close()
         self._closed = True

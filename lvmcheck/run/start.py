@@ -63,7 +63,8 @@ def record(
     stated = {"config": as_json(config or {}), "seed": seed}
     ranks = rank(), world()
     if ranks[0] > 0:
-        return SilentRecorder(folder, meeting=Meeting(folder, *ranks))
+        continued = resume is not None and (folder / rundir.EVENTS).exists()
+        return SilentRecorder(folder, meeting=Meeting(folder, *ranks), continued=continued)
     judge = None
     if suite is not None or on_fail is not None:
         judge = import_module("lvmcheck.watch.judge").LiveJudge(suite, "warn" if on_fail is None else on_fail)
@@ -102,7 +103,6 @@ def record(
     return recorder
 
 
-def same_config(folder: Path, stated: Mapping[str, Any]) -> None:
 ASKED = "LVMCHECK_RUN"
 """Variable with the folder that the run of a script is wanted in."""
 
@@ -113,6 +113,7 @@ def _placed(path: Path, *, again: bool) -> Path:
     return path if not asked or ((Path(asked) / rundir.EVENTS).exists() and not again) else Path(asked)
 
 
+def same_config(folder: Path, stated: Mapping[str, Any]) -> None:
     """Refuse to continue a run with another configuration or seed.
 
     Raises:

@@ -14,7 +14,9 @@ from lvmcheck.run import events as ev
 from lvmcheck.run.baselines import Kind, baselines, collect
 from lvmcheck.run.origin import digest_of
 from lvmcheck.run.preflights import PREFLIGHT, take
+from lvmcheck.run.reduce import reduced
 from lvmcheck.run.roles import declared
+from lvmcheck.run.stopping import Stopping
 from lvmcheck.run.table import measure as measure_table
 from lvmcheck.run.values import caller, numbers, refused
 
@@ -31,6 +33,7 @@ class Statements:
     steps: int
     epochs: int
     _judge: Callable[[Any, bool], None] | None
+    _stopping: Stopping
     _data_name = "data"
     _roles: dict[str, dict[str, Any]]
     _baselines: str | None = None
@@ -88,7 +91,19 @@ class Statements:
         )
         if self._judge is not None:
             self._judge(self, True)
+        self._stopping.word("data", 1, self.steps)
         self._still_setting_up()
+
+    def reduce(self, **parts: tuple[Any, Any]) -> dict[str, float | None]:
+        """Means over all ranks, exactly: ``rec.reduce(val_loss=(sum_of_losses, rows))``; every rank calls it.
+
+        Sums and counts are added up over the default process group, so ranks with fewer rows, or none, count for what
+        they have. Of a single process it is the mean itself; None, which ``rec.epoch`` leaves out, is a count of 0.
+
+        Raises:
+            InputError: not a sum and a count, other names on other ranks, or no process group.
+        """
+        return reduced(parts)
 
     def baselines(self, targets: Any, kind: Kind | None = None, *, classes: int | None = None) -> None:
         """What predictors that learn nothing score on these targets (:func:`lvmcheck.run.baselines.baselines`).
