@@ -149,6 +149,9 @@ SECOND = (
     Fault("validation 5 % longer", lambda c, _: broken.rescaled(c, 1.05), SPACE, validation=True),
 )
 
+UNSEEN = tuple(Fault(f"blocks of {size} moved", moved(size), ORDER) for size in (50, 500))
+"""Orders that no gate sees; ``--costs`` says what they cost."""
+
 
 # -- corpora -----------------------------------------------------------------------------------------------------------
 def corpora() -> Iterator[Corpus]:
@@ -238,7 +241,7 @@ def print_costs() -> None:
     """Validation cosine of the best linear predictor on each order, fitted and scored on that order."""
     for corpus in corpora():
         scores = []
-        for fault in (FIRST[0], *(fault for fault in (*SECOND, *FIRST) if fault.cause == ORDER)):
+        for fault in (FIRST[0], *(fault for fault in (*SECOND, *FIRST) if fault.cause == ORDER), *UNSEEN):
             windows = fault.change(corpus, np.random.default_rng(0)).windows(5)
             if len(windows) < 1_000:  # shuffled with their ids, no article is in one piece
                 continue

@@ -29,6 +29,8 @@ GROUPS = 8  # parts of a stretch, from which the error of its figures is estimat
 LEAST = 400  # pairs of neighbours below which order is not measured
 PERIODS = 128  # the longest block looked for
 CYCLES = 30  # pairs that one place of a period must have
+ROUND = (10, 16, 20, 25, 32, 50, 64, 100, 128, 200, 250, 256, 500, 512, 1000, 1024)
+"""Sizes of blocks that programs have; fewer than all to PERIODS, so that chance has less to offer among them."""
 Fact = float | int | str | list[float] | list[int] | list[str]
 
 
@@ -181,6 +183,8 @@ def period_facts(adjacent: Floats, row: Ints, place: Ints, run: Ints) -> dict[st
         for period in range(2, PERIODS + 1):
             mask: Mask = later if later is not None else place > period
             best = min(best, _edge(rest, adjacent, counted, mask, period, deviation))
+    for size in ROUND:
+        best = min(best, _round_edge(rest, adjacent, place, size, deviation))
     excess, period, inside, edge = best
     return {
         "order_period": period,
@@ -206,3 +210,17 @@ def _edge(
     if excess >= 0 or there.all():
         return 0.0, 0, 0.0, 0.0
     return excess, period, float(adjacent[mask][~there].mean()), float(adjacent[mask][there].mean())
+
+
+def _round_edge(
+    rest: Float64, adjacent: Floats, place: Ints, size: int, deviation: float
+) -> tuple[float, int, float, float]:
+    """The same of every ``size``-th row of an article, the edges of blocks that are counted from its beginning."""
+    there = place % size == 0
+    count = int(there.sum())
+    if count < CYCLES or there.all():
+        return 0.0, 0, 0.0, 0.0
+    excess = float(rest[there].mean()) * math.sqrt(count) / deviation + math.sqrt(2.0 * math.log(len(ROUND)))
+    if excess >= 0:
+        return 0.0, 0, 0.0, 0.0
+    return excess, size, float(adjacent[~there].mean()), float(adjacent[there].mean())
