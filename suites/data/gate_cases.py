@@ -2,8 +2,8 @@
 
 ``python -m suites.data.gate_cases`` prints which of them are caught, by which gate and with which cause first, on the
 half of the cases that bounds were chosen on and on the other half; ``--false-alarms`` judges sound splits of every
-corpus; ``--costs`` what an order costs the best linear predictor; ``--big FOLDER`` times the search for twins, and
-``--smoke`` the facts of a short run.
+corpus; ``--costs`` what an order costs the best linear predictor; ``--moved`` which orders of blocks of 50 are found;
+``--big FOLDER`` times the search for twins, and ``--smoke`` the facts of a short run.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from lvmcheck.run.view import Run
 from models.data import baselines, broken
 from models.data.dataset import Dataset, open_data
 from models.data.gates.beside import Beside
+from models.data.gates.document import document_facts
 from models.data.gates.measure import gate_facts
 from models.data.parts import Parts
 from models.data.readers.loaded import whole_articles
@@ -251,6 +252,16 @@ def print_costs() -> None:
         print(f"{corpus.name}: {', '.join(scores)}", flush=True)
 
 
+def print_moved(orders: int = 6) -> None:
+    """Blocks of 50 moved, in several random orders: the block that is found, by standard errors beyond chance."""
+    for corpus in corpora():
+        found = []
+        for seed in range(orders):
+            facts = document_facts(moved(50)(corpus, np.random.default_rng(seed)).windows(5))
+            found.append(f"{facts['order_period']}: {facts['order_period_excess']:.2f}")
+        print(f"{corpus.name}: {', '.join(found)}", flush=True)
+
+
 def print_big(folder: Path) -> None:
     """Seconds of the search for twins in a corpus on disk, split by article."""
     from models.data.gates.leaks import twin_facts
@@ -291,6 +302,8 @@ def main(arguments: list[str]) -> int:
         print_false_alarms()
     elif "--costs" in arguments:
         print_costs()
+    elif "--moved" in arguments:
+        print_moved()
     elif "--big" in arguments:
         print_big(Path(arguments[-1]))
     else:
