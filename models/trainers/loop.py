@@ -15,11 +15,11 @@ from typing import Any
 import torch
 
 from lvmcheck.run.recorder import Recorder
+from lvmcheck.testing.evaluations import coverage_counts
 from models.checkpoints.checkpoint import architecture, published
 from models.checkpoints.load import load_model
 from models.losses import merged
 from models.optim.clip import clip_gradients
-from models.optim.coverage import coverage_counts
 from models.runtime.out_of_memory import report_out_of_memory
 from models.trainers.task import Task
 from models.trainers.train_state import CHECKPOINTS

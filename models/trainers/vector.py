@@ -12,6 +12,7 @@ from torch.optim import AdamW
 
 from lvmcheck.errors import InputError
 from lvmcheck.run.recorder import Recorder
+from lvmcheck.testing.evaluations import term_gradient_norms
 from models import registry
 from models.data.dataset import Dataset, open_data
 from models.data.loader import Loader, check_sizes, sample
@@ -27,7 +28,7 @@ from models.runtime.session import pick_device, precise, reproducible
 from models.runtime.throughput import ThroughputMeter
 from models.trainers import history, reconstruction, sweep
 from models.trainers.loop import run, validate_checkpoints
-from models.trainers.probes import due, term_gradient_norms
+from models.trainers.probes import due
 from models.trainers.task import Task
 from models.trainers.train_state import Progress, TrainState
 from models.trainers.vector_config import WHERE, Config, parse

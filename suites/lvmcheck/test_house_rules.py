@@ -30,7 +30,7 @@ LAYERS = tuple(
 FOR_MODELS = {
     *("lvmcheck.run.events", "lvmcheck.run.recorder", "lvmcheck.run.start"),
     *("lvmcheck.errors", "lvmcheck.extras", "lvmcheck.validation", "lvmcheck.text.fit", "lvmcheck.text.say"),
-    *("lvmcheck.testing.devices", "lvmcheck.testing.parity"),
+    *("lvmcheck.testing.devices", "lvmcheck.testing.evaluations", "lvmcheck.testing.parity"),
     *("lvmcheck.testing.speed.flops", "lvmcheck.testing.speed.stopwatch"),
 }
 LONGEST = 300

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from lvmcheck.errors import InputError
+from lvmcheck.testing.evaluations import coverage_counts
 from models.optim.config import parse
-from models.optim.coverage import coverage_counts
 from models.optim.factory import build
 from models.optim.grad_ema import GradEMA, watched
 from models.optim.group_schedule import GroupLRScheduler

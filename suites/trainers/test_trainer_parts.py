@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from lvmcheck.testing.evaluations import term_gradient_norms
 from models.data.loader import Loader, epoch_order, sample
 from models.data.store import Corpus, Windows
 from models.fast.memory_block import MemoryBlock
@@ -20,7 +21,7 @@ from models.optim.clip import clip
 from models.optim.schedule import Schedule, constant_lr, cosine_lr
 from models.runtime.eval_mode import eval_mode
 from models.trainers.evaluation import evaluate, evaluate_model, mean_of_context
-from models.trainers.probes import due, term_gradient_norms
+from models.trainers.probes import due
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
