@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 from lvmcheck.errors import InputError
@@ -13,6 +14,7 @@ from lvmcheck.integrations._watching import OnFail, Recording
 from lvmcheck.run.recorder import Recorder
 
 _tracking = need("accelerate.tracking", extra="peers", purpose="the Accelerate tracker")
+_state: Any = need("accelerate.state", extra="peers", purpose="the Accelerate tracker")
 _Base: Any = _tracking.GeneralTracker
 _on_main_process: Any = _tracking.on_main_process
 LOSSES = ("loss", "train_loss")
@@ -22,7 +24,7 @@ class LvmcheckTracker(_Base):  # type: ignore[misc]
     """Records ``accelerator.log``: values with ``epoch`` end that epoch, values with a loss are a step.
 
     Anything else becomes a probe. Log the loss of every optimizer step; where ``step`` says that some were left out,
-    the run notes it, because steps are counted by what was logged. ``tracker.recorder.stop`` says when to stop.
+    the run notes it, because steps are counted by what was logged. ``tracker.stop`` says when to stop, on every rank.
 
     Args:
         path: the run directory.
@@ -31,14 +33,13 @@ class LvmcheckTracker(_Base):  # type: ignore[misc]
         watch: model and optimizer (and scheduler), as they are before ``accelerator.prepare``, to be watched from
             inside for silent errors from ``init_trackers`` on; ``tracker.recorder.watch`` does the same later.
         suite: a suite file whose checks judge the run while it is trained.
-        on_fail: what else a failed check does: "stop" makes ``tracker.recorder.stop`` true, a function is given the
-            verdict.
+        on_fail: what else a failed check does: "stop" makes ``tracker.stop`` true, a function is given the verdict.
     """
 
     name = "lvmcheck"
     requires_logging_directory = False
 
-    @_on_main_process  # type: ignore[untyped-decorator]
+    # On every rank: to ask which is the main one would set up Accelerate's state before its Accelerator does.
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -66,6 +67,18 @@ class LvmcheckTracker(_Base):  # type: ignore[misc]
         if self.recorder is None:
             self.recorder = self._start({})
         return self.recorder
+
+    @property
+    def stop(self) -> bool:
+        """Whether to stop: the same answer on every rank, all of which must ask (Accelerate logs on the main one)."""
+        mine = self.recorder is not None and self.recorder.stop
+        state = _state.PartialState()
+        if not state.use_distributed:
+            return mine
+        torch = import_module("torch")
+        asked = torch.tensor(float(mine), device=state.device)
+        torch.distributed.all_reduce(asked, torch.distributed.ReduceOp.MAX)
+        return bool(asked)
 
     def _start(self, config: Mapping[str, Any]) -> Recorder:
         rec = self.recording.start(config, self.seed)

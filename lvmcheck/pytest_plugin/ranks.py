@@ -45,14 +45,19 @@ class Ranks:
             from lvmcheck.launch.ranks.group import RanksFailedError
             from lvmcheck.launch.ranks.wording import failure_text
 
+            said: str | InputError
             try:
                 values, printed = self._server.call(
                     size, function, arguments, keywords, timeout=timeout, backend=backend, threads=threads
                 )
             except InputError as problem:
-                return pytest.fail(fit(problem), pytrace=False)
+                said = problem
             except RanksFailedError as problem:
-                return pytest.fail(fit(failure_text(problem.failure)), pytrace=False)
+                said = failure_text(problem.failure)
+            else:
+                said = ""
+            if said:
+                pytest.fail(fit(said), pytrace=False)  # here nothing is being handled, and nothing else is shown
             for rank, text in enumerate(printed):
                 sys.stdout.writelines(f"[rank {rank}] {line}\n" for line in text.splitlines())
             return values  # type: ignore[no-any-return]

@@ -35,6 +35,6 @@ for epoch in range(1, 3):
         val_loss = nn.functional.cross_entropy(model(rows), labels).item()
     model.train()
     accelerator.log({"epoch": epoch, "val_loss": val_loss}, step=step)
-    if tracker.recorder.stop:
+    if tracker.stop:
         break
 accelerator.end_training()
