@@ -1,4 +1,4 @@
-"""``lvmcheck calibrate SUITE``: floors proposed from the spread of several seeds, beside the faults they still catch.
+"""``lvmcheck calibrate SUITE``: bounds proposed from the spread of several seeds, beside the faults they still catch.
 
 A bound that a healthy seed misses once in a hundred runs is a bound with a stated false-alarm rate; one chosen by eye
 is not. After FLEX (Dutta et al. 2021) and FASER, with the prediction interval of Student's t in place of a tail fit:
@@ -8,31 +8,32 @@ a handful of seeds cannot carry more.
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lvmcheck.checks.finding import Finding, Outcome, Status
-from lvmcheck.checks.wording import figure
+from lvmcheck.checks.bounds import BoundKind
+from lvmcheck.checks.finding import Finding, Status
+from lvmcheck.checks.wording import figure, plural
+from lvmcheck.comparison.proposed import Proposed, proposals, with_value
 from lvmcheck.comparison.sides import repeats
-from lvmcheck.errors import InputError
+from lvmcheck.errors import BadValueError, InputError
 from lvmcheck.readers import open_run
 from lvmcheck.run.alike import FIX, repeated
 from lvmcheck.run.directory import INFO
 from lvmcheck.run.view import Run
 from lvmcheck.statistics.seeds import chance_next_above, sample
-from lvmcheck.statistics.student import t_quantile
 from lvmcheck.suite import CheckEntry, Suite, load_suite
 from lvmcheck.suite.judging import judge_entry
 
 HOME = Path(".lvmcheck")
+BAD = (Status.FAILED, Status.ERROR)
 PLANTED = "known_failures"
-PLACES = 4
-"""Decimals that a proposed floor is rounded down to."""
 
 
 @dataclass(frozen=True)
@@ -40,34 +41,52 @@ class SeedMargins:
     """A check of the suite on every seed.
 
     Attributes:
-        margins: signed distance from its bound, by seed. values: what was measured.
+        margins: signed distance from its bound, by seed.
     """
 
     entry: CheckEntry
     margins: tuple[float, ...]
-    values: tuple[float, ...]
 
 
-def calibrate(suite_path: Path, *, seeds: int, rate: float, profile: str | None) -> Iterator[str]:
-    """Trains the seeds (or reuses them), and says line by line what each bound is worth.
+@dataclass(frozen=True)
+class Planted:
+    """Runs with faults by name, and which of them any check has caught."""
+
+    runs: Mapping[str, Run]
+    caught: set[str]
+
+
+def calibrated(suite: Suite, runs: Sequence[Run], planted: Mapping[str, Run], rate: float) -> Iterator[str]:
+    """Line by line what each bound of the suite is worth, and what no check of it catches.
+
+    Args:
+        runs: finished seeds. planted: runs with faults, by the name of the fault. rate: of accepted false alarms.
+    """
+    yield f"{suite.name}, profile {suite.profile}: {len(runs)} seeds; accepted false alarms: {rate:g} of healthy runs"
+    yield f"{plural(len(planted), 'planted fault')} to catch"
+    faults = Planted(planted, set())
+    for entry in suite.checks:
+        found = measure(entry, runs)
+        if isinstance(found, str):
+            sound = all(judge_entry(entry, run).status not in BAD for run in runs)
+            yield f"{entry.node}: {found}" + (f"; catches {_words(killed(entry, faults), planted)}" if sound else "")
+        else:
+            yield from report(found, runs, faults, rate)
+    missed = [name for name in planted if name not in faults.caught]
+    if planted:
+        yield f"caught by no check: {', '.join(missed) or 'none of them'}"
+
+
+def loaded(suite_path: Path, profile: str | None, *, seeds: int, rate: float) -> Suite:
+    """The suite that is to be calibrated.
 
     Raises:
-        InputError: fewer than 3 seeds, no such suite, or seeds that did not finish.
+        InputError: fewer than 3 seeds, another rate, or no such suite.
     """
     if seeds < 3 or not 0.0 < rate < 0.5:
         raise InputError("calibrate", f"expected at least 3 seeds and a rate below 0.5, got {seeds} and {rate:g}")
     file = suite_path if suite_path.suffix == ".toml" else suite_path / "suite.toml"
-    suite = load_suite(file, profile=profile)
-    runs = train(suite, seeds)
-    yield f"{suite.name}, profile {suite.profile}: {len(runs)} seeds; accepted false alarms: {rate:g} of healthy runs"
-    planted = planted_runs()
-    yield f"{len(planted)} runs of known failures in {HOME / 'runs' / PLANTED} to catch"
-    for entry in suite.checks:
-        found = measure(entry, runs)
-        if isinstance(found, str):
-            yield f"{entry.node}: {found}"
-        else:
-            yield from report(found, planted, rate)
+    return load_suite(file, profile=profile)
 
 
 def train(suite: Suite, seeds: int) -> list[Run]:
@@ -90,12 +109,12 @@ def train(suite: Suite, seeds: int) -> list[Run]:
     return runs
 
 
-def planted_runs() -> list[Run]:
-    """Runs of suites of known failures that were trained here, one a suite and seed."""
-    found = []
+def known_failures() -> dict[str, Run]:
+    """Runs of suites of known failures that were trained here, by the name of their folder."""
+    found = {}
     for path in sorted((HOME / "runs" / PLANTED).rglob(INFO)):
         try:
-            found.append(open_run(path.parent, kind="run_directory"))
+            found[path.parent.parent.name] = open_run(path.parent, kind="run_directory")
         except InputError:
             continue
     return found
@@ -112,43 +131,65 @@ def measure(entry: CheckEntry, runs: Sequence[Run]) -> SeedMargins | str:
     margins = [finding.margin for finding in findings]
     if any(margin is None or not math.isfinite(margin) for margin in margins):
         return "has no margin to calibrate"
-    values = tuple(f.measured for f in findings if isinstance(f.measured, int | float))
-    return SeedMargins(entry, tuple(margin for margin in margins if margin is not None), tuple(map(float, values)))
+    return SeedMargins(entry, tuple(margin for margin in margins if margin is not None))
 
 
-def report(found: SeedMargins, planted: Sequence[Run], rate: float) -> Iterator[str]:
-    """What the bound is worth, and a better one where the check has a floor that is a number."""
-    spread = sample(found.margins)
-    passes = chance_next_above(found.margins, 0.0)
-    caught = killed(found.entry, planted)
+def report(found: SeedMargins, runs: Sequence[Run], faults: Planted, rate: float) -> Iterator[str]:
+    """What a bound is worth, and a better number for each key that sets one."""
+    spread, passes = sample(found.margins), chance_next_above(found.margins, 0.0)
+    caught = killed(found.entry, faults)
     yield (
         f"{found.entry.node}: margin {spread.mean:+.4g}, spread {figure(spread.sd)}; a healthy seed fails it with "
-        f"probability {1 - passes:.2g}; catches {caught}"
+        f"probability {1 - passes:.2g}; catches {_words(caught, faults.runs)}"
     )
-    floor = getattr(found.entry.check, "floor", None)
-    if isinstance(floor, int | float) and len(found.values) == len(found.margins):
-        proposed = propose(found.values, rate)
-        lower = dataclasses.replace(found.entry.check, **_changed(found.entry, proposed))
-        after = killed(dataclasses.replace(found.entry, check=lower), planted)
-        yield f"    floor = {proposed:g}  (now {floor:g}; fails {rate:g} of healthy seeds; catches {after})"
+    proposed = list(proposals(found.entry, runs, rate))
+    for one in proposed:
+        after = _with(found.entry, one, proposed, faults)
+        yield (
+            f"    {one.key} = {_shown(one.value)}  (now {_shown(one.now)}; {one.kind.value}, "
+            f"{'stops' if one.kind is BoundKind.ABORT else 'fails'} {_share(one.kind, rate)} of healthy seeds"
+            f"{_difference(caught, after)})"
+        )
 
 
-def propose(values: Sequence[float], rate: float) -> float:
-    """The floor that one more healthy seed misses with probability ``rate``, rounded down."""
-    found = sample(values)
-    bound = found.mean - t_quantile(rate, found.n - 1) * found.sd * math.sqrt(1 + 1 / found.n)
-    return math.floor(bound * 10.0**PLACES) / 10.0**PLACES
+def _share(kind: BoundKind, rate: float) -> str:
+    return f"fewer than {rate:g}" if kind is BoundKind.ABORT else f"{rate:g}"
 
 
-def _changed(entry: CheckEntry, floor: float) -> dict[str, object]:
-    abort = getattr(entry.check, "abort_below", None)
-    lower = isinstance(abort, int | float) and abort > floor
-    return {"floor": floor, **({"abort_below": None} if lower else {})}
+def _with(entry: CheckEntry, one: Proposed, every: Sequence[Proposed], faults: Planted) -> list[str] | None:
+    """What is caught with a value, or with all that are proposed where it needs them; None where both are refused."""
+    for chosen in ([one], every):
+        try:
+            return killed(with_value(entry, chosen), Planted(faults.runs, set()))
+        except BadValueError:
+            continue
+    return None
 
 
-def killed(entry: CheckEntry, planted: Sequence[Run]) -> str:
-    """``7 of 9 planted faults``: of those that the check could judge, on whatever data."""
-    anywhere = dataclasses.replace(entry, calibrated_on=None)
-    outcomes: list[Outcome] = [judge_entry(anywhere, run) for run in planted]
-    judged = [outcome for outcome in outcomes if outcome.finding is not None]
-    return f"{sum(outcome.status is Status.FAILED for outcome in judged)} of {len(judged)} planted faults it can judge"
+def _difference(before: list[str], after: list[str] | None) -> str:
+    if after is None or set(before) == set(after):
+        return ""
+    more, less = sorted({*after} - {*before}), sorted({*before} - {*after})
+    parts = [*([f"also catches {', '.join(more)}"] if more else []), *([f"misses {', '.join(less)}"] if less else [])]
+    return f"; {'; '.join(parts)}"
+
+
+def _shown(value: float | str) -> str:
+    return f"{value:.6g}" if isinstance(value, int | float) else json.dumps(value)
+
+
+def _words(caught: list[str], planted: Mapping[str, Run]) -> str:
+    if not planted:
+        return "nothing that was planted"
+    return f"{len(caught)} of {len(planted)}" + (f": {', '.join(caught)}" if caught else "")
+
+
+def killed(entry: CheckEntry, faults: Planted) -> list[str]:
+    """Names of the planted faults that the check measures and fails, whatever the data.
+
+    One that it cannot judge any more, because nothing was recorded, is caught as well, by every such check.
+    """
+    anywhere = dataclasses.replace(entry, calibrated_on=None, across=None)
+    outcomes = {name: judge_entry(anywhere, run) for name, run in faults.runs.items()}
+    faults.caught.update(name for name, outcome in outcomes.items() if outcome.status in BAD)
+    return [name for name, it in outcomes.items() if it.status is Status.FAILED and it.finding is not None]

@@ -196,10 +196,14 @@ def test_floors_are_proposed_from_the_spread_of_the_seeds(project: Project, caps
     assert "0.1, 0.1" in bad
     planted.write_text(bad)
     project.pytest("suites/known_failures", inside=False)
-    assert main(["calibrate", "suites/toy", "--seeds", "5"]) == 0
-    text = capsys.readouterr().out
+    capsys.readouterr()
+    assert main(["calibrate", "suites/toy", "--seeds", "5", "--minutes", "0"]) == 0
+    said = capsys.readouterr()
+    text = said.out
     assert "toy, profile smoke: 5 seeds" in text
-    assert "1 of 1 planted faults" in text
+    floors = next(line for line in text.splitlines() if line.startswith("cosine_floor[val_cosine@final]"))
+    assert "low" in floors.partition("catches ")[2]  # by its name, beside the faults of the record
+    assert "lr_zero" in said.err  # not planted for want of time
     (proposed,) = [line for line in text.splitlines() if line.startswith("    floor = ")]
     assert 0.597 < float(proposed.split()[2]) < 0.6004
     assert "now 0.55" in proposed
@@ -210,6 +214,7 @@ def test_floors_are_proposed_from_the_spread_of_the_seeds(project: Project, caps
     [
         (["calibrate", "suites/toy", "--seeds", "2"], "expected at least 3 seeds"),
         (["calibrate", "suites/nowhere"], "suites/nowhere/suite.toml"),
+        (["calibrate", "suites/toy", "--minutes", "-1"], "--minutes"),
         (["compare", "a", "b"], "expected a recorded run, got nothing"),
         (["compare", "a", "b", "--seeds", "0"], "expected --suite beside it"),
         (["reference", "show", "nothing.toml"], "nothing.toml: cannot be read"),

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 import lvmcheck
 from lvmcheck.checks.finding import Status
 from lvmcheck.checks.protocol import judge
-from lvmcheck.commands.init.bounds import RATE, rounded
+from lvmcheck.commands.init.bounds import RATE
 from lvmcheck.commands.init.propose import bounds
 from lvmcheck.commands.init.workflow import installed_from
 from lvmcheck.commands.main import main
 from lvmcheck.run.view import Run, run_from
+from lvmcheck.statistics.rounding import rounded
 from lvmcheck.statistics.seeds import chance_next_above
 from lvmcheck.suite import load_suite
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import statistics
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,6 +17,7 @@ from lvmcheck.commands.init.proposal import Proposal
 from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.roles import Direction, Role
 from lvmcheck.run.view import Run, Series
+from lvmcheck.statistics.rounding import DIGITS, rounded
 from lvmcheck.statistics.seeds import sample
 from lvmcheck.statistics.student import t_quantile
 
@@ -33,7 +33,6 @@ STEPS = 3
 """Times the step between neighbouring epochs of the second half: how far the end of a curve moves by itself."""
 USELESS = 5.0
 """A ceiling above so many times the mean loss says nothing."""
-DIGITS = 4
 LEVELS = (Quantity.LOSS, Quantity.PERPLEXITY, Quantity.BITS)
 """What is bounded in every epoch, too."""
 
@@ -191,15 +190,3 @@ def wobble(curve: Series) -> float:
     half = curve.values.tolist()[len(curve) // 2 :]
     steps = [abs(b - a) for a, b in pairwise(half)]
     return round(statistics.median(steps), DIGITS) if len(steps) > 1 else 0.0
-
-
-def rounded(value: float, *, up: bool) -> float:
-    """The value with four significant digits, towards the side that asks less."""
-    if value == 0 or not math.isfinite(value):
-        return value
-    places = DIGITS - 1 - math.floor(math.log10(abs(value)))
-    if places > sys.float_info.max_10_exp:
-        return 0.0 if up is (value < 0) else math.copysign(sys.float_info.min, value)
-    scale = 10.0**places
-    slack = -1e-6 if up else 1e-6  # the last bit of a difference that is round
-    return (math.ceil if up else math.floor)(value * scale + slack) / scale
