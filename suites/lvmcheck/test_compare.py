@@ -181,6 +181,22 @@ def test_two_revisions_of_a_suite(project: Project, capsys: pytest.CaptureFixtur
     assert main(["compare", "--suite", "suites/toy", "--seeds", "0,1,2", "HEAD", "HEAD"]) == 0
     assert git(project, "worktree", "list").count("\n") == 0
 
+    assert main(["report", "--suite", "suites/toy", "--seeds", "0,1,2", "HEAD~1", "HEAD", "-o", "two.html"]) == 0
+    homes = [str(path) for path in project.path.glob(".lvmcheck/revisions/*/runs/toy")]
+    assert main(["report", *homes, "-o", "folders.html"]) == 0  # the same without being told
+    for page in ("two.html", "folders.html"):
+        shown = (project.path / page).read_text()
+        assert 'id="comparison"' in shown
+        assert "WORSE" in shown
+        assert all(
+            label in shown for label in (["HEAD~1 seed0", "HEAD seed2"] if page == "two.html" else ["smoke-seed0-"])
+        )
+    assert main(["report", homes[0], "-o", "one.html"]) == 0
+    assert 'id="comparison"' not in (project.path / "one.html").read_text()
+    capsys.readouterr()
+    assert main(["report", "--suite", "suites/toy", "HEAD"]) == 2
+    assert "expected two git revisions, got 1" in capsys.readouterr().err
+
     assert main(["compare", "--suite", "suites/toy", "nowhere", "HEAD"]) == 2
     assert "expected a revision, got 'nowhere'" in capsys.readouterr().err
     assert main(["compare", "--suite", "suites/other", "HEAD", "HEAD"]) == 2

@@ -23,6 +23,7 @@ from lvmcheck.report.html.figures import Figure, Pool
 from lvmcheck.report.html.report_run import Extra, ReportRun
 from lvmcheck.report.html.text import shown
 from lvmcheck.report.html.thinning import points_a_curve
+from lvmcheck.report.html.two_sides import two_sides
 from lvmcheck.report.verdicts import KINDS, bad, kind, mark, measured_text, message, unreached
 from lvmcheck.text.fit import clean, one_line
 
@@ -39,6 +40,7 @@ def render(
     *,
     folder: Path,
     problems: Sequence[str] = (),
+    sides: Sequence[str] = (),
     environ: Mapping[str, str] = os.environ,
 ) -> str:
     """The HTML of a report.
@@ -48,6 +50,7 @@ def render(
         extras: verdicts that belong to no run.
         folder: where the file will lie, so that links to suite files find them.
         problems: what could not be shown, and why.
+        sides: which version each run belongs to, such as a git revision; by default found by what differs.
         environ: of the process; see :func:`lvmcheck.report.html.verdicts.link`.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -64,7 +67,7 @@ def render(
     environment.filters.update(breakable=_breakable, bad=bad)
     environment.globals["href"] = lambda where: verdicts.link(where, folder, environ)
     script, styles = _asset("uplot.js") + "\n" + _asset("report.js"), _asset("uplot.css") + "\n" + _asset("report.css")
-    context = _context(runs, extras, problems)
+    context = {**_context(runs, extras, problems), "comparison": two_sides(runs, sides)}
     return environment.get_template("page.html.jinja").render(
         **context, script=script, styles=styles, script_digest=digest(script), version=__version__
     )
@@ -184,7 +187,12 @@ def _context(runs: Sequence[ReportRun], extras: Sequence[Extra], problems: Seque
 
 
 def write_report(
-    target: Path, runs: Sequence[ReportRun], extras: Sequence[Extra] = (), *, problems: Sequence[str] = ()
+    target: Path,
+    runs: Sequence[ReportRun],
+    extras: Sequence[Extra] = (),
+    *,
+    problems: Sequence[str] = (),
+    sides: Sequence[str] = (),
 ) -> int:
     """Write the report; a reader sees the old file or the new one, never a part.
 
@@ -194,7 +202,7 @@ def write_report(
     Raises:
         InputError: it cannot be written there.
     """
-    body = render(runs, extras, folder=target.parent, problems=problems).encode("utf-8", "replace")
+    body = render(runs, extras, folder=target.parent, problems=problems, sides=sides).encode("utf-8", "replace")
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -99,14 +99,26 @@ def worth_a_diagnosis(run: Run, verdicts: Iterable[Verdict]) -> bool:
 
 
 def label_of(run: Run) -> str:
-    """``seed0``, or the name of the file or folder that holds the run."""
-    if run.seed is not None:
-        return seed_text(run.seed)
-    return clean(run.path.name, 60) if run.path is not None else "run"
+    """``seed0`` of a suite, else the name of the file or folder that holds the run."""
+    if run.path is not None and (run.seed is None or not text_of(run, "suite")):
+        return clean(run.path.name, 60)
+    return seed_text(run.seed) if run.seed is not None else "run"
+
+
+def folder_of(item: ReportRun) -> str:
+    """The name of the run's folder; below its parent where it was recorded elsewhere."""
+    path = item.run.path
+    if path is None:
+        return item.label
+    return clean(path.name if item.suite else f"{path.absolute().parent.name}/{path.name}", 60)
 
 
 def distinct(runs: Sequence[ReportRun]) -> tuple[ReportRun, ...]:
-    """The same runs with labels that tell them apart: by suite where there are several, by number where alike."""
+    """The same runs with labels that tell them apart: by suite where there are several, by folder where these are
+    alike, such as two versions of a seed, and by number where nothing else does.
+    """
+    twice = Counter((it.suite, it.label) for it in runs)
+    runs = [replace(it, label=folder_of(it)) if twice[it.suite, it.label] > 1 else it for it in runs]
     if len({it.suite for it in runs}) > 1:
         runs = [replace(it, label=f"{it.suite.rpartition('/')[2]} {it.label}" if it.suite else it.label) for it in runs]
     total, seen, named = Counter(it.label for it in runs), Counter[str](), []
