@@ -18,8 +18,13 @@ from pathlib import Path
 from suites.lvmcheck.docs_kit.console import run, steps
 
 ROOT = Path(__file__).parents[2]
-README, SPEC = ROOT / "README.md", "lvmcheck"
-LIMITS = {"a recorded classifier is judged": 120, "a Python test is red": 240, "a repository is gated": 600}
+README, TUTORIAL, SPEC = ROOT / "README.md", ROOT / "docs" / "tutorial.md", "lvmcheck"
+LIMITS = {
+    "a recorded classifier is judged": 120,
+    "a Python test is red": 240,
+    "a repository is gated": 600,
+    "the tutorial is done": 600,
+}
 """Seconds from the start within which each must have happened."""
 
 
@@ -104,6 +109,20 @@ def gated(one: Newcomer) -> None:
     one.at("a regression is refused")
 
 
+def tutored(one: Newcomer) -> None:
+    """The tutorial from its first command to its last, in a folder of its own beside the checkout."""
+    home = one.folder.parent / "tutorial"
+    home.mkdir()
+    (one.folder.parent / "lvmcheck").symlink_to(ROOT)
+    for step in steps(TUTORIAL):
+        says = next((line for line in step.expected if line.strip() not in ("", "...")), "")
+        code, printed = run(step.command, home, bin=one.bin)
+        first = says.removesuffix("...").split("  ")[0]
+        if first not in printed or (not step.expected and code):
+            raise SystemExit(f"$ {step.command}\nexpected {first!r}, got exit code {code}:\n{printed[-3000:]}")
+    one.at("the tutorial is done")
+
+
 def main() -> None:
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     with tempfile.TemporaryDirectory() as folder:
@@ -112,11 +131,12 @@ def main() -> None:
         judged = False
         for command, says in readme("## In CI"):
             one.sh(command, code=None, says=says.removesuffix("...").split("  ")[0])
-            if "diagnose" in command and not judged:
+            if command.startswith("lvmcheck check") and not judged:
                 judged = True
                 one.at("a recorded classifier is judged")
         one.at("a Python test is red")
         gated(one)
+        tutored(one)
 
 
 if __name__ == "__main__":

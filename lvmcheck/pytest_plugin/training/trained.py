@@ -15,6 +15,7 @@ from lvmcheck.errors import BadValueError, InputError, nearest
 from lvmcheck.launch.run_job import RunJob
 from lvmcheck.pytest_plugin.session import LvmSession
 from lvmcheck.pytest_plugin.training.answers import Answer, here, keep, refuse, verdict_at
+from lvmcheck.pytest_plugin.training.probes import FIXTURES, PROBES, probed
 from lvmcheck.pytest_plugin.training.values import Value
 from lvmcheck.report.failure import ended_lines
 from lvmcheck.report.verdicts import seed_text
@@ -24,9 +25,6 @@ from lvmcheck.suite import CheckEntry
 from lvmcheck.suite.called import Call
 from lvmcheck.suite.judging import judge_entry
 from lvmcheck.validation import validated
-
-PROBES = ("overfit_batch", "resume_equal", "same_trajectory")
-"""Fixtures of the names of questions that need the model itself."""
 
 
 class Trained:
@@ -81,16 +79,19 @@ class Trained:
         """Judge every seed by checks (``lvmcheck list``); fails the test with what a suite would say.
 
         Args:
-            names: names of checks, or ``package.module:Class``.
+            names: names of checks, or ``package.module:Class``; ``overfit_batch`` and ``resume_equal`` where the
+                trainer's module has ``model_and_batch(config)``.
             options: their keys; each check takes those that it has.
         """
         __tracebackhide__ = True
         _, call = self.runs, here(self._config)
+        asked = tuple(name for name in names if name not in PROBES)
         try:
-            entries = _entries(names, options, call)
+            entries = _entries(asked, options, call) if asked or options or not names else []
+            answers = [probed(self._config, self._jobs, name, call) for name in names if name in PROBES]
         except InputError as problem:
             refuse(problem)
-        answers = [answer for entry in entries for answer in _judged(self._config, self._jobs, entry, call)]
+        answers += [answer for entry in entries for answer in _judged(self._config, self._jobs, entry, call)]
         bad = [answer for answer in answers if not answer.passed]
         if bad:
             _fail(bad)
@@ -203,7 +204,7 @@ def _entries(names: tuple[str, ...], options: Mapping[str, Any], call: Call) -> 
         try:
             kind = load_check(name)
         except InputError as problem:
-            probe = f"It asks the model itself: use the fixture {name}." if name in PROBES else problem.fix
+            probe = f"It asks the model itself: use the fixture {name}." if name in FIXTURES else problem.fix
             raise call.error(problem.problem, key=problem.where, fix=probe) from None
         fields = {field.name for field in dataclasses.fields(kind) if field.init}
         own = {key: value for key, value in options.items() if key in fields}
