@@ -22,14 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gate_base import loosenings
+from gate_base import loosenings, of_data
 from gate_files import read_report, read_rules, read_waivers
 from gate_finding import Reason, Refused, Unusable
 from gate_git import Tree, resolved, tracked_path
 from gate_report import of_checks, of_session, of_suite, same
 from gate_selftest import of_selftests, read_selftest
 from gate_shape import Table
-from gate_tree import of_files, of_suite_text
+from gate_tree import of_files, of_opened, of_suite_text
 
 SCREEN, WIDTH = 30, 200
 NONCE = "LVMCHECK_NONCE"
@@ -72,11 +72,13 @@ def decide(reports: Sequence[Table], question: Question, now: Any, selftests: Se
             yield from of_checks(suite, required[0] if required else None, failures)
             if question.head is not None:
                 yield from of_suite_text(suite, question.head)
+                yield from of_opened(suite, rules, question.head)
     for rule in rules["suite"]:
         yield from of_rule(reports, rule, question.nonce)
     yield from of_selftests(selftests, reports, question)
     if question.head is not None and question.base is not None:
-        for reason in loosenings(question.base, question.head, rules, question.require):
+        asked = loosenings(question.base, question.head, rules, question.require)
+        for reason in (*asked, *of_data(reports, question.base, question.head, rules)):
             if not any(accepts(waiver, reason) for waiver in question.waivers):
                 yield reason
 

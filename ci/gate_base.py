@@ -5,20 +5,30 @@ from __future__ import annotations
 import ast
 import fnmatch
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gate_finding import Reason
 from gate_git import Tree
+from gate_report import same
 from gate_shape import Table
 from gate_tree import entries, read_suite
 
 PROTECTED = (
-    *("conftest.py", "*/conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml"),
-    *("pyproject.toml", "tox.ini", "setup.cfg", "fixtures/references/*", "*/fixtures/references/*"),
-    *("sitecustomize.py", "*/sitecustomize.py", "usercustomize.py", "*.pth", ".gitattributes", "ci/*.py"),
+    *("conftest.py", "*/conftest.py", "fixtures/references/*", "*/fixtures/references/*", "*.pth", ".gitattributes"),
+    *("sitecustomize.py", "*/sitecustomize.py", "usercustomize.py", "ci/*.py", "*.egg-info/*", "*.dist-info/*"),
 )
 """Files that decide how runs are judged, beside those named by ``protected`` in the requirements."""
+CONFIGURATION = (
+    *("pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "pyproject.toml", "tox.ini", "setup.cfg"),
+)
+"""Names under which pytest looks for its configuration, in the folder of a suite and in those above it."""
+JUDGES = (
+    *("lvmcheck", "pytest", "_pytest", "pluggy", "iniconfig", "packaging", "xdist", "execnet", "filelock", "numpy"),
+    *("pydantic", "rich", "safetensors", "torch", "hypothesis"),
+)
+"""What judges imports: a folder or file of such a name, where there was none, takes the place of what is installed."""
 IDENTITY = ("name", "check", "metric", "epoch", "across", "profiles")
 STRICTER = {"floor": 1, "ceiling": -1, "abort_below": 1, "abort_above": -1}
 """Number of a check -> the direction in which it asks for more."""
@@ -114,7 +124,8 @@ def number(value: Any) -> bool:
 def of_rules(base: Tree, head: Tree, path: str) -> Iterator[Reason]:
     """Requirements of the commit that ask for less than those of the base branch, which are the ones in force."""
     before, after = read_suite(base, path) or {}, read_suite(head, path) or {}
-    for key, direction in (("max_age_hours", -1), ("max_waiver_days", -1), ("protected", 0), ("selftest", 1)):
+    limits = {"max_age_hours": -1, "max_waiver_days": -1, "protected": 0, "opens": 0, "selftest": 1}
+    for key, direction in limits.items():
         old, new = (table.get("gate", {}).get(key) for table in (before, after))
         yield from of_rule(f"{path}: gate.{key}", old, new, direction)
     for rule in before.get("suite", []):
@@ -145,13 +156,38 @@ def of_judges(base: Tree, head: Tree, rules: Table) -> Iterator[Reason]:
     patterns = (*PROTECTED, *map(str, rules["protected"]))
     changed = {path for path in {*base.entries, *head.entries} if base.entries.get(path) != head.entries.get(path)}
     named = {path for path in changed if any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)}
+    files = [rule["file"].split("/") for rule in rules["suite"]]
+    folders = {"/".join(parts[:n]) for parts in files for n in range(len(parts))}
+    named |= changed & {f"{folder}/{name}".lstrip("/") for folder in folders for name in CONFIGURATION}
+    named |= {path for path in changed if any(shadows(path, folder, base, head) for folder in folders)}
     for path in sorted(named | (changed & check_files(base, head, rules))):
         old, new = (tree.entries.get(path, ("", "nothing"))[1] for tree in (base, head))
         yield Reason("judge_changed", path, old, new)
 
 
+def shadows(path: str, folder: str, base: Tree, head: Tree) -> bool:
+    """Whether a new file of a folder in which Python may look is called like something that judges."""
+    front = f"{folder}/".lstrip("/")
+    name = path.removeprefix(front).split("/")[0].removesuffix(".py")
+    taken = name in JUDGES or name in sys.stdlib_module_names
+    if not taken or not path.startswith(front) or path not in head.entries:
+        return False
+    there = (f"{front}{name}.py", f"{front}{name}/")
+    return not any(known.startswith(there) for known in base.entries)
+
+
+def of_data(reports: Sequence[Table], base: Tree, head: Tree, rules: Table) -> Iterator[Reason]:
+    """Data of required suites that the base branch has with another content."""
+    for rule in rules["suite"]:
+        runs = [run for report in reports for suite in report["suites"] if same(rule, suite) for run in suite["runs"]]
+        for path in sorted({path for run in runs for path in run["inputs"]}):
+            old, new = base.blob(path), head.blob(path)
+            if old is not None and old != new and "inputs" not in rule.get("free", ()):
+                yield Reason("data_changed", path, old, new)
+
+
 def check_files(base: Tree, head: Tree, rules: Table) -> set[str]:
-    """Files of the checks that suites name by module, and local modules that those import."""
+    """Files of the checks that suites name by module, local modules that those import, and files that those name."""
     found: set[str] = set()
     for tree in (base, head):
         suites = [read_suite(tree, rule["file"]) or {} for rule in rules["suite"]]
@@ -165,6 +201,7 @@ def check_files(base: Tree, head: Tree, rules: Table) -> set[str]:
                 for path in module_files(tree, name):
                     found.add(path)
                     waiting += imported(tree.read(path) or b"")
+                    found |= named_in(tree, tree.read(path) or b"")
     return found
 
 
@@ -174,6 +211,17 @@ def module_files(tree: Tree, name: str) -> list[str]:
     places = ["/".join(parts[: n + 1]) for n in range(len(parts))]
     ends = {f"{place}{end}" for place in places for end in (".py", "/__init__.py")}
     return [path for path in tree.entries if path in ends or any(path.endswith("/" + end) for end in ends)]
+
+
+def named_in(tree: Tree, source: bytes) -> set[str]:
+    """Files whose path, or the end of it, is a text in a source: such as one that holds a bound."""
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+    texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    ends = tuple(f"/{text}" for text in texts if "." in text and len(text) > 2)
+    return {path for path in tree.entries if f"/{path}".endswith(ends)} if ends else set()
 
 
 def imported(source: bytes) -> list[str]:

@@ -116,11 +116,12 @@ def read_rules(path: Path, tree: Tree | None = None, tracked: str | None = None)
 def rules_of(path: Path, body: Table) -> Table:
     if unknown := sorted(set(body) - {"gate", "suite"}):
         raise Unusable(f"{path}: {unknown[0]}: unknown key. Known: gate, suite.")
-    limits = {"max_age_hours": int, "max_waiver_days": int, "protected": list, "selftest": float}
+    limits = {"max_age_hours": int, "max_waiver_days": int, "protected": list, "opens": list, "selftest": float}
     gate = {
         "max_age_hours": 24,
         "max_waiver_days": 90,
         "protected": [],
+        "opens": [],
         "selftest": 0.0,
         **entry(path, "gate", body.get("gate", {}), {}, limits),
     }

@@ -46,6 +46,10 @@ WORDS = {
     "file_is_link": "was executed through a symbolic link",
     "file_in_submodule": "was executed from a submodule",
     "file_outside": "was executed from outside the checkout",
+    "opened_not_in_commit": "is no part of the commit and was opened by a trainer: commit it, declare it as data"
+    " ([run] inputs, input_files) or allow it ([gate] opens)",
+    "opened_differs": "was opened by a trainer and is not what was committed: {got}, the commit has {expected}",
+    "opened_unknown": "it is not known what its trainer opened (--lvm-inprocess?)",
     "suite_unreadable": "the suite of the commit cannot be read: {got}",
     "suite_differs": "the suite that was judged is not that of the commit",
     "check_not_of_suite": "{got} check entries reported for a seed, the suite of the commit has {expected}",
@@ -60,6 +64,7 @@ WORDS = {
     "expectation_changed": "expected to fail: {expected} on the base branch, {got} in the commit",
     "run_changed": "{expected} on the base branch, {got} in the commit",
     "rule_loosened": "{expected} on the base branch, {got} in the commit",
+    "data_changed": "is data of a required suite and was changed: {got}, the base branch has {expected}",
     "judge_changed": "decides how runs are judged and was changed: {got}, the base branch has {expected}",
     # a required suite
     "suite_missing": "no report has it at profile {expected}{got}",
@@ -98,7 +103,7 @@ WORDS = {
 LOOSENINGS = frozenset(
     {
         *("suite_removed", "check_removed", "check_changed", "bound_loosened", "expectation_changed"),
-        *("run_changed", "rule_loosened", "judge_changed"),
+        *("run_changed", "rule_loosened", "judge_changed", "data_changed"),
     }
 )
 """Codes that an owner can accept in the waivers of the base branch."""

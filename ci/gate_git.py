@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,16 +14,23 @@ from gate_finding import Unusable
 
 LIMIT = 20.0
 MAX_BLOB = 64 << 20
+LFS = b"version https://git-lfs.github.com/spec/"
 LINK, SUBMODULE = "120000", "160000"
 ISOLATED = {"GIT_OPTIONAL_LOCKS": "0", "GIT_NO_REPLACE_OBJECTS": "1", "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C"}
 
 
-def git(*words: str, folder: Path | None = None) -> bytes | None:
+def git(*words: str, folder: Path | None = None, told: bytes = b"") -> bytes | None:
     """Output of git; None when it failed. Variables that point it elsewhere are not seen."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         done = subprocess.run(
-            ["git", *words], cwd=folder, env=environment | ISOLATED, capture_output=True, timeout=LIMIT, check=False
+            ["git", *words],
+            input=told or b"",
+            cwd=folder,
+            env=environment | ISOLATED,
+            capture_output=True,
+            timeout=LIMIT,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
@@ -71,12 +80,48 @@ class Tree:
         content = self.read(path)
         return None if content is None else hashlib.sha256(content).hexdigest()
 
+    def digests(self, paths: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """Path -> sha256 of the content of each regular file, and of what stands for it in git LFS, by few calls."""
+        blobs = {path: blob for path in paths if (blob := self.blob(path)) is not None}
+        found = {blob: of_content(raw) for blob, raw in contents({*blobs.values()})}
+        return {path: found.get(blob, ("too large",)) for path, blob in blobs.items()}
+
     def in_the_way(self, path: str) -> str | None:
         """The mode of a link or submodule at the path or above it."""
         parts = path.split("/")
         above = ["/".join(parts[: n + 1]) for n in range(len(parts))]
         found = (self.entries[place][0] for place in above if place in self.entries)
         return next((mode for mode in found if mode in (LINK, SUBMODULE)), None)
+
+
+def contents(blobs: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    """Each blob of a bounded size with its content, some at a time."""
+    listed = "\n".join(sorted(blobs)).encode()
+    sizes = (git("cat-file", "--batch-check", told=listed) or b"").decode().split("\n") if listed else []
+    waiting, size = list[str](), 0
+    for words in (line.split(" ") for line in [*sizes, ""]):
+        if len(words) == 3 and int(words[2]) <= MAX_BLOB:
+            waiting.append(words[0])
+            size += int(words[2])
+        if waiting and (size > MAX_BLOB or len(words) < 3):
+            yield from batch(waiting)
+            waiting, size = [], 0
+
+
+def batch(blobs: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    raw, at = git("cat-file", "--batch", told="\n".join(blobs).encode()) or b"", 0
+    while at < len(raw):
+        end = raw.index(b"\n", at)
+        blob, _, size = raw[at:end].decode().split(" ")
+        yield blob, raw[end + 1 : end + 1 + int(size)]
+        at = end + 2 + int(size)
+
+
+def of_content(raw: bytes) -> tuple[str, ...]:
+    """sha256 of a content; that of the file that it stands for, too, where it is a pointer of git LFS."""
+    own = hashlib.sha256(raw).hexdigest()
+    named = re.findall(rb"^oid sha256:([0-9a-f]{64})$", raw, re.MULTILINE) if raw.startswith(LFS) else []
+    return (own, *(oid.decode() for oid in named[:1]))
 
 
 def tracked_path(path: Path) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from gate_finding import Reason, Refused
 
-FORMAT = 3
+FORMAT = 4
 Table = dict[str, Any]
 Shape = Mapping[str, tuple[type, ...]]
 NONE, MOST = type(None), 100_000
@@ -40,6 +40,7 @@ RUN = fields(
     *(("seed", int), ("own", bool), ("last_epoch", int), ("step", int), ("inputs", dict), ("versions", dict)),
     **dict.fromkeys(("key", "used_device", "created", "reused"), (str, NONE)),
     epochs=(int, NONE),
+    opened=(dict, NONE),
     samples_per_second=(int, float, str, NONE),
 )
 TRAINED = fields(("node", str), ("training", str), ("verdict", dict), run=(str, NONE))

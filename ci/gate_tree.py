@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 import tomllib
 from collections import Counter
@@ -10,7 +11,7 @@ from typing import Any
 
 from gate_finding import Reason
 from gate_git import LINK, Tree
-from gate_report import keeps
+from gate_report import keeps, same
 from gate_shape import Table
 
 HEADER = re.compile(r"^[ \t]*\[\[[ \t]*check[ \t]*\]\]", re.MULTILINE)
@@ -55,12 +56,31 @@ def of_file(path: str, blob: str, tree: Tree) -> Iterator[Reason]:
 
 def of_inputs(inputs: Table, tree: Tree) -> Iterator[Reason]:
     """Data that the commit holds; what it does not hold (large files) is known by its digest alone."""
+    committed = tree.digests(inputs)
     for path, digest in inputs.items():
         mode = tree.in_the_way(path)
         if mode is not None:
             yield Reason("file_is_link" if mode == LINK else "file_in_submodule", path)
-        elif tree.blob(path) is not None and tree.sha256(path) != digest:
-            yield Reason("file_differs", path, str(tree.sha256(path))[:12], str(digest)[:12])
+        elif path in committed and digest not in committed[path]:
+            yield Reason("file_differs", path, committed[path][0][:12], str(digest)[:12])
+
+
+def of_opened(suite: Table, rules: Table, tree: Tree) -> Iterator[Reason]:
+    """Files below the checkout that a trainer opened: part of the commit as they are, declared as data, or allowed."""
+    for run in suite["runs"]:
+        opened = run["opened"]
+        if opened is None:
+            if run["status"] in ("finished", "stopped") and any(same(rule, suite) for rule in rules["suite"]):
+                yield Reason("opened_unknown", f"{suite['file']} seed{run['seed']}")
+            continue
+        left = {path: digest for path, digest in opened.items() if path not in run["inputs"]}
+        allowed = [path for path in left if any(fnmatch.fnmatchcase(path, str(one)) for one in rules["opens"])]
+        committed = tree.digests(left)
+        for path in sorted({*left} - {*allowed}):
+            if path not in committed or tree.in_the_way(path) is not None:
+                yield Reason("opened_not_in_commit", path)
+            elif left[path] not in committed[path]:
+                yield Reason("opened_differs", path, committed[path][0][:12], str(left[path])[:12] or "it changed")
 
 
 # -- the suite ---------------------------------------------------------------------------------------------------------

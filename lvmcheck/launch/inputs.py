@@ -21,12 +21,12 @@ from lvmcheck.launch import packages
 from lvmcheck.launch.executed import OWN, executed
 from lvmcheck.launch.key import file_digest
 from lvmcheck.launch.opened import COMPILED, OPENED, PIPE, SYSTEM, beginnings, interpreter, names_in, stamp
-from lvmcheck.run.directory import write_json
+from lvmcheck.run.directory import INFO, write_json
 from lvmcheck.run.seal import digest
 from lvmcheck.run.view import open_regular, read_json
 
-INPUTS, RECORD = "inputs.json", "inputs_json"
-"""The file, and the key of ``run.json`` under which its sha256 is sealed."""
+INPUTS, RECORD, OPENED_FILES = "inputs.json", "inputs_json", "opened"
+"""The file, the key of ``run.json`` under which its sha256 is sealed, and the key of what a gate compares."""
 WHOLE = 256 << 20
 SAMPLES, BLOCK = 64, 64 << 10
 SMALL = 1 << 20
@@ -38,6 +38,9 @@ BLIND = (
 )
 """Packages that open files in compiled code, where Python does not see it."""
 SPAWNED = ("multiprocessing.popen_spawn_posix", "multiprocessing.popen_forkserver")
+NO_TEXT, NUMBA = (f".egg-info{os.sep}", f".dist-info{os.sep}"), (".nbi", ".nbc")
+"""Parts and ends of paths that a gate need not compare: what is installed where, and compiled functions."""
+STATE_OF_GIT = frozenset(("HEAD", "ORIG_HEAD", "config", "index", "refs", "packed-refs", "logs", "shallow"))
 STATE = 'state what it reads: [run] inputs = ["data/*"], or input_files(config) in the trainer\'s schema'
 
 
@@ -57,9 +60,27 @@ def write_inputs(folder: Path, root: Path, *, stated: bool) -> str:
         "folders": sights.folders,
         "packages": packages.imported(),
         "unknown": unknown[:10],
+        OPENED_FILES: sights.opened,
     }
     write_json(folder / INPUTS, body)
     return digest(folder / INPUTS)
+
+
+def opened_files(folder: Path) -> dict[str, str] | None:
+    """Path -> sha256 of every file that a finished run has opened and not made; empty for one that has changed since.
+
+    Returns:
+        None where it was not noted, as for a run in pytest's own process.
+    """
+    record, info = read_json(folder / INPUTS), read_json(folder / INFO)
+    if record is None or info is None or info.get(RECORD) != digest(folder / INPUTS):
+        return None
+    return {str(path): str(found) for path, found in record.get(OPENED_FILES, {}).items()}
+
+
+def executed_texts(folder: Path) -> dict[str, str]:
+    """Path -> hash of every file of which a text was executed (:mod:`lvmcheck.launch.texts`)."""
+    return {path: str(rest[0]) for kind, path, *rest in noted(folder) if kind == "text" and rest}
 
 
 class _Sights:
@@ -68,6 +89,8 @@ class _Sights:
     def __init__(self, folder: Path, root: Path) -> None:
         self.files: dict[str, Any] = {}
         self.folders: dict[str, str] = {}
+        self.opened: dict[str, str] = {}
+        self._longer: set[str] = set()
         self._first: dict[str, tuple[Any, ...]] = {}
         self._written: set[str] = set()
         self._others: list[tuple[str, str]] = []
@@ -76,8 +99,13 @@ class _Sights:
         for kind, what, *rest in noted(folder):
             if kind in ("read", "folder"):
                 self._first.setdefault(what, (kind, what in self._written, *rest))
-            elif kind == "write":
+            elif kind in ("write", "longer"):
                 self._written.add(what)
+                self._longer |= {what} if kind == "longer" else set()
+            elif kind == "aside" and no_state_of_git(what):
+                self.opened[what] = content(Path(what))
+            elif kind == "beside":
+                self.opened[f"{root}{os.sep}{what}"] = ""
             elif kind == "start":
                 self._start = min(self._start, int(what))
             else:
@@ -89,9 +117,22 @@ class _Sights:
             self._first.setdefault(file, ("read", False, *stamp(file)))
         for file in mapped(root):
             self._first.setdefault(file, ("read", False, *stamp(file)))
+        if "multiprocessing.popen_forkserver" in sys.modules:
+            self.opened[f"{root}{os.sep}workers of a fork server"] = ""
+        ended = time.time_ns()
         for path, (kind, own, *then) in self._first.items():
             if not own:
                 self._take(path, kind, then)
+            if kind == "read" and (not own or path in self._longer):
+                self._open(path, then, ended)
+
+    def _open(self, path: str, then: list[Any], ended: int) -> None:
+        """What a gate compares with the commit: not what was made while the run went on."""
+        if (then[0] is None and then[1] != PIPE) or any(mark in path for mark in (*COMPILED, *NO_TEXT)):
+            return
+        made = then[0] is not None and self._start <= int(then[1]) <= ended and path not in self._longer
+        if not made and not path.endswith(NUMBA):
+            self.opened[path] = content(Path(path)) if tuple(then) == stamp(path) else ""
 
     def _take(self, path: str, kind: str, then: list[Any]) -> None:
         if kind == "folder":
@@ -152,6 +193,12 @@ def noted(folder: Path) -> Iterator[list[Any]]:
             yield words
         elif isinstance(words, list) and words[:1] == ["many"]:
             yield ["many", str(words[1])]
+
+
+def no_state_of_git(path: str) -> bool:
+    """Whether a file in the folder of a repository is none of those that say where it stands."""
+    _, found, below = path.rpartition(f"{os.sep}.git{os.sep}")
+    return bool(found) and below.partition(os.sep)[0] not in STATE_OF_GIT
 
 
 def mapped(root: Path) -> Iterator[str]:

@@ -17,7 +17,9 @@ from importlib.util import source_from_cache
 from pathlib import Path
 from typing import Any
 
-from lvmcheck.launch.executed import INSTALLED, OWN
+from lvmcheck.launch.executed import INSTALLED, OWN, blob_hash
+from lvmcheck.launch.spawned import follow_spawned
+from lvmcheck.launch.texts import READERS, Texts, in_open_folders, named_files, of_git
 
 OPENED = "opened.jsonl"
 MOST = 100_000
@@ -36,39 +38,58 @@ FOLDER, PIPE = "a folder", "a pipe or a device"
 """What a path may lead to in place of a file."""
 COMPILED = ("torchinductor_", ".triton")
 """Beginnings of folder names that hold compiled kernels."""
+SHARED = ("/dev/shm", "/etc", "/run", "/var/lib")
+"""Places of the system in which somebody may keep text: no input of a run's key, and yet no text to be executed."""
 
 
 class Opened:
-    """The hook and what it has seen."""
+    """The hook and what it has seen.
 
-    def __init__(self, folder: Path, root: Path) -> None:
+    Args:
+        gated: whether a gate will judge the run: then text that it compiles is looked up in what it has opened.
+    """
+
+    def __init__(self, folder: Path, root: Path, *, gated: bool = False) -> None:
         self._log = str(folder / OPENED)
         self._root = f"{root}{os.sep}"
         self._skip = beginnings(folder, OWN, *interpreter(root))
         self._system = beginnings(*map(Path, SYSTEM))
+        self._shared = beginnings(*map(Path, SHARED))
+        self._texts = Texts(self._skip) if gated else None
         self._seen: set[Any] = set()
         self._of: dict[str, Callable[[tuple[Any, ...]], None]] = {
             "open": self._open,
             "os.listdir": self._list,
             "os.scandir": self._list,
-            "os.rename": lambda args: self._write(args[1]),
-            "os.link": lambda args: self._write(args[1]),
-            "os.symlink": lambda args: self._write(args[1]),
+            "os.rename": lambda args: self._write(args[1], of=args[0]),
+            "os.link": lambda args: self._write(args[1], of=args[0]),
+            "os.symlink": lambda args: self._write(args[1], of=os.path.join(os.path.dirname(args[1]), args[0])),  # noqa: PTH118, PTH120
+            "os.utime": lambda args: self._write(args[0], keeps=True),
             "os.chdir": lambda _: self._seen.clear(),
             "ctypes.dlopen": lambda args: self._read(args[0] if os.sep in str(args[0]) else None),
             "import": lambda args: self._read(args[1]),
             "sqlite3.connect": lambda args: self._read(args[0] if args[0] != ":memory:" else None),
-            "subprocess.Popen": lambda args: self._start(args[0] or args[1]),
-            "os.posix_spawn": lambda args: self._start(args[0]),
-            "os.exec": lambda args: self._start(args[0]),
-            "os.system": lambda args: self._start(args[0]),
+            "subprocess.Popen": lambda args: self._start(args[0] or args[1], args[1], args[2]),
+            "os.posix_spawn": lambda args: self._start(args[0], args[1]),
+            "os.exec": lambda args: self._start(args[0], args[1]),
+            "os.system": lambda args: self._start(args[0], args[0]),
             "socket.connect": lambda args: self._connect(args[1]),
+            "compile": lambda args: self._text(args[0], args[1]),
+            "marshal.loads": lambda args: self._text(args[0], None),
+            "ctypes.dlsym": lambda args: self._look_up(args[1]),
         }
+
+    @classmethod
+    def of_texts(cls, folder: str, root: str) -> Opened:
+        """The hook of a process that a run which is judged by a gate has spawned."""
+        return cls(Path(folder), Path(root), gated=True)
 
     def watch(self) -> None:
         """From now on, until the process ends."""
         self._note("start", str(time.time_ns()))
         sys.addaudithook(self._hook)
+        if self._texts is not None:
+            follow_spawned(self._log, self._root)
 
     def _hook(self, event: str, args: tuple[Any, ...]) -> None:
         act = self._of.get(event)
@@ -86,23 +107,38 @@ class Opened:
             return
         self._seen.add((path, writes))
         if writes:
-            both = writes & os.O_RDWR and not writes & os.O_TRUNC
-            self._write(path, also_read=bool(both))
+            self._write(path, reads=bool(writes & os.O_RDWR), keeps=not writes & os.O_TRUNC)
         else:
             self._read(path)
+            if os.fsdecode(path).endswith(".pyc") and (whole := self._counts(path)):
+                self._executed(whole)
 
     def _read(self, path: Any) -> None:
-        if path is not None and (whole := self._counts(path)):
-            found = stamp(whole)
-            if found[1] != FOLDER:  # opened to be synced; one that is listed is noted as such
-                self._note("read", whole, *found)
+        if path is None or not (whole := self._counts(path)):
+            return
+        found = stamp(whole)
+        if found[1] == "nothing" and not os.path.isabs(os.fsdecode(path)):  # noqa: PTH117
+            for place in in_open_folders(os.fsdecode(path)):
+                self._read(place)
+        if found[1] != FOLDER:  # opened to be synced; one that is listed is noted as such
+            self._note("read", whole, *found)
+            self._keep(whole)
 
-    def _write(self, path: Any, *, also_read: bool = False) -> None:
+    def _write(self, path: Any, *, of: Any = None, reads: bool = False, keeps: bool = False) -> None:
+        """Note a file that is written.
+
+        Args:
+            of: what it is renamed from or links to.
+            reads, keeps: whether what is there is read, or stays there, too.
+        """
         whole = self._counts(path)
-        if whole and also_read and stamp(whole)[0]:  # something was there that can be read
+        there = bool(keeps and whole and stamp(whole)[0] and ("write", whole) not in self._seen)
+        if there and reads:
             self._note("read", whole, *stamp(whole))
+        if of is not None and (source := self._counts(of)) and ("write", source) not in self._seen and stamp(source)[0]:
+            self._note("read", source, *stamp(source))
         if whole:
-            self._note("write", whole)
+            self._note("longer" if there else "write", whole)
 
     def _list(self, args: tuple[Any, ...]) -> None:
         path = "." if args[0] is None else args[0]
@@ -113,28 +149,68 @@ class Opened:
         if not importing and not isinstance(path, int) and (whole := self._counts(path)):
             self._note("folder", whole, names_in(whole))
 
-    def _start(self, program: Any) -> None:
+    def _start(self, program: Any, words: Any, folder: Any = None) -> None:
         name = os.fsdecode(program if isinstance(program, str | bytes | os.PathLike) else program[0])
         if os.path.basename(name) not in ABOUT_THE_MACHINE:  # noqa: PTH119
             self._note("process", name[:200])
+        if self._texts is not None and self._texts.own_start(sys._getframe(3)):
+            for place in named_files(words, folder):
+                self._read(place)
+            if content := of_git(words):
+                self._note("beside", f".git: {content}")
 
     def _connect(self, address: Any) -> None:
         host = str(address[0]) if isinstance(address, tuple) else ""
         if host and host not in ("localhost", "::1", "0.0.0.0") and not host.startswith("127."):
             self._note("host", host[:200])
+        elif self._texts is not None and self._texts.own_start(sys._getframe(3)):
+            self._note("beside", f"another process of this machine at {address}"[:200])
+
+    def _text(self, source: Any, file: Any) -> None:
+        if self._texts is None or not (text := self._texts.compiled(source, file, sys._getframe(3))):
+            return
+        found = list(self._texts.where(text))
+        for place, blob in found:
+            self._note("text", place, blob)
+        if not found and not self._texts.made_of_source(text):
+            self._note("beside", f"text that {self._texts.line(sys._getframe(3))} executes")
+
+    def _look_up(self, name: Any) -> None:
+        if self._texts is not None and name in READERS and self._texts.own_start(sys._getframe(3)):
+            self._note("beside", f"{name} of the C library")
+
+    def _executed(self, file: str) -> None:
+        if self._texts is not None:
+            self._note("text", file, blob_hash(Path(file)))
+
+    def _keep(self, whole: str) -> None:
+        if self._texts is not None:
+            self._texts.read(whole)
 
     # -- the record ----------------------------------------------------------------------------------------------------
     def _counts(self, path: Any) -> str:
         """The absolute path of what may be an input of the run; empty for what is no concern of its key."""
         whole = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - links stay as they are: pathlib is slower
-        if whole.startswith(self._skip) or f"{os.sep}.git{os.sep}" in whole:
+        if whole.startswith("/proc/"):
+            whole = os.path.realpath(whole)  # such as /proc/self/cwd
+        if whole.startswith(self._skip):
+            return ""
+        if f"{os.sep}.git{os.sep}" in whole:
+            self._aside(whole)
             return ""
         if not whole.startswith(self._root) and (whole.startswith(self._system) or f"{os.sep}torchinductor_" in whole):
+            self._aside(whole if whole.startswith(self._shared) else "")
             return ""
         if whole.endswith(".pyc"):
             with contextlib.suppress(ValueError, NotImplementedError):
                 return source_from_cache(whole)
         return whole
+
+    def _aside(self, whole: str) -> None:
+        """What is no input of the key, and may hold text that is executed."""
+        if whole and self._texts is not None and stamp(whole)[0]:
+            self._note("aside", whole)
+            self._keep(whole)
 
     def _note(self, *words: Any) -> None:
         key = words[:2]

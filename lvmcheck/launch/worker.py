@@ -26,7 +26,7 @@ from lvmcheck.errors import InputError, nearest
 from lvmcheck.launch.environment import tell_of_withheld
 from lvmcheck.launch.executed import executed
 from lvmcheck.launch.heartbeat import Beat
-from lvmcheck.launch.inputs import RECORD, write_inputs
+from lvmcheck.launch.inputs import RECORD, executed_texts, write_inputs
 from lvmcheck.launch.locks import trainer_lock
 from lvmcheck.launch.opened import Opened
 from lvmcheck.launch.stacks import ALL_STACKS, STACKS, WHERE
@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> int:
         info = read_json(folder / rundir.INFO) or {}
         asked: list[str] = []
         tell_of_withheld(asked.append)
-        Opened(folder, Path.cwd()).watch()
+        Opened(folder, Path.cwd(), gated=bool(info.get("nonce"))).watch()
         recorder = Recorder(folder, window=window_of(info["config"]), judge=wait_for_judge, resume=resume)
         beats.append(Beat(folder, lambda: recorder.steps))
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -109,6 +109,7 @@ def run_trainer(
     if asked is not None:
         for text in asked:
             recorder.note(text)
+        imported |= executed_texts(recorder.path)
         read = {RECORD: write_inputs(recorder.path, Path.cwd(), stated=bool(info.get("states_inputs")))}
     rundir.write_json(recorder.path / rundir.INFO, {**info, "versions": versions(), "executed": imported, **read})
     recorder.close("stopped" if recorder.stop_reason else "finished", reason=recorder.stop_reason)

@@ -314,7 +314,7 @@ def endless_device_for_waivers(repo: Repository) -> None:
 @attempt("not_json")
 def deep_json(repo: Repository) -> None:
     repo.passing()
-    repo.report_file.write_text('{"format": 3, "suites": ' + "[" * 200_000 + "]" * 200_000 + "}")
+    repo.report_file.write_text('{"format": 4, "suites": ' + "[" * 200_000 + "]" * 200_000 + "}")
 
 
 # -- reports that say what cannot be ---------------------------------------------------------------------------------

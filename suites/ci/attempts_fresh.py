@@ -226,13 +226,11 @@ def plugin_of_the_environment(repo: Repository) -> None:
     apart(repo)
 
 
+@attempt("file_not_in_commit", FRESH)
 def text_that_the_trainer_executes(repo: Repository) -> None:
-    """Accepted: what a trainer opens that git does not hold may be data, and it may execute it (SECURITY.md)."""
+    """What a trainer opens that git does not hold may be data, and it may execute it."""
     (repo.path / "loop.log").write_text("factor = 1.0\n")
     line = f"exec(open('loop.log').read(), globals()); {GOOD}"
     replaced(repo.path / "toy.py", GOOD, line)
     repo.commit()
     repo.session(apart=True)
-
-
-__all__ = ["FRESH", "text_that_the_trainer_executes"]

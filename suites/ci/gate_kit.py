@@ -107,7 +107,7 @@ class Repository(Project):
         """The report of a session here, made once for equal commits."""
         commit = self.git("rev-parse", "HEAD")
         if commit not in PASSING:
-            self.session()
+            self.session(apart=True)
             PASSING[commit] = self.report_file.read_text()
         self.report_file.parent.mkdir(exist_ok=True)
         self.report_file.write_text(PASSING[commit])

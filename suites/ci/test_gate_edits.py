@@ -45,7 +45,7 @@ def healthy(suites: int = 1, checks: int = 4) -> dict[str, Any]:
     git = {"commit": COMMIT, "dirty": False, "changed": []}
     run = {"key": "a", "required_key": "a", "own": True, "reused": None, "status": "finished", "ended": ""}
     run |= {"device": "cpu", "used_device": "cpu", "last_epoch": 4, "nonce": NONCE, "folder": "f", "config": "c"}
-    run |= {"source": "s", "inputs": {}, "versions": {}, "created": None, "epochs": 4, "step": 9}
+    run |= {"source": "s", "inputs": {}, "opened": {}, "versions": {}, "created": None, "epochs": 4, "step": 9}
     run |= {"samples_per_second": None}
     suite = {"name": "toy", "digest": "d", "profile": "smoke", "device": "cpu", "sequential": False}
     suite |= {"about": "a toy", "trainer": "mine:train", "declared": checks, "causes": []}
@@ -53,7 +53,7 @@ def healthy(suites: int = 1, checks: int = 4) -> dict[str, Any]:
     suite["checks"] = [check(f"floor {n}", seed) for seed in (0, 1) for n in range(checks)]
     total = suites * 2 * checks
     tests = {"collected": total, "deselected": 0, "passed": total, "failed": 0, "skipped": 0, "errors": 0}
-    body: dict[str, Any] = {"format": 3, "python": "3", "platform": "p", "session": "s", "seconds": 1.0, "nonce": NONCE}
+    body: dict[str, Any] = {"format": 4, "python": "3", "platform": "p", "session": "s", "seconds": 1.0, "nonce": NONCE}
     body |= {"arguments": [], "files": []}
     body |= {"lvmcheck": "0.1.0", "status": "passed", "exit_status": 0, "started": iso(-2)}
     body |= {"ended": iso(-1), "git": git, "git_after": git, "tests": tests, "troubles": [], "trained": []}
@@ -160,8 +160,8 @@ SEALED: dict[str, tuple[Edit, str]] = {
     "no commit": (lambda b: b.update(git=None), "names no commit"),
     "changed meanwhile": (lambda b: b["git_after"].update(commit="2" * 40), "changed while the session ran"),
     "dirty": (lambda b: b["git"].update(dirty=True, changed=["a.py"]), "not committed: a.py"),
-    "other version": (lambda b: b.update(format=1), "expected a report of format 3, got '1'"),
-    "a flag for a version": (lambda b: b.update(format=True), "expected a report of format 3"),
+    "other version": (lambda b: b.update(format=1), "expected a report of format 4, got '1'"),
+    "a flag for a version": (lambda b: b.update(format=True), "expected a report of format 4"),
     "no tests": (lambda b: b.pop("tests"), "report.tests: expected dict"),
     "suites of another kind": (lambda b: b.update(suites=[[]]), "suite: expected an object, got 'list'"),
     "a seed of another kind": (lambda b: first(b)["verdict"].update(seed=[0]), "checks[0].verdict.seed"),
@@ -200,7 +200,7 @@ def test_an_edited_verdict(tmp_path: Path) -> None:
     ("text", "word"),
     [
         ("", "not a JSON report"),
-        ("null", "expected a report of format 3, got 'NoneType'"),
+        ("null", "expected a report of format 4, got 'NoneType'"),
         ("[" * 100_000, "not a JSON report"),
         (seal(healthy())[:-40], "not a JSON report"),
         (seal(healthy()).replace('"value": 0.45', '"value": NaN', 1), "NaN is not JSON"),

@@ -10,15 +10,16 @@ import time
 
 import pytest
 
-from suites.ci.attempts import KNOWN, Attempt
-from suites.ci.attempts_fresh import FRESH, demands, selftest, text_that_the_trainer_executes
+from suites.ci.attempts import GOOD, KNOWN, Attempt, replaced
+from suites.ci.attempts_fresh import FRESH, demands, selftest
 from suites.ci.attempts_invented import INVENTED
+from suites.ci.attempts_read import READ
 from suites.ci.gate_kit import ROOT, Repository, scripts
 
 pytestmark = pytest.mark.own_process  # it sets the environment
 STEP = 1 if os.environ.get("LVM_GATE") == "full" else 4
-ATTEMPTS = [*KNOWN[::STEP], *INVENTED[::STEP], *FRESH[::STEP]]
-"""Three minutes for all of them: by default every fourth, with LVM_GATE=full each."""
+ATTEMPTS = [*KNOWN[::STEP], *INVENTED[::STEP], *FRESH[::STEP], *READ[:: 3 * STEP - 2]]
+"""Four minutes for all of them: by default every fourth, and every tenth that trains apart; with LVM_GATE=full each."""
 
 
 @pytest.fixture
@@ -40,11 +41,42 @@ def test_refused(repository: Repository, attempt: Attempt) -> None:
     assert f"[{attempt.code}]" in answer.stdout + answer.stderr, answer.stdout + answer.stderr
 
 
-@pytest.mark.skipif(STEP > 1, reason="the long form: LVM_GATE=full")
-def test_what_the_gate_cannot_see(repository: Repository) -> None:
-    """Named in SECURITY.md; where this is refused one day, the page changes."""
-    text_that_the_trainer_executes(repository)
-    assert repository.gate().returncode == 0
+OPENS = """
+import importlib.metadata, os, subprocess, tempfile, types
+exec("one = 1\\ntwo = 2")
+eval("float(2 + 2)")
+open("declared.log").read(); open("state/meta.yaml").read(); open("settings.json").read()
+with open("own.log", "w") as file: file.write("1")
+open("own.log").read(); os.replace("own.log", "moved.log"); open("moved.log").read()
+with tempfile.NamedTemporaryFile("w+") as file: file.write("x"); file.seek(0); open(file.name).read()
+open("__pycache__/kept.nbi", "rb").read(); open(".git/HEAD").read()
+subprocess.check_output(["git", "rev-parse", "HEAD"])
+list(importlib.metadata.entry_points(group="nothing"))
+with open(rec.path / "own.json", "w") as file: file.write("{}")
+open(rec.path / "own.json").read()
+try: open("absent.log")
+except OSError: pass
+cosine = config
+"""
+
+
+def test_what_a_trainer_may_open(repository: Repository) -> None:
+    """Data that are declared, files that are allowed or committed, its own outputs, temporary files and caches."""
+    replaced(repository.path / "gate.toml", "[[suite]]", '[gate]\nopens = ["state/*"]\n\n[[suite]]')
+    (repository.path / ".gitignore").write_text(".lvmcheck/\n__pycache__/\n*.log\nstate/\n*.egg-info/\n")
+    for name in ("declared.log", "state/meta.yaml", "__pycache__/kept.nbi", "x.egg-info/PKG-INFO", "settings.json"):
+        (repository.path / name).parent.mkdir(exist_ok=True)
+        (repository.path / name).write_text("{}")
+    repository.suite(inputs=["declared.log"])
+    lines = OPENS.strip().replace("\n", "\n        ")
+    replaced(repository.path / "toy.py", GOOD, lines)
+    repository.start_from_here()
+    repository.session(apart=True)
+    answer = repository.gate()
+    assert answer.returncode == 0, answer.stdout
+    opened = repository.report()["suites"][0]["runs"][0]["opened"]
+    assert {"state/meta.yaml", "settings.json", "declared.log"} <= {*opened}
+    assert not any(name.endswith(("own.log", "moved.log", ".nbi", "PKG-INFO", "own.json")) for name in opened)
 
 
 def test_a_selftest_that_shows_enough_is_accepted(repository: Repository) -> None:

@@ -246,9 +246,9 @@ def renderings_of_a_report_that_was_written(hostile: Repository, capsys: pytest.
 
 
 UNREADABLE: list[tuple[Callable[[Any], object], str]] = [
-    (lambda body: body.update(format=7), "format: expected a report of format 3, got 7"),
+    (lambda body: body.update(format=7), "format: expected a report of format 4, got 7"),
     (lambda body: body["suites"][0].update(name="other"), "digest: its content does not match its digest"),
-    (lambda body: body.clear(), "format: expected a report of format 3, got None"),
+    (lambda body: body.clear(), "format: expected a report of format 4, got None"),
 ]
 
 

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 from lvmcheck.causes.protocol import Diagnosis
 from lvmcheck.checks.finding import Verdict
 
-FORMAT = 3
+FORMAT = 4
 """Version of the JSON report; raised when a field changes its meaning or goes."""
 NOT_FINISHED = "not finished"
 STATUS = {0: "passed", 1: "failed", 2: "interrupted", 3: "internal error", 4: "usage error", 5: "no tests"}
@@ -67,6 +67,7 @@ class RunReport(Part):
         folder: its directory.
         key: sha256 of what decided its numbers, as its directory says; ``required_key`` that of this checkout.
         config: sha256 of its configuration; ``source`` that of the trainer's files; ``inputs`` those of its data.
+        opened: sha256 of each file below the checkout that it opened and had not made; None where that is not known.
         device: the kind of device that was expected, ``used_device`` the one that the trainer recorded.
         nonce: what a gate had handed to the session in which all its events were made; empty without one.
         own: trained, or trained on, by this session; else ``reused`` says when it was trained.
@@ -81,6 +82,7 @@ class RunReport(Part):
     config: str
     source: str
     inputs: dict[str, str]
+    opened: dict[str, str] | None
     versions: dict[str, str]
     device: str
     used_device: str | None

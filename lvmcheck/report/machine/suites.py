@@ -14,6 +14,7 @@ from lvmcheck.causes.wording import diagnosis_sentence
 from lvmcheck.checks.finding import Asked, Outcome, Status, Verdict, Why
 from lvmcheck.errors import InputError
 from lvmcheck.launch.device import guess_device
+from lvmcheck.launch.inputs import opened_files
 from lvmcheck.launch.run_job import RunJob, State
 from lvmcheck.report.item import trained_reports
 from lvmcheck.report.machine.session import CauseReport, CheckReport, RunReport, SuiteReport, TrainedReport
@@ -88,6 +89,7 @@ def run_report(job: RunJob, shown: Shown) -> RunReport:
         config=_digest(key.get("config", {})),
         source=str(key.get("source", "")),
         inputs={shown(Path(path)): str(digest) for path, digest in key.get("inputs", {}).items()},
+        opened=_opened(job, shown),
         versions={str(name): str(version) for name, version in info.get("versions", {}).items()},
         device=job.plan.device,
         used_device=run.used_device,
@@ -102,6 +104,15 @@ def run_report(job: RunJob, shown: Shown) -> RunReport:
         step=run.step,
         samples_per_second=throughput(run),
     )
+
+
+def _opened(job: RunJob, shown: Shown) -> dict[str, str] | None:
+    """What the run opened below the checkout, where it was noted."""
+    found = opened_files(job.run.path) if job.run.path and job.run.done is not None else None
+    if found is None:
+        return None
+    named = {shown(Path(path)): digest for path, digest in found.items()}
+    return {path: digest for path, digest in named.items() if not Path(path).is_absolute()}
 
 
 def throughput(run: Run) -> float | None:
