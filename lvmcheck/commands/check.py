@@ -22,6 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--follow", action="store_true", help="show a run that goes on until it ends, then judge it; waits for it"
     )
     parser.add_argument(
+        "--tag", action="store_true", help="write the verdicts as tags of the run, in W&B's cloud or an MLflow store"
+    )
+    parser.add_argument(
         "--alert",
         metavar="URL",
         action="append",
@@ -49,6 +52,10 @@ def run(options: argparse.Namespace) -> int:
     verdicts = verdicts_on(recorded, options)
     if alerts is not None:
         alerts.ended(options.path.name, recorded.stopped_where() if recorded.over else "", verdicts)
+    if options.tag:
+        from lvmcheck.exporters.written_back import write_back
+
+        complain(f"tagged {write_back(options.path, recorded, verdicts, kind=options.kind)}")
     if options.json:
         say_json([verdict_json(item) for item in verdicts])
     else:

@@ -16,7 +16,7 @@ from lvmcheck.errors import InputError, nearest
 from lvmcheck.exporters.entry import End, ExportRun, Scalars, TextTable
 
 EXPORTERS = Path(__file__).parent
-SHARED = ("entry", "feed", "follow", "marker", "names", "stream", "export_run")
+SHARED = ("entry", "feed", "follow", "marker", "names", "stream", "export_run", "written_back")
 """Modules of this package that are no exporters."""
 
 

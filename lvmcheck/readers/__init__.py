@@ -15,6 +15,7 @@ from typing import Protocol, cast
 from lvmcheck.errors import InputError, nearest
 from lvmcheck.readers._asked import Asked
 from lvmcheck.readers._columns import parse_columns
+from lvmcheck.readers._elsewhere import elsewhere
 from lvmcheck.readers._files import head, inside
 from lvmcheck.readers._what import refuse_irregular, unknown
 from lvmcheck.run.view import Run
@@ -68,7 +69,8 @@ def open_run(
     """The run that a file or folder holds, whoever wrote it.
 
     Args:
-        path: a run directory, a history, a log directory, a database or a table.
+        path: a run directory, a history, a log directory, a database or a table; or the address of a run on a server,
+            such as ``wandb:team/project/id``.
         kind: one of :func:`kinds`; found by a look at the content where it is not given.
         columns: a column map, such as ``"epoch=step,val_loss=validation/loss"``: our name = the file's name.
         run: which run, by id or name, where the file holds several.
@@ -78,6 +80,9 @@ def open_run(
     """
     place = Path(path)
     asked = Asked(columns=parse_columns(columns) if columns is not None else {}, run=run)
+    remote = elsewhere(place) if kind is None else None
+    if remote is not None:
+        return remote(asked)
     refuse_irregular(place)
     if head(place, len(LFS)) == LFS:
         raise InputError(place, "is a git-lfs pointer, not the file itself", fix="Fetch it: git lfs pull.")

@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 from lvmcheck.errors import InputError, excerpt
+from lvmcheck.readers._elsewhere import must_export
 from lvmcheck.readers._files import head, inside
 
 LOOK = 1 << 16
@@ -30,7 +31,7 @@ MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (b"\x93NUMPY", "a numpy array", TABLE),
     (b"\x89HDF", "an HDF5 file", TABLE),
     (b"PAR1", "a Parquet file", TABLE),
-    (b"SQLite format 3\0", "an SQLite database that is no MLflow store", ""),
+    (b"SQLite format 3\0", "an SQLite database that is no store of MLflow or Trackio", ""),
     (b"%PDF", "a PDF", ""),
     (b"\x89PNG", "an image", ""),
     (b"\xff\xd8\xff", "an image", ""),
@@ -59,11 +60,14 @@ def refuse_irregular(path: Path) -> None:
 def unknown(path: Path, kinds: list[str]) -> InputError:
     """The error for a file or folder that no reader knows."""
     what, fix = _folder(path) if path.is_dir() else _file(path)
-    fix = fix or f"Kinds that are read (--kind): {', '.join(kinds)}."
+    fix = fix or f"Kinds (--kind): {', '.join(kinds)}."
     return InputError(path, f"expected a recorded run, got {what}", fix=fix)
 
 
 def _folder(path: Path) -> tuple[str, str]:
+    export = must_export(path)
+    if export is not None:
+        return "one of a logger whose store is not read", export
     names = [entry.name for entry in inside(path, "*")]
     if not names:
         return "an empty folder", WRITTEN

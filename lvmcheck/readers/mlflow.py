@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lvmcheck.errors import InputError, several
 from lvmcheck.readers._asked import Asked
 from lvmcheck.readers._assemble import FINISHED, run_of
-from lvmcheck.readers._files import head, inside
 from lvmcheck.readers._numbers import NotANumberError, axis, number, whole
-from lvmcheck.readers._records import bounded
 from lvmcheck.readers._rows import Row, epochs_filled
+from lvmcheck.readers._sqlite import holds, opened, store_at, tables
 from lvmcheck.readers._table import MAX_ROWS
 from lvmcheck.run.view import Run
 
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     import sqlite3
 
 WHAT = "MLflow's SQLite store (mlflow.db)"
-MAGIC = b"SQLite format 3\0"
 TABLES = {"runs", "metrics", "params"}
 HUGE = 1.797e308
 """MLflow stores infinities as the largest float."""
@@ -30,43 +27,7 @@ ENDED = {"FAILED": "failed", "KILLED": "interrupted", "RUNNING": "left running",
 
 
 def reads(path: Path) -> bool:
-    place = _file(path)
-    if place is None or not head(place, 16).startswith(MAGIC):
-        return False
-    import sqlite3
-
-    try:
-        with _store(place) as store:
-            return _tables(store) >= TABLES
-    except (InputError, sqlite3.Error, UnicodeDecodeError):  # SQLite's own message may hold any bytes
-        return False
-
-
-def _file(path: Path) -> Path | None:
-    if path.is_file():
-        return path
-    found = [place for place in inside(path, "*.db") if head(place, 16).startswith(MAGIC)]
-    return found[0] if len(found) == 1 else None
-
-
-@contextmanager
-def _store(path: Path) -> Iterator[sqlite3.Connection]:
-    """The database, opened so that nothing in it can write or run."""
-    import sqlite3
-    from urllib.parse import quote
-
-    bounded(path)
-    with closing(sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)) as store:
-        store.text_factory = lambda raw: raw.decode(errors="replace")
-        store.execute("PRAGMA trusted_schema = OFF")
-        store.execute("PRAGMA query_only = ON")
-        store.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1 << 20)
-        yield store
-
-
-def _tables(store: sqlite3.Connection) -> set[str]:
-    """Names of real tables; a view could compute for ever."""
-    return {str(name) for (name,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    return holds(path, TABLES)
 
 
 def read(path: Path, asked: Asked | None = None) -> Run:
@@ -78,12 +39,12 @@ def read(path: Path, asked: Asked | None = None) -> Run:
     import sqlite3
 
     asked = asked or Asked()
-    place = _file(path)
+    place = store_at(path)
     if place is None:
         raise InputError(path, "expected one SQLite store, got none or several")
     try:
-        with _store(place) as store:
-            if not _tables(store) >= TABLES:
+        with opened(place) as store:
+            if not tables(store) >= TABLES:
                 raise InputError(place, f"expected the tables {', '.join(sorted(TABLES))}; it is no MLflow store")
             run_id, status = _chosen(store, place, asked.run)
             rows = epochs_filled(list(_rows(store, place, run_id)))
