@@ -105,11 +105,7 @@ def test_tags_need_a_run_that_has_them(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 # -- Trackio -----------------------------------------------------------------------------------------------------------
-LOGGED: tuple[dict[str, object], ...] = (
-    {"train_loss": 2.0},
-    {"epoch": 1, "val_loss": 1.0},
-    {"epoch": 2, "val_loss": 0.5},
-)
+LOGGED = [{"train_loss": 2.0}, {"epoch": 1, "val_loss": 1.0}, {"epoch": 2, "val_loss": 0.5}]
 
 
 def trackio(path: Path, *runs: str) -> Path:
@@ -173,7 +169,7 @@ def test_an_offline_session_of_clearml(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="offline-1"):
         open_run(tmp_path, run="other")
     clearml(tmp_path, value="high")
-    with pytest.raises(InputError, match="metrics.jsonl:2"):
+    with pytest.raises(InputError, match=r"metrics\.jsonl:2"):
         open_run(tmp_path)
 
 
