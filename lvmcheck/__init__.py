@@ -14,6 +14,7 @@ _LAZY = {
     "record": "lvmcheck.run.start",
     "Recorder": "lvmcheck.run.recorder",
     "load": "lvmcheck.run.directory",
+    "live": "lvmcheck.report.live_cell",
     "Run": "lvmcheck.run.view",
     "evaluate": "lvmcheck.checks.protocol",
     "Check": "lvmcheck.checks.protocol",
@@ -37,6 +38,7 @@ __all__ = [
     "Run",
     "Verdict",
     "evaluate",
+    "live",
     "load",
     "preflight",
     "record",
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from lvmcheck.checks.finding import Fact, Finding, Outcome, Verdict
     from lvmcheck.checks.protocol import Check, evaluate
     from lvmcheck.errors import InputError
+    from lvmcheck.report.live_cell import live
     from lvmcheck.run.directory import load
     from lvmcheck.run.recorder import Recorder
     from lvmcheck.run.start import record
