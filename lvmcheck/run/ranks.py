@@ -42,6 +42,7 @@ WAITING = 64
 PATIENCE = 2.0
 """Seconds that rank 0 waits at the end for what others measured at the same steps."""
 
+STEP, NOWHERE = "step", ("", 0)
 Figures = Mapping[str, Sequence[float]]
 """Name -> numbers that a rank measured at a step."""
 
@@ -101,7 +102,8 @@ class Meeting:
             _MET[place] += 1
             self._number = _MET[place]
         self._waiting: list[dict[str, Any]] = []
-        self._told: dict[int, dict[int, Figures]] = {}
+        self._told: dict[tuple[str, int], dict[int, Figures]] = {}
+        self._until: float | None = None
         self._read = [0] * size
         if rank == 0 and size > 1:
             self._open()
@@ -138,12 +140,12 @@ class Meeting:
         body = read_json(path) or {}
         return body if body.get("session") and body.get("session") == self.session else {}
 
-    def tell(self, step: int, figures: Figures) -> None:
-        """What this rank measured at a step."""
+    def tell(self, step: int, figures: Figures, topic: str = STEP) -> None:
+        """What this rank measured at a step, on a topic."""
         if self.rank == 0:
-            self._told.setdefault(step, {})[0] = figures
+            self._told.setdefault((topic, step), {})[0] = figures
             return
-        line = {"step": step, **{name: list(values) for name, values in figures.items()}}
+        line = {"step": step, "topic": topic, **{name: list(values) for name, values in figures.items()}}
         self._waiting = [*self._waiting, line][-WAITING:]
         session = self.session
         if session:
@@ -152,22 +154,24 @@ class Meeting:
                 file.write(lines)
                 self._waiting = []
 
-    def heard(self, *, last: bool = False) -> list[tuple[int, list[Figures]]]:
+    def heard(self, topic: str = STEP, *, last: bool = False) -> list[tuple[int, list[Figures]]]:
         """Steps, in order, of which every rank has told now, with the figures by rank.
 
         Args:
             last: nothing comes afterwards: wait a moment for ranks that were heard before.
         """
-        until = time.monotonic() + (PATIENCE if last else 0.0)
+        if last and self._until is None:
+            self._until = time.monotonic() + PATIENCE
+        until = self._until if last and self._until is not None else 0.0
         found: list[tuple[int, list[Figures]]] = []
         while self.rank == 0 and self._session:
             for other in range(1, self.size):
                 self._hear(other)
-            whole = sorted(step for step, told in self._told.items() if len(told) == self.size)
-            for step in whole:
-                told = self._told.pop(step)
+            mine = {step: told for (of, step), told in self._told.items() if of == topic}
+            for step in sorted(step for step, told in mine.items() if len(told) == self.size):
+                told = self._told.pop((topic, step))
                 found.append((step, [told[rank] for rank in range(self.size)]))
-            behind = any(0 in told for told in self._told.values()) and any(self._read)
+            behind = any(0 in told and len(told) < self.size for told in mine.values()) and any(self._read)
             if not behind or time.monotonic() >= until:
                 break
             time.sleep(0.02)
@@ -180,18 +184,18 @@ class Meeting:
             whole = raw[: raw.rfind(b"\n") + 1]
             self._read[other] += len(whole)
             for line in whole.splitlines():
-                step, figures = self._parsed(line)
+                place, figures = self._parsed(line)
                 if figures:
-                    self._told.setdefault(step, {})[other] = figures
+                    self._told.setdefault(place, {})[other] = figures
 
-    def _parsed(self, line: bytes) -> tuple[int, Figures]:
+    def _parsed(self, line: bytes) -> tuple[tuple[str, int], Figures]:
         """The figures of a line of this session; none where it is something else."""
         try:
             body = json.loads(line)
             if not isinstance(body, dict) or body.pop("session", None) != self._session:
-                return 0, {}
-            step = int(body.pop("step"))
+                return NOWHERE, {}
+            place = str(body.pop("topic", STEP)), int(body.pop("step"))
             figures = {str(name): [float(value) for value in values] for name, values in body.items()}
         except (ValueError, TypeError, KeyError, RecursionError):
-            return 0, {}
-        return step, figures if all(math.isfinite(v) for values in figures.values() for v in values) else {}
+            return NOWHERE, {}
+        return place, figures if all(math.isfinite(v) for values in figures.values() for v in values) else {}

@@ -9,6 +9,7 @@ from typing import Any
 
 from lvmcheck.run import events as ev
 from lvmcheck.run.event_lines import to_line
+from lvmcheck.run.rank_ends import END, WHO, who
 from lvmcheck.run.ranks import BEGUN, WAITING, Meeting
 from lvmcheck.run.recorder import Recorder
 from lvmcheck.run.stopping import PATIENCE, FollowedStopping
@@ -23,8 +24,9 @@ class SilentRecorder(Recorder):
 
     def __init__(self, path: Path, *, meeting: Meeting, continued: bool = False, **more: Any) -> None:
         self._held: list[str] = []
+        self._known = False
         super().__init__(path, meeting=meeting, **more)
-        self._stopping = FollowedStopping(path, meeting)
+        self._stopping = self._followed = FollowedStopping(path, meeting)
         if continued:
             self._catch_up(meeting)
         self._stopping.base = self.steps
@@ -50,9 +52,17 @@ class SilentRecorder(Recorder):
             return
         self._held = [*self._held, to_line(event)][-WAITING:]
         if meeting.session:
+            if not self._known:
+                self._known = True
+                meeting.publish(f"{meeting.rank}.{WHO}", who())
             lines, self._held = self._held, []
             with contextlib.suppress(OSError), (meeting.folder / f"{meeting.rank}.events.jsonl").open("a") as file:
                 file.write("".join(f"{line}\n" for line in lines))
+
+    def step(self, **figures: Any) -> None:
+        super().step(**figures)
+        if self.meeting is not None and self.meeting.size > 1:
+            self._followed.say_step(self.meeting, self.steps)
 
     def _sync(self) -> None:
         """Nothing was written."""
@@ -66,7 +76,6 @@ class SilentRecorder(Recorder):
         self._finish_window()
         meeting = self.meeting
         if meeting is not None and meeting.session:
-            meeting.publish(f"{meeting.rank}.end.json", {"status": status, "reason": reason, "steps": self.steps})
-        assert isinstance(self._stopping, FollowedStopping)
-        self._stopping.close()
+            meeting.publish(f"{meeting.rank}.{END}", {"status": status, "reason": reason, "steps": self.steps})
+        self._followed.close()
         self._closed = True

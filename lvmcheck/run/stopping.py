@@ -86,6 +86,7 @@ class FollowedStopping(Stopping):
         super().__init__(path, meeting)
         self._own = False
         self._passed_on = False
+        self._said = 0
         self._place: int | None = None
 
     def ask(self, reason: str) -> None:
@@ -115,7 +116,8 @@ class FollowedStopping(Stopping):
 
     def say_step(self, meeting: Meeting, steps: int) -> None:
         """Where this rank is, for rank 0."""
-        if self._place is None and meeting.session:
+        self._said += 1
+        if self._place is None and (self._said < 100 or self._said % 100 == 0) and meeting.session:
             with contextlib.suppress(OSError):
                 self._place = os.open(meeting.folder / f"{meeting.rank}.at", os.O_WRONLY | os.O_CREAT, 0o644)
         if self._place is not None:

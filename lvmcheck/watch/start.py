@@ -28,6 +28,8 @@ from lvmcheck.watch.collectors import (
     outputs,
     passes,
     precision,
+    rank_data,
+    rank_work,
     ranks,
     rows,
     schedule,
@@ -73,6 +75,8 @@ def watch(
     """
     optimizers = _optimizers(optimizer)
     inner = _refuse(model, optimizers, every)
+    meeting = None if recorder is None else recorder.meeting
+    of_ranks = ranks.RanksCollector(meeting)
     progress = (lambda: (1, 0)) if recorder is None else (lambda: (recorder.epochs + 1, recorder.steps))
     watcher = Watcher(
         model,
@@ -99,7 +103,9 @@ def watch(
             data.DataCollector(),
             evaluated.EvaluatedCollector(),
             checkpoints.CheckpointsCollector(),
-            ranks.RanksCollector(recorder.meeting if recorder is not None else None),
+            of_ranks,
+            rank_data.RankDataCollector(meeting, recorder.path if recorder is not None else None, of_ranks),
+            rank_work.RankWorkCollector(meeting),
         ],
         progress=progress,
         peers=tuple if recorder is None else lambda: tuple(recorder.watchers),

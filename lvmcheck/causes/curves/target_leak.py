@@ -11,6 +11,7 @@ from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Stan
 from lvmcheck.causes.watch._measured import measured, preflight_finding, preflight_run
 from lvmcheck.checks.finding import Fact, Status
 from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.run.view import run_from
 
 
@@ -21,6 +22,16 @@ class TargetLeak(Cause):
         named = by_code(self, evidence)
         if named is not None:
             return named
+        copied = measured(
+            self,
+            evidence,
+            checks=("targets_not_in_inputs",),
+            phrase="column {column} of the inputs is the target",
+            fix="drop the column, and build inputs from what is known before the target is",
+            explains=("loss_below_entropy", "too_good_to_be_true", "loss_exactly_zero"),
+        )
+        if copied is not None:
+            return copied
         before = _before_training(self, evidence)
         if before is not None:
             return before
@@ -101,6 +112,12 @@ PASSES: Sequence[CauseCase] = (
     ),
 )
 FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="left_in_the_table",
+        run=case_run("target_copied", [{"apart": 2e-8, "column": 7.0}] * 3),
+        standing=Standing.MEASURED,
+        facts={"column": 7},
+    ),
     CauseCase(name="no_mask", run=preflight_run("causal:future_seen", causal=0.4), standing=Standing.MEASURED),
     CauseCase(name="same_token", run=preflight_run("target_shift:shift", target_shift=0.0), standing=Standing.MEASURED),
     CauseCase(

@@ -6,14 +6,26 @@ import math
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.watch._measured import measured
 from lvmcheck.checks.finding import facts
 from lvmcheck.checks.shared import language_cases as language
+from lvmcheck.checks.watch._watched import case_run
 
 
 class PaddingCounted(Cause):
     """Padding is scored like text: the easiest token dilutes the loss, and the model learns to pad."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        seen = measured(
+            self,
+            evidence,
+            checks=("padding_not_scored",),
+            phrase="padding is scored: {last} of the targets that the loss counts",
+            fix="give padding the ignored target (-100), and divide by the number of targets that are left",
+            explains=("tokens_scored_once", "too_good_to_be_true", "loss_fits_accuracy"),
+        )
+        if seen is not None:
+            return seen
         finding = evidence.failed("tokens_scored_once")
         if finding is None or finding.code != "scored_more" or not math.isfinite(finding.number):
             return None
@@ -41,6 +53,11 @@ PASSES: Sequence[CauseCase] = (
     CauseCase(name="left_over_batches_dropped", run=language.staged(1000, [500, 400])),
 )
 FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="seen_in_the_loop",
+        run=case_run("padding", [{"share": 0.45, "rows": 0.9, "lengths": 7.0}] * 3),
+        standing=Standing.MEASURED,
+    ),
     CauseCase(name="no_ignored_index", run=language.staged(1000, [800, 800]), facts={"targets_per_token": 1.6}),
     CauseCase(name="little_padding", run=language.staged(1000, [550, 550]), facts={"targets_per_token": 1.1}),
 )

@@ -7,12 +7,17 @@ from collections.abc import Sequence
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import UNWATCHED, measured
 from lvmcheck.checks.watch._watched import case_run
+from lvmcheck.run.events import Watch
 
 
 class AugmentationFrozen(Cause):
     """The random augmentation draws the same numbers each time."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        if evidence.failed("augmentation_varies") is None and any(
+            e.name == "rank_rows" and e.values.get("same", 1.0) <= 0.5 for e in evidence.run.of(Watch)
+        ):
+            return None  # a distributed sampler draws by epoch and not from the generator: ranks_epoch_never_set
         return measured(
             self,
             evidence,

@@ -7,17 +7,23 @@ from collections.abc import Sequence
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
 from lvmcheck.checks.watch._watched import case_run
+from lvmcheck.run.events import Watch
+
+APART = 1e-4
 
 
 class RanksDrift(Cause):
     """Every rank trains a model of its own."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        began = [e.values.get("apart", 0.0) for e in evidence.run.of(Watch) if e.name == "ranks_begin"]
+        if any(apart > APART for apart in began):
+            return None  # they began apart, which is another cause
         return measured(
             self,
             evidence,
             checks=("ranks_agree",),
-            phrase="the ranks hold different weights after a step: gradients are not averaged, or they began apart",
+            phrase="the ranks hold different weights after a step: gradients are not averaged",
             fix="call the model that DistributedDataParallel returns, not the module inside it",
         )
 

@@ -17,6 +17,7 @@ class RanksSeeSameRows(Cause):
             self,
             evidence,
             checks=("ranks_draw_own_rows",),
+            explains=("ranks_cover_data",),
             phrase="all ranks read the same rows: k ranks compute the gradient of one",
             fix="hand DistributedSampler(data) to the loader of each rank, and call its set_epoch before every epoch",
         )

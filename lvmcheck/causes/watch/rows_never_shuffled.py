@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
 from lvmcheck.checks.watch._watched import case_run
+from lvmcheck.run.events import Watch
 
 
 class RowsNeverShuffled(Cause):
     """Every epoch has the same order."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        if any(e.name == "rank_rows" and e.values.get("same", 1.0) <= 0.5 for e in evidence.run.of(Watch)):
+            return None  # ranks with rows of their own have a sampler: ranks_epoch_never_set
         return measured(
             self,
             evidence,

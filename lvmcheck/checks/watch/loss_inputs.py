@@ -20,6 +20,8 @@ SAYS: Mapping[str, str] = {
     "sigmoid_twice": "{function} is given the output of a sigmoid in place of logits",
     "broadcast": "{function} compares every row with every other: [N, 1] meets [N]",
     "out_of_range": "{function} is given targets outside of 0 to 1",
+    "rectified": "{function} is given the output of a ReLU in place of logits",
+    "out_of_reach": "{function} is given targets that the activation of the output cannot be",
 }
 
 
@@ -28,7 +30,9 @@ class LossInputs(Watched):
     """No call of a loss function between a forward pass and its step is given what it does not expect:
     probabilities for logits (cross_entropy, logsumexp, softmax), values normalised over the batch
     (cross_entropy, nll_loss, kl_div), no logs of probabilities (nll_loss, kl_div), a sigmoid for logits, shapes
-    [N, 1] and [N], targets outside of 0 to 1 (binary_cross_entropy_with_logits). Calls that carry no gradient, and
+    [N, 1] and [N], targets outside of 0 to 1 (binary_cross_entropy_with_logits), a ReLU for logits, or (mean squared and
+    absolute errors) targets of which 5 % are further below or above what the output's ReLU, softplus, sigmoid or tanh
+    gives than 5 % of their range. Calls that carry no gradient, and
     those inside of the model, are not looked at.
 
     Why:
@@ -39,13 +43,14 @@ class LossInputs(Watched):
     - Softmax before cross_entropy or Categorical(logits=...).
     - dim=0 in softmax.
     - values [N, 1] and returns [N].
+    - An activation after the last layer.
 
     Fix:
-    Give logits, normalise over the classes, give both sides one shape.
+    Give logits, normalise over the classes, give both sides one shape; end a model in a linear layer.
 
     Healthy runs that must pass:
     Log-probabilities with nll_loss; smoothed and mixed targets; soft targets of a teacher; metrics without gradient;
-    differences of all pairs.
+    differences of all pairs; a sigmoid or tanh whose targets lie within its range, but for a few outliers.
 
     Source:
     checks.md, logit_form.

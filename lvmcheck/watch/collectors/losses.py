@@ -11,14 +11,15 @@ from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.measure.batches import tensors
 from lvmcheck.watch.measure.loss_calls import SQUARES, Call, LossCalls, alike, compiling, judged
 from lvmcheck.watch.measure.modules import compiled
+from lvmcheck.watch.measure.scored import copied, padding
 from lvmcheck.watch.measure.shifts import SHIFTS, agreements, tokens_of
 
 if TYPE_CHECKING:
     from lvmcheck.watch.loop import Loop
     from lvmcheck.watch.slot import Slot
 
-FROM, OUTPUTS, CALLS, ROWS = 2, 4, 24, 8
-"""Step from which calls are seen; outputs and calls of one step that are measured; least rows of embeddings."""
+FROM, INPUTS, OUTPUTS, CALLS, ROWS = 2, 4, 4, 24, 8
+"""Step from which calls are seen; inputs, outputs and calls of one step that are measured; rows of embeddings."""
 UNIT, SURE = 1e-3, 0.98
 
 
@@ -32,22 +33,32 @@ class LossesCollector(Collector):
         self._began: float | None = None
         self._tokens: Tensor | None = None
         self._shares: Tensor | None = None
+        self._inputs: list[Tensor] = []
+        self._padding: Tensor | None = None
+        self._copied: Tensor | None = None
 
     def before_sample(self, watcher: Loop) -> None:
-        self._calls, self._embeddings, self._tokens, self._shares = [], [], None, None
+        self._clear()
         if watcher.now >= FROM and not compiled(watcher.model) and not compiling():
             self._mode = LossCalls(self._seen)
 
     def _seen(self, call: Call) -> None:
         if len(self._calls) < CALLS:
-            self._calls.append(replace(call, classes=None, embedding=None))  # what is measured now is not kept
+            # What is measured now is not kept.
+            self._calls.append(replace(call, classes=None, embedding=None, given=None))
             if call.classes is not None and self._tokens is not None and self._shares is None:
                 self._shares = agreements(self._tokens, *call.classes)
+            if call.classes is not None and call.scored and self._padding is None:
+                self._padding = padding(self._inputs, *call.classes)
+            if self._inputs and self._copied is None:
+                self._copied = copied(self._inputs[0], call.given)
             if call.embedding is not None and len(call.embedding) >= ROWS and len(self._embeddings) < OUTPUTS:
                 self._embeddings.append(alike(call.embedding))
 
     def before_forward(self, watcher: Loop, inputs: Any) -> None:  # noqa: ARG002
         self._tokens = tokens_of(inputs)
+        if self._mode is not None:
+            self._inputs = [tensor for tensor in tensors(inputs) if tensor.ndim == 2][:INPUTS]
         if self._mode is not None:
             self._mode.close()
 
@@ -72,6 +83,14 @@ class LossesCollector(Collector):
             self._alike(watcher)
         if self._shares is not None:
             self._shifted(watcher, self._shares)
+        if self._padding is not None:
+            self._emit(watcher, "padding", self._padding, ("share", "rows", "lengths"))
+        if self._copied is not None:
+            self._emit(watcher, "target_copied", self._copied, ("apart", "column"))
+
+    @staticmethod
+    def _emit(watcher: Loop, name: str, measured: Tensor, keys: tuple[str, ...]) -> None:
+        watcher.later(measured, lambda numbers, at: watcher.emit(name, dict(zip(keys, numbers, strict=True)), (), at))
 
     def _shifted(self, watcher: Loop, shares: Tensor) -> None:
         """By how many positions the targets are the tokens."""
@@ -84,7 +103,7 @@ class LossesCollector(Collector):
         watcher.later(shares, use)
 
     def _say(self, watcher: Loop, call: Call) -> None:
-        measured = call.sums if call.sums is not None else call.target
+        measured = call.measured
         if measured is None:
             watcher.emit("loss_input", judged(call, []), (call.name,))
             return
@@ -121,5 +140,9 @@ class LossesCollector(Collector):
     def after_sample(self, watcher: Loop) -> None:  # noqa: ARG002
         if self._mode is not None:
             self._mode.close()
-        self._mode, self._calls, self._embeddings = None, [], []
-        self._tokens = self._shares = None
+        self._mode = None
+        self._clear()
+
+    def _clear(self) -> None:
+        self._calls, self._embeddings, self._inputs = [], [], []
+        self._tokens = self._shares = self._padding = self._copied = None

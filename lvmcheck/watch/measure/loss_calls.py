@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -37,7 +38,14 @@ VIEWS = (
     "Alias",
     "TBack",
 )
-FLAGS = ("softmax_twice", "wrong_axis", "not_log_probabilities", "sigmoid_twice", "broadcast", "out_of_range")
+FLAGS = (
+    *("softmax_twice", "wrong_axis", "not_log_probabilities", "sigmoid_twice", "broadcast", "out_of_range"),
+    *("rectified", "out_of_reach"),
+)
+REACH = {"Relu": (0.0, math.inf), "Softplus": (0.0, math.inf), "Sigmoid": (0.0, 1.0), "Tanh": (-1.0, 1.0)}
+"""What an activation can give, by the operation that autograd saw last."""
+BEYOND, MARGIN = 0.05, 0.05
+"""Share of the targets that no output can be, and how far beyond they are, as a part of the targets' range."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,9 @@ class Call:
         target: lowest and highest target; None where it is none of a regression.
         embedding: rows that were brought to length 1.
         classes: target of a loss over classes, and the number that it ignores.
+        beyond: share of the targets that the activation before it cannot give.
+        given: target of any loss.
+        scored: the loss is a mean or a sum over all of its targets.
     """
 
     name: str
@@ -60,6 +71,14 @@ class Call:
     target: Tensor | None = None
     embedding: Tensor | None = None
     classes: tuple[Any, int] | None = None
+    beyond: Tensor | None = None
+    given: Any = None
+    scored: bool = False
+
+    @property
+    def measured(self) -> Tensor | None:
+        """Numbers on the device that :func:`judged` needs."""
+        return next((found for found in (self.sums, self.beyond, self.target) if found is not None), None)
 
 
 class LossCalls(TorchFunctionMode):
@@ -111,7 +130,9 @@ def _call(name: str, args: Any, more: dict[str, Any], result: Tensor) -> Call | 
         return _softmax(name, one, args[1] if len(args) > 1 else more.get("dim"))
     if name in CLASSES:
         ignored = more.get("ignore_index", args[4] if len(args) > 4 else -100)
-        return replace(_classes(name, one), classes=None if name == "kl_div" else (other, ignored))
+        scored = not result.ndim and (args[2] if len(args) > 2 else more.get("weight")) is None
+        classes = None if name == "kl_div" else (other, ignored)
+        return replace(_classes(name, one), classes=classes, given=other, scored=scored)
     if not isinstance(other, Tensor) or not other.numel():
         return None
     flags = {"broadcast"} if spread_out(one, other) and one.requires_grad != other.requires_grad else set()
@@ -119,9 +140,22 @@ def _call(name: str, args: Any, more: dict[str, Any], result: Tensor) -> Call | 
         return Call(name, frozenset(flags)) if flags else None
     if name in BINARY:
         flags |= {"sigmoid_twice"} if came_from(one, "Sigmoid") else set()
-        return Call(name, frozenset(flags), target=_range(other))
+        flags |= {"rectified"} if came_from(one, "Relu") else set()
+        return Call(name, frozenset(flags), target=_range(other), given=other)
     plain = other.is_floating_point() and not other.requires_grad and other.numel() >= 8
-    return Call(name, frozenset(flags), target=_range(other) if plain else None)
+    if not plain:
+        return Call(name, frozenset(flags))
+    return Call(name, frozenset(flags), target=_range(other), beyond=_beyond(one, other), given=other)
+
+
+def _beyond(output: Tensor, target: Tensor) -> Tensor | None:
+    """Share of the targets that an activation cannot give; None where the output comes from none, as [1]."""
+    low, high = next((reach for name, reach in REACH.items() if came_from(output, name)), (0.0, 0.0))
+    if low == high:
+        return None
+    values = target.detach().float()
+    margin = MARGIN * (values.max() - values.min())
+    return ((values < low - margin) | (values > high + margin)).float().mean()[None]
 
 
 def _range(target: Tensor) -> Tensor:
@@ -146,6 +180,7 @@ def _classes(name: str, given: Tensor) -> Call:
     whole = given.detach().float() if given.ndim == 2 and 1 < len(given) <= WHOLE else None
     logs = name != "cross_entropy"
     flags = {"wrong_axis"} if logs and came_from(given, "LogSoftmax") else set()
+    flags |= {"rectified"} if not logs and came_from(given, "Relu") else set()
     lowest = rows.amin()
     rows, whole = (rows.exp() if logs else rows), (whole.exp() if logs and whole is not None else whole)
     found = _sums(rows, whole)
@@ -172,6 +207,8 @@ def judged(call: Call, numbers: list[float]) -> dict[str, float]:
         elif not most <= CLOSE and least > CLOSE:
             off = normed_down or (lowest < 0 and "wrong_axis" in call.flags)
             flags |= {"wrong_axis"} if off else {"not_log_probabilities"} if least > FAR else set()
+    elif call.beyond is not None and numbers:
+        flags |= {"out_of_reach"} if numbers[0] >= BEYOND else set()
     elif call.name in BINARY and call.target is not None and numbers:
         flags |= {"out_of_range"} if numbers[0] < -CLOSE or numbers[1] > 1 + CLOSE else set()
     return {flag: float(flag in flags) for flag in FLAGS}

@@ -1,0 +1,44 @@
+"""ranks_begin_apart: every rank begins with weights of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
+from lvmcheck.checks.watch._watched import case_run
+from lvmcheck.run.events import Watch
+from lvmcheck.run.view import Run
+
+APART = 1e-4
+
+
+class RanksBeginApart(Cause):
+    """Every rank begins with weights of its own."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        if not any(e.name == "ranks_begin" and e.values.get("apart", 0.0) > APART for e in evidence.run.of(Watch)):
+            return None
+        return measured(
+            self,
+            evidence,
+            checks=("ranks_agree",),
+            phrase="every rank begins with weights of its own, and nothing spreads those of rank 0",
+            fix="wrap the model in DistributedDataParallel, or broadcast its parameters before the first step",
+        )
+
+
+def _run(began: float, apart: float) -> Run:
+    before = case_run("ranks_begin", [{"ranks": 2.0, "apart": began}])
+    after = case_run("ranks", [{"ranks": 2.0, "apart": apart, "looks": 3.0, "over": 1.0}] * 3)
+    return replace(after, events=(*before.events, *after.events))
+
+
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="alike", run=_run(0.0, 0.0)),
+    CauseCase(name="alike_and_drifted", run=_run(0.0, 0.1)),
+    UNWATCHED,
+)
+_FAILS: Sequence[CauseCase] = (CauseCase(name="apart", run=_run(0.7, 0.7), standing=Standing.MEASURED),)
+FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

@@ -1,0 +1,47 @@
+"""ranks_epoch_never_set: the distributed sampler is never told the epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
+from lvmcheck.checks.watch._watched import case_run
+from lvmcheck.run.events import Watch
+from lvmcheck.run.view import Run
+
+OWN = 0.5
+
+
+class RanksEpochNeverSet(Cause):
+    """The distributed sampler is never told the epoch."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        shares = [e.values.get("same", 1.0) for e in evidence.run.of(Watch) if e.name == "rank_rows"]
+        if not shares or max(shares) > OWN:
+            return None  # without rows of their own ranks have no distributed sampler
+        return measured(
+            self,
+            evidence,
+            checks=("order_changes", "rows_drawn_anew"),
+            codes=("same_order", "same_course"),
+            explains=("epoch_pattern", "generators_go_on"),
+            phrase="ranks read rows of their own, in the same order in every epoch: set_epoch is never called",
+            fix="sampler.set_epoch(epoch) before every epoch",
+        )
+
+
+def _run(same: float, of_ranks: str = "rank_rows") -> Run:
+    ranks = case_run(of_ranks, [{"ranks": 2.0, "same": 0.0}])
+    order = case_run("epoch_order", [{"same": same, "rows": 32, "steps": 16}] * 2)
+    return replace(order, events=(*ranks.events, *order.events))
+
+
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="set", run=_run(0.0)),
+    CauseCase(name="one_process", run=_run(1.0, "models")),
+    UNWATCHED,
+)
+_FAILS: Sequence[CauseCase] = (CauseCase(name="never", run=_run(1.0), standing=Standing.MEASURED),)
+FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

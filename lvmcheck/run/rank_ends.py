@@ -1,0 +1,56 @@
+"""Where the other ranks were when rank 0 came to its end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+from pathlib import Path
+
+from lvmcheck.run.ranks import Meeting
+from lvmcheck.run.stopping import steps_of_others
+
+WHO, END = "who.json", "end.json"
+
+
+def who() -> dict[str, object]:
+    """What tells this process from others."""
+    return {"pid": os.getpid(), "host": platform.node()}
+
+
+def last_seen(meeting: Meeting, steps: int) -> list[dict[str, float]]:
+    """Of each rank that was heard: ``behind`` steps, process ``gone``, ``failed`` by its own word, ``ended``."""
+    found = []
+    reached = steps_of_others(meeting)
+    for rank in range(1, meeting.size):
+        known, end = meeting.read(f"{rank}.{WHO}"), meeting.read(f"{rank}.{END}")
+        if not known:
+            continue
+        ended = bool(end)
+        at = end.get("steps") if ended else reached.get(rank)
+        found.append(
+            {
+                "rank": float(rank),
+                "behind": float(max(0, steps - at)) if isinstance(at, int) else 0.0,
+                "failed": float(end.get("status") in ("failed", "interrupted")),
+                "ended": float(ended),
+                "gone": float(not ended and _gone(known)),
+            }
+        )
+    return found
+
+
+def _gone(known: dict[str, object]) -> bool:
+    """Whether that process of this machine has ended; False where it cannot be known."""
+    pid = known.get("pid")
+    if known.get("host") != platform.node() or not isinstance(pid, int):
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    with contextlib.suppress(OSError, IndexError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    return False
