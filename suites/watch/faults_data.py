@@ -140,6 +140,39 @@ def pairs(rec: Recorder, fault: str) -> None:
         rec.step(loss=loss)
 
 
+def padded(rec: Recorder, fault: str) -> None:
+    """A bigram model of rows of different lengths, with 0 as padding."""
+    model = nn.Sequential(nn.Embedding(12, 16), nn.Linear(16, 12))
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    rec.watch(model, optimizer)
+    for _ in range(40):
+        rows = 1 + (torch.randint(0, 11, (16, 1)) + torch.arange(10) * torch.randint(1, 4, (16, 1))) % 11
+        rows = rows * (torch.arange(10) < torch.randint(3, 11, (16, 1)))
+        ignored = -100 if fault == "padding_is_scored" else 0
+        loss = F.cross_entropy(model(rows[:, :-1]).flatten(0, 1), rows[:, 1:].flatten(), ignore_index=ignored)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        rec.step(loss=loss)
+
+
+def table(rec: Recorder, fault: str) -> None:
+    """A regression on columns, of which one may be the target."""
+    model = nn.Sequential(nn.Linear(6, 24), nn.ReLU(), nn.Linear(24, 1))
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    rec.watch(model, optimizer)
+    for _ in range(40):
+        rows = torch.randn(48, 6)
+        target = rows[:, 0].sin() + rows[:, 1] * rows[:, 2] + 0.1 * torch.randn(48)
+        if fault == "target_among_the_columns":
+            rows[:, 5] = 2 * target - 1
+        loss = F.mse_loss(model(rows)[:, 0], target)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        rec.step(loss=loss)
+
+
 def text(rec: Recorder, fault: str) -> None:
     """A bigram model of text."""
     model = nn.Sequential(nn.Embedding(12, 16), nn.Linear(16, 12))
@@ -176,5 +209,7 @@ CHECKS: Sequence[tuple[Callable[[Recorder, str], None], Mapping[str, str]]] = (
     (positions, {"tags_one_late": "targets_in_place", "one_target_for_all": "targets_vary"}),
     (pairs, {"nothing_repels": "embeddings_apart"}),
     (text, {"two_tokens_ahead": "next_token_asked"}),
+    (padded, {"padding_is_scored": "padding_not_scored"}),
+    (table, {"target_among_the_columns": "targets_not_in_inputs"}),
 )
 """Programs, and the check that must see each of their faults."""

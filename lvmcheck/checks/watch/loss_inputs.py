@@ -30,10 +30,9 @@ class LossInputs(Watched):
     """No call of a loss function between a forward pass and its step is given what it does not expect:
     probabilities for logits (cross_entropy, logsumexp, softmax), values normalised over the batch
     (cross_entropy, nll_loss, kl_div), no logs of probabilities (nll_loss, kl_div), a sigmoid for logits, shapes
-    [N, 1] and [N], targets outside of 0 to 1 (binary_cross_entropy_with_logits), a ReLU for logits, or (mean squared and
-    absolute errors) targets of which 5 % are further below or above what the output's ReLU, softplus, sigmoid or tanh
-    gives than 5 % of their range. Calls that carry no gradient, and
-    those inside of the model, are not looked at.
+    [N, 1] and [N], targets outside of 0 to 1 (binary_cross_entropy_with_logits), a ReLU for logits, or targets of which
+    5 % are beyond what the output's ReLU, softplus, sigmoid or tanh gives by 5 % of their range (mean squared and
+    absolute errors). Calls that carry no gradient, and those inside of the model, are not looked at.
 
     Why:
     A policy, a student, a contrastive or a value loss can be wrong beside a main output that is right, and all of it

@@ -36,6 +36,7 @@ class LossesCollector(Collector):
         self._inputs: list[Tensor] = []
         self._padding: Tensor | None = None
         self._copied: Tensor | None = None
+        self._targets_given = 0
 
     def before_sample(self, watcher: Loop) -> None:
         self._clear()
@@ -50,7 +51,8 @@ class LossesCollector(Collector):
                 self._shares = agreements(self._tokens, *call.classes)
             if call.classes is not None and call.scored and self._padding is None:
                 self._padding = padding(self._inputs, *call.classes)
-            if self._inputs and self._copied is None:
+            self._targets_given += call.given is not None
+            if self._inputs and self._targets_given == 1:
                 self._copied = copied(self._inputs[0], call.given)
             if call.embedding is not None and len(call.embedding) >= ROWS and len(self._embeddings) < OUTPUTS:
                 self._embeddings.append(alike(call.embedding))
@@ -85,7 +87,7 @@ class LossesCollector(Collector):
             self._shifted(watcher, self._shares)
         if self._padding is not None:
             self._emit(watcher, "padding", self._padding, ("share", "rows", "lengths"))
-        if self._copied is not None:
+        if self._copied is not None and self._targets_given == 1:  # of several terms one may ask for an input
             self._emit(watcher, "target_copied", self._copied, ("apart", "column"))
 
     @staticmethod
@@ -146,3 +148,4 @@ class LossesCollector(Collector):
     def _clear(self) -> None:
         self._calls, self._embeddings, self._inputs = [], [], []
         self._tokens = self._shares = self._padding = self._copied = None
+        self._targets_given = 0

@@ -1,0 +1,74 @@
+"""What stands in the inputs and the targets of one step at once: padding that is scored, targets that are inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+PADDED, POSITIONS = 2, 4
+"""Equal tokens at the end of a row from which it is padded, and positions below which none is."""
+FEATURES, MOST, ROWS, KINDS = 3, 512, 24, 32
+"""Fewest and most features, rows of a batch, and classes between which a copy of the target is looked for."""
+
+
+def padding(inputs: Iterable[Tensor], target: Any, ignored: int) -> Tensor | None:
+    """Share of the scored targets that are padding, share of padded rows, and of how many lengths; float32 [3].
+
+    A row is padded where both its tokens and its targets end in a run of the id in which most rows end.
+    """
+    if not isinstance(target, Tensor) or target.is_floating_point() or target.is_complex():
+        return None
+    tokens = next((t for t in inputs if _ids(t) and t.numel() == target.numel()), None)
+    if tokens is None:
+        return None
+    targets = target.detach().reshape(tokens.shape)
+    run, scored = _run_at_end(tokens), _run_at_end(targets)
+    padded = (run >= PADDED) & (scored >= PADDED) & (run < tokens.shape[1])
+    counted = ((scored * padded).sum() * (targets[:, -1].mode().values != ignored)).float()
+    lengths = torch.zeros(tokens.shape[1] + 1, device=run.device).index_fill(0, run[padded], 1.0).sum()
+    return torch.stack([counted / (targets != ignored).sum().clamp_min(1), padded.float().mean(), lengths])
+
+
+def _ids(tensor: Tensor) -> bool:
+    whole = not tensor.is_floating_point() and not tensor.is_complex() and tensor.dtype != torch.bool
+    return whole and tensor.ndim == 2 and tensor.shape[1] >= POSITIONS
+
+
+def _run_at_end(ids: Tensor) -> Tensor:
+    """By how many times the most frequent last id each row ends; int64 [N]."""
+    return (ids == ids[:, -1].mode().values).flip(1).cumprod(1).sum(1)
+
+
+def copied(inputs: Tensor, target: Any) -> Tensor | None:
+    """How far the target is from being a column of the inputs, times a number and plus another; and which column.
+
+    1 - r^2 of the closest column, float32 [2]; of classes that of the class which is furthest from any column. None
+    where inputs are no table of numbers, or there is more than one target for a row.
+    """
+    if not isinstance(target, Tensor) or target.requires_grad or not inputs.is_floating_point() or inputs.ndim != 2:
+        return None
+    rows, features = inputs.shape
+    if rows < ROWS or not FEATURES <= features <= MOST or target.numel() != rows or len(target) != rows:
+        return None
+    x = inputs.detach().double()
+    y = target.detach().reshape(-1)
+    plain = _closest(x, y.double()[:, None])
+    if y.is_floating_point() or y.dtype == torch.bool:
+        return plain
+    kinds = torch.arange(KINDS, device=y.device)
+    one_hot = _closest(x, (y[:, None] == kinds).double())
+    return torch.where(plain[0] <= one_hot[0], plain, one_hot)
+
+
+def _closest(x: Tensor, y: Tensor) -> Tensor:
+    a, b = x - x.mean(0), y - y.mean(0)
+    sizes = a.square().sum(0)[:, None] * b.square().sum(0)[None]
+    alike = (a.T @ b).square() / sizes.clamp_min(1e-300)
+    alike = torch.where(sizes > 0, alike, torch.zeros_like(alike))
+    best, where = alike.max(0)
+    there = b.square().sum(0) > 0
+    worst = torch.where(there, best, torch.ones_like(best)).min() * there.any()
+    return torch.stack([1 - worst, where[torch.where(there, best, torch.full_like(best, 2)).argmin()].double()]).float()
