@@ -11,6 +11,8 @@ from pathlib import Path
 
 NONCE = "LVMCHECK_NONCE"
 """Environment variable by which a gate marks the sessions that it will judge (``python ci/gate.py start``)."""
+COMPILED = ("torchinductor_", ".triton")
+"""Beginnings of folder names that hold compiled kernels."""
 OWN = Path(__file__).parents[1]
 INSTALLED = tuple(Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib", "stdlib", "platstdlib"))
 
@@ -67,4 +69,6 @@ def _file(module: object) -> str | None:
 def _counts(path: Path, root: Path, *, outside: bool) -> bool:
     if any(path.is_relative_to(place) for place in INSTALLED):
         return False
-    return path.is_relative_to(root) or (outside and not path.is_relative_to(OWN))
+    if path.is_relative_to(root):
+        return True
+    return outside and not path.is_relative_to(OWN) and not any(f"/{mark}" in path.as_posix() for mark in COMPILED)

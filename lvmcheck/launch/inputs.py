@@ -18,9 +18,9 @@ from typing import Any
 
 from lvmcheck.errors import InputError
 from lvmcheck.launch import packages
-from lvmcheck.launch.executed import OWN, executed
+from lvmcheck.launch.executed import COMPILED, OWN, executed
 from lvmcheck.launch.key import file_digest
-from lvmcheck.launch.opened import COMPILED, OPENED, PIPE, SYSTEM, beginnings, interpreter, names_in, stamp
+from lvmcheck.launch.opened import OPENED, PIPE, SYSTEM, beginnings, interpreter, names_in, stamp
 from lvmcheck.run.directory import INFO, write_json
 from lvmcheck.run.seal import digest
 from lvmcheck.run.view import open_regular, read_json

@@ -36,8 +36,6 @@ ABOUT_THE_MACHINE = frozenset(
 """Programs that libraries start to look at the machine or to compile; what they print decides no number."""
 FOLDER, PIPE = "a folder", "a pipe or a device"
 """What a path may lead to in place of a file."""
-COMPILED = ("torchinductor_", ".triton")
-"""Beginnings of folder names that hold compiled kernels."""
 SHARED = ("/dev/shm", "/etc", "/run", "/var/lib")
 """Places of the system in which somebody may keep text: no input of a run's key, and yet no text to be executed."""
 

@@ -20,7 +20,7 @@ LEAST, MOST = 8, 500
 """Bytes of a text that is looked up; texts of one process that are."""
 LARGEST = 4 << 20
 """Bytes of a file in which a text is looked for."""
-PASSING = ("runpy.py", "ast.py", "codeop.py", "code.py", "timeit.py", "<frozen runpy>")
+PASSING = ("/runpy.py", "/ast.py", "/codeop.py", "/code.py", "/timeit.py")
 """Modules of the standard library that compile what others hand to them."""
 STARTING = (
     *("subprocess.py", "os.py", "<frozen os>", "socket.py"),
@@ -65,10 +65,12 @@ class Texts:
         name = caller.f_code.co_filename
         if "importlib" in name:
             return isinstance(file, str) and not file.startswith(self._installed)
-        if name.endswith(PASSING):
-            before = caller.f_back
-            return before is not None and before.f_code.co_name != "literal_eval"
-        return not name.startswith((*self._installed, "<frozen"))
+        own: FrameType | None = caller
+        while own is not None and own.f_code.co_filename.endswith((*PASSING, ">")):
+            if own.f_code.co_name == "literal_eval":
+                return False
+            own = own.f_back
+        return own is not None and not own.f_code.co_filename.startswith(self._installed)
 
     def own_start(self, caller: FrameType | None) -> bool:
         """Whether code that is not installed starts a program."""

@@ -96,3 +96,22 @@ def test_the_gate_knows_every_field_of_the_schema() -> None:
     assert set(schema["properties"]) - {"digest"} == set(shape.REPORT)
     for name, fields in parts.items():
         assert set(schema["$defs"][name]["properties"]) == set(fields), name
+
+
+@pytest.mark.skipif(STEP > 1, reason="the long form: LVM_GATE=full")
+def test_a_trainer_may_compile_spawn_and_save(repository: Repository) -> None:
+    """Kernels that torch has written, workers that are not forked, and a file that C++ wrote and Python reads."""
+    lines = (
+        "import torch",
+        "torch.compile(lambda x: x.sin() + 1)(torch.ones(8))",
+        "list(torch.utils.data.DataLoader(list(range(8)), num_workers=1, multiprocessing_context='spawn'))",
+        "torch.save({'a': torch.ones(2)}, 'best.log'); torch.load('best.log')",
+        GOOD,
+    )
+    replaced(repository.path / "toy.py", GOOD, "\n        ".join(lines))
+    replaced(repository.path / "gate.toml", "seeds = 2", "seeds = 1")
+    repository.suite(seeds=[0])
+    repository.start_from_here()
+    repository.session(apart=True)
+    answer = repository.gate()
+    assert answer.returncode == 0, answer.stdout
