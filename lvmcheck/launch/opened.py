@@ -171,7 +171,7 @@ class Opened:
         for place, blob in found:
             self._note("text", place, blob)
         if not found and not self._texts.made_of_source(text):
-            self._note("beside", f"text that {self._texts.line(sys._getframe(3))} executes")
+            self._note("beside", f"text that {self._texts.place(sys._getframe(3))} executes")
 
     def _look_up(self, name: Any) -> None:
         if self._texts is not None and name in READERS and self._texts.own_start(sys._getframe(3)):

@@ -78,7 +78,7 @@ class Texts:
             caller = caller.f_back
         return caller is not None and not caller.f_code.co_filename.startswith(self._installed)
 
-    def line(self, caller: FrameType) -> str:
+    def place(self, caller: FrameType) -> str:
         """Where the trainer's own code compiles a text."""
         own: FrameType | None = caller
         while own is not None and own.f_code.co_filename.startswith((*self._installed, "<")):
