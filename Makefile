@@ -42,7 +42,7 @@ lint: $(STAMP)
 	$(BIN)/check-jsonschema --builtin-schema vendor.gitlab-ci --data-transform gitlab-ci ci/gitlab/*.yml
 
 # Suites that `make test` leaves out: the second and third of a kind, of which one stays in it, and long trainings.
-LONG := amn_584k cognate_phase1/memory cognate_phase1/speed lvm_small_wins \
+LONG := amn_584k $(addprefix cognate_answers/,memory reasoning speed) cognate_phase1/memory cognate_phase1/speed lvm_small_wins \
 	$(addprefix lvm_oct13/,gru mamba2 transformer) \
 	$(addprefix selftest/ordinary_,classifier language) \
 	$(addprefix known_failures/,info_nce_0_002 info_nce_0_3 cognate_halting_detached cognate_halting_no_grad \

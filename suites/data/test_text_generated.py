@@ -99,6 +99,17 @@ def test_surprise_by_hand() -> None:
     assert record.nats == pytest.approx(2 * math.log(2) + widths + math.log(3) + math.log(8))
 
 
+def test_without_words_sums_are_asked_as_they_are_typed() -> None:
+    for name, sign in (("sums", "+"), ("differences", "-")):
+        records = draws(name, 200, digits=1, words=False)
+        spaced = [bool(re.fullmatch(rf"\d \{sign} \d", record.question)) for record in records]
+        assert all(re.fullmatch(rf"\d ?\{sign} ?\d", record.question) for record in records)
+        assert 150 < sum(spaced) < 200
+        chances = [math.log(0.9 if apart else 0.1) for apart in spaced]
+        assert [record.nats for record in records] == pytest.approx([2 * math.log(10) - part for part in chances])
+        assert {record.difficulty for record in records} == {1}
+
+
 def test_sides_are_disjoint_for_every_seed() -> None:
     config = parse_text_config({"digits": 1})
     held = generate(config, seed=0, validation=True, count=100)

@@ -23,7 +23,7 @@ TRAINED = ("bpe", "bpe_records")
 """Tokenizers that are trained on the training records."""
 DEFAULT_VOCABULARY = 512
 _ONLY = {
-    "generated": ("records", "digits", "operations", "operators", "facts"),
+    "generated": ("records", "digits", "operations", "operators", "facts", "words"),
     "qa": ("path", "limit", "val_fraction"),
     "hub": ("limit", "val_fraction"),
     "jsonl": ("path", "limit", "val_fraction"),
@@ -42,6 +42,7 @@ class TextConfig(BaseModel):
         val_fraction: share held out of a set that has no split of its own.
         digits, operations, operators: of the generated arithmetic; digits of an operand and operations at most.
         facts: statements of a generated recall question at most.
+        words: whether sums and differences are asked in words too, or only as they are typed ("25 + 17").
         length: positions T of a row. packing: several records a row, else rows of one record in buckets by length.
         tokenizer: "bpe" (trained on the training records), "bpe_records" (the same with a record's signs, and an
             operator with its spaces, as tokens: a third fewer of a short sum), "bytes", a tokenizer.json or a folder
@@ -65,6 +66,7 @@ class TextConfig(BaseModel):
     operations: Annotated[int, Field(ge=1, le=8)] = 1
     operators: str = OPERATORS
     facts: Annotated[int, Field(ge=1, le=12)] = 3
+    words: bool = True
     length: Annotated[int, Field(ge=8, le=16_384)] = 128
     packing: bool = True
     tokenizer: Annotated[str, Field(min_length=1)] = "bpe"

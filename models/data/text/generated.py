@@ -46,7 +46,9 @@ def drawer(name: str, config: TextConfig) -> Callable[[random.Random, int], Reco
             rng, number, digits=digits, operations=operations, operators=operators
         )
     if name in SIGNS:
-        return lambda rng, number: sums.draw(rng, number, dataset=name, sign=SIGNS[name], digits=config.digits)
+        return lambda rng, number: sums.draw(
+            rng, number, dataset=name, sign=SIGNS[name], digits=config.digits, words=config.words
+        )
     if name == "capitals":
         return capitals.draw
     if name == "recall":

@@ -18,16 +18,16 @@ _TYPED = ("{} {} {}", "{}{}{}")
 """Forms without a word; a question with words is harder by one."""
 
 
-def draw(rng: random.Random, number: int, *, dataset: str, sign: str, digits: int) -> Record:
-    """One question with ``sign`` between two operands of 1 to ``digits`` digits.
+def draw(rng: random.Random, number: int, *, dataset: str, sign: str, digits: int, words: bool = True) -> Record:
+    """One question with ``sign`` between two operands of 1 to ``digits`` digits; without ``words`` as it is typed.
 
     Operands and form are drawn independently and stand in the text, so the surprise is exact. A story of things that
     are sold is told only where there are enough of them; else the first form takes its share.
     """
     (left, first), (right, second) = (_operand(rng, digits) for _ in range(2))
-    shares = dict(_FORMS)
-    rest = STORY[sign] if sign == "+" or left >= right else next(iter(_FORMS))
-    shares[rest] = shares.get(rest, 0.0) + 1.0 - sum(_FORMS.values())
+    shares = {form: share for form, share in _FORMS.items() if words or form in _TYPED}
+    rest = STORY[sign] if words and (sign == "+" or left >= right) else next(iter(_FORMS))
+    shares[rest] = shares.get(rest, 0.0) + 1.0 - sum(shares.values())
     form = rng.choices(tuple(shares), tuple(shares.values()))[0]
     nats = first + second - math.log(shares[form])
     if form in _FORMS:
