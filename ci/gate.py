@@ -24,14 +24,14 @@ from typing import Any
 
 from gate_base import loosenings, of_data
 from gate_files import read_report, read_rules, read_waivers
-from gate_finding import Reason, Refused, Unusable
+from gate_finding import FIXES, Reason, Refused, Unusable
 from gate_git import Tree, resolved, tracked_path
 from gate_report import of_checks, of_session, of_suite, same
 from gate_selftest import of_selftests, read_selftest
 from gate_shape import Table
 from gate_tree import of_files, of_opened, of_suite_text
 
-SCREEN, WIDTH = 30, 200
+SCREEN, WIDTH, FIXED = 30, 200, 3
 NONCE = "LVMCHECK_NONCE"
 NO_BASE = "none"
 
@@ -120,8 +120,10 @@ def screen(reasons: Sequence[Reason]) -> list[str]:
     """The reasons on one screen, each on one line with its code; nothing in them is a command to a terminal."""
     flat = list(dict.fromkeys((plain(reason.sentence()), reason.code) for reason in reasons))
     cut = [(text if len(text) <= WIDTH else text[: WIDTH - 1] + "…", code) for text, code in flat]
-    lines = [f"  {text} [{code}]" for text, code in cut[: SCREEN - 2]]
-    return lines + ([f"  and {len(flat) - len(lines)} more"] if len(flat) > len(lines) else [])
+    fixes = list(dict.fromkeys(FIXES[reason.code] for reason in reasons if reason.code in FIXES))[:FIXED]
+    lines = [f"  {text} [{code}]" for text, code in cut[: SCREEN - 2 - len(fixes)]]
+    more = [f"  and {len(flat) - len(lines)} more"] if len(flat) > len(lines) else []
+    return [*lines, *more, *(f"  to do: {fix}" for fix in fixes)]
 
 
 def plain(text: str) -> str:
@@ -172,7 +174,7 @@ def question_of(options: argparse.Namespace) -> Question:
         Unusable: it cannot be had.
     """
     if not options.commit:
-        raise Unusable("no commit to judge: give --commit SHA")
+        raise Unusable("no commit to judge: run it in the git repository, or give --commit SHA")
     if not options.nonce:
         raise Unusable(f"no nonce: hand the sessions one (python ci/gate.py start) and give --nonce or ${NONCE}")
     if not options.base:

@@ -100,6 +100,23 @@ WORDS = {
     "not_finite": "passed with {got}",
 }
 """Code -> the sentence; ``subject`` stands before it."""
+FIXES = {
+    "no_report": "run pytest with --lvm-json FILE first",
+    "not_committed": "commit or undo what is named, and judge again",
+    "file_differs": "commit it, and judge again; where git changes line ends, put '* -text' into .gitattributes",
+    "file_not_in_commit": "commit it or remove it, and judge again",
+    "suite_differs": "commit the suite as it is, and judge again",
+    "other_commit": "judge this commit: the report is of another one",
+    "deselected": "run the session without -k, -m and --deselect",
+    "nonce_differs": "judge in this job, with the same LVMCHECK_NONCE for the session and the gate",
+    "run_nonce_differs": "judge in this job, with the same LVMCHECK_NONCE for the session and the gate",
+    "suite_missing": "let the session run the suite that is named, at its profile",
+    "no_device": 'have the trainer record it: rec.device("cpu")',
+    "check_failed": "lvmcheck diagnose RUN says why; what is accepted until a date is a waiver of the owner",
+    "bound_loosened": "set it back, or have the owner accept it as a [[loosening]] on the base branch",
+    "judge_changed": "have the owner accept it as a [[loosening]] on the base branch",
+}
+"""Code -> what to do."""
 LOOSENINGS = frozenset(
     {
         *("suite_removed", "check_removed", "check_changed", "bound_loosened", "expectation_changed"),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from lvmcheck.commands._exit import BAD_INPUT, FAILED, INTERRUPTED, PASSED
 from lvmcheck.commands._judging import exit_code, verdicts_on
-from lvmcheck.errors import InputError
+from lvmcheck.errors import InputError, nearest
 from lvmcheck.text.say import complain
 
 if TYPE_CHECKING:
@@ -48,7 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     if not options.module and not Path(options.script).is_file():
-        raise InputError(options.script, "expected a script, got no such file", fix="A module is run by -m NAME.")
+        scripts = [str(path) for path in (*Path().glob("*.py"), *Path().glob("*/*.py"))][:500]
+        fix = nearest(options.script, scripts) if scripts else "A module is run by -m NAME."
+        raise InputError(options.script, "expected a script, got no such file", fix=fix)
     if options.into is not None and (options.into / "events.jsonl").exists():
         raise InputError(options.into, "already holds a run", fix="Give another directory: --into DIR.")
     session = Session(options)

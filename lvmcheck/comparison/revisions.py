@@ -89,5 +89,6 @@ def _git(folder: Path, *words: str, what: str) -> str:
         raise InputError("git", "expected git, got nothing: it is not installed") from None
     if done.returncode:
         error = (done.stderr.strip().splitlines() or [""])[-1]
-        raise InputError("git", f"expected {what} ({error[:200]})")
+        fix = "Run it in the repository of the suite." if "not a git repository" in error else None
+        raise InputError("git", f"expected {what} ({error[:200]})", fix=fix)
     return done.stdout.strip()

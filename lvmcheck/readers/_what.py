@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import stat
 from pathlib import Path
 
-from lvmcheck.errors import InputError, excerpt
+from lvmcheck.errors import InputError, excerpt, several
 from lvmcheck.readers._elsewhere import must_export
 from lvmcheck.readers._files import head, inside
 
 LOOK = 1 << 16
 """Bytes of a file that are looked at."""
+MOST = 500
+"""Paths that are compared with one that is not there."""
 UTF16 = "Convert it to UTF-8: iconv -f UTF-16 -t UTF-8."
 UNPACK = "Unpack it first."
 WRITTEN = "Has the training written anything?"
@@ -49,12 +52,26 @@ def refuse_irregular(path: Path) -> None:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        raise InputError(path, "expected a recorded run, got nothing: no such file or directory") from None
+        problem = "expected a recorded run, got nothing: no such file or directory"
+        raise InputError(path, problem, fix=_nearest_run(path)) from None
     except (OSError, ValueError) as problem:
         raise InputError(path, f"cannot be read: {getattr(problem, 'strerror', None) or problem}") from None
     what = next((name for is_kind, name in KINDS.items() if is_kind(mode)), None)
     if what is not None:
         raise InputError(path, f"expected a recorded run, got {what}", fix="Give a file or a folder.")
+
+
+def _nearest_run(path: Path) -> str:
+    """The path that may be meant, or the runs that are there, or how one is made."""
+    home = path.parent if path.parent.is_dir() else Path()
+    places = [*inside(home, "*"), *inside(Path("runs"), "*"), *inside(Path(".lvmcheck/runs"), "*/*")][:MOST]
+    known = list(dict.fromkeys(str(place) for place in places if not place.name.startswith(".")))
+    by_name = {Path(place).name: place for place in reversed(known)}
+    close = difflib.get_close_matches(path.name, list(by_name), n=1, cutoff=0.6)
+    if close:
+        return f"Did you mean {by_name[close[0]]!r}?"
+    runs = [name for name in known if (Path(name) / "events.jsonl").is_file()]
+    return f"Runs here: {several(runs, 3)}." if runs else "`lvmcheck run SCRIPT` or lvmcheck.record(PATH) makes one."
 
 
 def unknown(path: Path, kinds: list[str]) -> InputError:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from lvmcheck.errors import InputError, excerpt, nearest
+from lvmcheck.errors import InputError, excerpt, nearest, several
 from lvmcheck.suite.lines import MAX_DEPTH, KeyPath, Lines, scan
 
 MAX_BYTES = 1_000_000
@@ -114,7 +114,10 @@ def _near(path: Path) -> str | None:
     except OSError:
         return None
     close = difflib.get_close_matches(str(path), [str(item) for item in found[:500]], n=3, cutoff=0.6)
-    return f"Did you mean {' or '.join(map(repr, close))}?" if close else None
+    if close:
+        return f"Did you mean {' or '.join(map(repr, close))}?"
+    suites = sorted(str(item.parent) for item in Path("suites").glob("*/suite.toml"))[:500]
+    return f"Suites here: {several(suites, 4)}." if suites else "`lvmcheck init` writes one."
 
 
 def _decode(path: Path, data: bytes) -> str:

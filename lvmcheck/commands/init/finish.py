@@ -9,7 +9,7 @@ from pathlib import Path
 
 import tomli
 
-from lvmcheck.commands.init.draft import Draft
+from lvmcheck.commands.init.draft import EXAMPLE, Draft
 from lvmcheck.commands.init.workflow import COMMIT, DEVICE, RULES, SCRIPTS, WORKFLOW, Rule, workflow_files
 from lvmcheck.commands.init.write import PYTEST_INI, finds_modules, pytest_config, write_files
 from lvmcheck.launch.home import USUAL, make_home
@@ -76,21 +76,19 @@ def only_ci(root: Path, ci: str) -> Made | None:
     Raises:
         InputError: a suite cannot be read, or a file of the gate is another one.
     """
-    rules = list(_rules(root))
-    if not rules:
+    suites = {path: load_suite(path, profile="smoke") for path in sorted((root / SUITES).rglob("suite.toml"))}
+    if not suites:
         return None
+    rules = [
+        Rule(path.relative_to(root).as_posix(), len(suite.seeds), len(suite.checks)) for path, suite in suites.items()
+    ]
+    others = any(not suite.trainer.startswith(f"{EXAMPLE}:") for suite in suites.values())
     files = workflow_files(root, rules, install=ci)
     written = write_files(
         files, same=[root / "ci" / name for name in SCRIPTS], longer=[root / RULES], kept=[root / WORKFLOW]
     )
     make_home(root / USUAL)
-    return Made(None, tuple(written), 0, (), (COMMIT, DEVICE, *_kept(root, written, ci)))
-
-
-def _rules(root: Path) -> Iterator[Rule]:
-    for path in sorted((root / SUITES).rglob("suite.toml")):
-        suite = load_suite(path, profile="smoke")
-        yield Rule(path.relative_to(root).as_posix(), len(suite.seeds), len(suite.checks))
+    return Made(None, tuple(written), 0, (), (COMMIT, *([DEVICE] if others else []), *_kept(root, written, ci)))
 
 
 def _kept(root: Path, written: list[Path], ci: str | None) -> Iterator[str]:
