@@ -2,9 +2,9 @@
 
     python ci/mutate.py lvmcheck.run.alike lvmcheck/run/alike.py -- suites/lvmcheck/test_plugin_equal_seeds.py
 
-Each mutant changes one comparison, constant, boolean or returned value, and is judged in a fork of this process, where
-the module is imported from the changed text: no file is written. A mutant is killed when pytest does not end with 0, or
-not in time. Prints the survivors with their lines, and the score.
+Each mutant changes one comparison, constant, boolean, condition or returned value, or deletes one statement. It is
+judged in a fork of this process, where the module is imported from the changed text: no file is written. A mutant is
+killed when pytest does not end with 0, or not in time. Prints the survivors with their lines, and the score.
 """
 
 from __future__ import annotations
@@ -72,6 +72,14 @@ def changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
         yield f"{node.value!r} -> {value!r}", ast.Constant(value)
     if isinstance(node, ast.Return) and node.value is not None and ast.unparse(node) != "return None":
         yield "returns None", ast.Return(ast.Constant(None))
+    if isinstance(node, ast.If | ast.IfExp | ast.While) and not isinstance(node.test, ast.Compare | ast.BoolOp):
+        negated = copy.deepcopy(node)
+        negated.test = ast.UnaryOp(ast.Not(), negated.test)
+        yield "condition negated", negated
+    if isinstance(node, ast.Expr | ast.Assign | ast.AugAssign | ast.Raise | ast.Continue | ast.Break):
+        documents = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if not documents:
+            yield "deleted", ast.Pass()
 
 
 def mutants(source: str) -> Iterator[tuple[int, str, str]]:

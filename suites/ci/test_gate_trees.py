@@ -1,0 +1,139 @@
+"""What the gate says of two commits: everything that the later one asks less of, case by case."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import pytest
+
+from suites.ci.gate_kit import SUITE
+from suites.ci.trees_kit import FILES, OWN, RULES, TEXT, Files, base, said
+
+
+def changed(old: str, new: str, file: str = SUITE) -> Callable[[dict[str, str]], None]:
+    def change(files: dict[str, str]) -> None:
+        assert old in files[file], old
+        files[file] = files[file].replace(old, new)
+
+    return change
+
+
+def there(path: str, text: str | None = "x") -> Callable[[dict[str, str]], None]:
+    """A file that is written, or with None taken away."""
+
+    def change(files: dict[str, str]) -> None:
+        if text is None:
+            del files[path]
+        else:
+            files[path] = text
+
+    return change
+
+
+WHO = f"{SUITE} (smoke)"
+ENTRY = f"{WHO}: cosine_floor val_cosine 1"
+LOOSER: dict[str, tuple[Callable[[dict[str, str]], None], list[tuple[str, str]]]] = {
+    "nothing": (lambda _: None, []),
+    "a floor that falls": (changed("floor = 0.5", "floor = 0.4"), [("bound_loosened", f"{ENTRY}: floor")]),
+    "a floor that rises": (changed("floor = 0.5", "floor = 0.6"), []),
+    "a floor that is NaN": (changed("floor = 0.5", "floor = nan"), [("bound_loosened", f"{ENTRY}: floor")]),
+    "a floor that is an expression": (changed("= 0.5", '= "best"'), [("check_changed", f"{ENTRY}: floor")]),
+    "a ceiling that rises": (changed("= 2.0", "= 2.5"), [("bound_loosened", f"{WHO}: metric val_loss: ceiling")]),
+    "a ceiling that falls": (changed("ceiling = 2.0", "ceiling = 1.5"), []),
+    "a flag for a floor": (changed("floor = 0.5", "floor = true"), [("check_changed", f"{ENTRY}: floor")]),
+    "another source": (changed("a paper", "a book"), []),
+    "an abort": (
+        changed("floor = 0.5", "floor = 0.5\nabort_below = 0.1"),
+        [("check_changed", f"{ENTRY}: abort_below")],
+    ),
+    "a check that is gone": (
+        changed('[[check]]\ncheck = "finite"\nprofiles = ["smoke"]\n', ""),
+        [("check_removed", f"{WHO}: finite ['smoke']")],
+    ),
+    "a check in front": (
+        changed('[[check]]\ncheck = "metric"', '[[check]]\ncheck = "finite"\n\n[[check]]\ncheck = "metric"'),
+        [],
+    ),
+    "a check of another profile": (changed('["smoke"]', '["full"]'), [("check_removed", f"{WHO}: finite ['smoke']")]),
+    "a failure that is expected": (
+        changed("floor = 0.5", 'floor = 0.5\nexpect = {outcome = "failed"}'),
+        [("expectation_changed", ENTRY)],
+    ),
+    "more seeds": (changed("[0, 1]", "[0, 1, 2]"), []),
+    "other seeds": (changed("[0, 1]", "[1, 0]"), [("run_changed", f"{WHO}: run.seeds")]),
+    "a key of the run": (changed("lr = 0.1", "lr = 0.2"), [("run_changed", f"{WHO}: run.lr")]),
+    "a key that is free": (changed("trainer =", "batch_size = 2\ntrainer ="), []),
+    "a key of the profile": (changed("epochs = 2", "epochs = 3"), [("run_changed", f"{WHO}: run.epochs")]),
+    "a key that the profile replaces": (changed("epochs = 4", "epochs = 5"), []),
+    "in turns": (changed("checks = 3", "checks = 3\nsequential = true"), [("run_changed", f"{WHO}: run.sequential")]),
+    "no suite": (there(SUITE, None), [("suite_removed", SUITE)]),
+    "a suite that cannot be read": (there(SUITE, "[["), [("suite_removed", SUITE)]),
+    "older reports": (
+        changed("hours = 24", "hours = 48", "gate.toml"),
+        [("rule_loosened", "gate.toml: gate.max_age_hours")],
+    ),
+    "newer reports": (changed("hours = 24", "hours = 12", "gate.toml"), []),
+    "more that may be opened": (changed('"a/*"', '"*"', "gate.toml"), [("rule_loosened", "gate.toml: gate.opens")]),
+    "fewer seeds asked": (
+        changed("seeds = 2", "seeds = 1", "gate.toml"),
+        [("rule_loosened", f"gate.toml: {WHO}: seeds")],
+    ),
+    "more seeds asked": (changed("seeds = 2", "seeds = 3", "gate.toml"), []),
+    "another device": (changed('"cpu"', '"cuda"', "gate.toml"), [("rule_loosened", f"gate.toml: {WHO}: device")]),
+    "not required": (changed('"smoke"', '"ci"', "gate.toml"), [("rule_loosened", f"gate.toml: {WHO}")]),
+    "a conftest": (there("suites/conftest.py"), [("judge_changed", "suites/conftest.py")]),
+    "the configuration": (there("pyproject.toml", "x"), [("judge_changed", "pyproject.toml")]),
+    "one beside the suite": (there("suites/toy/pytest.ini"), [("judge_changed", "suites/toy/pytest.ini")]),
+    "one elsewhere": (there("other/pytest.ini"), []),
+    "a protected file": (there("data/a.json", None), [("judge_changed", "data/a.json")]),
+    "metadata": (there("x.egg-info/entry_points.txt"), [("judge_changed", "x.egg-info/entry_points.txt")]),
+    "a package of a known name": (there("torch/nn.py"), [("judge_changed", "torch/nn.py")]),
+    "a module of Python's name": (there("suites/json.py"), [("judge_changed", "suites/json.py")]),
+    "such a name elsewhere": (there("other/torch.py"), []),
+    "a module of its own": (there("theirs.py"), []),
+    "a trainer": (there("mine.py", "y"), []),
+}
+
+
+@pytest.mark.parametrize("case", LOOSER)
+def test_what_a_commit_asks_less_of(case: str) -> None:
+    change, expected = LOOSER[case]
+    files = dict(FILES)
+    change(files)
+    rules = copy.deepcopy(RULES)
+    rules["suite"][0]["free"] = ["batch_size"]
+    assert said(base.loosenings(Files(FILES), Files(files), rules, "gate.toml")) == expected
+
+
+def test_what_is_there_already_may_be_called_anything() -> None:
+    before = {**FILES, "torch/a.py": "", "json.py": ""}
+    after = {**before, "torch/b.py": "", "json.py": "x"}
+    assert said(base.loosenings(Files(before), Files(after), RULES, None)) == []
+    assert said(base.loosenings(Files(before), Files(FILES), RULES, None)) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "more", "named"),
+    [
+        ("import helper", {"helper.py": "x"}, ["helper.py"]),
+        (
+            "from package import part",
+            {"package/__init__.py": "", "package/part.py": "x"},
+            ["package/__init__.py", "package/part.py"],
+        ),
+        ("from . import a", {"a.py": "x"}, []),
+        ("LEAST = 'bounds.json'", {"bounds.json": "x"}, ["bounds.json"]),
+        ("LEAST = 'kept/bounds.json'", {"kept/bounds.json": "x", "other/bounds.json": "x"}, ["kept/bounds.json"]),
+        ("LEAST = 'a'", {"a": "x"}, []),
+        ("LEAST = b'bounds.json'", {"bounds.json": "x"}, []),
+        ("import (", {"helper.py": "x"}, []),
+        ("import lvmcheck.checks.bounds", {"lvmcheck/checks/bounds.py": "x"}, []),
+    ],
+)
+def test_what_a_check_of_the_suite_is_made_of(source: str, more: dict[str, str], named: list[str]) -> None:
+    files = {**FILES, SUITE: TEXT + OWN, "own.py": source, **dict.fromkeys(more, "before")}
+    after = {**files, **more}
+    assert said(base.loosenings(Files(files), Files(after), RULES, None)) == [("judge_changed", name) for name in named]
+    own = {**files, "own.py": f"{source}\n# changed"}
+    assert said(base.loosenings(Files(files), Files(own), RULES, None)) == [("judge_changed", "own.py")]

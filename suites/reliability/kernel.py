@@ -1,0 +1,96 @@
+"""Do the tests notice? Small faults in each module that decides verdicts, and the branches that its tests take.
+
+    python -m suites.reliability.kernel mutants [--most 40] [WORD]     # the modules whose names hold WORD
+    python -m suites.reliability.kernel coverage
+
+Both run for each module the tests of :data:`KERNEL` alone, so a fault that only another test notices counts as missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+EDITS = "suites/ci/test_gate_edits.py"
+TREES = "suites/ci/test_gate_trees.py suites/ci/test_gate_commit.py"
+CORE = "suites/lvmcheck/test_core_"
+JUDGED = "suites/reliability/test_one_answer.py suites/reliability/test_sealed.py"
+CHECKS = "suites/reliability/test_oracle.py suites/reliability/test_judging.py suites/lvmcheck/test_checks_edges.py"
+KERNEL = {
+    "ci/gate.py": f"{EDITS} {TREES} suites/ci/test_gate_selftest.py",
+    "ci/gate_base.py": TREES,
+    "ci/gate_files.py": f"{EDITS} {TREES}",
+    "ci/gate_git.py": TREES,
+    "ci/gate_report.py": EDITS,
+    "ci/gate_selftest.py": "suites/ci/test_gate_selftest.py",
+    "ci/gate_shape.py": EDITS,
+    "ci/gate_tree.py": TREES,
+    "lvmcheck/checks/bounds.py": CHECKS,
+    "lvmcheck/checks/finding.py": CHECKS,
+    "lvmcheck/checks/protocol.py": CHECKS,
+    "lvmcheck/launch/answers.py": f"{JUDGED} {CHECKS}",
+    "lvmcheck/launch/environment.py": "suites/reliability/test_nothing_stale.py",
+    "lvmcheck/launch/executed.py": "suites/reliability/test_opened.py",
+    "lvmcheck/launch/existing_run.py": "suites/reliability/test_sealed.py suites/lvmcheck/test_launch_reuse.py",
+    "lvmcheck/launch/inputs.py": "suites/reliability/test_nothing_stale.py suites/reliability/test_opened.py",
+    "lvmcheck/launch/key.py": "suites/lvmcheck/test_launch_source.py suites/lvmcheck/test_launch_reuse.py",
+    "lvmcheck/launch/opened.py": "suites/reliability/test_opened.py",
+    "lvmcheck/launch/texts.py": "suites/reliability/test_opened.py",
+    "lvmcheck/run/alike.py": "suites/lvmcheck/test_plugin_equal_seeds.py -k 'runs_that or begin_with or beginning'",
+    "lvmcheck/run/directory.py": f"{CORE}rundir.py {JUDGED}",
+    "lvmcheck/run/event_lines.py": f"{CORE}events.py {CORE}rundir.py {JUDGED}",
+    "lvmcheck/run/events.py": f"{CORE}events.py {CORE}recorder.py {JUDGED}",
+    "lvmcheck/run/recorder.py": f"{CORE}recorder.py {CORE}rundir.py",
+    "lvmcheck/run/seal.py": JUDGED,
+    "lvmcheck/run/statements.py": f"{CORE}recorder.py",
+    "lvmcheck/run/values.py": f"{CORE}recorder.py {CORE}events.py",
+    "lvmcheck/run/view.py": f"{CORE}events.py {CORE}rundir.py {JUDGED}",
+    "lvmcheck/run/window.py": f"{CORE}window.py",
+}
+"""Module -> the quick tests that must notice a fault in it."""
+
+
+def mutants(word: str, most: int) -> None:
+    for file, tests in KERNEL.items():
+        if word in file:
+            name = Path(file).stem if file.startswith("ci/") else file.removesuffix(".py").replace("/", ".")
+            command = [sys.executable, "ci/mutate.py", name, file, "--most", str(most), "--limit", "60", "--"]
+            subprocess.run([*command, *_words(tests)], cwd=ROOT, check=False)
+
+
+def coverage() -> None:
+    """Branch coverage of all of them under all of these tests, in this process and its children."""
+    tests = list(dict.fromkeys(word for words in KERNEL.values() for word in _words(words) if word.endswith(".py")))
+    front = [sys.executable, "-m", "coverage"]
+    include = ",".join(KERNEL)
+    subprocess.run(
+        [*front, "run", "--branch", f"--include={include}", "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests],
+        cwd=ROOT,
+        check=False,
+    )
+    subprocess.run([*front, "report", "--show-missing"], cwd=ROOT, check=False)
+
+
+def _words(tests: str) -> list[str]:
+    import shlex
+
+    return shlex.split(tests)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m suites.reliability.kernel", description=__doc__)
+    parser.add_argument("what", choices=("mutants", "coverage"))
+    parser.add_argument("word", nargs="?", default="", help="only modules whose path holds it")
+    parser.add_argument("--most", type=int, default=10_000, metavar="N", help="mutants of a module, drawn by chance")
+    options = parser.parse_args()
+    if options.what == "mutants":
+        mutants(options.word, options.most)
+    else:
+        coverage()
+
+
+if __name__ == "__main__":
+    main()
