@@ -1,4 +1,4 @@
-"""What the gate says of files that were executed and opened and of a suite's text, beside the commit; and git itself."""
+"""What the gate says of executed and opened files and of a suite's text, beside the commit; and git itself."""
 
 from __future__ import annotations
 
