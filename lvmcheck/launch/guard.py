@@ -31,7 +31,8 @@ MERCY = 8.0
 
 def main(folder: str, parent: int, resume: list[str]) -> int:
     """Start the trainer, pass signals on, and leave nothing behind."""
-    command = [sys.executable, "-P", "-m", "lvmcheck.launch.worker", folder, "0", *resume]
+    module = "elastic" if os.environ.get("LVMCHECK_RANKS") else "worker"
+    command = [sys.executable, "-P", "-m", f"lvmcheck.launch.{module}", folder, "0", *resume]
     signals = {*FORWARDED, KILL, signal.SIGCHLD}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it was ignored, nothing could be waited for

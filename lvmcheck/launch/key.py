@@ -28,6 +28,7 @@ def run_key(
     inputs: Iterable[Path],
     cache: Path,
     environment: Mapping[str, str],
+    ranks: int = 1,
 ) -> dict[str, Any]:
     """Everything that decides a run's numbers, and ``key``, the sha256 over it.
 
@@ -37,6 +38,7 @@ def run_key(
         device: device kind the run is expected on.
         inputs: files whose content is input (data).
         environment: digests of the environment variables that a trainer sees and that may decide its numbers.
+        ranks: processes that train together; sums over them round differently.
         cache: where content hashes of unchanged files are remembered.
     """
     parts = {
@@ -49,6 +51,7 @@ def run_key(
         "device": device,
         "environment": dict(environment),
         "machine": platform.machine(),
+        **({"ranks": ranks} if ranks > 1 else {}),
     }
     canonical = json.dumps(parts, sort_keys=True, default=str)
     return {**parts, "key": hashlib.sha256(canonical.encode()).hexdigest()}

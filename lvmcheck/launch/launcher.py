@@ -161,7 +161,7 @@ class Launcher:
         and one on an accelerator.
         """
         kind = plan.device if plan.device in DEVICES else "other"
-        places = self.settings.jobs or (max(1, cores() // plan.threads) if kind == "cpu" else 1)
+        places = self.settings.jobs or (max(1, cores() // (plan.threads * plan.ranks)) if kind == "cpu" else 1)
         self._slots.mkdir(parents=True, exist_ok=True)
         for number in range(places):
             lock = try_lock(self._slots / f"{kind}-{number}.lock")

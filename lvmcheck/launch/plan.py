@@ -86,6 +86,11 @@ class Plan:
             raise InputError("config", f"expected an integer >= 1, got {threads!r}", key="threads")
         return threads
 
+    @property
+    def ranks(self) -> int:
+        """Processes that train one model together."""
+        return self.suite.ranks
+
     @cached_property
     def device(self) -> str:
         """Device kind this run is expected on, without importing torch."""
@@ -115,6 +120,7 @@ class Plan:
             inputs=inputs,
             cache=self.cache,
             environment=deciding(self.settings.environment, self.env),
+            ranks=self.ranks,
         )
 
     @property
@@ -168,6 +174,7 @@ class Plan:
             "trainer": self.trainer,
             "config": self.config,
             "device": self.device,
+            **({"ranks": self.ranks} if self.ranks > 1 else {}),
             "key": self.key["key"],
             "source": self.key["source"],
             "inputs": self.key["inputs"],

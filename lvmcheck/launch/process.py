@@ -15,6 +15,7 @@ from pathlib import Path
 from lvmcheck.checks.wording import plural
 from lvmcheck.errors import excerpt
 from lvmcheck.launch import guard as guard_file
+from lvmcheck.launch.elastic import RANKS
 from lvmcheck.launch.environment import WITHHELD, passed_on, withheld
 from lvmcheck.launch.plan import Plan
 from lvmcheck.launch.stacks import ALL_STACKS, STACKS, WHERE
@@ -38,7 +39,8 @@ class TrainerProcess:
         # -P: the trainer imports what this process can and nothing else, or the digest of its source would lie.
         parent = str(os.getpid())
         guard = [sys.executable, "-I", "-S", guard_file.__file__, str(folder), parent] if GUARDED else []
-        command = [sys.executable, "-P", "-m", "lvmcheck.launch.worker", str(folder), "0" if GUARDED else parent]
+        module = "elastic" if environment.get(RANKS) else "worker"
+        command = [sys.executable, "-P", "-m", f"lvmcheck.launch.{module}", str(folder), "0" if GUARDED else parent]
         command = [*(guard or command), *([str(resume)] if resume else [])]
         self._process = subprocess.Popen(
             command,
@@ -138,6 +140,8 @@ def start_trainer(plan: Plan, resume: Path | None) -> TrainerProcess:
     environment = trainer_environment(
         settings.environment, settings.start, threads=plan.threads, seed=plan.seed, named=plan.env
     )
+    if plan.ranks > 1:  # torchrun starts its ranks without -P
+        environment |= {RANKS: str(plan.ranks), "PYTHONSAFEPATH": "1"}
     return TrainerProcess(plan.folder, cwd=settings.root, environment=environment, resume=resume)
 
 

@@ -23,6 +23,7 @@ from typing import Any
 from filelock import FileLock
 
 from lvmcheck.errors import InputError, nearest
+from lvmcheck.launch.elastic import RANKS
 from lvmcheck.launch.environment import tell_of_withheld
 from lvmcheck.launch.executed import executed
 from lvmcheck.launch.heartbeat import Beat
@@ -31,8 +32,11 @@ from lvmcheck.launch.locks import trainer_lock
 from lvmcheck.launch.opened import Opened
 from lvmcheck.launch.stacks import ALL_STACKS, STACKS, WHERE
 from lvmcheck.run import directory as rundir
+from lvmcheck.run import ranks
 from lvmcheck.run.info import versions
+from lvmcheck.run.ranks import Meeting
 from lvmcheck.run.recorder import Recorder
+from lvmcheck.run.silent import SilentRecorder
 from lvmcheck.run.view import read_json
 from lvmcheck.text.say import complain
 
@@ -51,18 +55,25 @@ def main(arguments: list[str]) -> int:
     resume = Path(arguments[2]) if len(arguments) > 2 else None
     faulthandler.enable(all_threads=False)  # the last lines of the output are shown: those of the thread that fell
     faulthandler.register(WHERE, all_threads=False)
-    stacks = (folder / STACKS).open("wb")
+    rank, size = _place()
+    stacks = (folder / STACKS).open("wb" if rank == 0 else "ab")
     faulthandler.register(ALL_STACKS, file=stacks, all_threads=True)
     beats: list[Beat] = []
     _die_with_parent(int(arguments[1]) or os.getppid(), beats)
     lock = FileLock(trainer_lock(folder))  # held until this process ends, however the parent has ended
     try:
+        if rank:
+            _follow(folder, resume, Meeting(folder, rank, size))
+            return 0
         lock.acquire(timeout=10.0)
         info = read_json(folder / rundir.INFO) or {}
         asked: list[str] = []
         tell_of_withheld(asked.append)
         Opened(folder, Path.cwd(), gated=bool(info.get("nonce"))).watch()
-        recorder = Recorder(folder, window=window_of(info["config"]), judge=wait_for_judge, resume=resume)
+        meeting = Meeting(folder, 0, size)
+        recorder = Recorder(
+            folder, window=window_of(info["config"]), judge=wait_for_judge, resume=resume, meeting=meeting
+        )
         beats.append(Beat(folder, lambda: recorder.steps))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _stopper(recorder))
@@ -71,6 +82,24 @@ def main(arguments: list[str]) -> int:
         write_failure(folder, problem)
         raise SystemExit(1) from None
     return 0
+
+
+def _place() -> tuple[int, int]:
+    """Rank and number of ranks, where this process is one of several (:mod:`lvmcheck.launch.elastic`)."""
+    return (ranks.rank(), ranks.world()) if os.environ.get(RANKS) else (0, 1)
+
+
+def _follow(folder: Path, resume: Path | None, meeting: Meeting) -> None:
+    """Train as another rank than 0, which writes the run."""
+    info = read_json(folder / rundir.INFO) or {}
+    config = dict(info["config"])
+    recorder = SilentRecorder(
+        folder, meeting=meeting, continued=resume is not None, window=window_of(config), resume=resume
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stopper(recorder))
+    with recorder:
+        load_trainer(str(info["trainer"]))(config, recorder)
 
 
 def window_of(config: Mapping[str, Any]) -> int:
@@ -136,7 +165,10 @@ def load_trainer(trainer: str) -> Trainer:
 
 
 def write_failure(folder: Path, problem: BaseException) -> None:
-    """Tell the parent in a file what the log would only say in prose."""
+    """Tell the parent in a file what the log would only say in prose; of several ranks the first one tells it."""
+    if os.environ.get(RANKS) and (folder / rundir.FAILURE).exists():
+        complain(*"".join(traceback.format_exception(problem)).splitlines())
+        return
     body: dict[str, Any] = {"type": type(problem).__name__, "message": str(problem)[:MESSAGE]}
     text = str(problem)
     if isinstance(problem, InputError):

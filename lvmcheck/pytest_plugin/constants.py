@@ -42,6 +42,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--lvm-fresh": {"action": "store_true", "help": "train again even where a finished run could be reused"},
     "--lvm-inprocess": {"action": "store_true", "help": "train inside the pytest process, for debuggers"},
     "--lvm-threads": {"metavar": "N", "help": "threads of each run (default: the suite's, else 1)"},
+    "--lvm-ranks": {
+        "metavar": "N",
+        "help": "processes that train each run together, by torchrun (default: the suite's, else 1)",
+    },
     "--lvm-jobs": {
         "metavar": "N",
         "help": "trainers at a time (default: cores / threads on a CPU, one on an accelerator)",

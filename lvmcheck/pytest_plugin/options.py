@@ -39,6 +39,7 @@ class Options:
     ood: tuple[str, ...]
     seeds: tuple[int, ...] | None
     threads: int | None
+    ranks: int | None
     jobs: int
     fresh: bool
     inprocess: bool
@@ -66,6 +67,7 @@ def read_options(config: pytest.Config) -> Options:
         ood=tuple(option(config, "--lvm-ood") or ()),
         seeds=None if seeds is None else parse_seeds(seeds),
         threads=_count(config, "--lvm-threads", cores()) or None,  # more than cores wait for each other
+        ranks=_count(config, "--lvm-ranks", cores()) or None,
         jobs=_count(config, "--lvm-jobs", None),
         fresh=bool(config.getoption("lvm_fresh")),
         inprocess=bool(config.getoption("lvm_inprocess")),
@@ -75,6 +77,8 @@ def read_options(config: pytest.Config) -> Options:
         progress=_progress(option(config, "--lvm-progress")),
         reason=_reason(config),
     )
+    if found.inprocess and (found.ranks or 1) > 1:
+        raise InputError("--lvm-ranks", "expected no --lvm-inprocess beside it", fix="Ranks are processes.")
     about_data = [("--lvm-data-name", found.data_name), ("--lvm-ood", found.ood)]
     for flag, value in about_data if found.data is None else ():
         if value:

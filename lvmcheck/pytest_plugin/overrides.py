@@ -15,6 +15,8 @@ def overrides(options: Options, suite: Suite, folder: Path) -> dict[str, object]
         changes["device"] = options.device
     if options.threads is not None:
         changes["threads"] = options.threads
+    if options.ranks is not None:
+        changes["distributed"] = {"ranks": options.ranks}
     if options.data is not None:
         changes |= _data(options, suite, folder)
     if options.seeds is not None:

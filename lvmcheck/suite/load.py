@@ -80,7 +80,9 @@ def with_overrides(suite: Suite, overrides: Mapping[str, object]) -> Suite:
 
 def _launch_keys(suite: Suite) -> Table:
     """The keys of ``[run]`` about how the trainer is launched, where the suite has them."""
-    keys = {"env": list(suite.env) or None, "inputs": suite.inputs, "timeout": suite.timeout}
+    keys: dict[str, object] = {"env": list(suite.env) or None, "inputs": suite.inputs, "timeout": suite.timeout}
+    if suite.ranks > 1:
+        keys["distributed"] = {"ranks": suite.ranks}
     return {key: value for key, value in keys.items() if value is not None}
 
 
@@ -146,7 +148,7 @@ def _run_fields(
     if metrics is not None:
         check_metrics(source, entries, metrics)
     config = {key: value for key, value in run.items() if key not in RUN_KEYS}
-    launch = {"env": table.env, "inputs": table.inputs, "timeout": table.timeout}
+    launch = {"env": table.env, "inputs": table.inputs, "timeout": table.timeout, "ranks": table.distributed.ranks}
     return {"trainer": table.trainer, "config": config, "seeds": tuple(table.seeds), **launch}
 
 
@@ -176,6 +178,9 @@ def _validate(
         schema = _schema(table.trainer)
         if schema is not None and hasattr(schema, "validate"):
             schema.validate({key: value for key, value in run.items() if key not in RUN_KEYS})
+        if schema is not None and table.distributed.ranks > 1 and hasattr(schema, "check_ranks"):
+            config = {key: value for key, value in run.items() if key not in RUN_KEYS}
+            schema.check_ranks(config, table.distributed.ranks)
     except (InputError, BadValueError) as problem:
         raise _at_its_line(source, profile, problem, overridden) from None
     metrics = getattr(schema, "METRICS", None)

@@ -104,7 +104,7 @@ class Suite:
         checks: the checks of this profile in the order of the file.
         declared: how many checks the file has over all profiles.
         sequential: seeds are started one at a time, while what they must show together is open.
-        env, inputs, timeout: how the trainer is launched; see :class:`lvmcheck.suite.tables.RunTable`.
+        env, inputs, timeout, ranks: how the trainer is launched; see :class:`lvmcheck.suite.tables.RunTable`.
         overridden: dotted keys below ``[run]`` that an override has set.
     """
 
@@ -122,6 +122,7 @@ class Suite:
     env: tuple[str, ...] = ()
     inputs: tuple[str, ...] | None = None
     timeout: float | None = None
+    ranks: int = 1
     overridden: tuple[str, ...] = ()
     origin: Source = field(repr=False, compare=False)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from lvmcheck.errors import BadValueError, excerpt
@@ -12,7 +12,7 @@ from lvmcheck.validation import STRICT
 MAX_SEED = 2**32 - 1
 MOST_SECONDS = 1e8
 """Three years."""
-RUN_KEYS = ("trainer", "seeds", "env", "inputs", "timeout")
+RUN_KEYS = ("trainer", "seeds", "env", "inputs", "timeout", "distributed")
 """Keys of ``[run]`` that no trainer receives; ``epochs`` it does."""
 SEEDS = "a list such as [0, 1, 2]"
 
@@ -36,6 +36,22 @@ class SuiteTable:
             )
 
 
+MOST_RANKS = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistributedTable:
+    """``[run.distributed]``: ``ranks`` processes train one model together, each a part of every batch."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    ranks: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.ranks <= MOST_RANKS:
+            raise BadValueError("ranks", f"expected 1 to {MOST_RANKS} ranks, got {self.ranks}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunTable:
     """What ``[run]`` has, whoever trains it; its other keys belong to the trainer.
@@ -45,6 +61,7 @@ class RunTable:
         inputs: files, folders and patterns whose content is part of the key. They count as everything that is read
             where it cannot be seen.
         timeout: seconds without a step, an event or output after which the trainer is taken to hang.
+        distributed: how many processes train one model.
     """
 
     trainer: str
@@ -53,6 +70,7 @@ class RunTable:
     env: tuple[str, ...] = ()
     inputs: tuple[str, ...] | None = None
     timeout: float | None = None
+    distributed: DistributedTable = field(default_factory=DistributedTable)
 
     def __post_init__(self) -> None:
         if self.epochs < 1:

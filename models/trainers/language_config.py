@@ -175,6 +175,11 @@ def validate(config: Mapping[str, object]) -> None:
     parse(config)
 
 
+def check_ranks(config: Mapping[str, object], ranks: int) -> None:  # noqa: ARG001
+    """Raises InputError: this trainer divides no batch among processes."""
+    raise InputError(WHERE, f"trains on one rank, got {ranks}", key="distributed.ranks")
+
+
 def resolve(config: Mapping[str, object]) -> dict[str, Any]:
     """The config with every default written out: what is recorded, compared and digested.
 

@@ -20,6 +20,7 @@ from models.checkpoints.checkpoint import architecture, published
 from models.checkpoints.load import load_model
 from models.losses import merged
 from models.optim.clip import clip_gradients
+from models.runtime import ranks
 from models.runtime.out_of_memory import report_out_of_memory
 from models.trainers.task import Task
 from models.trainers.train_state import CHECKPOINTS
@@ -65,7 +66,8 @@ def run(task: Task[Any], rec: Recorder) -> None:
     if progress.epoch <= cfg.epochs:
         rec.early(f"stopped early after epoch {progress.epoch - 1} of {cfg.epochs}: validation no longer improves")
     log_coverage(task, rec)
-    task.after_training(rec)
+    if ranks.number() == 0:
+        task.after_training(rec)
 
 
 def train_epoch(task: Task[Any], rec: Recorder) -> tuple[float | None, bool]:
@@ -103,9 +105,13 @@ def train_step(task: Task[Any], batch: list[Any], rec: Recorder) -> None:
     parts = []
     for part in batch:  # one micro-batch, unless gradients are accumulated
         loss = task.loss(part)
-        loss.backward(loss.samples / samples)  # the mean over the batch, however it is divided
+        alone = ranks.size() == 1  # several add up their sums over samples
+        loss.backward(loss.samples / samples if alone else loss.samples)  # the mean over the batch, however divided
         parts.append(loss)
     loss = merged(parts)
+    if ranks.size() > 1:
+        loss = ranks.add_up(loss, state.optimizer)
+        samples = loss.samples
     norm = clip_gradients(state.optimizer, task.cfg.clip_norm)  # the norm before clipping
     task.optimizer_step(rec)
     state.ema.update()
@@ -174,7 +180,9 @@ def save_checkpoints(task: Task[Any], rec: Recorder, metrics: dict[str, float]) 
 
 
 def save_checkpoint(task: Task[Any], rec: Recorder, name: str, metrics: dict[str, float]) -> None:
-    """Writes a checkpoint and records it, or records why there is none."""
+    """Writes a checkpoint and records it, or records why there is none; of several processes the first does."""
+    if ranks.number():
+        return
     progress = task.state.progress
     path, reason = task.state.save(rec.path / CHECKPOINTS, name, metrics)
     if path is None:
@@ -191,7 +199,7 @@ def validate_checkpoints(task: Task[Any], rec: Recorder) -> None:
 
 def test_checkpoint(task: Task[Any], rec: Recorder, paths: list[Path]) -> None:
     """Loads each checkpoint into a new model, validates it and records the result next to the stored metrics."""
-    for path in paths:
+    for path in paths if ranks.number() == 0 else ():
         model, checkpoint = load_model(path, task.device)
         about = checkpoint.about
         recorded = {f"recorded_{key}": value for key, value in about.metrics.items()}

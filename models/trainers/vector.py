@@ -21,6 +21,7 @@ from models.fast.manual_loss import ManualBackward, manual_loss
 from models.losses import Batch, Loss, compute_terms, weighted_total
 from models.lvm.parts.vector_model import VectorModel
 from models.optim.schedule import Schedule
+from models.runtime import ranks
 from models.runtime.flops import training_flops
 from models.runtime.metrics import SampleMean, cosine
 from models.runtime.parity import assert_matches_cpu
@@ -54,7 +55,8 @@ def train(config: dict[str, Any], rec: Recorder) -> None:
         InputError: a config, data or checkpoint that cannot be used, or a disk that is full.
     """
     cfg = parse(config)
-    with reproducible(cfg.seed, cfg.threads), precise(cfg.precision, pick_device(cfg.device)):
+    device = pick_device(cfg.device)
+    with reproducible(cfg.seed, cfg.threads), precise(cfg.precision, device), ranks.joined(device, WHERE):
         run(VectorTask.make(cfg), rec)
 
 
@@ -138,7 +140,11 @@ class VectorTask(Task[Pair]):
         windows = self.data.train_epoch(progress.epoch)
         check_sizes(windows, cfg.batch_size, cfg.loss)
         loader = Loader(windows, cfg.batch_size, self.device)
-        return ([pair] for pair in loader.shuffled(cfg.seed, progress.epoch, first=progress.batch))
+        pairs = loader.shuffled(cfg.seed, progress.epoch, first=progress.batch)
+        if ranks.size() == 1:
+            return ([pair] for pair in pairs)
+        check_ranks_have_rows(len(windows) % loader.batch_size, ranks.size())
+        return ([(context, target)] for context, target in map(ranks.part_of, pairs))
 
     def first_batch(self, rows: int) -> Pair:
         return Loader(self.data.train_epoch(1), rows, self.device).gather(slice(0, rows))
@@ -186,12 +192,20 @@ class VectorTask(Task[Pair]):
         rows = self.state.progress.rows
         rows.append(history.row(self.state.progress.epoch, metrics))
         parameters = sum(p.numel() for p in self.model.parameters())
-        history.export(rec.path / history.FILE, kind=self.cfg.model["kind"], parameters=parameters, rows=rows)
+        if ranks.number() == 0:
+            history.export(rec.path / history.FILE, kind=self.cfg.model["kind"], parameters=parameters, rows=rows)
 
     def after_training(self, rec: Recorder) -> None:
         validate_checkpoints(self, rec)
         sweep.record(self.model, self.data, self.cfg.eval_batch_size, self.device, rec)
         reconstruction.record(self.model, self.data, self.device, rec)
+
+
+def check_ranks_have_rows(last: int, count: int) -> None:
+    """Raises InputError when the last batch of an epoch leaves a process without a row."""
+    if 0 < last < count:
+        problem = f"the last batch of an epoch has {last} rows for {count} ranks"
+        raise InputError(WHERE, problem, key="run.batch_size", fix="Choose one that leaves a row for each.")
 
 
 def adamw(model: nn.Module, cfg: Config, device: torch.device) -> AdamW:

@@ -93,6 +93,18 @@ def validate(config: Mapping[str, object]) -> None:
     parse(config)
 
 
+def check_ranks(config: Mapping[str, object], ranks: int) -> None:
+    """Raises InputError when so many processes cannot train this together as one would."""
+    found = parse(config)
+    if found.batch_size % ranks:
+        problem = f"expected a multiple of the {ranks} ranks that divide every batch, got {found.batch_size}"
+        raise InputError(WHERE, problem, key="batch_size")
+    coupled = next((term for term in TERMS if term != "mse" and found.loss.get(term, 0.0) > 0), None)
+    if coupled is not None:
+        problem = f"it compares the rows of a batch, of which each of {ranks} ranks has a part: train it on one rank"
+        raise InputError(WHERE, problem, key=f"loss.{coupled}")
+
+
 def resolve(config: Mapping[str, object]) -> dict[str, Any]:
     """The config with every default written out: what is recorded, compared and digested.
 
