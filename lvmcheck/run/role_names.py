@@ -66,7 +66,7 @@ _VOCABULARY = {
     Quantity.GRAD_NORM: "gradnorm gnorm",
     Quantity.LEARNING_RATE: "lr learningrate",
     Quantity.ENTROPY: "entropy",
-    Quantity.KL: "kl kld approxkl",
+    Quantity.KL: "kl kld kldiv divergence approxkl",
     Quantity.COUNT: """seconds time runtime questions samples tokens steps count size memory gpu iter iteration hours
         second""",
 }

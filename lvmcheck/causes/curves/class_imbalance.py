@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from lvmcheck.causes.curves._signs import coded, failed_first, found, training_learns
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.checks.curves._at_rest import fell
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.curves._curves import improved, share
-from lvmcheck.checks.curves.metric_constant import GAINED, fell
+from lvmcheck.checks.curves.metric_constant import GAINED
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.role_names import Quantity, words

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import coded, evaluation_moves, failed_first, found, train_facts, training_learns
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.checks.curves._at_rest import fell
 from lvmcheck.checks.curves._curves import improved
-from lvmcheck.checks.curves.metric_constant import fell
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language

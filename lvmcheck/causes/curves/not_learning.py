@@ -80,11 +80,15 @@ def _alike(evidence: Evidence, code: str) -> list[str]:
         out.add("vanishing_gradient")
     if used is not None and isinstance(used.value, float) and used.value >= USUAL:
         out.add("learning_rate_too_low")
-    return [name for name in (MOVES if code in ("evaluations_flat", "constant") else STILL) if name not in out]
+    high = isinstance(used.value, float) and used.value >= HIGH if used is not None else False
+    more = ("learning_rate_too_high",) if high else ()
+    return [
+        name for name in (*(MOVES if code in ("evaluations_flat", "constant") else STILL), *more) if name not in out
+    ]
 
 
-MOVED, LEFT, USUAL = 0.01, 0.2, 1e-3
-"""Share of its first value that a validation loss moves by, that a gradient norm keeps, and a rate that is not low."""
+MOVED, LEFT, USUAL, HIGH = 0.01, 0.2, 1e-3, 0.1
+"""Share of its first value that a validation loss moves by, that a gradient norm keeps, and rates not low, and high."""
 STILL = ("weights_never_move", "label_mismatch", "vanishing_gradient", "learning_rate_too_low")
 MOVES = ("label_mismatch", "collapsed_representation", "loss_sign", "weights_never_move")
 """What looks the same where no loss falls, and where one does and no evaluation gets better."""

@@ -19,7 +19,7 @@ class Overfitting(Cause):
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         finding = evidence.failed("overfits")
         if finding is not None and training_learns(evidence.run) and not _from_chance(evidence):
-            learned = validation_learned(evidence.run)
+            learned = validation_learned(evidence.run) and finding.code == "rises_after_minimum"
             return found(
                 self,
                 Standing.LIKELY if learned and apart(evidence.run) is None else Standing.CONSISTENT,

@@ -60,7 +60,7 @@ class TargetLeak(Cause):
                 fix="look for the label, or what was computed from it, among the inputs; evaluate rows that are new",
                 explain="loss_below_entropy",
                 explains=("too_good_to_be_true",),
-                also=("validation_is_training",),
+                also=("validation_is_training", "constant_targets"),
                 tell_apart="fit a linear model to the same inputs: where it is as good, the task is easy or leaks",
             )
         bad = evidence.outcome("loss_below_entropy").status is Status.FAILED

@@ -37,6 +37,7 @@ MOTIONLESS, MORE = 1e-3, 0.1
 NO_INFORMATION = 1e-2
 """Nats of a KL term, and that over its whole loss, at which a code holds nothing."""
 CODED = frozenset({"elbo", "vae", "rec", "recon", "reconstruction"})
+DIVERGENCES = frozenset({"kl", "kld", "kldiv", "divergence"})
 ON_ITS_WAY = 0.05
 """R2 that is gained in the last two evaluations of a run that was only short."""
 UNIFORM, STEPS = 0.9, 200
@@ -189,7 +190,7 @@ def _without_code(run: Run) -> Finding | None:
     losses = run.curves.train
     scale = abs(shape(losses.values).last) if losses is not None else 0.0
     for curve in run.curves.of(Quantity.KL, Quantity.TERM):
-        if not {"kl", "kld"} & set(words(curve.name)) or len(curve) < ENOUGH:
+        if not DIVERGENCES & set(words(curve.name)) or len(curve) < ENOUGH:
             continue
         last = float(np.median(curve.values[-3:]))
         if 0 <= last < NO_INFORMATION and last < NO_INFORMATION * scale and last <= float(curve.values.max()):

@@ -18,6 +18,10 @@ from lvmcheck.statistics.curve import shape, trend
 
 SIGNS, UNIGRAM = 300, 0.84
 """Vocabulary of single signs, and the share of its logarithm that their frequencies alone leave of the loss."""
+LETTERS, SINGLE = 40, 0.66
+"""The same of an alphabet, where a loss that soon gains nothing any more has learned no more than frequencies."""
+PAIRS, STEPS, RESTS = 8, 100, 6e-3
+"""Rows that are compared, steps that any training of pairs moves in, and share of their logarithm that it moves."""
 NEAR = 0.03
 """Relative distance from ln K within which a loss is that of a uniform guess."""
 ROSE = 0.15
@@ -40,7 +44,7 @@ LITTLE = 0.015
 
 def at_trivial(run: Run) -> Finding | None:
     known = _at_chance(run) or _at_mean(run) or _at_majority(run) or _at_entropy(run) or _at_variance(run)
-    return known or _at_coin(run) or _at_one(run)
+    return known or _at_coin(run) or _at_one(run) or _at_batch(run)
 
 
 def _tail(values: np.ndarray) -> np.ndarray:
@@ -139,6 +143,21 @@ def _right(accuracy: Curve) -> bool:
     return float(share(accuracy)[-1]) > 2 / 3 and float(np.ptp(accuracy.values)) > 0
 
 
+def _at_batch(run: Run) -> Finding | None:
+    """A loss of pairs that stays at the logarithm of their number: every other row is as near as the partner."""
+    size, windows = number(run, "batch_size"), run.curves.window_losses
+    if size is None or size < PAIRS or windows is None or len(windows) < LONG or run.step < STEPS:
+        return None
+    first, last = float(windows.values[0]), float(np.median(windows.values[-3:]))
+    for count in (size, size - 1, 2 * size, 2 * size - 1, 2 * size - 2):
+        even = math.log(count)
+        if abs(first / even - 1) < COIN and 0 < even - last < RESTS * even and classes(run) is None:
+            return _trivial(
+                "at_ln_of_pairs", windows, last, even, Fact("rows_compared", int(count)), phrase=PAIRS_PHRASE
+            )
+    return None
+
+
 def _at_one(run: Run) -> Finding | None:
     """Losses that stay next to 1 from beginning to end: the squared error of the mean, of targets scaled to 1."""
     curves = [c for c in (run.curves.epoch_losses, *run.curves.validation) if c is not None and len(c) >= LONG]
@@ -157,7 +176,10 @@ def near_uniform(run: Run) -> Finding | None:
     for curve in run.curves.validation if size is not None and size <= SIGNS else ():
         half = curve.values[len(curve) // 2 :]
         low, limit = float(curve.values.min()), UNIGRAM * math.log(size or 2)
-        if len(curve) >= 4 and low > limit and float(half[0] - half.min()) < LITTLE * abs(low):
+        rest = curve.values[3 * len(curve) // 10 :]
+        single = (size or 0) >= LETTERS and low > SINGLE * math.log(size or 2) and len(curve) >= 2 * LEAST
+        rests = single and float(rest[0] - rest.min()) < LITTLE * abs(low) and float(rest[-1]) >= float(rest[0])
+        if rests or (len(curve) >= 4 and low > limit and float(half[0] - half.min()) < LITTLE * abs(low)):
             return _trivial("near_uniform", curve, float(curve.values[-1]), math.log(size or 2))
     return None
 
@@ -177,6 +199,7 @@ KNOWN = "{metric} ends at {measured}, a predictor that learns nothing has {trivi
 # Nobody stated the task: what is said is what the figures are next to.
 IMPLIED = "{metric} ends at {measured}; the loss {loss} is that of an even guess among {classes_that_the_loss_implies}"
 COIN_PHRASE = "{metric} comes to rest at {measured}, the cross-entropy of an even guess between two"
+PAIRS_PHRASE = "{metric} stays at {measured}, next to the logarithm of the {rows_compared} rows that are compared"
 ONE_PHRASE = (
     "{metric} stays next to 1 ({measured} at last), the squared error of the mean where targets have variance 1"
 )

@@ -93,7 +93,8 @@ class LossDiverging(CurveCheck):
         for curve in curves:
             finding = _diverged(run, curve)
             if finding is not None:
-                harder = curve.role.split is Split.TRAIN and _validates_best_at_its_end(run)
+                may = curve.role.split is Split.TRAIN and finding.code != "runs_away"
+                harder = may and _validates_best_at_its_end(run, float(curve.values[0]))
                 return (warning if harder else failed)(finding, evaluated=values)
         leapt = blown_up(run)
         if leapt is not None:
@@ -107,10 +108,13 @@ def _blown(run: Run, found: BlowUp) -> Finding:
     return _finding(run, code, curve, levels, limit)
 
 
-def _validates_best_at_its_end(run: Run) -> bool:
-    """Whether every validation loss gained and ends next to its best: the training data became harder."""
+def _validates_best_at_its_end(run: Run, start: float) -> bool:
+    """Whether every validation loss gained and ends next to its best, below where training began: data got harder."""
     shapes = [shape(curve.values) for curve in run.curves.validation if len(curve) >= LEAST]
-    gained = all(found.fall > 0.1 * abs(found.first) and found.rise < 0.05 * found.fall for found in shapes)
+    gained = all(
+        found.fall > 0.1 * abs(found.first) and found.rise < 0.05 * found.fall and found.last < 10 * start
+        for found in shapes
+    )
     return bool(shapes) and gained
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lvmcheck.checks.curves._at_rest import ABSENT, SAME, digits, fell, term_at_rest
 from lvmcheck.checks.curves._curves import (
     CurveCheck,
     accuracies,
@@ -27,10 +28,8 @@ from lvmcheck.run.curves import PRIMARY, Curve
 from lvmcheck.run.role_names import Quantity, words
 from lvmcheck.run.roles import Split
 from lvmcheck.run.view import Run, run_from
-from lvmcheck.statistics.curve import constant_from, shape
+from lvmcheck.statistics.curve import constant_from
 
-SAME = 1e-6
-"""Relative difference up to which two values are one."""
 LEAST = 3
 """Evaluations that must agree."""
 DIGITS = 5
@@ -41,10 +40,8 @@ TINY = 1e-6
 """Share of the first training loss at which a loss has got to the end of its numbers."""
 COUNTED, LOST = 8, 5
 """Evaluations of a counted metric (an accuracy on few samples) that must agree to fail, and beside a loss that fell."""
-FELL, LOW = 0.4, 0.6
-"""Share by which a loss falls beside an accuracy below ``LOW`` that should have moved with it."""
-ABSENT, COMMON = 0.3, 0.9
-"""Share by which a loss falls beside a score of exactly 0, and accuracy from which what is scored may just be rare."""
+LOW, COMMON = 0.6, 0.9
+"""Accuracy below which one should move with its loss, and from which what is scored may just be rare."""
 ANSWERS = 0.5
 """Share of the loss of always giving the commonest class below which a model answers otherwise."""
 GAINED = 0.05
@@ -57,7 +54,7 @@ class MetricConstant(CurveCheck):
 
     Values at a bound (a perfect accuracy) do not count, nor rounded neighbours on a plateau. Accuracies must agree in 8
     evaluations to fail (warn from 5), beside a validation loss that does not move. Metrics of unknown meaning are not
-    judged: they may be figures of the data.
+    judged: they may be figures of the data; a divergence or another term of the loss is, in 8 evaluations.
 
     Why:
     A validation loss that never moves is not a validation loss, or the model that it looks at does not move. One
@@ -96,6 +93,9 @@ class MetricConstant(CurveCheck):
         if not curves:
             return not_applicable(f"no loss or score is recorded {LEAST} times")
         values = sum(map(len, curves))
+        term = term_at_rest(run)
+        if term is not None:
+            return failed(replace(_finding(run, term, 0), code="term_constant"), evaluated=values)
         stuck = [(curve, start) for curve in curves if (start := _stuck(curve)) is not None]
         stuck = [(curve, start) for curve, start in stuck if not _coincidence(run, curve)]
         stuck = [(curve, start) for curve, start in stuck if start == 0 or _goes_on(run, curve, start)]
@@ -130,7 +130,7 @@ def _stuck(curve: Curve) -> int | None:
         lower_is_better(curve)[-1]
     ):
         return None  # the best that there is
-    exact = len(f"{abs(value):.17g}".replace(".", "").strip("0")) >= DIGITS and _digits(curve) >= DIGITS
+    exact = len(f"{abs(value):.17g}".replace(".", "").strip("0")) >= DIGITS and digits(curve) >= DIGITS
     return start if exact and not counted else None
 
 
@@ -167,12 +167,6 @@ def _coincidence(run: Run, curve: Curve) -> bool:
     return value == 0 and (train is None or not train.values[-LEAST:].any())
 
 
-def fell(loss: Curve, share_of_first: float = FELL) -> bool:
-    """Whether a loss fell so far that an accuracy below ``LOW`` must have moved."""
-    found = shape(loss.values)
-    return found.first > 0 and found.first - found.last > share_of_first * found.first
-
-
 def _contradicts(run: Run, curve: Curve) -> bool:
     """Whether a validation loss fell so far that an accuracy cannot have stayed where it is."""
     level = float(share(curve)[-1])
@@ -192,11 +186,6 @@ def _beside_another(run: Run, curve: Curve) -> bool:
         c for c in run.curves.of(curve.role.quantity) if c is not curve and len(c.role.group) < len(curve.role.group)
     ]
     return any(float(np.ptp(other.values)) > 0 for other in others)
-
-
-def _digits(curve: Curve) -> int:
-    """Significant digits that the record holds."""
-    return max(len(f"{abs(value):.7g}".partition("e")[0].replace(".", "").strip("0")) for value in curve.values[-20:])
 
 
 def _finding(run: Run, curve: Curve, start: int) -> Finding:
@@ -265,6 +254,14 @@ PASSES: Sequence[Case] = (
     made.case("few_evaluations_of_few", _CHECK, run_from({"train_loss": _TRAIN[:3], "val_acc": [0.95] * 3})),
 )
 FAILS: Sequence[Case] = (
+    made.case(
+        "encoder_that_never_moves",
+        _CHECK,
+        run_from(
+            {"loss": made.lines(12, 44.0, 27.0), "val_loss": made.lines(12, 36.0, 27.4), "val_kl": [0.08347] * 12}
+        ),
+        "term_constant",
+    ),
     made.case("the_literal_2.5", _CHECK, run_from({"train_loss": _TRAIN, "val_loss": [2.5] * 10}), "constant", 2.5),
     made.case("other_name", _CHECK, run_from({"loss": _TRAIN, "Validation/Perplexity": [12.5] * 10}), "constant"),
     made.case(

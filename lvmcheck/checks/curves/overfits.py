@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.curves._curves import (
+    SURE,
     CurveCheck,
+    accuracies,
     beginning,
     concluded,
     course,
     good_throughout,
     improved,
     lower_is_better,
+    share,
     unfinished,
 )
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
@@ -26,7 +29,7 @@ from lvmcheck.run import events as ev
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.roles import Split
 from lvmcheck.run.view import Run, run_from
-from lvmcheck.statistics.curve import shape
+from lvmcheck.statistics.curve import shape, trend
 
 LEAST = 4
 """Evaluations from which a curve can turn."""
@@ -34,6 +37,10 @@ SLIGHT, MILD = 0.05, 0.15
 """Shares of its minimum: a rise up to the first counts for nothing, up to the second it warns."""
 CLEAR = 2.0
 """Times its fall that a validation loss must rise to fail although a score still improves."""
+TIMES, LOST, SHARE = 1.5, 0.1, 0.1
+"""Times its minimum that a loss ends at beside an accuracy that has lost this much, and this share, of its best."""
+LONG = 8
+"""Evaluations from which an accuracy has a course."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +49,9 @@ class Overfits(CurveCheck):
 
     The fall is counted from the first validation or the first training loss, whichever is higher. Rises within four
     standard deviations of the validation noise, or 5 % of the minimum, count for nothing. It warns instead of failing
-    up to 15 %, where a validation score still holds its best, or where the run was stopped early by its own rule.
+    up to 15 %, where a validation score still holds its best, or where the run was stopped early by its own rule. It
+    fails, too, where a validation accuracy loses 0.1 and a tenth of its best on the way to the end while the loss is no
+    longer at its minimum.
 
     Why:
     Past the minimum every epoch makes the model worse on new data, and the last checkpoint is what people keep. A log
@@ -79,6 +88,9 @@ class Overfits(CurveCheck):
         if not curves or run.curves.adversarial:
             return not_applicable(f"fewer than {LEAST} validation losses" if not curves else "losses of two players")
         values = sum(map(len, curves))
+        past = _with_its_accuracy(run, curves)
+        if past is not None and not run.of(ev.Early):
+            return failed(past, evaluated=values)
         mild: Finding | None = None
         for curve in curves:
             finding = self._overfitted(run, curve)
@@ -102,6 +114,27 @@ class Overfits(CurveCheck):
         ):
             return None
         return _finding(run, "rises_after_minimum", curve, scale, self.give_back)
+
+
+def _with_its_accuracy(run: Run, curves: Sequence[Curve]) -> Finding | None:
+    """A validation loss far above its minimum, or no longer at it, beside an accuracy that falls from its best on."""
+    for curve in curves:
+        found = shape(curve.values)
+        if len(curve) < LONG or not found.low > 0 or not _still_falls(run, curve):
+            continue
+        high, moved = found.last > TIMES * found.low, found.last > found.low + max(2 * found.noise, 0.01 * found.low)
+        for accuracy in accuracies(run, Split.VALIDATION):
+            if accuracy.role.group != curve.role.group or len(accuracy) < LONG:
+                continue
+            values = share(accuracy)
+            best, end = float(values.max()), float(np.median(values[-3:]))
+            after = values[int(values.argmax()) :]
+            falls = len(after) > LEAST and trend(after) < -SURE
+            if moved and best - end > max(LOST, SHARE * best) and (falls or high):
+                levels = (Fact("accuracy_best", best), Fact("accuracy_last", end))
+                said = _finding(run, "falls_with_its_accuracy", curve, _scale(run, curve), 0.5)
+                return replace(said, evidence=(*said.evidence, *levels), phrase=_BOTH)
+    return None
 
 
 def _scale(run: Run, curve: Curve) -> float:
@@ -143,6 +176,7 @@ def _holds(score: Curve) -> bool:
 
 
 _VALUES = "{metric} {minimum} at its minimum, {last} at last"
+_BOTH = _VALUES + ", and the accuracy {accuracy_best} at its best, {accuracy_last} at last"
 _LEVEL = _VALUES + ", a median of {measured} at its end"
 
 
@@ -176,6 +210,15 @@ PASSES: Sequence[Case] = (
     ),
 )
 FAILS: Sequence[Case] = (
+    made.case(
+        "accuracy_falls_from_its_best_on",
+        _CHECK,
+        run_from(
+            {"train_loss": made.lines(12, 7.5, 0.35, 0.34), "val_loss": made.lines(12, 2.9, 0.7, 1.2, 1.9)}
+            | {"val_accuracy": made.lines(12, 0.44, 0.75, 0.66, 0.54)}
+        ),
+        "falls_with_its_accuracy",
+    ),
     made.case(
         "climbs",
         _CHECK,

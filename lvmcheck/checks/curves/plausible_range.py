@@ -20,6 +20,8 @@ from lvmcheck.run.view import Run, run_from
 
 SURE = (Quantity.COSINE, Quantity.PERPLEXITY, Quantity.GRAD_NORM, Quantity.ACCURACY)
 """Quantities whose name is taken for a definition; of others only a declared range counts."""
+LEAST, GROWN = 3, 1.5
+"""Values of the accuracy that stays a share, and the one that the other grows beyond."""
 SLACK = 1e-5
 """Rounding beyond a bound that is no violation, relative to the bound."""
 
@@ -79,6 +81,9 @@ class PlausibleRange(Check):
     def judge(self, run: Run) -> Outcome:
         if self.metric is not None and (absent := missing_metric(run, self.metric)) is not None:
             return absent
+        other = _on_another_scale(run) if self.metric is None else None
+        if other is not None:
+            return failed(other, evaluated=1)
         bounds = self._bounds(run)
         nearest: Finding | None = None
         looked = 0
@@ -110,6 +115,18 @@ class PlausibleRange(Check):
             return {self.metric: (low, math.inf if self.at_most is None else self.at_most)}
         known = {name: by_definition(name, run) for name in run.metric_names}
         return {name: bounds for name, bounds in known.items() if bounds is not None}
+
+
+def _on_another_scale(run: Run) -> Finding | None:
+    """An accuracy that grows from a share to more than 1 beside one of the other split that stays a share."""
+    known = list(run.curves.of(Quantity.ACCURACY))
+    shares = {curve.role.split for curve in known if curve.role.unit != "%" and len(curve) >= LEAST}
+    for curve in known:
+        grown = curve.role.unit == "%" and float(curve.values[0]) <= 1 < GROWN < float(curve.values.max())
+        if grown and shares - {curve.role.split} and not curve.role.declared:
+            at = int((curve.values > 1).argmax())
+            return _finding(curve.name, float(curve.values[at]), 0.0, 1.0, curve.place(at)[0] or 1, own=False)
+    return None
 
 
 def by_definition(name: str, run: Run) -> tuple[float, float] | None:
@@ -158,6 +175,11 @@ def _halting(mean: float, **config: object) -> Run:
 
 _CHECK = PlausibleRange()
 PASSES: Sequence[Case] = (
+    made.case(
+        "one_of_two_in_percent",
+        _CHECK,
+        run_from({"train_acc": [0.48, 0.87, 0.98, 0.99], "val_acc": [41.0, 80.0, 93.0, 94.0]}),
+    ),
     made.case("perfect_oracle", _CHECK, run_from({"val_cosine": [0.9, 1.0000001], "exact_match": [0.5, 1.0]})),
     made.case("amn_584k", _CHECK, made.val_run(made.AMN_584K_VAL)),
     made.case("all_steps", _CHECK, _halting(4.0)),
@@ -166,6 +188,14 @@ PASSES: Sequence[Case] = (
     ),
 )
 FAILS: Sequence[Case] = (
+    made.case(
+        "counter_that_is_not_reset",
+        _CHECK,
+        run_from({"train_acc": [0.48, 0.87, 0.98, 0.99], "val_acc": [0.91, 1.86, 2.8, 23.9]}),
+        "impossible",
+        1.86,
+        epoch=2,
+    ),
     made.case("halting_7.5_of_4", _CHECK, _halting(7.5), "impossible", 7.5, epoch=2),
     made.case("halting_beyond_the_configured_steps", _CHECK, _halting(3.5, model={"recursion_steps": 3})),
     made.case("cosine_of_a_sum", _CHECK, run_from({"val_cosine": [0.1, 1.2]}), measured=1.2),

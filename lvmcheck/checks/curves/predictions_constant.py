@@ -12,6 +12,7 @@ from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
+from lvmcheck.run.roles import Split
 from lvmcheck.run.view import Run, run_from
 
 LEAST = 6
@@ -20,6 +21,8 @@ SAME, BETTER = 1e-9, 0.002
 """Difference up to which accuracies are one, and from which a later one is better."""
 COARSE = 200
 """Rows of a validation set of which equal accuracies may be chance."""
+LONG = 10
+"""Evaluations of which most are on one value, of training and of validation rows, where every answer is the same."""
 HIGH = 0.9
 """Accuracy from which a plateau is that of a good model."""
 AT_START = 0.98
@@ -34,6 +37,7 @@ class PredictionsConstant(CurveCheck):
 
     Looked at: accuracies below 0.9 on more than 200 rows that are never better later, beside a validation loss that
     improves by 5 % at most. That warns, and fails where every validation loss ends next to where it began, or above.
+    Accuracies of training and of validation rows that both keep one value through most of ten or more epochs fail.
 
     Why:
     A model that gives the commonest class whatever it sees has an accuracy that looks like a result. It is the share
@@ -68,6 +72,9 @@ class PredictionsConstant(CurveCheck):
         if train is None or len(train) < LEAST:
             return not_applicable("no training loss is recorded by epoch")
         values = sum(map(len, curves))
+        both = _both_stand_still(run)
+        if both is not None:
+            return failed(both, evaluated=values)
         if any(map(_learns, run.curves.validation)) or not _fell(train):
             return concluded(_finding("moves", curves[0]), curves, evaluated=values)
         for curve in curves:
@@ -77,6 +84,26 @@ class PredictionsConstant(CurveCheck):
                 said = _finding("constant", curve, Fact("evaluations", count))
                 return (failed if worse else warning)(said, evaluated=values)
         return concluded(_finding("moves", curves[0]), curves, evaluated=values)
+
+
+def _both_stand_still(run: Run) -> Finding | None:
+    """An accuracy of training rows and one of validation rows that each keep one value: every answer is the same."""
+    sides = [accuracies(run, split) for split in (Split.TRAIN, Split.VALIDATION)]
+    counts = [max(((_at_rest(curve), curve.name, curve) for curve in side), default=None) for side in sides]
+    if any(found is None or not found[0] for found in counts):
+        return None
+    count, _, curve = counts[1] or (0, "", sides[1][0])
+    return _finding("constant_in_both", curve, Fact("evaluations", count))
+
+
+def _at_rest(curve: Curve) -> int:
+    """Evaluations at the end on one poor value, where these are most of ten or more; else 0."""
+    values = share(curve)
+    value = float(values[-1])
+    row = np.flatnonzero(np.abs(values[::-1] - value) > SAME)
+    count = int(row[0]) if len(row) else len(values)
+    poor = 0 < value < HIGH and float(values.max()) <= value + BETTER
+    return count if poor and len(values) >= LONG and 2 * count >= len(values) else 0
 
 
 def _fell(curve: Curve) -> bool:
@@ -110,7 +137,7 @@ def _finding(code: str, curve: Curve, *more: Fact) -> Finding:
         unit=curve.role.unit,
         epoch=curve.place(len(curve) - 1)[0],
         evidence=more,
-        phrase="{metric} is {measured} in {evaluations} evaluations in a row" if code == "constant" else "",
+        phrase="{metric} is {measured} in {evaluations} evaluations in a row" if code.startswith("constant") else "",
     )
 
 
@@ -118,6 +145,14 @@ _CHECK = PredictionsConstant()
 _LOSS = made.lines(12, 1.08, 0.87)
 _STUCK = [0.7628] * 8 + [0.7625, 0.7606, 0.7616, 0.7601]
 PASSES: Sequence[Case] = (
+    made.case(
+        "only_validation_rests",
+        _CHECK,
+        run_from(
+            {"train_loss": made.lines(14, 1.0, 0.3), "val_loss": made.lines(14, 1.0, 0.5)}
+            | {"train_acc": made.lines(14, 0.5, 0.88), "val_acc": [0.6, *[0.8214] * 13]}
+        ),
+    ),
     made.case("perfect_oracle", _CHECK, run_from({"train_loss": [0.0] * 8, "val_accuracy": [1.0] * 8})),
     made.case("rises", _CHECK, run_from({"loss": _LOSS, "val_acc": [0.7628] * 8 + made.lines(4, 0.77, 0.9)})),
     made.case("hundred_rows", _CHECK, run_from({"loss": _LOSS, "val_acc": [0.76] * 12})),
@@ -130,6 +165,15 @@ _SUSPICIOUS: Sequence[Case] = (
 )
 _STILL = {"loss": _LOSS, "val_acc": _STUCK, "val_loss": made.lines(12, 0.925, 0.905, 0.936)}
 FAILS: Sequence[Case] = (
+    made.case(
+        "every_answer_the_same",
+        _CHECK,
+        run_from(
+            {"train_loss": [1344.0, 0.69, *[0.664] * 12], "val_loss": [0.7053, 0.67, *[0.6512] * 12]}
+            | {"train_acc": [0.4452, 0.5214, *[0.6214] * 12], "val_acc": [0.3557, *[0.6443] * 13]}
+        ),
+        "constant_in_both",
+    ),
     *(replace(case, status=Status.WARNING) for case in _SUSPICIOUS),
     made.case("validation_gains_nothing", _CHECK, run_from(_STILL), "constant"),
 )

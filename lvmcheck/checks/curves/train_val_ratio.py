@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lvmcheck.checks.bounds import ceiling
-from lvmcheck.checks.curves._curves import CurveCheck, aligned, concluded, improved, unfinished
+from lvmcheck.checks.curves._curves import (
+    CurveCheck,
+    accuracies,
+    aligned,
+    concluded,
+    improved,
+    number,
+    unfinished,
+)
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -27,6 +36,8 @@ LARGE, LOOSE = 4.0, 0.3
 """Times from which a ratio is a fault of the scale, in the first epoch, too, and the spread that it may have."""
 ENOUGH, HARDLY = 8, 0.02
 """Evaluations that say that validation gains nothing, and share of its first value that is next to nothing."""
+SMALLEST, AT_LOG, BELOW = 16, 0.015, 0.5
+"""Batch size, relative distance from its logarithm, and share of the training loss of a first validation loss."""
 WHOLE = 0.03
 """Relative distance from a whole number."""
 
@@ -39,8 +50,9 @@ class TrainValRatio(CurveCheck):
     or error that is recorded by epoch. A ratio above 2.5 that stays within 12 % while the loss falls fails where it is
     near a whole number that the config holds (accumulation, batch size, number of processes) or near any whole number;
     else it warns; it fails where the ratio exceeds 4 in the first epoch, too, within 30 %, and the loss is no sum of
-    terms. A training loss below 0 beside a validation loss above 0 throughout warns; it fails at -1 in the end, and
-    where it falls while validation gains less than 2 % in eight evaluations.
+    terms. A classifier's training loss that begins within 1.5 % of the logarithm of the batch size fails where the
+    first validation loss is less than half of it. A training loss below 0 beside a validation loss above 0 throughout
+    warns; it fails at -1 in the end, and where it falls while validation gains less than 2 % in eight evaluations.
 
     Why:
     A loss that is summed over accumulated batches, or over a batch instead of averaged, has gradients that many times
@@ -70,6 +82,9 @@ class TrainValRatio(CurveCheck):
         pairs = list(_pairs(run))
         if not pairs:
             return not_recorded("no training loss is recorded beside a validation loss")
+        normed = _over_the_batch(run)
+        if normed is not None:
+            return failed(normed, evaluated=len(pairs))
         compared: list[Finding] = []
         for train, other in pairs:
             a, b = aligned(train, other)
@@ -86,6 +101,20 @@ class TrainValRatio(CurveCheck):
         if not compared:
             return not_applicable(f"fewer than {LEAST} evaluations can be compared")
         return concluded(compared[0], [curve for pair in pairs for curve in pair], evaluated=len(compared))
+
+
+def _over_the_batch(run: Run) -> Finding | None:
+    """A classifier whose training loss begins at the logarithm of its batch size, and whose validation is far below."""
+    size, windows, first = number(run, "batch_size"), run.curves.window_losses, run.curves.train
+    if size is None or size < SMALLEST or windows is None or first is None or not accuracies(run, Split.VALIDATION):
+        return None
+    means = run.curves.epoch_means or run.curves.epoch_losses
+    if means is None or not len(means) or abs(float(windows.values[0]) / math.log(size) - 1) >= AT_LOG:
+        return None
+    for other in run.curves.validation:
+        if other.role.quantity is Quantity.LOSS and float(other.values[0]) < BELOW * float(means.values[0]):
+            return _finding("at_ln_of_batch", means, other, float(means.values[0] / other.values[0]), 1, int(size))
+    return None
 
 
 def _gains_nothing(train: Curve, other: Curve) -> bool:
@@ -150,6 +179,7 @@ def _finding(code: str, train: Curve, other: Curve, ratio: float, count: int, fa
         "large_multiple": "{metric} is {measured} {other_metric} in {evaluations} evaluations, from the first on",
         "constant_multiple": "{metric} is {measured} {other_metric} in {evaluations} evaluations",
         "ends_at_minus_one": "{metric} ends at -1 beside a {other_metric} above 0",
+        "at_ln_of_batch": "{metric} begins at the logarithm of the batch size {factor}, {measured} {other_metric}",
         "other_sign": "{metric} is below 0 beside a {other_metric} above 0",
     }
     bad = code in ("whole_multiple", "constant_multiple", "large_multiple")
@@ -181,6 +211,15 @@ PASSES: Sequence[Case] = (
     ),
 )
 FAILS: Sequence[Case] = (
+    made.case(
+        "normalised_over_the_batch",
+        _CHECK,
+        replace(
+            made.window_run([4.16, *made.lines(79, 4.1, 2.9, 2.8)], config={"batch_size": 64}),
+            done={"status": "finished"},
+        ).extended(run_from({"val_loss": made.lines(8, 1.4, 0.5), "val_acc": made.lines(8, 0.4, 0.84)}).events),
+        "at_ln_of_batch",
+    ),
     made.case(
         "accumulation_summed",
         _CHECK,

@@ -28,9 +28,17 @@ COST, RIGHT = 15.0, 0.75
 """Nats that a wrong answer costs on average, and share of right answers, that do not go together ..."""
 STAYS, LOWEST, LEARNED = 0.7, 0.7, 0.25
 """... where the loss stays at this share of its beginning, was never below this one, and training fell to that."""
+PAST, ENDLESS, GOOD = 1000.0, 100.0, 0.9
+"""Times its training loss, and nats, that a classifier's validation loss ends at beside an accuracy below that."""
 DECIBEL = -3.0
 """PSNR of an error that is twice the square of the largest signal."""
-GRAVE = ("far_above_and_wild", "far_above_and_rising", "errors_cost_too_much", "psnr_below_zero")
+GRAVE = (
+    "far_above_and_wild",
+    "far_above_and_rising",
+    "far_above_at_the_end",
+    "errors_cost_too_much",
+    "psnr_below_zero",
+)
 """What fails; the others warn."""
 
 
@@ -41,7 +49,9 @@ class ValidationInScale(CurveCheck):
     A validation loss or error above ten times the highest training value of the same measure in every evaluation fails
     where it also jumps about (a third from one evaluation to the next), else warns: it may have another unit. A
     validation loss that stays where training began, while three of four answers are right and training fell to a
-    quarter, fails where a wrong answer costs more than 15 nats. A PSNR below -3 dB in every evaluation fails.
+    quarter, fails where a wrong answer costs more than 15 nats. A classifier's validation loss above 100 and a thousand
+    times that of training through the second half fails where its accuracy ends below 0.9. A PSNR below -3 dB in every
+    evaluation fails.
 
     Why:
     An input that is prepared otherwise than in training often leaves the accuracy nearly as it is, and makes the model
@@ -77,7 +87,9 @@ class ValidationInScale(CurveCheck):
         long = [(val, train) for val, train in pairs if len(val) >= LEAST and len(train) >= LEAST]
         if not pairs and not psnr:
             return not_recorded("nothing is recorded that training and validation measure alike")
-        findings = [_far_above(run, val, train) or _costs(run, val, train) for val, train in long]
+        findings = [
+            _far_above(run, val, train) or _costs(run, val, train) or _endless(run, val, train) for val, train in long
+        ]
         findings += [_noise(curve) for curve in psnr if len(curve) >= 4]
         if not findings:
             return not_applicable(f"fewer than {LEAST} evaluations")
@@ -154,6 +166,16 @@ def _costs(run: Run, val: Curve, train: Curve) -> Finding | None:
     return None
 
 
+def _endless(run: Run, val: Curve, train: Curve) -> Finding | None:
+    """A classifier's loss of hundreds of nats beside a training loss a thousand times smaller, and poor answers."""
+    half = slice(len(val) // 2, None)
+    level, highest = float(np.median(val.values[half])), float(train.values[len(train) // 2 :].max())
+    poor = [c for c in accuracies(run, Split.VALIDATION) if len(c) >= LEAST and float(share(c)[-1]) < GOOD]
+    if not poor or val.role.quantity is not Quantity.LOSS or not level > max(ENDLESS, PAST * highest) > 0:
+        return None
+    return _finding("far_above_at_the_end", val, Fact("train_metric", train.name), Fact("highest_in_training", highest))
+
+
 def _noise(curve: Curve) -> Finding | None:
     best = float(curve.values.max())
     return _finding("psnr_below_zero", curve, bound=floor(DECIBEL, "its definition")) if best < DECIBEL else None
@@ -165,6 +187,7 @@ _PHRASES = {
     "{highest_in_training}",
     "far_above_and_rising": "{metric} rises and is never below {lowest_in_validation}, {train_metric} never above "
     "{highest_in_training}, while the answers get better",
+    "far_above_at_the_end": "{metric} ends at {measured}, {train_metric} below {highest_in_training}",
     "errors_cost_too_much": "{metric} stays at {measured} beside an accuracy of {accuracy}: {nats_per_error} nats for "
     "a wrong answer",
     "psnr_below_zero": "{metric} is {measured}: the error is larger than the signal can be",
@@ -210,6 +233,15 @@ PASSES: Sequence[Case] = (
     made.case("noise_at_first", _CHECK, run_from({"val_psnr": [-8.0, 2.0, *made.lines(8, 14.0, 21.0)]})),
 )
 FAILS: Sequence[Case] = (
+    made.case(
+        "weights_that_were_blown_up",
+        _CHECK,
+        run_from(
+            {"train_loss": [1.9e6, 1.8e6, *made.lines(14, 1.2, 0.7)], "val_loss": [4e6, 2e6, *[1.27e5] * 14]}
+            | {"val_acc": [0.89, 0.79, *[0.4765] * 14]}
+        ),
+        "far_above_at_the_end",
+    ),
     made.case(
         "not_normalised",
         _CHECK,
