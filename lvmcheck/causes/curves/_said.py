@@ -204,7 +204,7 @@ ALL = (
         "two_softmaxes",
         "wrong_scale",
         "softmax is applied twice: the loss rests at {last}, the least that probabilities of {classes} classes allow",
-        (),
+        ("softmax_too_many",),
         "give the loss raw outputs: cross_entropy applies log_softmax itself",
         "",
     ),

@@ -101,7 +101,7 @@ class LabelMismatch(Cause):
             explains=("loss_diverging", "nothing_learned"),
             also=(
                 *("validation_differs", "label_noise"),
-                *(("overfitting",) if finding.code == "validation_only_rises" else ()),
+                *(("overfitting",) if finding.code in ("validation_only_rises", "learned_by_heart") else ()),
                 *(("loss_sign", "collapsed_representation") if lost else ()),
             ),
             tell_apart="evaluate training samples in the validation loop: good there means that the sets differ "

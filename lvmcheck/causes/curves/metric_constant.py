@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import coded, evaluation_moves, failed_first, found, train_facts, training_learns
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
@@ -54,11 +56,19 @@ class MetricConstant(Cause):
             fix="print the metric and one weight before and after a step; log nothing where nothing was measured",
             explain="metric_constant",
             explains=("val_loss_moves", "memorises", "nothing_learned", "overfits"),
-            also=("loss_not_computed",) if empty else ("weights_never_move", *_one_answer(evidence, finding)),
+            also=("loss_not_computed",)
+            if empty
+            else ("weights_never_move", *_another(evidence, finding), *_one_answer(evidence, finding)),
             tell_apart="print(len(val_loader))"
             if empty
             else "print(id(model)) and one weight inside the evaluation, twice",
         )
+
+
+def _another(evidence: Evidence, finding: Finding) -> tuple[str, ...]:
+    """An evaluation that moves beside one that does not may be that of another copy of the model."""
+    others = [curve for curve in evidence.run.curves.scores if curve.name != finding.metric and len(curve) > 2]
+    return ("copy_never_updated",) if any(float(np.ptp(curve.values)) > 0 for curve in others) else ()
 
 
 def _one_policy(cause: Cause, evidence: Evidence, finding: Finding) -> Diagnosis:

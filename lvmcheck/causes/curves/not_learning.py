@@ -51,12 +51,33 @@ class NotLearning(Cause):
             "the loss, if it works at the data",
             explain="predictions_constant" if finding.code == "constant" else "nothing_learned",
             explains=("loss_diverging", "memorises", "predictions_constant") if trivial else ("predictions_constant",),
-            also=(*_alike(evidence, finding.code), *_squashed(finding), *one_class, *adversarial, *heavy),
+            also=(
+                *_alike(evidence, finding.code),
+                *_blown(evidence),
+                *_squashed(finding),
+                *one_class,
+                *adversarial,
+                *heavy,
+            ),
             tell_apart="for n, p in model.named_parameters(): print(n, p.grad.norm()) after backward(), and one p "
             "before and "
             "after step(): no gradient is a cut graph, no change is the optimizer; both there: check that labels fit "
             "inputs",
         )
+
+
+def _blown(evidence: Evidence) -> tuple[str, ...]:
+    """What a first epoch far above all others, and a validation in other units, add to what looks the same."""
+    train = evidence.run.curves.epoch_losses
+    first = (
+        train is not None and len(train) > 2 and float(train.values[0]) > TORN * float(np.abs(train.values[1:]).max())
+    )
+    other = evidence.failed("validation_in_scale") is not None
+    return (*(("learning_rate_too_high", "diverging") if first else ()), *(("validation_differs",) if other else ()))
+
+
+TORN = 1e4
+"""Times of all later epochs that a first one is in which the weights were torn apart."""
 
 
 def _squashed(finding: Finding) -> tuple[str, ...]:

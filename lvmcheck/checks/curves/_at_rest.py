@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from lvmcheck.checks.curves._curves import accuracies, share
+from lvmcheck.checks.curves._trivial import OVERLAP
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import Quantity, words
 from lvmcheck.run.view import Run
@@ -11,6 +13,8 @@ FELL, ABSENT = 0.4, 0.3
 """Share by which a loss falls beside an accuracy that should have moved with it, beside a score of 0 or a term."""
 SAME = 1e-6
 """Relative difference up to which two values are one."""
+FEW, STEPS, RARE = 5, 150, 0.9
+"""Evaluations of a score that is 0 in all of them, optimizer steps, and accuracy from which positives are rare."""
 EVALUATIONS, DIGITS = 8, 4
 """Evaluations of one term that must agree, and significant digits from which that is no coincidence of rounding."""
 
@@ -36,5 +40,17 @@ def term_at_rest(run: Run) -> Curve | None:
         own = curve.role.quantity is Quantity.KL or bool(terms & set(words(curve.name)))
         still = len(curve) >= EVALUATIONS and constant_from(curve.values, SAME) == 0 and curve.values[-1] != 0
         if own and still and not curve.by_step and digits(curve) >= DIGITS:
+            return curve
+    return None
+
+
+def zero_throughout(run: Run) -> Curve | None:
+    """A score of what is found that is 0 in every evaluation, where what is sought is not known to be rare."""
+    if run.curves.rewards or run.curves.adversarial or run.step < STEPS:
+        return None
+    if any(float(share(other)[-1]) >= RARE for other in accuracies(run)):
+        return None
+    for curve in run.curves.of(Quantity.SCORE, Quantity.ACCURACY):
+        if OVERLAP & set(words(curve.name)) and len(curve) >= FEW and not curve.values.any():
             return curve
     return None

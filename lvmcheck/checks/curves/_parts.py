@@ -14,7 +14,7 @@ from lvmcheck.run.view import Run
 _OTHERS = """kl kld reg regularization regularisation l1 l2 wd entropy commit commitment vq codebook penalty tv balance
 router load aux auxiliary adv adversarial gan variance var std cov covariance sparsity sparse orthogonality smooth
 smoothness uniformity temp temperature alpha moment z zloss distance margin ece brier mape smape msle rmsle max min
-grad norm gp elbo divergence free bits log log10 log2 per rate"""
+grad norm gp elbo divergence consistency agreement pseudo free bits log log10 log2 per rate"""
 OTHERS = frozenset(_OTHERS.split())
 """Words of terms that hold a model back, and of figures that no optimizer follows: they may rise."""
 _DATA = """mse mae rmse ce bce nll xent crossentropy recon reconstruction rec huber smoothl1 pixel"""

@@ -20,6 +20,11 @@ SIGNS, UNIGRAM = 300, 0.84
 """Vocabulary of single signs, and the share of its logarithm that their frequencies alone leave of the loss."""
 LETTERS, SINGLE = 40, 0.66
 """The same of an alphabet, where a loss that soon gains nothing any more has learned no more than frequencies."""
+DENOISES = frozenset({"timesteps", "num_timesteps", "num_train_timesteps", "diffusion_steps", "noise_steps"})
+DENOISED = 0.6
+"""First loss of a model of noise that was trained before: an untrained one is at the variance of the noise, 1."""
+KINDS, EXACT = 20, 2e-3
+"""Classes up to which ln K is no chance, and the relative distance from it that losses at rest there keep."""
 PAIRS, STEPS, RESTS = 8, 100, 6e-3
 """Rows that are compared, steps that any training of pairs moves in, and share of their logarithm that it moves."""
 NEAR = 0.03
@@ -44,7 +49,7 @@ LITTLE = 0.015
 
 def at_trivial(run: Run) -> Finding | None:
     known = _at_chance(run) or _at_mean(run) or _at_majority(run) or _at_entropy(run) or _at_variance(run)
-    return known or _at_coin(run) or _at_one(run) or _at_batch(run)
+    return known or _at_coin(run) or _at_one(run) or _at_batch(run) or _at_even(run)
 
 
 def _tail(values: np.ndarray) -> np.ndarray:
@@ -143,6 +148,26 @@ def _right(accuracy: Curve) -> bool:
     return float(share(accuracy)[-1]) > 2 / 3 and float(np.ptp(accuracy.values)) > 0
 
 
+def _at_even(run: Run) -> Finding | None:
+    """Losses of training and validation that come to rest at ln K, and had begun far above it: an even guess."""
+    curves = [c for c in (run.curves.epoch_losses, *run.curves.validation) if c is not None and len(c) >= 2 * LEAST]
+    if (
+        len(curves) < 2
+        or run.curves.adversarial
+        or run.curves.rewards
+        or any(map(_right, accuracies(run, Split.TRAIN)))
+    ):
+        return None
+    ends = np.concatenate([curve.values[-3:] for curve in curves])
+    count = round(math.exp(float(np.median(ends)))) if 0 < float(np.median(ends)) < 4 else 0
+    if not 3 <= count <= KINDS or float(curves[0].values[0]) < 1.2 * math.log(count):
+        return None
+    if float(np.abs(ends / math.log(count) - 1).max()) > EXACT:
+        return None
+    more = Fact("classes_that_the_loss_implies", count)
+    return _trivial("at_ln_k", curves[-1], float(ends[-1]), math.log(count), more, phrase=EVEN_PHRASE)
+
+
 def _at_batch(run: Run) -> Finding | None:
     """A loss of pairs that stays at the logarithm of their number: every other row is as near as the partner."""
     size, windows = number(run, "batch_size"), run.curves.window_losses
@@ -199,6 +224,9 @@ KNOWN = "{metric} ends at {measured}, a predictor that learns nothing has {trivi
 # Nobody stated the task: what is said is what the figures are next to.
 IMPLIED = "{metric} ends at {measured}; the loss {loss} is that of an even guess among {classes_that_the_loss_implies}"
 COIN_PHRASE = "{metric} comes to rest at {measured}, the cross-entropy of an even guess between two"
+EVEN_PHRASE = (
+    "{metric} comes to rest at {measured}, the cross-entropy of an even guess among {classes_that_the_loss_implies}"
+)
 PAIRS_PHRASE = "{metric} stays at {measured}, next to the logarithm of the {rows_compared} rows that are compared"
 ONE_PHRASE = (
     "{metric} stays next to 1 ({measured} at last), the squared error of the mean where targets have variance 1"
@@ -220,6 +248,8 @@ def good_already(run: Run, curve: Curve) -> bool:
     """Whether a flat curve is flat because it is good already."""
     last = float(np.median(curve.values[-3:]))
     quantity = curve.role.quantity
+    if quantity is Quantity.LOSS and DENOISES & set(run.config) and 0 < float(curve.values[0]) < DENOISED:
+        return True
     if ranks_well(curve, last):
         return True
     if quantity is Quantity.ACCURACY:

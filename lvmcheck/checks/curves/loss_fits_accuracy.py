@@ -37,6 +37,12 @@ OF_OTHERS = frozenset(_WORDS.split())
 """Words of accuracies that count other things than the loss averages over."""
 
 
+FEWEST, MANY = 3, 1000
+"""Classes whose number a first loss tells."""
+EVEN, SOME_RIGHT, AGREES, HIGHEST = 0.03, 0.6, 0.02, 10.0
+"""Relative distance of a first loss from ln K, accuracy, distance from the loss of sure answers, and highest loss."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class LossFitsAccuracy(CurveCheck):
     """The accuracy is at least 1 - loss / ln 2, and the loss is one that such an accuracy can have.
@@ -47,7 +53,8 @@ class LossFitsAccuracy(CurveCheck):
     other way, a loss that moves by less than 5 % in eight or more evaluations, while at least 0.3 of the first answers
     are right, warns where it is 1.4 times what Fano's inequality allows an honest model of that accuracy, and the
     training loss is above that, too. A training loss that rests within 4 % above ln(1 + (K - 1) / e), having begun at
-    ln K, beside an accuracy of 0.85 fails: that is the least that softmax before a cross-entropy allows.
+    ln K, beside an accuracy of 0.85 fails: that is the least that softmax before a cross-entropy allows. So does a
+    validation loss within 2 % of that and the share of wrong answers, four times in a row.
 
     Why:
     Two figures of the same answers check each other. A masked model that is scored on all tokens has a loss of 0.3 and
@@ -77,7 +84,7 @@ class LossFitsAccuracy(CurveCheck):
         waiting = unfinished(run)
         if waiting is not None:
             return waiting
-        twice = _two_softmaxes(run)
+        twice = _two_softmaxes(run) or _two_softmaxes_of_errors(run)
         if twice is not None:
             return failed(twice, evaluated=len(run.curves.epoch_losses or ()))
         pairs = list(_pairs(run))
@@ -105,6 +112,31 @@ def _pairs(run: Run) -> Iterator[tuple[Curve, Curve]]:
             at_once = len(loss) == len(accuracy) and bool((loss.steps == accuracy.steps).all())
             if at_once and bool((loss.epochs == accuracy.epochs).all()) and not OF_OTHERS & said:
                 yield loss, accuracy
+
+
+def _two_softmaxes_of_errors(run: Run) -> Finding | None:
+    """A validation loss that is what probabilities in place of logits give to sure answers, right and wrong ones.
+
+    A sure right answer costs ln(1 + (K - 1) / e), a sure wrong one 1 more.
+    """
+    windows = run.curves.window_losses
+    for loss, accuracy in _pairs(run):
+        if windows is None or len(loss) < FEW or len(windows) < FEW:
+            continue
+        right, level = share(accuracy)[-4:], loss.values[-4:]
+        count = round(math.exp(min(float(windows.values[0]), HIGHEST)))
+        if (
+            not FEWEST <= count <= MANY
+            or abs(float(windows.values[0]) / math.log(count) - 1) > EVEN
+            or float(right.min()) < SOME_RIGHT
+        ):
+            continue
+        expected = math.log(1 + (count - 1) / math.e) + (1 - right)
+        if float(np.abs(level / expected - 1).max()) < AGREES and float(level[-1]) < 0.9 * math.log(count):
+            finding = _finding("two_softmaxes", loss, accuracy, None)
+            more = (Fact("classes", count), Fact("least", float(expected[-1])))
+            return replace(finding, measured=float(level[-1]), evidence=(*finding.evidence, *more))
+    return None
 
 
 def _two_softmaxes(run: Run) -> Finding | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lvmcheck.checks.curves._at_rest import ABSENT, SAME, digits, fell, term_at_rest
+from lvmcheck.checks.curves._at_rest import ABSENT, SAME, digits, fell, term_at_rest, zero_throughout
 from lvmcheck.checks.curves._curves import (
     CurveCheck,
     accuracies,
@@ -44,6 +44,8 @@ LOW, COMMON = 0.6, 0.9
 """Accuracy below which one should move with its loss, and from which what is scored may just be rare."""
 ANSWERS = 0.5
 """Share of the loss of always giving the commonest class below which a model answers otherwise."""
+ALMOST_ALL, NEARLY_ALL, ROWS = 0.7, 0.93, 200
+"""Share of a loss that falls while not one answer changes, accuracy that may be as good as it gets, and few rows."""
 GAINED = 0.05
 """Accuracy gained on the same rows beside such a 0."""
 
@@ -106,6 +108,9 @@ class MetricConstant(CurveCheck):
                 or _contradicts(run, curve)
             )
             return (failed if sure else warning)(_finding(run, curve, start), evaluated=values)
+        zero = zero_throughout(run)
+        if zero is not None:
+            return warning(replace(_finding(run, zero, 0), code="zero_throughout"), evaluated=values)
         return concluded(_moving(curves[0]), curves, evaluated=values)
 
 
@@ -173,8 +178,10 @@ def _contradicts(run: Run, curve: Curve) -> bool:
     if curve.role.quantity is not Quantity.ACCURACY or len(curve) < LOST or not 0 < level < 1:
         return False
     commonest = -level * math.log(level) - (1 - level) * math.log(1 - level)
+    exact = len(curve) >= COUNTED and level < NEARLY_ALL and abs(level * ROWS - round(level * ROWS)) > SAME
     return any(
-        fell(loss) and (level < LOW or 0 < float(loss.values[-1]) < ANSWERS * commonest)
+        (exact and fell(loss, ALMOST_ALL))
+        or (fell(loss) and (level < LOW or 0 < float(loss.values[-1]) < ANSWERS * commonest))
         for loss in run.curves.validation
         if loss.role.quantity is Quantity.LOSS
     )

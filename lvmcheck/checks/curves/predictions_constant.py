@@ -12,6 +12,7 @@ from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
+from lvmcheck.run.role_names import words
 from lvmcheck.run.roles import Split
 from lvmcheck.run.view import Run, run_from
 
@@ -23,6 +24,8 @@ COARSE = 200
 """Rows of a validation set of which equal accuracies may be chance."""
 LONG = 10
 """Evaluations of which most are on one value, of training and of validation rows, where every answer is the same."""
+MEANS, EVEN = frozenset({"balanced", "uar"}), 1e-4
+"""Words of means of recalls, and how near to a whole number one over such a mean is where it is one."""
 HIGH = 0.9
 """Accuracy from which a plateau is that of a good model."""
 AT_START = 0.98
@@ -36,8 +39,9 @@ class PredictionsConstant(CurveCheck):
     """No accuracy has one and the same value in six evaluations from the start on while the training loss falls.
 
     Looked at: accuracies below 0.9 on more than 200 rows that are never better later, beside a validation loss that
-    improves by 5 % at most. That warns, and fails where every validation loss ends next to where it began, or above.
-    Accuracies of training and of validation rows that both keep one value through most of ten or more epochs fail.
+    improves by 5 % at most. That warns, and fails where every validation loss ends next to where it began, or above. A
+    balanced accuracy of 1/K in every evaluation fails, and accuracies of training and of validation rows that both keep
+    one value through most of ten or more epochs.
 
     Why:
     A model that gives the commonest class whatever it sees has an accuracy that looks like a result. It is the share
@@ -72,7 +76,7 @@ class PredictionsConstant(CurveCheck):
         if train is None or len(train) < LEAST:
             return not_applicable("no training loss is recorded by epoch")
         values = sum(map(len, curves))
-        both = _both_stand_still(run)
+        both = _both_stand_still(run) or _one_class(curves)
         if both is not None:
             return failed(both, evaluated=values)
         if any(map(_learns, run.curves.validation)) or not _fell(train):
@@ -94,6 +98,16 @@ def _both_stand_still(run: Run) -> Finding | None:
         return None
     count, _, curve = counts[1] or (0, "", sides[1][0])
     return _finding("constant_in_both", curve, Fact("evaluations", count))
+
+
+def _one_class(curves: Sequence[Curve]) -> Finding | None:
+    """A mean of recalls that is 1/K in every evaluation: of K classes one is always given."""
+    for curve in curves:
+        level = float(share(curve)[0])
+        even = 0 < level <= 1 / 2 and abs(1 / level - round(1 / level)) < EVEN
+        if MEANS & set(words(curve.name)) and even and float(np.ptp(share(curve))) < SAME:
+            return _finding("constant_at_one_class", curve, Fact("evaluations", len(curve)))
+    return None
 
 
 def _at_rest(curve: Curve) -> int:
@@ -165,6 +179,12 @@ _SUSPICIOUS: Sequence[Case] = (
 )
 _STILL = {"loss": _LOSS, "val_acc": _STUCK, "val_loss": made.lines(12, 0.925, 0.905, 0.936)}
 FAILS: Sequence[Case] = (
+    made.case(
+        "one_of_five_classes",
+        _CHECK,
+        run_from({"loss": _LOSS, "val_loss": made.lines(12, 1.5, 1.2), "val_balanced_accuracy": [0.2] * 12}),
+        "constant_at_one_class",
+    ),
     made.case(
         "every_answer_the_same",
         _CHECK,

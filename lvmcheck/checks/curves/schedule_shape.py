@@ -19,6 +19,8 @@ from lvmcheck.statistics.curve import shape, trend
 
 LEAST = 6
 """Recorded rates from which a schedule has a shape."""
+SHORT, MANY, LONG = 40, 5, 200
+"""Steps of a period, and periods, that no schedule is meant to have; steps in which a warm-up has got somewhere."""
 SWINGS = 4
 """Turns from low to high from which a schedule is periodic."""
 KEYS = ("scheduler", "lr_scheduler", "lr_scheduler_type", "schedule", "lr_schedule")
@@ -42,12 +44,13 @@ class ScheduleShape(CurveCheck):
 
     Declared is what the config calls scheduler, lr_scheduler or the like. A constant rate beside a declared cosine,
     linear, polynomial or exponential decay fails; so does a rate that swings with a period of twice as many steps as
-    there are epochs (a cosine over epochs that is stepped once a batch). A declared warm-up (warmup_steps or the like)
-    of at most half of the steps after which the rate still rises to its end fails where it ends below half of the
-    declared rate, and warns where none is declared. A rate that rises in every epoch and falls back at each boundary
-    fails: optimizer and scheduler are made anew. Other swings within epochs, and a rate that rises over more than
-    half of the run and ends at its highest, warn; the latter fails where a whole run ends below a fifth of the declared
-    rate, or the training loss rises with the rate.
+    there are epochs (a cosine over epochs that is stepped once a batch), or five times from next to 0 up again within
+    40 steps where no schedule is declared. A rate that only rises and ends below a tenth of the declared one after 200
+    steps fails. A declared warm-up (warmup_steps or the like) of at most half of the steps after which the rate still
+    rises to its end fails where it ends below half of the declared rate, and warns where none is declared. A rate that
+    rises in every epoch and falls back at each boundary fails: optimizer and scheduler are made anew. Other swings
+    within epochs, and a rate that rises over more than half of the run and ends at its highest, warn; the latter fails
+    where a whole run ends below a fifth of the declared rate, or the training loss rises with the rate.
 
     Why:
     A scheduler that is stepped in the wrong place is the commonest silent fault of a schedule: the loss falls, only
@@ -85,6 +88,7 @@ class ScheduleShape(CurveCheck):
         for finding, sure in (
             _constant(run, rate, declared),
             (_anew(rate, declared), True),
+            (_never_warm(run, rate), True),
             _swings(run, rate, declared),
             _warms_up(run, rate),
             _rises(run, rate, declared),
@@ -137,9 +141,24 @@ def _swings(run: Run, rate: Curve, declared: str) -> tuple[Finding | None, bool]
     period = float(np.median(np.diff(rate.steps[turns + 1])))
     epochs = run.config.get("epochs")
     accident = isinstance(epochs, int) and abs(period / (2 * epochs) - 1) < 0.05
+    accident = accident or (not declared and period < SHORT and len(turns) >= MANY and _to_nothing(values))
     if not accident and len(turns) < run.last_epoch:
         return None, False
     return _finding("swings", rate, Fact("period", period, "steps"), Fact("swings", len(turns))), accident
+
+
+def _to_nothing(values: np.ndarray) -> bool:
+    """Whether a rate swings between nothing and its highest value."""
+    return float(values.min()) <= 0.01 * float(values.max())
+
+
+def _never_warm(run: Run, rate: Curve) -> Finding | None:
+    """A rate that only rises, from a hundredth of the declared one to less than a tenth of it."""
+    target, values = number(run, "lr", "learning_rate", "max_lr", "peak_lr"), rate.values
+    if target is None or run.step < LONG or not bool((np.diff(values) >= 0).all()):
+        return None
+    low = 0 < float(values[0]) < 0.02 * target and float(values[-1]) < 0.1 * target
+    return _finding("rises_to_the_end", rate, Fact("declared_rate", target)) if low else None
 
 
 def _warms_up(run: Run, rate: Curve) -> tuple[Finding | None, bool]:

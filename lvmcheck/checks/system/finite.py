@@ -206,8 +206,8 @@ def _bad_point(role: Role, points: Sequence[Point], *, over: bool) -> int | None
     """Index of the value that is wrong not to be finite."""
     finite = [math.isfinite(value) for _, _, value in points]
     first = next((i for i, ok in enumerate(finite) if ok), None)
-    loss = role.quantity in (Quantity.LOSS, Quantity.TERM)
-    if role.quantity is Quantity.LOSS and role.split is Split.TRAIN:
+    loss = role.quantity in (Quantity.LOSS, Quantity.TERM, Quantity.ERROR)
+    if role.quantity in (Quantity.LOSS, Quantity.ERROR) and role.split is Split.TRAIN:
         return next((i for i, ok in enumerate(finite) if not ok), None)
     if first is None:
         return 0 if loss and over and len(points) > 1 else None
@@ -247,6 +247,7 @@ PASSES: Sequence[Case] = (
     made.case("absent_class", _CHECK, run_from({"train_loss": [2.0, 1.0], "bbox/AP-zebra": [_NAN, _NAN]})),
 )
 FAILS: Sequence[Case] = (
+    made.case("never_a_number", _CHECK, run_from({"train_mse": [_NAN] * 4, "val_mse": [_NAN] * 4, "lr": [0.05] * 4})),
     made.case(
         "loss_becomes_nan",
         _CHECK,
