@@ -99,6 +99,7 @@ browser:
 
 images: $(STAMP)
 	$(BIN)/python -m suites.report.screenshots $(or $(RUNS),$(addprefix fixtures/runs/,amn_790k_attempt_2 amn_790k_attempt_1_with_its_data amn_584k_pure_mse))
+	$(BIN)/python -m suites.report.terminal_pictures
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks site

@@ -13,17 +13,19 @@ import pytest
 
 from lvmcheck.checks.shared.baselines import baselines
 from lvmcheck.checks.wording import figure, spaced
-from lvmcheck.pytest_plugin.pytest_api import tell
+from lvmcheck.pytest_plugin.below import Below
+from lvmcheck.pytest_plugin.pytest_api import columns, tell
 from lvmcheck.report.progress import live_line
 from lvmcheck.report.side_by_side import Lane, table
 from lvmcheck.report.verdicts import seed_text
 from lvmcheck.run.events import Data, Epoch, Note
-from lvmcheck.text.fit import fit_line, fit_lines
 
 if TYPE_CHECKING:
     from lvmcheck.launch.launcher import Launcher
     from lvmcheck.launch.run_job import RunJob
 
+AT_ONCE = 0.15
+"""Seconds that an answer may take without anything being drawn."""
 WAITING = 3.0
 """Seconds without a place to train before that is shown."""
 
@@ -106,29 +108,30 @@ class ProgressReporter:
     # -- live --------------------------------------------------------------------------------------------------------
     @contextmanager
     def _live(self, job: RunJob) -> Iterator[Callable[[], None]]:
-        from rich.console import Console
-        from rich.live import Live
-        from rich.text import Text
-
-        siblings = self.launcher.siblings(job)
+        """A block below the line of results; nothing is drawn for an answer that is there at once."""
+        siblings, block, began = self.launcher.siblings(job), Below(self._reporter), time.monotonic()
         ascii_only = "utf" not in (sys.__stdout__.encoding or "").lower() if sys.__stdout__ else True
-
-        def frame() -> Text:
-            lanes = [Lane(label=seed_text(it.plan.seed), run=it.run, state=state_of(it)) for it in siblings or [job]]
-            return Text(fit_lines(table(lanes, console.width - 1, ascii_only=ascii_only)), no_wrap=True)
 
         def redraw() -> None:
             lines = [line for sibling in siblings for line in (*self._aside_line(sibling), *self._data_line(sibling))]
             lines += self._held_up(job)
+            if lines:
+                block.clear()
+                self._reporter.ensure_newline()
             for line in lines:
-                live.console.print(Text(fit_line(line)))
-            live.update(frame(), refresh=True)
+                tell(self._reporter, line)
+            if time.monotonic() - began >= AT_ONCE:
+                lanes = [
+                    Lane(label=seed_text(it.plan.seed), run=it.run, state=state_of(it)) for it in siblings or [job]
+                ]
+                width = columns(self._reporter) - 1
+                block.draw([line[:width] for line in table(lanes, width, ascii_only=ascii_only)])
 
-        console = Console(file=sys.__stdout__, force_terminal=True, no_color="NO_COLOR" in os.environ)
-        self._reporter.ensure_newline()
-        shown = Live(frame(), console=console, transient=True, auto_refresh=False)
-        with self._capture.global_and_fixture_disabled(), shown as live:
-            yield redraw
+        with self._capture.global_and_fixture_disabled():
+            try:
+                yield redraw
+            finally:
+                block.clear()
 
 
 def state_of(job: RunJob) -> str:

@@ -17,6 +17,8 @@ from lvmcheck.text.fit import fit_line, fit_lines
 
 __all__ = [
     "FailureRepr",
+    "column",
+    "columns",
     "fixture_module",
     "line_width",
     "never_fail",
@@ -25,6 +27,7 @@ __all__ = [
     "tell_command",
     "tell_heading",
     "without_pytest_frames",
+    "write_raw",
 ]
 
 
@@ -59,6 +62,22 @@ def tell_heading(reporter: Any, mark: str, title: str) -> None:
 def tell_command(reporter: Any, command: str) -> None:
     """A command to the runner of a job, whose parts are escaped."""
     reporter.write_line(command)
+
+
+def column(reporter: Any) -> int:
+    """The column at which the terminal's reporter goes on; a line that is longer than the screen has wrapped."""
+    return int(reporter._tw.width_of_current_line) % max(1, columns(reporter))
+
+
+def columns(reporter: Any) -> int:
+    """How wide the terminal is."""
+    return int(reporter._tw.fullwidth)
+
+
+def write_raw(reporter: Any, text: str) -> None:
+    """Text with commands to the terminal, of which the reporter knows nothing; its parts are fit to be shown."""
+    reporter._tw._file.write(text)
+    reporter._tw._file.flush()
 
 
 def line_width(tw: TerminalWriter) -> int | None:
