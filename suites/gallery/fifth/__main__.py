@@ -2,58 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from suites.gallery.judge import Conclusion, conclude
+from suites.gallery.unseen_set import main
 
-HERE = Path(__file__).parent
-
-
-def record(row: dict[str, Any], folder: Path, watch: bool) -> Path:
-    """The run of a program, trained in a process of its own where it is not there yet."""
-    path = folder / row["name"]
-    if not (path / "done.json").exists():
-        command = [sys.executable, str(HERE / "programs" / row["program"]), str(path), *row["args"]]
-        subprocess.run([*command, *(["--watch"] if watch else [])], capture_output=True, check=False)
-    return path
-
-
-def right(row: dict[str, Any], found: Conclusion) -> bool:
-    """Whether the first cause, or one that looks the same, is among those of the program."""
-    return bool(found.named) and bool({found.named[0].name, *found.named[0].also} & set(row.get("causes", ())))
-
-
-def main(arguments: Sequence[str]) -> None:
-    watch = "--watch" in arguments
-    folder, *names = [Path(item) for item in arguments if item != "--watch"]
-    folder = folder.absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    count: Counter[tuple[str, str, str]] = Counter()
-    for row in json.loads((HERE / "manifest.json").read_text()):
-        if names and row["name"] not in map(str, names):
-            continue
-        found = conclude(record(row, folder, watch))
-        healthy, shown = row["kind"] == "healthy", row.get("watch_shows" if watch else "curves_show")
-        kind = "healthy" if healthy else "broken" if shown else "hidden"
-        failed, warned, named = found.exit == 1, found.exit == 0 and bool(found.warned), right(row, found)
-        marks = {"programs": 1, "failed": failed, "warned": warned, "right": named}
-        count.update({(row["half"], kind, key): int(value) for key, value in marks.items()})
-        if (kind == "broken" and not (failed and named)) or (healthy and (failed or warned)) or found.error:
-            first = ", ".join((found.named[0].name, *found.named[0].also)) if found.named else ""
-            print(
-                f"{kind} {row['name']} ({row['what']}): failed {', '.join(found.failed)}; "
-                f"warned {', '.join(found.warned)}; first {first} {found.error[:100]}"
-            )
-    for half in ("A", "B"):
-        for kind in ("broken", "hidden", "healthy"):
-            print(half, kind, {key: count[half, kind, key] for key in ("programs", "failed", "warned", "right")})
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+main(Path(__file__).parent, sys.argv[1:])
