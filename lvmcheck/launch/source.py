@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import importlib.machinery
+import os
 import re
 import sys
 import sysconfig
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 RECORDED_BY = ("baselines", "events", "recorder", "statements", "table", "values", "window")
@@ -47,12 +49,22 @@ def _local_files(name: str) -> list[Path]:
     if spec is None:
         return []
     if spec.submodule_search_locations:
-        roots = [Path(place) for place in spec.submodule_search_locations]
+        roots = [Path(place) for place in spec.submodule_search_locations if not _is_installed(Path(place))]
         files = [path for root in roots for path in sorted(root.rglob("*.py"))]
     else:
         files = [Path(spec.origin)] if spec.origin and spec.origin.endswith(".py") else []
-    installed = [Path(sysconfig.get_path(kind)).resolve() for kind in ("purelib", "platlib", "stdlib")]
-    return [path for path in files if not any(path.resolve().is_relative_to(place) for place in installed)]
+    return [path for path in files if not _is_installed(path)]
+
+
+@cache
+def _installed() -> tuple[str, ...]:
+    """Folders of installed packages, each with a separator at its end."""
+    places = (os.path.realpath(sysconfig.get_path(kind)) for kind in ("purelib", "platlib", "stdlib"))
+    return tuple(dict.fromkeys(f"{place}{os.sep}" for place in places))
+
+
+def _is_installed(path: Path) -> bool:
+    return os.path.realpath(path).startswith(_installed())
 
 
 def _imported(path: Path) -> Iterator[str]:
