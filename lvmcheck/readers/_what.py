@@ -52,8 +52,9 @@ def refuse_irregular(path: Path) -> None:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        problem = "expected a recorded run, got nothing: no such file or directory"
-        raise InputError(path, problem, fix=_nearest_run(path)) from None
+        raise InputError(
+            path, "expected a recorded run, got nothing: no such file or directory", fix=_nearest_run(path)
+        ) from None
     except (OSError, ValueError) as problem:
         raise InputError(path, f"cannot be read: {getattr(problem, 'strerror', None) or problem}") from None
     what = next((name for is_kind, name in KINDS.items() if is_kind(mode)), None)
@@ -64,7 +65,8 @@ def refuse_irregular(path: Path) -> None:
 def _nearest_run(path: Path) -> str:
     """The path that may be meant, or the runs that are there, or how one is made."""
     home = path.parent if path.parent.is_dir() else Path()
-    places = [*inside(home, "*"), *inside(Path("runs"), "*"), *inside(Path(".lvmcheck/runs"), "*/*")][:MOST]
+    usual = [] if path.is_absolute() else [*inside(Path("runs"), "*"), *inside(Path(".lvmcheck/runs"), "*/*")]
+    places = [*inside(home, "*"), *usual][:MOST]
     known = list(dict.fromkeys(str(place) for place in places if not place.name.startswith(".")))
     by_name = {Path(place).name: place for place in reversed(known)}
     close = difflib.get_close_matches(path.name, list(by_name), n=1, cutoff=0.6)
