@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from suites.lvmcheck.docs_kit.console import run, steps
+from suites.lvmcheck.docs_kit.console import differs, run, steps
 
 ROOT = Path(__file__).parents[2]
 README, TUTORIAL, SPEC = ROOT / "README.md", ROOT / "docs" / "tutorial.md", "lvmcheck"
@@ -115,11 +115,10 @@ def tutored(one: Newcomer) -> None:
     home.mkdir()
     (one.folder.parent / "lvmcheck").symlink_to(ROOT)
     for step in steps(TUTORIAL):
-        says = next((line for line in step.expected if line.strip() not in ("", "...")), "")
         code, printed = run(step.command, home, bin=one.bin)
-        first = says.removesuffix("...").split("  ")[0]
-        if first not in printed or (not step.expected and code):
-            raise SystemExit(f"$ {step.command}\nexpected {first!r}, got exit code {code}:\n{printed[-3000:]}")
+        wrong = differs(step.expected, printed) if step.expected else f"exit code {code}" if code else None
+        if wrong is not None:
+            raise SystemExit(f"$ {step.command}\n{wrong}\n{printed[-3000:]}")
     one.at("the tutorial is done")
 
 
