@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -23,7 +23,13 @@ class Ranks:
         return "<fixture ranks>"
 
     def __call__(
-        self, size: int = 2, *, timeout: float = 60.0, backend: str | None = "gloo", threads: int | None = None
+        self,
+        size: int = 2,
+        *,
+        timeout: float = 60.0,
+        backend: str | None = "gloo",
+        threads: int | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> Callable[..., list[Any]]:
         """A caller on ``size`` ranks.
 
@@ -32,6 +38,7 @@ class Ranks:
             backend: of the process group that they join; None leaves it to the function, which finds the variables that
                 torchrun sets.
             threads: of torch in each rank; by default its share of the cores.
+            env: environment variables beside those of the test.
         """
         __tracebackhide__ = True
         if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= MOST:
@@ -47,9 +54,8 @@ class Ranks:
 
             said: str | InputError
             try:
-                values, printed = self._server.call(
-                    size, function, arguments, keywords, timeout=timeout, backend=backend, threads=threads
-                )
+                options = {"timeout": timeout, "backend": backend, "threads": threads, "env": env}
+                values, printed = self._server.call(size, function, arguments, keywords, **options)
             except InputError as problem:
                 said = problem
             except RanksFailedError as problem:

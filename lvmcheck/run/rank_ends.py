@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import re
 from pathlib import Path
 
 from lvmcheck.run.ranks import Meeting
@@ -18,8 +19,11 @@ def who() -> dict[str, object]:
     return {"pid": os.getpid(), "host": platform.node()}
 
 
-def last_seen(meeting: Meeting, steps: int) -> list[dict[str, float]]:
-    """Of each rank that was heard: ``behind`` steps, process ``gone``, ``failed`` by its own word, ``ended``."""
+def last_seen(meeting: Meeting, steps: int, reason: str | None) -> list[dict[str, float]]:
+    """Of each rank that was heard: ``behind`` steps, process ``gone``, ``failed`` by its own word, ``ended``.
+
+    A rank that failed with the ``reason`` of rank 0 failed with it, and is no cause of it.
+    """
     found = []
     reached = steps_of_others(meeting)
     for rank in range(1, meeting.size):
@@ -32,12 +36,19 @@ def last_seen(meeting: Meeting, steps: int) -> list[dict[str, float]]:
             {
                 "rank": float(rank),
                 "behind": float(max(0, steps - at)) if isinstance(at, int) else 0.0,
-                "failed": float(end.get("status") in ("failed", "interrupted")),
+                "failed": float(
+                    end.get("status") in ("failed", "interrupted") and not _alike(end.get("reason"), reason)
+                ),
                 "ended": float(ended),
                 "gone": float(not ended and _gone(known)),
             }
         )
     return found
+
+
+def _alike(reason: object, other: str | None) -> bool:
+    """Whether two ranks failed with the same words, but for numbers such as their own."""
+    return other is not None and re.sub(r"\d+", "", str(reason)) == re.sub(r"\d+", "", other)
 
 
 def _gone(known: dict[str, object]) -> bool:

@@ -34,10 +34,10 @@ def test_tensors_travel_both_ways(ranks: Any) -> None:
     assert all(torch.equal(found, torch.stack([rows] * 2)) for found in ranks(2)(calls.stack_of, rows))
 
 
-def test_ranks_see_the_environment_of_now_and_what_torchrun_sets(ranks: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MINE", "7")
-    found = ranks(2)(calls.asked, "MINE", "RANK", "WORLD_SIZE")
-    assert found == [["7", "0", "2"], ["7", "1", "2"]]
+def test_ranks_see_the_environment_of_now_and_what_torchrun_sets(ranks: Any) -> None:
+    now = "PYTEST_CURRENT_TEST"  # which pytest sets for every test
+    found = ranks(2, env={"MINE": "7"})(calls.asked, now, "MINE", "RANK", "WORLD_SIZE")
+    assert found == [[os.environ[now], "7", "0", "2"], [os.environ[now], "7", "1", "2"]]
     assert ranks(2, backend=None)(calls.joins_by_itself) == [2, 2]
     assert ranks(1)(calls.asked, "WORLD_SIZE") == [["1"]]
 

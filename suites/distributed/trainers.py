@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +27,6 @@ CONFIG: dict[str, Any] = {
 def vector(path: str, **more: Any) -> dict[str, Any]:
     """Trains in this process, which is one of several where there are several."""
     folder = Path(path)
-    if world() > 1:
-        os.environ["LVMCHECK_RANKS"] = str(world())
     config = {**CONFIG, **more}
     if rank() == 0:
         make_run(folder, {"config": config, "seed": 0})

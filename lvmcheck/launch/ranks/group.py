@@ -71,6 +71,7 @@ class RankServer:
         timeout: float,
         backend: str | None,
         threads: int | None,
+        env: Mapping[str, str] | None = None,
     ) -> tuple[list[Any], list[str]]:
         """What each rank returned, and what each printed.
 
@@ -88,7 +89,7 @@ class RankServer:
                 "key": bytes(current_process().authkey).hex(),
                 "run": secrets.token_hex(8),
                 "port": _free_port(),
-                "environment": dict(os.environ),
+                "environment": {**os.environ, **(env or {})},
                 "cwd": str(Path.cwd()),
                 "path": sys.path,
                 "threads": threads or max(1, cores() // size),

@@ -70,7 +70,8 @@ def _reap(ranks: dict[int, int]) -> None:
         if done:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)  # with whatever it started
-            print(json.dumps({"rank": ranks.pop(pid), "code": os.waitstatus_to_exitcode(status)}), flush=True)
+            said = {"rank": ranks.pop(pid), "code": os.waitstatus_to_exitcode(status)}
+            os.write(1, json.dumps(said).encode() + b"\n")
 
 
 if __name__ == "__main__":

@@ -69,16 +69,16 @@ class RankDataCollector(Collector):
                 self._largest = max(self._largest, len(batch))
 
     def epoch_ended(self, watcher: Loop, evaluated: bool) -> None:  # noqa: ARG002
-        self._tell(watcher)
+        self._tell(watcher, ended=True)
         self._reported(watcher)
 
-    def _tell(self, watcher: Loop) -> None:
+    def _tell(self, watcher: Loop, *, ended: bool) -> None:
         if self._meeting is None or self._told or not self._train:
             return
         self._told = True
         self._hook.remove()
         train, val = map(_smallest, (self._train, self._val))
-        whole = self._batches == len(self._train)
+        whole = ended and self._batches == len(self._train)
         size = _size(getattr(watcher.train, "loader", None)) if whole else 0
         figures = {
             "train": train[:SKETCH],
@@ -110,7 +110,7 @@ class RankDataCollector(Collector):
     def finish(self, watcher: Loop) -> None:
         if self._hook is not None:
             self._hook.remove()
-        self._tell(watcher)
+        self._tell(watcher, ended=False)
         self._compare(watcher, last=True)
         self._reported(watcher)
 

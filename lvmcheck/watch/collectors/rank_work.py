@@ -140,9 +140,10 @@ class RankWorkCollector(Collector):
         self._scheduled(watcher)
         self._compare(watcher, last=True)
         if self._meeting.rank == 0:
-            failed = float(sys.exc_info()[0] is not None)  # the run ends because of what is being raised
-            for values in last_seen(self._meeting, watcher.recorded):
-                watcher.emit("rank_ends", {**values, "rank_0_failed": failed})
+            kind, error, _ = sys.exc_info()  # the run may end because of what is being raised
+            reason = None if kind is None else f"{kind.__name__}: {error}"
+            for values in last_seen(self._meeting, watcher.recorded, reason):
+                watcher.emit("rank_ends", {**values, "rank_0_failed": float(reason is not None)})
 
 
 def pace(told: list[Figures]) -> dict[str, float]:
