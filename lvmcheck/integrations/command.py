@@ -38,6 +38,9 @@ class CommandFailedError(RuntimeError):
 
 def train(config: Mapping[str, Any], rec: Recorder) -> None:
     """Run ``config["command"]``, and record what it records."""
+    if rec.meeting is not None and rec.meeting.size > 1:
+        fix = "Start torchrun in the command itself, or hand over a function."
+        raise InputError("run", f"a script or command trains on one rank, got {rec.meeting.size}", key="ranks", fix=fix)
     out = rec.path / "out"
     places = {"out": str(out), "seed": str(config["seed"])}
     words = [_placed(word, places) for word in config["command"]]
