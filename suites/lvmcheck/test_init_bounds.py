@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -26,6 +28,7 @@ from lvmcheck.statistics.seeds import chance_next_above
 from lvmcheck.suite import load_suite
 
 pytestmark = pytest.mark.own_process  # it sets the directory
+ROOT = Path(__file__).parents[2]
 FINALS = [0.90, 0.92, 0.91]
 
 
@@ -243,6 +246,28 @@ def test_ci_after_a_suite_and_a_suite_after_ci(here: Path, capsys: pytest.Captur
     assert main(["init"]) == main(["init", "--ci"]) == 0  # once more changes nothing
     assert "nothing to write" in capsys.readouterr().out
     assert {path: path.read_bytes() for path in here.rglob("*") if path.is_file()} == before
+
+
+def test_a_gpu_job_is_an_option(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", "--gpu"]) == 2
+    assert "expected --ci beside it" in capsys.readouterr().err
+    assert main(["init", "--ci", "--gpu"]) == 0
+    (rule,) = tomli.loads((here / "ci" / "gate_gpu.toml").read_text())["suite"]
+    assert (rule["profile"], rule["device"], rule["seeds"], rule["checks"]) == ("full", "cuda", 3, 9)
+    text = (here / ".github" / "workflows" / "lvmcheck-gpu.yml").read_text()
+    assert "--lvm-profile=full --lvm-device=cuda" in text
+    assert not set(re.findall(r"@[A-Z]+@", text))
+    pins = set(re.findall(r"uses: (.+)", text))
+    assert pins <= set(re.findall(r"uses: (.+)", (ROOT / "ci" / "github" / "lvmcheck-gpu.yml").read_text()))
+    for tool, words in {
+        "zizmor": ["--offline", "--quiet", "--persona", "auditor"],
+        "check-jsonschema": ["--builtin-schema", "vendor.github-workflows"],
+    }.items():
+        found = shutil.which(tool, path=str(Path(sys.executable).parent))
+        if found is not None:
+            file = str(here / ".github" / "workflows" / "lvmcheck-gpu.yml")
+            done = subprocess.run([found, *words, file], capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_what_ci_installs_is_where_this_package_came_from() -> None:

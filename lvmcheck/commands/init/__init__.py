@@ -48,6 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also a workflow and its gate, or only these where suites are there; SPEC is what pip installs lvmcheck"
         " from (default: where this one came from)",
     )
+    parser.add_argument(
+        "--gpu",
+        action="store_true",
+        help="with --ci: also a workflow for a self-hosted GPU runner",
+    )
     add_reading(parser)
 
 
@@ -65,9 +70,9 @@ def run(options: argparse.Namespace) -> int:
 
         ci, todo = installed_from()
     asked = (options.source, options.trainer, options.script, options.name)
-    made = only_ci(root, ci) if ci is not None and not any(asked) else None
+    made = only_ci(root, ci, gpu=options.gpu) if ci is not None and not any(asked) else None
     if made is None:
-        made = finish(root, _draft(options), ci)
+        made = finish(root, _draft(options), ci, gpu=options.gpu)
     say(*_summary(made, root, [todo] if todo else []))
     return PASSED
 
@@ -75,6 +80,8 @@ def run(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> None:
     if options.source is None and (options.anyway or options.kind or options.columns or options.run):
         raise InputError("--anyway" if options.anyway else "--kind, --columns, --run", "expected --from beside it")
+    if options.gpu and options.ci is None:
+        raise InputError("--gpu", "expected --ci beside it")
     if options.script is not None and (options.trainer is not None or options.source is None):
         problem = "expected one of --trainer and --script" if options.trainer else "expected --from beside it"
         raise InputError("--script", problem, fix="lvmcheck run SCRIPT records a run to take bounds from.")

@@ -10,7 +10,18 @@ from pathlib import Path
 import tomli
 
 from lvmcheck.commands.init.draft import EXAMPLE, Draft
-from lvmcheck.commands.init.workflow import COMMIT, DEVICE, RULES, SCRIPTS, WORKFLOW, Rule, workflow_files
+from lvmcheck.commands.init.workflow import (
+    COMMIT,
+    DEVICE,
+    GPU_RULES,
+    GPU_WORKFLOW,
+    RULES,
+    SCRIPTS,
+    WORKFLOW,
+    Rule,
+    gpu_files,
+    workflow_files,
+)
 from lvmcheck.commands.init.write import PYTEST_INI, finds_modules, pytest_config, write_files
 from lvmcheck.launch.home import USUAL, make_home
 from lvmcheck.suite import load_suite
@@ -35,11 +46,11 @@ class Made:
     shown: tuple[str, ...] = ()
 
 
-def finish(root: Path, draft: Draft, ci: str | None = None) -> Made:
+def finish(root: Path, draft: Draft, ci: str | None = None, *, gpu: bool = False) -> Made:
     """Write the files, with a pytest.ini where the trainer lies in the repository and nothing configures pytest.
 
     Args:
-        ci: what pip installs lvmcheck from, where a workflow and its gate are to be written.
+        ci: what pip installs lvmcheck from, where a workflow and its gate are to be written. gpu: also one for a GPU.
 
     Raises:
         InputError: one of the files exists already, or cannot be written; then none is written.
@@ -56,21 +67,22 @@ def finish(root: Path, draft: Draft, ci: str | None = None) -> Made:
     elif local and config is not None and not finds_modules(config):
         todo.append(f'add pythonpath = ["."] to the pytest settings in {os.path.relpath(config)}: {top} lies beside it')
     if ci is not None:
-        files |= workflow_files(root, [Rule(suite, len(table["run"]["seeds"]), checks)], install=ci)
+        rules = [Rule(suite, len(table["run"]["seeds"]), checks)]
+        files |= workflow_files(root, rules, install=ci) | (gpu_files(root, rules, install=ci) if gpu else {})
         todo += [COMMIT, *([] if f"{top}.py" in draft.files else [DEVICE])]
     written = write_files(
         files,
         same=[*(root / "ci" / name for name in SCRIPTS), *([root / suite] if draft.files else [])]
         + [root / name for name in draft.files],
-        longer=[root / RULES],
-        kept=[root / WORKFLOW],
+        longer=[root / RULES, root / GPU_RULES],
+        kept=[root / WORKFLOW, root / GPU_WORKFLOW],
     )
     todo += _kept(root, written, ci)
     make_home(root / USUAL)
     return Made(root / suite, tuple(written), checks, draft.left, tuple(todo), draft.shown)
 
 
-def only_ci(root: Path, ci: str) -> Made | None:
+def only_ci(root: Path, ci: str, *, gpu: bool = False) -> Made | None:
     """The workflow and the gate of suites that are there already; None where there is none.
 
     Raises:
@@ -83,9 +95,12 @@ def only_ci(root: Path, ci: str) -> Made | None:
         Rule(path.relative_to(root).as_posix(), len(suite.seeds), len(suite.checks)) for path, suite in suites.items()
     ]
     others = any(not suite.trainer.startswith(f"{EXAMPLE}:") for suite in suites.values())
-    files = workflow_files(root, rules, install=ci)
+    files = workflow_files(root, rules, install=ci) | (gpu_files(root, rules, install=ci) if gpu else {})
     written = write_files(
-        files, same=[root / "ci" / name for name in SCRIPTS], longer=[root / RULES], kept=[root / WORKFLOW]
+        files,
+        same=[root / "ci" / name for name in SCRIPTS],
+        longer=[root / RULES, root / GPU_RULES],
+        kept=[root / WORKFLOW, root / GPU_WORKFLOW],
     )
     make_home(root / USUAL)
     return Made(None, tuple(written), 0, (), (COMMIT, *([DEVICE] if others else []), *_kept(root, written, ci)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -21,18 +21,27 @@ COMMIT = "commit ci/ to the main branch first: the gate takes its script and req
 DEVICE = 'have the trainer record its device, as rec.device("cpu"): the gate requires it'
 WORKFLOW = Path(".github", "workflows", "lvmcheck.yml")
 RULES = Path("ci", "gate.toml")
+GPU_WORKFLOW, GPU_RULES = Path(".github", "workflows", "lvmcheck-gpu.yml"), Path("ci", "gate_gpu.toml")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What the gate requires of a suite: its file below the repository, and how many seeds and checks it has."""
+    """What a gate requires of a suite: its file below the repository, and how many seeds and checks it has."""
 
     file: str
     seeds: int
     checks: int
+    profile: str = "smoke"
+    device: str = "cpu"
 
     def lines(self) -> list[str]:
-        keys = {"file": self.file, "profile": "smoke", "device": "cpu", "seeds": self.seeds, "checks": self.checks}
+        keys = {
+            "file": self.file,
+            "profile": self.profile,
+            "device": self.device,
+            "seeds": self.seeds,
+            "checks": self.checks,
+        }
         return ["[[suite]]", *(f"{key} = {json.dumps(value)}" for key, value in keys.items())]
 
 
@@ -54,11 +63,25 @@ def workflow_files(root: Path, rules: Sequence[Rule], *, install: str) -> dict[P
     text = text.replace("@LVMCHECK@", json.dumps(install, ensure_ascii=False)).replace("@OWN@", own)
     files = {root / WORKFLOW: text}
     files |= {root / "ci" / name: (gate / name).read_text(encoding="utf-8") for name in SCRIPTS}
-    before = _rules(root / RULES)
+    files[root / RULES] = _with_rules(root / RULES, rules)
+    return files
+
+
+def gpu_files(root: Path, rules: Sequence[Rule], *, install: str) -> dict[Path, str]:
+    """The workflow of a GPU runner and what its gate requires: the suites at their full profile."""
+    own = next((words for name, words in _OWN.items() if (root / name).is_file()), "")
+    text = (HERE / "workflow_gpu.yml").read_text(encoding="utf-8")
+    text = text.replace("@LVMCHECK@", json.dumps(install, ensure_ascii=False)).replace("@OWN@", own)
+    full = [replace(rule, profile="full", device="cuda") for rule in rules]
+    return {root / GPU_WORKFLOW: text, root / GPU_RULES: _with_rules(root / GPU_RULES, full)}
+
+
+def _with_rules(path: Path, rules: Sequence[Rule]) -> str:
+    """The requirements that are there, and those of suites that they do not hold."""
+    before = _rules(path)
     new = [rule for rule in rules if f"file = {json.dumps(rule.file)}\n" not in before]
     lines = [line for rule in new for line in rule.lines()]
-    files[root / RULES] = "\n".join([before or HEAD, *lines]) + "\n" if lines else before
-    return files
+    return "\n".join([before or HEAD, *lines]) + "\n" if lines else before
 
 
 def installed_from() -> tuple[str, str | None]:
