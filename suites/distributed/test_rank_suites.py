@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 import lvmcheck
-from lvmcheck.run.ranks import FOLDER
+from lvmcheck.integrations import command
+from lvmcheck.run.ranks import FOLDER, Meeting
 from lvmcheck.suite import load_suite
 from suites.distributed import trainers
 
@@ -89,6 +90,14 @@ def test_ranks_are_part_of_a_suite_and_of_the_key_alone(tmp_path: Path) -> None:
     assert (two.ranks, one.ranks) == (2, 1)
     assert two.config == one.config
     assert "distributed" not in two.config
+
+
+def test_a_script_trains_on_one_rank(tmp_path: Path) -> None:
+    with lvmcheck.record(tmp_path / "run") as rec:
+        rec.meeting = Meeting(tmp_path / "run", 0, 2)
+        with pytest.raises(lvmcheck.InputError) as problem:
+            command.train({"command": ["train.py"], "seed": 0}, rec)
+    assert problem.value.key == "ranks"
 
 
 def session(path: Path, *more: str) -> subprocess.Popen[bytes]:
