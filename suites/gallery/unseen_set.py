@@ -1,4 +1,4 @@
-"""Records and judges a set of programs with a manifest: ``python -m suites.gallery.SET FOLDER [--watch] [NAME ...]``."""
+"""Records and judges a set with a manifest: ``python -m suites.gallery.SET FOLDER [--watch] [NAME ...]``."""
 
 from __future__ import annotations
 

@@ -33,11 +33,13 @@ class MetricConstant(Cause):
             return found(
                 self,
                 Standing.MEASURED,
-                "a metric has a value that it cannot have: it was not measured",
+                "a metric has a value that it cannot have: a literal, a sum that is not divided or reset, or a unit",
                 finding_facts(impossible),
-                fix="search the code for the literal, and log nothing where nothing was measured",
+                fix="search the code for the literal, reset counters in every epoch, and divide by the rows evaluated",
                 explain="plausible_range",
                 explains=(),
+                also=("wrong_scale",),
+                tell_apart="count the evaluated rows and the right ones of one epoch by hand",
             )
         finding = failed_first(evidence, "metric_constant", "val_loss_moves")
         if finding is None or finding.code not in CODES or evidence.failed("learning_rate_zero") or finite is not None:
