@@ -20,7 +20,7 @@ class WrongScale(Cause):
         if named is not None:
             return named
         summed = coded(evidence, "loss_is_optimised", "summed")
-        floor = summed or evidence.failed("loss_floor")
+        floor = summed or evidence.failed("loss_floor") or coded(evidence, "loss_inputs", "out_of_range")
         ratio = coded(
             evidence, "train_val_ratio", "whole_multiple", "constant_multiple", "large_multiple", "ends_at_minus_one"
         )
@@ -37,7 +37,15 @@ class WrongScale(Cause):
             finding_facts(finding),
             fix="average over samples and accumulated batches; give the criterion logits; check the temperature",
             explain=EXPLAIN.get(finding.code, "initial_loss"),
-            explains=("loss_is_optimised", "train_val_ratio", "initial_loss", "nothing_learned", "loss_fits_accuracy"),
+            explains=(
+                "loss_is_optimised",
+                "loss_inputs",
+                "loss_diverging",
+                "train_val_ratio",
+                "initial_loss",
+                "nothing_learned",
+                "loss_fits_accuracy",
+            ),
             also=ALSO.get(finding.code, ()),
             tell_apart="compute the loss of one batch by hand and divide: print(loss.item() / mine)"
             if finding.code in ALSO
@@ -47,6 +55,7 @@ class WrongScale(Cause):
 
 STANDINGS = {
     "summed": Standing.MEASURED,
+    "out_of_range": Standing.MEASURED,
     "double_softmax": Standing.MEASURED,
     "whole_multiple": Standing.MEASURED,
     "ends_at_minus_one": Standing.LIKELY,
@@ -57,6 +66,7 @@ STANDINGS = {
     "loss_above_accuracy": Standing.LIKELY,
 }
 PHRASES = {
+    "out_of_range": "{function} is given targets outside of 0 to 1",
     "summed": "the losses of {backwards} backward passes are summed where their mean is reported",
     "double_softmax": "softmax is applied twice: the loss rests at its floor {floor}",
     "whole_multiple": "the training loss is {factor} times too large: a sum where a mean is meant",
@@ -68,6 +78,7 @@ PHRASES = {
     "far_above": "the first loss is far above the expected {expected}",
 }
 EXPLAIN = {
+    "out_of_range": "loss_inputs",
     "summed": "loss_is_optimised",
     "double_softmax": "loss_floor",
     "whole_multiple": "train_val_ratio",
@@ -80,7 +91,7 @@ EXPLAIN = {
 }
 ALSO = {
     "ends_at_minus_one": ("loss_sign",),
-    "far_above": ("learning_rate_too_high",),
+    "far_above": ("learning_rate_too_high", "initial_outputs_too_large"),
     "large_multiple": ("validation_differs",),
     "barely_moved": ("not_learning",),
     "loss_and_accuracy_disagree": ("not_learning",),

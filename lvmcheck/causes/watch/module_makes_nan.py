@@ -20,11 +20,15 @@ class ModuleMakesNan(Cause):
         bad = evidence.failed("first_non_finite")
         until = bad.step if bad is not None and bad.step is not None else 0
         updates = [e for e in evidence.run.of(Watch) if e.name == "update_ratio" and e.step < until]
+        away = evidence.failed("loss_diverging")
         grown = any(event.values.get("median", 0.0) > LARGE for event in updates)
         return measured(
             self,
             evidence,
-            after=("updates_out_of_range", "learning_rate_too_high", "weight_decay_destroys") if grown else (),
+            after=(
+                *(("updates_out_of_range", "learning_rate_too_high", "weight_decay_destroys") if grown else ()),
+                *(("loss_sign",) if away is not None and away.code == "runs_away" else ()),
+            ),
             checks=("first_non_finite",),
             explains=("finite",),
             probes=("gradients:not_finite", "outputs_in_range:not_finite", "loss_depends_on_model:not_finite"),

@@ -21,7 +21,7 @@ LEAST = 4
 """Recorded norms from which growth is no chance."""
 FATAL, MUCH = 300.0, 20.0
 """Times its early level at the end: the first fails, the second warns, or fails where nothing was learned."""
-SLOW, OPPOSITE = 100.0, 6.0
+SLOW, OPPOSITE = 100.0, 12.0
 """Times its early level that warns where the loss improved, and that fails where the loss fell to a tenth meanwhile."""
 STUCK, LITTLE = 10.0, 0.7
 """Times its first values at the end, beside a loss that stays above this share of its own and does not fall."""
@@ -34,7 +34,7 @@ class GradientNormGrows(CurveCheck):
     """At the end the gradient norm is at most 20 times its early level (warns), or 300 times (fails).
 
     The early level is the median of the second tenth of the run, the end that of its last tenth. Where the loss
-    improved, a growth of more than 100 times warns, of 4 times in a straight line, too; more than 6 times while the
+    improved, a growth of more than 100 times warns, of 4 times in a straight line, too; over 12 times while the
     loss fell to a tenth, or 10 times its first values while it stands still, fails, or 20 times in nearly every value
     while half of the loss is left. Where it did not, all of these do.
 
