@@ -21,8 +21,9 @@ LEAST = 4
 """Recorded norms from which growth is no chance."""
 FATAL, MUCH = 300.0, 20.0
 """Times its early level at the end: the first fails, the second warns, or fails where nothing was learned."""
-SLOW, OPPOSITE = 100.0, 12.0
-"""Times its early level that warns where the loss improved, and that fails where the loss fell to a tenth meanwhile."""
+SLOW, OPPOSITE, STEADY = 100.0, 6.0, 0.85
+"""Times its early level that warns where the loss improved, and that fails where it fell to a tenth while the norm grew
+with the steps, by a correlation of this."""
 STUCK, LITTLE = 10.0, 0.7
 """Times its first values at the end, beside a loss that stays above this share of its own and does not fall."""
 LINE, FACTOR = 0.97, 4.0
@@ -34,7 +35,7 @@ class GradientNormGrows(CurveCheck):
     """At the end the gradient norm is at most 20 times its early level (warns), or 300 times (fails).
 
     The early level is the median of the second tenth of the run, the end that of its last tenth. Where the loss
-    improved, a growth of more than 100 times warns, of 4 times in a straight line, too; over 12 times while the
+    improved, a growth of more than 100 times warns, of 4 times in a straight line, too; steadily over 6 times while the
     loss fell to a tenth, or 10 times its first values while it stands still, fails, or 20 times in nearly every value
     while half of the loss is left. Where it did not, all of these do.
 
@@ -98,11 +99,12 @@ def _ends(norm: Curve) -> tuple[float, float]:
 
 def _against(run: Run, growth: float) -> bool:
     """Whether the norm grew while a loss above 0 fell to a tenth: a sum over steps, not a gradient."""
-    train = run.curves.train
+    train, norm = run.curves.train, run.curves.gradient
     if train is None or len(train) < 20 or growth <= OPPOSITE or run.curves.adversarial:
         return False
     parts = blocks(train.values, 10)
-    return bool(0 < parts[-1] < 0.1 * parts[0])
+    steady = norm is not None and correlation(norm.steps.astype(np.float64), norm.values) > STEADY
+    return steady and bool(0 < parts[-1] < 0.1 * parts[0])
 
 
 def _stuck(run: Run, norm: Curve) -> bool:
