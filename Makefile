@@ -61,7 +61,7 @@ trained: $(STAMP)
 	$(BIN)/python -m pytest $(SUITES) > $(SHOWN) 2>&1 || status=$$?; cat $(SHOWN); exit $$status
 
 tests: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal --ignore-glob='*/suite.toml'
+	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal --ignore-glob='*/suite.toml' $(LONG:%=--ignore=suites/%)
 
 # What CI runs: its gate requires a report on every suite (ci/gate_cpu.toml).
 test-suites:
