@@ -11,6 +11,8 @@ import pytest
 from suites.ci.gate_kit import SUITE
 from suites.ci.trees_kit import FILES, LINK, RULES, SUBMODULE, TEXT, Files, base, finding, git, said, sha, tree
 
+pytestmark = pytest.mark.own_process  # it changes the working directory, the environment or constants
+
 
 def run(**fields: Any) -> dict[str, Any]:
     return {"seed": 0, "own": True, "status": "finished", "inputs": {}, "opened": {}, **fields}

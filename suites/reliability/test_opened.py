@@ -16,6 +16,8 @@ from lvmcheck.launch.executed import INSTALLED, OWN, blob_hash, executed
 from lvmcheck.launch.opened import Opened, stamp
 from lvmcheck.run import directory as rundir
 
+pytestmark = pytest.mark.own_process  # it changes the working directory, the environment or constants
+
 WAYS = """
 import importlib.util, os, subprocess, sys, time
 from pathlib import Path
