@@ -53,15 +53,16 @@ LONG := amn_584k $(addprefix cognate_answers/,memory reasoning speed) cognate_ph
 test: $(STAMP)
 	$(MAKE) --no-print-directory -j3 lint trained tests
 
+PACE := suites/throughput suites/throughput_compare# pytest-benchmark measures nothing in workers
 SUITES := $(filter-out $(LONG:%=suites/%/suite.toml),$(sort $(shell find suites -name suite.toml)))
 SHOWN := .lvmcheck/trained.txt
 
 trained: $(STAMP)
 	@mkdir -p $(dir $(SHOWN)); status=0; \
-	$(BIN)/python -m pytest $(SUITES) > $(SHOWN) 2>&1 || status=$$?; cat $(SHOWN); exit $$status
+	$(BIN)/python -m pytest $(SUITES) $(PACE) > $(SHOWN) 2>&1 || status=$$?; cat $(SHOWN); exit $$status
 
 tests: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal --ignore-glob='*/suite.toml' $(LONG:%=--ignore=suites/%)
+	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal --ignore-glob='*/suite.toml' $(PACE:%=--ignore=%) $(LONG:%=--ignore=suites/%)
 
 # What CI runs: its gate requires a report on every suite (ci/gate_cpu.toml).
 test-suites:

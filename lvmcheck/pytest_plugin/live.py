@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -118,13 +119,14 @@ class ProgressReporter:
             if lines:
                 block.clear()
                 self._reporter.ensure_newline()
+            width = columns(self._reporter) - 1
             for line in lines:
-                tell(self._reporter, line)
+                for part in textwrap.wrap(line, width, subsequent_indent="    ", drop_whitespace=False):
+                    tell(self._reporter, part)
             if time.monotonic() - began >= AT_ONCE:
                 lanes = [
                     Lane(label=seed_text(it.plan.seed), run=it.run, state=state_of(it)) for it in siblings or [job]
                 ]
-                width = columns(self._reporter) - 1
                 block.draw([line[:width] for line in table(lanes, width, ascii_only=ascii_only)])
 
         with self._capture.global_and_fixture_disabled():

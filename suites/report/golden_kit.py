@@ -127,7 +127,8 @@ def session() -> SessionReport:
     )
     own = RunReport(
         seed=0, folder=".lvmcheck/runs/sums/smoke-seed0-1a2b3c4d", key="a", required_key="a", config="c", source="s",
-        inputs={}, opened={}, versions={"python": "3.11"}, device="cpu", used_device="cpu", created="2026-01-01T10:00:00Z",
+        inputs={}, opened={}, versions={"python": "3.11"}, device="cpu", used_device="cpu",
+        created="2026-01-01T10:00:00Z",
         own=True, reused=None, status="stopped", ended=run().stopped_where(), last_epoch=1, epochs=3, step=10,
         samples_per_second=1000.0,
     )  # fmt: skip

@@ -130,7 +130,7 @@ def test_in_a_terminal_our_lines_fit_and_the_runs_stand_side_by_side(project: Pr
     assert any(re.match(r"  seed0 .*val \.", line) for line in lines)
     ours = [line for line in lines if re.match(r"  seed\d|  data|lvmcheck 0|cosine_floor|run seed|  required", line)]
     assert len(ours) > 5
-    assert max(map(len, ours)) <= width
+    assert max(map(len, ours)) <= width, [line for line in ours if len(line) > width]
     assert "\x1b[32m" in text, "colours where they can be seen"
     assert "8 passed" in text
 
