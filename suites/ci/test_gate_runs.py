@@ -16,12 +16,11 @@ from suites.ci.trees_kit import said
 
 report = sys.modules["gate_report"]
 RULE: dict[str, Any] = {"file": SUITE, "profile": "smoke", "device": "cpu", "seeds": 2, "checks": 4}
-NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(hours=24)
 
 
 def of_session(body: dict[str, Any]) -> list[str]:
-    return [code for code, _ in said(report.of_session(body, COMMIT, NONCE, NOW, DAY))]
+    return [code for code, _ in said(report.of_session(body, COMMIT, NONCE, datetime.datetime.now(datetime.UTC), DAY))]
 
 
 def minutes(number: float) -> str:

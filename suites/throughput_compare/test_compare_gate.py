@@ -32,7 +32,7 @@ def test_the_gate_refuses_a_session_with_a_slower_benchmark(repository: Reposito
     paced.pytester.runpytest_inprocess(*OPTIONS, FILE, "--benchmark-json", THEN)
     paced.pace(step_32=stated(4.0 * times))
     repository.commit()
-    reports = ("--lvm-json", str(repository.report_file), "--lvm-inprocess")
+    reports = ("--lvm-json", str(repository.report_file))
     result = paced.pytester.runpytest_inprocess(*OPTIONS, SUITE, FILE, "--lvm-throughput-compare", THEN, *reports)
     result.assert_outcomes(passed=11)
     answer = repository.gate()

@@ -101,7 +101,8 @@ def test_in_a_terminal_it_is_one_block(tmp_path: Path) -> None:
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 10, 60, 0, 0))
     command = [sys.executable, "-m", "lvmcheck.commands.main", "check", "--follow", str(tmp_path / "run")]
-    environment = {**os.environ, "TERM": "xterm", "PYTHONIOENCODING": "utf-8"}
+    kept = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    environment = {**kept, "TERM": "xterm", "PYTHONIOENCODING": "utf-8"}
     process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
     os.close(theirs)
     train(tmp_path / "run", "nan")
