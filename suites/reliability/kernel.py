@@ -24,7 +24,7 @@ KERNEL = {
     "ci/gate_base.py": TREES,
     "ci/gate_files.py": f"{EDITS} {TREES}",
     "ci/gate_git.py": TREES,
-    "ci/gate_report.py": "suites/ci/test_gate_runs.py",
+    "ci/gate_report.py": f"{EDITS} suites/ci/test_gate_runs.py",
     "ci/gate_selftest.py": "suites/ci/test_gate_selftest.py",
     "ci/gate_shape.py": EDITS,
     "ci/gate_tree.py": TREES,
