@@ -13,6 +13,7 @@ from lvmcheck.checks.curves.cosine_floor import CosineFloor
 from lvmcheck.checks.losses.loss_balance import LossBalance
 from lvmcheck.checks.protocol import check_names, verdict
 from lvmcheck.checks.shared.cases import val_run
+from lvmcheck.checks.wording import phrase_names
 from lvmcheck.errors import InputError
 from lvmcheck.run.view import Run
 
@@ -40,6 +41,8 @@ def test_comes_first(name: str, case: CauseCase) -> None:
     assert own.explains <= set(check_names())
     assert set(own.also) <= set(NAMES) - {name}
     assert bool(own.tell_apart) or not own.also, "what looks the same must be told apart"
+    missing = phrase_names(own.phrase) - {fact.name for fact in own.evidence}
+    assert not missing, f"the sentence would say that they were not measured: {missing}"
     assert own.fix
     assert own.next.split()[0] == "lvmcheck"
     assert diagnosis_lines(own)

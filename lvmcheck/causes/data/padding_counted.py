@@ -20,7 +20,7 @@ class PaddingCounted(Cause):
             self,
             evidence,
             checks=("padding_not_scored",),
-            phrase="padding is scored: {last} of the targets that the loss counts",
+            phrase="padding is scored: {scored} of the targets that the loss counts",
             fix="give padding the ignored target (-100), and divide by the number of targets that are left",
             explains=("tokens_scored_once", "too_good_to_be_true", "loss_fits_accuracy"),
         )

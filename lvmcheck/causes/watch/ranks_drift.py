@@ -23,7 +23,7 @@ class RanksDrift(Cause):
             self,
             evidence,
             checks=("ranks_agree",),
-            phrase="the ranks hold different weights after a step: gradients are not averaged",
+            phrase="the ranks hold different weights after a step: each trains a model of its own",
             fix="call the model that DistributedDataParallel returns, not the module inside it",
         )
 

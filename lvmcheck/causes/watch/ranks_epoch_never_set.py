@@ -1,4 +1,4 @@
-"""ranks_epoch_never_set: the distributed sampler is never told the epoch."""
+"""ranks_epoch_never_set: the distributed sampler gives the same order in every epoch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OWN = 0.5
 
 
 class RanksEpochNeverSet(Cause):
-    """The distributed sampler is never told the epoch."""
+    """The distributed sampler gives the same order in every epoch: set_epoch is not called, or shuffle is off."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         shares = [e.values.get("same", 1.0) for e in evidence.run.of(Watch) if e.name == "rank_rows"]
@@ -27,8 +27,8 @@ class RanksEpochNeverSet(Cause):
             checks=("order_changes", "rows_drawn_anew"),
             codes=("same_order", "same_course"),
             explains=("epoch_pattern", "generators_go_on"),
-            phrase="ranks read rows of their own, in the same order in every epoch: set_epoch is never called",
-            fix="sampler.set_epoch(epoch) before every epoch",
+            phrase="ranks read rows of their own, in one order in every epoch: set_epoch is not called, or shuffle is off",
+            fix="DistributedSampler(data, shuffle=True), and sampler.set_epoch(epoch) before every epoch",
         )
 
 

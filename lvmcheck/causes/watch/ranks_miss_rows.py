@@ -18,7 +18,7 @@ class RanksMissRows(Cause):
             evidence,
             checks=("ranks_cover_data",),
             codes=("rows_missing",),
-            phrase="some rows are read by no rank: the data are cut into more parts than there are ranks",
+            phrase="some rows are read by no rank, far more than dropping the last batch leaves out",
             fix="leave num_replicas and rank of DistributedSampler to the process group",
         )
 

@@ -21,7 +21,7 @@ class RanksReadOverlappingRows(Cause):
             evidence,
             checks=("ranks_cover_data",),
             codes=("rows_overlap",),
-            phrase="ranks read each other's rows in one epoch: it is longer than it is counted",
+            phrase="ranks read each other's rows in one epoch",
             fix="DistributedSampler(data); inside of an IterableDataset, cut the data by rank and worker",
         )
 

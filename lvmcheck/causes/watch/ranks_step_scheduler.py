@@ -18,7 +18,7 @@ class RanksStepScheduler(Cause):
             evidence,
             checks=("ranks_schedule_once",),
             explains=("scheduler_steps",),
-            phrase="the schedule is over after a part of the training, because every rank's step counts",
+            phrase="the scheduler is stepped once for every rank, and is at its end after a part of the training",
             fix="leave the scheduler out of accelerator.prepare, or make it as many times as long as there are ranks",
         )
 

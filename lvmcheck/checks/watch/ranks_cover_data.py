@@ -30,7 +30,7 @@ class RanksCoverData(Watched):
     Usual causes:
     - Each rank shuffles the whole data set by a seed of its own.
     - An IterableDataset that does not split itself between ranks and workers.
-    - A DistributedSampler that was told another number of ranks than there are.
+    - A DistributedSampler whose num_replicas is not the number of ranks.
 
     Fix:
     Cut the data once: ``DataLoader(data, sampler=DistributedSampler(data))``, which asks the process group.

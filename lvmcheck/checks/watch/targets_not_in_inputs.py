@@ -54,7 +54,7 @@ class TargetsNotInInputs(Series):
         worst = math.nan if lost else max(apart)
         same = lost or (worst < LEAST and len(columns) == 1)
         return Finding(
-            code="a_column" if same else "apart",
+            code="copied" if same else "apart",
             measured=worst if same else max(worst, LEAST),
             bounds=(floor(LEAST),),
             step=events[-1].step,
@@ -73,6 +73,6 @@ PASSES: Sequence[Case] = (
     made.case("once", _CHECK, case_run("target_copied", [_COPY, _FREE, _FREE, _COPY])),
 )
 FAILS: Sequence[Case] = (
-    made.case("left_in_the_table", _CHECK, case_run("target_copied", [_COPY] * 3, over=False), "a_column", column=7),
-    made.case("not_a_number", _CHECK, case_run("target_copied", [{**_COPY, "apart": math.nan}] * 3), "a_column"),
+    made.case("left_in_the_table", _CHECK, case_run("target_copied", [_COPY] * 3, over=False), "copied", column=7),
+    made.case("not_a_number", _CHECK, case_run("target_copied", [{**_COPY, "apart": math.nan}] * 3), "copied"),
 )
