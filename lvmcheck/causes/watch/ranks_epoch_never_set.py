@@ -27,7 +27,7 @@ class RanksEpochNeverSet(Cause):
             checks=("order_changes", "rows_drawn_anew"),
             codes=("same_order", "same_course"),
             explains=("epoch_pattern", "generators_go_on"),
-            phrase="ranks read rows of their own, in one order in every epoch: set_epoch is not called, or shuffle is off",
+            phrase="ranks read their own rows in one order in every epoch: set_epoch is not called, or shuffle is off",
             fix="DistributedSampler(data, shuffle=True), and sampler.set_epoch(epoch) before every epoch",
         )
 
