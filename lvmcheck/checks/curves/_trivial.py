@@ -156,6 +156,7 @@ def _at_even(run: Run) -> Finding | None:
         or run.curves.adversarial
         or run.curves.rewards
         or any(map(_right, accuracies(run, Split.TRAIN)))
+        or any(map(improved, accuracies(run)))
     ):
         return None
     ends = np.concatenate([curve.values[-3:] for curve in curves])
@@ -227,7 +228,7 @@ COIN_PHRASE = "{metric} comes to rest at {measured}, the cross-entropy of an eve
 EVEN_PHRASE = (
     "{metric} comes to rest at {measured}, the cross-entropy of an even guess among {classes_that_the_loss_implies}"
 )
-PAIRS_PHRASE = "{metric} stays at {measured}, next to the logarithm of the {rows_compared} rows that are compared"
+PAIRS_PHRASE = "{metric} stays at {measured}, the cross-entropy of an even guess among {rows_compared}, as many as a batch compares"
 ONE_PHRASE = (
     "{metric} stays next to 1 ({measured} at last), the squared error of the mean where targets have variance 1"
 )

@@ -54,9 +54,9 @@ GAINED = 0.05
 class MetricConstant(CurveCheck):
     """No loss or score keeps one value, to a millionth, over all its evaluations, or the last three with five digits.
 
-    Values at a bound (a perfect accuracy) do not count, nor rounded neighbours on a plateau. Accuracies must agree in 8
-    evaluations to fail (warn from 5), beside a validation loss that does not move. Metrics of unknown meaning are not
-    judged: they may be figures of the data; a divergence or another term of the loss is, in 8 evaluations.
+    Values at a bound do not count, nor rounded neighbours. Accuracies must agree in 8 evaluations to fail (warn from
+    5), beside a validation loss that rests or fell by 70 %. A divergence or another term of the loss must move, too; an
+    F1 or the like that is 0 in 5 evaluations warns. Metrics of unknown meaning may be data.
 
     Why:
     A validation loss that never moves is not a validation loss, or the model that it looks at does not move. One

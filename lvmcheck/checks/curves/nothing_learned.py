@@ -51,12 +51,12 @@ SOME = 2.0
 class NothingLearned(CurveCheck):
     """At least one recorded metric improves beyond its own noise, and ends better than a trivial predictor.
 
-    Looked at: training and validation loss, and every metric with a known direction. The run fails where all of them
-    are flat over at least 10 values (warns from 5), or where accuracy ends at 1/K and the loss at ln K for the same K,
-    or where a declared trivial predictor is not beaten: facts chance, majority_share, unigram_entropy, target_variance.
-    It fails, too, where the training loss falls and none of the evaluated metrics improves in 8 evaluations; where an
-    accuracy is good and the loss says nothing of it; where the KL term of an autoencoder ends at 0; where a language
-    model of few signs is next to ln V after 200 steps. A loss alone that is flat for fewer than 200 steps warns.
+    Looked at: training and validation loss, and every metric with a known direction. It fails where all are flat over
+    10 values (warns from 5); where accuracy ends at 1/K and the loss at ln K; where losses rest at ln K, or at ln of
+    the rows that a batch compares; where a declared trivial predictor is not beaten (facts chance, majority_share,
+    unigram_entropy, target_variance); where the training loss falls and no evaluated metric improves in 8 evaluations;
+    where an accuracy is good and the loss says nothing of it; where the KL term of an autoencoder ends at 0; where a
+    language model of few signs is next to ln V after 200 steps. A loss alone, flat for under 200 steps, warns.
 
     Why:
     The commonest failure of all: 21 of 57 one-line faults in a small classifier end at chance, and nothing else in the
