@@ -228,7 +228,7 @@ COIN_PHRASE = "{metric} comes to rest at {measured}, the cross-entropy of an eve
 EVEN_PHRASE = (
     "{metric} comes to rest at {measured}, the cross-entropy of an even guess among {classes_that_the_loss_implies}"
 )
-PAIRS_PHRASE = "{metric} stays at {measured}, the cross-entropy of an even guess among {rows_compared}, as many as a batch compares"
+PAIRS_PHRASE = "{metric} stays at {measured}, that of an even guess among {rows_compared}, as many as a batch compares"
 ONE_PHRASE = (
     "{metric} stays next to 1 ({measured} at last), the squared error of the mean where targets have variance 1"
 )
