@@ -49,7 +49,7 @@ class Ranks:
         def call(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> list[Any]:
             __tracebackhide__ = True
             from lvmcheck.errors import InputError
-            from lvmcheck.launch.ranks.group import RanksFailedError
+            from lvmcheck.launch.ranks.call import RanksFailedError
             from lvmcheck.launch.ranks.wording import failure_text
 
             said: str | InputError

@@ -190,7 +190,8 @@ def cognate(sizes: Sizes) -> Rows:
 def nccl(sizes: Sizes) -> Rows:
     """An exchange of 25.6M gradients between two ranks: by NCCL where two devices are, or one can."""
     yield ("backend", "ms an exchange", "rate")
-    from lvmcheck.launch.ranks.group import RankServer, RanksFailedError
+    from lvmcheck.launch.ranks.call import RanksFailedError
+    from lvmcheck.launch.ranks.group import RankServer
     from lvmcheck.launch.ranks.wording import failure_text
     from suites.distributed import exchanges
 

@@ -139,6 +139,7 @@ def failure(problem: BaseException) -> dict[str, Any]:
         words = own.line or ""
     return {
         "type": type(problem).__name__,
+        "bases": [base.__name__ for base in type(problem).__mro__],
         "words": words,
         "file": own.filename if own else "",
         "line": own.lineno if own else None,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lvmcheck.launch.ranks.group import RankFailure
+from lvmcheck.launch.ranks.call import RankFailure
 
 LINES = 12
 """Last lines of a traceback, and of what a rank printed, that are shown."""
