@@ -55,7 +55,6 @@ def write_inputs(folder: Path, root: Path, *, stated: bool) -> str:
     sights = _Sights(folder, root)
     unknown = [*sights.problems(), *(() if stated else sights.unseen())]
     body = {
-        "time": time.time_ns(),
         "files": sights.files,
         "folders": sights.folders,
         "packages": packages.imported(),
@@ -258,7 +257,7 @@ def changed(folder: Path, info: Mapping[str, Any], cache: Path) -> str | None:
     for path, then in record["folders"].items():
         if names_in(path) != then:
             return f"the files in {path} are not the same"
-    return packages.changed(record["packages"], int(record["time"]))
+    return packages.changed(record["packages"])
 
 
 def _differs(path: str, then: list[Any] | None, cache: Path) -> str | None:

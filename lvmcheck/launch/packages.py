@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import csv
+import hashlib
 import os
 import sys
 import sysconfig
@@ -13,7 +16,7 @@ SITES = tuple(dict.fromkeys(Path(sysconfig.get_path(kind)) for kind in ("purelib
 
 
 def imported(sites: Iterable[Path] = SITES) -> dict[str, dict[str, Any]]:
-    """Distribution -> its version and its files that this process has imported, relative to where it is installed."""
+    """Distribution -> its version, its files that this process has imported, and the digest of their stamps."""
     found: dict[str, dict[str, Any]] = {}
     for site in sites:
         files: dict[str, list[str]] = {}
@@ -26,6 +29,8 @@ def imported(sites: Iterable[Path] = SITES) -> dict[str, dict[str, Any]]:
             name, _, version = folder.name.removesuffix(".dist-info").rpartition("-")
             entry = found.setdefault(name, {"version": version, "files": []})
             entry["files"] += sorted(files[top])
+        for entry in found.values():
+            entry.setdefault("stamps", stamps(site, entry["files"]))
     return found
 
 
@@ -51,13 +56,14 @@ def _content(path: Path) -> bytes:
         return b""
 
 
-def changed(known: Mapping[str, Mapping[str, Any]], since: int, sites: Sequence[Path] = SITES) -> str | None:
+def changed(known: Mapping[str, Mapping[str, Any]], sites: Sequence[Path] = SITES) -> str | None:
     """What differs from the packages of a run; None where nothing does.
+
+    Sizes, times and numbers of the files are compared, whatever clock made them; where one differs, as after the same
+    version was installed anew, the content counts: it must be what the distribution's RECORD says.
 
     Args:
         known: as :func:`imported` gives them.
-        since: when the run ended, in nanoseconds: files of a package that are younger than it and than the package's
-            own installation were edited.
     """
     for name, package in known.items():
         here = [info for site in sites for info in site.glob(f"{name}-*.dist-info")]
@@ -65,18 +71,31 @@ def changed(known: Mapping[str, Mapping[str, Any]], since: int, sites: Sequence[
         if package["version"] not in versions:
             return f"package {name}: {package['version']} then, {versions[0] if versions else 'not installed'} now"
         info = here[versions.index(package["version"])]
-        edited = _edited(info.parent, package["files"], max(since, _modified(info / "RECORD")))
-        if edited is not None:
-            return f"package {name}: {edited} was edited since"
+        if stamps(info.parent, package["files"]) != package.get("stamps"):
+            edited = _edited(info, package["files"])
+            if edited is not None:
+                return f"package {name}: {edited} was edited since"
     return None
 
 
-def _edited(site: Path, files: Iterable[str], since: int) -> str | None:
-    return next((file for file in files if _modified(site / file) > since), None)
+def stamps(site: Path, files: Iterable[str]) -> str:
+    """One digest of size, times and inode of each file: a changed content changes the second time."""
+    found = hashlib.sha256()
+    for file in files:
+        try:
+            now = os.stat(site / file)  # noqa: PTH116 - pathlib is slower, and there are thousands
+            found.update(f"{file} {now.st_size} {now.st_mtime_ns} {now.st_ctime_ns} {now.st_ino}\n".encode())
+        except OSError:
+            found.update(f"{file} is not there\n".encode())
+    return found.hexdigest()
 
 
-def _modified(path: Path) -> int:
-    try:
-        return os.stat(path).st_mtime_ns  # noqa: PTH116 - pathlib is slower, and there are thousands
-    except OSError:
-        return 0
+def _edited(info: Path, files: Iterable[str]) -> str | None:
+    """The first file that is not what was installed."""
+    rows = csv.reader(_content(info / "RECORD").decode("utf-8", "replace").splitlines())
+    installed = {row[0]: row[1] for row in rows if len(row) == 3}
+    for file in files:
+        raw = hashlib.sha256(_content(info.parent / file)).digest()
+        if installed.get(file) != f"sha256={base64.urlsafe_b64encode(raw).decode().rstrip('=')}":
+            return file
+    return None

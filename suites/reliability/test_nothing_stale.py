@@ -177,26 +177,32 @@ def test_a_suite_may_state_what_is_read_unseen(tmp_path: Path) -> None:
 def test_a_package_of_another_version_or_edited(tmp_path: Path) -> None:
     info = tmp_path / "Some_Thing-1.0.dist-info"
     info.mkdir()
-    (tmp_path / "thing").mkdir()
-    (tmp_path / "thing" / "__init__.py").write_text("")
-    (info / "RECORD").write_text("thing/__init__.py,sha256=x,0\n")
+    file = tmp_path / "thing" / "__init__.py"
+    file.parent.mkdir()
+    file.write_text("")
+    (info / "RECORD").write_text("thing/__init__.py,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,0\n")
     module = ModuleType("thing")
-    module.__file__ = str(tmp_path / "thing" / "__init__.py")
+    module.__file__ = str(file)
     sys.modules["thing"] = module
     try:
         known = packages.imported([tmp_path])
     finally:
         del sys.modules["thing"]
-    assert known == {"Some_Thing": {"version": "1.0", "files": ["thing/__init__.py"]}}
-    now = time.time_ns()
-    assert packages.changed(known, now, [tmp_path]) is None
-    later = now + 10**9
-    os.utime(tmp_path / "thing" / "__init__.py", ns=(later, later))
-    assert "edited" in str(packages.changed(known, now, [tmp_path]))
-    os.utime(info / "RECORD", ns=(later, later))  # installed anew
-    assert packages.changed(known, now, [tmp_path]) is None
+    assert known["Some_Thing"] == {**known["Some_Thing"], "version": "1.0", "files": ["thing/__init__.py"]}
+    assert packages.changed(known, [tmp_path]) is None
+    then = file.stat().st_mtime_ns
+    os.utime(file, ns=(then, then + 10**9))  # installed anew: other times, the content of then
+    assert packages.changed(known, [tmp_path]) is None
+    for content in ("1", "a = 1\n"):
+        file.write_text(content)
+        os.utime(file, ns=(then, then))  # as under a clock that was put back
+        assert "edited" in str(packages.changed(known, [tmp_path]))
+    file.write_text("")
+    assert packages.changed(known, [tmp_path]) is None
+    (info / "RECORD").write_text("")
+    assert "edited" in str(packages.changed(known, [tmp_path]))
     info.rename(tmp_path / "Some_Thing-1.1.dist-info")
-    assert "1.0 then, 1.1 now" in str(packages.changed(known, now, [tmp_path]))
+    assert "1.0 then, 1.1 now" in str(packages.changed(known, [tmp_path]))
 
 
 def test_large_files_are_sampled(tmp_path: Path) -> None:
