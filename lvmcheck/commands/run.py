@@ -140,7 +140,7 @@ class Session:
         options = self._options
         config = {"script": options.script, "arguments": options.arguments}
         folder = options.into or _free(HOME / Path(options.script).stem)
-        return record(folder, config=config, suite=options.suite, on_fail=options.on_fail)
+        return record(folder, config=config, suite=options.suite, on_fail=options.on_fail, watch=False)
 
     def _stop(self) -> None:
         raise Stopped(FAILED)

@@ -23,19 +23,39 @@ class Recording:
         replace: move a run that is already there aside.
         suite: a suite file whose checks judge the run while it is trained.
         on_fail: what else a failed check does: "stop" stops the trainer, a function is given the verdict.
+        looks: the models that are trained are found and watched; a callback that knows them hands them over itself.
     """
 
     path: str | os.PathLike[str]
     replace: bool = False
     suite: str | os.PathLike[str] | None = None
     on_fail: OnFail | None = None
+    looks: bool = False
 
     def start(self, config: Mapping[str, Any], seed: int | None) -> Recorder:
         """Begin the run."""
-        return record(self.path, config=config, seed=seed, replace=self.replace, suite=self.suite, on_fail=self.on_fail)
+        return record(
+            self.path,
+            config=config,
+            seed=seed,
+            replace=self.replace,
+            suite=self.suite,
+            on_fail=self.on_fail,
+            watch=self.looks,
+        )
 
 
-def watched_part(module: Any, watch: bool | str, called: bool) -> Any:
+def watched(recorder: Recorder, asked: bool | None, model: Any, optimizer: Any, scheduler: Any) -> Any:
+    """The watcher of what a trainer trains; None where nobody wants one, or nobody asked and there can be none."""
+    if asked:
+        return recorder.watch(model, optimizer, scheduler)
+    try:
+        return None if asked is False else recorder.watch_found(model, optimizer, scheduler)
+    except InputError:
+        return None
+
+
+def watched_part(module: Any, watch: bool | str | None, called: bool) -> Any:
     """The module to watch: the one that is named, else the whole, or its only child where the whole is not called.
 
     Args:

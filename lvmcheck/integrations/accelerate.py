@@ -54,7 +54,7 @@ class LvmcheckTracker(_Base):  # type: ignore[misc]
         if not isinstance(watch, tuple) or len(watch) == 1:
             problem = f"expected (model, optimizer), got {type(watch).__name__}: a tracker is not told what is trained"
             raise InputError("LvmcheckTracker", problem, key="watch")
-        self.recording = Recording(path=path, replace=replace, suite=suite, on_fail=on_fail)
+        self.recording = Recording(path=path, replace=replace, suite=suite, on_fail=on_fail, looks=True)
         self.seed = seed
         self.watch = watch
         self.recorder: Recorder | None = None

@@ -8,7 +8,7 @@ from typing import Any
 
 from lvmcheck.extras import need
 from lvmcheck.integrations._plain import metrics_of, plain, trainable
-from lvmcheck.integrations._watching import OnFail, Recording
+from lvmcheck.integrations._watching import OnFail, Recording, watched
 from lvmcheck.run.recorder import Recorder
 
 _Base: Any = need("transformers", extra="peers", purpose="the callback for the Hugging Face Trainer").TrainerCallback
@@ -28,7 +28,7 @@ class LvmcheckCallback(_Base):  # type: ignore[misc]
     Args:
         path: the run directory.
         replace: move a run that is already there aside.
-        watch: watch the model from inside for silent errors.
+        watch: watch the model from inside for silent errors; by default where that can be done.
         suite: a suite file whose checks judge the run while it is trained.
         on_fail: what else a failed check does: "stop" stops the trainer, a function is given the verdict.
     """
@@ -38,7 +38,7 @@ class LvmcheckCallback(_Base):  # type: ignore[misc]
         path: str | os.PathLike[str],
         *,
         replace: bool = False,
-        watch: bool = False,
+        watch: bool | None = None,
         suite: str | os.PathLike[str] | None = None,
         on_fail: OnFail | None = None,
     ) -> None:
@@ -63,8 +63,8 @@ class LvmcheckCallback(_Base):  # type: ignore[misc]
             rec.note(FILTERED)
         if strategy == "steps":
             rec.note("evaluations come by steps: the n-th evaluation counts as epoch n")
-        if self.watch and model is not None and more.get("optimizer") is not None:
-            rec.watch(model, more["optimizer"], more.get("lr_scheduler"))
+        if model is not None and more.get("optimizer") is not None:
+            watched(rec, self.watch, model, more["optimizer"], more.get("lr_scheduler"))
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any) -> None:
         rec, said = self.recorder, dict(logs or {})

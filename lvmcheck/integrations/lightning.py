@@ -9,7 +9,7 @@ from typing import Any
 
 from lvmcheck.extras import need
 from lvmcheck.integrations._plain import metrics_of, plain, trainable
-from lvmcheck.integrations._watching import OnFail, Recording, watched_part
+from lvmcheck.integrations._watching import OnFail, Recording, watched, watched_part
 from lvmcheck.run.recorder import Recorder
 
 _NAME = "pytorch_lightning" if importlib.util.find_spec("lightning") is None else "lightning.pytorch"
@@ -30,8 +30,8 @@ class LvmcheckCallback(_Base):  # type: ignore[misc]
     Args:
         path: the run directory.
         replace: move a run that is already there aside.
-        watch: watch the module from inside for silent errors; the name of a submodule watches that one (where
-            ``training_step`` calls ``self.net`` and not ``self``).
+        watch: watch the module from inside for silent errors, by default where that can be done; the name of a
+            submodule watches that one (where ``training_step`` calls ``self.net`` and not ``self``).
         suite: a suite file whose checks judge the run while it is trained.
         on_fail: what else a failed check does: "stop" stops the trainer, a function is given the verdict.
     """
@@ -41,7 +41,7 @@ class LvmcheckCallback(_Base):  # type: ignore[misc]
         path: str | os.PathLike[str],
         *,
         replace: bool = False,
-        watch: bool | str = False,
+        watch: bool | str | None = None,
         suite: str | os.PathLike[str] | None = None,
         on_fail: OnFail | None = None,
     ) -> None:
@@ -63,14 +63,16 @@ class LvmcheckCallback(_Base):  # type: ignore[misc]
         self.recorder.model(kind=kind, parameters=parameters)
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        if self.recorder is None or not self.watch or not trainer.optimizers:
+        if self.recorder is None or not trainer.optimizers:
             return
         called = type(pl_module).forward is not _Module.forward
         part = watched_part(pl_module, self.watch, called)
+        asked = self.watch if self.watch is None else bool(self.watch)
         schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
         scheduler = schedulers[0] if len(schedulers) == 1 else None
-        self._watcher = self.recorder.watch(part, list(trainer.optimizers), scheduler)
-        self._watcher.announce()  # automatic optimization computes gradients inside of step
+        self._watcher = watched(self.recorder, asked, part, list(trainer.optimizers), scheduler)
+        if self._watcher is not None:
+            self._watcher.announce()  # automatic optimization computes gradients inside of step
 
     def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:  # noqa: ARG002
         self._lr = float(optimizer.param_groups[0]["lr"])

@@ -45,7 +45,8 @@ class Recorder(Statements):
         path: the run directory.
         resume: directory of the checkpoint to continue from, or None for a fresh start.
         steps: optimizer steps reported so far.
-        watchers: what :meth:`watch` returned, in order.
+        watchers: what :meth:`watch` returned, in order, and what was found without it.
+        finder: looks for models and optimizers; None where nobody wants that.
         findings: verdicts of watchers, in the order of first sight.
         written: bytes of events written so far.
 
@@ -85,6 +86,7 @@ class Recorder(Statements):
         self._rows: list[StepRow] = []
         self._roles: dict[str, dict[str, Any]] = {}
         self.watchers: list[Any] = []
+        self.finder: Any = None
         self._stopping = Stopping(path, meeting)
         self._stop: str | None = None
         self._closed = False
@@ -255,10 +257,28 @@ class Recorder(Statements):
         val: Any = None,
     ) -> Any:
         """Watch the loop from inside for silent errors (:func:`lvmcheck.watch.start.watch`) until the run ends."""
+        self.look_no_further()
+        return self._watch(model, optimizer, scheduler, every=every, train=train, val=val)
+
+    def watch_found(self, model: Any, optimizer: Any, scheduler: Any) -> Any:
+        """Watch what was found in the loop (:mod:`lvmcheck.watch.found`)."""
+        return self._watch(model, optimizer, scheduler, found=True)
+
+    def look_no_further(self) -> None:
+        """No longer look for models and optimizers."""
+        if self.finder is not None:
+            self.finder.close()
+
+    @property
+    def unused(self) -> bool:
+        """The run is open, and nothing that is measured has come into it."""
+        return not (self._closed or self.steps or self.epochs or self.watchers)
+
+    def _watch(self, model: Any, optimizer: Any, scheduler: Any, **more: Any) -> Any:
         if self.steps == 0 and self.window == WINDOW:
             self._first_steps = EARLY  # what a watched loop records is the same, whoever started it
         start = import_module("lvmcheck.watch.start")  # torch is imported here, where the loop has it already
-        watcher = start.watch(model, optimizer, scheduler, every=every, train=train, val=val, recorder=self)
+        watcher = start.watch(model, optimizer, scheduler, recorder=self, **more)
         self.watchers.append(watcher)
         if len(self.watchers) == 1 and self.steps == 0:
             self.origin(model=model)
@@ -323,6 +343,7 @@ class Recorder(Statements):
         """Write the completion record: ``finished``, ``stopped``, ``interrupted`` or ``failed``."""
         if self._closed:
             return
+        self.look_no_further()
         for watcher in self.watchers:
             watcher.close()
         self._finish_window()

@@ -71,6 +71,7 @@ class SilentRecorder(Recorder):
         """The end of this rank's stream."""
         if self._closed:
             return
+        self.look_no_further()
         for watcher in self.watchers:
             watcher.close()
         self._finish_window()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -31,8 +32,9 @@ def record(
     start_step: int | None = None,
     suite: str | os.PathLike[str] | None = None,
     on_fail: Literal["stop", "warn"] | Callable[[Any], None] | None = None,
+    watch: bool = True,
 ) -> Recorder:
-    """Start recording a run of any loop into the directory ``path``.
+    """Start recording a run of any loop into the directory ``path``, and watch the models that it trains.
 
     Of several ranks rank 0 writes the run; the others get a recorder that writes a stream of its own beside it
     (``ranks/<rank>.events.jsonl``), and whose ``stop`` becomes true at the same step.
@@ -52,6 +54,9 @@ def record(
             is one line on stderr.
         on_fail: what else a failed check does: "stop" makes ``Recorder.stop`` true, "warn" (the default beside
             ``suite``) nothing, a function is given the verdict. Without ``suite`` the checks judge that suit any run.
+        watch: where torch is loaded, the models that this thread calls and the optimizers that step on them are found
+            and watched as by :meth:`Recorder.watch`, which takes the place of what was found. False, or the variable
+            LVMCHECK_WATCH=0: only what the loop reports is recorded.
 
     Raises:
         InputError: the directory cannot be written, holds a run, is being written, its config differs, or the suite
@@ -64,7 +69,7 @@ def record(
     ranks = rank(), world()
     if ranks[0] > 0:
         continued = resume is not None and (folder / rundir.EVENTS).exists()
-        return SilentRecorder(folder, meeting=Meeting(folder, *ranks), continued=continued)
+        return _watched(SilentRecorder(folder, meeting=Meeting(folder, *ranks), continued=continued), watch)
     judge = None
     if suite is not None or on_fail is not None:
         judge = import_module("lvmcheck.watch.judge").LiveJudge(suite, "warn" if on_fail is None else on_fail)
@@ -100,6 +105,17 @@ def record(
         unlock(lock)
         raise
     recorder.begin(continued=there)
+    return _watched(recorder, watch)
+
+
+WATCH = "LVMCHECK_WATCH"
+"""Variable whose value 0 turns off that models are found and watched."""
+
+
+def _watched(recorder: Recorder, watch: bool) -> Recorder:
+    """The recorder, which looks for models to watch where that is wanted and torch is there."""
+    if watch and os.environ.get(WATCH) != "0" and "torch" in sys.modules:
+        recorder.finder = import_module("lvmcheck.watch.found").Finder(recorder)
     return recorder
 
 

@@ -8,7 +8,7 @@ Official global hooks see optimizers step and modules being called; ``torch.auto
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,12 +17,10 @@ from torch.nn.modules import module as modules
 from torch.optim import optimizer as optimizers
 
 from lvmcheck.errors import InputError
+from lvmcheck.watch.found import LOOKING, held, own, together, whole
 
 if TYPE_CHECKING:
     from lvmcheck.run.recorder import Recorder
-
-LOOKING = 3
-"""Steps after which modules that are called are no longer looked at: every model has been called by then."""
 
 
 class Observer:
@@ -102,7 +100,7 @@ class Observer:
             if not holders and any(parameter.requires_grad for parameter in root.parameters()):
                 self.unheld.append(type(root).__name__)
         for group in together([(root, holders) for root, holders in parts if holders]):
-            model = group[0][0] if len(group) == 1 else _box(root for root, _ in group)
+            model = whole([root for root, _ in group])
             holders = list({id(item): item for _, items in group for item in items}.values())
             try:
                 self.recorder.watch(model, holders)
@@ -165,38 +163,3 @@ class Observer:
         for handle in self._module_handles:
             handle.remove()
         self._module_handles = []
-
-
-def own(module: nn.Module) -> set[int]:
-    """The parameters of a module."""
-    return {id(parameter) for parameter in module.parameters()}
-
-
-def held(optimizer: torch.optim.Optimizer) -> set[int]:
-    """The parameters of an optimizer."""
-    return {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-
-
-Part = tuple[nn.Module, list[torch.optim.Optimizer]]
-
-
-def together(parts: list[Part]) -> list[list[Part]]:
-    """Modules with the optimizers that hold them, those that share one together."""
-    groups: list[list[Part]] = []
-    for part in parts:
-        ids = {id(item) for item in part[1]}
-        joined = [group for group in groups if any(id(item) in ids for _, items in group for item in items)]
-        groups = [group for group in groups if group not in joined]
-        groups.append([*(one for group in joined for one in group), part])
-    return groups
-
-
-def _box(parts: Iterable[nn.Module]) -> nn.Module:
-    """Modules that are called one by one and trained as one."""
-    box = nn.ModuleDict()
-    for part in parts:
-        name, number = type(part).__name__, 2
-        while name in box:
-            name, number = f"{type(part).__name__}_{number}", number + 1
-        box[name] = part
-    return box

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import torch
 from torch import nn
@@ -42,7 +42,7 @@ from lvmcheck.watch.watcher import Watcher
 if TYPE_CHECKING:
     from lvmcheck.run.recorder import Recorder
 
-_WATCHED: WeakKeyDictionary[nn.Module, Watcher] = WeakKeyDictionary()
+_WATCHED: WeakKeyDictionary[nn.Module, ref[Watcher]] = WeakKeyDictionary()
 
 
 def watch(
@@ -54,6 +54,7 @@ def watch(
     train: Any = None,
     val: Any = None,
     recorder: Recorder | None = None,
+    found: bool = False,
 ) -> Watcher:
     """Watch a training loop for silent errors; the first sight of each is one line on stderr.
 
@@ -66,6 +67,7 @@ def watch(
         train, val: a DataLoader, an iterable of batches, or tensors ``(inputs, targets)``: iterate over
             ``watcher.train`` and ``watcher.val`` in their place to have rows, order and labels looked at.
         recorder: what is measured becomes events of its run.
+        found: nobody asked for it: model and optimizer were found in a loop that is recorded.
 
     Returns:
         The watcher; a context manager. Its hooks go with :meth:`Watcher.close`, or at the end of the run.
@@ -74,6 +76,9 @@ def watch(
         InputError: there is nothing to watch, or it is watched already; names file and line of the call.
     """
     optimizers = _optimizers(optimizer)
+    former = _former(model)
+    if former is not None and former.found and not found:
+        former.close()  # whoever asks knows more of the loop
     inner = _refuse(model, optimizers, every)
     meeting = None if recorder is None else recorder.meeting
     of_ranks = ranks.RanksCollector(meeting)
@@ -83,7 +88,7 @@ def watch(
         optimizers,
         scheduler,
         every=every,
-        sink=Live(recorder),
+        sink=Live(recorder, quiet=found),
         collectors=[
             coverage.CoverageCollector(),
             movement.MovementCollector(),
@@ -109,8 +114,9 @@ def watch(
         ],
         progress=progress,
         peers=tuple if recorder is None else lambda: tuple(recorder.watchers),
+        found=found,
     )
-    _WATCHED[inner] = watcher
+    _WATCHED[inner] = ref(watcher)
     watcher.attach()
     watcher.observe(train, val)
     return watcher
@@ -144,11 +150,18 @@ def _refuse(model: Any, optimizers: list[Optimizer], every: Any) -> nn.Module:
     if every != "auto" and (isinstance(every, bool) or not isinstance(every, int) or every < 1):
         raise _refused("every", f"expected 'auto' or an integer of at least 1, got {every!r}")
     inner: nn.Module = getattr(model, "_orig_mod", model)
-    former = _WATCHED.get(inner)
+    former = _former(inner)
     if former is not None and not former.closed:
         fix = "Call watch once, before the loop, or close() the former watcher."
         raise _refused("model", f"this {type(model).__name__} is watched already", fix)
     return inner
+
+
+def _former(model: Any) -> Watcher | None:
+    """What watches, or watched, this module."""
+    inner = getattr(model, "_orig_mod", model)
+    known = _WATCHED.get(inner) if isinstance(inner, nn.Module) else None
+    return None if known is None else known()
 
 
 def _refused(key: str, problem: str, fix: str | None = None) -> InputError:

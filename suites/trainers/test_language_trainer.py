@@ -259,7 +259,7 @@ def test_the_trainer_reads_no_number_between_windows(tmp_path: Path, monkeypatch
     """
     task = LanguageTask.make(parse(changed(window=50)))
     batches = list(task.setup.stages[1].batches(8, seed=0, epoch=1))[:3]
-    recorder = record(tmp_path / "run", window=50)
+    recorder = record(tmp_path / "run", window=50, watch=False)
     loop.train_step(task, [batches[0]], recorder)
     reads: list[str] = []
     for name in ("item", "tolist", "__float__", "__int__", "__bool__", "numpy"):

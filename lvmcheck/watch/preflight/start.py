@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from lvmcheck.errors import InputError
 from lvmcheck.run.preflights import Waiting, leave
 from lvmcheck.run.values import caller
+from lvmcheck.watch.found import away
 from lvmcheck.watch.preflight.nested import leaves
 from lvmcheck.watch.preflight.objective import BadBatchError, Form, Objective
 from lvmcheck.watch.preflight.protocol import one_line, probes, verdict
@@ -66,7 +67,7 @@ def preflight(
     _check_model(model)
     optimizers, schedulers = _optimizers(model, optimizer, scheduler)
     chosen = _chosen(only)
-    with _quiet(model), torch.enable_grad():
+    with away(), _quiet(model), torch.enable_grad():
         try:
             objective = Objective(loss, model)
             _check_batch(batch)

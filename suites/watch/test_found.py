@@ -1,0 +1,215 @@
+"""Models and optimizers that ``record`` finds by itself: what is watched, and when nothing is."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as modules
+from torch.optim import optimizer as optimizers
+
+import lvmcheck
+from lvmcheck.run.events import Note
+
+STEPS = 6
+
+
+def hooks() -> int:
+    return sum(
+        map(
+            len,
+            (
+                modules._global_forward_pre_hooks,
+                modules._global_forward_hooks,
+                optimizers._global_optimizer_pre_hooks,
+            ),
+        )
+    )
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Any:
+    torch.manual_seed(0)
+    before = hooks()
+    yield
+    gc.collect()
+    assert hooks() == before
+
+
+def net(width: int = 8) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 3))
+
+
+def adam(*parts: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.Adam([parameter for part in parts for parameter in part.parameters()], lr=1e-2)
+
+
+def steps(forward: Callable[[Tensor], Tensor], optimizer: torch.optim.Optimizer, rec: Any, number: int = STEPS) -> None:
+    for _ in range(number):
+        rows = torch.randn(16, 4)
+        loss = nn.functional.cross_entropy(forward(rows), (rows[:, 0] > 0).long())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        rec.step(loss=loss)
+
+
+def watched(rec: Any) -> list[tuple[str, int, int]]:
+    """Class, steps and optimizers of each watcher."""
+    return [(type(w.model).__name__, w.step, len(w.slots)) for w in rec.watchers]
+
+
+def test_the_model_and_its_optimizer_are_found_at_the_first_call(tmp_path: Path) -> None:
+    asked, found = net(), net()
+    found.load_state_dict(asked.state_dict())
+    events = []
+    for name, model in (("asked", asked), ("found", found)):
+        optimizer = adam(model)
+        torch.manual_seed(1)
+        with lvmcheck.record(tmp_path / name) as rec:
+            if name == "asked":
+                rec.watch(model, optimizer)
+            steps(model, optimizer, rec)
+        assert watched(rec) == [("Sequential", STEPS, 1)]
+        run = lvmcheck.load(tmp_path / name)
+        events.append([(e.name, e.step, e.subjects) for e in run.events if hasattr(e, "subjects")])
+    assert events[0] == events[1]
+    assert all(torch.equal(a, b) for a, b in zip(asked.parameters(), found.parameters(), strict=True))
+
+
+def test_parts_that_one_optimizer_trains_are_watched_as_one(tmp_path: Path) -> None:
+    body, head = nn.Linear(4, 8), nn.Linear(8, 3)
+    optimizer = adam(body, head)
+    with lvmcheck.record(tmp_path / "run") as rec:
+        steps(lambda rows: head(body(rows).relu()), optimizer, rec)
+    assert watched(rec) == [("ModuleDict", STEPS - 1, 1)]
+
+    class Whole(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.head = body, head
+
+    whole = Whole()
+    with lvmcheck.record(tmp_path / "whole") as rec:
+        steps(lambda rows: whole.head(whole.body(rows).relu()), adam(whole), rec)
+    assert watched(rec) == [("Whole", STEPS - 1, 1)]
+
+
+def test_the_optimizer_that_steps_is_meant(tmp_path: Path) -> None:
+    model = net()
+    former, optimizer = adam(model), adam(model)
+    with lvmcheck.record(tmp_path / "run") as rec:
+        steps(model, optimizer, rec)
+    assert watched(rec) == [("Sequential", STEPS - 1, 1)]
+    assert rec.watchers[0].slots[0].optimizer is optimizer is not former
+
+
+def test_several_optimizers_of_one_model_are_watched_together(tmp_path: Path) -> None:
+    model = net()
+    first, second = adam(model[0]), adam(model[2])
+    first.register_step_post_hook(lambda *_: second.step())
+    with lvmcheck.record(tmp_path / "run") as rec:
+        steps(model, first, rec)
+    assert watched(rec) == [("Sequential", STEPS - 1, 2)]
+
+
+def test_players_are_watched_one_by_one(tmp_path: Path) -> None:
+    one, other = net(), net()
+    with lvmcheck.record(tmp_path / "run") as rec:
+        first, second = adam(one), adam(other)
+        for _ in range(STEPS):
+            steps(one, first, rec, 1)
+            steps(other, second, rec, 1)
+    assert watched(rec) == [("Sequential", STEPS, 1)] * 2
+
+
+def test_a_frozen_teacher_is_not_watched(tmp_path: Path) -> None:
+    teacher, model = net().requires_grad_(False), net()
+    with lvmcheck.record(tmp_path / "run") as rec:
+        steps(lambda rows: model(rows) + teacher(rows), adam(model), rec)
+    assert watched(rec) == [("Sequential", STEPS, 1)]
+    assert rec.watchers[0].model is model
+
+
+def test_a_scheduler_is_found_with_its_optimizer(tmp_path: Path) -> None:
+    model = net()
+    optimizer = adam(model)
+    scheduler = torch.optim.lr_scheduler.SequentialLR(
+        optimizer,
+        [torch.optim.lr_scheduler.ConstantLR(optimizer), torch.optim.lr_scheduler.ConstantLR(optimizer)],
+        [3],
+    )
+    with lvmcheck.record(tmp_path / "run") as rec:
+        steps(model, optimizer, rec)
+    assert rec.watchers[0].scheduler is scheduler
+
+
+def test_who_asks_takes_the_place_of_what_was_found(tmp_path: Path) -> None:
+    model = net()
+    optimizer = adam(model)
+    with lvmcheck.record(tmp_path / "run") as rec:
+        steps(model, optimizer, rec, 2)
+        asked = rec.watch(model, optimizer)
+        steps(model, optimizer, rec)
+        assert [w.closed for w in rec.watchers] == [True, False]
+    assert asked.step == STEPS
+    with lvmcheck.record(tmp_path / "beside") as rec, lvmcheck.watch(model, optimizer) as beside:
+        steps(model, optimizer, rec)
+    assert (rec.watchers, beside.step) == ([], STEPS)
+
+
+def test_an_optimizer_of_a_second_phase_is_found(tmp_path: Path) -> None:
+    first, second = net(), net()
+    with lvmcheck.record(tmp_path / "run") as rec:
+        steps(first, adam(first), rec, 9)
+        steps(second, adam(second), rec, 9)
+    assert [w.model for w in rec.watchers] == [first, second]
+
+
+@pytest.mark.parametrize("way", ["argument", "variable"])
+def test_nothing_is_watched_where_nobody_wants_it(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if way == "variable":
+        monkeypatch.setenv("LVMCHECK_WATCH", "0")
+    model = net()
+    with lvmcheck.record(tmp_path / "run", watch=way != "argument") as rec:
+        steps(model, adam(model), rec)
+    assert rec.watchers == []
+
+
+def test_of_two_open_records_none_takes_the_models_of_the_other(tmp_path: Path) -> None:
+    one, other = net(), net()
+    first, second = adam(one), adam(other)
+    with lvmcheck.record(tmp_path / "a") as a, lvmcheck.record(tmp_path / "b") as b:
+        for _ in range(STEPS):
+            steps(one, first, a, 1)
+            steps(other, second, b, 1)
+    assert (a.watchers, b.watchers) == ([], [])
+
+
+def test_a_record_that_nobody_closed_does_not_stand_in_the_way(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        model = net()
+        rec = lvmcheck.record(tmp_path / name)
+        steps(model, adam(model), rec)
+        assert [w.model for w in rec.watchers] == [model]
+    rec.close("finished")
+
+
+def test_what_goes_wrong_in_watching_ends_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lvmcheck.watch.collectors.sizes import SizesCollector
+
+    def fails(*_: Any) -> None:
+        raise ZeroDivisionError("in a collector")
+
+    monkeypatch.setattr(SizesCollector, "before_step", fails)
+    model = net()
+    with lvmcheck.record(tmp_path / "run") as rec:
+        steps(model, adam(model), rec)
+    run = lvmcheck.load(tmp_path / "run")
+    assert run.finished
+    assert any(isinstance(event, Note) and "ZeroDivisionError" in event.text for event in run.events)
