@@ -156,7 +156,7 @@ def write(program: Program, folder: Path) -> Path:
     state = torch.get_rng_state()
     try:
         torch.manual_seed(program.seed)
-        with record(path, config=dict(program.config), seed=program.seed) as rec:
+        with record(path, config=dict(program.config), seed=program.seed, watch=False) as rec:  # curves alone
             program.train(rec)
     except (Interrupted, CrashError):
         pass  # the record says how it ended

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -18,7 +19,8 @@ def record(here: Path, row: dict[str, Any], folder: Path, watch: bool) -> Path:
     path = folder / row["name"]
     if not (path / "done.json").exists():
         command = [sys.executable, str(here / "programs" / row["program"]), str(path), *row["args"]]
-        subprocess.run([*command, *(["--watch"] if watch else [])], capture_output=True, check=False)
+        curves_alone = {**os.environ, "LVMCHECK_WATCH": "0"}
+        subprocess.run([*command, *(["--watch"] if watch else [])], env=curves_alone, capture_output=True, check=False)
     return path
 
 

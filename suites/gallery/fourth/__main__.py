@@ -1,6 +1,7 @@
 """``python -m suites.gallery.fourth FOLDER [--watch]``: records the fourth set there and prints how it is judged."""
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -13,7 +14,7 @@ from suites.gallery.judge import conclude
 
 def main(out, watch):
     command = [sys.executable, "-m", "suites.gallery.fourth.record", str(out), *(["--watch"] if watch else []), *RECORDED]
-    subprocess.run(command, check=True)
+    subprocess.run(command, env={**os.environ, "LVMCHECK_WATCH": "0"}, check=True)  # only what --watch asks for
     rows = {row["name"]: row for row in json.loads((out / "list.json").read_text())}
     count = Counter()
     for name in RECORDED:
