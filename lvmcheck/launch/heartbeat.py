@@ -13,7 +13,7 @@ from lvmcheck.launch.stacks import STACKS
 from lvmcheck.run import directory as rundir
 
 if TYPE_CHECKING:
-    from lvmcheck.launch.process import TrainerProcess
+    from lvmcheck.launch.engine import Task
 
 BEAT = "heartbeat"
 """A file of the run directory that the trainer rewrites while it makes steps, however many one event sums up."""
@@ -52,9 +52,12 @@ class Silence:
         self._since = time.monotonic()
         self._dumped: float | None = None
 
-    def check(self, process: TrainerProcess) -> str | None:
-        """Why the trainer was killed; None while it lives. Does not wait."""
+    def check(self, process: Task) -> str | None:
+        """Why the trainer was killed; None while it lives, or waits for a place. Does not wait."""
         now = time.monotonic()
+        if not process.began:
+            self._since = now
+            return None
         signs = [_sign(path) for path in self._paths]
         if self._dumped is None:
             if signs != self._seen:

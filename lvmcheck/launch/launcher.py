@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from lvmcheck.errors import InputError
-from lvmcheck.launch.device import DEVICES, cores
+from lvmcheck.launch.engine import make_engine
 from lvmcheck.launch.locks import try_lock
 from lvmcheck.launch.plan import Plan, Settings
 from lvmcheck.launch.run_job import RunJob, State
@@ -28,6 +28,7 @@ class Launcher:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.engine = make_engine(settings)
         self.jobs: dict[tuple[str, int], RunJob] = {}
         self._active: list[RunJob] = []
         self._guard = threading.RLock()
@@ -42,7 +43,7 @@ class Launcher:
         key = (suite.place, seed)
         job = self.jobs.get(key)
         if job is None:
-            job = self.jobs[key] = RunJob(Plan(suite, seed, self.settings), ())
+            job = self.jobs[key] = RunJob(Plan(suite, seed, self.settings), (), engine=self.engine)
         job.entries = (*job.entries, *(entry for entry in entries if entry not in job.entries))
         job.whole = job.whole or whole
         return job
@@ -103,6 +104,8 @@ class Launcher:
                         _ = sibling.plan.key
                     self._active.append(sibling)
             if self._thread is None and not self.settings.inprocess:
+                with contextlib.suppress(InputError):  # found again, and kept, when the first job starts
+                    self.engine.open()
                 self._thread = threading.Thread(target=self._loop, name="lvmcheck-launcher", daemon=True)
                 self._thread.start()
 
@@ -134,7 +137,7 @@ class Launcher:
                 continue
             looked = True
             job.poll(self._take_slot)
-            if job.state is State.WAITING and (reason := self._pointless(job)):
+            if job.queued and (reason := self._pointless(job)):
                 job.cancel(reason)
         return looked
 
@@ -157,11 +160,8 @@ class Launcher:
         return None
 
     def _take_slot(self, plan: Plan) -> FileLock | None:
-        """A place to train, over all processes of this home: as many as --lvm-jobs says, else as cores allow on a CPU
-        and one on an accelerator.
-        """
-        kind = plan.device if plan.device in DEVICES else "other"
-        places = self.settings.jobs or (max(1, cores() // (plan.threads * plan.ranks)) if kind == "cpu" else 1)
+        """A place to train, over all processes of this home: as many as the engine has."""
+        kind, places = self.engine.places(plan)
         self._slots.mkdir(parents=True, exist_ok=True)
         for number in range(places):
             lock = try_lock(self._slots / f"{kind}-{number}.lock")
@@ -196,3 +196,4 @@ class Launcher:
         for job in self._active:
             if not job.over:
                 job.cancel(reason)
+        self.engine.close()

@@ -6,6 +6,7 @@ import stat
 from itertools import islice
 from pathlib import Path
 
+from lvmcheck.launch.engines import _files as far
 from lvmcheck.launch.guard import ENDED
 from lvmcheck.launch.heartbeat import BEAT
 from lvmcheck.launch.inputs import INPUTS
@@ -17,6 +18,7 @@ FILES = frozenset(
     (
         *(rundir.INFO, rundir.EVENTS, rundir.OUTPUT, rundir.STOP, rundir.JUDGED, rundir.VERDICTS, rundir.DONE),
         *(rundir.FAILURE, ENDED, BEAT, INPUTS, OPENED, STACKS),
+        *(far.TASK, far.AWAITED, far.BEGUN, far.LEFT),
     )
 )
 """Names of files that lvmcheck writes into a run directory."""

@@ -34,6 +34,8 @@ TAIL_BYTES = 256 << 10
 class TrainerProcess:
     """A running ``lvmcheck.launch.worker``."""
 
+    began, lost = True, False  # a place on this machine is there at once, and nobody takes it
+
     def __init__(self, folder: Path, *, cwd: Path, environment: Mapping[str, str], resume: Path | None = None) -> None:
         self.folder = folder
         # -P: the trainer imports what this process can and nothing else, or the digest of its source would lie.
@@ -80,16 +82,20 @@ class TrainerProcess:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(self._process.pid, ALL_STACKS)
 
+    def ask(self) -> None:
+        """Ask the whole process group to end; does not wait."""
+        self._signal(signal.SIGTERM)
+
     def ask_again(self) -> None:
         """Ask the whole process group to end, and have the trainer print where it is; does not wait."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(self._process.pid, WHERE)
-        self._signal(signal.SIGTERM)
+        self.ask()
 
     def stop(self, *, grace: float = 8.0) -> None:
         """Ask the trainer to end, then insist; its whole process group goes."""
         if self._process.poll() is None:
-            self._signal(signal.SIGTERM)
+            self.ask()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout=grace)
         if GUARDED and self._process.poll() is None:
@@ -136,13 +142,18 @@ class TrainerProcess:
 
 def start_trainer(plan: Plan, resume: Path | None) -> TrainerProcess:
     """The plan's trainer in a process of its own."""
+    return TrainerProcess(plan.folder, cwd=plan.settings.root, environment=environment_of(plan), resume=resume)
+
+
+def environment_of(plan: Plan) -> dict[str, str]:
+    """The environment of the plan's trainer."""
     settings = plan.settings
     environment = trainer_environment(
         settings.environment, settings.start, threads=plan.threads, seed=plan.seed, named=plan.env
     )
     if plan.ranks > 1:  # torchrun starts its ranks without -P
         environment |= {RANKS: str(plan.ranks), "PYTHONSAFEPATH": "1"}
-    return TrainerProcess(plan.folder, cwd=settings.root, environment=environment, resume=resume)
+    return environment
 
 
 def _of_memory(folder: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,12 +15,14 @@ from lvmcheck.causes.protocol import Diagnosis
 from lvmcheck.checks.finding import Outcome, Why, error
 from lvmcheck.errors import InputError
 from lvmcheck.launch.answers import Answers
+from lvmcheck.launch.engine import Engine, Task, make_engine
 from lvmcheck.launch.existing_run import Aside, ExistingRun, examine, record_death
 from lvmcheck.launch.heartbeat import Silence
 from lvmcheck.launch.inprocess import train_in_process
 from lvmcheck.launch.locks import is_free, run_lock, trainer_lock, try_lock
+from lvmcheck.launch.losses import Losses
 from lvmcheck.launch.plan import Plan
-from lvmcheck.launch.process import TrainerProcess, start_trainer
+from lvmcheck.launch.refusals import Refusals
 from lvmcheck.launch.stop_deadline import StopDeadline
 from lvmcheck.launch.verdicts import write_verdicts
 from lvmcheck.run import directory as rundir
@@ -31,9 +32,6 @@ from lvmcheck.suite import CheckEntry
 
 LOOK = 0.25
 """Seconds after which a job is looked at although its events have not grown: it may have ended, or a slot is free."""
-TRANSIENT = frozenset({errno.EACCES, errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EMFILE, errno.ENFILE, errno.ESTALE})
-PERSISTENT = 5.0
-"""Seconds after which such a refusal of the system, before a trainer is started, is taken for a lasting one."""
 
 
 class State(Enum):
@@ -54,11 +52,13 @@ class RunJob(Answers):
         plan: what to train.
         entries: the requested checks.
         whole: whether something needs the run to its end (the ``run`` fixture).
+        engine: where it is trained; None leaves it to the settings.
     """
 
     plan: Plan
     entries: tuple[CheckEntry, ...]
     whole: bool = False
+    engine: Engine | None = None
 
     def __post_init__(self) -> None:
         self.state = State.NEW
@@ -69,7 +69,8 @@ class RunJob(Answers):
         self.problem: InputError | None = None
         self.raised: BaseException | None = None
         self.not_started: str | None = None
-        self.process: TrainerProcess | None = None
+        self.process: Task | None = None
+        self._losses = Losses()
         self.aborted_by: str | None = None
         self.explained_by: str | None = None  # the check whose message names the cause of this run's failure
         self._lock: FileLock | None = None
@@ -79,9 +80,8 @@ class RunJob(Answers):
         self._deadline = StopDeadline()
         self._judged = -1
         self._judged_mark = (-1, -1)
-        self._judge_after = 0.0
-        self._polled = 0.0
-        self._refused_since: float | None = None
+        self._judge_after = self._polled = 0.0
+        self._refusals = Refusals()
         self._resume: Path | None = None
         self._causes: list[Diagnosis] = []
         self._causes_mark = (-1, -1)
@@ -97,12 +97,13 @@ class RunJob(Answers):
 
     @property
     def unfinished(self) -> str | None:
-        """How a trainer died after its last epoch: every floor may be reached and the run has not finished."""
+        """How a trainer died after its last epoch."""
         return self.run.stopped_where() if self.at_end and self.run.death is not None else None
 
     @property
-    def folder(self) -> Path:
-        return self.plan.folder
+    def queued(self) -> bool:
+        """Whether it waits for a place, here or in the queue of a cluster."""
+        return self.state is State.WAITING or (self.process is not None and not self.over and not self.process.began)
 
     def due(self) -> bool:
         """Whether a full look may find something: the size of the events costs a fiftieth of one."""
@@ -117,7 +118,7 @@ class RunJob(Answers):
         """Do what can be done without waiting. Problems of the input end the job and are kept."""
         try:
             self._step(take_slot)
-            self._refused_since = None
+            self._refusals.since = None
         except InputError as problem:
             self._give_up(self.plan.locate(problem))
         except OSError as problem:
@@ -128,7 +129,9 @@ class RunJob(Answers):
         if self.state is State.NEW:
             self._arrive()
         if self.state is State.WAITING:
-            self._slot = take_slot(self.plan)
+            if self._losses.count and not is_free(trainer_lock(self.folder)):
+                return  # the worker that was lost writes still
+            self._slot = self._slot or take_slot(self.plan)
             if self._slot is not None:
                 self._start()
         elif self.state is State.TRAINING and self.process is not None:
@@ -138,11 +141,7 @@ class RunJob(Answers):
 
     def _try_again(self, problem: OSError) -> bool:
         """Whether to look again, from the start: the system refused a lock or a folder and may not do so for long."""
-        if problem.errno not in TRANSIENT or self.state not in (State.NEW, State.WAITING):
-            return False
-        now = time.monotonic()
-        self._refused_since = now if self._refused_since is None else self._refused_since
-        if now - self._refused_since > PERSISTENT:
+        if self.state not in (State.NEW, State.WAITING) or not self._refusals.passes_by(problem):
             return False
         self._release()
         self.state = State.NEW
@@ -196,10 +195,10 @@ class RunJob(Answers):
         self.state = State.TRAINING
         if self.plan.settings.inprocess:
             return
-        self.process = start_trainer(self.plan, self._resume)
+        self.process = (self.engine or make_engine(self.plan.settings)).start(self.plan, self._resume)
         self._silence = Silence(self.folder, self.plan.timeout)
 
-    def _watch(self, process: TrainerProcess) -> None:
+    def _watch(self, process: Task) -> None:
         code = process.exit_code()  # asked before reading, so that the last events are not missed
         self._read()
         if code is None and not (self.run.done is not None and self._deadline.lingers()):
@@ -211,6 +210,9 @@ class RunJob(Answers):
         if code is not None:
             process.wait_output()
         process.stop(grace=0.5)
+        if self._losses.again(process, self.run):
+            self.state, self.process, self._deadline, self._judged = State.WAITING, None, StopDeadline(), -1
+            return
         if self.run.done is None:
             how = self.killed or process.ended()
             self._take_failure(record_death(self.folder, how, self.plan.settings.session))
@@ -277,12 +279,14 @@ class RunJob(Answers):
 
     def cancel(self, reason: str) -> None:
         """Never start (another seed has decided the answer), or stop now (the session ends)."""
-        if self.state is State.TRAINING and self.process is not None:
+        if self.process is not None and not self.over and not self.queued:
             rundir.write_json(self.folder / rundir.STOP, {"reason": reason})
             self.process.stop()
             self._read()
             self._settle()
         elif not self.over:
+            if self.process is not None:
+                self.process.stop()
             self.not_started = reason
             for entry in self.entries:
                 self.outcomes[entry.node] = error(f"not started: {reason}", Why.NOT_REACHED)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
-from lvmcheck.launch.process import TrainerProcess
+if TYPE_CHECKING:
+    from lvmcheck.launch.engine import Task
 
 LINGER = 3.0  # seconds that a trainer may take to end after its completion record; then it is ended
 GRACE = 120.0
@@ -34,7 +36,7 @@ class StopDeadline:
         """It is being asked to stop, now."""
         self._asked_at = time.monotonic()
 
-    def insist(self, process: TrainerProcess, reason: str | None) -> str | None:
+    def insist(self, process: Task, reason: str | None) -> str | None:
         """Asks again, then kills, where a trainer that was asked to stop goes on; why it was killed, or None."""
         if self._asked_at is None:
             return None

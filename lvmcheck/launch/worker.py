@@ -24,12 +24,14 @@ from filelock import FileLock
 
 from lvmcheck.errors import InputError, nearest
 from lvmcheck.launch.elastic import RANKS
+from lvmcheck.launch.engines._files import TASK
 from lvmcheck.launch.environment import tell_of_withheld
 from lvmcheck.launch.executed import executed
 from lvmcheck.launch.heartbeat import Beat
 from lvmcheck.launch.inputs import RECORD, executed_texts, write_inputs
 from lvmcheck.launch.locks import trainer_lock
 from lvmcheck.launch.opened import Opened
+from lvmcheck.launch.same_code import AFAR, check_same
 from lvmcheck.launch.stacks import ALL_STACKS, STACKS, WHERE
 from lvmcheck.run import directory as rundir
 from lvmcheck.run import ranks
@@ -67,6 +69,8 @@ def main(arguments: list[str]) -> int:
             return 0
         lock.acquire(timeout=10.0)
         info = read_json(folder / rundir.INFO) or {}
+        if os.environ.get(AFAR):
+            check_same(info, (read_json(folder / TASK) or {})["asked"])
         asked: list[str] = []
         tell_of_withheld(asked.append)
         Opened(folder, Path.cwd(), gated=bool(info.get("nonce"))).watch()

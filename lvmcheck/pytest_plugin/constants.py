@@ -50,6 +50,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "N",
         "help": "trainers at a time (default: cores / threads on a CPU, one on an accelerator)",
     },
+    "--lvm-launcher": {
+        "metavar": "NAME",
+        "help": "where trainers run: local, submitit (SLURM; extra slurm) or ray (extra ray) (default: local)",
+    },
+    "--lvm-launcher-option": {
+        "metavar": "NAME=VALUE",
+        "action": "append",
+        "help": "what the launcher is told, such as address=auto or slurm_partition=gpu; may be repeated",
+    },
     "--lvm-env": {
         "metavar": "NAME",
         "action": "append",
@@ -95,6 +104,7 @@ INI: tuple[str, ...] = (
     "--lvm-dir",
     "--lvm-threads",
     "--lvm-jobs",
+    "--lvm-launcher",
     "--lvm-timeout",
     "--lvm-check-timeout",
     "--lvm-progress",

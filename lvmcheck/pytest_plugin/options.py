@@ -13,6 +13,7 @@ import pytest
 from lvmcheck.checks.foreign import LIMIT
 from lvmcheck.errors import InputError, excerpt, nearest
 from lvmcheck.launch.device import check_device, cores
+from lvmcheck.launch.engine import LOCAL, check_launcher
 from lvmcheck.pytest_plugin.constants import INI, PROGRESS
 from lvmcheck.text.fit import fit
 
@@ -43,6 +44,8 @@ class Options:
     jobs: int
     fresh: bool
     inprocess: bool
+    launcher: str
+    launcher_options: tuple[tuple[str, str], ...]
     env: tuple[str, ...]
     timeout: float | None
     check_timeout: float
@@ -71,12 +74,17 @@ def read_options(config: pytest.Config) -> Options:
         jobs=_count(config, "--lvm-jobs", None),
         fresh=bool(config.getoption("lvm_fresh")),
         inprocess=bool(config.getoption("lvm_inprocess")),
+        launcher=option(config, "--lvm-launcher") or LOCAL,
+        launcher_options=_pairs(option(config, "--lvm-launcher-option") or ()),
         env=_variables(option(config, "--lvm-env") or ()),
         timeout=_seconds(config, "--lvm-timeout"),
         check_timeout=_seconds(config, "--lvm-check-timeout") or LIMIT,
         progress=_progress(option(config, "--lvm-progress")),
         reason=_reason(config),
     )
+    check_launcher(found.launcher, dict(found.launcher_options))
+    if found.inprocess and found.launcher != LOCAL:
+        raise InputError("--lvm-launcher", "expected no --lvm-inprocess beside it", fix="That trains here.")
     if found.inprocess and (found.ranks or 1) > 1:
         raise InputError("--lvm-ranks", "expected no --lvm-inprocess beside it", fix="Ranks are processes.")
     about_data = [("--lvm-data-name", found.data_name), ("--lvm-ood", found.ood)]
@@ -118,6 +126,14 @@ def _variables(names: Sequence[str]) -> tuple[str, ...]:
         if "=" in name or not name.isprintable():
             raise InputError("--lvm-env", f"expected the name of an environment variable, got {excerpt(name)!r}")
     return tuple(names)
+
+
+def _pairs(given: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """``NAME=VALUE`` as pairs."""
+    for text in given:
+        if not text.partition("=")[0] or not text.partition("=")[2]:
+            raise InputError("--lvm-launcher-option", f"expected NAME=VALUE, got {excerpt(text)!r}")
+    return tuple((name, value) for name, _, value in (text.partition("=") for text in given))
 
 
 def _seconds(config: pytest.Config, flag: str) -> float | None:

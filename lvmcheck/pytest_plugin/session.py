@@ -53,6 +53,8 @@ class LvmSession:
                 jobs=self.options.jobs,
                 fresh=self.options.fresh,
                 inprocess=self.options.inprocess,
+                launcher=self.options.launcher,
+                launcher_options=self.options.launcher_options,
                 nonce=os.environ.get(NONCE, ""),
                 environment={name: value for name, value in config.stash[ENVIRONMENT].items() if name != NONCE},
                 env=self.options.env,

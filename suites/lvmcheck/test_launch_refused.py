@@ -13,7 +13,8 @@ from filelock import FileLock
 
 from lvmcheck.launch.plan import Plan, Settings
 from lvmcheck.launch.process import trainer_environment
-from lvmcheck.launch.run_job import PERSISTENT, TRANSIENT, RunJob, State
+from lvmcheck.launch.refusals import PERSISTENT, TRANSIENT
+from lvmcheck.launch.run_job import RunJob, State
 from lvmcheck.suite import load_suite
 from suites.lvmcheck.plugin_kit.project import Project
 
@@ -53,7 +54,7 @@ def test_a_transient_refusal_is_tried_again(job: RunJob, number: int) -> None:
 
 def test_a_refusal_that_lasts_ends_the_job_with_its_own_words(job: RunJob) -> None:
     job.poll(Refusal(errno.EACCES))
-    job._refused_since = time.monotonic() - PERSISTENT - 1
+    job._refusals.since = time.monotonic() - PERSISTENT - 1
     job.poll(Refusal(errno.EACCES))
     assert job.over
     assert "/slots/cpu-0.lock: cannot be written: Permission denied" in str(job.problem)
@@ -62,7 +63,7 @@ def test_a_refusal_that_lasts_ends_the_job_with_its_own_words(job: RunJob) -> No
 def test_refusals_are_counted_from_the_last_success(job: RunJob) -> None:
     job.poll(Refusal(errno.EACCES))
     job.poll(lambda _plan: None)
-    assert job._refused_since is None
+    assert job._refusals.since is None
     job.cancel("the test ends")
 
 

@@ -1,0 +1,85 @@
+"""submitit: jobs of SLURM, or processes of this machine where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lvmcheck.errors import InputError, excerpt
+from lvmcheck.extras import need
+from lvmcheck.launch.engine import Engine
+from lvmcheck.launch.engines._far import FarEngine
+from lvmcheck.launch.engines._task import train
+from lvmcheck.launch.plan import Plan, Settings
+
+PACKAGE, EXTRA = "submitit", "slurm"
+OPTIONS = ("cluster", "cpus_per_task", "gpus_per_node", "mem_gb", "timeout_min")
+PREFIXES = ("slurm_",)
+DAY = 24 * 60
+"""Minutes that a job asks for by default. One whose time is over is queued again and goes on from its checkpoint."""
+TAIL = 4096
+
+
+class Submitit(FarEngine):
+    """Queues jobs through submitit, whose folder is ``submitit`` below ``--lvm-dir``."""
+
+    NAME = "submitit"
+    _executor: Any = None
+
+    def open(self) -> None:
+        if self._executor is not None:
+            return
+        submitit = need(PACKAGE, extra=EXTRA, purpose="--lvm-launcher submitit")
+        folder = self.settings.home / "submitit"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        cluster = self.options.pop("cluster", None)
+        try:
+            executor = submitit.AutoExecutor(folder=folder.resolve() / "%j", cluster=cluster)
+            executor.update_parameters(**{"timeout_min": DAY, "name": "lvmcheck", **_typed(self.options)})
+        except (NameError, ValueError, RuntimeError, AssertionError, TypeError) as problem:
+            raise InputError("--lvm-launcher submitit", excerpt(str(problem), 300)) from None
+        self._executor = executor
+
+    def submit(self, spec: dict[str, Any], plan: Plan) -> Any:
+        asked = {
+            "cpus_per_task": plan.threads * plan.ranks,
+            "gpus_per_node": plan.ranks if plan.device == "cuda" else 0,
+        }
+        self._executor.update_parameters(**{key: n for key, n in asked.items() if key not in self.options and n})
+        try:
+            return self._executor.submit(train, spec)
+        except Exception as problem:  # whatever sbatch, or submitit about it, says
+            raise InputError("--lvm-launcher submitit", f"refused: {excerpt(str(problem), 300)}") from None
+
+    def place(self, handle: Any) -> str:
+        return str(handle.job_id)
+
+    def gone(self, handle: Any) -> str | None:
+        if not handle.done():
+            return None
+        said = _last_line(Path(handle.paths.stderr))
+        return f"{handle.state}{f', {said}' if said else ''}"
+
+    def cancel(self, handle: Any) -> None:
+        handle.cancel(check=False)
+
+
+def _typed(options: Mapping[str, str]) -> dict[str, Any]:
+    """Numbers as numbers."""
+    return {key: int(value) if value.isascii() and value.isdigit() else value for key, value in options.items()}
+
+
+def _last_line(path: Path) -> str:
+    """What the job printed last."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - TAIL))
+            lines = file.read().decode("utf-8", "replace").split("\n")
+    except OSError:
+        return ""
+    return next((excerpt(line.strip(), 300) for line in reversed(lines) if line.strip()), "")
+
+
+def make(settings: Settings) -> Engine:
+    return Submitit(settings)
