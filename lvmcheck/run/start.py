@@ -69,7 +69,8 @@ def record(
     ranks = rank(), world()
     if ranks[0] > 0:
         continued = resume is not None and (folder / rundir.EVENTS).exists()
-        return _watched(SilentRecorder(folder, meeting=Meeting(folder, *ranks), continued=continued), watch)
+        silent = SilentRecorder(folder, meeting=Meeting(folder, *ranks), continued=continued)
+        return look_for_models(silent) if watch else silent
     judge = None
     if suite is not None or on_fail is not None:
         judge = import_module("lvmcheck.watch.judge").LiveJudge(suite, "warn" if on_fail is None else on_fail)
@@ -105,16 +106,19 @@ def record(
         unlock(lock)
         raise
     recorder.begin(continued=there)
-    return _watched(recorder, watch)
+    return look_for_models(recorder) if watch else recorder
 
 
 WATCH = "LVMCHECK_WATCH"
 """Variable whose value 0 turns off that models are found and watched."""
 
 
-def _watched(recorder: Recorder, watch: bool) -> Recorder:
-    """The recorder, which looks for models to watch where that is wanted and torch is there."""
-    if watch and os.environ.get(WATCH) != "0" and "torch" in sys.modules:
+def look_for_models(recorder: Recorder) -> Recorder:
+    """The recorder, which from now on finds the models that this thread trains, and watches them; where torch is there.
+
+    ``recorder.look_no_further()`` ends that.
+    """
+    if os.environ.get(WATCH) != "0" and "torch" in sys.modules:
         recorder.finder = import_module("lvmcheck.watch.found").Finder(recorder)
     return recorder
 

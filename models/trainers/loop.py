@@ -33,6 +33,7 @@ def run(task: Task[Any], rec: Recorder) -> None:
         InputError: data or a checkpoint that cannot be used, no memory, or a disk that is full.
     """
     cfg, progress = task.cfg, task.state.progress
+    rec.look_no_further()  # this loop measures what it trains by itself
 
     # ---- start, or resume ------------------------------------------------------------------------------------------
     if rec.resume is None:
