@@ -39,6 +39,7 @@ from lvmcheck.run.info import versions
 from lvmcheck.run.ranks import Meeting
 from lvmcheck.run.recorder import Recorder
 from lvmcheck.run.silent import SilentRecorder
+from lvmcheck.run.start import look_for_models
 from lvmcheck.run.view import read_json
 from lvmcheck.text.say import complain
 
@@ -103,7 +104,8 @@ def _follow(folder: Path, resume: Path | None, meeting: Meeting) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stopper(recorder))
     with recorder:
-        load_trainer(str(info["trainer"]))(config, recorder)
+        train = load_trainer(str(info["trainer"]))
+        train(config, look_for_models(recorder))
 
 
 def window_of(config: Mapping[str, Any]) -> int:
@@ -135,7 +137,7 @@ def run_trainer(
     """
     train = load_trainer(trainer)
     recorder.begin()
-    train(config, recorder)
+    train(config, look_for_models(recorder))
     info = read_json(recorder.path / rundir.INFO) or {}
     imported = executed(Path.cwd(), outside=outside, bytecode=bool(info.get("nonce")))
     read = {}
