@@ -22,6 +22,17 @@ def guess_device(asked: str) -> str:
     return "mps" if sys.platform == "darwin" and platform.machine() == "arm64" else "cpu"
 
 
+def cuda_devices() -> list[str]:
+    """Names of the CUDA devices that this process may use, as ``CUDA_VISIBLE_DEVICES`` takes them."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name for name in visible.split(",") if name not in ("", "-1")]
+    try:
+        return [str(number) for number in range(len(list(Path("/proc/driver/nvidia/gpus").iterdir())))]
+    except OSError:
+        return []
+
+
 def check_device(asked: str, where: str) -> str:
     """The device as asked for.
 

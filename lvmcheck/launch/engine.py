@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lvmcheck.errors import InputError, nearest
+from lvmcheck.launch.place import Place
 from lvmcheck.launch.plan import Plan, Settings
 
 ENGINES = Path(__file__).with_name("engines")
@@ -57,11 +58,19 @@ class Engine(Protocol):
             InputError: its package or its cluster cannot be used.
         """
 
-    def places(self, plan: Plan) -> tuple[str, int]:
-        """How many trainers of a kind this home may have at a time, and the name of that kind."""
+    def take(self, plan: Plan, folder: Path, wanted: int) -> Place | None:
+        """A place to train; None where there is none now.
 
-    def start(self, plan: Plan, resume: Path | None) -> Task:
+        Args:
+            folder: of locks that all sessions of a home share.
+            wanted: runs of this session that are not over.
+        """
+
+    def start(self, plan: Plan, resume: Path | None, environment: Mapping[str, str]) -> Task:
         """Start the plan's trainer in its run directory.
+
+        Args:
+            environment: of its place.
 
         Raises:
             InputError: it cannot be started.

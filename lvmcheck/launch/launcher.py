@@ -8,11 +8,9 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from filelock import FileLock
-
 from lvmcheck.errors import InputError
 from lvmcheck.launch.engine import make_engine
-from lvmcheck.launch.locks import try_lock
+from lvmcheck.launch.place import Place
 from lvmcheck.launch.plan import Plan, Settings
 from lvmcheck.launch.run_job import RunJob, State
 from lvmcheck.suite import CheckEntry, Suite
@@ -159,19 +157,13 @@ class Launcher:
                 return f"seed{other.plan.seed} was stopped by {other.aborted_by}, and every seed must pass"
         return None
 
-    def _take_slot(self, plan: Plan) -> FileLock | None:
+    def _take_slot(self, plan: Plan) -> Place | None:
         """A place to train, over all processes of this home: as many as the engine has."""
-        kind, places = self.engine.places(plan)
-        self._slots.mkdir(parents=True, exist_ok=True)
-        for number in range(places):
-            lock = try_lock(self._slots / f"{kind}-{number}.lock")
-            if lock is None:
-                continue
-            if self._pointless_now(plan):
-                lock.release()
-                return None
-            return lock
-        return None
+        place = self.engine.take(plan, self._slots, sum(not job.over for job in self.jobs.values()))
+        if place is not None and self._pointless_now(plan):
+            place.release()
+            return None
+        return place
 
     def _run_here(self, job: RunJob) -> None:
         while not job.over:

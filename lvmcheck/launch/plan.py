@@ -33,6 +33,7 @@ class Settings:
         jobs: trainers at a time on the CPU; 0 means as many as cores allow.
         fresh: never reuse a run of another session.
         inprocess: train in this process, for debuggers.
+        parallel: schedule by devices, threads and memory.
         launcher, launcher_options: the engine that trainers run on, and what it is told.
         nonce: what a gate handed to this session; runs that bear another are not reused.
         env: environment variables that every trainer sees beside those that its suite names.
@@ -48,6 +49,7 @@ class Settings:
     jobs: int = 0
     fresh: bool = False
     inprocess: bool = False
+    parallel: bool = False
     launcher: str = "local"
     launcher_options: tuple[tuple[str, str], ...] = ()
     nonce: str = ""

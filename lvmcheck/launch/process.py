@@ -140,9 +140,14 @@ class TrainerProcess:
             self._process.stdout.close()
 
 
-def start_trainer(plan: Plan, resume: Path | None) -> TrainerProcess:
-    """The plan's trainer in a process of its own."""
-    return TrainerProcess(plan.folder, cwd=plan.settings.root, environment=environment_of(plan), resume=resume)
+def start_trainer(plan: Plan, resume: Path | None, more: Mapping[str, str]) -> TrainerProcess:
+    """The plan's trainer in a process of its own.
+
+    Args:
+        more: variables of the environment, of its place.
+    """
+    environment = {**environment_of(plan), **more}
+    return TrainerProcess(plan.folder, cwd=plan.settings.root, environment=environment, resume=resume)
 
 
 def environment_of(plan: Plan) -> dict[str, str]:

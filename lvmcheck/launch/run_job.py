@@ -21,6 +21,7 @@ from lvmcheck.launch.heartbeat import Silence
 from lvmcheck.launch.inprocess import train_in_process
 from lvmcheck.launch.locks import is_free, run_lock, trainer_lock, try_lock
 from lvmcheck.launch.losses import Losses
+from lvmcheck.launch.place import Place
 from lvmcheck.launch.plan import Plan
 from lvmcheck.launch.refusals import Refusals
 from lvmcheck.launch.stop_deadline import StopDeadline
@@ -74,17 +75,16 @@ class RunJob(Answers):
         self.aborted_by: str | None = None
         self.explained_by: str | None = None  # the check whose message names the cause of this run's failure
         self._lock: FileLock | None = None
-        self._slot: FileLock | None = None
+        self._slot: Place | None = None
         self._follower: rundir.Follower | None = None
         self.killed: str | None = None  # why a trainer that was asked to stop had to be killed
         self._deadline = StopDeadline()
         self._judged = -1
-        self._judged_mark = (-1, -1)
+        self._judged_mark = self._causes_mark = (-1, -1)
         self._judge_after = self._polled = 0.0
         self._refusals = Refusals()
         self._resume: Path | None = None
         self._causes: list[Diagnosis] = []
-        self._causes_mark = (-1, -1)
 
     @property
     def over(self) -> bool:
@@ -114,7 +114,7 @@ class RunJob(Answers):
         return True
 
     # -- one step of whatever is going on ----------------------------------------------------------------------------
-    def poll(self, take_slot: Callable[[Plan], FileLock | None]) -> None:
+    def poll(self, take_slot: Callable[[Plan], Place | None]) -> None:
         """Do what can be done without waiting. Problems of the input end the job and are kept."""
         try:
             self._step(take_slot)
@@ -125,7 +125,7 @@ class RunJob(Answers):
             if not self._try_again(problem):
                 self._give_up(rundir.cannot_write(Path(problem.filename or self.plan.settings.home), problem))
 
-    def _step(self, take_slot: Callable[[Plan], FileLock | None]) -> None:
+    def _step(self, take_slot: Callable[[Plan], Place | None]) -> None:
         if self.state is State.NEW:
             self._arrive()
         if self.state is State.WAITING:
@@ -133,7 +133,7 @@ class RunJob(Answers):
                 return  # the worker that was lost writes still
             self._slot = self._slot or take_slot(self.plan)
             if self._slot is not None:
-                self._start()
+                self._start(self._slot)
         elif self.state is State.TRAINING and self.process is not None:
             self._watch(self.process)
         elif self.state is State.FOLLOWING:
@@ -181,7 +181,7 @@ class RunJob(Answers):
         self.reused = None if left.ours else left.created
         return True
 
-    def _start(self) -> None:
+    def _start(self, place: Place) -> None:
         if (self.folder / rundir.INFO).exists():
             self._resume = rundir.cut_to_checkpoint(self.folder)
             if self._resume is None:
@@ -193,10 +193,10 @@ class RunJob(Answers):
             rundir.write_json(self.folder / rundir.INFO, {**info, "session": self.plan.settings.session})
         self._follower = rundir.Follower(self.folder, self.plan.stated)
         self.state = State.TRAINING
-        if self.plan.settings.inprocess:
-            return
-        self.process = (self.engine or make_engine(self.plan.settings)).start(self.plan, self._resume)
-        self._silence = Silence(self.folder, self.plan.timeout)
+        if not self.plan.settings.inprocess:
+            engine = self.engine or make_engine(self.plan.settings)
+            self.process = engine.start(self.plan, self._resume, place.environment)
+            self._silence = Silence(self.folder, self.plan.timeout)
 
     def _watch(self, process: Task) -> None:
         code = process.exit_code()  # asked before reading, so that the last events are not missed

@@ -50,6 +50,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "N",
         "help": "trainers at a time (default: cores / threads on a CPU, one on an accelerator)",
     },
+    "--lvm-parallel": {
+        "metavar": "HOW",
+        "help": "auto schedules runs by devices, threads and memory, and gives a suite of few seeds more threads",
+    },
     "--lvm-launcher": {
         "metavar": "NAME",
         "help": "where trainers run: local, submitit (SLURM; extra slurm) or ray (extra ray) (default: local)",
@@ -104,6 +108,7 @@ INI: tuple[str, ...] = (
     "--lvm-dir",
     "--lvm-threads",
     "--lvm-jobs",
+    "--lvm-parallel",
     "--lvm-launcher",
     "--lvm-timeout",
     "--lvm-check-timeout",

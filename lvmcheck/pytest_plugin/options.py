@@ -17,6 +17,7 @@ from lvmcheck.launch.engine import LOCAL, check_launcher
 from lvmcheck.pytest_plugin.constants import INI, PROGRESS
 from lvmcheck.text.fit import fit
 
+AUTO = "auto"
 MOST_SECONDS = 1e8
 """Three years."""
 
@@ -44,6 +45,7 @@ class Options:
     jobs: int
     fresh: bool
     inprocess: bool
+    parallel: bool
     launcher: str
     launcher_options: tuple[tuple[str, str], ...]
     env: tuple[str, ...]
@@ -74,6 +76,7 @@ def read_options(config: pytest.Config) -> Options:
         jobs=_count(config, "--lvm-jobs", None),
         fresh=bool(config.getoption("lvm_fresh")),
         inprocess=bool(config.getoption("lvm_inprocess")),
+        parallel=_parallel(option(config, "--lvm-parallel")),
         launcher=option(config, "--lvm-launcher") or LOCAL,
         launcher_options=_pairs(option(config, "--lvm-launcher-option") or ()),
         env=_variables(option(config, "--lvm-env") or ()),
@@ -126,6 +129,14 @@ def _variables(names: Sequence[str]) -> tuple[str, ...]:
         if "=" in name or not name.isprintable():
             raise InputError("--lvm-env", f"expected the name of an environment variable, got {excerpt(name)!r}")
     return tuple(names)
+
+
+def _parallel(value: str | None) -> bool:
+    if value not in (None, AUTO):
+        raise InputError(
+            "--lvm-parallel", f"expected {AUTO!r}, got {excerpt(str(value))!r}", fix="--lvm-jobs N sets a number."
+        )
+    return value is not None
 
 
 def _pairs(given: Sequence[str]) -> tuple[tuple[str, str], ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lvmcheck.launch.device import cores
 from lvmcheck.pytest_plugin.options import Options
 from lvmcheck.suite import Suite, find_trainer
 
@@ -15,6 +16,8 @@ def overrides(options: Options, suite: Suite, folder: Path) -> dict[str, object]
         changes["device"] = options.device
     if options.threads is not None:
         changes["threads"] = options.threads
+    elif options.parallel and "threads" not in suite.config:
+        changes |= _threads(options, suite)
     if options.ranks is not None:
         changes["distributed"] = {"ranks": options.ranks}
     if options.data is not None:
@@ -22,6 +25,12 @@ def overrides(options: Options, suite: Suite, folder: Path) -> dict[str, object]
     if options.seeds is not None:
         changes["seeds"] = list(options.seeds)
     return changes
+
+
+def _threads(options: Options, suite: Suite) -> dict[str, object]:
+    """Cores that the seeds of a suite leave idle, as threads of each: decided by the suite, whatever is asked of it."""
+    each = cores() // (len(options.seeds or suite.seeds) * (options.ranks or suite.ranks))
+    return {"threads": each} if each > 1 else {}
 
 
 def _data(options: Options, suite: Suite, folder: Path) -> dict[str, object]:

@@ -7,12 +7,15 @@ import threading
 import time
 import uuid
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from itertools import repeat
 from pathlib import Path
 from typing import Any, ClassVar
 
 from lvmcheck.launch.engines import _files as files
 from lvmcheck.launch.environment import SECRET
+from lvmcheck.launch.place import Place, first_free
 from lvmcheck.launch.plan import Plan, Settings
 from lvmcheck.launch.process import environment_of
 from lvmcheck.launch.same_code import asked_of
@@ -66,11 +69,11 @@ class FarEngine(ABC):
     def cancel(self, handle: Any) -> None:
         """Take it out of the queue, or end it without asking."""
 
-    def places(self, plan: Plan) -> tuple[str, int]:
-        del plan
-        return self.NAME, self.settings.jobs or MANY
+    def take(self, plan: Plan, folder: Path, wanted: int) -> Place | None:  # noqa: ARG002 - the cluster knows them
+        names = [f"{self.NAME}-{number}" for number in range(self.settings.jobs or MANY)]
+        return first_free(folder, names, repeat({}))
 
-    def start(self, plan: Plan, resume: Path | None) -> FarTask:
+    def start(self, plan: Plan, resume: Path | None, environment: Mapping[str, str]) -> FarTask:  # noqa: ARG002
         self.open()
         if self._thread is None:
             self._thread = threading.Thread(target=self._beat, name="lvmcheck-awaits", daemon=True)
