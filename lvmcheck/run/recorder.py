@@ -10,11 +10,9 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from lvmcheck.errors import InputError
 from lvmcheck.run import directory as rundir
@@ -24,21 +22,17 @@ from lvmcheck.run.event_lines import to_line
 from lvmcheck.run.events import MAX_EPOCH
 from lvmcheck.run.events_file import event_at, progress, written_events
 from lvmcheck.run.locks import unlock
-from lvmcheck.run.preflights import PREFLIGHT, take, waits
+from lvmcheck.run.preflights import waits
 from lvmcheck.run.ranks import Meeting
 from lvmcheck.run.seal import sealed
-from lvmcheck.run.statements import Statements
 from lvmcheck.run.stopping import Stopping
 from lvmcheck.run.values import check_number, count, number, numbers, refused
 from lvmcheck.run.view import read_json
+from lvmcheck.run.watching import WINDOW, Watching
 from lvmcheck.run.window import StepRow, summarise
 
-WINDOW = 50
-EARLY = 50
-"""First steps that are kept one by one by default, so that a run can be judged from its first steps on."""
 
-
-class Recorder(Statements):
+class Recorder(Watching):
     """Reports one run. Make it with :func:`lvmcheck.record`; a launched trainer receives one.
 
     Attributes:
@@ -245,63 +239,6 @@ class Recorder(Statements):
     def device(self, kind: str, about: str = "") -> None:
         """What training runs on: "cpu", "cuda" or "mps", and whatever else describes it."""
         self._write(ev.Device(t=self._now(), kind=kind, about=about))
-
-    def watch(
-        self,
-        model: Any,
-        optimizer: Any,
-        scheduler: Any = None,
-        *,
-        every: int | Literal["auto"] = "auto",
-        train: Any = None,
-        val: Any = None,
-    ) -> Any:
-        """Watch the loop from inside for silent errors (:func:`lvmcheck.watch.start.watch`) until the run ends."""
-        self.look_no_further()
-        return self._watch(model, optimizer, scheduler, every=every, train=train, val=val)
-
-    def watch_found(self, model: Any, optimizer: Any, scheduler: Any) -> Any:
-        """Watch what was found in the loop (:mod:`lvmcheck.watch.found`)."""
-        return self._watch(model, optimizer, scheduler, found=True)
-
-    def look_no_further(self) -> None:
-        """No longer look for models and optimizers."""
-        if self.finder is not None:
-            self.finder.close()
-
-    @property
-    def unused(self) -> bool:
-        """The run is open, and nothing that is measured has come into it."""
-        return not (self._closed or self.steps or self.epochs or self.watchers)
-
-    def _watch(self, model: Any, optimizer: Any, scheduler: Any, **more: Any) -> Any:
-        if self.steps == 0 and self.window == WINDOW:
-            self._first_steps = EARLY  # what a watched loop records is the same, whoever started it
-        start = import_module("lvmcheck.watch.start")  # torch is imported here, where the loop has it already
-        watcher = start.watch(model, optimizer, scheduler, recorder=self, **more)
-        self.watchers.append(watcher)
-        if len(self.watchers) == 1 and self.steps == 0:
-            self.origin(model=model)
-            import_module("lvmcheck.watch.measure.modules").first_call(
-                watcher.model, lambda batch: self.origin(batch=batch)
-            )
-        for found in take(getattr(model, "_orig_mod", model)):
-            watcher.emit(PREFLIGHT, found.values, found.subjects, self.steps)
-        open_ = sum(not other.closed for other in self.watchers)
-        if open_ > 1:
-            values = {"models": float(open_)}
-            self.measured(ev.Watch(name=ev.MODELS, epoch=self.epochs + 1, step=self.steps, subjects=(), values=values))
-        return watcher
-
-    def measured(self, event: ev.Watch) -> None:
-        """A measurement of a watcher."""
-        self._write(replace(event, t=self._now()))
-
-    def found(self, verdict: Any) -> None:
-        """A watcher has found, and said, something."""
-        self.findings.append(verdict)
-        if self._judge is not None and not self._closed:
-            self._judge(self, False)
 
     def forward(self, event: ev.Event) -> None:
         """Record an event of another record of this run, such as the history that a script writes."""

@@ -16,9 +16,10 @@ from lvmcheck.run.events_file import written_events
 from lvmcheck.run.info import as_json, make_run, move_aside
 from lvmcheck.run.locks import lock_run, refuse_written, unlock
 from lvmcheck.run.ranks import Meeting, rank, world
-from lvmcheck.run.recorder import EARLY, WINDOW, Recorder
+from lvmcheck.run.recorder import Recorder
 from lvmcheck.run.silent import SilentRecorder
 from lvmcheck.run.view import read_json
+from lvmcheck.run.watching import EARLY, WINDOW
 
 
 def record(

@@ -11,7 +11,7 @@ from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_
 from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared.epochs import complete
 from lvmcheck.checks.watch import lacking
-from lvmcheck.run.events import Watch
+from lvmcheck.run.events import MODELS, Watch
 from lvmcheck.run.view import Run
 
 SHOWN = 4
@@ -112,6 +112,12 @@ def unless_it_learned(outcome: Outcome, run: Run, limit: float) -> Outcome:
 def watched(run: Run, name: str) -> list[Watch]:
     """The events of that name, in order."""
     return [event for event in run.of(Watch) if event.name == name]
+
+
+def players(run: Run) -> bool:
+    """Several models are trained by losses of their own, as in a game of two."""
+    told = watched(run, MODELS)
+    return bool(told) and told[-1].values.get("joint") != 1.0
 
 
 def by_watcher(events: Sequence[Watch]) -> list[list[Watch]]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lvmcheck.checks.bounds import ceiling
-from lvmcheck.checks.finding import Fact, Finding
+from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Series, case_run
-from lvmcheck.run.events import Watch
+from lvmcheck.checks.watch._watched import Series, case_run, players
+from lvmcheck.run.events import MODELS, Watch
+from lvmcheck.run.view import Run
 
 FACTOR, TIMES, OF, BEFORE = 10.0, 3, 10, 10
 """Times the median, how often, in how many measured steps, after how many."""
@@ -23,7 +24,8 @@ class GradientNormSteady(Series):
     """In no ten measured steps in a row, three or more gradient norms exceed ten times the median of those before.
 
     They must exceed ten times the median of the first ten, too: small norms at the end of a training leap easily; and
-    ten times the third smallest of the ten: norms that grow do not leap.
+    ten times the third smallest of the ten: norms that grow do not leap. Of models that play against each other it
+    warns.
 
     Why:
     Gradients that explode now and then throw the weights out of what they have learned, and end in NaN.
@@ -47,6 +49,11 @@ class GradientNormSteady(Series):
     universal = True
     event = "gradient_norm"
     needs = 40
+
+    def decide_on(self, run: Run, events: Sequence[Watch]) -> Outcome:
+        outcome = super().decide_on(run, events)
+        found = outcome.status is Status.FAILED and outcome.finding
+        return warning(found, evaluated=outcome.evaluated) if found and players(run) else outcome
 
     def look_at(self, events: Sequence[Watch]) -> Finding | None:
         norms = [event.values.get("norm", math.nan) for event in events]
@@ -85,7 +92,15 @@ PASSES: Sequence[Case] = (
     ),
     made.case("a_spike_that_recovers", _CHECK, case_run("gradient_norm", _norms(*[1.0] * 20, 50.0, *[1.0] * 20))),
 )
+_PLAYERS = replace(
+    case_run("gradient_norm", _norms(*[1.0] * 20, 50.0, 1.0, 90.0, 1.0, 200.0)),
+    events=(
+        Watch(name=MODELS, epoch=1, step=0, subjects=(), values={"models": 2.0, "joint": 0.0}),
+        *case_run("gradient_norm", _norms(*[1.0] * 20, 50.0, 1.0, 90.0, 1.0, 200.0)).events,
+    ),
+)
 FAILS: Sequence[Case] = (
+    made.case("models_that_play", _CHECK, _PLAYERS, "exploding", status=Status.WARNING),
     made.case(
         "exploding",
         _CHECK,
