@@ -28,6 +28,8 @@ STUCK, LITTLE = 10.0, 0.7
 """Times its first values at the end, beside a loss that stays above this share of its own and does not fall."""
 LINE, FACTOR = 0.97, 4.0
 """Correlation of norm and step from which the growth is a straight line, as of gradients that add up, and its size."""
+SPARSE = 0.4
+"""Share of the run without a recorded norm from which it is not known how the norm grew."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +74,9 @@ class GradientNormGrows(CurveCheck):
             return not_recorded("no gradient norm is recorded")
         if len(norm) < LEAST or not norm.values.any():
             return not_applicable(f"fewer than {LEAST} gradient norms above 0 are recorded")
+        gap = float(np.diff(norm.steps).max()) / max(1.0, float(norm.steps[-1] - norm.steps[0]))
+        if gap > SPARSE:
+            return not_applicable(f"no gradient norm is recorded for {gap:.0%} of the run on end")
         early, late = _ends(norm)
         growth = late / early if early > 0 else 0.0
         line = correlation(norm.steps.astype(np.float64), norm.values) > LINE

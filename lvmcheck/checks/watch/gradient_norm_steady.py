@@ -57,7 +57,7 @@ class GradientNormSteady(Series):
 
     def look_at(self, events: Sequence[Watch]) -> Finding | None:
         norms = [event.values.get("norm", math.nan) for event in events]
-        if len(norms) <= BEFORE:
+        if len(norms) < BEFORE + OF:
             return None
         finite = [norm for norm in norms[:-OF] if math.isfinite(norm)] or [math.nan]
         last = norms[-OF:]
