@@ -60,7 +60,7 @@ def verdicts_on(run: Run, options: argparse.Namespace) -> list[Verdict]:
     from lvmcheck.launch.verdicts import verdict_of
     from lvmcheck.suite.judging import judge_entry
 
-    judged, run = (_on_data(each, options.data_name) for each in (judged, run))
+    judged, run = (_as_asked(_on_data(each, options.data_name), suite) for each in (judged, run))
     known = judged if judged.death is not None else run  # what a suite asks of a run that goes on is pending
     return [verdict_of(suite, entry, judge_entry(entry, known), run.seed) for entry in suite.checks]
 
@@ -90,6 +90,14 @@ def _on_data(run: Run, name: str | None) -> Run:
     if run.data_name is not None:
         raise InputError("--data-name", f"the run says that it was trained on {run.data_name!r}, got {name!r}")
     return replace(run, events=(*run.events[:1], Data(name=name, fingerprint=""), *run.events[1:]))
+
+
+def _as_asked(run: Run, suite: Suite) -> Run:
+    """The run with the epochs that the suite asks for, where it was planned for fewer: its last one is not the final."""
+    asked = suite.config.get("epochs")
+    if run.planned_epochs is None or type(asked) is not int or asked <= run.planned_epochs:
+        return run
+    return replace(run, info={**run.info, "config": {**run.info.get("config", {}), "epochs": asked}})
 
 
 def _numpy_without_threads() -> None:
@@ -161,9 +169,11 @@ def print_rest(run: Run, verdicts: Sequence[Verdict], *, verbose: bool, counted:
 
 
 def exit_code(verdicts: Sequence[Verdict], *, strict: bool) -> int:
-    """FAILED where a check failed or could not be judged (or warned, with ``strict``), or none evaluated any data."""
+    """FAILED where a check failed or could not be judged (or warned, with ``strict``), or none evaluated any data, or a
+    suite's check is still pending: what a suite asks for is not there yet.
+    """
     bad = (*BAD, Status.WARNING) if strict else BAD
-    if any(item.status in bad for item in verdicts):
+    if any(item.status in bad or (item.asked is not None and item.status is Status.PENDING) for item in verdicts):
         return FAILED
     if not any(item.outcome.evaluated and item.check != END for item in verdicts):
         complain("no check could be evaluated")

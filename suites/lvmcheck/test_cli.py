@@ -16,6 +16,7 @@ import pytest
 import lvmcheck
 from lvmcheck.causes.protocol import cause_names
 from lvmcheck.checks.finding import (
+    Asked,
     Finding,
     Verdict,
     failed,
@@ -151,10 +152,18 @@ def test_a_run_that_goes_on_is_judged_as_far_as_it_goes(
 ) -> None:
     going = record(tmp_path / "going", 0.5, config={"epochs": 2}, finish=False)
     code, out, _ = call(capsys, command, going, "--suite", suite)
-    assert code == PASSED
+    assert code == FAILED  # what the suite asks for at the end is not there
     assert out.splitlines()[-1] == "no completion record: judged up to epoch 1 of 2, 1 check pending"
-    suite.write_text(SUITE.replace("{final}", "0.55").replace("floor = 0.4", "floor = 0.6"))
-    assert call(capsys, command, going, "--suite", suite)[0] == FAILED
+    assert call(capsys, command, going)[0] == PASSED
+
+
+def test_a_run_of_fewer_epochs_than_its_suite_asks_for_has_not_reached_its_end(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, suite: Path
+) -> None:
+    short = record(tmp_path / "short", 0.5, 0.6, config={"epochs": 2})
+    assert call(capsys, "check", short, "--suite", suite)[0] == PASSED
+    suite.write_text(suite.read_text().replace("epochs = 2", "epochs = 4"))
+    assert call(capsys, "check", short, "--suite", suite)[0] == FAILED
 
 
 @pytest.mark.parametrize("command", ["check", "diagnose"])
@@ -186,6 +195,7 @@ BAD = replace(WARNED, outcome=failed(Finding(code="low", measured=1.0)))
         ([GOOD, NOT_RECORDED, NOT_APPLICABLE, PENDING], True, PASSED),
         ([GOOD, BAD], False, FAILED),
         ([PENDING], False, PASSED),
+        ([GOOD, replace(PENDING, asked=Asked(file="suite.toml", line=1))], False, FAILED),
         ([WARNED], False, PASSED),
         ([NOT_RECORDED, NOT_APPLICABLE], False, FAILED),
         ([replace(PENDING, outcome=pending("the first step"))], False, FAILED),
