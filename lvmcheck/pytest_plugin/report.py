@@ -65,9 +65,9 @@ def start(config: pytest.Config) -> None:
     if not outputs.files and outputs.step_summary is None and not outputs.annotate:
         return
     if hasattr(config, "workerinput"):
-        config.pluginmanager.register(Messenger(config), "lvmcheck-messenger")
+        config.pluginmanager.register(Messenger(config))
     else:
-        config.pluginmanager.register(SessionReporter(config, outputs), "lvmcheck-reports")
+        config.pluginmanager.register(SessionReporter(config, outputs))
 
 
 class Selection:

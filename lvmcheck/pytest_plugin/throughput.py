@@ -37,7 +37,7 @@ def start(config: pytest.Config) -> None:
     if hasattr(config, "workerinput") or config.getoption("collectonly", False):
         return
     if asked is None:
-        config.pluginmanager.register(BenchmarkWatcher(config), "lvmcheck-throughput")
+        config.pluginmanager.register(BenchmarkWatcher(config))
         return
     why = nothing_measured(config)
     if why is not None:
@@ -52,7 +52,7 @@ def start(config: pytest.Config) -> None:
         held = ", ".join(known.devices)
         clash = f"holds results on {held}, and --lvm-device asks for {device}: different kinds are never compared"
         raise pytest.UsageError(fit(f"{shown}: {clash}"))
-    config.pluginmanager.register(Comparer(config, known, shown), "lvmcheck-throughput")
+    config.pluginmanager.register(Comparer(config, known, shown))
 
 
 def _document(config: pytest.Config, name: str) -> stored.Stored:
