@@ -62,7 +62,7 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[ENVIRONMENT] = dict(os.environ)
     config.stash[OWED] = Owed(config)
-    config.pluginmanager.register(config.stash[OWED], "lvmcheck-owed")
+    config.pluginmanager.register(config.stash[OWED])  # without a name, "-p no:NAME" cannot block it
     config.addinivalue_line("markers", "lvm(seed): set by lvmcheck on the items of a suite file")
     if os.environ.get("GITHUB_ACTIONS") or any(config.getoption(f"lvm_{kind}") is not None for kind in REPORTS):
         from lvmcheck.pytest_plugin.report import start
