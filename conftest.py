@@ -6,6 +6,8 @@ import os
 
 # Before torch is imported anywhere: two cores shared by several processes run ten times slower with two threads each.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# What goes wrong in watching reaches a test, and no loop of anybody else's.
+os.environ.setdefault("LVMCHECK_STRICT", "1")
 
 # A session that a test starts is no worker of the one that the test is in; xdist and pytest-benchmark ask these.
 for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from lvmcheck.watch.loop import Loop
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 class Collector:
     """Base of all collectors. Every method may do nothing; those of steps and forward passes run on sampled steps."""
+
+    opens: ClassVar[bool] = False
+    """It opens a mode after a forward pass and closes it before the step."""
 
     def start(self, watcher: Loop) -> None:
         """Watching begins."""

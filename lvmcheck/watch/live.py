@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,8 @@ from lvmcheck.text.say import complain
 if TYPE_CHECKING:
     from lvmcheck.run.recorder import Recorder
 
+EVENT = re.compile(r'^    event = "(\w+)"$', re.MULTILINE)
+"""How the file of a check says which events it rests on."""
 TAIL = 64
 """Events of one name that a live look judges: a look costs the same at step 1,000 and at step 1,000,000."""
 
@@ -31,14 +34,17 @@ class Live:
     Attributes:
         verdicts: what was found so far, one for each check that failed or warned.
         diagnoses: the causes that were named with them.
+
+    Args:
+        quiet: notes are recorded and not said.
     """
 
-    def __init__(self, recorder: Recorder | None) -> None:
-        self._recorder = recorder
+    def __init__(self, recorder: Recorder | None, *, quiet: bool = False) -> None:
+        self._recorder, self._quiet = recorder, quiet
         self._tails: dict[str, deque[Watch]] = {}
         self.verdicts: list[Verdict] = []
         self.diagnoses: list[Diagnosis] = []
-        readers()  # imported now, not during a step
+        reader_names()  # read now, not during a step
 
     def measured(self, event: Watch) -> None:
         """One more event."""
@@ -47,8 +53,8 @@ class Live:
         tail = self._tails.setdefault(event.name, deque(maxlen=TAIL))
         tail.append(event)
         known = {found.check for found in self.verdicts}
-        for check in readers().get(event.name, ()):
-            if check.name() not in known:
+        for check in readers_of(event.name):
+            if check.name() not in known and may_fail(check, event):
                 events = tuple(tail)[-(check.needs or check.streak) :]
                 found = verdict(check, Run(events=events, info={LAST: True}))
                 if found.status in (Status.FAILED, Status.WARNING):
@@ -59,7 +65,8 @@ class Live:
 
     def note(self, text: str) -> None:
         """One line for the reader of the run."""
-        complain(f"lvmcheck {text}")
+        if not self._quiet:
+            complain(f"lvmcheck {text}")
         if self._recorder is not None:
             self._recorder.note(text)
 
@@ -82,20 +89,45 @@ class Live:
         return max(fitting, key=lambda diagnosis: diagnosis.standing, default=None)
 
 
+def may_fail(check: Watched, event: Watch) -> bool:
+    """Whether the verdict on the events up to this one can be a failure: of most checks, if this one is not met."""
+    kind = type(check)
+    own = (kind.judge, kind.decide, kind.decide_on) != (Watched.judge, Watched.decide, Watched.decide_on)
+    try:
+        finding = None if own else check.look(event)
+    except Exception:  # the verdict says what is wrong
+        return True
+    return own or (finding is not None and not finding.met)
+
+
 @cache
+def reader_names() -> dict[str, list[str]]:
+    """Name of an event -> the checks that rest on it, read from their files: importing all of them takes longer."""
+    found: dict[str, list[str]] = {}
+    for stem in _stems(CHECKS):
+        said = EVENT.search((CHECKS / "watch" / f"{stem}.py").read_text(encoding="utf-8"))
+        kind = None if said else load_check(stem)
+        name = said[1] if said else kind.event if kind is not None and issubclass(kind, Watched) else ""
+        found.setdefault(name, []).append(stem)
+    return found
+
+
+@cache
+def readers_of(event: str) -> tuple[Watched, ...]:
+    """The checks that rest on the events of that name."""
+    kinds = map(load_check, reader_names().get(event, ()))
+    return tuple(kind() for kind in kinds if issubclass(kind, Watched))
+
+
 def readers() -> dict[str, list[Watched]]:
     """Name of an event -> the checks that rest on it."""
-    found: dict[str, list[Watched]] = {}
-    for kind in map(load_check, _stems(CHECKS)):
-        if issubclass(kind, Watched):
-            found.setdefault(kind.event, []).append(kind())
-    return found
+    return {event: list(readers_of(event)) for event in reader_names()}
 
 
 @cache
 def watch_causes() -> list[str]:
     """Names of the causes that rest on what is watched, wherever they are."""
-    checks = {check.name().encode() for kinds in readers().values() for check in kinds}
+    checks = {name.encode() for names in reader_names().values() for name in names}
     return [name for name in cause_names() if any(check in cause_file(name).read_bytes() for check in checks)]
 
 

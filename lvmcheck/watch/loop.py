@@ -7,7 +7,20 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
+from lvmcheck.checks.finding import Verdict
+from lvmcheck.run.events import Watch
+from lvmcheck.watch.guard import Guard
 from lvmcheck.watch.slot import Slot
+
+
+class Sink(Protocol):
+    """Takes what was measured, and holds what was found."""
+
+    verdicts: list[Verdict]
+
+    def measured(self, event: Watch) -> None: ...
+
+    def note(self, text: str) -> None: ...
 
 
 class Loop(Protocol):
@@ -20,6 +33,7 @@ class Loop(Protocol):
         evaluating: an observed loader of validation rows is being iterated.
         train: the observed loader of training rows.
         forwards: forward passes of training since the last step.
+        guard: makes hooks of what is put on models, gradients and optimizers.
     """
 
     model: nn.Module
@@ -28,6 +42,7 @@ class Loop(Protocol):
     sampling: bool
     slots: list[Slot]
     evaluating: bool
+    guard: Guard
 
     @property
     def train(self) -> Any: ...

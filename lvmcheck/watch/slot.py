@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lvmcheck.watch.guard import Guard
 from lvmcheck.watch.measure.local import gradient, local
 from lvmcheck.watch.measure.modules import useless_biases
 from lvmcheck.watch.measure.norms import norms
@@ -35,8 +36,9 @@ class Slot:
         leftovers: name of a sentinel and norm of the gradient that a backward pass since the last step found in it.
     """
 
-    def __init__(self, model: nn.Module, optimizer: Optimizer) -> None:
+    def __init__(self, model: nn.Module, optimizer: Optimizer, guard: Guard) -> None:
         self.optimizer = optimizer
+        self._guard = guard
         self._model = model
         self.steps = 0
         self.backwards = 0
@@ -99,7 +101,8 @@ class Slot:
             for start in range(0, len(trainable), max(1, third))
         ]
         for name, sentinel in self._sentinels:
-            handle = sentinel.register_hook(self._counting(name, sentinel))  # type: ignore[no-untyped-call]
+            count = self._guard.hook("backward passes", self._counting(name, sentinel))
+            handle = sentinel.register_hook(count)  # type: ignore[no-untyped-call]
             self._handles.append(handle)
 
     def _counting(self, name: str, sentinel: nn.Parameter) -> Callable[[Tensor], None]:

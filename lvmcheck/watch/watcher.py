@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, Self
+from functools import partial
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -14,24 +15,17 @@ from lvmcheck.checks.finding import Verdict
 from lvmcheck.run.events import Watch
 from lvmcheck.watch.budget import Budget, Every
 from lvmcheck.watch.collector import Collector
+from lvmcheck.watch.guard import Guard
 from lvmcheck.watch.loaders import Loader, leak
+from lvmcheck.watch.loop import Sink
 from lvmcheck.watch.measure.modules import compiled
 from lvmcheck.watch.modes import Modes
 from lvmcheck.watch.readings import Readings
 from lvmcheck.watch.slot import Slot
+from lvmcheck.watch.team import Team
 
 SAME = 30
 """Equal measurements in a row that are recorded; no check needs more of them."""
-
-
-class Sink(Protocol):
-    """Takes what was measured, and holds what was found."""
-
-    verdicts: list[Verdict]
-
-    def measured(self, event: Watch) -> None: ...
-
-    def note(self, text: str) -> None: ...
 
 
 class Watcher:
@@ -41,6 +35,7 @@ class Watcher:
         step, sampling: steps of the first optimizer so far; the step that is under way is measured.
         slots: one for each optimizer.
         peers, index: the watchers of its record, and its place among them.
+        found: nobody asked for this watcher: what goes wrong in it ends it, and never the loop.
     """
 
     def __init__(
@@ -54,19 +49,21 @@ class Watcher:
         collectors: Sequence[Collector],
         progress: Callable[[], tuple[int, int]],
         peers: Callable[[], Sequence[Any]] = tuple,
+        found: bool = False,
     ) -> None:
         self.model = model
+        self.found, self.guard = found, Guard(sink.note, found=found)
         self.scheduler = scheduler
         self.step = 0
         self.sampling = False
         self.readings = Readings()
-        self.slots = [Slot(model, optimizer) for optimizer in optimizers]
+        self.slots = [Slot(model, optimizer, self.guard) for optimizer in optimizers]
         self.modes = Modes(model)
         self._train: Loader | None = None
         self._val: Loader | None = None
         self.evaluating = False
         self.peers, self.index = peers, len(peers())
-        self._collectors = list(collectors)
+        self._team = Team(collectors, self, self.guard)
         self._said: dict[str, tuple[object, int]] = {}
         self._budget, self._sink, self._progress = Budget(every), sink, progress
         self._handles: list[Any] = []
@@ -97,6 +94,7 @@ class Watcher:
             "backward passes": any(slot.steps and not slot.ever for slot in self.slots),
             "single modules (the model is compiled)": compiled(self.model),
             "gradients at the step (they are computed inside of it, by a closure)": any(s.closure for s in self.slots),
+            f"what {', '.join(self.guard.broken)} would have seen": bool(self.guard.broken),
         }
         return tuple(what for what, holds in reasons.items() if holds)
 
@@ -117,7 +115,7 @@ class Watcher:
     def later(self, values: Tensor | Sequence[Tensor], use: Callable[[list[float], int], None]) -> None:
         """Call ``use(numbers, step)`` once these tensors have come from the device."""
         step = self.now
-        self.readings.add(values, lambda numbers: use(numbers, step))
+        self.readings.add(values, self.guard.hook("a measurement", lambda numbers: use(numbers, step)))
 
     @property
     def forwards(self) -> int:
@@ -144,12 +142,12 @@ class Watcher:
                 slot.optimizer.register_step_pre_hook(before),
                 slot.optimizer.register_step_post_hook(after),
             ]
+        hook = partial(self.guard.hook, "watch")
         self._handles += [
-            self.model.register_forward_pre_hook(self._before_forward, with_kwargs=True),
-            self.model.register_forward_hook(self._after_forward, with_kwargs=True),
+            self.model.register_forward_pre_hook(hook(self._before_forward), with_kwargs=True),
+            self.model.register_forward_hook(hook(self._after_forward), with_kwargs=True),
         ]
-        for collector in self._collectors:
-            collector.start(self)
+        self._team.ask("start")
         self._begin_sample()
         return self
 
@@ -166,10 +164,10 @@ class Watcher:
             slot.detach()
         self.readings.read()
         self.modes.close(self)
-        for collector in self._collectors:
-            collector.finish(self)
+        self._team.ask("finish")
         if self.unseen and self.step:
             self._sink.note(f"watch could not see: {', '.join(self.unseen)}")
+        self._team, self._said = Team((), self, self.guard), {}  # they keep rows and elements
 
     def __enter__(self) -> Self:
         return self
@@ -181,8 +179,7 @@ class Watcher:
         """The loop reports an epoch, with a metric of an evaluation or without."""
         self.modes.end_of_evaluation(self, evaluated=evaluated)
         self.modes.between = True
-        for collector in self._collectors:
-            collector.epoch_ended(self, evaluated)
+        self._team.ask("epoch_ended", evaluated)
 
     def observe(self, train: Any, val: Any) -> None:
         """Look at the rows of these loaders from now on."""
@@ -218,23 +215,27 @@ class Watcher:
             if slot.optimizer is inner:
                 self._before_step(slot, (), {})
 
+    def forward_begins(self, args: tuple[Any, ...]) -> None:
+        """The model is being called, and its call began before the hooks were there."""
+        self._before_forward(self.model, args, {})
+
     # -- hooks ---------------------------------------------------------------------------------------------------------
-    def _before_forward(self, _module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-        if torch.compiler.is_compiling():
+    def _before_forward(self, module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        if torch.compiler.is_compiling() or module is not self.model:  # a replica has the hooks of the model
             return
         self.modes.before_forward(self)
         if self.modes.between and torch.is_grad_enabled() and not self.evaluating:
             self.modes.between = False
-            self._timed(lambda collector: collector.epoch_began(self, (args, keywords)))
+            self._timed("epoch_began", (args, keywords))
         if self.sampling and torch.is_grad_enabled():
-            self._timed(lambda collector: collector.before_forward(self, (args, keywords)))
+            self._timed("before_forward", (args, keywords))
 
-    def _after_forward(self, _module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
-        if torch.compiler.is_compiling():
+    def _after_forward(self, module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
+        if torch.compiler.is_compiling() or module is not self.model:
             return
         self.modes.after_forward()
         if self.sampling and torch.is_grad_enabled():
-            self._timed(lambda collector: collector.after_forward(self, (args, keywords), output))
+            self._timed("after_forward", (args, keywords), output)
 
     def _step_hooks(self, slot: Slot) -> tuple[Callable[..., None], Callable[..., None]]:
         main = slot is self.slots[0]
@@ -245,17 +246,17 @@ class Watcher:
 
         def after(_optimizer: Optimizer, _args: tuple[Any, ...], _keywords: dict[str, Any]) -> None:
             if self.sampling:
-                self._timed(lambda collector: collector.after_step(self, slot))
+                self._timed("after_step", slot)
             slot.after_step()
             if main:
                 self._stepped()
 
-        return before, after
+        return self.guard.hook("watch", before), self.guard.hook("watch", after)
 
     def _before_step(self, slot: Slot, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         slot.before_step(args, keywords)
         if self.sampling:
-            self._timed(lambda collector: collector.before_step(self, slot))
+            self._timed("before_step", slot)
 
     def _stepped(self) -> None:
         """The first optimizer has stepped: the measured step ends, and the next may begin."""
@@ -275,11 +276,11 @@ class Watcher:
             slot.measuring = True
             if slot.changed:
                 slot.refresh()
-        self._timed(lambda collector: collector.before_sample(self))
+        self._timed("before_sample")
         self._begun = self._cost
 
     def _end_sample(self, *, measured: bool) -> None:
-        self._timed(lambda collector: collector.after_sample(self))
+        self._timed("after_sample")
         began = time.perf_counter()
         if measured:
             self.modes.sampled(self)
@@ -292,9 +293,7 @@ class Watcher:
         whole = time.perf_counter() - self._clock + self._begun
         self._budget.sample_took(self.step + 1, self._cost, whole if measured else 0.0)
 
-    def _timed(self, call: Callable[[Collector], None]) -> None:
+    def _timed(self, method: str, *more: Any) -> None:
         began = time.perf_counter()
-        with torch.no_grad():
-            for collector in self._collectors:
-                call(collector)
+        self._team.ask(method, *more)
         self._cost += time.perf_counter() - began

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -38,7 +39,8 @@ class ActivationsCollector(Collector):
             slot.measured = None
         if compiled(watcher.model):
             return
-        self._handles = [module.register_forward_hook(self._hook(name)) for name, module in self._leaves]
+        hook = partial(watcher.guard.hook, "activations")
+        self._handles = [module.register_forward_hook(hook(self._hook(name))) for name, module in self._leaves]
 
     def _hook(self, name: str) -> Callable[[nn.Module, Any, Any], None]:
         def after(module: nn.Module, _inputs: Any, output: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -38,7 +39,8 @@ class BeginningCollector(Collector):
 
     def before_sample(self, watcher: Loop) -> None:
         if watcher.now == 1 and len(self._layers) > 1:
-            self._handles = [layer.register_forward_hook(self._hook(name)) for name, layer in self._layers]
+            hook = partial(watcher.guard.hook, "first activations")
+            self._handles = [layer.register_forward_hook(hook(self._hook(name))) for name, layer in self._layers]
 
     def _hook(self, name: str) -> Callable[[nn.Module, Any, Any], None]:
         def after(_module: nn.Module, inputs: Any, output: Any) -> None:

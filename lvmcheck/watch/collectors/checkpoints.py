@@ -22,7 +22,7 @@ class CheckpointsCollector(Collector):
             if module is model and not prefix and watcher.step:
                 self._loaded(watcher, module, state)
 
-        self._handle = model.register_load_state_dict_pre_hook(loads)
+        self._handle = model.register_load_state_dict_pre_hook(watcher.guard.hook("checkpoints", loads))
 
     @staticmethod
     def _loaded(watcher: Loop, module: nn.Module, state: Any) -> None:

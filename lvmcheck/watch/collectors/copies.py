@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, ref
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from lvmcheck.watch.collector import Collector
+from lvmcheck.watch.guard import Guard
 from lvmcheck.watch.measure.batches import fingerprints, first_input
 from lvmcheck.watch.measure.elements import elements
 from lvmcheck.watch.measure.local import local
@@ -19,8 +21,10 @@ from lvmcheck.watch.measure.local import local
 if TYPE_CHECKING:
     from lvmcheck.watch.loop import Loop
 
-LOOKS = frozenset({8, 64})
-"""Measured steps before which copies are looked for: those made after ``watch`` are there by then."""
+LOOKS = (8, 64)
+"""Measured steps from which on copies are looked for: those made after ``watch`` are there by then."""
+SHARE, COSTS = 0.05, 0.02
+"""Share of the time so far that a look may take, and the seconds that the first one is taken to cost."""
 CALLS = 64
 """Calls of a copy, and of what it is a copy of, whose inputs are compared."""
 ROWS = 4
@@ -32,15 +36,15 @@ Shapes = tuple[tuple[int, ...], ...]
 class _Pair:
     """A copy that equals the beginning of a trained part, and what was seen of both."""
 
-    def __init__(self, copy: nn.Module, twin: nn.Module, name: str) -> None:
+    def __init__(self, copy: nn.Module, twin: nn.Module, name: str, guard: Guard) -> None:
         self.copy: ReferenceType[nn.Module] = ref(copy)
         self.name = name
         self.calls = 0
         self.last: dict[str, float] = {}
         self._inputs: dict[str, list[tuple[int, Tensor]]] = {"copy": [], "twin": []}
         self._handles = [
-            copy.register_forward_pre_hook(self._seen("copy"), with_kwargs=True),
-            twin.register_forward_pre_hook(self._seen("twin"), with_kwargs=True),
+            module.register_forward_pre_hook(guard.hook("copies", self._seen(which)), with_kwargs=True)
+            for module, which in ((copy, "copy"), (twin, "twin"))
         ]
 
     def _seen(self, which: str) -> Callable[[nn.Module, Any, Any], None]:
@@ -73,12 +77,17 @@ class CopiesCollector(Collector):
         self._parts = list(_parts(watcher.model))
         self._began = {id(part): _marks(part) for _, part in self._parts}
         self._pairs: list[_Pair] = []
-        self._looks = 0
+        self._looks = self._looked = 0
+        self._since, self._cost = time.perf_counter(), COSTS
 
     def before_sample(self, watcher: Loop) -> None:
         self._looks += 1
-        if self._looks in LOOKS:
-            self._look(watcher)
+        if self._looked < len(LOOKS) and self._looks >= LOOKS[self._looked]:
+            began = time.perf_counter()
+            if self._cost < SHARE * (began - self._since):
+                self._looked += 1
+                self._look(watcher)
+                self._cost = time.perf_counter() - began
 
     def _look(self, watcher: Loop) -> None:
         held = {id(p) for slot in watcher.slots for group in slot.optimizer.param_groups for p in group["params"]}
@@ -99,7 +108,7 @@ class CopiesCollector(Collector):
             for name, part in twins:
                 began = self._began[id(part)]
                 if not _siblings(watcher.model, module, part) and began.shape == now.shape and torch.equal(began, now):
-                    self._pairs.append(_Pair(module, part, name))
+                    self._pairs.append(_Pair(module, part, name, watcher.guard))
                     inside |= {id(child) for child in module.modules()}
                     break
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from lvmcheck.watch.collector import Collector
-from lvmcheck.watch.measure.coverage import coverage, unregistered
+from lvmcheck.watch.measure.coverage import Coverage, coverage, unregistered
 from lvmcheck.watch.measure.modules import tied
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ class CoverageCollector(Collector):
         self._trainable: set[str] | None = None
         self._tied = tied(watcher.model)
         self._frozen: dict[str, int] = {}
-        self._last: tuple[object, ...] = ()
+        self._last: Coverage | None = None
+        self._key: tuple[object, ...] = ()
+        self._found: Coverage | None = None
         self._missing: tuple[str, ...] | None = None
         self._unregistered = unregistered(watcher.model)
         self._say(watcher)
@@ -42,11 +44,20 @@ class CoverageCollector(Collector):
     def before_sample(self, watcher: Loop) -> None:
         self._say(watcher)
 
+    def _coverage(self, watcher: Loop) -> Coverage:
+        """What the optimizers hold; looked at anew where parameters, groups or ``requires_grad`` are others."""
+        groups = [len(group["params"]) for slot in watcher.slots for group in slot.optimizer.param_groups]
+        held = [id(p) for slot in watcher.slots for group in slot.optimizer.param_groups for p in group["params"]]
+        key = (groups, held, [(id(p), p.requires_grad) for p in watcher.model.parameters()])
+        if self._found is None or self._key != key:
+            self._key, self._found = key, coverage(watcher.model, [slot.optimizer for slot in watcher.slots])
+        return self._found
+
     def _say(self, watcher: Loop) -> None:
-        found = coverage(watcher.model, [slot.optimizer for slot in watcher.slots])
-        if self._last == (found,):
+        found = self._coverage(watcher)
+        if self._last == found:
             return
-        self._last = (found,)
+        self._last = found
         total = len(found.trainable)
         if not found.missing:
             self._missing = ()
@@ -56,15 +67,16 @@ class CoverageCollector(Collector):
         watcher.emit("foreign", foreign, found.foreign)
 
     def before_step(self, watcher: Loop, slot: Slot) -> None:  # noqa: ARG002
-        known = {**self._unregistered, **dict(watcher.model.named_parameters())}
-        self._say_missing(watcher, lambda name: known[name].grad is not None)
+        if self._coverage(watcher).missing or self._unregistered or self._missing:
+            known = {**self._unregistered, **dict(watcher.model.named_parameters())}
+            self._say_missing(watcher, lambda name: known[name].grad is not None)
 
     def finish(self, watcher: Loop) -> None:
         if self._missing is None:  # no step was seen
             self._say_missing(watcher, lambda _: True)
 
     def _say_missing(self, watcher: Loop, used: Callable[[str], bool]) -> None:
-        found = coverage(watcher.model, [slot.optimizer for slot in watcher.slots])
+        found = self._coverage(watcher)
         held = {id(p) for slot in watcher.slots for group in slot.optimizer.param_groups for p in group["params"]}
         outside = [name for name, p in self._unregistered.items() if p.requires_grad and id(p) not in held]
         missing = tuple(filter(used, (*found.missing, *outside)))
@@ -77,14 +89,16 @@ class CoverageCollector(Collector):
 
     def after_sample(self, watcher: Loop) -> None:
         model = watcher.model
-        trainable = {name for name, p in model.named_parameters() if p.requires_grad}
+        trainable = set(self._coverage(watcher).trainable)
         gone = (self._trainable or set()) - trainable
         self._trainable = (self._trainable or set()) | trainable
         self._frozen = {name: self._frozen.get(name, 0) + 1 for name in gone}
         long = [name for name, count in self._frozen.items() if count >= AGAIN]
-        known = dict(model.named_parameters())
-        held = {id(p) for slot in watcher.slots for group in slot.optimizer.param_groups for p in group["params"]}
-        kept = sum(id(known.get(name)) in held for name in long)
+        kept = 0
+        if long:
+            known = dict(model.named_parameters())
+            held = {id(p) for slot in watcher.slots for group in slot.optimizer.param_groups for p in group["params"]}
+            kept = sum(id(known.get(name)) in held for name in long)
         watcher.emit("freezing", {"trainable": len(trainable), "frozen_since": len(long), "held": kept}, long)
         if self._tied:
             known = dict(model.named_parameters(remove_duplicate=False))

@@ -25,7 +25,9 @@ class EvaluatedCollector(Collector):
         self._trained: list[Tensor] = []
         self._seen: list[Tensor] = []
         self._watcher, self._done = watcher, False
-        self._handle = watcher.model.register_forward_pre_hook(self._evaluates, with_kwargs=True)
+        self._handle = watcher.model.register_forward_pre_hook(
+            watcher.guard.hook("evaluations", self._evaluates), with_kwargs=True
+        )
 
     def before_forward(self, watcher: Loop, inputs: Any) -> None:  # noqa: ARG002
         self._keep(self._trained, inputs)

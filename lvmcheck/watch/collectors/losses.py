@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from lvmcheck.watch.budget import rests
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.measure.batches import tensors
 from lvmcheck.watch.measure.loss_calls import SQUARES, Call, LossCalls, alike, compiling, judged
@@ -26,6 +27,8 @@ UNIT, SURE = 1e-3, 0.98
 class LossesCollector(Collector):
     """Opens a mode from the forward pass to the step of sampled steps; inside of the model it sees nothing."""
 
+    opens = True
+
     def start(self, watcher: Loop) -> None:  # noqa: ARG002
         self._mode: LossCalls | None = None
         self._calls: list[Call] = []
@@ -36,12 +39,13 @@ class LossesCollector(Collector):
         self._inputs: list[Tensor] = []
         self._padding: Tensor | None = None
         self._copied: Tensor | None = None
-        self._targets_given = 0
+        self._targets_given = self._samples = 0
 
     def before_sample(self, watcher: Loop) -> None:
         self._clear()
+        self._samples += 1
         if watcher.now >= FROM and not compiled(watcher.model) and not compiling():
-            self._mode = LossCalls(self._seen)
+            self._mode = LossCalls(watcher.guard.hook("losses", self._seen))
 
     def _seen(self, call: Call) -> None:
         if len(self._calls) < CALLS:
@@ -52,7 +56,7 @@ class LossesCollector(Collector):
             if call.classes is not None and call.scored and self._padding is None:
                 self._padding = padding(self._inputs, *call.classes)
             self._targets_given += call.given is not None
-            if self._inputs and self._targets_given == 1:
+            if self._inputs and self._targets_given == 1 and not rests(self._samples):
                 self._copied = copied(self._inputs[0], call.given)
             if call.embedding is not None and len(call.embedding) >= ROWS and len(self._embeddings) < OUTPUTS:
                 self._embeddings.append(alike(call.embedding))

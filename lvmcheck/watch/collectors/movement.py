@@ -49,6 +49,7 @@ class MovementCollector(Collector):
         self._zero: dict[str, int] = {}
         self._top_rate: dict[int, float] = {}
         self._left: dict[int, float] = {}
+        self._sizes: dict[int, _Sizes] = {}
         self._before: dict[int, tuple[list[str], list[Tensor], Tensor, Tensor, Tensor]] = {}
 
     def before_step(self, watcher: Loop, slot: Slot) -> None:
@@ -125,15 +126,13 @@ class MovementCollector(Collector):
         if before is None:
             return
         names, parameters, grad_norms, old_norms, old = before
-        new_norms, taken = norms(parameters), lengths(parameters)
-        moved = rms_by_tensor(elements(parameters) - old, taken)
-        size = rms_by_tensor(old, taken)
+        new_norms, sizes = norms(parameters), self._sizes_of(slot, parameters)
+        moved = rms_by_tensor(elements(parameters) - old, sizes.taken, sizes.roots)
+        size = rms_by_tensor(old, sizes.taken, sizes.roots)
         matrices = [parameter.ndim > 1 for parameter in parameters]
         rate = slot.rate
         top = self._top_rate[id(slot)] = max(rate, self._top_rate.get(id(slot), 0.0))
-        counts = torch.tensor([float(p.numel()) for p in parameters], device=new_norms.device).sqrt()
-        coarse = torch.tensor([p.dtype != torch.float32 for p in parameters], device=new_norms.device)
-        meant = coarse | (grad_norms * rate > NEGLIGIBLE * old_norms) | (old_norms < NEGLIGIBLE * counts)
+        meant = sizes.coarse | (grad_norms * rate > NEGLIGIBLE * old_norms) | (old_norms < sizes.empty)
         inert = (new_norms == old_norms) & (moved == 0) & meant
         count, rates = len(names), slot.rates()
 
@@ -157,11 +156,31 @@ class MovementCollector(Collector):
 
         watcher.later(torch.cat([grad_norms, moved, size, inert.float()]), use)
 
+    def _sizes_of(self, slot: Slot, parameters: list[Tensor]) -> _Sizes:
+        """What stays the same from sample to sample, made anew where the parameters are others."""
+        key = tuple((p.shape, p.dtype, p.device) for p in parameters)
+        known = self._sizes.get(id(slot))
+        if known is None or known.key != key:
+            known = self._sizes[id(slot)] = _Sizes(key, parameters)
+        return known
+
     def _moved(self, watcher: Loop, names: list[str], stuck: list[str], rate: float, step: int) -> None:
         self._still = {name: self._still.get(name, 0) + 1 for name in stuck}
         long = [name for name, count in self._still.items() if count >= STILL]
         values = {"parameters": len(names), "unchanged": len(long), "learning_rate": rate}
         watcher.emit("movement", values, long, step)
+
+
+class _Sizes:
+    """Numbers of elements of some parameters, on their device."""
+
+    def __init__(self, key: tuple[object, ...], parameters: list[Tensor]) -> None:
+        device = parameters[0].device
+        self.key = key
+        self.taken = lengths(parameters)
+        self.roots = torch.tensor([float(max(1, n)) for n in self.taken], device=device).sqrt()
+        self.empty = NEGLIGIBLE * torch.tensor([float(p.numel()) for p in parameters], device=device).sqrt()
+        self.coarse = torch.tensor([p.dtype != torch.float32 for p in parameters], device=device)
 
 
 def _left_over(leftovers: list[tuple[str, Tensor]], old: list[float], found: dict[str, float]) -> float:

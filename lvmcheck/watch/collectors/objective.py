@@ -32,6 +32,8 @@ RECENT = 5
 class ObjectiveCollector(Collector):
     """Opens a ledger from the forward pass to the backward pass of few sampled steps."""
 
+    opens = True
+
     def start(self, watcher: Loop) -> None:  # noqa: ARG002
         self._ledger: Ledger | None = None
         self._outputs: list[Tensor] = []
@@ -48,7 +50,7 @@ class ObjectiveCollector(Collector):
         self._outputs, self._roots, self._rows, self._searched = [], [], [], False
         due = watcher.now >= FIRST and self._looks + 1 >= self._next and self._unused < ALL
         if due and not compiling():
-            self._ledger = Ledger(lambda loss: self._loss(watcher, loss))
+            self._ledger = Ledger(watcher.guard.hook("addends", lambda loss: self._loss(watcher, loss)))
         elif watcher.now >= FIRST:
             self._looks += 1
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from lvmcheck.watch.budget import rests
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.measure.batches import first_input, main_output, tensors
 from lvmcheck.watch.measure.loss_form import FORMS, affine_residual, loss_form, targets
@@ -31,11 +32,12 @@ class OutputsCollector(Collector):
     def start(self, watcher: Loop) -> None:
         first = next((module for _, module in leaves(watcher.model)), None)
         self._normed = first is not None and is_norm(first)
-        self._outputs = self._reached = 0
+        self._outputs = self._reached = self._samples = 0
         self._classes: set[int] = set()
 
     def before_sample(self, watcher: Loop) -> None:  # noqa: ARG002
         self._outputs = self._reached = 0
+        self._samples += 1
 
     def after_forward(self, watcher: Loop, inputs: Any, output: Any) -> None:
         out, batch = main_output(output), first_input(inputs)
@@ -45,7 +47,7 @@ class OutputsCollector(Collector):
         for tensor in floating[:8]:
             if tensor.requires_grad:
                 tensor.register_hook(  # type: ignore[no-untyped-call]
-                    self._counting(watcher, tensor.detach() if tensor is out else None)
+                    watcher.guard.hook("outputs", self._counting(watcher, tensor.detach() if tensor is out else None))
                 )
         if out is None or len(out) < 2 or out.is_sparse:
             return
@@ -80,6 +82,8 @@ class OutputsCollector(Collector):
                     slot.output_reached()
             once[0] = False
             if out is None or not watcher.sampling or watcher.now != step or out.ndim < 1 or len(out) < 4:
+                return
+            if rests(self._samples):
                 return
             with torch.no_grad():
                 self._loss(watcher, out, gradient)

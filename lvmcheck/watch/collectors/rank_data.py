@@ -52,9 +52,8 @@ class RankDataCollector(Collector):
 
     def start(self, watcher: Loop) -> None:
         if self._meeting is not None:
-            self._hook = watcher.model.register_forward_pre_hook(
-                lambda _module, args, keywords: self._look(watcher, (args, keywords)), with_kwargs=True
-            )
+            look = watcher.guard.hook("rows of ranks", lambda _, args, keywords: self._look(watcher, (args, keywords)))
+            self._hook = watcher.model.register_forward_pre_hook(look, with_kwargs=True)
 
     @torch.no_grad()
     def _look(self, watcher: Loop, inputs: Any) -> None:

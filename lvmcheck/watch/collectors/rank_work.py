@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -50,15 +51,15 @@ class RankWorkCollector(Collector):
         self._free = self._since = now
         self._scheduler = getattr(watcher.scheduler, "scheduler", watcher.scheduler)
         self._began = self._calls()
-        optimizer = watcher.slots[0].optimizer
+        optimizer, hook = watcher.slots[0].optimizer, partial(watcher.guard.hook, "work of ranks")
         self._handles = [
-            watcher.model.register_forward_hook(self._forward_done),
-            optimizer.register_step_post_hook(lambda *_: self._stepped()),
+            watcher.model.register_forward_hook(hook(self._forward_done)),
+            optimizer.register_step_post_hook(hook(lambda *_: self._stepped())),
         ]
         for name, module in watcher.model.named_modules():
             if isinstance(module, NORMS) and not isinstance(module, nn.SyncBatchNorm):
                 self._norms[name] = module.register_forward_pre_hook(
-                    lambda module, args, name=name: self._normalised(watcher, name, module, args)
+                    hook(lambda module, args, name=name: self._normalised(watcher, name, module, args))
                 )
 
     # -- every step ----------------------------------------------------------------------------------------------------

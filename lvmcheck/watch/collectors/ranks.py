@@ -60,7 +60,8 @@ class RanksCollector(Collector):
         if self._meeting is None:
             return
         self._exchanged = exchanged()
-        self._hook = watcher.slots[0].optimizer.register_step_pre_hook(lambda *_: self._before_any_step(watcher))
+        look = watcher.guard.hook("ranks", lambda *_: self._before_any_step(watcher))
+        self._hook = watcher.slots[0].optimizer.register_step_pre_hook(look)
 
     def _before_any_step(self, watcher: Loop) -> None:
         """Where ranks have exchanged more, or less, than before other steps, weights may have been averaged."""

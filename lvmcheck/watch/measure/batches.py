@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -65,8 +66,14 @@ def fingerprints(batch: Tensor, rows: int = ROWS, count: int = ELEMENTS) -> Tens
     view = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
     bits = flat.to(torch.uint8) if flat.dtype == torch.bool else flat
     bits = bits.view(view[width]).long() if width in view else flat.real.float().contiguous().view(torch.int32).long()
-    draw = torch.Generator().manual_seed(bits.shape[1])
-    factors = torch.randint(1 << 40, 1 << 62, (bits.shape[1],), generator=draw).to(bits.device) | 1
-    mixed = (bits * factors).sum(1)
+    mixed = (bits * _factors(bits.shape[1]).to(bits.device)).sum(1)
     mixed = (mixed ^ (mixed >> 29)) * 0x2545F4914F6CDD1D
     return (mixed ^ (mixed >> 32)) & MASK
+
+
+@lru_cache(maxsize=64)
+def _factors(count: int) -> Tensor:
+    """An odd number for each element of a row, the same in every process; int64 [count]."""
+    draw = torch.Generator().manual_seed(count)
+    with torch.inference_mode(False):
+        return torch.randint(1 << 40, 1 << 62, (count,), generator=draw) | 1

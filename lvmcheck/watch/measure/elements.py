@@ -23,13 +23,9 @@ def lengths(tensors: Sequence[Tensor], count: int = COUNT) -> list[int]:
     return [len(range(0, tensor.numel(), _stride(tensor, count))) for tensor in tensors]
 
 
-def rms_by_tensor(values: Tensor, taken: Sequence[int]) -> Tensor:
-    """Root mean square of the elements of each tensor, float32 [n]."""
-    if not taken:
-        return torch.zeros(0)
-    counts = torch.tensor([float(max(1, n)) for n in taken], device=values.device)
-    parts = list(torch.split(values, list(taken)))
-    return torch.stack(torch._foreach_norm(parts)) / counts.sqrt()
+def rms_by_tensor(values: Tensor, taken: Sequence[int], roots: Tensor) -> Tensor:
+    """Root mean square of the elements of each tensor, whose numbers' roots are given, float32 [n]."""
+    return torch.stack(torch._foreach_norm(torch.split(values, list(taken)))) / roots
 
 
 def _stride(tensor: Tensor, count: int) -> int:

@@ -1,0 +1,64 @@
+"""Hooks that keep what goes wrong in watching away from the loop."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from typing import Any
+
+STRICT = "LVMCHECK_STRICT"
+"""Variable whose value 1 lets what goes wrong in watching reach the loop; for tests."""
+
+
+class Guard:
+    """Keeps what goes wrong in watching away from the loop that is watched.
+
+    Attributes:
+        broken: what no longer looks, in the order of first sight.
+        process: in which the loop runs.
+
+    Args:
+        note: says one line of each.
+        found: nobody has asked for this watcher.
+    """
+
+    def __init__(self, note: Callable[[str], None], *, found: bool) -> None:
+        self.broken: list[str] = []
+        self.process = os.getpid()
+        self._note = note
+        self._raises = os.environ.get(STRICT) == "1" and not found
+
+    def failed(self, what: str, problem: Exception) -> None:
+        """Say it once; raised on where that is wanted."""
+        if self._raises:
+            raise problem
+        if what not in self.broken:
+            self.broken.append(what)
+            self._note(f"watch: {what} stopped looking: {type(problem).__name__}: {str(problem)[:200]}")
+
+    def hook(self, what: str, call: Callable[..., None]) -> Hook:
+        """The same call as a hook, which never raises."""
+        return Hook(call, self, what)
+
+
+class Hook:
+    """A hook that keeps its own failures to itself, and sees nothing in a process that was forked.
+
+    In copies of the model that has it, and in files of the model, one stands in its place that does nothing and is
+    part of Python: such a file can be read where lvmcheck is not installed.
+    """
+
+    def __init__(self, call: Callable[..., None], guard: Guard, what: str) -> None:
+        self._call, self._guard, self._what = call, guard, what
+
+    def __call__(self, *args: Any, **keywords: Any) -> None:
+        if os.getpid() != self._guard.process:
+            return
+        try:
+            self._call(*args, **keywords)
+        except Exception as problem:
+            self._guard.failed(self._what, problem)
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return getattr, (contextlib.nullcontext, "__exit__")  # takes anything, gives None
