@@ -33,6 +33,7 @@ class Settings:
         jobs: trainers at a time on the CPU; 0 means as many as cores allow.
         fresh: never reuse a run of another session.
         inprocess: train in this process, for debuggers.
+        store: URL through which run directories of workers come back; empty where they see the home.
         parallel: schedule by devices, threads and memory.
         launcher, launcher_options: the engine that trainers run on, and what it is told.
         nonce: what a gate handed to this session; runs that bear another are not reused.
@@ -52,6 +53,7 @@ class Settings:
     parallel: bool = False
     launcher: str = "local"
     launcher_options: tuple[tuple[str, str], ...] = ()
+    store: str = ""
     nonce: str = ""
     env: tuple[str, ...] = ()
     timeout: float | None = None

@@ -63,6 +63,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "action": "append",
         "help": "what the launcher is told, such as address=auto or slurm_partition=gpu; may be repeated",
     },
+    "--lvm-store": {
+        "metavar": "URL",
+        "help": "through which runs of a cluster come back whose workers do not see --lvm-dir, such as s3://bucket/runs",
+    },
     "--lvm-env": {
         "metavar": "NAME",
         "action": "append",
@@ -110,6 +114,7 @@ INI: tuple[str, ...] = (
     "--lvm-jobs",
     "--lvm-parallel",
     "--lvm-launcher",
+    "--lvm-store",
     "--lvm-timeout",
     "--lvm-check-timeout",
     "--lvm-progress",

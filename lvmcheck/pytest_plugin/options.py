@@ -48,6 +48,7 @@ class Options:
     parallel: bool
     launcher: str
     launcher_options: tuple[tuple[str, str], ...]
+    store: str
     env: tuple[str, ...]
     timeout: float | None
     check_timeout: float
@@ -79,6 +80,7 @@ def read_options(config: pytest.Config) -> Options:
         parallel=_parallel(option(config, "--lvm-parallel")),
         launcher=option(config, "--lvm-launcher") or LOCAL,
         launcher_options=_pairs(option(config, "--lvm-launcher-option") or ()),
+        store=option(config, "--lvm-store") or "",
         env=_variables(option(config, "--lvm-env") or ()),
         timeout=_seconds(config, "--lvm-timeout"),
         check_timeout=_seconds(config, "--lvm-check-timeout") or LIMIT,
@@ -88,6 +90,10 @@ def read_options(config: pytest.Config) -> Options:
     check_launcher(found.launcher, dict(found.launcher_options))
     if found.inprocess and found.launcher != LOCAL:
         raise InputError("--lvm-launcher", "expected no --lvm-inprocess beside it", fix="That trains here.")
+    if found.store and found.launcher == LOCAL:
+        raise InputError(
+            "--lvm-store", "expected --lvm-launcher submitit or ray beside it", fix="It is for their workers."
+        )
     if found.inprocess and (found.ranks or 1) > 1:
         raise InputError("--lvm-ranks", "expected no --lvm-inprocess beside it", fix="Ranks are processes.")
     about_data = [("--lvm-data-name", found.data_name), ("--lvm-ood", found.ood)]

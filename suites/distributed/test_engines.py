@@ -256,6 +256,7 @@ def test_a_missing_package_is_one_line_with_its_extra(name: str, monkeypatch: py
             ("--lvm-launcher-option", "a=1"),
             "no option 'a' of local. The launcher local has none.",
         ),
+        (("--lvm-store", "s3://a"), "--lvm-store: expected --lvm-launcher submitit or ray beside it."),
         (("--lvm-launcher-option", "a"), "--lvm-launcher-option: expected NAME=VALUE, got 'a'."),
     ],
 )

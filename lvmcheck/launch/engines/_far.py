@@ -13,18 +13,23 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any, ClassVar
 
+from lvmcheck.errors import InputError
 from lvmcheck.launch.engines import _files as files
+from lvmcheck.launch.engines._stored import Session
 from lvmcheck.launch.environment import SECRET
 from lvmcheck.launch.place import Place, first_free
 from lvmcheck.launch.plan import Plan, Settings
 from lvmcheck.launch.process import environment_of
 from lvmcheck.launch.same_code import asked_of
+from lvmcheck.launch.store import open_store
 from lvmcheck.run import directory as rundir
 from lvmcheck.run.view import read_json
 
 MANY = 1000
 """Tasks at a time unless ``--lvm-jobs`` says otherwise: the cluster has a queue of its own."""
 INSIST = 10.0
+LOOK = 0.25
+"""Seconds between two looks into a store."""
 
 
 class FarEngine(ABC):
@@ -42,6 +47,7 @@ class FarEngine(ABC):
         self.settings = settings
         self.options = dict(settings.launcher_options)
         self._awaited: set[Path] = set()
+        self._store: tuple[Any, str] | None = None
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -75,11 +81,13 @@ class FarEngine(ABC):
 
     def start(self, plan: Plan, resume: Path | None, environment: Mapping[str, str]) -> FarTask:  # noqa: ARG002
         self.open()
+        if self.settings.store and self._store is None:
+            self._store = open_store(self.settings.store)
         if self._thread is None:
             self._thread = threading.Thread(target=self._beat, name="lvmcheck-awaits", daemon=True)
             self._thread.start()
         self._awaited.add(plan.folder)
-        return FarTask(self, plan, resume)
+        return FarTask(self, plan, resume, self._store)
 
     def close(self) -> None:
         self._closed.set()
@@ -94,7 +102,7 @@ class FarEngine(ABC):
 class FarTask:
     """A trainer on a worker of a cluster."""
 
-    def __init__(self, engine: FarEngine, plan: Plan, resume: Path | None) -> None:
+    def __init__(self, engine: FarEngine, plan: Plan, resume: Path | None, store: tuple[Any, str] | None) -> None:
         self._engine, self.folder = engine, plan.folder
         self._id, self._orders = uuid.uuid4().hex, list[str]()
         self._place = ""
@@ -102,7 +110,7 @@ class FarTask:
         self._left: dict[str, Any] | None = None
         self._gone: str | None = None
         self._gone_since: float | None = None
-        self._given_up = False
+        self._given_up = self._cut_off = False
         for name in (files.BEGUN, files.LEFT):
             (self.folder / name).unlink(missing_ok=True)
         touch(self.folder)
@@ -115,8 +123,13 @@ class FarTask:
             "root": str(plan.settings.root.resolve()),
             "resume": None if resume is None else str(resume.relative_to(plan.folder)),
             "environment": {name: value for name, value in sent.items() if name not in secret},
+            "store": plan.settings.store,
             "secrets": secret,  # their values are the worker's own: a queue keeps on disk what it is given
         }
+        self._looked = time.monotonic()
+        self._session = Session(plan.settings.store, store, self._id, self.folder) if store is not None else None
+        if self._session is not None:
+            self._session.look()
         self._handle = engine.submit(spec, plan)
         self._place = engine.place(self._handle)
         self._say(self._id)
@@ -132,9 +145,18 @@ class FarTask:
         return self._gone is not None if self._left is None else bool(self._left["taken"])
 
     def exit_code(self) -> int | None:
+        if self._session is not None and self._left is None and time.monotonic() - self._looked > LOOK:
+            try:
+                self._session.look()
+            except InputError:
+                self._cut_off = True
+                raise
+            self._looked = time.monotonic()
         if self._left is None:
             left = read_json(self.folder / files.LEFT) or {}
             self._left = left if left.get("task") == self._id else None
+            if self._left is not None and self._session is not None:
+                self._session.end()
         if self._left is not None:
             return int(self._left["code"])
         if self._gone is None and (why := self._engine.gone(self._handle)) is not None:
@@ -154,8 +176,8 @@ class FarTask:
         self._order(files.AGAIN)
 
     def stop(self, *, grace: float = 8.0) -> None:
-        if self.exit_code() is not None:
-            return
+        if self._cut_off or self.exit_code() is not None:
+            return  # one that cannot be reached hears nothing of its session, and ends
         self._given_up = True
         if self.began:
             self._order(files.TERM)

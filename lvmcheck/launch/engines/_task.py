@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 from lvmcheck.launch.engines import _files as files
+from lvmcheck.launch.engines._stored import received
 from lvmcheck.launch.process import TrainerProcess
 from lvmcheck.launch.same_code import AFAR
 from lvmcheck.run import directory as rundir
@@ -34,6 +35,10 @@ def train(spec: Mapping[str, Any]) -> None:
     Args:
         spec: what :class:`lvmcheck.launch.engines._far.FarTask` says.
     """
+    if spec["store"]:
+        with received(spec) as local:
+            train(local)
+        return
     folder, root = Path(spec["folder"]), Path(spec["root"])
     host = socket.gethostname()
     for path in (folder / rundir.INFO, root):
