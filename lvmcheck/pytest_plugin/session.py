@@ -53,6 +53,7 @@ class LvmSession:
                 jobs=self.options.jobs,
                 fresh=self.options.fresh,
                 inprocess=self.options.inprocess,
+                store=self.options.store,
                 parallel=self.options.parallel,
                 launcher=self.options.launcher,
                 launcher_options=self.options.launcher_options,
