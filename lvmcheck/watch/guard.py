@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
 STRICT = "LVMCHECK_STRICT"
 """Variable whose value 1 lets what goes wrong in watching reach the loop; for tests."""
 
@@ -42,8 +44,15 @@ class Guard:
         return Hook(call, self, what)
 
 
+def _transformed() -> bool:
+    """Within a transform of torch.func, whose tensors stand for many and have no numbers of their own."""
+    return torch._C._functorch.peek_interpreter_stack() is not None
+
+
 class Hook:
-    """A hook that keeps its own failures to itself, and sees nothing in a process that was forked.
+    """A hook that keeps its own failures to itself.
+
+    It sees nothing in a process that was forked, while torch.compile traces, and within transforms of torch.func.
 
     In copies of the model that has it, and in files of the model, one stands in its place that does nothing and is
     part of Python: such a file can be read where lvmcheck is not installed.
@@ -53,7 +62,7 @@ class Hook:
         self._call, self._guard, self._what = call, guard, what
 
     def __call__(self, *args: Any, **keywords: Any) -> None:
-        if os.getpid() != self._guard.process:
+        if torch.compiler.is_compiling() or _transformed() or os.getpid() != self._guard.process:
             return
         try:
             self._call(*args, **keywords)

@@ -25,12 +25,14 @@ class Team:
     def __init__(self, collectors: Sequence[Collector], watcher: Any, guard: Guard) -> None:
         self._collectors = list(collectors)
         self._watcher, self._guard = watcher, guard
+        self._started = False
         self._doing: dict[str, list[tuple[Collector, Callable[..., None]]]] = {}
 
     @torch.no_grad()
     def ask(self, method: str, *more: Any) -> None:
-        """Call that method of every collector that has one of its own."""
-        for collector, do in tuple(self._asked(method)):
+        """Call that method of every collector that has one of its own, of none before its start."""
+        self._started = self._started or method == "start"
+        for collector, do in tuple(self._asked(method)) if self._started else ():
             try:
                 do(self._watcher, *more)
             except Exception as problem:

@@ -18,7 +18,7 @@ from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.guard import Guard
 from lvmcheck.watch.loaders import Loader, leak
 from lvmcheck.watch.loop import Sink
-from lvmcheck.watch.measure.modules import compiled
+from lvmcheck.watch.measure.modules import compiled, once_made
 from lvmcheck.watch.modes import Modes
 from lvmcheck.watch.readings import Readings
 from lvmcheck.watch.slot import Slot
@@ -54,8 +54,7 @@ class Watcher:
         self.model = model
         self.found, self.guard = found, Guard(sink.note, found=found)
         self.scheduler = scheduler
-        self.step = 0
-        self.sampling = False
+        self.step, self.sampling = 0, False
         self.readings = Readings()
         self.slots = [Slot(model, optimizer, self.guard) for optimizer in optimizers]
         self.modes = Modes(model)
@@ -68,8 +67,7 @@ class Watcher:
         self._budget, self._sink, self._progress = Budget(every), sink, progress
         self._handles: list[Any] = []
         self._cost = self._begun = 0.0
-        self._clock = time.perf_counter()
-        self.closed = False
+        self._clock, self.closed = time.perf_counter(), False
 
     @property
     def train(self) -> Loader | None:
@@ -135,6 +133,10 @@ class Watcher:
     # -- beginning and end ---------------------------------------------------------------------------------------------
     def attach(self) -> Self:
         """Put the hooks."""
+        self._handles += once_made(self.model, lambda use: self.guard.hook("watch", use), self._attach)
+        return self
+
+    def _attach(self) -> None:
         for slot in self.slots:
             slot.attach()
             before, after = self._step_hooks(slot)
@@ -149,7 +151,6 @@ class Watcher:
         ]
         self._team.ask("start")
         self._begin_sample()
-        return self
 
     def close(self) -> None:
         """Remove every hook and read what is on its way. Safe to call twice."""
@@ -221,7 +222,7 @@ class Watcher:
 
     # -- hooks ---------------------------------------------------------------------------------------------------------
     def _before_forward(self, module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-        if torch.compiler.is_compiling() or module is not self.model:  # a replica has the hooks of the model
+        if module is not self.model:  # a replica has the hooks of the model
             return
         self.modes.before_forward(self)
         if self.modes.between and torch.is_grad_enabled() and not self.evaluating:
@@ -231,7 +232,7 @@ class Watcher:
             self._timed("before_forward", (args, keywords))
 
     def _after_forward(self, module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
-        if torch.compiler.is_compiling() or module is not self.model:
+        if module is not self.model:
             return
         self.modes.after_forward()
         if self.sampling and torch.is_grad_enabled():

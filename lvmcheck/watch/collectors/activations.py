@@ -44,7 +44,7 @@ class ActivationsCollector(Collector):
 
     def _hook(self, name: str) -> Callable[[nn.Module, Any, Any], None]:
         def after(module: nn.Module, _inputs: Any, output: Any) -> None:
-            if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+            if not torch.is_grad_enabled():
                 return
             found = next((t for t in tensors(output) if t.is_floating_point() and t.numel()), None)
             if found is None:

@@ -44,7 +44,7 @@ class BeginningCollector(Collector):
 
     def _hook(self, name: str) -> Callable[[nn.Module, Any, Any], None]:
         def after(_module: nn.Module, inputs: Any, output: Any) -> None:
-            if torch.compiler.is_compiling() or not torch.is_grad_enabled() or len(self._sizes) >= len(self._layers):
+            if not torch.is_grad_enabled() or len(self._sizes) >= len(self._layers):
                 return
             given, found = first_input(inputs), next((t for t in tensors(output) if t.is_floating_point()), None)
             if given is None or found is None or not given.is_floating_point() or not found.numel():

@@ -49,8 +49,6 @@ class _Pair:
 
     def _seen(self, which: str) -> Callable[[nn.Module, Any, Any], None]:
         def before(_module: nn.Module, args: Any, keywords: Any) -> None:
-            if torch.compiler.is_compiling():
-                return
             self.calls += which == "copy"
             batch = first_input((args, keywords))
             if batch is not None and len(self._inputs[which]) < CALLS:

@@ -10,7 +10,7 @@ from torch import nn
 
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.measure.coverage import Coverage, coverage, unregistered
-from lvmcheck.watch.measure.modules import tied
+from lvmcheck.watch.measure.modules import own, tied
 
 if TYPE_CHECKING:
     from lvmcheck.watch.loop import Loop
@@ -109,15 +109,17 @@ class CoverageCollector(Collector):
 @torch.no_grad()
 def _copied(model: nn.Module) -> list[str]:
     """Output layers with the values of an embedding and storage of their own: tied by a copy, so not tied."""
-    embeddings = [m for m in model.modules() if isinstance(m, nn.Embedding)]
-    outputs = [(name, m) for name, m in model.named_modules() if isinstance(m, nn.Linear)]
+    tables = [own(m, "weight") for m in model.modules() if isinstance(m, nn.Embedding)]
+    outputs = [(name, own(m, "weight")) for name, m in model.named_modules() if isinstance(m, nn.Linear)]
     return [
         f"{name}.weight"
-        for name, linear in outputs
-        for embedding in embeddings
-        if linear.weight is not embedding.weight
-        and linear.weight.shape == embedding.weight.shape
-        and linear.weight.device == embedding.weight.device
-        and linear.weight.data_ptr() != embedding.weight.data_ptr()
-        and bool(torch.equal(linear.weight, embedding.weight))
+        for name, weight in outputs
+        for table in tables
+        if weight is not None
+        and table is not None
+        and weight is not table
+        and weight.shape == table.shape
+        and weight.device == table.device
+        and weight.data_ptr() != table.data_ptr()
+        and bool(torch.equal(weight, table))
     ]

@@ -57,7 +57,7 @@ class RankDataCollector(Collector):
 
     @torch.no_grad()
     def _look(self, watcher: Loop, inputs: Any) -> None:
-        batch = None if torch.compiler.is_compiling() else first_input(inputs)
+        batch = first_input(inputs)
         if batch is None or self._told:
             return
         held = self._val if watcher.evaluating else self._train

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.measure.local import gradient
-from lvmcheck.watch.measure.modules import leaves, useless_biases
+from lvmcheck.watch.measure.modules import leaves, own, useless_biases
 
 if TYPE_CHECKING:
     from lvmcheck.watch.loop import Loop
@@ -29,9 +29,10 @@ class UnitsCollector(Collector):
         kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
         layers = [(f"{name}.bias", m) for name, m in leaves(watcher.model) if isinstance(m, kinds)]
         self._head = list(layers[-1][1].parameters()) if layers else []
-        held = [(name, m) for name, m in layers[:-1] if m.bias is not None and name not in useless]
-        self._biases = [(name, m.bias) for name, m in held if m.bias is not None and m.bias.numel() >= LEAST]
-        self._weights = {name: m.weight for name, m in held}
+        held = [(name, own(m, "bias"), own(m, "weight")) for name, m in layers[:-1] if name not in useless]
+        known = [(name, bias, weight) for name, bias, weight in held if bias is not None and weight is not None]
+        self._biases = [(name, bias) for name, bias, _ in known if bias.numel() >= LEAST]
+        self._weights = {name: weight for name, _, weight in known}
         self._alive: dict[str, Tensor] = {}
         self._any: list[Tensor] = []
         self._count = 0

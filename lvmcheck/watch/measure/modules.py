@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.modules.instancenorm import _InstanceNorm
+from torch.nn.parameter import is_lazy
 
 NORMS = (_BatchNorm, _InstanceNorm, nn.LayerNorm, nn.GroupNorm, nn.LocalResponseNorm, nn.RMSNorm)
 
@@ -57,6 +58,11 @@ def compiled(model: nn.Module) -> bool:
     return hasattr(model, "_orig_mod") or getattr(model, "_compiled_call_impl", None) is not None
 
 
+def own(module: nn.Module, name: str) -> nn.Parameter | None:
+    """A parameter of the module itself; a parametrized one, which would be computed and may count it, is none."""
+    return module._parameters.get(name)
+
+
 def is_norm(module: nn.Module) -> bool:
     return isinstance(module, NORMS) or "norm" in type(module).__name__.lower()
 
@@ -66,7 +72,7 @@ def useless_biases(model: nn.Module) -> set[str]:
     order = [(name, module) for name, module in leaves(model) if not isinstance(module, nn.Identity)]
     found = set()
     for (name, module), (_, follower) in pairwise(order):
-        if is_norm(follower) and getattr(module, "bias", None) is not None:
+        if is_norm(follower) and own(module, "bias") is not None:
             found.add(f"{name}.bias" if name else "bias")
     return found
 
@@ -74,8 +80,8 @@ def useless_biases(model: nn.Module) -> set[str]:
 def depth_order(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     """Weight matrices of modules that are no embeddings, by name, in the order of definition."""
     for name, module in model.named_modules():
-        weight = getattr(module, "weight", None)
-        if isinstance(weight, nn.Parameter) and weight.ndim > 1 and not isinstance(module, nn.Embedding):
+        weight = own(module, "weight")
+        if weight is not None and weight.ndim > 1 and not isinstance(module, nn.Embedding):
             yield f"{name}.weight" if name else "weight", weight
 
 
@@ -89,6 +95,21 @@ def first_call(model: nn.Module, use: Callable[[Any], None]) -> None:
             use((args, keywords))
 
     handle = model.register_forward_pre_hook(before, with_kwargs=True)
+
+
+def once_made(model: nn.Module, hook: Callable[[Callable[..., None]], Any], use: Callable[[], None]) -> list[Any]:
+    """Call ``use`` now, or after the forward pass that makes the last lazy parameter; the handles of hooks for that."""
+    if not any(map(is_lazy, model.parameters())):
+        use()
+        return []
+
+    def after(*_: Any) -> None:
+        if not any(map(is_lazy, model.parameters())):
+            handle.remove()
+            use()
+
+    handle = model.register_forward_hook(hook(after))
+    return [handle]
 
 
 def whole_branches(names: Iterable[str], silent: set[str], matrices: set[str], last: str) -> set[str]:

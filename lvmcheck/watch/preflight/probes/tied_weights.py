@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Finding, Outcome, failed, passed
-from lvmcheck.watch.measure.modules import tied
+from lvmcheck.watch.measure.modules import own, tied
 from lvmcheck.watch.preflight.setup import Setup, SkipProbe, listed
 
 FIXES = {
@@ -54,12 +54,13 @@ def measure(setup: Setup) -> Outcome:
 
 def untied_copies(model: nn.Module) -> list[str]:
     """Output layers whose weight equals that of an embedding bit for bit, and is another parameter."""
-    embeddings = [(name, m.weight) for name, m in model.named_modules() if isinstance(m, nn.Embedding)]
-    layers = [(name, m.weight) for name, m in model.named_modules() if isinstance(m, nn.Linear)]
+    embeddings = [(name, own(m, "weight")) for name, m in model.named_modules() if isinstance(m, nn.Embedding)]
+    layers = [(name, own(m, "weight")) for name, m in model.named_modules() if isinstance(m, nn.Linear)]
     return [
         f"{layer}.weight = {embedding}.weight"
         for layer, weight in layers
         for embedding, source in embeddings
+        if weight is not None and source is not None
         if weight is not source and weight.requires_grad and source.requires_grad and equal_content(weight, source)
     ]
 

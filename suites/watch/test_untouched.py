@@ -1,0 +1,91 @@
+"""Watching changes nothing: the same weights bit for bit, the same random numbers, and nothing left behind."""
+
+from __future__ import annotations
+
+import gc
+import os
+import weakref
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import lvmcheck
+from lvmcheck.run.events import Watch
+from lvmcheck.watch.collectors import movement, outputs
+from lvmcheck.watch.guard import STRICT
+from suites.watch.untouched import LOOPS, net, plain, unwatched, weights
+
+FULL = os.environ.get("LVM_RELIABILITY") == "full"
+STEPS = 100 if FULL else 24
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_load_state_dict_pre_hooks", "_state_dict_hooks")
+
+
+def left(model: nn.Module) -> list[str]:
+    """Hooks of modules and parameters."""
+    found = [f"{name}.{kind}" for name, m in model.named_modules() for kind in HOOKS if getattr(m, kind)]
+    return found + [name for name, p in model.named_parameters() if p._backward_hooks]
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_it_trains_as_if_nobody_watched(loop: str, capfd: pytest.CaptureFixture[str]) -> None:
+    torch.set_num_threads(1)
+    plain, after, bare = weights(loop, STEPS, watched=False)
+    watched, as_well, model = weights(loop, STEPS, watched=True)
+    assert plain.keys() == watched.keys()
+    assert [name for name in plain if not torch.equal(plain[name], watched[name])] == []
+    assert torch.equal(after, as_well), "random numbers"
+    if loop != "copied_and_saved":  # in copies something stands in place of the hooks, and does nothing
+        assert left(model) == left(bare)
+    assert torch.overrides._get_current_function_mode_stack() == []
+    assert torch.is_grad_enabled()
+    assert "stopped looking" not in capfd.readouterr().err
+
+
+def test_nothing_keeps_what_was_watched(tmp_path: Path) -> None:
+    model = net()
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    with lvmcheck.record(tmp_path / "run") as rec:
+        plain(model, optimizer, rec.watch, 10)
+    kept = weakref.ref(model), weakref.ref(optimizer)
+    del model, optimizer, rec
+    gc.collect()
+    assert [ref() for ref in kept] == [None, None]
+
+
+@pytest.mark.parametrize("where", ["collector", "hook", "reading"])
+def test_what_goes_wrong_in_watching_stays_there(
+    where: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError("of ours")
+
+    monkeypatch.delenv(STRICT, raising=False)
+    place, name = {
+        "collector": (movement.MovementCollector, "before_step"),
+        "hook": (outputs.OutputsCollector, "_loss"),
+        "reading": (movement.MovementCollector, "_reached"),
+    }[where]
+    monkeypatch.setattr(place, name, broken)
+    bare = weights("dropout", 24, watched=False)[0]
+    watched = weights("dropout", 24, watched=True)[0]
+    assert all(torch.equal(bare[name], watched[name]) for name in bare)
+    assert capfd.readouterr().err.count("stopped looking: ZeroDivisionError") == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_process_says_nothing(tmp_path: Path) -> None:
+    model = net()
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    with lvmcheck.record(tmp_path / "run") as rec:
+        rec.watch(model, optimizer, every=1)
+        plain(model, optimizer, unwatched, 2)
+        child = os.fork()
+        if not child:
+            plain(model, optimizer, unwatched, 5)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        told = {event.step for event in lvmcheck.load(tmp_path / "run").of(Watch)}
+    assert max(told) <= 3
