@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
-import ast
 import fnmatch
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from gate_finding import Reason
 from gate_git import Tree
 from gate_report import same
 from gate_shape import Table
+from gate_source import imported, module_files, named_in
 from gate_tree import entries, read_suite
 
 PROTECTED = (
     *("conftest.py", "*/conftest.py", "fixtures/references/*", "*/fixtures/references/*", "*.pth", ".gitattributes"),
-    *("sitecustomize.py", "*/sitecustomize.py", "usercustomize.py", "ci/*.py", "*.egg-info/*", "*.dist-info/*"),
+    *("sitecustomize.py", "*/sitecustomize.py", "usercustomize.py", "*.egg-info/*", "*.dist-info/*"),
+    *("ci/*.py", "ci/*.sh", "ci/*.yml", ".github/*", ".gitlab-ci.yml", ".gitlab/*", ".buildkite/*", "Jenkinsfile"),
+    *("requirements*.txt", "*/requirements*.txt", "constraints*.txt", "setup.py", "*/setup.py", "environment.y*ml"),
+    *("uv.lock", "poetry.lock", "pdm.lock", "Pipfile", "Pipfile.lock", "conda-lock.yml", "pixi.lock", "pylock*.toml"),
 )
-"""Files that decide how runs are judged, beside those named by ``protected`` in the requirements."""
+"""Files that decide how runs are judged, what is run and what is installed, beside those named by ``protected``."""
 CONFIGURATION = (
     *("pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "pyproject.toml", "tox.ini", "setup.cfg"),
 )
 """Names under which pytest looks for its configuration, in the folder of a suite and in those above it."""
 JUDGES = (
     *("lvmcheck", "pytest", "_pytest", "pluggy", "iniconfig", "packaging", "xdist", "execnet", "filelock", "numpy"),
-    *("pydantic", "rich", "safetensors", "torch", "hypothesis"),
+    *("pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection", "rich", "markdown_it"),
+    *(
+        "mdurl",
+        "pygments",
+        "safetensors",
+        "torch",
+        "hypothesis",
+        "sortedcontainers",
+        "attr",
+        "attrs",
+        "anyio",
+        "sniffio",
+    ),
+    *("idna", "exceptiongroup", "pytest_*", "xdist", "coverage", "py", "cpuinfo", "pytest_benchmark", "setuptools"),
 )
 """What judges imports: a folder or file of such a name, where there was none, takes the place of what is installed."""
 IDENTITY = ("name", "check", "metric", "epoch", "across", "profiles")
@@ -57,8 +73,10 @@ def of_suite(base: Tree, head: Tree, rule: Table) -> Iterator[Reason]:
         yield Reason("suite_removed", rule["file"])
         return
     who, profile = f"{rule['file']} ({rule['profile']})", rule["profile"]
-    yield from of_run(who, merged(before, profile), merged(after, profile), rule.get("free", ()))
-    yield from of_checks(who, entries(before, profile), entries(after, profile))
+    asked = entries(before, profile)
+    together = any("across" in entry for entry in asked)
+    yield from of_run(who, merged(before, profile), merged(after, profile), rule.get("free", ()), together=together)
+    yield from of_checks(who, asked, entries(after, profile))
 
 
 def merged(table: Table, profile: str) -> Table:
@@ -72,11 +90,16 @@ def merged(table: Table, profile: str) -> Table:
     return {**found, "sequential": isinstance(suite, dict) and bool(suite.get("sequential"))}
 
 
-def of_run(who: str, before: Table, after: Table, free: Sequence[str]) -> Iterator[Reason]:
-    """Keys of the run that differ; more seeds are no loosening, and the owner may leave keys free."""
+def of_run(who: str, before: Table, after: Table, free: Sequence[str], *, together: bool = False) -> Iterator[Reason]:
+    """Keys of the run that differ; the owner may leave keys free.
+
+    Args:
+        together: something is asked of all seeds together, and a lucky one may be added; else more are no loosening.
+    """
     for key in sorted({*before, *after}):
         old, new = before.get(key), after.get(key)
-        more = key == "seeds" and isinstance(old, list) and isinstance(new, list) and new[: len(old)] == old
+        lists = isinstance(old, list) and isinstance(new, list)
+        more = key == "seeds" and lists and new[: len(old)] == old and not together
         if old != new and key not in free and not more:
             yield Reason("run_changed", f"{who}: run.{key}", shown(old), shown(new))
 
@@ -160,7 +183,8 @@ def of_judges(base: Tree, head: Tree, rules: Table) -> Iterator[Reason]:
     folders = {"/".join(parts[:n]) for parts in files for n in range(len(parts))}
     named |= changed & {f"{folder}/{name}".lstrip("/") for folder in folders for name in CONFIGURATION}
     named |= {path for path in changed if any(shadows(path, folder, base, head) for folder in folders)}
-    for path in sorted(named | (changed & check_files(base, head, rules))):
+    judges = check_files(base, head, rules) | beside_checks(base, head, rules, folders)
+    for path in sorted(named | (changed & judges)):
         old, new = (tree.entries.get(path, ("", "nothing"))[1] for tree in (base, head))
         yield Reason("judge_changed", path, old, new)
 
@@ -169,7 +193,7 @@ def shadows(path: str, folder: str, base: Tree, head: Tree) -> bool:
     """Whether a new file of a folder in which Python may look is called like something that judges."""
     front = f"{folder}/".lstrip("/")
     name = path.removeprefix(front).split("/")[0].removesuffix(".py")
-    taken = name in JUDGES or name in sys.stdlib_module_names
+    taken = name in sys.stdlib_module_names or any(fnmatch.fnmatchcase(name, judge) for judge in JUDGES)
     if not taken or not path.startswith(front) or path not in head.entries:
         return False
     there = (f"{front}{name}.py", f"{front}{name}/")
@@ -177,13 +201,15 @@ def shadows(path: str, folder: str, base: Tree, head: Tree) -> bool:
 
 
 def of_data(reports: Sequence[Table], base: Tree, head: Tree, rules: Table) -> Iterator[Reason]:
-    """Data of required suites that the base branch has with another content."""
+    """Data of required suites, declared or opened, that the base branch has with another content or not at all."""
+    executed = {file["path"] for report in reports for file in report.get("files", ())}
     for rule in rules["suite"]:
         runs = [run for report in reports for suite in report["suites"] if same(rule, suite) for run in suite["runs"]]
-        for path in sorted({path for run in runs for path in run["inputs"]}):
+        read = {path for run in runs for path in (*run["inputs"], *(run.get("opened") or ()))} - executed
+        for path in sorted(read) if "inputs" not in rule.get("free", ()) and rule["file"] in base.entries else ():
             old, new = base.blob(path), head.blob(path)
-            if old is not None and old != new and "inputs" not in rule.get("free", ()):
-                yield Reason("data_changed", path, old, new)
+            if new is not None and old != new:
+                yield Reason("data_changed", path, old or "nothing", new)
 
 
 def check_files(base: Tree, head: Tree, rules: Table) -> set[str]:
@@ -199,38 +225,26 @@ def check_files(base: Tree, head: Tree, rules: Table) -> set[str]:
             if name not in seen:
                 seen.add(name)
                 for path in module_files(tree, name):
+                    source = tree.read(path) or b""
                     found.add(path)
-                    waiting += imported(tree.read(path) or b"")
-                    found |= named_in(tree, tree.read(path) or b"")
+                    waiting += imported(source, path)
+                    found |= named_in(tree, source)
     return found
 
 
-def module_files(tree: Tree, name: str) -> list[str]:
-    """Files of a dotted module below any folder, with the packages that hold it."""
-    parts = name.split(".")
-    places = ["/".join(parts[: n + 1]) for n in range(len(parts))]
-    ends = {f"{place}{end}" for place in places for end in (".py", "/__init__.py")}
-    return [path for path in tree.entries if path in ends or any(path.endswith("/" + end) for end in ends)]
+def beside_checks(base: Tree, head: Tree, rules: Table, folders: Collection[str]) -> set[str]:
+    """Schemas of the trainers of required suites, and what each ``conftest.py`` of their folders imports by itself."""
+    found: set[str] = set()
+    for tree in (base, head):
+        tables = [read_suite(tree, rule["file"]) or {} for rule in rules["suite"]]
+        runs = [part for table in tables for part in (table.get("run"), *_values(table.get("profile"))) if part]
+        names = [f"{str(run.get('trainer', '')).partition(':')[0]}_config" for run in runs if isinstance(run, dict)]
+        for folder in folders:
+            path = f"{folder}/conftest.py".lstrip("/")
+            names += imported(tree.read(path) or b"", path) if path in tree.entries else ()
+        found |= {path for name in names for path in module_files(tree, name)}
+    return found
 
 
-def named_in(tree: Tree, source: bytes) -> set[str]:
-    """Files whose path, or the end of it, is a text in a source: such as one that holds a bound."""
-    try:
-        nodes = list(ast.walk(ast.parse(source)))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set()
-    texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    ends = tuple(f"/{text}" for text in texts if "." in text and len(text) > 2)
-    return {path for path in tree.entries if f"/{path}".endswith(ends)} if ends else set()
-
-
-def imported(source: bytes) -> list[str]:
-    try:
-        nodes = list(ast.walk(ast.parse(source)))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
-    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
-    for node in nodes:
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return [name for name in names if not name.startswith("lvmcheck.")]
+def _values(table: Any) -> list[Any]:
+    return list(table.values()) if isinstance(table, dict) else []

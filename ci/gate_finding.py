@@ -79,7 +79,7 @@ WORDS = {
     "run_not_finished": "{got}",
     "other_key": "judged on a run of another configuration, source, data or machine",
     "run_nonce_differs": "judged on a run that was not made in the session that this gate started",
-    "not_own_run": "not trained by this session{got}",
+    "not_own_run": "not trained by this session (fresh = false allows one of the same nonce)",
     "trained_on": "trained on {got}, required is {expected}",
     "no_device": "records no device, required is {expected}",
     "throughput": "{got} samples per second, required is {expected}",

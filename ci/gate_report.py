@@ -217,8 +217,8 @@ def of_run(who: str, run: Table | None, checks: Sequence[Table], rule: Table, no
         yield Reason("other_key", who)
     if run["nonce"] != nonce:
         yield Reason("run_nonce_differs", who)
-    if not run["own"] and (rule.get("fresh") or not run["reused"]):
-        yield Reason("not_own_run", who, got=", which is required" if rule.get("fresh") else "")
+    if not run["own"] and (rule.get("fresh", True) or not run["reused"]):
+        yield Reason("not_own_run", who)
     if not run["used_device"]:
         yield Reason("no_device", who, rule["device"])
     elif run["used_device"] != rule["device"]:

@@ -21,6 +21,7 @@ from lvmcheck.suite import CheckEntry
 from lvmcheck.suite.judging import judge_entry
 
 OTHER_GATE = "it was not made for this gate"
+UNFINISHED = "another session has begun it, and a gate will judge this one"
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,8 @@ def _usable(plan: Plan) -> ExistingRun | str:
     if plan.settings.nonce and any(begin.nonce != plan.settings.nonce for begin in run.of(ev.Begin)):
         return OTHER_GATE
     whole = run.done is not None
+    if plan.settings.nonce and not whole and not ours:
+        return UNFINISHED
     stale = changed(folder, info, plan.cache) if whole else changed_since(folder, plan.settings.root)
     if stale is not None and not ours:
         return stale

@@ -20,13 +20,15 @@ from lvmcheck.errors import InputError
 from lvmcheck.launch import packages
 from lvmcheck.launch.executed import COMPILED, OWN, executed
 from lvmcheck.launch.key import file_digest
-from lvmcheck.launch.opened import OPENED, PIPE, SYSTEM, beginnings, interpreter, names_in, stamp
+from lvmcheck.launch.opened import OPENED, PIPE, SYSTEM, beginnings, interpreter, names_in, no_state_of_git, stamp
 from lvmcheck.run.directory import INFO, write_json
 from lvmcheck.run.seal import digest
 from lvmcheck.run.view import open_regular, read_json
 
-INPUTS, RECORD, OPENED_FILES = "inputs.json", "inputs_json", "opened"
-"""The file, the key of ``run.json`` under which its sha256 is sealed, and the key of what a gate compares."""
+INPUTS, RECORD, OPENED_FILES, MADE = "inputs.json", "inputs_json", "opened", "made"
+"""The file, the key of ``run.json`` under which its sha256 is sealed, and the keys of what a gate compares and of what
+appeared while the run went on and was read, and that nobody saw it write.
+"""
 WHOLE = 256 << 20
 SAMPLES, BLOCK = 64, 64 << 10
 SMALL = 1 << 20
@@ -40,7 +42,6 @@ BLIND = (
 SPAWNED = ("multiprocessing.popen_spawn_posix", "multiprocessing.popen_forkserver")
 NO_TEXT, NUMBA = (f".egg-info{os.sep}", f".dist-info{os.sep}"), (".nbi", ".nbc")
 """Parts and ends of paths that a gate need not compare: what is installed where, and compiled functions."""
-STATE_OF_GIT = frozenset(("HEAD", "ORIG_HEAD", "config", "index", "refs", "packed-refs", "logs", "shallow"))
 STATE = 'state what it reads: [run] inputs = ["data/*"], or input_files(config) in the trainer\'s schema'
 
 
@@ -60,6 +61,7 @@ def write_inputs(folder: Path, root: Path, *, stated: bool) -> str:
         "packages": packages.imported(),
         "unknown": unknown[:10],
         OPENED_FILES: sights.opened,
+        MADE: sights.made,
     }
     write_json(folder / INPUTS, body)
     return digest(folder / INPUTS)
@@ -71,10 +73,18 @@ def opened_files(folder: Path) -> dict[str, str] | None:
     Returns:
         None where it was not noted, as for a run in pytest's own process.
     """
+    record = _sealed(folder)
+    return None if record is None else {str(path): str(it) for path, it in record.get(OPENED_FILES, {}).items()}
+
+
+def made_files(folder: Path) -> list[str]:
+    """Files that a finished run has read and that appeared while it went on, written by what it did not see."""
+    return [str(path) for path in (_sealed(folder) or {}).get(MADE, [])]
+
+
+def _sealed(folder: Path) -> dict[str, Any] | None:
     record, info = read_json(folder / INPUTS), read_json(folder / INFO)
-    if record is None or info is None or info.get(RECORD) != digest(folder / INPUTS):
-        return None
-    return {str(path): str(found) for path, found in record.get(OPENED_FILES, {}).items()}
+    return record if info is not None and info.get(RECORD) == digest(folder / INPUTS) else None
 
 
 def executed_texts(folder: Path) -> dict[str, str]:
@@ -89,6 +99,7 @@ class _Sights:
         self.files: dict[str, Any] = {}
         self.folders: dict[str, str] = {}
         self.opened: dict[str, str] = {}
+        self.made: list[str] = []
         self._longer: set[str] = set()
         self._first: dict[str, tuple[Any, ...]] = {}
         self._written: set[str] = set()
@@ -130,6 +141,8 @@ class _Sights:
         if (then[0] is None and then[1] != PIPE) or any(mark in path for mark in (*COMPILED, *NO_TEXT)):
             return
         made = then[0] is not None and self._start <= int(then[1]) <= ended and path not in self._longer
+        if made and path not in self._written:
+            self.made.append(path)
         if not made and not path.endswith(NUMBA):
             self.opened[path] = content(Path(path)) if tuple(then) == stamp(path) else ""
 
@@ -192,12 +205,6 @@ def noted(folder: Path) -> Iterator[list[Any]]:
             yield words
         elif isinstance(words, list) and words[:1] == ["many"]:
             yield ["many", str(words[1])]
-
-
-def no_state_of_git(path: str) -> bool:
-    """Whether a file in the folder of a repository is none of those that say where it stands."""
-    _, found, below = path.rpartition(f"{os.sep}.git{os.sep}")
-    return bool(found) and below.partition(os.sep)[0] not in STATE_OF_GIT
 
 
 def mapped(root: Path) -> Iterator[str]:

@@ -225,6 +225,9 @@ class Opened:
                 os.close(fd)
 
 
+STATE_OF_GIT = frozenset(("HEAD", "ORIG_HEAD", "config", "index", "refs", "packed-refs", "logs", "shallow"))
+
+
 def interpreter(root: Path) -> list[Path]:
     """Where Python and what is installed lie, as far as ``root`` does not lie there too."""
     return [place for place in (*INSTALLED, Path(sys.base_prefix)) if not root.is_relative_to(place)]
@@ -255,3 +258,9 @@ def names_in(path: str) -> str:
     except OSError:
         return ""
     return hashlib.sha256("\0".join(names).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def no_state_of_git(path: str) -> bool:
+    """Whether a file in the folder of a repository is none of those that say where it stands."""
+    _, found, below = path.rpartition(f"{os.sep}.git{os.sep}")
+    return bool(found) and below.partition(os.sep)[0] not in STATE_OF_GIT

@@ -3,7 +3,7 @@
 Where a repository has suites or runs, the command forks before any conftest is imported. The child is the session; the
 parent waits, passes signals on, and ends as the child does. Where the child ends with 0 and the session has not said 0,
 such as after ``os._exit(0)`` in a conftest or in a thread, the parent ends with what the session said, or with 1 where
-it said nothing.
+it said nothing. A report that is not what the session wrote when the child has ended is set aside.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ DEPTH, LOOKED_AT = 3, 500
 """Levels of folders in which a suite is looked for, and how many folders at most."""
 NAMES = {"pytest", "py.test"}
 DIES_WITH_PARENT = 1
+HEARD = 65_536
+"""Bytes of what the session said that are read: a pipe holds no more."""
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -42,11 +44,18 @@ class Witness:
 
     def say(self, status: int) -> None:
         """The session is over, with this exit status."""
+        self._tell(f"status {min(max(status, 0), 255)}")
+
+    def wrote(self, report: Path) -> None:
+        """The session has written its report, whose content is final."""
+        self._tell(f"report {_digest(report)} {report.absolute()}")
+
+    def _tell(self, line: str) -> None:
         if os.getpid() != self.pid:
             return
         try:
             if os.fstat(self.pipe).st_ino == self.same:  # not a file that somebody opened after closing this
-                os.write(self.pipe, bytes([min(max(status, 0), 255)]))
+                os.write(self.pipe, f"{line}\n".encode("utf-8", "surrogateescape"))
         except OSError:  # closed: nothing is said, which the parent does not take for 0
             return
 
@@ -128,13 +137,25 @@ def _wait(child: int) -> int:
             return status
 
 
-def _said(pipe: int) -> int | None:
-    """The last exit status that the session has said; None where it said none."""
+def _digest(file: Path) -> str:
+    import hashlib
+
     try:
-        said = os.read(pipe, 4096)
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def _said(pipe: int) -> tuple[int | None, dict[Path, str]]:
+    """The last exit status that the session has said (None where it said none), and its reports with their digests."""
+    try:
+        lines = os.read(pipe, HEARD).decode("utf-8", "surrogateescape").split("\n")[:-1]
     except BlockingIOError:  # something that it has started still holds the pipe
-        return None
-    return said[-1] if said else None
+        lines = []
+    told = [line.partition(" ")[::2] for line in lines]
+    statuses = [int(what) for kind, what in told if kind == "status"]
+    reports = [what.partition(" ")[::2] for kind, what in told if kind == "report"]
+    return statuses[-1] if statuses else None, {Path(file): digest for digest, file in reports}
 
 
 def _end(status: int, pipe: int) -> NoReturn:
@@ -148,7 +169,14 @@ def _end(status: int, pipe: int) -> NoReturn:
         os.kill(os.getpid(), number)
         os._exit(128 + number)
     code = os.waitstatus_to_exitcode(status)
-    said = _said(pipe)
+    said, reports = _said(pipe)
+    for report in [file for file, digest in reports.items() if _digest(file) != digest]:
+        from lvmcheck.text.say import complain
+
+        code = code or UNSAID
+        if report.is_file():
+            report.replace(report.with_name(f"{report.name}.edited"))
+        complain(f"lvmcheck: {report} was changed after the session had written it: it is none")
     if code == 0 and said != 0:
         code = UNSAID if said is None else said
         how = "before pytest was over" if said is None else f"where pytest's was {said}"

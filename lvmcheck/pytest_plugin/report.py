@@ -23,7 +23,8 @@ from lvmcheck.checks.finding import Why
 from lvmcheck.checks.verdict_json import from_json, plain_json
 from lvmcheck.errors import InputError
 from lvmcheck.launch.executed import NONCE, executed, hashes
-from lvmcheck.pytest_plugin.constants import SESSION, SLOWER
+from lvmcheck.pytest_plugin.constants import SESSION, SLOWER, WITNESS
+from lvmcheck.pytest_plugin.gated import disputed, handed_over, patched, watch
 from lvmcheck.pytest_plugin.options import report_file
 from lvmcheck.pytest_plugin.owed import honest
 from lvmcheck.pytest_plugin.pytest_api import tell_command
@@ -48,7 +49,6 @@ from lvmcheck.text.fit import fit
 
 SENT = "lvmcheck_report"
 LONGEST = 2000  # characters of the message of a failure that is no check's
-PATCHED = "other code has replaced this function of lvmcheck while the session ran"
 FOREIGN_ANNOTATIONS = "pytest_github_actions_annotate_failures"
 
 
@@ -64,6 +64,7 @@ def start(config: pytest.Config) -> None:
         outputs = replace(outputs, annotate=False)
     if not outputs.files and outputs.step_summary is None and not outputs.annotate:
         return
+    watch()
     if hasattr(config, "workerinput"):
         config.pluginmanager.register(Messenger(config))
     else:
@@ -101,7 +102,7 @@ def seen(config: pytest.Config, selection: Selection) -> list[tuple[str, SuiteRe
     for path, suite in session.suites.items():
         jobs = [job for (file, _), job in session.launcher.jobs.items() if file == str(suite.path)]
         report = suite_report(suite, jobs, selection.selected.get(path, set()), lambda place: below(place, root))
-        found.append((str(suite.path), report))
+        found.append((str(suite.path), handed_over(report, jobs, lambda place: below(place, root))))
     return found
 
 
@@ -123,15 +124,6 @@ def files_of(config: pytest.Config, before: Container[str]) -> dict[str, str]:
             info = (read_json(job.run.path / rundir.INFO) or {}) if job.run.path else {}
             found |= {str(path): str(blob) for path, blob in info.get("executed", {}).items()}
     return {below(Path(path), root): blob for path, blob in found.items()}
-
-
-def patched() -> list[Trouble]:
-    """Functions of lvmcheck that other code has replaced in this process, where a gate will judge the session."""
-    if NONCE not in os.environ:
-        return []
-    from lvmcheck.pytest_plugin.untouched import replaced
-
-    return [Trouble(where=name, when="judging", message=PATCHED) for name in replaced()]
 
 
 def below(place: Path, root: Path) -> str:
@@ -221,7 +213,10 @@ class SessionReporter(Selection):
             Trouble(where=each.name, when="throughput", message=each.sentence())
             for each in self.config.stash.get(SLOWER, [])
         ]
-        self._write(self.finished(honest(session)), begin=False)
+        report = self.finished(honest(session))
+        named = dict(zip(self.suites, report.suites, strict=True))
+        report = replace(report, troubles=(*report.troubles, *disputed(self.config, named)))
+        self._write(report, begin=False)
 
     # -- the report ----------------------------------------------------------------------------------------------------
     def finished(self, exit_status: int) -> SessionReport:
@@ -287,6 +282,8 @@ class SessionReporter(Selection):
                 self.outputs.begin(report)
         except InputError as problem:
             raise pytest.UsageError(fit(problem)) from None
+        if not begin and "json" in self.outputs.files and WITNESS in self.config.stash:
+            self.config.stash[WITNESS].wrote(self.outputs.files["json"])
         reporter: Any = self.config.pluginmanager.getplugin("terminalreporter")
         if lines and reporter is not None:
             for line in ("", *lines):  # a command counts only at the start of a line, and dots may stand there

@@ -1,4 +1,4 @@
-"""Whether lvmcheck is still itself: functions of it that other code has replaced in the process that judges.
+"""Whether what judges is still itself: functions of lvmcheck, of pytest and of Python that other code has replaced.
 
 Against a patch that a test, a conftest or a trainer's schema makes in passing; code that means to hide can hide.
 """
@@ -9,18 +9,38 @@ import inspect
 import os
 import sys
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from lvmcheck.launch.executed import INSTALLED, OWN
 
+USED = frozenset(
+    {
+        *(
+            "lvmcheck",
+            "pytest",
+            "_pytest",
+            "pluggy",
+            "xdist",
+            "execnet",
+            "builtins",
+            "io",
+            "os",
+            "posixpath",
+            "pathlib",
+        ),
+        *("json", "tomllib", "hashlib", "math", "subprocess", "dataclasses", "enum", "functools", "filelock"),
+    }
+)
+"""Packages through which a session judges."""
 HOMES = tuple(f"{home}{os.sep}" for home in (OWN, *INSTALLED))
 
 
 def replaced() -> list[str]:
     """Dotted names whose code stands neither in lvmcheck nor in an installed package, each with the file it is from."""
-    modules = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "lvmcheck"}
+    modules = {name: module for name, module in sys.modules.items() if name.split(".")[0] in USED}
     return [f"{name} ({file})" for module in modules.values() for name, file in sorted(_foreign(module))]
 
 
@@ -49,15 +69,18 @@ def _judged(name: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _code(value: Any) -> CodeType | None:
-    """The code of a function, however it is wrapped."""
+    """The code of a function, however it is wrapped; an object's own attributes are not asked for."""
     for _ in range(8):
-        code = getattr(value, "__code__", None)
-        if isinstance(code, CodeType):
-            return code
-        inner = getattr(value, "__func__", None) or getattr(value, "fget", None) or getattr(value, "__wrapped__", None)
-        if inner is None:
-            return None
-        value = inner
+        if isinstance(value, FunctionType):
+            return value.__code__
+        if isinstance(value, MethodType | staticmethod | classmethod):
+            value = value.__func__
+        elif isinstance(value, property):
+            value = value.fget
+        elif isinstance(value, cached_property):
+            value = value.func
+        else:
+            value = inspect.getattr_static(value, "__wrapped__", None)
     return None
 
 

@@ -74,7 +74,13 @@ def test_data_that_the_base_branch_has_otherwise() -> None:
         {"suites": [suite(run(inputs={"data/a.json": "", "new": ""})), suite(run(inputs={"own.py": ""}), profile="ci")]}
     ]
     after = {**FILES, "data/a.json": "2", "own.py": "x", "new": "n"}
-    assert said(base.of_data(reports, Files(FILES), Files(after), RULES)) == [("data_changed", "data/a.json")]
+    changed = [("data_changed", "data/a.json"), ("data_changed", "new")]
+    assert said(base.of_data(reports, Files(FILES), Files(after), RULES)) == changed
+    opened = run(opened={"data/a.json": "", "own.py": "", "gone": ""})
+    judged = [{"files": [{"path": "own.py", "blob": ""}], "suites": [suite(opened)]}]
+    assert said(base.of_data(judged, Files(FILES), Files(after), RULES)) == changed[:1]
+    assert said(base.of_data(judged, Files({**FILES, SUITE: ""}), Files(after), RULES)) == changed[:1]
+    assert said(base.of_data(judged, Files({"own.py": ""}), Files(after), RULES)) == []  # a suite that is new
     assert said(base.of_data(reports, Files(FILES), Files(FILES), RULES)) == []
     free = {"suite": [{**RULES["suite"][0], "free": ["inputs"]}]}
     assert said(base.of_data(reports, Files(FILES), Files(after), free)) == []

@@ -201,7 +201,7 @@ def test_what_seeds_answer_together_counts_for_each() -> None:
     [
         ({}, {}, []),
         ({"status": "stopped"}, {}, []),
-        ({"own": False, "reused": "then"}, {}, []),
+        ({"own": False, "reused": "then"}, {}, ["not_own_run"]),
         ({"own": False, "reused": "then"}, {"fresh": True}, ["not_own_run"]),
         ({"own": False, "reused": "then"}, {"fresh": False}, []),
         ({"used_device": None}, {}, ["no_device"]),
