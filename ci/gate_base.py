@@ -98,8 +98,8 @@ def of_run(who: str, before: Table, after: Table, free: Sequence[str], *, togeth
     """
     for key in sorted({*before, *after}):
         old, new = before.get(key), after.get(key)
-        lists = isinstance(old, list) and isinstance(new, list)
-        more = key == "seeds" and lists and new[: len(old)] == old and not together
+        listed = isinstance(old, list) and isinstance(new, list) and new[: len(old)] == old
+        more = key == "seeds" and listed and not together
         if old != new and key not in free and not more:
             yield Reason("run_changed", f"{who}: run.{key}", shown(old), shown(new))
 
