@@ -35,8 +35,21 @@ def project(pytester: pytest.Pytester) -> Project:
     return Project(pytester)
 
 
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """An embedded Ray, for all tests of this file: each would take seconds to start one, and forgets its modules."""
+    if "ray" not in HAVE or not FULL:
+        yield
+        return
+    home = tmp_path_factory.mktemp("ray")
+    engine = make_engine(Settings(home=home, root=home, session="this", launcher="ray"))
+    engine.open()
+    yield
+    engine.close()
+
+
 @pytest.fixture
-def make(project: Project) -> Iterator[Make]:
+def make(cluster: None, project: Project) -> Iterator[Make]:  # noqa: ARG001 - it must be there first
     """A job of seed 0 on an engine, in a home of its own."""
     opened: list[tuple[RunJob, Engine]] = []
 
@@ -78,8 +91,8 @@ class _Slot:
 # -- the same answer ---------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", ["processes", *CLUSTERS])
 def test_verdicts_and_metrics_equal_those_of_the_local_engine(project: Project, make: Make, name: str) -> None:
-    if name in CLUSTERS and name not in HAVE:
-        pytest.skip(f"{name} is not installed")
+    if name in CLUSTERS and not (name in HAVE and FULL):
+        pytest.skip(f"{name} is not installed, or LVM_RELIABILITY is not full")
     project.suite(steps=5)
     here, there = make("local"), make(name)
     for job in (here, there):
@@ -94,8 +107,8 @@ def test_verdicts_and_metrics_equal_those_of_the_local_engine(project: Project, 
 
 @pytest.mark.parametrize("name", [*CLUSTERS])
 def test_a_session_trains_on_the_engine(project: Project, name: str) -> None:
-    if name not in HAVE:
-        pytest.skip(f"{name} is not installed")
+    if name not in HAVE or not FULL:
+        pytest.skip(f"{name} is not installed, or LVM_RELIABILITY is not full")
     project.suite(steps=5, seeds=[0, 1])
     result = project.pytest("--lvm-launcher", name, inside=False)
     result.assert_outcomes(passed=8)
