@@ -93,17 +93,33 @@ LOOSER: dict[str, tuple[Callable[[dict[str, str]], None], list[tuple[str, str]]]
     "such a name elsewhere": (there("other/torch.py"), []),
     "a module of its own": (there("theirs.py"), []),
     "a trainer": (there("mine.py", "y"), []),
+    "its schema": (there("lib/mine_config.py"), [("judge_changed", "lib/mine_config.py")]),
+    "what is installed": (there("docs/requirements-ci.txt"), [("judge_changed", "docs/requirements-ci.txt")]),
+    "what is run": (there(".github/workflows/a.yml"), [("judge_changed", ".github/workflows/a.yml")]),
+    "what a conftest imports": (there("helper.py"), [("judge_changed", "helper.py")]),
+    "a plugin of a conftest": (there("plug.py"), [("judge_changed", "plug.py")]),
+    "what an import of a conftest imports": (there("further.py"), []),
+    "what a conftest elsewhere imports": (there("away.py"), []),
 }
+BESIDE = {"suites/conftest.py": "import helper\npytest_plugins = ['plug']\n", "other/conftest.py": "import away\n"}
+BESIDE |= {"helper.py": "import further\n"}
 
 
 @pytest.mark.parametrize("case", LOOSER)
 def test_what_a_commit_asks_less_of(case: str) -> None:
     change, expected = LOOSER[case]
-    files = dict(FILES)
+    before = {**FILES, **BESIDE}
+    files = dict(before)
     change(files)
     rules = copy.deepcopy(RULES)
     rules["suite"][0]["free"] = ["batch_size"]
-    assert said(base.loosenings(Files(FILES), Files(files), rules, "gate.toml")) == expected
+    assert said(base.loosenings(Files(before), Files(files), rules, "gate.toml")) == expected
+
+
+def test_a_seed_more_may_be_a_lucky_one_where_all_are_asked_together() -> None:
+    before = {**FILES, SUITE: TEXT.replace("floor = 0.5", 'floor = 0.5\nacross = "mean"')}
+    after = {**before, SUITE: before[SUITE].replace("[0, 1]", "[0, 1, 2]")}
+    assert said(base.loosenings(Files(before), Files(after), RULES, None)) == [("run_changed", f"{WHO}: run.seeds")]
 
 
 def test_what_is_there_already_may_be_called_anything() -> None:
