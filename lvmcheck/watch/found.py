@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import os
 import threading
+import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -90,6 +91,8 @@ class Finder:
     # -- hooks ---------------------------------------------------------------------------------------------------------
     def _look(self) -> None:
         self._steps = self._depth = 0
+        # Said of any global hook; these count a call that is seen twice once.
+        warnings.filterwarnings("ignore", r"Using `torch\.compile\(module\)` when there are global hooks", UserWarning)
         if not self._module_handles:
             self._module_handles = [
                 modules.register_module_forward_pre_hook(self._before_forward),
@@ -144,6 +147,8 @@ class Finder:
             if optimizer not in self._watched:
                 self._look()
         if self._module_handles:
+            if self._steps and not self._roots:  # no call is seen
+                self._settle()
             self._steps += 1
             if self._steps > LOOKING * len(self._stepped):
                 self._no_longer_look()
@@ -170,6 +175,10 @@ class Finder:
         for group in together([part for part in parts if part[1]]):
             self._start(whole([root for root, _ in group]), _each(item for _, items in group for item in items))
             self._watched.add(*(root for root, _ in group))
+        unheld = [root for root, items in parts if not items]
+        for optimizer in [item for item in free if item not in self._watched]:
+            for model in compiled_for(optimizer) or trained_without(optimizer, unheld):
+                self._start(model, [optimizer])
 
     def _start(self, model: nn.Module, holders: list[Optimizer]) -> Any:
         self._watched.add(model, *holders)
@@ -215,6 +224,27 @@ def scheduler_of(holders: list[Optimizer]) -> LRScheduler | None:
     inner = {id(part) for item in found for part in getattr(item, "_schedulers", ())}
     outer = [item for item in found if id(item) not in inner]
     return outer[0] if len(outer) == 1 else None
+
+
+def compiled_for(optimizer: Optimizer) -> list[nn.Module]:
+    """The module that was compiled in place, so that its calls are not seen, and whose parameters these are."""
+    found = [item for item in _alive(nn.Module) if item._compiled_call_impl is not None and own(item) & held(optimizer)]
+    return found if len(found) == 1 else []
+
+
+def trained_without(optimizer: Optimizer, roots: list[nn.Module]) -> list[nn.Module]:
+    """The one module that gets gradients and is in no optimizer, beside an optimizer none of whose parameters gets one.
+
+    An optimizer that was made for a former model is such a one.
+    """
+    idle = all(parameter.grad is None for group in optimizer.param_groups for parameter in group["params"])
+    everywhere = set().union(*(held(item) for item in _alive(Optimizer)))
+    found = [
+        root
+        for root in roots
+        if not own(root) & everywhere and any(parameter.grad is not None for parameter in root.parameters())
+    ]
+    return found if idle and len(found) == 1 else []
 
 
 def own(module: nn.Module) -> set[int]:

@@ -79,7 +79,7 @@ def watch(
     former = _former(model)
     if former is not None and former.found and not found:
         former.close()  # whoever asks knows more of the loop
-    inner = _refuse(model, optimizers, every)
+    inner = _refuse(model, optimizers, every, foreign=found)
     meeting = None if recorder is None else recorder.meeting
     of_ranks = ranks.RanksCollector(meeting)
     progress = (lambda: (1, 0)) if recorder is None else (lambda: (recorder.epochs + 1, recorder.steps))
@@ -133,7 +133,7 @@ def _optimizers(optimizer: Any) -> list[Optimizer]:
     return inner
 
 
-def _refuse(model: Any, optimizers: list[Optimizer], every: Any) -> nn.Module:
+def _refuse(model: Any, optimizers: list[Optimizer], every: Any, *, foreign: bool) -> nn.Module:
     """The module itself, below torch.compile."""
     if not isinstance(model, nn.Module):
         raise _refused("model", f"expected a torch.nn.Module, got {type(model).__name__}")
@@ -144,7 +144,7 @@ def _refuse(model: Any, optimizers: list[Optimizer], every: Any) -> nn.Module:
     if not own:
         raise _refused("model", f"{type(model).__name__} has no parameters", "Watch the module that is trained.")
     held = {id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
-    if not own & held:
+    if not own & held and not foreign:
         fix = "Make the optimizer from model.parameters(), after the model is complete and on its device."
         raise _refused("optimizer", f"holds none of the {len(own)} parameters of this {type(model).__name__}", fix)
     if every != "auto" and (isinstance(every, bool) or not isinstance(every, int) or every < 1):

@@ -219,3 +219,25 @@ def test_what_goes_wrong_in_watching_ends_no_training(tmp_path: Path, monkeypatc
     run = lvmcheck.load(tmp_path / "run")
     assert run.finished
     assert any(isinstance(event, Note) and "ZeroDivisionError" in event.text for event in run.events)
+
+
+def test_an_optimizer_of_a_former_model_is_watched_with_the_model_that_is_trained(tmp_path: Path) -> None:
+    optimizer = adam(net())
+    former, model = optimizer, net()
+    with lvmcheck.record(tmp_path / "run") as rec:
+        steps(model, former, rec)
+    assert rec.watchers[0].model is model
+    assert {"optimizer_holds_this_model", "missing_from_optimizer"} <= {found.check for found in rec.findings}
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_compiled_models_are_found(in_place: bool, tmp_path: Path) -> None:
+    model = net()
+    called: Any = model
+    if in_place:
+        model.compile(backend="eager")
+    else:
+        called = torch.compile(model, backend="eager")
+    with lvmcheck.record(tmp_path / "run") as rec:
+        steps(called, adam(model), rec)
+    assert [w.model for w in rec.watchers] == [called]

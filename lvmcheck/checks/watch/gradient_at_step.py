@@ -58,7 +58,9 @@ class GradientAtStep(Watched):
         solved = replace(finding, code="no_gradient_any_more")
         return warning(solved, evaluated=outcome.evaluated) if had >= SOLVED and zeros else outcome
 
-    def look(self, event: Watch) -> Finding:
+    def look(self, event: Watch) -> Finding | None:
+        if event.values.get("parameters") == 0:
+            return None  # the optimizer holds none of this model
         return Finding(
             code="no_gradient_at_step",
             measured=event.values.get("with_gradient"),
@@ -71,6 +73,14 @@ class GradientAtStep(Watched):
 
 _CHECK = GradientAtStep()
 PASSES: Sequence[Case] = (
+    made.case(
+        "an_optimizer_of_another_model_is_no_business_of_this",
+        _CHECK,
+        case_run(
+            "gradient_at_step",
+            [{"parameters": 0, "with_gradient": 0}] * 3 + [{"parameters": 4, "with_gradient": 4}] * 3,
+        ),
+    ),
     made.case("perfect_oracle", _CHECK, case_run("gradient_at_step", [{"parameters": 4, "with_gradient": 4}] * 3)),
     made.case(
         "hinge_satisfied_once",
