@@ -170,15 +170,16 @@ class Finder:
     def _settle(self) -> None:
         """Watch the modules that were called, with the optimizers that have stepped since."""
         fresh = [root for root in self._roots.values() if root not in self._watched and own(root)]
+        unheld = [root for root in fresh if not any(held(item) & own(root) for item in self._stepped)]
+        for optimizer in [item for item in self._stepped if item not in self._watched]:
+            for model in compiled_for(optimizer) or trained_without(optimizer, unheld):
+                if model not in self._watched:
+                    self._start(model, [optimizer])
         free = [item for item in self._stepped if item not in self._watched]
         parts = [(root, [item for item in free if held(item) & own(root)]) for root in fresh]
         for group in together([part for part in parts if part[1]]):
             self._start(whole([root for root, _ in group]), _each(item for _, items in group for item in items))
             self._watched.add(*(root for root, _ in group))
-        unheld = [root for root, items in parts if not items]
-        for optimizer in [item for item in free if item not in self._watched]:
-            for model in compiled_for(optimizer) or trained_without(optimizer, unheld):
-                self._start(model, [optimizer])
 
     def _start(self, model: nn.Module, holders: list[Optimizer]) -> Any:
         self._watched.add(model, *holders)
@@ -233,12 +234,14 @@ def compiled_for(optimizer: Optimizer) -> list[nn.Module]:
 
 
 def trained_without(optimizer: Optimizer, roots: list[nn.Module]) -> list[nn.Module]:
-    """The one module that gets gradients and is in no optimizer, beside an optimizer none of whose parameters gets one.
+    """The one module that gets gradients and is in no optimizer, beside an optimizer that has nothing of its own to do.
 
-    An optimizer that was made for a former model is such a one.
+    None of its parameters gets a gradient, as where it was made for a former model; or another optimizer holds the same.
     """
+    others = [held(item) for item in _alive(Optimizer) if item is not optimizer]
     idle = all(parameter.grad is None for group in optimizer.param_groups for parameter in group["params"])
-    everywhere = set().union(*(held(item) for item in _alive(Optimizer)))
+    idle = idle or held(optimizer) in others
+    everywhere = held(optimizer).union(*others)
     found = [
         root
         for root in roots

@@ -56,7 +56,7 @@ class ValidationScaledAlike(Watched):
         ratio, shift = of.get("ratio", math.nan), of.get("shift", math.nan)
         apart = abs(math.log(ratio)) if ratio > 0 else math.nan
         wide = TWICE if of.get("passed") else 1.0
-        scaled = not apart <= wide * RATIO and of.get("even", 0.0) < EVEN
+        scaled = not apart <= wide * RATIO and of.get("even", 0.0) < max(EVEN, 0.25 * apart)
         moved = not abs(shift) <= wide * SHIFT and of.get("even_shift", 0.0) < max(EVEN, 0.5 * abs(shift))
         standard = sorted((of.get("standard_train", 0.0), of.get("standard_val", 0.0)))
         far = of.get("size_of_ratio", 0.0) > FAR or of.get("size_of_shift", 0.0) > FAR
@@ -89,6 +89,12 @@ PASSES: Sequence[Case] = (
 )
 FAILS: Sequence[Case] = (
     made.case("half_the_range", _CHECK, case_run("data_scale", [{**_ALIKE, "ratio": 0.6}], over=False), "scaled"),
+    made.case(
+        "pixels_not_divided_beside_augmented_ones",
+        _CHECK,
+        case_run("data_scale", [{**_ALIKE, "ratio": 12.9, "even": 0.45, "even_shift": 17.6, "passed": 1.0}]),
+        "scaled",
+    ),
     made.case("mean_not_subtracted", _CHECK, case_run("data_scale", [{**_ALIKE, "shift": 1.9}]), "moved", 1.9),
     made.case("raw_table", _CHECK, case_run("data_scale", [{**_TABLE, "size_of_ratio": 3.4}]), "standardised", 3.4),
     made.case("not_a_number", _CHECK, case_run("data_scale", [{**_ALIKE, "ratio": math.nan}])),
