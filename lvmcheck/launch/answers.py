@@ -15,7 +15,7 @@ from lvmcheck.launch.verdicts import as_expected, verdict_of
 from lvmcheck.run import directory as rundir
 from lvmcheck.run import events as ev
 from lvmcheck.run.bounded import AGAIN, BoundedView
-from lvmcheck.run.view import Run
+from lvmcheck.run.view import Run, read_json
 from lvmcheck.suite import CheckEntry
 from lvmcheck.suite.judging import judge_entry
 
@@ -113,6 +113,8 @@ class Answers:
     def _judge_live(self) -> None:
         """Judge what has arrived, ask the trainer to stop if that is the answer, and tell it how far was judged."""
         assert self._follower is not None
+        if not self._deadline.asked and self.asked_by_others is not None:
+            self._deadline.ask()
         began = time.monotonic()
         mark = len(self.run.of(ev.Data)), self.run.last_epoch  # the trainer waits for the answer to these
         waits = began < self._judge_after and mark == self._judged_mark
@@ -131,4 +133,15 @@ class Answers:
     def _stop_reason(self) -> str | None:
         self.aborted_by = self._aborting()
         everything = not self.whole and all(outcome.decided for outcome in self.outcomes.values())
-        return self.aborted_by or (ALL_DECIDED if everything else None)
+        return self.aborted_by or (ALL_DECIDED if everything else self.asked_by_others)
+
+    @property
+    def cancelled(self) -> str | None:
+        """Why a run that waits in a queue is not to begin."""
+        return self.asked_by_others if self._follower is not None else None
+
+    @property
+    def asked_by_others(self) -> str | None:
+        """Why somebody else asked this run to stop (``lvmcheck runs --cancel``)."""
+        asked = read_json(self.folder / rundir.STOP)
+        return None if asked is None else str(asked.get("reason", "a request to stop"))

@@ -135,7 +135,7 @@ class Launcher:
                 continue
             looked = True
             job.poll(self._take_slot)
-            if job.queued and (reason := self._pointless(job)):
+            if job.queued and (reason := self._pointless(job) or job.cancelled):
                 job.cancel(reason)
         return looked
 

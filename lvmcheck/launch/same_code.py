@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import socket
+import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ def check_same(info: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
     for part, what in WHAT.items():
         if here[part] != asked[part]:
             raise InputError(
-                f"worker {socket.gethostname()}",
+                f"worker {platform.node()}",
                 f"{what}: expected {_short(asked[part], here[part])}, as the session has it, "
                 f"got {_short(here[part], asked[part])}",
                 fix="Every worker needs the same checkout, packages and data.",

@@ -18,6 +18,7 @@ from lvmcheck.launch.engines._task import environment
 from lvmcheck.launch.losses import MOST
 from lvmcheck.launch.plan import Plan, Settings
 from lvmcheck.launch.run_job import RunJob, State
+from lvmcheck.launch.standing import ask_to_stop
 from lvmcheck.run.view import read_json
 from lvmcheck.suite import load_suite
 from suites.distributed.tasks import Processes, kill_node, worker_of
@@ -236,7 +237,9 @@ def test_a_queued_task_is_cancelled_and_trains_nothing(make: Make) -> None:
     job.engine.held = True
     goes_on(job, until=lambda: job.state is State.TRAINING)
     assert job.queued
-    job.cancel("seed1 has failed")
+    ask_to_stop(job.folder, "seed1 has failed")
+    assert job.cancelled is not None
+    job.cancel(job.cancelled)
     assert {outcome.why for outcome in job.outcomes.values()} == {Why.NOT_REACHED}
     assert (read_json(job.folder / "task.json") or {})["task"] is None
     assert not (job.folder / "events.jsonl").exists()

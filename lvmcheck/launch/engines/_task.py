@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import signal
-import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -40,7 +40,7 @@ def train(spec: Mapping[str, Any]) -> None:
             train(local)
         return
     folder, root = Path(spec["folder"]), Path(spec["root"])
-    host = socket.gethostname()
+    host = platform.node()
     for path in (folder / rundir.INFO, root):
         if not path.exists():
             raise RuntimeError(f"worker {host} sees no {path}: every worker must see the checkout and --lvm-dir")
