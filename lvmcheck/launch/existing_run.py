@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lvmcheck.errors import InputError
+from lvmcheck.launch import seen
 from lvmcheck.launch.inputs import changed, changed_since
 from lvmcheck.launch.odd_files import odd_file
 from lvmcheck.launch.plan import Plan
@@ -102,6 +103,8 @@ def _usable(plan: Plan) -> ExistingRun | str:
     whole = run.done is not None
     if plan.settings.nonce and not whole and not ours:
         return UNFINISHED
+    if not whole and (why := seen.changed(folder)) is not None:
+        return why
     stale = changed(folder, info, plan.cache) if whole else changed_since(folder, plan.settings.root)
     if stale is not None and not ours:
         return stale

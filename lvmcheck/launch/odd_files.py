@@ -11,13 +11,14 @@ from lvmcheck.launch.guard import ENDED
 from lvmcheck.launch.heartbeat import BEAT
 from lvmcheck.launch.inputs import INPUTS
 from lvmcheck.launch.opened import OPENED
+from lvmcheck.launch.seen import SEEN
 from lvmcheck.launch.stacks import STACKS
 from lvmcheck.run import directory as rundir
 
 FILES = frozenset(
     (
         *(rundir.INFO, rundir.EVENTS, rundir.OUTPUT, rundir.STOP, rundir.JUDGED, rundir.VERDICTS, rundir.DONE),
-        *(rundir.FAILURE, ENDED, BEAT, INPUTS, OPENED, STACKS),
+        *(rundir.FAILURE, ENDED, BEAT, INPUTS, OPENED, STACKS, SEEN),
         *(far.TASK, far.AWAITED, far.BEGUN, far.LEFT),
     )
 )

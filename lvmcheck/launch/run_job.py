@@ -14,6 +14,7 @@ from filelock import FileLock
 from lvmcheck.causes.protocol import Diagnosis
 from lvmcheck.checks.finding import Outcome, Why, error
 from lvmcheck.errors import InputError
+from lvmcheck.launch import seen
 from lvmcheck.launch.answers import Answers
 from lvmcheck.launch.engine import Engine, Task, make_engine
 from lvmcheck.launch.existing_run import Aside, ExistingRun, examine, record_death
@@ -183,7 +184,7 @@ class RunJob(Answers):
 
     def _start(self, place: Place) -> None:
         if (self.folder / rundir.INFO).exists():
-            self._resume = rundir.cut_to_checkpoint(self.folder)
+            self._resume = seen.cut_to_checkpoint(self.folder)
             if self._resume is None:
                 move_aside(self.folder)
         if self._resume is None:
@@ -204,8 +205,8 @@ class RunJob(Answers):
         if code is None and not (self.run.done is not None and self._deadline.lingers()):
             self._judge_live()
             if self.run.done is None:
-                insisted = self._deadline.insist(process, self._stop_reason())
-                self.killed = insisted or self._silence.check(process) or self.killed
+                why = self._deadline.insist(process, self._stop_reason()) or self._silence.check(process)
+                self.killed = why or self.killed
             return
         if code is not None:
             process.wait_output()
@@ -214,8 +215,7 @@ class RunJob(Answers):
             self.state, self.process, self._deadline, self._judged = State.WAITING, None, StopDeadline(), -1
             return
         if self.run.done is None:
-            how = self.killed or process.ended()
-            self._take_failure(record_death(self.folder, how, self.plan.settings.session))
+            self._take_failure(record_death(self.folder, self.killed or process.ended(), self.plan.settings.session))
         self._settle()
 
     def _follow(self) -> None:
@@ -237,6 +237,7 @@ class RunJob(Answers):
     def _read(self) -> None:
         assert self._follower is not None
         self.run = self._follower.read()
+        seen.keep(self.folder, self._follower)
 
     def _settle(self) -> None:
         """The run is over: settle what is open, write the verdicts, let others in."""
@@ -271,8 +272,7 @@ class RunJob(Answers):
         if self.process is not None:
             self.process.stop()
         for entry in self.entries:
-            known = self.outcomes.get(entry.node)
-            if known is None or not known.decided:
+            if not ((known := self.outcomes.get(entry.node)) and known.decided):
                 self.outcomes[entry.node] = error(str(problem))
         self.state = State.OVER
         self._release()

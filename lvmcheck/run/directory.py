@@ -110,6 +110,11 @@ class Follower:
         except OSError:
             return False
 
+    @property
+    def seen(self) -> tuple[int, str]:
+        """How many bytes of the events were read, and their sha256."""
+        return self.offset, self._digest.hexdigest()
+
     def read(self, *, death: str | None = None) -> Run:
         """The run so far; ``death`` is what the caller knows about a trainer that is gone.
 

@@ -124,3 +124,16 @@ def test_a_death_after_the_last_epoch_is_red(pytester: pytest.Pytester, workers:
         assert result.ret == pytest.ExitCode.TESTS_FAILED
         assert verdicts(result) == {f"seed0::{NODE_1}": "PASSED", f"seed0::{NODE_END}": "PASSED"}
         assert "before its completion record was written" in result.stdout.str()
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_run_that_was_cut_short_is_continued_from_what_it_wrote(pytester: pytest.Pytester, changed: bool) -> None:
+    """Killed after epoch 1, whose value is 0.5: nothing seals it, but what was read of it then is known."""
+    project = Project(pytester)
+    project.suite(floor(1, 0.6), floor("final", 0.55), die="sigkill", pause=0.02)
+    assert set(verdicts(project.pytest("-v")).values()) == {"FAILED"}
+    events = project.run() / rundir.EVENTS
+    if changed:
+        events.write_text(events.read_text().replace('"val_cosine":0.5', '"val_cosine":0.8'))
+    assert verdicts(project.pytest("-v"))[f"seed0::{NODE_1}"] == "FAILED"
+    assert len(project.runs()) == 1 + changed  # set aside, and begun anew
