@@ -236,7 +236,7 @@ def compiled_for(optimizer: Optimizer) -> list[nn.Module]:
 def trained_without(optimizer: Optimizer, roots: list[nn.Module]) -> list[nn.Module]:
     """The one module that gets gradients and is in no optimizer, beside an optimizer that has nothing of its own to do.
 
-    None of its parameters gets a gradient, as where it was made for a former model; or another optimizer holds the same.
+    None of its parameters gets a gradient, as after the model was made anew, or another optimizer holds the same.
     """
     others = [held(item) for item in _alive(Optimizer) if item is not optimizer]
     idle = all(parameter.grad is None for group in optimizer.param_groups for parameter in group["params"])

@@ -1,4 +1,4 @@
-"""optimizer_of_former_model: the optimizer holds parameters that the model had before a part of it was replaced."""
+"""optimizer_of_former_model: the optimizer holds parameters of a former or another model in place of this one's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lvmcheck.checks.watch._watched import case_run
 
 
 class OptimizerOfFormerModel(Cause):
-    """The optimizer holds parameters that the model had before a part of it was replaced."""
+    """The optimizer holds parameters of a former or another model, of the same shapes as those that it lacks."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         return measured(
@@ -19,7 +19,7 @@ class OptimizerOfFormerModel(Cause):
             checks=("optimizer_holds_this_model",),
             explains=("missing_from_optimizer",),
             probes=("optimizer_coverage:foreign", "optimizer_coverage:replaced"),
-            phrase="a part of the model was replaced after the optimizer was made",
+            phrase="the optimizer holds parameters of a former or another model in the place of those of this one",
             fix="make the optimizer last, from the parameters of the model that is trained",
         )
 

@@ -17,7 +17,7 @@ FIXES = {
 }
 _PHRASES = {
     "missing": "{measured} trainable parameters are in no group of the optimizer",
-    "replaced": "{measured} parameters of the optimizer are former copies of parameters of the model",
+    "replaced": "{measured} parameters of the optimizer are not of this model, which lacks some of their shapes",
     "foreign": "{measured} parameters of the optimizer are not of this model",
     "twice": "{measured} parameters are updated twice",
 }
