@@ -19,6 +19,7 @@ TREES = "suites/ci/test_gate_trees.py suites/ci/test_gate_commit.py"
 CORE = "suites/lvmcheck/test_core_"
 JUDGED = "suites/reliability/test_one_answer.py suites/reliability/test_sealed.py"
 CHECKS = "suites/reliability/test_oracle.py suites/reliability/test_judging.py suites/lvmcheck/test_checks_edges.py"
+ANSWERS = "suites/reliability/test_answers.py"
 KERNEL = {
     "ci/gate.py": f"{EDITS} {TREES} suites/ci/test_gate_selftest.py",
     "ci/gate_base.py": TREES,
@@ -27,10 +28,11 @@ KERNEL = {
     "ci/gate_report.py": f"{EDITS} suites/ci/test_gate_runs.py",
     "ci/gate_selftest.py": "suites/ci/test_gate_selftest.py",
     "ci/gate_shape.py": EDITS,
+    "ci/gate_source.py": TREES,
     "ci/gate_tree.py": TREES,
-    "lvmcheck/checks/bounds.py": CHECKS,
-    "lvmcheck/checks/finding.py": CHECKS,
-    "lvmcheck/checks/protocol.py": CHECKS,
+    "lvmcheck/checks/bounds.py": ANSWERS,
+    "lvmcheck/checks/finding.py": ANSWERS,
+    "lvmcheck/checks/protocol.py": ANSWERS,
     "lvmcheck/launch/answers.py": f"{JUDGED} {CHECKS}",
     "lvmcheck/launch/environment.py": "suites/reliability/test_nothing_stale.py",
     "lvmcheck/launch/executed.py": "suites/reliability/test_opened.py",
