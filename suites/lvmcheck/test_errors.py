@@ -58,7 +58,8 @@ def test_a_reworded_message_keeps_its_id_and_a_new_one_gets_the_next() -> None:
 
 # -- what is raised ----------------------------------------------------------------------------------------------------
 def row_of(problem: InputError | BadValueError) -> Row:
-    (row,) = (row for row in rows() if row.id == problem.id)
+    number = problem.id  # looked up in the source each time
+    (row,) = (row for row in rows() if row.id == number)
     return row
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,8 @@ PARTS = {
     *("removeprefix", "removesuffix", "find", "rfind", "index", "rindex", "count"),
 }
 """Methods that take a text apart, or look into it."""
+NAMES = re.compile("|".join(("wording", *TEXTS)))
+"""What stands in a file that has any text."""
 PATTERNS = {"match", "search", "fullmatch", "findall", "finditer", "split", "sub", "subn"}
 """Functions of re, and methods of a compiled pattern."""
 
@@ -106,6 +109,8 @@ def reads(node: ast.AST, texts: Texts) -> bool:
 
 def readings(source: str, known: dict[str, set[str]]) -> Iterator[int]:
     """Lines at which a file reads a text."""
+    if not NAMES.search(source):
+        return
     tree = ast.parse(source)
     texts = Texts(tree, known)
     scopes = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
@@ -113,7 +118,9 @@ def readings(source: str, known: dict[str, set[str]]) -> Iterator[int]:
     for scope in (tree, *scopes):
         if scope is not tree:
             texts.within(scope)
-        found |= {node.lineno for node in ast.walk(scope) if isinstance(node, ast.expr) and reads(node, texts)}
+        found |= {
+            node.lineno for node in ast.walk(scope) if isinstance(node, ast.Call | ast.Compare) and reads(node, texts)
+        }
     yield from sorted(found)
 
 
