@@ -2,7 +2,8 @@
 
 ``python -m suites.watch.overhead`` prints one line for each model. A turn is a fixed number of steps; the turns of
 both sides alternate, and the ratio of their medians is shown, with the quartiles of the ratios of neighbouring turns.
-``--memory`` prints the peak of resident memory instead, of processes that train with and without it.
+``--beginning`` prints what the first steps cost, which are measured densely, and ``--memory`` the peak of resident
+memory, of processes that train with and without it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -27,6 +29,8 @@ from models.lvm.amn import AMN
 
 WARM_UP = 400
 """Steps after which the first ones, which are measured densely, are over."""
+BEGINNINGS = (20, 200, 400, 1000)
+"""Numbers of steps after which ``--beginning`` says what they cost."""
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
@@ -76,7 +80,15 @@ def convolutional(device: str) -> tuple[nn.Module, Callable[[nn.Module], Tensor]
     return model.to(device), lambda model: F.cross_entropy(model(images), labels)
 
 
-MODELS = {"amn": amn, "transformer": transformer, "convolutional": convolutional}
+def tiny(device: str) -> tuple[nn.Module, Callable[[nn.Module], Tensor]]:
+    """Three layers, batch 128 of 32 numbers: a toy, of which a step takes about a millisecond."""
+    inputs, labels = torch.randn(128, 32, device=device), torch.randint(10, (128,), device=device)
+    sizes = (32, 128, 128)
+    layers = [part for a, b in pairwise(sizes) for part in (nn.Linear(a, b), nn.ReLU())]
+    return nn.Sequential(*layers, nn.Linear(128, 10)).to(device), lambda model: F.cross_entropy(model(inputs), labels)
+
+
+MODELS = {"amn": amn, "transformer": transformer, "convolutional": convolutional, "tiny": tiny}
 
 
 def side(name: str, device: str, folder: Path | None) -> Side:
@@ -121,6 +133,25 @@ def measure(name: str, device: str, turns: int, steps: int, folder: Path, clock:
         f"{watched / plain:.4f}x (turn by turn {middle:.4f}x, quartiles {low:.4f} to {high:.4f}), "
         f"{turns} turns of {steps} steps"
     )
+
+
+def beginning(name: str, device: str, steps: int, folder: Path, clock: Callable[[], float]) -> None:
+    """Print what the first steps cost in all: both sides step in turn, from their first step on."""
+    side(name, device, folder / "warm").step()  # what torch and lvmcheck import is not the first step's
+    plain, began = side(name, device, None), clock()
+    watched = side(name, device, folder)
+    starts = clock() - began
+    said = []
+    for step in range(1, steps + 1):
+        for each in (plain, watched) if step % 2 else (watched, plain):
+            began = clock()
+            each.step()
+            each.seconds.append(clock() - began)
+        if step in BEGINNINGS:
+            without, more = sum(plain.seconds), sum(watched.seconds) - sum(plain.seconds)
+            said.append(f"{step} steps {1 + more / without:.3f}x (+{1e3 * more:.0f} ms)")
+    usual = 1e3 * statistics.median(plain.seconds)
+    print(f"{name:14} {usual:8.3f} ms a step, model and watch() {1e3 * starts:.0f} ms: {', '.join(said)}")
 
 
 def memory(name: str) -> None:
@@ -169,6 +200,7 @@ def main() -> None:
     parser.add_argument(
         "--clock", choices=["wall", "cpu"], default="wall", help="cpu: time of this process, on a machine that is busy"
     )
+    parser.add_argument("--beginning", action="store_true", help="what the first --steps cost, from the first one on")
     parser.add_argument("--memory", action="store_true", help="resident memory on the CPU in place of times")
     parser.add_argument("--steps", type=int, default=70, help="steps after which it is read")
     parser.add_argument("--peak-of", choices=["plain", "watched"], help=argparse.SUPPRESS)
@@ -180,6 +212,10 @@ def main() -> None:
             continue
         if options.memory:
             resident(name, options.steps)
+            continue
+        if options.beginning:
+            with tempfile.TemporaryDirectory() as folder:
+                beginning(name, options.device, options.steps, Path(folder), CLOCKS[options.clock])
             continue
         with tempfile.TemporaryDirectory() as folder:
             probe = side(name, options.device, None)

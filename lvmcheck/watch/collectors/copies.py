@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -10,21 +11,25 @@ from weakref import ReferenceType, ref
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.nn.parameter import is_lazy
 
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.guard import Guard
 from lvmcheck.watch.measure.batches import fingerprints, first_input
 from lvmcheck.watch.measure.elements import elements
+from lvmcheck.watch.measure.ledger import compiling
 from lvmcheck.watch.measure.local import local
 
 if TYPE_CHECKING:
     from lvmcheck.watch.loop import Loop
 
-LOOKS = (8, 64)
-"""Measured steps from which on copies are looked for: those made after ``watch`` are there by then."""
-SHARE, COSTS = 0.05, 0.02
-"""Share of the time so far that a look may take, and the seconds that the first one is taken to cost."""
+LOOKS = frozenset({8, 24, 40})
+"""Measured steps before which what was called in measured steps is looked at."""
+SEARCHES = (8, 64)
+"""Measured steps from which on the whole process is searched, each once: copies made after ``watch`` are there."""
+SHARE, PER_MODULE = 0.05, 2.5e-5
+"""Share of the time so far that a search may take, and the seconds that it takes for each imported module, about."""
 CALLS = 64
 """Calls of a copy, and of what it is a copy of, whose inputs are compared."""
 ROWS = 4
@@ -75,28 +80,37 @@ class CopiesCollector(Collector):
         self._parts = list(_parts(watcher.model))
         self._began = {id(part): _marks(part) for _, part in self._parts}
         self._pairs: list[_Pair] = []
-        self._looks = self._looked = 0
-        self._since, self._cost = time.perf_counter(), COSTS
+        self._looks = self._searches = 0
+        self._since = time.perf_counter()
+        self._own = {id(module) for module in watcher.model.modules()}
+        self._called: dict[int, ReferenceType[nn.Module]] = {}
+        self._calls: Any = None
 
     def before_sample(self, watcher: Loop) -> None:
         self._looks += 1
-        if self._looked < len(LOOKS) and self._looks >= LOOKS[self._looked]:
-            began = time.perf_counter()
-            if self._cost < SHARE * (began - self._since):
-                self._looked += 1
-                self._look(watcher)
-                self._cost = time.perf_counter() - began
+        if self._looks in LOOKS:
+            called = [module for known in self._called.values() if (module := known()) is not None]
+            self._look(watcher, called)
+        if self._looks < max(LOOKS) and not compiling():
+            self._calls = register_module_forward_pre_hook(watcher.guard.hook("calls of copies", self._sees))
+        if self._searches < len(SEARCHES) and self._looks >= SEARCHES[self._searches]:
+            costs = PER_MODULE * len(sys.modules)
+            if costs < SHARE * (time.perf_counter() - self._since):
+                self._searches += 1
+                self._look(watcher, [item for item in gc.get_objects() if issubclass(type(item), nn.Module)])
 
-    def _look(self, watcher: Loop) -> None:
+    def _sees(self, module: nn.Module, _inputs: Any) -> None:
+        if id(module) not in self._own:
+            self._called.setdefault(id(module), ref(module))
+
+    def _look(self, watcher: Loop, among: list[nn.Module]) -> None:
         held = {id(p) for slot in watcher.slots for group in slot.optimizer.param_groups for p in group["params"]}
         known = {id(pair.copy()) for pair in self._pairs}
         by_shape: dict[Shapes, list[tuple[str, nn.Module]]] = {}
         for name, part in self._parts:
             if any(id(p) in held for p in part.parameters()):
                 by_shape.setdefault(_shapes(part), []).append((name, part))
-        objects = gc.get_objects()
-        found = [m for m in objects if issubclass(type(m), nn.Module) and id(m) not in known and _complete(m)]
-        del objects  # as long as everything there is
+        found = [module for module in among if id(module) not in known and _complete(module)]
         inside: set[int] = set()
         for module in sorted(found, key=lambda m: -sum(1 for _ in m.modules())):
             twins = by_shape.get(_shapes(module), ()) if id(module) not in inside else ()
@@ -111,6 +125,9 @@ class CopiesCollector(Collector):
                     break
 
     def after_sample(self, watcher: Loop) -> None:
+        if self._calls is not None:
+            self._calls.remove()
+            self._calls = None
         if self._looks & (self._looks - 1) == 0:
             self._measure(watcher)
 

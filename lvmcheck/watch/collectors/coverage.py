@@ -35,6 +35,8 @@ class CoverageCollector(Collector):
         self._last: Coverage | None = None
         self._key: tuple[object, ...] = ()
         self._found: Coverage | None = None
+        self._counted: Coverage | None = None
+        self._now: set[str] = set()
         self._missing: tuple[str, ...] | None = None
         self._unregistered = unregistered(watcher.model)
         self._say(watcher)
@@ -44,17 +46,16 @@ class CoverageCollector(Collector):
     def before_sample(self, watcher: Loop) -> None:
         self._say(watcher)
 
-    def _coverage(self, watcher: Loop) -> Coverage:
-        """What the optimizers hold; looked at anew where parameters, groups or ``requires_grad`` are others."""
-        groups = [len(group["params"]) for slot in watcher.slots for group in slot.optimizer.param_groups]
-        held = [id(p) for slot in watcher.slots for group in slot.optimizer.param_groups for p in group["params"]]
-        key = (groups, held, [(id(p), p.requires_grad) for p in watcher.model.parameters()])
+    def _look(self, watcher: Loop) -> Coverage:
+        """What the optimizers hold; told anew where parameters, groups or ``requires_grad`` are others."""
+        groups = [list(map(id, group["params"])) for slot in watcher.slots for group in slot.optimizer.param_groups]
+        key = (groups, [(id(p), p.requires_grad) for p in watcher.model.parameters()])
         if self._found is None or self._key != key:
             self._key, self._found = key, coverage(watcher.model, [slot.optimizer for slot in watcher.slots])
         return self._found
 
     def _say(self, watcher: Loop) -> None:
-        found = self._coverage(watcher)
+        found = self._look(watcher)
         if self._last == found:
             return
         self._last = found
@@ -67,7 +68,7 @@ class CoverageCollector(Collector):
         watcher.emit("foreign", foreign, found.foreign)
 
     def before_step(self, watcher: Loop, slot: Slot) -> None:  # noqa: ARG002
-        if self._coverage(watcher).missing or self._unregistered or self._missing:
+        if self._found is None or self._found.missing or self._unregistered or self._missing:
             known = {**self._unregistered, **dict(watcher.model.named_parameters())}
             self._say_missing(watcher, lambda name: known[name].grad is not None)
 
@@ -76,7 +77,7 @@ class CoverageCollector(Collector):
             self._say_missing(watcher, lambda _: True)
 
     def _say_missing(self, watcher: Loop, used: Callable[[str], bool]) -> None:
-        found = self._coverage(watcher)
+        found = self._look(watcher)
         held = {id(p) for slot in watcher.slots for group in slot.optimizer.param_groups for p in group["params"]}
         outside = [name for name, p in self._unregistered.items() if p.requires_grad and id(p) not in held]
         missing = tuple(filter(used, (*found.missing, *outside)))
@@ -89,9 +90,12 @@ class CoverageCollector(Collector):
 
     def after_sample(self, watcher: Loop) -> None:
         model = watcher.model
-        trainable = set(self._coverage(watcher).trainable)
+        found = self._look(watcher)
+        if found is not self._counted:
+            self._counted, self._now = found, set(found.trainable)
+            self._trainable = (self._trainable or set()) | self._now
+        trainable = self._now
         gone = (self._trainable or set()) - trainable
-        self._trainable = (self._trainable or set()) | trainable
         self._frozen = {name: self._frozen.get(name, 0) + 1 for name in gone}
         long = [name for name, count in self._frozen.items() if count >= AGAIN]
         kept = 0
