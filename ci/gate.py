@@ -19,6 +19,7 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from gate_git import Tree, resolved, tracked_path
 from gate_report import of_checks, of_session, of_suite, same
 from gate_selftest import of_selftests, read_selftest
 from gate_shape import Table
+from gate_sign import read_key, sign
 from gate_tree import of_files, of_opened, of_suite_text
 
 SCREEN, WIDTH, FIXED = 30, 200, 3
@@ -159,6 +161,7 @@ def arguments_of(words: Sequence[str] | None) -> argparse.Namespace:
         "--base", metavar="REF", help='the branch it goes to; requirements and waivers are read there ("none": nowhere)'
     )
     add("--nonce", default=os.environ.get(NONCE), help=f"what the sessions were handed (default: ${NONCE})")
+    add("--key", type=Path, metavar="FILE", help="refuse reports that gate.py sign has not signed with this key")
     return parser.parse_args(words)
 
 
@@ -203,17 +206,18 @@ def readable(read: Callable[[Path], Table], paths: Sequence[Path], reasons: list
 
 def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words[:1] == ["start"]:
-        return start(words[1:])
+    if words[:1] in (["start"], ["sign"]):
+        return (start if words[0] == "start" else sign)(words[1:])
     options = arguments_of(words)
     try:
+        key = None if options.key is None else read_key(options.key)
         question = question_of(options)
     except Unusable as problem:
         print(f"gate: {plain(str(problem))} [unusable]", file=sys.stderr)
         return 2
     reasons: list[Reason] = []
-    reports = list(readable(read_report, options.reports, reasons))
-    selftests = list(readable(read_selftest, options.selftest, reasons))
+    reports = list(readable(partial(read_report, key=key), options.reports, reasons))
+    selftests = list(readable(partial(read_selftest, key=key), options.selftest, reasons))
     reasons += decide(reports, question, datetime.datetime.now(datetime.UTC), selftests)
     if reasons:
         print(f"refused: {options.commit[:12]} may not pass")

@@ -16,6 +16,7 @@ from typing import Any
 from gate_finding import LOOSENINGS, Reason, Refused, Unusable
 from gate_git import Tree
 from gate_shape import FORMAT, Table, shaped
+from gate_sign import signed
 
 MAX_BYTES, MAX_TOML = 16 << 20, 1 << 20
 ASKED = {"file": str, "profile": str, "device": str, "seeds": int, "checks": int}
@@ -42,12 +43,13 @@ def read_bounded(path: Path, most: int) -> bytes:
     return raw
 
 
-def read_report(path: Path) -> Table:
-    """The content of a report that is whole, of this format, and of the expected shape."""
+def read_report(path: Path, key: bytes | None = None) -> Table:
+    """The content of a report that is whole, of this format, of the expected shape, and signed where there is a key."""
     try:
         raw = read_bounded(path, MAX_BYTES)
     except OSError as problem:
         raise Refused(Reason("no_report", str(path), got=problem.strerror)) from None
+    signed(path, raw, key)
     try:
         body = json.loads(raw, object_pairs_hook=unique, parse_constant=no_constant)
         if not isinstance(body, dict) or type(body.get("format")) is not int or body["format"] != FORMAT:

@@ -17,6 +17,8 @@ WORDS = {
     "unknown_field": "unknown field {got!r}",
     "unknown_value": "unknown value {got!r}, known are {expected}",
     "report_twice": "given twice",
+    "not_signed": "it is not signed: {got}",
+    "signature_differs": "its signature is of another content, or by another key",
     # waivers
     "waiver_expired": "expired on {got}",
     "waiver_too_long": "expires in {got} days, at most {expected} are allowed",

@@ -11,6 +11,7 @@ from typing import Any
 from gate_files import MAX_BYTES, no_constant, read_bounded, unique
 from gate_finding import Reason, Refused
 from gate_shape import Table, fields, fits, known
+from gate_sign import signed
 
 FORMAT, LEAST = 2, 15
 """LEAST: faults that must have been planted; a self-test of fewer shows little."""
@@ -24,10 +25,12 @@ SHAPE = fields(
 FATES = ("killed", "survived", "not planted", "not done")
 
 
-def read_selftest(path: Path) -> Table:
-    """The content of a self-test's JSON that is whole and of the expected shape."""
+def read_selftest(path: Path, key: bytes | None = None) -> Table:
+    """The content of a self-test's JSON that is whole, of the expected shape, and signed where there is a key."""
     try:
-        body = json.loads(read_bounded(path, MAX_BYTES), object_pairs_hook=unique, parse_constant=no_constant)
+        raw = read_bounded(path, MAX_BYTES)
+        signed(path, raw, key)
+        body = json.loads(raw, object_pairs_hook=unique, parse_constant=no_constant)
         if not isinstance(body, dict):
             raise Refused(Reason("not_json", str(path), got=type(body).__name__))
         digest = body.pop("digest", None)

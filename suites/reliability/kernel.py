@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("what", choices=("mutants", "coverage"))
     parser.add_argument("word", nargs="?", default="", help="only modules whose path holds it")
     parser.add_argument("--most", type=int, default=10_000, metavar="N", help="mutants of a module, drawn by chance")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     if options.what == "mutants":
         mutants(options.word, options.most)
     else:
