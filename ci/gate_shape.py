@@ -67,8 +67,8 @@ FINDING = fields(
 BOUND = fields(("kind", str), ("source", str), value=(int, float, str, bool))
 STATUSES = ("passed", "failed", "warning", "pending", "not applicable", "not recorded", "error")
 WHYS = (
-    *("awaits", "not run", "not reached", "run ended", "not needed", "not recorded", "other data"),
-    *("never evaluated", "check crashed", "run died", "unexpected", "other"),
+    *("awaits", "not run", "not reached", "run ended", "not needed", "not recorded", "not in the format", "other data"),
+    *("never evaluated", "check crashed", "same runs", "run died", "unexpected", "other"),
 )
 PYTEST = ("passed", "failed", "skipped", "deselected", "nothing")
 RUN_STATUSES = ("finished", "stopped", "died", "not started", "open")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from suites.ci.gate_kit import ask_here, seal
-from suites.ci.test_gate_edits import COMMIT, REQUIRE, healthy
+from suites.ci.gate_kit import REQUIRE, ask_here, scripts, seal
+from suites.ci.test_gate_edits import COMMIT, healthy
 
 KEY = "k" * 40
 
@@ -35,8 +35,6 @@ def asked(report: Path, *words: str | Path) -> tuple[int, str]:
 
 
 def sign(report: Path, path: Path) -> int:
-    from suites.ci.gate_kit import scripts
-
     return int(scripts()[0].main(["sign", str(report), "--key", str(path)]))
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lvmcheck.checks import bounds, finding, protocol
@@ -106,6 +107,13 @@ MADE: list[tuple[Outcome, dict[str, Any]]] = [
 ]
 
 
+WORDS = (
+    "awaits not run not reached run ended not needed not recorded not in the format other data never evaluated"
+    " check crashed same runs run died unexpected other"
+)
+"""A published form: reports hold them."""
+
+
 def test_outcomes_hold_what_they_were_made_of() -> None:
     blank = {"finding": None, "why": None, "reason": "", "awaits": "", "evaluated": 0, "abort": False}
     for outcome, fields in MADE:
@@ -114,6 +122,11 @@ def test_outcomes_hold_what_they_were_made_of() -> None:
     for count in (0, -1):
         shown = finding.passed(ONE, evaluated=count)
         assert (shown.status, shown.why, shown.evaluated) == (Status.ERROR, Why.NEVER_EVALUATED, 0)
+    assert finding.compared(replace(ONE, bounds=(bounds.floor(1),))) == finding.passed(
+        replace(ONE, bounds=(bounds.floor(1),))
+    )
+    assert finding.compared(ONE) == finding.failed(ONE)
+    assert " ".join(Why) == WORDS
     assert (ONE.fact("b"), ONE.fact("c")) == (Fact("b", 2), None)
 
 
@@ -124,14 +137,23 @@ def test_nothing_that_was_judged_can_be_changed(kind: type) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(one, dataclasses.fields(kind)[0].name if dataclasses.fields(kind) else "x", 1)
     if kind not in (Fact, Bound):  # named by their places all over the checks
-        with pytest.raises(TypeError, match="positional"):
-            kind(1, 2, 3, 4, 5, 6, 7, 8, 9)
+        with pytest.raises(TypeError, match="takes 1 positional argument but"):
+            kind(1)
 
 
 def test_a_verdict_speaks_for_its_outcome() -> None:
     one = Verdict(name="n", check="c", outcome=finding.failed(ONE))
     assert (one.status, one.finding) == (Status.FAILED, ONE)
     assert Verdict(name="n", check="c", outcome=finding.error("x")).finding is None
+
+
+def test_facts_are_plain_values() -> None:
+    one = np.float64(1.5)
+    assert type(finding.plain(one)) is float
+    assert finding.plain("a") == "a"
+    assert finding.facts({"a": one}, "s", b=2) == (Fact("a", 1.5, "s"), Fact("b", 2, "s"))
+    assert type(finding.facts(a=one)[0].value) is float
+    assert finding.facts() == ()
 
 
 # -- judging -----------------------------------------------------------------------------------------------------------
