@@ -43,7 +43,7 @@ def test_drawing_batches(benchmark: Any, batch: int, place: Place, figures: Figu
                 np.copyto(place_of_one, block)
 
         lanes = {"plain": plain_copy, "bare": loops.bare, COPY: copy(place.device)}
-        turns = take_turns(benchmark, loops.gather, lanes, rounds=12 if FULL else 3)
+        turns = take_turns(benchmark, loops.gather, lanes, rounds=12 if FULL else 1)
     share, over = turns.over("bare"), turns.over("plain")
     rate = steps * batch / turns.seconds()
     figures.add(

@@ -130,7 +130,7 @@ def test_diagnosing_from_the_command_line(benchmark: Any, cpu: Place, figures: F
     def import_numpy() -> None:
         numpy.append(commands.python("-c", "import numpy", cwd=ROOT).cpu)
 
-    benchmark.pedantic(diagnose, setup=import_numpy, rounds=9 if FULL else 3, warmup_rounds=0)
+    benchmark.pedantic(diagnose, setup=import_numpy, rounds=9 if FULL else 1, warmup_rounds=0)
     over = Spread.of([one / other for one, other in zip(ours, numpy, strict=True)])
     figures.add(
         "recorder and judge",

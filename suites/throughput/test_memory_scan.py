@@ -73,7 +73,7 @@ def test_the_scan_beside_the_loop(step_benchmark: StepBenchmark, rows: int, cpu:
         lane(by_scan, content),
         items=rows * LENGTH,
         beside={"loop": lane(by_step, content)},
-        rounds=20 if FULL else 2,
+        rounds=20 if FULL else 1,
         warm_up=1,
     )
     faster = speed.over["loop"].inverse()

@@ -83,7 +83,7 @@ def test_import_cost(benchmark: Any, cpu: Place, figures: Figures, tmp_path: Pat
     def start() -> None:
         taken.append(imported(*lvmcheck.__all__, cwd=tmp_path)[:2])
 
-    benchmark.pedantic(start, setup=start_bare, rounds=25 if FULL else 2, warmup_rounds=1)
+    benchmark.pedantic(start, setup=start_bare, rounds=25 if FULL else 1, warmup_rounds=1)
     alone, whole = (list(times) for times in zip(*taken[1:], strict=True))
     figures.say(TITLE, "CPU time of fresh processes, without other plugins.")
     for what, times in (("import lvmcheck", alone), ("import lvmcheck and its whole public surface", whole)):
@@ -112,7 +112,7 @@ def test_unused_plugin_cost(benchmark: Any, cpu: Place, figures: Figures, tmp_pa
     def start_with() -> None:
         loaded.append(commands.pytest(*PLUGIN, cwd=folder, expect=(5,)).cpu)
 
-    benchmark.pedantic(start_with, setup=start_without, rounds=9 if FULL else 2, warmup_rounds=1)
+    benchmark.pedantic(start_with, setup=start_without, rounds=9 if FULL else 1, warmup_rounds=1)
     start_without()
     pairs = list(zip(loaded[1:], without[1:], without[2:], strict=False))
     added = Spread.of([one - (before + after) / 2 for one, before, after in pairs])
@@ -142,7 +142,7 @@ def test_collection_cost(benchmark: Any, cpu: Place, figures: Figures, tmp_path:
     def collect() -> None:
         collected.append(commands.pytest(*PLUGIN, "--collect-only", "-q", *suites, cwd=ROOT))
 
-    benchmark.pedantic(collect, setup=start_without, rounds=5 if FULL else 2, warmup_rounds=0)
+    benchmark.pedantic(collect, setup=start_without, rounds=5 if FULL else 1, warmup_rounds=0)
     added = Spread.of([spent.cpu - start for spent, start in zip(collected, without, strict=True)])
     items = sum("::" in line for line in collected[-1].output.splitlines())
     assert items >= len(suites)
