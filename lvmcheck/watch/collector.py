@@ -42,5 +42,8 @@ class Collector:
     def epoch_ended(self, watcher: Loop, evaluated: bool) -> None:
         """The loop reported an epoch, with a metric of an evaluation or without."""
 
+    def evaluation_ended(self, watcher: Loop) -> None:
+        """The loop reported a metric of an evaluation."""
+
     def finish(self, watcher: Loop) -> None:
         """Watching ends."""

@@ -33,6 +33,7 @@ from lvmcheck.watch.collectors import (
     ranks,
     rows,
     schedule,
+    shared_rows,
     sizes,
     units,
 )
@@ -107,6 +108,7 @@ def watch(
             losses.LossesCollector(),
             data.DataCollector(),
             evaluated.EvaluatedCollector(),
+            shared_rows.SharedRowsCollector(),
             checkpoints.CheckpointsCollector(),
             of_ranks,
             rank_data.RankDataCollector(meeting, recorder.path if recorder is not None else None, of_ranks),

@@ -181,6 +181,8 @@ class Watcher:
         self.modes.end_of_evaluation(self, evaluated=evaluated)
         self.modes.between = True
         self._team.ask("epoch_ended", evaluated)
+        if evaluated:
+            self._team.ask("evaluation_ended")
 
     def observe(self, train: Any, val: Any) -> None:
         """Look at the rows of these loaders from now on."""
@@ -203,6 +205,7 @@ class Watcher:
         """An evaluation has ended."""
         self.modes.end_of_evaluation(self, evaluated=True)
         self.modes.between = True
+        self._team.ask("evaluation_ended")
 
     def announce(self) -> None:
         """The loop computes gradients inside of ``step``, and will call :meth:`gradients_complete` there."""

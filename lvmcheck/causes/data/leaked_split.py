@@ -18,6 +18,7 @@ FIXES = {
     "val_disjoint_from_train": "hold out questions before anything else is done; discard the validation figures",
     "validation_rows_unseen": "split before rows are duplicated or augmented, by group where rows belong together; "
     "discard the validation figures",
+    "validation_windows_apart": "split the series by time, leave a gap of one window, and cut windows from each part",
 }
 """Checks that find validation data among the training data, and what to do."""
 PHRASES = {
@@ -26,12 +27,13 @@ PHRASES = {
     "quotations": "the split leaks: {shared} pairs of articles share passages across it",
     "shared_articles": "the split leaks: {shared} articles are in training and in validation",
     "in_training": "the split leaks: a share of {shared} of the validation rows is trained on",
+    "overlapping": "the split leaks: of a share of {shared} of the validation windows half lies in windows of training",
     "overlap": "the split leaks: a share of {shared} of the validation records was trained on",
 }
 
 
 class LeakedSplit(Cause):
-    """Validation data were trained on: windows of vectors, records of text, or rows that a watched loader passed."""
+    """Validation data were trained on: windows of vectors or of a series, records of text, rows of a loop."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         check = next((check for check in FIXES if _shared(evidence.failed(check))), None)
@@ -92,6 +94,12 @@ FAILS: Sequence[CauseCase] = (
         facts={"shared": 0.0268, "cosine": 0.98},
     ),
     CauseCase(name="validation_is_the_training_set", run=_records(1.0), facts={"shared": 1.0, "train_records": 9000}),
+    CauseCase(
+        name="windows_that_overlap",
+        run=case_run("window_parts", [{"windows": 100, "met": 90, "reversed": 0, "least": 0.9, "trained": 900}]),
+        standing=Standing.MEASURED,
+        facts={"shared": 0.9},
+    ),
     CauseCase(name="rows_shared", run=_rows(100), standing=Standing.MEASURED, facts={"shared": 0.5}),
     CauseCase(name="shared_articles", run=gates.run({"gate.split.shared_articles": 40}), facts={"shared": 40}),
 )

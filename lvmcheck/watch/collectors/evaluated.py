@@ -42,8 +42,8 @@ class EvaluatedCollector(Collector):
         if batch is not None and batch.is_floating_point() and batch.ndim > 1:
             rows.append(columns(batch, ROWS).clone())  # not a view that keeps the batch
 
-    def epoch_ended(self, watcher: Loop, evaluated: bool) -> None:
-        if not evaluated or self._done or not self._seen:
+    def evaluation_ended(self, watcher: Loop) -> None:
+        if self._done or not self._seen:
             return
         enough = min(sum(map(len, rows)) for rows in (self._trained, self._seen)) >= LEAST
         widths = {part.shape[1] for part in (*self._trained, *self._seen)}

@@ -84,10 +84,7 @@ def _quartiles(values: Tensor) -> float:
 def repeats(inputs: Tensor, targets: Tensor | None) -> dict[str, float]:
     """Share of rows that occur before in the same set, overall and in the class where it is least."""
     rows = inputs[:MOST]
-    sample = columns(rows)
-    values = len(torch.unique(sample[:512]))
-    bits = math.log2(max(2, values)) * (rows[0].numel() if rows.ndim > 1 else 1)
-    if not inputs.is_floating_point() or values < VALUES or bits < BITS:
+    if not telling(inputs):
         return {}
     marks = fingerprints(rows, MOST).cpu()
     found = {"rows": float(len(marks)), "repeated": _repeated(marks)}
@@ -97,6 +94,13 @@ def repeats(inputs: Tensor, targets: Tensor | None) -> dict[str, float]:
         of = marks[labels[: len(marks)] == label] if labels is not None else marks
         least = min(least, _repeated(of)) if len(of) >= 4 else least
     return {**found, "least": least}
+
+
+def telling(rows: Tensor) -> bool:
+    """Whether rows hold so much that equal ones are no chance."""
+    values = len(torch.unique(columns(rows, 512)))
+    bits = math.log2(max(2, values)) * (rows[0].numel() if rows.ndim > 1 else 1)
+    return rows.is_floating_point() and values >= VALUES and bits >= BITS
 
 
 def _repeated(marks: Tensor) -> float:

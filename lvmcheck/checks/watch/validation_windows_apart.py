@@ -1,0 +1,76 @@
+"""validation_windows_apart: no window of validation overlaps one of training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.checks.bounds import ceiling
+from lvmcheck.checks.finding import Fact, Finding
+from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.run.events import Watch
+
+WINDOWS, SHARE, LEAST, BACKWARD = 32, 0.05, 0.03, 0.1
+"""Windows of validation, the share of them that may overlap, that of each batch, and that with time reversed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationWindowsApart(Watched):
+    """The first half of at most 5 % of the windows of an evaluation is found, value by value, at any place of the
+    windows that training has seen on measured steps. Where a tenth as many are found with time reversed, the series
+    holds so little that equal parts are chance; where a batch of the evaluation has none, the loop evaluates windows of
+    training beside those of validation.
+
+    Why:
+    Windows that overlap hold the same values at other offsets: a model has trained on most of what it is asked.
+
+    Usual causes:
+    - Windows were cut from a series first, and split at random afterwards.
+    - The series of validation begins before that of training ends.
+
+    Fix:
+    Split the series by time, leave a gap of one window, and cut windows from each part.
+
+    Healthy runs that must pass:
+    A split by time, whose windows at the border share their history; series that repeat themselves.
+
+    Source:
+    Issue 15 (leaking rows).
+    """
+
+    universal = True
+    event = "window_parts"
+
+    def look(self, event: Watch) -> Finding | None:
+        of = event.values
+        windows, met = of.get("windows", 0.0), of.get("met", float("nan"))
+        if windows < WINDOWS:
+            return None
+        chance = of.get("reversed", 0.0) > BACKWARD * met
+        beside = of.get("least", 1.0) < LEAST
+        return Finding(
+            code="overlapping",
+            measured=0.0 if chance or beside else met / windows,
+            bounds=(ceiling(SHARE),),
+            step=event.step,
+            evidence=(Fact("windows", windows), Fact("trained_windows", of.get("trained"))),
+            phrase="share of {windows} validation windows whose first half lies in windows of training {measured}",
+        )
+
+
+_CHECK = ValidationWindowsApart()
+_APART = {"windows": 200.0, "met": 3.0, "reversed": 0.0, "least": 0.04, "trained": 900.0}
+PASSES: Sequence[Case] = (
+    made.case("perfect_oracle", _CHECK, case_run("window_parts", [{**_APART, "met": 0.0}]), measured=0.0),
+    made.case("split_by_time", _CHECK, case_run("window_parts", [_APART])),
+    made.case("windows_of_training_beside", _CHECK, case_run("window_parts", [{**_APART, "met": 90.0, "least": 0.0}])),
+    made.case("a_series_that_repeats", _CHECK, case_run("window_parts", [{**_APART, "met": 150.0, "reversed": 140.0}])),
+)
+FAILS: Sequence[Case] = (
+    made.case(
+        "split_at_random", _CHECK, case_run("window_parts", [{**_APART, "met": 180.0}], over=False), "overlapping", 0.9
+    ),
+    made.case("not_a_number", _CHECK, case_run("window_parts", [{**_APART, "met": float("nan")}])),
+)

@@ -1,0 +1,132 @@
+"""Rows that training and evaluations share, as they pass through the model: whole rows, and parts of windows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from lvmcheck.watch.collector import Collector
+from lvmcheck.watch.measure.batches import fingerprints, first_input
+from lvmcheck.watch.measure.held import telling
+from lvmcheck.watch.measure.windows import parts, reversed_parts
+
+if TYPE_CHECKING:
+    from lvmcheck.watch.loop import Loop
+
+ROWS, MOST = 512, 100_000
+"""Rows of a batch, and of training, that are kept."""
+BATCHES, EVALUATIONS = 64, 8
+"""Batches of an evaluation, and evaluations, that are looked at."""
+FIRST = 24
+"""Measured batches in which rows that come again are counted, at most until the first epoch ends."""
+LEAST = 64
+"""Rows of training that must have been seen."""
+WINDOWS = 1000
+"""Windows of either side whose parts are kept."""
+
+
+class SharedRowsCollector(Collector):
+    """Keeps fingerprints of the rows of measured steps, and compares those of evaluations with them.
+
+    Rows of which equal ones are no chance are looked at alone. Where training sees one batch only, as on a graph, an
+    evaluation must read the same rows.
+    """
+
+    def start(self, watcher: Loop) -> None:
+        self._trained: set[int] = set()
+        self._batches: set[int] = set()
+        self._again, self._counted, self._steps, self._counts = 0, 0, 0, True
+        self._tells: bool | None = None
+        self._seen: list[Tensor] = []
+        self._left = EVALUATIONS
+        self._step = watcher
+        self._parts: set[int] = set()
+        self._windows = 0
+        self._evaluated_parts: list[Tensor] = []
+        self._handle = watcher.model.register_forward_pre_hook(
+            watcher.guard.hook("rows of evaluations", self._evaluates), with_kwargs=True
+        )
+
+    def before_forward(self, watcher: Loop, inputs: Any) -> None:
+        batch = self._rows_of(inputs)
+        if batch is None or not self._left or len(self._trained) > MOST:
+            return
+        watcher.later(fingerprints(batch, ROWS), self._train)
+        if self._windows < WINDOWS and (found := parts(batch)) is not None:
+            self._windows += len(found)
+            watcher.later(
+                found.flatten(), lambda numbers, _: self._parts.update(int(number) for number in numbers if number >= 0)
+            )
+
+    def _keep_parts(self, numbers: list[float], _step: int) -> None:
+        self._parts.update(int(number) for number in numbers if number >= 0)
+
+    def _train(self, numbers: list[float], _step: int) -> None:
+        marks = [int(number) for number in numbers]
+        if self._counts:
+            self._steps += 1
+            self._counted += len(marks)
+            self._again += sum(mark in self._trained for mark in marks)
+            self._counts = self._steps < FIRST
+        self._trained.update(marks)
+        self._batches.add(hash(tuple(marks)))
+
+    def _evaluates(self, _module: nn.Module, args: Any, keywords: Any) -> None:
+        if torch.is_grad_enabled() or not self._left or not self._step.step or len(self._seen) >= BATCHES:
+            return
+        batch = self._rows_of((args, keywords))
+        if batch is not None:
+            self._seen.append(fingerprints(batch, ROWS).cpu())
+            if self._parts and (found := parts(batch)) is not None:
+                self._evaluated_parts.append(torch.stack([found[:, 0], reversed_parts(batch)[:, 0]], 1).cpu())
+
+    def _rows_of(self, inputs: Any) -> Tensor | None:
+        batch = first_input(inputs)
+        if batch is None or batch.ndim < 2 or self._tells is False:
+            return None
+        if self._tells is None:
+            self._tells = telling(batch)
+        return batch if self._tells else None
+
+    def epoch_ended(self, watcher: Loop, evaluated: bool) -> None:  # noqa: ARG002
+        self._counts = False
+
+    def evaluation_ended(self, watcher: Loop) -> None:
+        seen, self._seen = self._seen, []
+        windows, self._evaluated_parts = self._evaluated_parts, []
+        if not seen or not self._left or len(self._trained) < LEAST or len(self._batches) < 2:
+            return
+        self._left -= 1
+        met = [sum(int(mark) in self._trained for mark in marks.tolist()) for marks in seen]
+        shares = [found / len(marks) for found, marks in zip(met, seen, strict=True)]
+        values = {
+            "rows": float(sum(map(len, seen))),
+            "in_train": float(sum(met)),
+            "train_rows": float(len(self._trained)),
+            "repeated": self._again / max(1, self._counted),
+            "least": min(shares),
+            "passed": 1.0,
+        }
+        watcher.emit("leak", values, (), watcher.step)
+        self._say_windows(watcher, [[pair for pair in batch.tolist() if min(pair) >= 0] for batch in windows])
+        if not self._left:
+            self._handle.remove()
+
+    def _say_windows(self, watcher: Loop, batches: list[list[list[int]]]) -> None:
+        batches = [batch for batch in batches if batch]
+        if not batches:
+            return
+        met, backward = ([sum(pair[side] in self._parts for pair in batch) for batch in batches] for side in (0, 1))
+        values = {
+            "windows": float(sum(map(len, batches))),
+            "met": float(sum(met)),
+            "reversed": float(sum(backward)),
+            "least": min(found / len(batch) for found, batch in zip(met, batches, strict=True)),
+            "trained": float(self._windows),
+        }
+        watcher.emit("window_parts", values, (), watcher.step)
+
+    def finish(self, watcher: Loop) -> None:  # noqa: ARG002
+        self._handle.remove()
