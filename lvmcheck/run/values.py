@@ -10,6 +10,8 @@ from typing import Any
 from lvmcheck.errors import InputError
 
 PACKAGE = str(Path(__file__).parents[1])
+NO_NUMBER = "SUMm"
+"""Kinds of dtypes of numpy for text and dates."""
 
 
 def number(value: Any, name: str) -> float:
@@ -34,7 +36,7 @@ def check_number(value: Any, name: str) -> None:
         fix = "Give the quantity itself; a count of successes is float(value)."
         raise refused(name, f"a number, got the truth value {str(value)[:40]}", fix)
     if hasattr(value, "ndim") and hasattr(value, "dtype"):
-        if value.ndim == 0 and "complex" not in str(value.dtype) and "str" not in str(value.dtype):
+        if value.ndim == 0 and "complex" not in str(value.dtype) and getattr(value.dtype, "kind", "f") not in NO_NUMBER:
             return
         if value.ndim:
             raise refused(name, f"a number or a 0-d tensor, got shape {list(value.shape)}", "Reduce it first: .mean().")

@@ -48,8 +48,8 @@ KERNEL = {
     "lvmcheck/run/events.py": f"{CORE}events.py {CORE}recorder.py {JUDGED}",
     "lvmcheck/run/recorder.py": f"{CORE}recorder.py {CORE}rundir.py",
     "lvmcheck/run/seal.py": JUDGED,
-    "lvmcheck/run/statements.py": f"{CORE}recorder.py",
-    "lvmcheck/run/values.py": f"{CORE}recorder.py {CORE}events.py",
+    "lvmcheck/run/statements.py": "suites/reliability/test_said.py",
+    "lvmcheck/run/values.py": "suites/reliability/test_said.py",
     "lvmcheck/run/view.py": f"{CORE}events.py {CORE}rundir.py {JUDGED}",
     "lvmcheck/run/window.py": f"{CORE}window.py",
 }
