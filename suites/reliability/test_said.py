@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ from lvmcheck.run.origin import digest_of
 from lvmcheck.run.recorder import Recorder
 
 LONG = "x" * 5000
+AS_TEXT: Any = "loss"
 FULL: dict[str, Any] = {"records": {"a": 3}, "facts": {"b": 2.5}}
 TARGETS = np.array([0, 1, 1, 2])
 BATCH = np.array([1.5, 2.5])
@@ -59,7 +60,7 @@ STATEMENTS: list[tuple[Callable[[Recorder], object], ev.Event]] = [
         lambda rec: rec.declare(roles={"a": {"direction": "higher"}}),
         ev.Declare(roles={"a": {"direction": "higher"}}),
     ),
-    (lambda rec: rec.declare(roles={"a": "loss"}), ev.Declare(roles={"a": {"quantity": "loss"}})),
+    (lambda rec: rec.declare(roles={"a": AS_TEXT}), ev.Declare(roles={"a": {"quantity": "loss"}})),
     (lambda rec: rec.probe("n", {"a": 1, "b": None}), ev.Probe(name="n", epoch=2, step=3, values={"a": 1.0})),
     (
         lambda rec: rec.checkpoint("last", "checkpoints/1", epoch=1, step=2),
@@ -138,7 +139,7 @@ def test_a_role_is_declared_once(rec: Recorder) -> None:
     rec.declare(roles={"a": {"direction": "higher"}})
     for name, said in (("a", {"direction": "lower"}), ("b", {"direction": "sideways"}), ("b", "nothing")):
         with pytest.raises(InputError) as caught:
-            rec.declare(roles={name: said})
+            rec.declare(roles={name: cast("Any", said)})
         assert caught.value.where == __file__
         assert caught.value.line is not None
         assert f"roles.{name}" in str(caught.value)
