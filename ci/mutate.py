@@ -41,7 +41,7 @@ OTHER: dict[type[ast.cmpop], type[ast.cmpop]] = {
 }
 
 
-class Mutated(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
+class Mutated(importlib.abc.MetaPathFinder, importlib.abc.ExecutionLoader):
     """Finds one module, whose text is another."""
 
     def __init__(self, name: str, file: Path, text: str) -> None:
@@ -49,6 +49,10 @@ class Mutated(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
 
     def find_spec(self, name: str, _path: object = None, _target: object = None) -> ModuleSpec | None:
         return importlib.util.spec_from_file_location(name, self.file, loader=self) if name == self.name else None
+
+    def get_filename(self, fullname: str) -> str:
+        assert fullname == self.name
+        return str(self.file)
 
     def get_source(self, fullname: str) -> str:
         assert fullname == self.name

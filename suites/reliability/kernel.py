@@ -9,9 +9,12 @@ Both run for each module the tests of :data:`KERNEL` alone, so a fault that only
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+from suites.own_process import REPORTS
 
 ROOT = Path(__file__).parents[2]
 EDITS = "suites/ci/test_gate_edits.py"
@@ -61,7 +64,7 @@ def mutants(word: str, most: int) -> None:
         if word in file:
             name = Path(file).stem if file.startswith("ci/") else file.removesuffix(".py").replace("/", ".")
             command = [sys.executable, "ci/mutate.py", name, file, "--most", str(most), "--limit", "60", "--"]
-            subprocess.run([*command, *_words(tests)], cwd=ROOT, check=False)
+            subprocess.run([*command, *_words(tests)], cwd=ROOT, env={**os.environ, REPORTS: os.devnull}, check=False)
 
 
 def coverage() -> None:
