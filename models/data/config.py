@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -160,13 +161,16 @@ def input_files(config: Mapping[str, object], *, where: str | Path = "suite") ->
     for place in (parsed.path, *parsed.ood, *compared):
         path = Path(place)
         names = (*FOLDER_FILES, *BESIDE_FILES) if place in compared else FOLDER_FILES
-        inside = [path / name for name in names if name in folder_names(path)] if is_folder(path) else []
+        held = folder_names(path) if is_folder(path) else ()
+        inside = [path / name for name in held if name in names or SHARD.fullmatch(name)]
         found += inside or [path]
     return sorted(set(found))
 
 
 FOLDER_FILES = ("vectors.npy", "article.npy", "sequences.npz")
-"""What a folder of vectors may hold; only the first is required."""
+"""What a folder of vectors may hold; only the first is required, or shards instead of it."""
+SHARD = re.compile(r"vectors-(\d{5})(?:-of-(\d{5}))?\.npy")
+"""Name of one of several files that hold the vectors, in the order of their numbers from 0 on."""
 BESIDE_FILES = ("texts.jsonl.gz", "texts.jsonl", "texts.txt.gz", "texts.txt", "row.npy")
 """What a folder of texts or golden vectors may hold besides."""
 

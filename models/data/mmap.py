@@ -5,11 +5,12 @@ from __future__ import annotations
 import mmap
 import os
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from math import prod
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +71,19 @@ class MappedFile(mmap.mmap):
         return np.ndarray(shape, dtype, buffer=self, offset=start)
 
 
+class Held(Protocol):
+    """Where the rows of an array lie in one or several mapped files."""
+
+    @property
+    def row_bytes(self) -> int: ...
+
+    def read(self, rows: NDArray[np.integer], out: NDArray[Any]) -> None:
+        """Fills ``out`` with ``rows``, one after the other."""
+
+    def ranges(self, rows: NDArray[np.integer]) -> list[tuple[int, int, int]]:
+        """Descriptor, start and length of the stretches of whole pages that hold ``rows``."""
+
+
 @dataclass(frozen=True)
 class MappedRows:
     """Where the rows of an array lie in a mapped file: row ``i`` takes ``row_bytes`` from ``start + i * row_bytes``."""
@@ -102,22 +116,59 @@ class MappedRows:
             return
         flat = rows.reshape(-1).astype(np.int64)
         begins = np.flatnonzero(np.append(True, np.diff(flat) != 1))
-        ends = np.append(begins[1:], len(flat)) * self.row_bytes
-        offsets, whole = self.start + flat[begins] * self.row_bytes, out.data.cast("B")
-        for first, end, offset in zip((begins * self.row_bytes).tolist(), ends.tolist(), offsets.tolist(), strict=True):
-            while first < end:
-                done = self._read(whole[first:end], offset)
-                first, offset = first + done, offset + done
+        offsets = self.start + flat[begins] * self.row_bytes
+        read_runs(repeat(self.file), offsets, begins * self.row_bytes, out)
 
-    def _read(self, out: memoryview, offset: int) -> int:
-        """Fills ``out`` from byte ``offset`` on as far as the system gives at once: bytes read, at least one."""
-        try:
-            done = os.preadv(self.file.fd, [out], offset)
-        except OSError as error:
-            raise InputError(self.file.path, f"cannot be read at byte {offset}: {error.strerror}") from None
-        if not done:
-            raise self.file.changed()
-        return done
+    def ranges(self, rows: NDArray[np.integer]) -> list[tuple[int, int, int]]:
+        """Descriptor, start and length of the stretches of whole pages that hold ``rows``."""
+        return [(self.file.fd, *place) for place in byte_ranges(self, rows)]
+
+
+def read_runs(
+    files: Iterable[MappedFile], offsets: NDArray[np.int64], places: NDArray[np.int64], out: NDArray[Any]
+) -> None:
+    """Fills ``out``: from byte ``places[i]`` on with what lies ``offsets[i]`` bytes into the ``i``-th of the files, up
+    to where the next begins.
+    """
+    whole = out.data.cast("B")
+    ends = np.append(places[1:], out.nbytes)
+    for file, first, end, offset in zip(files, places.tolist(), ends.tolist(), offsets.tolist(), strict=False):
+        while first < end:
+            done = _read(file, whole[first:end], offset)
+            first, offset = first + done, offset + done
+
+
+def _read(file: MappedFile, out: memoryview, offset: int) -> int:
+    """Fills ``out`` from byte ``offset`` on as far as the system gives at once: bytes read, at least one."""
+    try:
+        done = os.preadv(file.fd, [out], offset)
+    except OSError as error:
+        raise InputError(file.path, f"cannot be read at byte {offset}: {error.strerror}") from None
+    if not done:
+        raise file.changed()
+    return done
+
+
+def byte_ranges(held: MappedRows, rows: NDArray[np.integer], page: int = mmap.PAGESIZE) -> list[tuple[int, int]]:
+    """Start and length of the stretches of whole pages that hold ``rows``, in order; no two touch."""
+    if not rows.size:
+        return []
+    needed = np.unique(rows).astype(np.int64)
+    first = (held.start + needed * held.row_bytes) // page
+    last = (held.start + (needed + 1) * held.row_bytes - 1) // page
+    return [(a * page, count * page) for a, count in stretches(first, last)]
+
+
+def stretches(first: NDArray[np.int64], last: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """First page and number of pages where ``first`` to ``last`` overlap or follow each other, in order."""
+    begins = np.flatnonzero(np.append(True, first[1:] > last[:-1] + 1))
+    ends = np.append(begins[1:] - 1, len(first) - 1)
+    return [(a, b + 1 - a) for a, b in zip(first[begins].tolist(), last[ends].tolist(), strict=True)]
+
+
+def held_by(array: Any) -> Held | None:
+    """Where the rows of an array lie in mapped files; None where they are in memory."""
+    return array.held if hasattr(array, "held") else MappedRows.of(array)
 
 
 def map_array(path: Path, dtype: np.dtype[Any], start: int, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -142,7 +193,7 @@ def take(array: NDArray[Any], rows: NDArray[np.integer]) -> NDArray[Any]:
     Raises:
         InputError: as :meth:`MappedRows.read`.
     """
-    held = MappedRows.of(array)
+    held = held_by(array)
     if held is None:
         return np.asarray(array[rows])
     out = np.empty((*rows.shape, *array.shape[1:]), array.dtype)
@@ -156,7 +207,7 @@ def blocks(array: NDArray[Any], size: int) -> Iterator[tuple[int, NDArray[Any]]]
     Raises:
         InputError: as :meth:`MappedRows.read`.
     """
-    held = MappedRows.of(array)
+    held = held_by(array)
     out = np.empty((min(size, len(array)), *array.shape[1:]), array.dtype) if held is not None else array[:0]
     for start in range(0, len(array), size):
         stop = min(start + size, len(array))

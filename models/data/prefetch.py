@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -12,7 +11,7 @@ from contextlib import suppress
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.mmap import MappedRows
+from models.data.mmap import Held
 from models.data.store import Rows, Windows
 
 Batch = NDArray[np.int64] | slice
@@ -58,21 +57,9 @@ def due(coming: deque[tuple[Batch, Future[None]]]) -> Batch:
     return batch
 
 
-def announce(held: MappedRows, rows: Rows) -> None:
+def announce(held: Held, rows: Rows) -> None:
     """Tells the kernel which parts of the file will be read; returns while it reads them."""
-    for start, length in byte_ranges(held, rows):
+    for fd, start, length in held.ranges(rows):
         for piece in range(start, start + length, PIECE):
             with suppress(OSError):  # advice that cannot be taken; what is really wrong is found when the row is read
-                os.posix_fadvise(held.file.fd, piece, min(PIECE, start + length - piece), os.POSIX_FADV_WILLNEED)
-
-
-def byte_ranges(held: MappedRows, rows: Rows, page: int = mmap.PAGESIZE) -> list[tuple[int, int]]:
-    """Start and length of the stretches of whole pages that hold ``rows``, in order; no two touch."""
-    if not rows.size:
-        return []
-    needed = np.unique(rows).astype(np.int64)
-    first = (held.start + needed * held.row_bytes) // page
-    last = (held.start + (needed + 1) * held.row_bytes - 1) // page
-    begins = np.flatnonzero(np.append(True, first[1:] > last[:-1] + 1))
-    ends = np.append(begins[1:] - 1, len(needed) - 1)
-    return [(int(a) * page, int(b + 1 - a) * page) for a, b in zip(first[begins], last[ends], strict=True)]
+                os.posix_fadvise(fd, piece, min(PIECE, start + length - piece), os.POSIX_FADV_WILLNEED)

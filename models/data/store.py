@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.mmap import MappedRows, take
+from models.data.mmap import Held, held_by, take
 
 FloatArray = NDArray[np.float32] | NDArray[np.float16]
 """What a corpus may be stored in; batches always come out in float32."""
@@ -45,9 +45,9 @@ class Corpus:
         return int(self.vectors.shape[1])
 
     @cached_property
-    def mapped(self) -> MappedRows | None:
+    def mapped(self) -> Held | None:
         """Where the vectors lie in a file; None where they are in memory."""
-        return MappedRows.of(self.vectors)
+        return held_by(self.vectors)
 
     def runs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """First row and length of every article, in row order: two arrays [articles]."""
@@ -156,6 +156,8 @@ class Windows:
             block /= np.where(norms > 0, norms, 1.0)[..., None]
         elif self.corpus.mapped is not None:
             self.corpus.mapped.read(rows, block)
+        elif hasattr(self.corpus.vectors, "parts"):  # in several files that cannot be read but through their maps
+            block[...] = self.corpus.vectors[rows]
         else:
             # mode="clip" lets numpy write straight into the block; the rows were checked when the windows were made.
             np.take(self.corpus.vectors, rows, axis=0, out=block, mode="clip")

@@ -19,8 +19,8 @@ from lvmcheck.errors import InputError
 from lvmcheck.run.recorder import Recorder
 from models.data import prefetch as module
 from models.data.loader import Loader
-from models.data.mmap import MappedFile, MappedRows, map_array
-from models.data.prefetch import PIECE, byte_ranges, prefetch
+from models.data.mmap import MappedFile, MappedRows, byte_ranges, map_array
+from models.data.prefetch import PIECE, prefetch
 from models.data.store import Corpus, Windows
 from suites.trainers.vector_kit import TINY, run
 

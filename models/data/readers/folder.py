@@ -1,33 +1,43 @@
-"""A folder with vectors.npy [M, D] (memory-mapped), article.npy [M] and sequences.npz, or one vectors .npy alone."""
+"""A folder with vectors.npy [M, D] or several files of them (memory-mapped), article.npy [M] and sequences.npz, or one
+vectors .npy alone.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lvmcheck.errors import InputError, nearest
-from models.data.config import FOLDER_FILES
+from models.data.config import FOLDER_FILES, SHARD
 from models.data.mmap import map_array
 from models.data.readers.archive import Archive
 from models.data.readers.header import Header, read_header
 from models.data.readers.kind import expect, folder_names, regular_file
 from models.data.readers.loaded import Loaded, check_memory, check_shape, codes, narrow, scan_rows, whole_articles
 from models.data.readers.starts import chosen_windows
+from models.data.shards import Shards
 from models.data.store import Corpus, FloatArray
 
 VECTORS, ARTICLE, SEQUENCES = FOLDER_FILES
+MOST = 900
+"""Files of vectors: each is open while it is used, and a process may have 1,024."""
 
 
 def read_folder(folder: Path, context: int, *, strict: bool = True) -> Loaded:
     """The folder's windows: those that sequences.npz lists, else every window inside an article."""
     names = folder_names(folder)
-    if VECTORS not in names:
+    shards = shard_names(folder, names)
+    if VECTORS not in names and not shards:
         held = ", ".join(names[:8]) or "nothing"
         raise InputError(folder, f"folder without {VECTORS}; it holds {held}", fix=nearest(VECTORS, names))
-    vectors, notes = read_vectors(folder / VECTORS, strict=strict)
+    if shards:
+        vectors, notes = read_shards([folder / name for name in shards], strict=strict)
+    else:
+        vectors, notes = read_vectors(folder / VECTORS, strict=strict)
     if ARTICLE not in names:
         return _without_articles(folder, vectors, context, notes)
     article = read_integers(folder / ARTICLE, len(vectors))
@@ -61,6 +71,52 @@ def read_vectors(path: Path, *, strict: bool = True) -> tuple[FloatArray, tuple[
     if strict:
         scan_rows(mapped, path, "vectors")
     return mapped, notes
+
+
+def shard_names(folder: Path, names: Sequence[str]) -> list[str]:
+    """The files of a folder that hold the vectors together, in order; empty where it has none.
+
+    Raises:
+        InputError: one is missing, or there is a whole one beside them.
+    """
+    found = sorted((match for match in map(SHARD.fullmatch, names) if match), key=lambda match: match[1])
+    if not found:
+        return []
+    if len(found) > MOST:
+        raise InputError(folder, f"{len(found)} files of vectors; expected at most {MOST}", fix="Join some of them.")
+    promised = {match[2] for match in found}
+    total = max(int(match[2] or 0) for match in found) or len(found)
+    if VECTORS in names or len(promised) > 1:
+        other = VECTORS if VECTORS in names else found[-1][0]
+        raise InputError(folder, f"holds {found[0][0]} and {other}: expected one set of vectors")
+    wrong = {*range(total)} ^ {int(match[1]) for match in found}
+    if wrong:
+        problem = f"{len(found)} files of vectors; expected numbers 00000 to {total - 1:05d}, not so {min(wrong):05d}"
+        raise InputError(folder, problem, fix="Copy the missing file.")
+    return [match[0] for match in found]
+
+
+def read_shards(paths: Sequence[Path], *, strict: bool = True) -> tuple[FloatArray, tuple[str, ...]]:
+    """[M, D] vectors that lie in several files, mapped; float16 or float32, all alike.
+
+    Raises:
+        InputError: one that cannot be used, or differs from the first.
+    """
+    headers = [open_npy(path) for path in paths]
+    first = headers[0]
+    for path, header in zip(paths, headers, strict=True):
+        header.require(path, "vectors", "f", (None, first.shape[-1]), f"[M, {first.shape[-1]}] like {paths[0].name}")
+        if header.dtype != first.dtype or header.dtype == np.float64:
+            like = "float32 or float16" if header is first else f"{first.dtype}, as in {paths[0].name}"
+            raise InputError(path, f"dtype {header.dtype}; expected {like}", key="vectors")
+    check_shape(paths[0].parent, "vectors", sum(header.shape[0] for header in headers), first.shape[1])
+    parts = []
+    for path, header in zip(paths, headers, strict=True):
+        if header.shape[0]:
+            parts.append(mapped_array(path, header))
+            if strict:
+                scan_rows(parts[-1], path, "vectors")
+    return cast(FloatArray, Shards(tuple(parts))), (f"vectors in {len(paths)} files",)
 
 
 def mapped_array(path: Path, header: Header) -> NDArray[Any]:
