@@ -10,7 +10,7 @@ from gate_finding import Reason, Refused
 FORMAT = 4
 Table = dict[str, Any]
 Shape = Mapping[str, tuple[type, ...]]
-NONE, MOST = type(None), 100_000
+NONE, SHOWN = type(None), 40
 NOT_FINITE = ("NaN", "Infinity", "-Infinity")
 
 
@@ -97,9 +97,9 @@ def shaped(path: str, body: Table) -> Table:
 
 def fits_suite(suite: Table, where: str) -> None:
     if not all(type(seed) is int for seed in suite["seeds"]):
-        raise Refused(Reason("wrong_type", f"{where}: seeds", "integers", str(suite["seeds"])[:40]))
+        raise Refused(Reason("wrong_type", f"{where}: seeds", "integers", str(suite["seeds"])[:SHOWN]))
     if not all(type(key) is str for key in suite["overridden"]):
-        raise Refused(Reason("wrong_type", f"{where}: overridden", "names", str(suite["overridden"])[:40]))
+        raise Refused(Reason("wrong_type", f"{where}: overridden", "names", str(suite["overridden"])[:SHOWN]))
     for number, run in enumerate(suite["runs"]):
         fits(run, RUN, f"{where}: runs[{number}]")
         known(run["status"], RUN_STATUSES, f"{where}: runs[{number}].status")
@@ -139,11 +139,11 @@ def fits(table: object, shape: Shape, where: str) -> None:
     for key, kinds in shape.items():
         if key not in table or type(table[key]) not in kinds:
             expected = " or ".join(kind.__name__ for kind in kinds)
-            raise Refused(Reason("wrong_type", f"{where}.{key}", expected, str(table.get(key))[:40]))
+            raise Refused(Reason("wrong_type", f"{where}.{key}", expected, str(table.get(key))[:SHOWN]))
     if unknown := sorted(set(table) - set(shape)):
-        raise Refused(Reason("unknown_field", where, got=unknown[0][:40]))
+        raise Refused(Reason("unknown_field", where, got=unknown[0][:SHOWN]))
 
 
 def known(value: str, words: tuple[str, ...], where: str) -> None:
     if value not in words:
-        raise Refused(Reason("unknown_value", where, ", ".join(words), value[:40]))
+        raise Refused(Reason("unknown_value", where, ", ".join(words), value[:SHOWN]))

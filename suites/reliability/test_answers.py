@@ -235,6 +235,16 @@ def test_what_a_pass_rests_on(
     assert settled == outcome if why is None else (settled.status, settled.why) == (Status.ERROR, why)
 
 
+class Foreign(Says):
+    """A check of a user's own: it is asked in a thread."""
+
+
+def test_a_check_of_the_users_is_asked() -> None:
+    for outcome, _ in MADE[:5]:
+        assert protocol.judge(Foreign(outcome=outcome), ENDED) == outcome
+    assert protocol.judge(Foreign(), ENDED).why is Why.CRASHED
+
+
 def test_a_pass_without_a_finding_and_a_crash() -> None:
     for outcome in (*(Outcome(status=Status(it), evaluated=1) for it in ("passed", "warning")), ValueError()):
         settled = protocol.judge(Says(outcome=outcome), ENDED)
