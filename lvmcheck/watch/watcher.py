@@ -71,12 +71,11 @@ class Watcher:
 
     @property
     def train(self) -> Loader | None:
-        """The loader of training rows, observed while it is iterated."""
+        """The loader of training rows, observed while it is iterated; ``val`` that of validation rows."""
         return self._train
 
     @property
     def val(self) -> Loader | None:
-        """The loader of validation rows, observed while it is iterated."""
         return self._val
 
     @property
@@ -87,16 +86,16 @@ class Watcher:
     @property
     def unseen(self) -> tuple[str, ...]:
         """What this watcher could not see so far, in a few words each; meant to be read after some steps."""
+        slots, broken = self.slots, ", ".join(self.guard.broken)
         reasons = {
             "forward passes (the model itself is not called, or only by compiled code)": not self.modes.seen,
-            "backward passes": any(slot.steps and not slot.ever for slot in self.slots),
+            "backward passes": any(slot.steps and not slot.ever for slot in slots),
             "single modules (the model is compiled)": compiled(self.model),
-            "gradients at the step (they are computed inside of it, by a closure)": any(s.closure for s in self.slots),
-            f"what {', '.join(self.guard.broken)} would have seen": bool(self.guard.broken),
+            "gradients at the step (they are computed inside of it, by a closure)": any(slot.closure for slot in slots),
+            f"what {broken} would have seen": bool(broken),
         }
         return tuple(what for what, holds in reasons.items() if holds)
 
-    # -- what collectors use -------------------------------------------------------------------------------------------
     def emit(
         self, name: str, values: Mapping[str, float], subjects: Sequence[str] = (), step: int | None = None
     ) -> None:
@@ -130,7 +129,6 @@ class Watcher:
         """Steps that the loop reported to its recorder."""
         return self._progress()[1]
 
-    # -- beginning and end ---------------------------------------------------------------------------------------------
     def attach(self) -> Self:
         """Put the hooks."""
         self._handles += once_made(self.model, lambda use: self.guard.hook("watch", use), self._attach)
@@ -178,11 +176,8 @@ class Watcher:
 
     def epoch_ended(self, *, evaluated: bool) -> None:
         """The loop reports an epoch, with a metric of an evaluation or without."""
-        self.modes.end_of_evaluation(self, evaluated=evaluated)
-        self.modes.between = True
+        self._pause(evaluated=evaluated)
         self._team.ask("epoch_ended", evaluated)
-        if evaluated:
-            self._team.ask("evaluation_ended")
 
     def observe(self, train: Any, val: Any) -> None:
         """Look at the rows of these loaders from now on."""
@@ -203,9 +198,13 @@ class Watcher:
 
     def evaluated(self) -> None:
         """An evaluation has ended."""
-        self.modes.end_of_evaluation(self, evaluated=True)
+        self._pause(evaluated=True)
+
+    def _pause(self, *, evaluated: bool) -> None:
+        self.modes.end_of_evaluation(self, evaluated=evaluated)
         self.modes.between = True
-        self._team.ask("evaluation_ended")
+        if evaluated:
+            self._team.ask("evaluation_ended")
 
     def announce(self) -> None:
         """The loop computes gradients inside of ``step``, and will call :meth:`gradients_complete` there."""
@@ -223,10 +222,9 @@ class Watcher:
         """The model is being called, and its call began before the hooks were there."""
         self._before_forward(self.model, args, {})
 
-    # -- hooks ---------------------------------------------------------------------------------------------------------
     def _before_forward(self, module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-        if module is not self.model:  # a replica has the hooks of the model
-            return
+        if module is not self.model:
+            return  # a replica has the hooks of the model
         self.modes.before_forward(self)
         if self.modes.between and torch.is_grad_enabled() and not self.evaluating:
             self.modes.between = False
@@ -235,11 +233,10 @@ class Watcher:
             self._timed("before_forward", (args, keywords))
 
     def _after_forward(self, module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
-        if module is not self.model:
-            return
-        self.modes.after_forward()
-        if self.sampling and torch.is_grad_enabled():
-            self._timed("after_forward", (args, keywords), output)
+        if module is self.model:
+            self.modes.after_forward()
+            if self.sampling and torch.is_grad_enabled():
+                self._timed("after_forward", (args, keywords), output)
 
     def _step_hooks(self, slot: Slot) -> tuple[Callable[..., None], Callable[..., None]]:
         main = slot is self.slots[0]
