@@ -22,7 +22,7 @@ LOOK = 0.02
 
 
 def main() -> int:
-    import torch  # so that every rank has it
+    import torch._dynamo  # so that every rank has what its first optimizer imports
     import torch.distributed
 
     torch.set_num_threads(1)  # no thread of this process exists when it forks
