@@ -114,6 +114,39 @@ def test_nothing_is_said_of_nothing(rec: Recorder) -> None:
     assert len(written(rec)) == before
 
 
+def test_means_are_handed_back(rec: Recorder) -> None:
+    assert rec.reduce(a=(3.0, 2), b=(1.0, 0)) == {"a": 1.5, "b": None}
+
+
+SETS_UP: list[Callable[[Recorder], object]] = [
+    lambda rec: rec.data(name="n", fingerprint="f"),
+    lambda rec: rec.model(kind="k", parameters=3),
+    lambda rec: rec.stage(index=0, name="n", fingerprint="f"),
+    lambda rec: rec.declare(["val_loss"]),
+]
+
+
+@pytest.mark.parametrize("number", range(len(SETS_UP)))
+@pytest.mark.parametrize("begun", [False, True])
+def test_what_is_said_before_the_first_step_belongs_to_no_epoch(tmp_path: Path, number: int, begun: bool) -> None:
+    rec = lvmcheck.record(tmp_path / "run", window=1, watch=False)
+    if begun:
+        rec.step(loss=1.0)
+    rec._epoch_began -= 1000  # as if loading had taken so long
+    SETS_UP[number](rec)
+    rec.epoch(1, val_loss=0.5)
+    (ended,) = load(rec.path).of(ev.Epoch)
+    assert ended.seconds is not None
+    assert (ended.seconds > 500) == begun
+
+
+def test_training_waits_for_what_is_judged_of_the_data(tmp_path: Path) -> None:
+    asked: list[tuple[int, bool]] = []
+    rec = Recorder(tmp_path, judge=lambda it, waits: asked.append((len(load(it.path).of(ev.Data)), waits)))
+    rec.data(name="n", fingerprint="f")
+    assert asked == [(1, True)]
+
+
 def test_baselines_are_facts_of_one_task(rec: Recorder) -> None:
     rec.data(name="mine", fingerprint="f")
     rec.baselines(TARGETS)
