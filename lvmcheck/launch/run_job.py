@@ -17,6 +17,7 @@ from lvmcheck.errors import InputError
 from lvmcheck.launch import seen
 from lvmcheck.launch.answers import Answers
 from lvmcheck.launch.engine import Engine, Task, make_engine
+from lvmcheck.launch.engines._files import orphaned
 from lvmcheck.launch.existing_run import Aside, ExistingRun, examine, record_death
 from lvmcheck.launch.heartbeat import Silence
 from lvmcheck.launch.inprocess import train_in_process
@@ -157,7 +158,7 @@ class RunJob(Answers):
             self.state = State.FOLLOWING
             return
         self._lock = lock
-        if not is_free(trainer_lock(self.folder)):  # held by the trainer of a killed process, which ends by itself soon
+        if orphaned(self.folder):  # by a killed session; its trainer ends by itself soon
             self._release()
             return
         if self._reusable():
@@ -288,8 +289,7 @@ class RunJob(Answers):
             if self.process is not None:
                 self.process.stop()
             self.not_started = reason
-            for entry in self.entries:
-                self.outcomes[entry.node] = error(f"not started: {reason}", Why.NOT_REACHED)
+            self.outcomes |= {entry.node: error(f"not started: {reason}", Why.NOT_REACHED) for entry in self.entries}
             self.state = State.OVER
             self._release()
 

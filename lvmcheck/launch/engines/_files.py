@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from lvmcheck.launch.locks import is_free, trainer_lock
+from lvmcheck.run import directory as rundir
+from lvmcheck.run.view import read_json
+
 TASK = "task.json"
 """By the session: which task trains here, where it was queued, and what it is asked to do."""
 AWAITED = "awaited"
@@ -17,3 +23,17 @@ BEAT = 5.0
 """Seconds between two touches."""
 ORPHANED = 60.0
 """Seconds without a touch after which a task ends by itself: its session has gone."""
+
+
+def orphaned(folder: Path) -> bool:
+    """Whether a trainer writes here whose session has gone; a task of it is told that nobody waits for it.
+
+    Args:
+        folder: a run directory that the caller has locked.
+    """
+    if is_free(trainer_lock(folder)):
+        return False
+    said = read_json(folder / TASK)
+    if said is not None and said.get("task") is not None:
+        rundir.write_json(folder / TASK, {**said, "task": None})
+    return True

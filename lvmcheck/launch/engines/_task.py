@@ -81,7 +81,7 @@ def _watch(process: TrainerProcess, folder: Path, task: str, taken: threading.Ev
     while process.exit_code() is None:
         said = read_json(folder / files.TASK)
         if said is not None and said.get("task") != task:
-            process.stop(grace=0.0)  # the run goes on elsewhere
+            process.stop(grace=0.0 if said.get("task") else 8.0)  # the run goes on elsewhere, or nobody waits for it
             return
         orders = said.get("orders", []) if said is not None else []
         for order in orders[heard:]:
