@@ -30,6 +30,7 @@ from lvmcheck.pytest_plugin.owed import Owed
 from lvmcheck.pytest_plugin.preflight import overfit_batch, preflight, resume_equal, same_trajectory  # noqa: F401
 from lvmcheck.pytest_plugin.ranks import ranks  # noqa: F401
 from lvmcheck.pytest_plugin.step_benchmark import step_benchmark, use_our_clock  # noqa: F401
+from lvmcheck.text.fit import fit
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -88,6 +89,18 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     from lvmcheck.pytest_plugin.items import SuiteFile
 
     return SuiteFile.from_parent(parent, path=file_path)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    place = collector.path / SUITE_FILE
+    # pytest passes over a link to nothing, a pipe and a folder, and the session would be green without the suite.
+    if isinstance(collector, pytest.Directory) and os.path.lexists(place) and not place.is_file():
+        report.outcome, report.longrepr = "failed", fit(f"{place}: expected a file, as every suite is one")
+    return report
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

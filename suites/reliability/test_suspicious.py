@@ -155,6 +155,18 @@ def test_whatever_is_moved(project: Project, number: int) -> None:
     assert ended[0] == 1 or MOVES[number] is of_a_trainer
 
 
+def to_nothing(file: Path) -> None:
+    file.symlink_to("nowhere")
+
+
+@pytest.mark.parametrize("number", range(3) if FULL else [0])
+def test_what_is_no_file_in_the_place_of_a_suite(project: Project, number: int) -> None:
+    (project.path / "test_other.py").write_text("def test_passes():\n    pass\n")
+    project.suite_file.unlink()
+    (to_nothing, Path.mkdir, os.mkfifo)[number](project.suite_file)
+    assert session(project) == pytest.ExitCode.INTERRUPTED
+
+
 # -- together ----------------------------------------------------------------------------------------------------------
 @pytest.mark.skipif(not FULL, reason="LVM_RELIABILITY=full")
 @pytest.mark.parametrize("words", [(), ("--lvm-fresh",), ("-n2",), ("--lvm-inprocess",), ("-k", "epoch_3")])
