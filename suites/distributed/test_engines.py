@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import math
 import os
+import random
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +25,7 @@ from lvmcheck.launch.standing import ask_to_stop
 from lvmcheck.run.view import read_json
 from lvmcheck.suite import load_suite
 from suites.distributed.tasks import Processes, kill_node, worker_of
-from suites.lvmcheck.plugin_kit.project import EPOCHS, Project, done, events, metrics, trainers_of
+from suites.lvmcheck.plugin_kit.project import EPOCHS, Project, done, events, floor, metrics, trainers_of, wait_for
 
 FULL = os.environ.get("LVM_RELIABILITY") == "full"
 CLUSTERS = ("submitit", "ray")
@@ -206,6 +209,59 @@ def test_a_run_that_is_lost_again_and_again_dies(project: Project, make: Make) -
     first, *rest = (job.outcomes[entry.node].status for entry in job.entries)
     assert first is Status.PASSED  # epoch 1 was reached
     assert Status.PASSED not in rest
+
+
+@pytest.mark.skipif(not FULL, reason="LVM_RELIABILITY=full")
+@pytest.mark.parametrize("seed", range(4))
+def test_a_hundred_losses_at_any_moment_change_nothing(project: Project, make: Make, seed: int) -> None:
+    """25 each: the node, the worker, or the worker's trainer asked to leave, some time after it began."""
+    rng = random.Random(seed)
+    curve = [0.5 + 0.01 * math.log1p(epoch) for epoch in range(200)]
+    project.suite(floor(1, 0.45), floor("final", 0.5), epochs=200, curve=curve, steps=2, pause=0.01, window=1)
+    undisturbed, job = make("local"), make("processes")
+    goes_on(undisturbed)
+    killed = 0
+    while killed < 25 and not job.over:
+        before = worker_of(job.folder)
+        goes_on(job, until=lambda last=before: worker_of(job.folder) not in (None, last))
+        if job._losses.count == MOST - 1:  # one more without a checkpoint between would end the run
+            saved = job.run.last_epoch
+            goes_on(job, until=lambda epoch=saved: job.run.last_epoch > epoch + 1)
+        until = time.monotonic() + rng.uniform(0.0, 1.0)
+        goes_on(job, until=lambda end=until: time.monotonic() > end)
+        pid = worker_of(job.folder)
+        if job.over or pid is None:
+            break
+        with contextlib.suppress(ProcessLookupError):
+            way = rng.choice([None, signal.SIGKILL, signal.SIGTERM])
+            kill_node(job.folder) if way is None else os.kill(pid, way)
+            killed += 1
+    goes_on(job, limit=120.0)
+    assert job.problem is None
+    assert job.run.death is None
+    assert metrics(job.folder) == metrics(undisturbed.folder)
+    steps = [window["last_step"] for window in events(job.folder, "window")]
+    assert steps == list(range(1, 401))
+    assert len(events(job.folder, "begin")) > 5
+    assert read_json(job.folder / "verdicts.json") == read_json(undisturbed.folder / "verdicts.json")
+    print(f"seed {seed}: {killed} losses, {len(events(job.folder, 'begin'))} begins")
+
+
+@pytest.mark.skipif(not FULL or "submitit" not in HAVE, reason="LVM_RELIABILITY=full, with submitit")
+def test_a_killed_session_is_continued_by_the_next(project: Project) -> None:
+    project.suite(steps=40, pause=0.02)
+    words = ("--lvm-launcher", "submitit")
+    first = project.start(*words, log="first.log")
+    wait_for(lambda: any(metrics(folder) for folder in project.runs().values()))
+    first.kill()
+    first.wait(timeout=30)
+    began = time.monotonic()
+    second = project.start(*words, log="second.log")
+    assert second.wait(timeout=120) == 0
+    assert time.monotonic() - began < 50  # it does not wait for the minute after which an orphan ends by itself
+    folder = project.run()
+    assert [event["epoch"] for event in events(folder, "epoch")] == [1, 2, 3, 4]
+    assert len(events(folder, "begin")) == 2
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------------
