@@ -37,18 +37,10 @@ class Statements:
     _data_name = "data"
     _roles: dict[str, dict[str, Any]]
     _baselines: str | None = None
-
-    def _now(self) -> float:
-        raise NotImplementedError
-
-    def _write(self, event: ev.Event) -> None:
-        raise NotImplementedError
-
-    def _finish_window(self) -> None:
-        raise NotImplementedError
-
-    def _still_setting_up(self) -> None:
-        raise NotImplementedError
+    _now: Callable[[], float]
+    _write: Callable[[ev.Event], None]
+    _finish_window: Callable[[], None]
+    _still_setting_up: Callable[[], None]
 
     def preflight(self, model: Any, batch: Any, loss: Any = None, optimizer: Any = None, **more: Any) -> Any:
         """Check model, loss and optimizer on one batch (:func:`lvmcheck.preflight`); the findings belong to this run.
