@@ -72,6 +72,17 @@ def test_a_key_that_is_none(report: Path, text: str, mode: int) -> None:
     assert asked(report, "--key", report.parent / "none")[0] == 2
 
 
+@pytest.mark.parametrize("length", [32, 4096])
+def test_keys_of_the_least_and_the_greatest_length(report: Path, length: int) -> None:
+    assert sign(report, key(report.parent, "k" * length)) == 0
+
+
+def test_nothing_is_signed_without_a_key(report: Path) -> None:
+    with pytest.raises(SystemExit) as left:
+        scripts()[0].main(["sign", str(report)])
+    assert left.value.code == 2
+
+
 def test_a_key_does_not_lie_in_the_checkout(report: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     subprocess.run(["git", "init", "-q"], cwd=report.parent, check=True)
     monkeypatch.chdir(report.parent)
