@@ -12,8 +12,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import hmac
-import os
-import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,8 +19,8 @@ from pathlib import Path
 from gate_finding import Reason, Refused, Unusable
 from gate_git import tracked_path
 
-LEAST, MOST = 32, 4096
-"""Bytes of a key."""
+LEAST, MOST, LARGEST = 32, 4096, 16 << 20
+"""Bytes of a key, and of a report."""
 END = ".sig"
 
 
@@ -33,19 +31,24 @@ def read_key(path: Path) -> bytes:
         Unusable: it cannot be read, is too short, or lies where the judged code, or anybody, may read it.
     """
     try:
-        number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(number, "rb") as file:
-            mode = os.fstat(number).st_mode
-            key = file.read(MOST + 1).strip() if stat.S_ISREG(mode) else b""
+        key, mode = bounded(path, MOST).strip(), path.stat().st_mode
     except OSError as problem:
         raise Unusable(f"the key {path}: cannot be read: {problem.strerror}") from None
-    if not LEAST <= len(key) <= MOST:
-        raise Unusable(f"the key {path}: expected a file of {LEAST} to {MOST} bytes, got {len(key)}")
+    except Refused as problem:
+        raise Unusable(f"the key {problem}") from None
+    if len(key) < LEAST:
+        raise Unusable(f"the key {path}: expected at least {LEAST} bytes, got {len(key)}")
     if mode & 0o077:
         raise Unusable(f"the key {path}: others than its owner may read it: chmod 600")
     if tracked_path(path) is not None:
         raise Unusable(f"the key {path}: lies in the checkout, where the judged code finds it: keep it elsewhere")
     return key
+
+
+def bounded(path: Path, most: int) -> bytes:
+    from gate_files import read_bounded  # which asks here whether a report is signed
+
+    return read_bounded(path, most)
 
 
 def signature(key: bytes, raw: bytes) -> str:
@@ -61,7 +64,7 @@ def signed(path: Path, raw: bytes, key: bytes | None) -> None:
     if key is None:
         return
     try:
-        said = path.with_name(path.name + END).read_bytes()[: MOST + 1].strip()
+        said = bounded(path.with_name(path.name + END), MOST).strip()
     except OSError as problem:
         raise Refused(Reason("not_signed", str(path), got=problem.strerror)) from None
     if not hmac.compare_digest(said, signature(key, raw).encode()):
@@ -74,12 +77,10 @@ def sign(arguments: Sequence[str]) -> int:
     parser.add_argument("reports", nargs="+", type=Path, metavar="REPORT")
     parser.add_argument("--key", type=Path, required=True, metavar="FILE", help="outside the checkout, mode 600")
     options = parser.parse_args(arguments)
-    from gate_files import MAX_BYTES, read_bounded
-
     try:
         key = read_key(options.key)
         for path in options.reports:
-            path.with_name(path.name + END).write_text(signature(key, read_bounded(path, MAX_BYTES)) + "\n")
+            path.with_name(path.name + END).write_text(signature(key, bounded(path, LARGEST)) + "\n")
     except (Unusable, Refused, OSError) as problem:
         print(f"gate: {problem} [unusable]", file=sys.stderr)
         return 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -42,10 +43,16 @@ def another(report: Path) -> None:
     report.with_name("report.json.sig").write_text("0" * 64)
 
 
+def pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
 CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "nothing": (lambda _: None, ""),
     "its signature": (another, "signature_differs"),
     "no signature": (lambda it: it.with_name("report.json.sig").unlink(), "not_signed"),
+    "a pipe for a signature": (lambda it: pipe(it.with_name("report.json.sig")), "not_a_file"),
     "a byte more": (lambda it: it.write_text(it.read_text() + " "), "signature_differs"),
     "another key": (lambda it: key(it.parent, "o" * 40), "signature_differs"),
 }
@@ -70,6 +77,8 @@ def test_a_key_that_is_none(report: Path, text: str, mode: int) -> None:
     status, said = asked(report, "--key", bad)
     assert (status, "[unusable]" in said) == (2, True)
     assert asked(report, "--key", report.parent / "none")[0] == 2
+    pipe(bad)
+    assert asked(report, "--key", bad)[0] == 2
 
 
 @pytest.mark.parametrize("length", [32, 4096])
