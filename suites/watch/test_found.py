@@ -230,6 +230,7 @@ def test_an_optimizer_of_a_former_model_is_watched_with_the_model_that_is_traine
     assert {"optimizer_holds_this_model", "missing_from_optimizer"} <= {found.check for found in rec.findings}
 
 
+@pytest.mark.own_process  # loops beside a compiled one are looked at less
 @pytest.mark.parametrize("in_place", [False, True])
 def test_compiled_models_are_found(in_place: bool, tmp_path: Path) -> None:
     model = net()

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
-from weakref import ReferenceType, ref
+from weakref import ReferenceType, finalize, ref
 
 import torch
 from torch import Tensor, nn
@@ -73,6 +73,21 @@ class _Pair:
         return sum(mark in known for mark in marks) / len(marks) if marks else 0.0
 
 
+class _Called:
+    """Modules that are called beside a model; a hook of the whole process holds it, so it holds nothing itself."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._own = {id(module) for module in model.modules()}
+        self._known: dict[int, ReferenceType[nn.Module]] = {}
+
+    def sees(self, module: nn.Module, _inputs: Any) -> None:
+        if id(module) not in self._own:
+            self._known.setdefault(id(module), ref(module))
+
+    def modules(self) -> list[nn.Module]:
+        return [module for known in self._known.values() if (module := known()) is not None]
+
+
 class CopiesCollector(Collector):
     """Remembers a few elements of each parameter at the beginning, and looks for modules that still have them."""
 
@@ -82,26 +97,21 @@ class CopiesCollector(Collector):
         self._pairs: list[_Pair] = []
         self._looks = self._searches = 0
         self._since = time.perf_counter()
-        self._own = {id(module) for module in watcher.model.modules()}
-        self._called: dict[int, ReferenceType[nn.Module]] = {}
+        self._called = _Called(watcher.model)
         self._calls: Any = None
 
     def before_sample(self, watcher: Loop) -> None:
         self._looks += 1
         if self._looks in LOOKS:
-            called = [module for known in self._called.values() if (module := known()) is not None]
+            called = self._called.modules()
             self._look(watcher, called)
         if self._looks < max(LOOKS) and not compiling():
-            self._calls = register_module_forward_pre_hook(watcher.guard.hook("calls of copies", self._sees))
+            self._calls = finalize(self, register_module_forward_pre_hook(self._called.sees).remove)
         if self._searches < len(SEARCHES) and self._looks >= SEARCHES[self._searches]:
             costs = PER_MODULE * len(sys.modules)
             if costs < SHARE * (time.perf_counter() - self._since):
                 self._searches += 1
                 self._look(watcher, [item for item in gc.get_objects() if issubclass(type(item), nn.Module)])
-
-    def _sees(self, module: nn.Module, _inputs: Any) -> None:
-        if id(module) not in self._own:
-            self._called.setdefault(id(module), ref(module))
 
     def _look(self, watcher: Loop, among: list[nn.Module]) -> None:
         held = {id(p) for slot in watcher.slots for group in slot.optimizer.param_groups for p in group["params"]}
@@ -126,7 +136,7 @@ class CopiesCollector(Collector):
 
     def after_sample(self, watcher: Loop) -> None:
         if self._calls is not None:
-            self._calls.remove()
+            self._calls()
             self._calls = None
         if self._looks & (self._looks - 1) == 0:
             self._measure(watcher)
