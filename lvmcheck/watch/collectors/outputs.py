@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 SCALE = ("mean", "std", "lowest", "highest", "binary")
 FITS = 0.15
 """Distance below which a gradient is that of cross entropy, perhaps with smoothed targets."""
-POSITIONS = 128
-"""Rows of logits that the form of a loss is read from."""
+POSITIONS, FEWEST, LOGITS = 128, 16, 32_768
+"""Rows that the form of a loss is read from, at least and at most, and how many logits they have together, about."""
 
 
 class OutputsCollector(Collector):
@@ -95,12 +95,13 @@ class OutputsCollector(Collector):
         if out.numel() == len(out):
             self._regression(watcher, out, gradient)
             return
-        logits = class_rows(out, POSITIONS)
-        if out.ndim < 2 or logits.shape[1] < 3:
+        classes = out.shape[1 if out.ndim >= 4 else -1]
+        if out.ndim < 2 or classes < 3:
             return
-        grads = class_rows(gradient, POSITIONS)
+        rows = min(POSITIONS, max(FEWEST, LOGITS // classes))
+        logits, grads = class_rows(out, rows), class_rows(gradient, rows)
         found, chosen = torch.cat([loss_form(logits, grads), sums(out)]), targets(grads)
-        classes, whole = logits.shape[1], len(FORMS) + 3
+        whole = len(FORMS) + 3
 
         def use(numbers: list[float], step: int) -> None:
             forms = {form: n for form, n in zip(FORMS, numbers, strict=False) if n == n}
