@@ -20,7 +20,7 @@ def module_files(tree: Tree, name: str) -> list[str]:
 
 def named_in(tree: Tree, source: bytes) -> set[str]:
     """Files whose path, or the end of it, is a text in a source: such as one that holds a bound."""
-    ends = tuple(f"/{text}" for text in texts(parsed(source)) if "." in text and len(text) > 2)
+    ends = tuple(f"/{text}" for text in texts(parsed(source)) if "." in text)
     return {path for path in tree.entries if f"/{path}".endswith(ends)} if ends else set()
 
 

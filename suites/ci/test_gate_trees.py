@@ -138,6 +138,11 @@ def test_what_is_there_already_may_be_called_anything() -> None:
             {"package/__init__.py": "", "package/part.py": "x"},
             ["package/__init__.py", "package/part.py"],
         ),
+        (
+            "import package.part",
+            {"package/__init__.py": "x", "package/part.py": "x"},
+            ["package/__init__.py", "package/part.py"],
+        ),
         ("from . import a", {"a.py": "x"}, ["a.py"]),
         ("from .part import a", {"part.py": "x"}, ["part.py"]),
         ("from .. import a", {"a.py": "x"}, ["a.py"]),
@@ -158,3 +163,10 @@ def test_what_a_check_of_the_suite_is_made_of(source: str, more: dict[str, str],
     assert said(base.loosenings(Files(files), Files(after), RULES, None)) == [("judge_changed", name) for name in named]
     own = {**files, "own.py": f"{source}\n# changed"}
     assert said(base.loosenings(Files(files), Files(own), RULES, None)) == [("judge_changed", "own.py")]
+
+
+def test_a_relative_import_is_of_its_own_package() -> None:
+    own = '[[check]]\ncheck = "package.own:Check"\n'
+    before = {**FILES, SUITE: TEXT + own, "package/own.py": "from . import a", "package/a.py": "", "a.py": ""}
+    after = {**before, "package/a.py": "x", "a.py": "x"}
+    assert said(base.loosenings(Files(before), Files(after), RULES, None)) == [("judge_changed", "package/a.py")]

@@ -1,4 +1,4 @@
-"""``lvmcheck check --data-name``: bounds that a suite has chosen on named data, and a history that names none."""
+"""``lvmcheck check`` of what a suite was not made for: data without a name, and a run of fewer epochs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from suites.lvmcheck.test_cli import SUITE, call, judged, suite
+from lvmcheck.commands.main import FAILED, PASSED
+from suites.lvmcheck.test_cli import SUITE, call, judged, record, suite
 
 __all__ = ["suite"]
 
@@ -23,3 +24,12 @@ def test_floors_bound_to_data_decide_where_the_data_are_named(
     assert judged(capsys, *asked, "--data-name", "wiki")[1][final]["status"] == "failed"
     assert judged(capsys, *asked, "--data-name", "other")[1][final]["status"] == "not applicable"
     assert "--suite" in call(capsys, "check", history, "--data-name", "wiki")[2]
+
+
+def test_a_run_of_fewer_epochs_than_its_suite_asks_for_has_not_reached_its_end(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, suite: Path
+) -> None:
+    short = record(tmp_path / "short", 0.5, 0.6, config={"epochs": 2})
+    assert call(capsys, "check", short, "--suite", suite)[0] == PASSED
+    suite.write_text(suite.read_text().replace("epochs = 2", "epochs = 4"))
+    assert call(capsys, "check", short, "--suite", suite)[0] == FAILED
