@@ -13,6 +13,7 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from lvmcheck.errors import InputError
 from models import registry
@@ -76,6 +77,15 @@ def newest(folder: Path, name: str) -> tuple[Checkpoint | None, list[InputError]
     return None, refused
 
 
+class NoInit(TorchFunctionMode):
+    """Inside, ``torch.nn.init`` fills nothing: without memory that would import torch's compiler."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return (kwargs or {}).get("tensor", *args[:1])
+        return func(*args, **(kwargs or {}))
+
+
 def load_model(path: Path, device: torch.device | str = "cpu") -> tuple[nn.Module, Checkpoint]:
     """A model made afresh from a checkpoint, in evaluation mode; leaves torch's random state as it was.
 
@@ -85,7 +95,7 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> tuple[nn.Modul
     checkpoint = read(path)
     about = checkpoint.about
     registry.check_parameters(about.kind, about.params)
-    with torch.device("meta"):  # shapes only: a manifest that asks for a giant must not get the memory
+    with torch.device("meta"), NoInit():  # shapes only: a manifest that asks for a giant must not get the memory
         blueprint = registry.build(about.kind, **about.params)
     _compare(path, blueprint, checkpoint)
     with torch.random.fork_rng(devices=[]):

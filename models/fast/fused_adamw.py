@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
+from models.fast.lean_optimizer import LeanOptimizer
 from models.fast.memory_block import MemoryBlock
 
 
-class FusedAdamW(AdamW):
+class FusedAdamW(LeanOptimizer, AdamW):
     """torch's fused AdamW, called once a step for all parameters with one step counter between them.
 
     Numbers and state equal those of ``AdamW(..., fused=True)`` to the bit. Left out are a counter for each parameter,

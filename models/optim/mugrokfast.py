@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 from torch.optim.adamw import adamw
 
 from lvmcheck.errors import nearest
+from models.fast.lean_optimizer import LeanOptimizer
 from models.optim.config import refused
 from models.optim.grokfast import low_pass_
 from models.optim.muon import muon_step, orthogonalise
@@ -18,7 +18,7 @@ from models.optim.muon import muon_step, orthogonalise
 KINDS = ("muon", "adamw")
 
 
-class MuGrokfast(Optimizer):
+class MuGrokfast(LeanOptimizer):
     """Muon for groups of kind "muon", AdamW (Loshchilov and Hutter 2019) for kind "adamw", both on filtered gradients.
 
     ``lr`` is read from each group at every step. ``.grad`` holds the filtered gradient afterwards, so zero it before

@@ -101,6 +101,8 @@ class VectorTask(Task[Pair]):
         flops = training_flops(cfg.model["kind"], params, context=first.context, width=data.dim)
         # On CUDA "reduce-overhead" records the kernels of a step as graphs and replays them.
         mode = "reduce-overhead" if device.type == "cuda" else None
+        if cfg.compile:
+            torch.use_deterministic_algorithms(True)  # tells the compiler, too
         forward = torch.compile(model, mode=mode, dynamic=False) if cfg.compile else model
         manual = None
         if isinstance(model, VectorModel) and isinstance(optimizer, FusedAdamW):
