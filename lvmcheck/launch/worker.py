@@ -69,6 +69,8 @@ def main(arguments: list[str]) -> int:
             _follow(folder, resume, Meeting(folder, rank, size))
             return 0
         lock.acquire(timeout=10.0)
+        if os.environ.get(AFAR) and (read_json(folder / TASK) or {}).get("task") != os.environ[AFAR]:
+            return 1  # late: the session has taken this task for lost, and the run goes on elsewhere
         info = read_json(folder / rundir.INFO) or {}
         if os.environ.get(AFAR):
             check_same(info, (read_json(folder / TASK) or {})["asked"])

@@ -302,7 +302,7 @@ def test_a_queued_task_is_cancelled_and_trains_nothing(make: Make) -> None:
 
 
 def test_secrets_are_the_workers_own() -> None:
-    spec = {"environment": {"OMP_NUM_THREADS": "1", "SLURM_JOB_ID": "7"}, "secrets": ["HF_TOKEN"]}
+    spec = {"task": "1", "environment": {"OMP_NUM_THREADS": "1", "SLURM_JOB_ID": "7"}, "secrets": ["HF_TOKEN"]}
     own = {"HF_TOKEN": "worker's", "AWS_SECRET_KEY": "no", "CUDA_VISIBLE_DEVICES": "1", "PATH": "no"}
     assert environment(spec, own) == {
         "OMP_NUM_THREADS": "1",

@@ -155,14 +155,22 @@ class FarTask:
         if self._left is None:
             left = read_json(self.folder / files.LEFT) or {}
             self._left = left if left.get("task") == self._id else None
-            if self._left is not None and self._session is not None:
-                self._session.end()
+            if self._left is not None:
+                self._ended()
         if self._left is not None:
             return int(self._left["code"])
         if self._gone is None and (why := self._engine.gone(self._handle)) is not None:
             self._gone_since = self._gone_since or time.monotonic()
-            self._gone = why if time.monotonic() - self._gone_since > self._engine.late else None
+            if time.monotonic() - self._gone_since > self._engine.late:
+                self._gone = why
+                self._ended()
         return None if self._gone is None else 1
+
+    def _ended(self) -> None:
+        """From now on nobody of this task may train; one who does holds the trainer's lock, and is waited for."""
+        self._say(None)
+        if self._session is not None and self._left is not None:
+            self._session.end()
 
     def ended(self) -> str:
         if self._left is None:

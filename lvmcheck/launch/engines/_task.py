@@ -24,7 +24,8 @@ from lvmcheck.run.view import read_json
 
 OWN = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "SLURM_*", "HOSTNAME", "TMPDIR")
 """Variables that the machine knows better than the session: what the scheduler has given, and where things are."""
-LOOK = 0.1
+LOOK, AGAIN = 0.1, 5.0
+"""Seconds between two looks, and between two requests to end where the place is taken."""
 TAKEN_BY = (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT)
 """What schedulers send to a task whose place they take, or whose time is over."""
 
@@ -67,7 +68,7 @@ def environment(spec: Mapping[str, Any], own: Mapping[str, str]) -> dict[str, st
     """The trainer's environment on this machine."""
     sent = {name: value for name, value in spec["environment"].items() if not _is_own(name)}
     here = {name: value for name, value in own.items() if _is_own(name) or name in spec["secrets"]}
-    return {**sent, **here, AFAR: "1"}
+    return {**sent, **here, AFAR: spec["task"]}
 
 
 def _is_own(name: str) -> bool:
@@ -76,7 +77,7 @@ def _is_own(name: str) -> bool:
 
 def _watch(process: TrainerProcess, folder: Path, task: str, taken: threading.Event) -> None:
     """Until the trainer has ended."""
-    heard, asked = 0, False
+    heard, ask_at = 0, 0.0
     seen, since = 0, time.monotonic()
     while process.exit_code() is None:
         said = read_json(folder / files.TASK)
@@ -92,8 +93,8 @@ def _watch(process: TrainerProcess, folder: Path, task: str, taken: threading.Ev
             seen, since = touched, time.monotonic()
         if time.monotonic() - since > files.ORPHANED:
             taken.set()
-        if taken.is_set() and not asked:
-            asked = True
+        if taken.is_set() and time.monotonic() >= ask_at:  # again and again: one that just starts may not hear it
+            ask_at = time.monotonic() + AGAIN
             process.ask()
         time.sleep(LOOK)
 

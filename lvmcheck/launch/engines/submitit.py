@@ -38,13 +38,14 @@ class Submitit(FarEngine):
         submitit = need(PACKAGE, extra=EXTRA, purpose="--lvm-launcher submitit")
         folder = self.settings.home / "submitit"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        cluster = self.options.pop("cluster", None)
+        cluster = self.options.get("cluster")
+        more = {key: value for key, value in self.options.items() if key != "cluster"}
         if cluster not in (None, *CLUSTERS):
             fix = nearest(cluster, CLUSTERS)
             raise InputError("--lvm-launcher-option", f"cluster: no cluster {excerpt(cluster)!r}", fix=fix)
         try:
             executor = submitit.AutoExecutor(folder=folder.resolve() / "%j", cluster=cluster)
-            executor.update_parameters(**{"timeout_min": DAY, "name": "lvmcheck", **_typed(self.options)})
+            executor.update_parameters(**{"timeout_min": DAY, "name": "lvmcheck", **_typed(more)})
         except (NameError, ValueError, RuntimeError, AssertionError, TypeError) as problem:
             raise InputError("--lvm-launcher submitit", excerpt(str(problem), 300)) from None
         self._executor, self._jobs = executor, list[Any]()
