@@ -1,7 +1,7 @@
 """Do the tests notice? Small faults in each module that decides verdicts, and the branches that its tests take.
 
     python -m suites.reliability.kernel mutants [--most 40] [WORD]     # the modules whose names hold WORD
-    python -m suites.reliability.kernel coverage
+    python -m suites.reliability.kernel coverage [WORD]
 
 Both run for each module the tests of :data:`KERNEL` alone, so a fault that only another test notices counts as missed.
 """
@@ -67,14 +67,15 @@ def mutants(word: str, most: int) -> None:
             subprocess.run([*command, *_words(tests)], cwd=ROOT, env={**os.environ, REPORTS: os.devnull}, check=False)
 
 
-def coverage() -> None:
+def coverage(word: str) -> None:
     """Branch coverage of all of them under all of these tests, in this process and its children."""
-    tests = list(dict.fromkeys(word for words in KERNEL.values() for word in _words(words) if word.endswith(".py")))
-    front = [sys.executable, "-m", "coverage"]
-    include = ",".join(KERNEL)
+    chosen = {file: tests for file, tests in KERNEL.items() if word in file}
+    tests = list(dict.fromkeys(one for words in chosen.values() for one in _words(words) if one.endswith(".py")))
+    front, options = [sys.executable, "-m", "coverage"], ["--branch", f"--include={','.join(chosen)}"]
     subprocess.run(
-        [*front, "run", "--branch", f"--include={include}", "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests],
+        [*front, "run", *options, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests],
         cwd=ROOT,
+        env={**os.environ, REPORTS: os.devnull},
         check=False,
     )
     subprocess.run([*front, "report", "--show-missing"], cwd=ROOT, check=False)
@@ -95,7 +96,7 @@ def main() -> None:
     if options.what == "mutants":
         mutants(options.word, options.most)
     else:
-        coverage()
+        coverage(options.word)
 
 
 if __name__ == "__main__":
