@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
+from collections.abc import Callable
 from typing import Any
 
 from lvmcheck.errors import InputError, excerpt
@@ -18,6 +20,8 @@ PACKAGE, EXTRA = "ray", "ray"
 OPTIONS = ("address", "num_cpus", "num_gpus", "memory_gb")
 PREFIXES: tuple[str, ...] = ()
 EMBEDDED = "local"
+ANSWER = 30.0
+"""Seconds that a cluster may take to answer."""
 STORE = 100 << 20
 """Bytes of an embedded cluster's object store: runs go through files."""
 
@@ -27,11 +31,14 @@ class Ray(FarEngine):
 
     NAME = "ray"
     _ray: Any = None
+    _refused: InputError | None = None
     _began = False
 
     def open(self) -> None:
         if self._ray is not None:
             return
+        if self._refused is not None:
+            raise self._refused
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
         ray = need(PACKAGE, extra=EXTRA, purpose="--lvm-launcher ray")
         address = self.options.get("address") or os.environ.get("RAY_ADDRESS") or EMBEDDED
@@ -39,10 +46,14 @@ class Ray(FarEngine):
         try:
             if not ray.is_initialized():
                 quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
-                ray.init(address=address, **quiet, **(embedded if address == EMBEDDED else {}))
+                if address == EMBEDDED:
+                    ray.init(address=address, **quiet, **embedded)
+                else:
+                    _within(ANSWER, lambda: ray.init(address=address, **quiet))
                 self._began = True
         except Exception as problem:  # whatever Ray says of an address, a version or this machine
-            raise InputError("--lvm-launcher ray", f"{address}: {excerpt(str(problem), 300)}") from None
+            self._refused = InputError("--lvm-launcher ray", f"{address}: {excerpt(str(problem), 300)}")
+            raise self._refused from None
         self._ray = ray
 
     def submit(self, spec: dict[str, Any], plan: Plan) -> Any:
@@ -86,6 +97,25 @@ class Ray(FarEngine):
         if self._began:
             self._ray.shutdown()
             self._began = False
+
+
+def _within(seconds: float, call: Callable[[], object]) -> None:
+    """Call it, and give up on it where it takes longer: Ray asks a wrong address for minutes."""
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            call()
+        except BaseException as problem:
+            raised.append(problem)
+
+    thread = threading.Thread(target=run, name="lvmcheck-ray", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        raise TimeoutError(f"has not answered within {seconds:.0f} s")
+    if raised:
+        raise raised[0]
 
 
 def make(settings: Settings) -> Engine:
