@@ -26,6 +26,17 @@ class ScheduleWrong(Cause):
                 explain="warm_up_ends",
                 explains=("warm_up_ends", "schedule_shape", "nothing_learned", "learns_slowly"),
             )
+        reversed_ = evidence.failed("plateau_mode_fits")
+        if reversed_ is not None:
+            return found(
+                self,
+                Standing.MEASURED,
+                'ReduceLROnPlateau has the mode "{mode}" for a metric that goes the other way',
+                finding_facts(reversed_),
+                fix="set mode to the direction of the metric that scheduler.step is given",
+                explain="plateau_mode_fits",
+                explains=("plateau_mode_fits", "schedule_ended_early", "nothing_learned", "learns_slowly"),
+            )
         finding = evidence.failed("schedule_shape")
         if finding is None:
             return None

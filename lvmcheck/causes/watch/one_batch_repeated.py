@@ -17,7 +17,7 @@ class OneBatchRepeated(Cause):
             self,
             evidence,
             checks=("batches_differ",),
-            explains=("order_changes",),
+            explains=("order_changes", "loss_diverging", "overfits", "memorises", "nothing_learned", "train_val_ratio"),
             phrase="every step trains on the same rows",
             fix="iterate over the loader; draw its iterator once, outside the loop",
         )

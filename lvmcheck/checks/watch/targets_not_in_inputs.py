@@ -20,7 +20,7 @@ LEAST = 1e-6
 @dataclass(frozen=True, kw_only=True)
 class TargetsNotInInputs(Series):
     """In none of three measured batches in a row is the target, or an indicator of every class, the same column of a
-    table of inputs, times a number and plus another (1 - r^2 below 1e-6). Losses of one term, tables of 3 to 512
+    table or window of inputs, times a number and plus another (1 - r^2 below 1e-6). Losses of one term, 3 to 512
     numbers a row, and batches of at least 24 rows.
 
     Why:

@@ -29,7 +29,7 @@ LOOKS = frozenset({8, 24, 40})
 SEARCHES = (8, 64)
 """Measured steps from which on the whole process is searched, each once: copies made after ``watch`` are there."""
 SHARE, PER_MODULE = 0.05, 2.5e-5
-"""Share of the time so far that a search may take, and the seconds that it takes for each imported module, about."""
+"""Share of the CPU time so far that a search may take, and the seconds that one takes for each imported module."""
 CALLS = 64
 """Calls of a copy, and of what it is a copy of, whose inputs are compared."""
 ROWS = 4
@@ -96,7 +96,7 @@ class CopiesCollector(Collector):
         self._began = {id(part): _marks(part) for _, part in self._parts}
         self._pairs: list[_Pair] = []
         self._looks = self._searches = 0
-        self._since = time.perf_counter()
+        self._since = time.process_time()
         self._called = _Called(watcher.model)
         self._calls: Any = None
 
@@ -109,7 +109,7 @@ class CopiesCollector(Collector):
             self._calls = finalize(self, register_module_forward_pre_hook(self._called.sees).remove)
         if self._searches < len(SEARCHES) and self._looks >= SEARCHES[self._searches]:
             costs = PER_MODULE * len(sys.modules)
-            if costs < SHARE * (time.perf_counter() - self._since):
+            if costs < SHARE * (time.process_time() - self._since):
                 self._searches += 1
                 self._look(watcher, [item for item in gc.get_objects() if issubclass(type(item), nn.Module)])
 

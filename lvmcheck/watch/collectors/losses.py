@@ -37,6 +37,7 @@ class LossesCollector(Collector):
         self._tokens: Tensor | None = None
         self._shares: Tensor | None = None
         self._inputs: list[Tensor] = []
+        self._table: Tensor | None = None
         self._padding: Tensor | None = None
         self._copied: Tensor | None = None
         self._targets_given = self._samples = 0
@@ -56,8 +57,8 @@ class LossesCollector(Collector):
             if call.classes is not None and call.scored and self._padding is None:
                 self._padding = padding(self._inputs, *call.classes)
             self._targets_given += call.given is not None
-            if self._inputs and self._targets_given == 1 and not rests(self._samples):
-                self._copied = copied(self._inputs[0], call.given)
+            if self._table is not None and self._targets_given == 1 and not rests(self._samples):
+                self._copied = copied(self._table, call.given)
             if call.embedding is not None and len(call.embedding) >= ROWS and len(self._embeddings) < OUTPUTS:
                 self._embeddings.append(alike(call.embedding))
 
@@ -65,6 +66,7 @@ class LossesCollector(Collector):
         self._tokens = tokens_of(inputs)
         if self._mode is not None:
             self._inputs = [tensor for tensor in tensors(inputs) if tensor.ndim == 2][:INPUTS]
+            self._table = next((tensor.flatten(1) for tensor in tensors(inputs) if tensor.ndim in (2, 3)), None)
         if self._mode is not None:
             self._mode.close()
 
@@ -151,5 +153,5 @@ class LossesCollector(Collector):
 
     def _clear(self) -> None:
         self._calls, self._embeddings, self._inputs = [], [], []
-        self._tokens = self._shares = self._padding = self._copied = None
+        self._tokens = self._shares = self._padding = self._copied = self._table = None
         self._targets_given = 0

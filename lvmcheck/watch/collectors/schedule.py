@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from lvmcheck.watch.collector import Collector
@@ -56,6 +57,9 @@ class ScheduleCollector(Collector):
         if horizon is not None:
             values["horizon"] = horizon
         watcher.emit("schedule", values, (type(self._scheduler).__name__,))
+        best, mode = self._stated("best"), getattr(self._scheduler, "mode", None)
+        if best is not None and math.isfinite(best) and mode in ("min", "max"):
+            watcher.emit("plateau", {"max": float(mode == "max"), "best": best})
 
     def _stated(self, name: str) -> float | None:
         value: Any = getattr(self._scheduler, name, None)
