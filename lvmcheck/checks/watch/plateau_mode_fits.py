@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from lvmcheck.checks.bounds import equal
-from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, passed, pending
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, passed, pending
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import complete
