@@ -141,7 +141,11 @@ def start(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     nonce = secrets.token_hex(16)
     if options.file is not None:
-        number = os.open(options.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            number = os.open(options.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except OSError as problem:
+            print(f"gate: {plain(str(options.file))}: {problem.strerror} [unusable]", file=sys.stderr)
+            return 2
         os.write(number, f"{nonce}\n".encode())
         os.close(number)
     print(nonce)

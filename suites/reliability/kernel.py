@@ -22,12 +22,13 @@ TREES = "suites/ci/test_gate_trees.py suites/ci/test_gate_commit.py"
 CORE = "suites/lvmcheck/test_core_"
 JUDGED = "suites/reliability/test_one_answer.py suites/reliability/test_sealed.py"
 CHECKS = "suites/reliability/test_oracle.py suites/reliability/test_judging.py suites/lvmcheck/test_checks_edges.py"
+ASKED = "suites/ci/test_gate_asked.py"
 ANSWERS = "suites/reliability/test_answers.py"
 KERNEL = {
-    "ci/gate.py": f"{EDITS} {TREES} suites/ci/test_gate_selftest.py",
+    "ci/gate.py": f"{ASKED} {EDITS}",
     "ci/gate_base.py": TREES,
-    "ci/gate_files.py": f"{EDITS} {TREES}",
-    "ci/gate_git.py": TREES,
+    "ci/gate_files.py": f"{ASKED} {EDITS}",
+    "ci/gate_git.py": f"{TREES} {ASKED}",
     "ci/gate_report.py": f"{EDITS} suites/ci/test_gate_runs.py",
     "ci/gate_selftest.py": "suites/ci/test_gate_selftest.py suites/ci/test_gate_sign.py",
     "ci/gate_sign.py": "suites/ci/test_gate_sign.py",
