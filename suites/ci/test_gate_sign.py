@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,3 +102,12 @@ def test_a_key_does_not_lie_in_the_checkout(report: Path, monkeypatch: pytest.Mo
 def test_what_cannot_be_signed(report: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sign(report.parent, key(report.parent)) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_selftest_is_signed_too(report: Path) -> None:
+    scripts()
+    read, refused = sys.modules["gate_selftest"].read_selftest, sys.modules["gate_finding"].Refused
+    for name, code in (("report.json", "not_signed"), ("none.json", "no_report")):
+        with pytest.raises(refused) as caught:
+            read(report.with_name(name), key=KEY.encode())
+        assert caught.value.reason.code == code
