@@ -52,10 +52,11 @@ LONG := amn_584k $(addprefix cognate_answers/,memory reasoning speed) cognate_ph
 SEEDS := $(foreach seed,1 2,--deselect=suites/amn_790k/suite.toml::seed$(seed))
 
 # Three at a time, so that no core waits: the linters, of which mypy takes a minute from nothing; the suites that train,
-# shown when they have ended; and the tests that train nothing, in three processes. Every one of the hundreds of Pythons
-# that these start reads lvmcheck compiled, also where PYTHONDONTWRITEBYTECODE is set.
+# shown when they have ended; and the tests that train nothing, in three processes. The hundreds of sessions that these
+# start read lvmcheck and the plugins of pytest compiled, also where PYTHONDONTWRITEBYTECODE is set.
 test: $(STAMP)
 	$(BIN)/python -m compileall -q -j 2 lvmcheck models
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -q --collect-only suites/vectors/suite.toml > /dev/null
 	$(MAKE) --no-print-directory -j3 lint trained tests
 
 PACE := suites/throughput suites/throughput_compare# pytest-benchmark measures nothing in workers
