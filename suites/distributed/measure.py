@@ -107,7 +107,7 @@ def runs(names: list[str], many: int, jobs: int) -> None:
             took = time.monotonic() - began
             launcher.close("the end")
             sets = [json.loads((job.folder / "verdicts.json").read_text())["verdicts"] for job in wanted]
-            passed = sum([verdict["status"] for verdict in each] == ["passed", "passed"] for each in sets)
+            passed = sum([verdict["outcome"]["status"] for verdict in each] == ["passed", "passed"] for each in sets)
             once = sum((job.folder / "events.jsonl").read_text().count('"event":"begin"') == 1 for job in wanted)
             folders = len({job.folder for job in wanted})
             print(f"{name}: {many} runs in {took:.0f} s, {folders} verdict sets, {passed} passed, {once} trained once")

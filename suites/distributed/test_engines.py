@@ -78,9 +78,14 @@ def goes_on(job: RunJob, *, until: Callable[[], object] | None = None, limit: fl
     """Poll the job until it is over, or until something holds."""
     end = time.monotonic() + limit
     while not (job.over or (until is not None and until())):
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, f"waited in vain: {job.state}, {files_of(job.folder)}"
         job.poll(lambda _plan: job._slot or _Slot())
         time.sleep(0.01)
+
+
+def files_of(folder: Path) -> dict[str, object]:
+    """What the session and its task said last."""
+    return {name: read_json(folder / f"{name}.json") for name in ("task", "begun", "left", "done", "failure")}
 
 
 class _Slot:
