@@ -19,6 +19,20 @@ os.environ.setdefault("LVMCHECK_STRICT", "1")
 for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID"):
     os.environ.pop(name, None)
 
+LONGEST = (
+    "suites/lvmcheck/test_docs",
+    "suites/gallery/test_gallery.py",
+    "suites/gallery/test_silent.py",
+    "suites/ci/test_end_to_end.py",
+    "suites/lvmcheck/test_compare.py",
+    "suites/lvmcheck/test_init.py",
+)
+"""What takes long begins first, so that no worker ends with it while the others wait."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop() -> None:
