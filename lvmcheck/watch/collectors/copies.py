@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, finalize, ref
 
@@ -20,12 +20,13 @@ from lvmcheck.watch.measure.batches import fingerprints, first_input
 from lvmcheck.watch.measure.elements import elements
 from lvmcheck.watch.measure.ledger import compiling
 from lvmcheck.watch.measure.local import local
+from lvmcheck.watch.measure.modules import compiled
 
 if TYPE_CHECKING:
     from lvmcheck.watch.loop import Loop
 
 LOOKS = frozenset({8, 24, 40})
-"""Measured steps before which what was called in measured steps is looked at."""
+"""Measured steps before which what was called so far is looked at; until the last of them calls are seen."""
 SEARCHES = (8, 64)
 """Measured steps from which on the whole process is searched, each once: copies made after ``watch`` are there."""
 SHARE, PER_MODULE = 0.05, 2.5e-5
@@ -74,15 +75,15 @@ class _Pair:
 
 
 class _Called:
-    """Modules that are called beside a model; a hook of the whole process holds it, so it holds nothing itself."""
+    """Modules that are called beside the trained ones; a hook of the whole process holds it, so it holds nothing."""
 
-    def __init__(self, model: nn.Module) -> None:
-        self._own = {id(module) for module in model.modules()}
+    def __init__(self, trained: Iterable[nn.Module]) -> None:
+        self._own = {id(module) for module in trained}
         self._known: dict[int, ReferenceType[nn.Module]] = {}
 
     def sees(self, module: nn.Module, _inputs: Any) -> None:
-        if id(module) not in self._own:
-            self._known.setdefault(id(module), ref(module))
+        if id(module) not in self._own and id(module) not in self._known and not torch.compiler.is_compiling():
+            self._known[id(module)] = ref(module)
 
     def modules(self) -> list[nn.Module]:
         return [module for known in self._known.values() if (module := known()) is not None]
@@ -97,16 +98,19 @@ class CopiesCollector(Collector):
         self._pairs: list[_Pair] = []
         self._looks = self._searches = 0
         self._since = time.process_time()
-        self._called = _Called(watcher.model)
+        held = _held(watcher)
+        trained = [m for m in watcher.model.modules() if any(id(p) in held for p in m.parameters())]
+        self._called = _Called([watcher.model, *trained])
         self._calls: Any = None
+        if not compiled(watcher.model) and not compiling():  # torch warns of global hooks where it calls compiled code
+            self._calls = finalize(self, register_module_forward_pre_hook(self._called.sees).remove)
 
     def before_sample(self, watcher: Loop) -> None:
         self._looks += 1
         if self._looks in LOOKS:
-            called = self._called.modules()
-            self._look(watcher, called)
-        if self._looks < max(LOOKS) and not compiling():
-            self._calls = finalize(self, register_module_forward_pre_hook(self._called.sees).remove)
+            self._look(watcher, self._called.modules())
+        if self._looks >= max(LOOKS):
+            self._no_longer_see()
         if self._searches < len(SEARCHES) and self._looks >= SEARCHES[self._searches]:
             costs = PER_MODULE * len(sys.modules)
             if costs < SHARE * (time.process_time() - self._since):
@@ -114,7 +118,7 @@ class CopiesCollector(Collector):
                 self._look(watcher, [item for item in gc.get_objects() if issubclass(type(item), nn.Module)])
 
     def _look(self, watcher: Loop, among: list[nn.Module]) -> None:
-        held = {id(p) for slot in watcher.slots for group in slot.optimizer.param_groups for p in group["params"]}
+        held = _held(watcher)
         known = {id(pair.copy()) for pair in self._pairs}
         by_shape: dict[Shapes, list[tuple[str, nn.Module]]] = {}
         for name, part in self._parts:
@@ -135,14 +139,18 @@ class CopiesCollector(Collector):
                     break
 
     def after_sample(self, watcher: Loop) -> None:
-        if self._calls is not None:
-            self._calls()
-            self._calls = None
         if self._looks & (self._looks - 1) == 0:
             self._measure(watcher)
 
     def epoch_ended(self, watcher: Loop, evaluated: bool) -> None:  # noqa: ARG002
+        if self._calls is not None:
+            self._look(watcher, self._called.modules())
         self._measure(watcher)
+
+    def _no_longer_see(self) -> None:
+        if self._calls is not None:
+            self._calls()
+            self._calls = None
 
     def _measure(self, watcher: Loop) -> None:
         """Whether copies still have the values of the beginning, while what they are copies of has moved."""
@@ -157,12 +165,17 @@ class CopiesCollector(Collector):
             pair.last = {"steps": watcher.step, "calls": pair.calls, "unchanged": float(same and moved)}
 
     def finish(self, watcher: Loop) -> None:
+        self._no_longer_see()
         self._measure(watcher)
         for pair in self._pairs:
             pair.close()
             if pair.last:
                 values = {**pair.last, "same_inputs": pair.beside()}
                 watcher.emit("copy", values, [pair.name or type(watcher.model).__name__], watcher.step)
+
+
+def _held(watcher: Loop) -> set[int]:
+    return {id(p) for slot in watcher.slots for group in slot.optimizer.param_groups for p in group["params"]}
 
 
 def _parts(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
