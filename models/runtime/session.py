@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -52,6 +53,20 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
+DEFAULT, ERROR = 0, 2
+"""Modes of torch.set_deterministic_debug_mode."""
+
+
+def _deterministic(mode: int) -> None:
+    """As ``torch.use_deterministic_algorithms``, but tells torch's compiler only where it is imported, which takes as
+    long as importing torch.
+    """
+    torch.set_deterministic_debug_mode(mode)
+    compiler: Any = sys.modules.get("torch._inductor.config")
+    if compiler is not None:
+        compiler.deterministic = mode != DEFAULT
+
+
 @contextmanager
 def reproducible(seed: int, threads: int) -> Iterator[None]:
     """Seeds Python, numpy and torch, fixes the number of threads and turns on deterministic algorithms.
@@ -74,7 +89,7 @@ def reproducible(seed: int, threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before[0])
-        torch.set_deterministic_debug_mode(before[1])
+        _deterministic(before[1])
         memory.fill_uninitialized_memory = fill
 
 
@@ -82,8 +97,8 @@ def reproducible(seed: int, threads: int) -> Iterator[None]:
 def reported_only() -> Iterator[None]:
     """Inside, operations may run that have no deterministic version on CUDA: for what no later step depends on."""
     before = torch.get_deterministic_debug_mode()
-    torch.set_deterministic_debug_mode("default")
+    _deterministic(DEFAULT)
     try:
         yield
     finally:
-        torch.set_deterministic_debug_mode(before)
+        _deterministic(before)
