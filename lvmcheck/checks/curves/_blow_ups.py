@@ -141,10 +141,18 @@ def _gained(score: Curve) -> bool:
     return bounded and improved(score) and float(score.values[-1]) > 0.5 * min(score.role.high, 100.0)
 
 
-def runs_away(values: np.ndarray, found: Shape) -> bool:
-    """Whether a loss falls below zero ever faster, or to where no loss with a lower bound is."""
+def runs_away(values: np.ndarray, steps: np.ndarray, found: Shape) -> bool:
+    """Whether a loss falls below zero ever faster, or to where no loss with a lower bound is.
+
+    Args:
+        values, steps: those of a curve; first steps are single ones, later ones windows, so half of the run is no half
+            of the values.
+    """
     scale = max(1.0, abs(found.first))
     if found.count < 6 or not found.last < -10 * scale:
         return False
-    middle = float(np.median(values[len(values) // 2 - 1 : len(values) // 2 + 2]))
+    half = len(values) // 2
+    if steps[-1] > steps[0]:
+        half = min(max(1, int(np.searchsorted(steps, (steps[0] + steps[-1]) / 2))), len(values) - 2)
+    middle = float(np.median(values[half - 1 : half + 2]))
     return found.last < -BOTTOMLESS * scale or middle - found.last > 1.2 * max(found.first - middle, 0.0)

@@ -49,6 +49,8 @@ POOR = 0.06
 TINY = 3e-6
 """Learning rate at which nothing is trained that moves this little."""
 
+BETTER = 0.05
+"""Explained variance from which a model says more than the mean."""
 
 def not_on_evaluations(run: Run) -> Finding | None:
     return _disagree(run) or _without_code(run) or _flat(run) or _no_score(run)
@@ -150,9 +152,9 @@ def _good(curve: Curve) -> bool:
         return float(np.median(share(curve))) >= 0.5
     if curve.role.quantity is Quantity.REWARD:
         return float(curve.values[0]) >= 0.9 * float(np.abs(curve.values).max()) and float(curve.values.min()) >= 0
-    return (
-        curve.role.quantity in (Quantity.SCORE, Quantity.COSINE, Quantity.R2) and float(np.median(curve.values)) >= 0.5
-    )
+    if curve.role.quantity is Quantity.R2:  # 0 is the mean of the targets
+        return float(curve.values.min()) >= BETTER
+    return curve.role.quantity in (Quantity.SCORE, Quantity.COSINE) and float(np.median(curve.values)) >= 0.5
 
 
 def _from_the_beginning(run: Run, curve: Curve) -> bool:

@@ -76,12 +76,25 @@ def _at_chance(run: Run) -> Finding | None:
             inferred = classes(run) is None
             if inferred and accuracy - float(share(curve)[0]) > ROSE:
                 continue
+            if inferred and _learns_a_little(run, share(curve), count):
+                continue
             close = abs(level / math.log(count) - 1) < NEAR
             if accuracy - 1 / count < spread and (close or not inferred) and (not inferred or accuracy > 0.5 / count):
                 number = Fact("classes_that_the_loss_implies" if inferred else "classes", count)
                 phrase = IMPLIED if inferred else KNOWN
                 return _trivial("at_chance", curve, accuracy, 1 / count, Fact("loss", level), number, phrase=phrase)
     return None
+
+
+def _learns_a_little(run: Run, accuracy: np.ndarray, count: int) -> bool:
+    """Whether training falls clearly below ln K while the accuracy, which varies, stays above 1/K: labels are noisy."""
+    train = run.curves.train
+    if train is None or len(accuracy) < LEAST or float(np.ptp(accuracy)) == 0:
+        return False
+    above = float(np.mean(accuracy)) - 1 / count
+    error = float(np.std(accuracy)) / math.sqrt(len(accuracy))
+    end = float(np.median(_tail(train.values)))
+    return above > max(4 * error, 0.02) and float(_tail(accuracy).min()) > 1 / count and end < 0.95 * math.log(count)
 
 
 def _falls(loss: Curve) -> bool:

@@ -137,7 +137,7 @@ def _diverged(run: Run, curve: Curve) -> Finding | None:
         return _finding(run, code, curve, found, limit)
     if curve.role.quantity is Quantity.COSINE and found.last > max(found.first, found.low + COLLAPSE):
         return _finding(run, "collapsed", curve, found, max(found.first, found.low + COLLAPSE))
-    if curve.role.direction is Direction.LOWER and runs_away(values, found):
+    if curve.role.direction is Direction.LOWER and runs_away(values, curve.steps, found):
         return _finding(run, "runs_away", curve, found, None)
     return None
 

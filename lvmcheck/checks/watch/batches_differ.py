@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import equal
-from lvmcheck.checks.finding import Fact, Finding, Status
+from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Watched, by_watcher, case_run, watched
 from lvmcheck.run.events import Watch
+from lvmcheck.run.view import Run
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchesDiffer(Watched):
-    """Ten measured batches in a row are not all the same rows.
+    """Ten measured batches in a row are not all the same rows; it fails where another model of the loop gets others.
 
     Why:
     A loader that yields the same batch again and again trains on a handful of rows; the train loss looks excellent.
@@ -39,6 +40,15 @@ class BatchesDiffer(Watched):
     event = "batch"
     streak = 10
     mild = True
+
+    def decide(self, run: Run) -> Outcome:
+        outcome = super().decide(run)
+        models = by_watcher(watched(run, self.event))
+        others = any(
+            sum(event.values.get("same_as_last") == 0 for event in events) > len(events) / 2 for events in models
+        )
+        found = outcome.status is Status.WARNING and outcome.finding
+        return failed(found, evaluated=outcome.evaluated) if found and others and len(models) > 1 else outcome
 
     def look(self, event: Watch) -> Finding | None:
         of = event.values
@@ -68,6 +78,14 @@ FAILS: Sequence[Case] = (
         "same_batch",
         1,
         status=Status.WARNING,
+    ),
+    made.case(
+        "noise_drawn_once_beside_batches_that_differ",
+        _CHECK,
+        case_run("batch", [{**_BATCH, "same_as_last": 1}, {**_BATCH, "watcher": 1.0}] * 10),
+        "same_batch",
+        1,
+        status=Status.FAILED,
     ),
     made.case(
         "not_a_number",

@@ -10,9 +10,9 @@ from torch import Tensor
 from lvmcheck.watch.budget import rests
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.measure.batches import tensors
-from lvmcheck.watch.measure.loss_calls import SQUARES, Call, LossCalls, alike, compiling, judged
+from lvmcheck.watch.measure.loss_calls import BINARY, SQUARES, Call, LossCalls, alike, compiling, judged
 from lvmcheck.watch.measure.modules import compiled
-from lvmcheck.watch.measure.scored import copied, padding
+from lvmcheck.watch.measure.scored import copied, padding, sides
 from lvmcheck.watch.measure.shifts import SHIFTS, agreements, tokens_of
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 FROM, INPUTS, OUTPUTS, CALLS, ROWS = 2, 4, 4, 24, 8
 """Step from which calls are seen; inputs, outputs and calls of one step that are measured; rows of embeddings."""
-UNIT, SURE = 1e-3, 0.98
+UNIT, SURE, PURE = 1e-3, 0.98, 8
+"""How far rows are from length 1, how often targets are shifted tokens, and rows from which one class is no chance."""
 
 
 class LossesCollector(Collector):
@@ -38,6 +39,8 @@ class LossesCollector(Collector):
         self._shares: Tensor | None = None
         self._inputs: list[Tensor] = []
         self._table: Tensor | None = None
+        self._sides: Tensor | None = None
+        self._pure: set[float] = set()
         self._padding: Tensor | None = None
         self._copied: Tensor | None = None
         self._targets_given = self._samples = 0
@@ -59,6 +62,8 @@ class LossesCollector(Collector):
             self._targets_given += call.given is not None
             if self._table is not None and self._targets_given == 1 and not rests(self._samples):
                 self._copied = copied(self._table, call.given)
+            if self._sides is None and (call.name in BINARY or call.classes is not None):
+                self._sides = sides(call.given)
             if call.embedding is not None and len(call.embedding) >= ROWS and len(self._embeddings) < OUTPUTS:
                 self._embeddings.append(alike(call.embedding))
 
@@ -95,6 +100,22 @@ class LossesCollector(Collector):
             self._emit(watcher, "padding", self._padding, ("share", "rows", "lengths"))
         if self._copied is not None and self._targets_given == 1:  # of several terms one may ask for an input
             self._emit(watcher, "target_copied", self._copied, ("apart", "column"))
+
+        if self._sides is not None:
+            self._mixed(watcher, self._sides)
+
+    def _mixed(self, watcher: Loop, measured: Tensor) -> None:
+        """Whether a batch is all of one of two classes, where others were all of the other: rare ones are no order."""
+
+        def use(numbers: list[float], step: int) -> None:
+            share, rows = numbers
+            if share == share and rows >= PURE:
+                self._pure |= {share} & {0.0, 1.0}
+                one = share in (0.0, 1.0) and len(self._pure) > 1
+                values = {"distinct": 2.0 - one, "rows": rows, "seen": 2.0, "classes": 2.0}
+                watcher.emit("labels", values, (), step)
+
+        watcher.later(measured, use)
 
     @staticmethod
     def _emit(watcher: Loop, name: str, measured: Tensor, keys: tuple[str, ...]) -> None:
@@ -153,5 +174,5 @@ class LossesCollector(Collector):
 
     def _clear(self) -> None:
         self._calls, self._embeddings, self._inputs = [], [], []
-        self._tokens = self._shares = self._padding = self._copied = self._table = None
+        self._tokens = self._shares = self._padding = self._copied = self._table = self._sides = None
         self._targets_given = 0

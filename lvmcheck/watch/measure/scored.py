@@ -72,3 +72,16 @@ def _closest(x: Tensor, y: Tensor) -> Tensor:
     there = b.square().sum(0) > 0
     worst = torch.where(there, best, torch.ones_like(best)).min() * there.any()
     return torch.stack([1 - worst, where[torch.where(there, best, torch.full_like(best, 2)).argmin()].double()]).float()
+
+
+def sides(target: Any) -> Tensor | None:
+    """Share of ones among the targets of a loss of two classes, and how many they are, float32 [2].
+
+    None where there is not one target of 0 or 1 for each row, as far as its shape and type say.
+    """
+    if not isinstance(target, Tensor) or target.requires_grad or not target.ndim or target.numel() != len(target):
+        return None
+    values = target.detach().float()
+    plain = ((values == 0) | (values == 1)).all()
+    share = torch.where(plain, values.mean(), torch.full_like(values.mean(), torch.nan))
+    return torch.stack([share, torch.full_like(share, len(target))])

@@ -1,0 +1,65 @@
+"""What rows that pass through a model say of the data: their order by class, and rows of validation among them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import lvmcheck
+
+
+def train(
+    folder: Path, rows: Tensor, labels: Tensor, *, shuffled: bool, evaluated: tuple[Tensor, ...] = ()
+) -> set[str]:
+    """Names of the checks that a small classifier of two classes fails."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(rows.shape[1], 16), nn.ReLU(), nn.Linear(16, 1))
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    with lvmcheck.record(folder) as rec:
+        for epoch in range(4):
+            order = torch.randperm(len(rows)) if shuffled else torch.arange(len(rows))
+            for batch in order.split(32):
+                loss = nn.functional.binary_cross_entropy_with_logits(model(rows[batch])[:, 0], labels[batch])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                rec.step(loss=loss)
+            with torch.no_grad():
+                figures = [model(part).abs().mean() for part in evaluated]
+            rec.epoch(epoch, **({"val_loss": figures[-1]} if figures else {}))
+    return {found.check for found in rec.findings}
+
+
+@pytest.mark.parametrize(("share", "ordered", "fails"), [(0.5, True, True), (0.5, False, False), (0.02, False, False)])
+def test_two_classes_one_after_the_other(share: float, ordered: bool, fails: bool, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    rows = torch.randn(640, 6)
+    score = rows[:, 0] + 0.5 * torch.randn(640)
+    labels = (score > score.quantile(1 - share)).float()
+    order = labels.argsort() if ordered else torch.arange(640)
+    assert ("labels_mixed" in train(tmp_path / "run", rows[order], labels[order], shuffled=not ordered)) is fails
+
+
+@pytest.mark.parametrize(("kind", "fails"), [("apart", False), ("training_beside", False), ("training", True)])
+def test_rows_of_training_in_an_evaluation(kind: str, fails: bool, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    rows = torch.randn(900, 12)
+    labels = (rows[:, 0] > 0).float()
+    parts = {"apart": (rows[640:],), "training_beside": (rows[:640], rows[640:]), "training": (rows[:260],)}
+    found = train(tmp_path / "run", rows[:640], labels[:640], shuffled=True, evaluated=parts[kind])
+    assert ("validation_rows_unseen" in found) is fails
+
+
+@pytest.mark.parametrize(("split", "fails"), [("by_time", False), ("at_random", True)])
+def test_windows_that_overlap_across_the_split(split: str, fails: bool, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    series = torch.sin(torch.arange(1200.0) / 9) + 0.3 * torch.randn(1200)
+    windows = series.unfold(0, 17, 1)
+    order = torch.randperm(len(windows)) if split == "at_random" else torch.arange(len(windows))
+    training, rest = windows[order[:800]], windows[order[820:]]
+    labels = (training[:, 16] > 0).float()
+    found = train(tmp_path / "run", training[:, :16], labels, shuffled=True, evaluated=(rest[:, :16],))
+    assert ("validation_windows_apart" in found) is fails
