@@ -1,4 +1,8 @@
-"""Records and judges a set with a manifest: ``python -m suites.gallery.SET FOLDER [--watch] [NAME ...]``."""
+"""Records and judges a set with a manifest: ``python -m suites.gallery.SET FOLDER [--watch | --found] [NAME ...]``.
+
+By default the curves alone are recorded; ``--watch`` has the loops call ``rec.watch``, ``--found`` records as a loop
+that says nothing of its model, which is found and watched (programs with a history of their own call ``rec.watch``).
+"""
 
 from __future__ import annotations
 
@@ -14,13 +18,15 @@ from typing import Any
 from suites.gallery.judge import Conclusion, conclude
 
 
-def record(here: Path, row: dict[str, Any], folder: Path, watch: bool) -> Path:
+def record(here: Path, row: dict[str, Any], folder: Path, how: str) -> Path:
     """The run of a program, trained in a process of its own where it is not there yet."""
     path = folder / row["name"]
     if not (path / "done.json").exists():
         command = [sys.executable, str(here / "programs" / row["program"]), str(path), *row["args"]]
-        curves_alone = {**os.environ, "LVMCHECK_WATCH": "0"}
-        subprocess.run([*command, *(["--watch"] if watch else [])], env=curves_alone, capture_output=True, check=False)
+        watch = how == "--watch" or (how == "--found" and not row.get("records", True))
+        environment = os.environ if how == "--found" else {**os.environ, "LVMCHECK_WATCH": "0"}
+        command += ["--watch"] if watch else []
+        subprocess.run(command, env=environment, capture_output=True, check=False)
     return path
 
 
@@ -30,16 +36,16 @@ def right(row: dict[str, Any], found: Conclusion) -> bool:
 
 
 def main(here: Path, arguments: Sequence[str]) -> None:
-    watch = "--watch" in arguments
-    folder, *names = [Path(item) for item in arguments if item != "--watch"]
+    how = next((item for item in arguments if item in ("--watch", "--found")), "")
+    folder, *names = [Path(item) for item in arguments if item != how]
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     count: Counter[tuple[str, str, str]] = Counter()
     for row in json.loads((here / "manifest.json").read_text()):
         if names and row["name"] not in map(str, names):
             continue
-        found = conclude(record(here, row, folder, watch))
-        healthy, shown = row["kind"] == "healthy", row.get("watch_shows" if watch else "curves_show")
+        found = conclude(record(here, row, folder, how))
+        healthy, shown = row["kind"] == "healthy", row.get("watch_shows" if how else "curves_show")
         kind = "healthy" if healthy else "broken" if shown else "hidden"
         failed, warned, named = found.exit == 1, found.exit == 0 and bool(found.warned), right(row, found)
         marks = {"programs": 1, "failed": failed, "warned": warned, "right": named}
