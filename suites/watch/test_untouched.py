@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,24 @@ import lvmcheck
 from lvmcheck.run.events import Watch
 from lvmcheck.watch.collectors import movement, outputs
 from lvmcheck.watch.guard import STRICT
-from suites.watch.untouched import LOOPS, net, plain, unwatched, weights
+from suites.watch.untouched import LOOPS, net, plain
 
 FULL = os.environ.get("LVM_RELIABILITY") == "full"
 STEPS = 100 if FULL else 24
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_load_state_dict_pre_hooks", "_state_dict_hooks")
+
+
+@contextmanager
+def unwatched(*_: Any, **__: Any) -> Iterator[None]:
+    """In place of ``lvmcheck.watch``."""
+    yield
+
+
+def weights(loop: str, steps: int, *, watched: bool) -> tuple[dict[str, torch.Tensor], torch.Tensor, nn.Module]:
+    """What a loop ends with: weights and buffers, the next random number, and its model."""
+    torch.manual_seed(0)
+    model = LOOPS[loop](lvmcheck.watch if watched else unwatched, steps)
+    return {name: value.clone() for name, value in model.state_dict().items()}, torch.rand(8), model
 
 
 def left(model: nn.Module) -> list[str]:
@@ -40,6 +55,7 @@ def test_it_trains_as_if_nobody_watched(loop: str, capfd: pytest.CaptureFixture[
     if loop != "copied_and_saved":  # in copies something stands in place of the hooks, and does nothing
         assert left(model) == left(bare)
     assert torch.overrides._get_current_function_mode_stack() == []
+    assert not torch.nn.modules.module._global_forward_pre_hooks
     assert torch.is_grad_enabled()
     assert "stopped looking" not in capfd.readouterr().err
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import io
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 from torch.utils.checkpoint import checkpoint
-
-import lvmcheck
 
 Watched = Callable[..., Any]
 """``lvmcheck.watch``, or what does nothing in its place."""
@@ -395,16 +392,3 @@ LOOPS: dict[str, Callable[[Watched, int], nn.Module]] = {
     "every_now_and_then": every_now_and_then,
     "compiled": compiled,
 }
-
-
-@contextmanager
-def unwatched(*_: Any, **__: Any) -> Iterator[None]:
-    """In place of ``lvmcheck.watch``."""
-    yield
-
-
-def weights(loop: str, steps: int, *, watched: bool) -> tuple[dict[str, Tensor], Tensor, nn.Module]:
-    """What a loop ends with: weights and buffers, the next random number, and its model."""
-    torch.manual_seed(0)
-    model = LOOPS[loop](lvmcheck.watch if watched else unwatched, steps)
-    return {name: value.clone() for name, value in model.state_dict().items()}, torch.rand(8), model
