@@ -14,6 +14,8 @@ from suites.ci.gate_kit import NONCE, SUITE, scripts, seal
 from suites.ci.test_gate_edits import healthy
 from suites.ci.trees_kit import FILES, REQUIRED, TEXT
 
+pytestmark = pytest.mark.own_process
+
 gate, files = scripts()
 git = sys.modules["gate_git"]
 DAY = datetime.date.today() + datetime.timedelta(days=9)

@@ -93,6 +93,7 @@ def test_nothing_is_signed_without_a_key(report: Path) -> None:
     assert left.value.code == 2
 
 
+@pytest.mark.own_process
 def test_a_key_does_not_lie_in_the_checkout(report: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     subprocess.run(["git", "init", "-q"], cwd=report.parent, check=True)
     monkeypatch.chdir(report.parent)

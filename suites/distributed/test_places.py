@@ -47,6 +47,7 @@ def test_runs_share_the_cores_where_a_last_wave_would_leave_some_idle(wanted: in
     assert side_by_side(wanted, at_once) == places
 
 
+@pytest.mark.own_process
 def test_each_device_has_one_run(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan.__dict__["device"] = "cuda"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,3")
@@ -65,6 +66,7 @@ def test_each_device_has_one_run(plan: Plan, tmp_path: Path, monkeypatch: pytest
         place.release()
 
 
+@pytest.mark.own_process
 def test_a_run_waits_for_memory_unless_it_is_alone(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "available", lambda: 1000)
     monkeypatch.setattr(local, "cores", lambda: 4)

@@ -26,6 +26,8 @@ from suites.distributed.tasks import Processes
 from suites.distributed.test_engines import goes_on
 from suites.lvmcheck.plugin_kit.project import Project, done, events, floor, metrics
 
+pytestmark = pytest.mark.own_process
+
 FULL = pytest.mark.skipif(os.environ.get("LVM_RELIABILITY") != "full", reason="LVM_RELIABILITY=full")
 
 
