@@ -71,6 +71,7 @@ def test_nothing_keeps_what_was_watched(tmp_path: Path) -> None:
     assert [ref() for ref in kept] == [None, None]
 
 
+@pytest.mark.own_process
 @pytest.mark.parametrize("where", ["collector", "hook", "reading"])
 def test_what_goes_wrong_in_watching_stays_there(
     where: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
