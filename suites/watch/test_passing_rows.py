@@ -63,3 +63,31 @@ def test_windows_that_overlap_across_the_split(split: str, fails: bool, tmp_path
     labels = (training[:, 16] > 0).float()
     found = train(tmp_path / "run", training[:, :16], labels, shuffled=True, evaluated=(rest[:, :16],))
     assert ("validation_windows_apart" in found) is fails
+
+
+@pytest.mark.parametrize(("training", "fails"), [(True, True), (None, False)])
+def test_functional_dropout_in_the_loops_own_evaluation(training: bool | None, fails: bool, tmp_path: Path) -> None:
+    class Graph(nn.Module):
+        """Takes all nodes at once, with edges: no few rows of it can be tried."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Linear(8, 16), nn.Linear(16, 2)
+
+        def forward(self, nodes: Tensor, edges: Tensor) -> Tensor:
+            on = self.training if training is None else training
+            return edges @ self.second(nn.functional.dropout((edges @ self.first(nodes)).relu(), 0.5, on))
+
+    torch.manual_seed(0)
+    model, nodes, edges = Graph(), torch.randn(40, 8), torch.eye(40)
+    optimizer = torch.optim.Adam(model.parameters())
+    with lvmcheck.record(tmp_path / "run") as rec:
+        for epoch in range(3):
+            loss = nn.functional.cross_entropy(model.train()(nodes, edges), (nodes[:, 0] > 0).long())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            rec.step(loss=loss)
+            with torch.no_grad():
+                rec.epoch(epoch, val_loss=model.eval()(nodes, edges).square().mean())
+    assert ("evaluation_draws_nothing" in {found.check for found in rec.findings}) is fails

@@ -18,6 +18,7 @@ class UnitsDead(Cause):
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         learned = evidence.failed("memorises") or evidence.failed("overfits")  # training does not suffer from them
         shares = [event.values.get("share", 0.0) for event in evidence.run.of(Watch) if event.name == "dead_units"]
+        killed = shares[0] <= MOST if shares else lost_gradient(evidence)
         return measured(
             self,
             evidence,
@@ -26,7 +27,8 @@ class UnitsDead(Cause):
             after=(
                 "graph_cut",
                 *(("gradients_scaled_by_depth",) if deep(evidence) else ()),
-                *(KILLERS if (shares[0] <= MOST if shares else lost_gradient(evidence)) else ()),
+                *(KILLERS if killed else ()),
+                *(("updates_out_of_range",) if evidence.failed("weights_keep_size") else ()),
             ),
             checks=("units_alive", "gradient_reaches"),
             codes=("dead", "zero_gradient"),

@@ -41,7 +41,9 @@ class Tried:
     later: float | None = None
 
 
-class _Dropouts(TorchFunctionMode):
+class Dropouts(TorchFunctionMode):
+    """Counts dropouts that are on, of modules and of functions, while it is entered."""
+
     def __init__(self) -> None:
         super().__init__()
         self.on = 0
@@ -79,7 +81,7 @@ def tried(model: nn.Module, inputs: tuple[Any, Any], rows: int) -> Tried:
     """
     with _put_back(model):
         try:
-            with _Dropouts() as seen:
+            with Dropouts() as seen:
                 plain = _outputs(model, inputs)
             again = _outputs(model, inputs)
             if seen.on:
