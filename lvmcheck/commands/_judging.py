@@ -93,7 +93,7 @@ def _on_data(run: Run, name: str | None) -> Run:
 
 
 def _as_asked(run: Run, suite: Suite) -> Run:
-    """The run with the epochs that the suite asks for, where it was planned for fewer: its last one is not the final."""
+    """The run with the epochs that the suite asks for, where fewer were planned: its last one is not the final one."""
     asked = suite.config.get("epochs")
     if run.planned_epochs is None or type(asked) is not int or asked <= run.planned_epochs:
         return run
