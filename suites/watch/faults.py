@@ -56,7 +56,7 @@ class Classifier(nn.Module):
         return logits.softmax(0) if fault == "softmax_over_the_batch" else logits
 
 
-def problem(fault: str, rows: int = 512) -> tuple[Tensor, Tensor]:
+def problem(fault: str, rows: int = 640) -> tuple[Tensor, Tensor]:
     """Inputs near 0 with deviation 1, and the class of the largest of five linear functions."""
     inputs = torch.randn(rows, 20)
     labels = (inputs @ torch.randn(20, 5)).argmax(1)
@@ -94,7 +94,7 @@ def classifier(rec: Recorder, fault: str, epochs: int = 3) -> None:
             model.head.requires_grad_(False)
         if fault == "weights_decay" and epoch == 0:
             optimizer.param_groups[0].update(weight_decay=30.0, lr=0.02)
-        for rows in _order(fault, len(inputs)):
+        for rows in _order(fault, len(inputs) - 128):
             loss = _loss(model, inputs[rows], labels[rows], fault)
             if fault != "never_cleared":
                 optimizer.zero_grad()
@@ -115,7 +115,7 @@ def classifier(rec: Recorder, fault: str, epochs: int = 3) -> None:
         if fault == "norm_in_train_mode":
             model.body[1].train()
         with torch.no_grad():
-            rec.epoch(epoch, val_loss=F.cross_entropy(model(inputs[:128]), labels[:128]))
+            rec.epoch(epoch, val_loss=F.cross_entropy(model(inputs[-128:]), labels[-128:]))
 
 
 def _optimizer(model: Classifier, fault: str) -> torch.optim.Optimizer:
@@ -168,7 +168,7 @@ class Regressor(nn.Module):
 
 def regressor(rec: Recorder, fault: str) -> None:
     """A regression, with a gradient scaler where the fault needs one."""
-    inputs = torch.randn(512, 12)
+    inputs = torch.randn(640, 12)
     targets = (inputs @ torch.randn(12, 1)).tanh()
     model = Regressor(fault)
     if fault == "bfloat16_weights":
@@ -192,7 +192,7 @@ def regressor(rec: Recorder, fault: str) -> None:
             scaler.update()
             rec.step(loss=loss)
         with torch.no_grad():
-            rec.epoch(epoch, val_loss=F.mse_loss(model(inputs), targets))
+            rec.epoch(epoch, val_loss=F.mse_loss(model(inputs[512:]), targets[512:]))
 
 
 class Tied(nn.Module):
