@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from suites.ci.gate_kit import Repository
+from suites.ci.gate_kit import Repository, ask
 from suites.lvmcheck.plugin_kit.project import CHECKS, floor
 
 pytestmark = pytest.mark.own_process  # it sets the environment
@@ -200,7 +200,12 @@ def test_a_healthy_session_is_accepted(repository: Repository) -> None:
     assert "1 required suites, 8 checks" in first.stdout
     repository.session()  # the same commit again, its runs reused: their digests match
     assert {run["own"] for run in repository.report()["suites"][0]["runs"]} == {False}
-    assert repository.gate().returncode == 0
+    repository.refuses("[not_own_run]")
+    allowed = (repository.path / "gate.toml").read_text() + "fresh = false\n"
+    place = repository.path / ".lvmcheck" / "gate.toml"  # on no branch
+    place.write_text(allowed)
+    answer = ask(repository.report_file, "--require", place, cwd=repository.path)
+    assert answer.returncode == 0, answer.stdout
 
 
 @pytest.mark.parametrize("attempt", ATTEMPTS, ids=lambda attempt: attempt.__name__)
