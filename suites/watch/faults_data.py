@@ -188,6 +188,26 @@ def text(rec: Recorder, fault: str) -> None:
         rec.step(loss=loss)
 
 
+def windows(rec: Recorder, fault: str) -> None:
+    """A forecast from windows of a series, which are split by time."""
+    series = torch.sin(torch.arange(900.0) / 9) + 0.3 * torch.randn(900)
+    cut = series.unfold(0, 17, 1)
+    order = torch.randperm(len(cut)) if fault == "windows_split_at_random" else torch.arange(len(cut))
+    training, rest = cut[order[:600]], cut[order[620:]]
+    model = nn.Sequential(nn.Linear(16, 24), nn.Tanh(), nn.Linear(24, 1))
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    rec.watch(model, optimizer)
+    for epoch in range(2):
+        for batch in torch.randperm(600).split(32):
+            loss = F.mse_loss(model(training[batch, :16]), training[batch, 16:])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            rec.step(loss=loss)
+        with torch.no_grad():
+            rec.epoch(epoch, val_loss=F.mse_loss(model(rest[:, :16]), rest[:, 16:]))
+
+
 CHECKS: Sequence[tuple[Callable[[Recorder, str], None], Mapping[str, str]]] = (
     (
         rows,
@@ -210,6 +230,7 @@ CHECKS: Sequence[tuple[Callable[[Recorder, str], None], Mapping[str, str]]] = (
     (pairs, {"nothing_repels": "embeddings_apart"}),
     (text, {"two_tokens_ahead": "next_token_asked"}),
     (padded, {"padding_is_scored": "padding_not_scored"}),
+    (windows, {"windows_split_at_random": "validation_windows_apart"}),
     (table, {"target_among_the_columns": "targets_not_in_inputs"}),
 )
 """Programs, and the check that must see each of their faults."""

@@ -13,7 +13,7 @@ from lvmcheck.checks.finding import Status
 from lvmcheck.checks.protocol import judge, load_check
 from suites.watch.faults import FAULTS, Fault
 
-FROM_THE_RECORD = {"activations_sized", "loss_is_optimised"}
+FROM_THE_RECORD = {"plateau_mode_fits", "activations_sized", "loss_is_optimised"}
 """They compare with losses that the loop reports, so that the watcher alone cannot say it: suites/gallery/silent."""
 OF_RANKS = "ranks_"
 """They need two processes: suites/distributed."""

@@ -1,14 +1,17 @@
-"""What rows that pass through a model say of the data: their order by class, and rows of validation among them."""
+"""What the loop shows beside its model: rows that pass through it, dropout in evaluations, the scheduler's mode."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 import lvmcheck
+from lvmcheck.checks.finding import Status
+from lvmcheck.checks.protocol import judge, load_check
 
 
 def train(
@@ -91,3 +94,23 @@ def test_functional_dropout_in_the_loops_own_evaluation(training: bool | None, f
             with torch.no_grad():
                 rec.epoch(epoch, val_loss=model.eval()(nodes, edges).square().mean())
     assert ("evaluation_draws_nothing" in {found.check for found in rec.findings}) is fails
+
+
+@pytest.mark.parametrize(("mode", "fails"), [("max", True), ("min", False)])
+def test_a_plateau_scheduler_of_the_other_mode(mode: Any, fails: bool, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    rows = torch.randn(200, 6)
+    model = nn.Linear(6, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode=mode, patience=0)
+    with lvmcheck.record(tmp_path / "run") as rec:
+        for epoch in range(6):
+            loss = (model(rows) - rows.sum(1, keepdim=True)).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            rec.step(loss=loss)
+            rec.epoch(epoch, val_loss=float(loss))
+            scheduler.step(float(loss))
+    found = judge(load_check("plateau_mode_fits")(), lvmcheck.load(tmp_path / "run"))
+    assert found.status is (Status.FAILED if fails else Status.PASSED)
