@@ -8,7 +8,6 @@ or for three steps, and again when another optimizer steps.
 
 from __future__ import annotations
 
-import gc
 import os
 import threading
 import warnings
@@ -26,6 +25,7 @@ from torch.optim import optimizer as optimizers
 from torch.optim.lr_scheduler import LRScheduler
 
 from lvmcheck.errors import InputError
+from lvmcheck.watch.alive import alive, compiled_for, held, own, scheduler_of, together, trained_without, whole
 
 if TYPE_CHECKING:
     from lvmcheck.run.recorder import Recorder
@@ -62,6 +62,7 @@ class Finder:
         self._owner = os.getpid(), threading.get_ident()
         self._depth = 0
         self._roots: dict[int, nn.Module] = {}
+        self._alive: list[Any] = []  # optimizers and schedulers, looked for once before the first step
         self._stepped = _Seen()
         self._watched = _Seen()
         self._steps = 0
@@ -104,6 +105,7 @@ class Finder:
             handle.remove()
         self._module_handles = []
         self._roots.clear()
+        self._alive = []
 
     def _elsewhere(self) -> bool:
         return torch.compiler.is_compiling() or _AWAY.get() or (os.getpid(), threading.get_ident()) != self._owner
@@ -158,13 +160,14 @@ class Finder:
         mine = own(module)
         if not mine or module in self._watched:
             return
-        alive = list(_alive(Optimizer))
-        holders = [item for item in alive if held(item) & mine]
+        found = self._alive = self._alive or alive(Optimizer, LRScheduler)
+        stepping = [item for item in found if isinstance(item, Optimizer)]
+        holders = [item for item in stepping if held(item) & mine]
         if len(holders) == 1 and held(holders[0]) <= mine:
-            watcher = self._start(module, holders)
+            watcher = self._start(module, holders, [item for item in found if isinstance(item, LRScheduler)])
             if watcher is not None:
                 watcher.forward_begins(args)
-            if all(item in self._watched for item in alive):
+            if all(item in self._watched for item in stepping):
                 self._no_longer_look()
 
     def _settle(self) -> None:
@@ -181,11 +184,12 @@ class Finder:
             self._start(whole([root for root, _ in group]), _each(item for _, items in group for item in items))
             self._watched.add(*(root for root, _ in group))
 
-    def _start(self, model: nn.Module, holders: list[Optimizer]) -> Any:
+    def _start(self, model: nn.Module, holders: list[Optimizer], schedulers: list[Any] | None = None) -> Any:
         self._watched.add(model, *holders)
         recorder = self._recorder()
         try:
-            return None if recorder is None else recorder.watch_found(model, holders, scheduler_of(holders))
+            known = alive(LRScheduler) if schedulers is None else schedulers
+            return None if recorder is None else recorder.watch_found(model, holders, scheduler_of(holders, known))
         except InputError:  # what is watched already, or cannot be
             return None
 
@@ -212,83 +216,3 @@ class _Seen:
 
 def _each(items: Iterable[Any]) -> list[Any]:
     return list({id(item): item for item in items}.values())
-
-
-def _alive(kind: type) -> Iterator[Any]:
-    """The objects of a kind in this process."""
-    return (item for item in gc.get_objects() if issubclass(type(item), kind))
-
-
-def scheduler_of(holders: list[Optimizer]) -> LRScheduler | None:
-    """The scheduler of these optimizers; None where there is none, or one of several may be meant."""
-    found = [item for item in _alive(LRScheduler) if any(getattr(item, "optimizer", None) is one for one in holders)]
-    inner = {id(part) for item in found for part in getattr(item, "_schedulers", ())}
-    outer = [item for item in found if id(item) not in inner]
-    return outer[0] if len(outer) == 1 else None
-
-
-def compiled_for(optimizer: Optimizer) -> list[nn.Module]:
-    """The module that was compiled in place, so that its calls are not seen, and whose parameters these are."""
-    found = [item for item in _alive(nn.Module) if item._compiled_call_impl is not None and own(item) & held(optimizer)]
-    return found if len(found) == 1 else []
-
-
-def trained_without(optimizer: Optimizer, roots: list[nn.Module]) -> list[nn.Module]:
-    """The one module that gets gradients and is in no optimizer, beside an optimizer that has nothing of its own to do.
-
-    None of its parameters gets a gradient, as after the model was made anew, or another optimizer holds the same.
-    """
-    others = [held(item) for item in _alive(Optimizer) if item is not optimizer]
-    idle = all(parameter.grad is None for group in optimizer.param_groups for parameter in group["params"])
-    idle = idle or held(optimizer) in others
-    everywhere = held(optimizer).union(*others)
-    found = [
-        root
-        for root in roots
-        if not own(root) & everywhere and any(parameter.grad is not None for parameter in root.parameters())
-    ]
-    return found if idle and len(found) == 1 else []
-
-
-def own(module: nn.Module) -> set[int]:
-    """The parameters of a module."""
-    return {id(parameter) for parameter in module.parameters()}
-
-
-def held(optimizer: Optimizer) -> set[int]:
-    """The parameters of an optimizer."""
-    return {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-
-
-Part = tuple[nn.Module, list[Optimizer]]
-
-
-def together(parts: list[Part]) -> list[list[Part]]:
-    """Modules with the optimizers that hold them, those that share one together."""
-    groups: list[list[Part]] = []
-    for part in parts:
-        ids = {id(item) for item in part[1]}
-        joined = [group for group in groups if any(id(item) in ids for _, items in group for item in items)]
-        groups = [group for group in groups if group not in joined]
-        groups.append([*(one for group in joined for one in group), part])
-    return groups
-
-
-def whole(parts: list[nn.Module]) -> nn.Module:
-    """The module that these belong to: the smallest that holds them all, else one that is made of them."""
-    if len(parts) == 1:
-        return parts[0]
-    wanted = {id(part) for part in parts}
-    holders = [item for item in _alive(nn.Module) if wanted <= {id(module) for module in item.modules()}]
-    return min(holders, key=lambda item: len(own(item)), default=None) or boxed(parts)
-
-
-def boxed(parts: Iterable[nn.Module]) -> nn.Module:
-    """Modules that are called one by one and trained as one."""
-    box = nn.ModuleDict()
-    for part in parts:
-        name, number = type(part).__name__, 2
-        while name in box:
-            name, number = f"{type(part).__name__}_{number}", number + 1
-        box[name] = part
-    return box

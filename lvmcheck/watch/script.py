@@ -7,7 +7,6 @@ Official global hooks see optimizers step and modules being called; ``torch.auto
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,8 @@ from torch.nn.modules import module as modules
 from torch.optim import optimizer as optimizers
 
 from lvmcheck.errors import InputError
-from lvmcheck.watch.found import LOOKING, held, own, together, whole
+from lvmcheck.watch.alive import alive, held, own, together, whole
+from lvmcheck.watch.found import LOOKING
 
 if TYPE_CHECKING:
     from lvmcheck.run.recorder import Recorder
@@ -94,7 +94,7 @@ class Observer:
         if not fresh or self.recorder is None:
             return
         self._watched |= set(self._roots)
-        found = [item for item in gc.get_objects() if issubclass(type(item), torch.optim.Optimizer)]
+        found = alive(torch.optim.Optimizer)
         parts = [(root, [item for item in found if held(item) & own(root)]) for root in fresh if own(root)]
         for root, holders in parts:
             if not holders and any(parameter.requires_grad for parameter in root.parameters()):

@@ -24,8 +24,8 @@ from lvmcheck.watch.readings import Readings
 from lvmcheck.watch.slot import Slot
 from lvmcheck.watch.team import Team
 
-SAME = 30
-"""Equal measurements in a row that are recorded; no check needs more of them."""
+MOST, SAME = 16, 30
+"""Forward passes of one step that are measured, and equal measurements in a row that are recorded."""
 
 
 class Watcher:
@@ -229,13 +229,13 @@ class Watcher:
         if self.modes.between and torch.is_grad_enabled() and not self.evaluating:
             self.modes.between = False
             self._timed("epoch_began", (args, keywords))
-        if self.sampling and torch.is_grad_enabled():
+        if self.sampling and torch.is_grad_enabled() and self.forwards <= MOST:
             self._timed("before_forward", (args, keywords))
 
     def _after_forward(self, module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
         if module is self.model:
             self.modes.after_forward()
-            if self.sampling and torch.is_grad_enabled():
+            if self.sampling and torch.is_grad_enabled() and self.forwards <= MOST:
                 self._timed("after_forward", (args, keywords), output)
 
     def _step_hooks(self, slot: Slot) -> tuple[Callable[..., None], Callable[..., None]]:

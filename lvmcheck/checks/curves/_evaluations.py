@@ -52,6 +52,7 @@ TINY = 3e-6
 BETTER = 0.05
 """Explained variance from which a model says more than the mean."""
 
+
 def not_on_evaluations(run: Run) -> Finding | None:
     return _disagree(run) or _without_code(run) or _flat(run) or _no_score(run)
 

@@ -82,7 +82,8 @@ class LossesCollector(Collector):
             table = tensor.ndim == 2 and len(tensor) >= ROWS and tensor.shape[1] > 1 and tensor.requires_grad
             if table and len(self._embeddings) < OUTPUTS:
                 self._embeddings.append(alike(tensor))
-        self._mode.open()
+        if not any(slot.closure for slot in watcher.slots):  # then it would be open in the optimizer's own steps
+            self._mode.open()
 
     def before_step(self, watcher: Loop, slot: Slot) -> None:
         if self._mode is None or slot is not watcher.slots[0]:

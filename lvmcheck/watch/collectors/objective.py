@@ -66,7 +66,8 @@ class ObjectiveCollector(Collector):
     def after_forward(self, watcher: Loop, inputs: Any, output: Any) -> None:  # noqa: ARG002
         if self._ledger is not None:
             self._outputs += [t for t in tensors(output) if t.requires_grad and t.ndim and t.is_floating_point()][:8]
-            self._ledger.open()
+            if not any(slot.closure for slot in watcher.slots):  # then it would be open in the optimizer's own steps
+                self._ledger.open()
 
     def _loss(self, watcher: Loop, loss: Tensor) -> None:
         """A backward pass is about to run from here."""
