@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import threading
-import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from lvmcheck.errors import InputError
 from lvmcheck.watch.alive import alive, compiled_for, held, own, scheduler_of, together, trained_without, whole
+from lvmcheck.watch.guard import allow_global_hooks
 
 if TYPE_CHECKING:
     from lvmcheck.run.recorder import Recorder
@@ -92,8 +92,7 @@ class Finder:
     # -- hooks ---------------------------------------------------------------------------------------------------------
     def _look(self) -> None:
         self._steps = self._depth = 0
-        # Said of any global hook; these count a call that is seen twice once.
-        warnings.filterwarnings("ignore", r"Using `torch\.compile\(module\)` when there are global hooks", UserWarning)
+        allow_global_hooks()
         if not self._module_handles:
             self._module_handles = [
                 modules.register_module_forward_pre_hook(self._before_forward),

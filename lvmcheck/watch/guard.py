@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,11 @@ import torch
 
 STRICT = "LVMCHECK_STRICT"
 """Variable whose value 1 lets what goes wrong in watching reach the loop; for tests."""
+
+
+def allow_global_hooks() -> None:
+    """Let torch say nothing of global hooks beside compiled modules: ours take a call that is seen twice for one."""
+    warnings.filterwarnings("ignore", r"Using `torch\.compile\(module\)` when there are global hooks", UserWarning)
 
 
 class Guard:

@@ -15,7 +15,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.nn.parameter import is_lazy
 
 from lvmcheck.watch.collector import Collector
-from lvmcheck.watch.guard import Guard
+from lvmcheck.watch.guard import Guard, allow_global_hooks
 from lvmcheck.watch.measure.batches import fingerprints, first_input
 from lvmcheck.watch.measure.elements import elements
 from lvmcheck.watch.measure.ledger import compiling
@@ -103,6 +103,7 @@ class CopiesCollector(Collector):
         self._called = _Called([watcher.model, *trained])
         self._calls: Any = None
         if not compiled(watcher.model) and not compiling():  # torch warns of global hooks where it calls compiled code
+            allow_global_hooks()
             self._calls = finalize(self, register_module_forward_pre_hook(self._called.sees).remove)
 
     def before_sample(self, watcher: Loop) -> None:
