@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 import lvmcheck
 from lvmcheck.commands.init.bounds import wobble
 from lvmcheck.commands.init.propose import propose
+from lvmcheck.commands.init.workflow import SCRIPTS
 from lvmcheck.commands.init.write import PYTEST_INI
 from lvmcheck.commands.main import main
 from lvmcheck.run.view import Run, run_from
@@ -151,11 +152,17 @@ def test_the_gate_that_was_written_accepts_the_suite_and_refuses_less(here: Path
     session = [sys.executable, "-m", "pytest", "suites", "--lvm-profile=smoke", "--lvm-device=cpu"]
     session += ["-p", "no:cacheprovider", "--lvm-json=.lvmcheck/report.json"]
     decide = [sys.executable, "ci/gate.py", ".lvmcheck/report.json", "--require", "ci/gate.toml", "--base", "none"]
-    for _ in ("trained", "reused"):
+    for nonce in ("of-this-session", "of-the-next-session"):
+        environment["LVMCHECK_NONCE"] = nonce
         assert "25 passed" in does("bash", "ci/without_commands.sh", *session)
         assert does(*decide).startswith("0 accepted")
     does(*session, "-k", "not finite")
     assert "3 tests were deselected" in does(*decide)
+
+
+def test_every_script_of_the_gate_is_written() -> None:
+    scripts = {path.name for path in (Path(__file__).parents[2] / "ci").glob("gate*.py")}
+    assert set(SCRIPTS) == {*scripts, "without_commands.sh"}
 
 
 def test_a_second_suite_joins_the_gate_of_the_first(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

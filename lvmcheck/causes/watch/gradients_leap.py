@@ -32,7 +32,7 @@ PASSES: Sequence[CauseCase] = (
 _FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="leaps",
-        run=case_run("gradient_norm", [{"norm": 1.0}] * 12 + [{"norm": 90.0}, {"norm": 0.5}] * 3),
+        run=case_run("gradient_norm", [{"norm": 1.0}] * 16 + [{"norm": 90.0}, {"norm": 0.5}] * 3),
         standing=Standing.CONSISTENT,
     ),
 )

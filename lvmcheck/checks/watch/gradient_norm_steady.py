@@ -100,7 +100,6 @@ _PLAYERS = replace(
     ),
 )
 FAILS: Sequence[Case] = (
-    made.case("models_that_play", _CHECK, _PLAYERS, "exploding", status=Status.WARNING),
     made.case(
         "exploding",
         _CHECK,
@@ -110,4 +109,5 @@ FAILS: Sequence[Case] = (
         highest=200.0,
     ),
     made.case("not_a_number", _CHECK, case_run("gradient_norm", _norms(*[1.0] * 20, *[math.nan] * 3))),
+    made.case("models_that_play", _CHECK, _PLAYERS, "exploding", status=Status.WARNING),
 )

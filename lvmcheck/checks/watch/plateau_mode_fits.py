@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from lvmcheck.checks.bounds import equal
-from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, passed, pending
+from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, passed, pending
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import complete
@@ -48,12 +48,16 @@ class PlateauModeFits(Watched):
     event = "plateau"
 
     def decide_on(self, run: Run, events: Sequence[Watch]) -> Outcome:
-        if not complete(run):
+        if not run.over:
             return pending("the end of the run")
+        if not events:
+            return not_recorded("no ReduceLROnPlateau was watched")
         finding = next((found for event in reversed(events) if (found := self._finding(run, event))), None)
         if finding is None:
             return not_applicable("no ReduceLROnPlateau holds a recorded value as its best")
-        return (passed if finding.met else failed)(finding, evaluated=1)
+        if not finding.met:
+            return failed(finding, evaluated=1)
+        return passed(finding, evaluated=1) if complete(run) else pending("the end of the run")
 
     def _finding(self, run: Run, event: Watch) -> Finding | None:
         best, upward = event.values.get("best", math.nan), event.values.get("max") == 1.0

@@ -42,9 +42,9 @@ def packages(environment: Mapping[str, str]) -> Iterator[Item]:
         yield Item(group="packages", name="dependencies", value=f"all {len(needed)} are installed")
     for extra, required in sorted(extras.items()):
         missing = [requirement.name for requirement in required if version(requirement.name) is None]
-        value = f"missing: {', '.join(missing)}" if missing else "installed"
-        fix = f'from a checkout: pip install -e ".[{extra}]"' if missing else ""
-        yield Item(group="packages", name=f"extra {extra}", value=value, fix=fix)
+        install = f'from a checkout: pip install -e ".[{extra}]"'
+        value = f"missing: {', '.join(missing)}; {install}" if missing else "installed"
+        yield Item(group="packages", name=f"extra {extra}", value=value)
     yield from plugins(environment)
 
 

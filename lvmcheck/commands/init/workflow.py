@@ -11,10 +11,8 @@ from pathlib import Path
 from lvmcheck.errors import InputError
 
 HERE = Path(__file__).parent
-GATE = (
-    "gate",
-    *(f"gate_{part}" for part in ("base", "files", "finding", "git", "report", "selftest", "shape", "tree")),
-)
+PARTS = ("base", "files", "finding", "git", "report", "selftest", "shape", "sign", "source", "tree")
+GATE = ("gate", *(f"gate_{part}" for part in PARTS))
 SCRIPTS = (*(f"{name}.py" for name in GATE), "without_commands.sh")
 """Files of ``ci/`` that the workflow runs; they need nothing but Python's standard library and a shell."""
 COMMIT = "commit ci/ to the main branch first: the gate takes its script and requirements from there"
