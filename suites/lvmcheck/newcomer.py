@@ -80,14 +80,14 @@ def readme(before: str) -> Iterator[tuple[str, str]]:
             yield step.command, next((line for line in step.expected if line.strip() not in ("", "...")), "")
 
 
-def workflow(where: Path) -> tuple[str, str]:
-    """The command lines of the workflow that judge and decide."""
+def workflow(where: Path, number: int) -> tuple[str, str]:
+    """The command lines of a run of the workflow that judge and decide; each run of it has a nonce of its own."""
     text = (where / ".github" / "workflows" / "lvmcheck.yml").read_text()
     judge = re.search(r"run: (bash ci/without_commands.sh [^\n]+)", text)
     decide = re.search(r"python3 ci/gate.py (\S+) --require (\S+)", text)
     if judge is None or decide is None:
         raise SystemExit("the workflow holds no command that judges, or none that decides")
-    nonce, report = "export LVMCHECK_NONCE=1-1; ", judge[1].partition("--lvm-json=")[2].split()[0]
+    nonce, report = f"export LVMCHECK_NONCE={number}-1; ", judge[1].partition("--lvm-json=")[2].split()[0]
     return nonce + judge[1], f"{nonce}python3 ci/gate.py {report} --require {decide[2]} --base none"
 
 
@@ -97,13 +97,14 @@ def gated(one: Newcomer) -> None:
     home.mkdir()
     one.sh(f"git init -q . && lvmcheck init --ci {SPEC} && git add -A && git commit -qm 'Judge training'", where=home)
     one.sh(f"git clone -q {shlex.quote(str(home))} {shlex.quote(str(clone))}", where=home)
-    judge, decide = workflow(clone)
-    for _ in ("trained", "reused"):
+    for number in (1, 2):
+        judge, decide = workflow(clone, number)
         one.sh(judge, where=clone)
         one.sh(decide, says="accepted", where=clone)
     one.at("a repository is gated")
     change = "sed -i 's/^lr = .*/lr = 0.0001/' suites/example/suite.toml"
     one.sh(f"{change} && git commit -qam 'Lower the rate'", where=clone)
+    judge, decide = workflow(clone, 3)
     one.sh(judge, code=1, where=clone)
     one.sh(decide, code=1, says="refused", where=clone)
     one.at("a regression is refused")
