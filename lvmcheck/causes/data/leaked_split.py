@@ -27,7 +27,7 @@ PHRASES = {
     "quotations": "the split leaks: {shared} pairs of articles share passages across it",
     "shared_articles": "the split leaks: {shared} articles are in training and in validation",
     "in_training": "the split leaks: a share of {shared} of the validation rows is trained on",
-    "overlapping": "the split leaks: of a share of {shared} of the validation windows half lies in windows of training",
+    "overlapping": "the split leaks: half of a validation window lies in training windows, for a share of {shared}",
     "overlap": "the split leaks: a share of {shared} of the validation records was trained on",
 }
 

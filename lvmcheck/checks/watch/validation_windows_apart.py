@@ -19,9 +19,9 @@ WINDOWS, SHARE, LEAST, BACKWARD = 32, 0.05, 0.03, 0.1
 @dataclass(frozen=True, kw_only=True)
 class ValidationWindowsApart(Watched):
     """The first half of at most 5 % of the windows of an evaluation is found, value by value, at any place of the
-    windows that training has seen on measured steps. Where a tenth as many are found with time reversed, the series
-    holds so little that equal parts are chance; where a batch of the evaluation has none, the loop evaluates windows of
-    training beside those of validation.
+    windows that training has seen on measured steps; whole windows of training are left to validation_rows_unseen.
+    Where a tenth as many are found with time reversed, the series holds so little that equal parts are chance; where a
+    batch of the evaluation has none, the loop evaluates windows of training beside those of validation.
 
     Why:
     Windows that overlap hold the same values at other offsets: a model has trained on most of what it is asked.

@@ -56,9 +56,7 @@ class SharedRowsCollector(Collector):
         watcher.later(fingerprints(batch, ROWS), self._train)
         if self._windows < WINDOWS and (found := parts(batch)) is not None:
             self._windows += len(found)
-            watcher.later(
-                found.flatten(), lambda numbers, _: self._parts.update(int(number) for number in numbers if number >= 0)
-            )
+            watcher.later(found.flatten(), self._keep_parts)
 
     def _keep_parts(self, numbers: list[float], _step: int) -> None:
         self._parts.update(int(number) for number in numbers if number >= 0)
@@ -78,9 +76,11 @@ class SharedRowsCollector(Collector):
             return
         batch = self._rows_of((args, keywords))
         if batch is not None:
-            self._seen.append(fingerprints(batch, ROWS).cpu())
+            marks = fingerprints(batch, ROWS)
+            self._seen.append(marks.cpu())
             if self._parts and (found := parts(batch)) is not None:
-                self._evaluated_parts.append(torch.stack([found[:, 0], reversed_parts(batch)[:, 0]], 1).cpu())
+                columns = [found[:, 0], reversed_parts(batch)[:, 0], marks[: len(found)]]
+                self._evaluated_parts.append(torch.stack(columns, 1).cpu())
 
     def _rows_of(self, inputs: Any) -> Tensor | None:
         batch = first_input(inputs)
@@ -110,9 +110,13 @@ class SharedRowsCollector(Collector):
             "passed": 1.0,
         }
         watcher.emit("leak", values, (), watcher.step)
-        self._say_windows(watcher, [[pair for pair in batch.tolist() if min(pair) >= 0] for batch in windows])
+        self._say_windows(watcher, [list(filter(self._is_window, batch.tolist())) for batch in windows])
         if not self._left:
             self._handle.remove()
+
+    def _is_window(self, found: list[int]) -> bool:
+        """It holds more than padding, and is no whole row of training, which is counted as such."""
+        return min(found) >= 0 and found[2] not in self._trained
 
     def _say_windows(self, watcher: Loop, batches: list[list[list[int]]]) -> None:
         batches = [batch for batch in batches if batch]
