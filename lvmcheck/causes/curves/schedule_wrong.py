@@ -15,28 +15,18 @@ class ScheduleWrong(Cause):
     """The learning rate never decays though a decay is declared, or goes up and down, or rises to the end."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        warming = evidence.failed("warm_up_ends")
-        if warming is not None:
-            return found(
-                self,
-                Standing.MEASURED,
-                "the warm-up is longer than the run: the learning rate ends at {still_warming_up} of its own",
-                finding_facts(warming),
-                fix="make the warm-up a few percent of the steps that the run has",
-                explain="warm_up_ends",
-                explains=("warm_up_ends", "schedule_shape", "nothing_learned", "learns_slowly"),
-            )
-        reversed_ = evidence.failed("plateau_mode_fits")
-        if reversed_ is not None:
-            return found(
-                self,
-                Standing.MEASURED,
-                'ReduceLROnPlateau has the mode "{mode}" for a metric that goes the other way',
-                finding_facts(reversed_),
-                fix="set mode to the direction of the metric that scheduler.step is given",
-                explain="plateau_mode_fits",
-                explains=("plateau_mode_fits", "schedule_ended_early", "nothing_learned", "learns_slowly"),
-            )
+        for check, (phrase, fix) in WATCHED.items():
+            measured = evidence.failed(check)
+            if measured is not None:
+                return found(
+                    self,
+                    Standing.MEASURED,
+                    phrase,
+                    finding_facts(measured),
+                    fix=fix,
+                    explain=check,
+                    explains=(check, "schedule_shape", "schedule_ended_early", "nothing_learned", "learns_slowly"),
+                )
         finding = evidence.failed("schedule_shape")
         if finding is None:
             return None
@@ -60,6 +50,17 @@ class ScheduleWrong(Cause):
         )
 
 
+WATCHED = {
+    "warm_up_ends": (
+        "the warm-up is longer than the run: the learning rate ends at {still_warming_up} of its own",
+        "make the warm-up a few percent of the steps that the run has",
+    ),
+    "plateau_mode_fits": (
+        'ReduceLROnPlateau has the mode "{mode}" for a metric that goes the other way',
+        "set mode to the direction of the metric that scheduler.step is given",
+    ),
+}
+"""Checks of a watched loop that find a wrong schedule: what is said of it, and what to do."""
 PHRASES = {
     "begins_anew": "optimizer and scheduler are made anew in every epoch: the learning rate falls back each time",
     "never_decayed": "the scheduler is never stepped: {declared} is declared, and the learning rate is constant",

@@ -24,7 +24,8 @@ CLOSE = 1e-6
 @dataclass(frozen=True, kw_only=True)
 class PlateauModeFits(Watched):
     """The ``mode`` of a ReduceLROnPlateau is "min" where lower is better of the metric whose value it holds as its
-    best, and "max" where higher is. A value that no metric, or metrics of both directions, recorded decides nothing.
+    best, and "max" where higher is. A whole number, and a value that no metric, or metrics of both directions, recorded
+    decide nothing.
 
     Why:
     With the wrong mode every improvement counts as a bad epoch: the learning rate falls while the model learns, and
@@ -62,6 +63,8 @@ class PlateauModeFits(Watched):
     def _finding(self, run: Run, event: Watch) -> Finding | None:
         best, upward = event.values.get("best", math.nan), event.values.get("max") == 1.0
         curves = (*run.curves.evaluations, *((run.curves.train,) if run.curves.train is not None else ()))
+        if not math.isfinite(best) or best == round(best):
+            return None  # a 0 or a 1 may be that of any metric
         known = [curve for curve in curves if curve.role.direction is not Direction.UNKNOWN and _holds(curve, best)]
         if len({curve.role.direction for curve in known}) != 1:
             return None
@@ -73,7 +76,7 @@ class PlateauModeFits(Watched):
             bounds=(equal(0),),
             step=event.step,
             evidence=(Fact("best", best), Fact("mode", "max" if upward else "min")),
-            phrase='ReduceLROnPlateau holds {best} of this metric as the best by mode "{mode}"',
+            phrase='ReduceLROnPlateau takes {metric} {best} for the best by mode "{mode}"',
         )
 
 
@@ -96,6 +99,9 @@ PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, _run(0, 0.45, val_loss=_FALLS), measured=0.0),
     made.case("accuracy_with_max", _CHECK, _run(1, 0.72, val_loss=_FALLS, val_accuracy=_RISES), measured=0.0),
     made.case("a_value_of_both", _CHECK, _run(1, 0.7, 0.72, val_loss=_FALLS, val_accuracy=_RISES), measured=0.0),
+    made.case(
+        "a_whole_number", _CHECK, _run(1, 1.0, 0.72, val_loss=(1.0, 0.5), val_accuracy=(0.7, 0.72)), measured=0.0
+    ),
     made.case("what_is_not_recorded", _CHECK, _run(1, 0.123, 0.72, val_accuracy=_RISES), measured=0.0),
 )
 FAILS: Sequence[Case] = (
