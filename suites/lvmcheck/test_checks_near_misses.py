@@ -34,6 +34,9 @@ FIVE = math.log(5)
 RIGHT = lines(8, 0.85, 0.92)
 TWICE = [math.log(1 + 4 / math.e) + (1 - a) for a in RIGHT]
 FELL = lines(12, 5.9, 0.5)
+FALLS = lines(12, 0.86, 0.75)
+WEAK = {"val_mse": [0.81, 0.80, 0.81, 0.80, 0.82, 0.81, 0.82, 0.82, 0.81, 0.82]}
+NOISY = {"val_loss": [0.694, 0.696, 0.686, 0.689, 0.687, 0.688], "val_acc": [0.557, 0.51, 0.565, 0.562, 0.585, 0.574]}
 BAD: Sequence[tuple[str, str, Run]] = (
     ("nothing_learned", "at_ln_k", epochs(7.3, TEN)),
     ("nothing_learned", "at_ln_of_pairs", beside(PAIRS, {"val_knn_accuracy": lines(8, 0.6, 0.7)}, batch_size=128)),
@@ -49,11 +52,23 @@ BAD: Sequence[tuple[str, str, Run]] = (
         "zero_throughout",
         beside(lines(20, 0.69, 0.6), {"loss": lines(6, 0.69, 0.6), "val_f1": [0.0] * 6}),
     ),
+    ("nothing_learned", "at_mean_target", beside(FALLS, {**WEAK, "val_r2": [0.03, 0.01, 0.02, 0.0, 0.01] * 2})),
+    (
+        "nothing_learned",
+        "at_chance",
+        beside(
+            lines(12, 0.73, 0.69), {"val_loss": [0.694, 0.693] * 3, "val_acc": [0.51, 0.49, 0.5, 0.505, 0.495, 0.5]}
+        ),
+    ),
+    ("loss_diverging", "runs_away", run_from({"loss": [8.0 - 2.0**i for i in range(12)]})),
     ("schedule_shape", "swings", rates(cosine(120, 12))),
     ("schedule_shape", "rises_to_the_end", rates(lines(300, 4e-6, 2.4e-5), lr=2e-3)),
 )
 """Check, code, and a run."""
 SOUND: Sequence[tuple[str, str, Run]] = (
+    ("nothing_learned", "a_weak_signal", beside(FALLS, {**WEAK, "val_r2": [0.22, 0.23, 0.22, 0.23, 0.21] * 2})),
+    ("nothing_learned", "noisy_labels", beside(lines(12, 0.73, 0.60), NOISY)),
+    ("loss_diverging", "a_density_that_slows_down", run_from({"loss": [8.0 - 130 * (1 - 0.8**i) for i in range(12)]})),
     ("nothing_learned", "above_ln_k", epochs(7.3, [2.35, 2.34, 2.35])),
     ("nothing_learned", "fell_to_ln_k_with_its_accuracy", epochs(7.3, TEN, val_acc=lines(10, 0.2, 0.8))),
     ("nothing_learned", "pairs_that_part", beside([LN255, *lines(39, 5.5, 3.3)], {}, batch_size=128)),
