@@ -61,7 +61,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--lvm-launcher-option": {
         "metavar": "NAME=VALUE",
         "action": "append",
-        "help": "what the launcher is told, such as address=auto or slurm_partition=gpu; may be repeated",
+        "help": "option of the launcher, such as address=auto or slurm_partition=gpu; may be repeated",
     },
     "--lvm-store": {
         "metavar": "URL",

@@ -76,7 +76,7 @@ class GradientNormGrows(CurveCheck):
             return not_applicable(f"fewer than {LEAST} gradient norms above 0 are recorded")
         gap = float(np.diff(norm.steps).max()) / max(1.0, float(norm.steps[-1] - norm.steps[0]))
         if gap > SPARSE:
-            return not_applicable(f"no gradient norm is recorded for {gap:.0%} of the run on end")
+            return not_applicable(f"no gradient norm is recorded over {gap:.0%} of the run")
         early, late = _ends(norm)
         growth = late / early if early > 0 else 0.0
         line = correlation(norm.steps.astype(np.float64), norm.values) > LINE

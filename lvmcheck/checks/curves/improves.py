@@ -15,7 +15,7 @@ from lvmcheck.checks.shared.epochs import awaiting, check_count, check_number, n
 from lvmcheck.run.view import Run
 
 NEAR = 0.005
-"""This close to the ceiling a run has nothing left to gain that could be told from noise."""
+"""This close to the ceiling a run has nothing left to gain that differs from noise."""
 
 
 @dataclass(frozen=True, kw_only=True)
