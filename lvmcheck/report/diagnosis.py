@@ -10,10 +10,10 @@ from lvmcheck.causes.protocol import Diagnosis
 from lvmcheck.causes.wording import STANDINGS, diagnosis_lines, diagnosis_sentence
 from lvmcheck.checks.finding import Status, Verdict
 from lvmcheck.checks.verdict_json import verdict_json
-from lvmcheck.checks.wording import figure, plural, spaced, verdict_text
+from lvmcheck.checks.wording import plural, verdict_text
+from lvmcheck.report.key_figures import first_to_last, key_curves, last_figures
 from lvmcheck.report.verdicts import bad
 from lvmcheck.run import events as ev
-from lvmcheck.run.main_metrics import main_metric
 from lvmcheck.run.view import Run
 from lvmcheck.run.weights import recover
 
@@ -29,10 +29,7 @@ def headline(run: Run) -> str:
         model = run.of(ev.Model)[-1]
         kind = "" if model.kind == "unknown" else f"{model.kind}, "
         parts.append(f"{kind}{model.parameters:,} parameters")
-    metric = main_metric(run.metric_names)
-    if metric is not None:
-        values = run.series(metric).values
-        parts.append(f"{spaced(metric)} {figure(float(values[0]))} -> {figure(float(values[-1]))}")
+    parts.append(first_to_last(key_curves(run)))
     parts.append(f"data {run.data_name}" if run.data_name else "")
     missing = [name for name, known in (("config", run.config), ("seed", run.seed is not None)) if not known]
     missing += [] if run.of(ev.Data) else ["data"]
@@ -76,27 +73,19 @@ def _without(run: Run, verdicts: Sequence[Verdict]) -> Iterator[str]:
     """What to show of a run without a known cause."""
     failed = [verdict for verdict in verdicts if bad(verdict)]
     passed = sum(verdict.status is Status.PASSED for verdict in verdicts)
+    figures = last_figures(key_curves(run))
     if failed:
         yield "no known cause for:"
     elif passed and run.curves.unrecognised:
         yield f"nothing to say of this run: no loss, score or reward was recognised; {plural(passed, 'check')} passed"
     elif passed:
-        yield f"no problem found: {plural(passed, 'check')} passed{_last(run)}"
+        yield f"no problem found: {plural(passed, 'check')} passed{figures and f', {figures}'}"
     else:
         yield "no check could be evaluated"
     for verdict in (*failed, *(verdict for verdict in verdicts if verdict.status is Status.WARNING)):
         yield from _wrapped(verdict_text(verdict), "    ", "  ")
     if failed:
         yield f"next: lvmcheck explain {failed[0].check}"
-
-
-def _last(run: Run) -> str:
-    """``, val cosine 0.4607 at epoch 20``: the figure that matters."""
-    metric = main_metric(run.metric_names)
-    series = run.series(metric) if metric is not None else None
-    if metric is None or series is None or not len(series):
-        return ""
-    return f", {spaced(metric)} {figure(float(series.values[-1]))} at epoch {int(series.epochs[-1])}"
 
 
 def _wrapped(text: str, later: str, first: str = "") -> list[str]:

@@ -1,0 +1,41 @@
+"""The one or two figures of a run that matter: its evaluated loss and its evaluated score, else those of training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lvmcheck.checks.wording import figure, spaced
+from lvmcheck.run.curves import PRIMARY, Curve
+from lvmcheck.run.main_metrics import main_first
+from lvmcheck.run.roles import Split
+from lvmcheck.run.view import Run
+
+
+def key_curves(run: Run) -> tuple[Curve, ...]:
+    """At most two: one whose low values are good and one whose high values are; of held-out data where there is any."""
+    curves = run.curves
+    found = {item.name: item for item in curves.of(*PRIMARY)}
+    ranked = [found[name] for name in main_first(found)]
+    held_out = [item for item in ranked if item.role.split is Split.VALIDATION]
+    chosen: dict[object, Curve] = {}
+    for item in held_out or [item for item in ranked if item.role.split is Split.NONE] or ranked:
+        chosen.setdefault(item.role.direction, item)
+    if not chosen and curves.train is not None:
+        return (curves.train,)
+    return tuple(chosen.values())
+
+
+def first_to_last(curves: Sequence[Curve]) -> str:
+    """``val loss 0.7211 -> 0.1976, val accuracy 0.82 -> 0.9367``."""
+    return ", ".join(
+        f"{spaced(item.name)} {figure(float(item.values[0]))} -> {figure(float(item.values[-1]))}" for item in curves
+    )
+
+
+def last_figures(curves: Sequence[Curve]) -> str:
+    """``val loss 0.1976, val accuracy 0.9367 at epoch 8``; empty without any."""
+    if not curves:
+        return ""
+    epoch, step = curves[0].place(len(curves[0]) - 1)
+    place = f" at epoch {epoch}" if epoch is not None else f" at step {step}" if step is not None else ""
+    return ", ".join(f"{spaced(item.name)} {figure(float(item.values[-1]))}" for item in curves) + place
