@@ -80,7 +80,7 @@ def keys(kind: type[Check]) -> list[str]:
 
 def causes() -> str:
     """The section of the causes."""
-    rows = [f"- `{name}`: {(load_cause(name).__doc__ or '').strip()}" for name in cause_names()]
+    rows = [f"- `{name}`: {load_cause(name).about()}" for name in cause_names()]
     intro = "`lvmcheck diagnose PATH` ranks them by the standing of their evidence ([causes.md](causes.md))."
     return "\n".join(["## Causes", "", intro, "", *rows])
 

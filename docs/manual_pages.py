@@ -5,10 +5,9 @@ from __future__ import annotations
 import ast
 import dataclasses
 import re
-import sys
 from pathlib import Path
 
-from lvmcheck.causes.protocol import CauseCase, cause_names, diagnose, load_cause
+from lvmcheck.causes.protocol import cause_names, diagnose, load_cause
 from lvmcheck.causes.wording import diagnosis_lines
 from lvmcheck.commands.main import EXITS
 from lvmcheck.pytest_plugin.constants import INI, OPTIONS
@@ -58,14 +57,13 @@ def causes_page() -> str:
 
 
 def _cause(name: str) -> str:
-    kind = load_cause(name)
-    module = sys.modules[kind.__module__]
-    lines = [f"## {name}", "", (kind.__doc__ or "").strip(), ""]
-    shown: list[CauseCase] = list(module.FAILS)
+    cause = load_cause(name)
+    lines = [f"## {name}", "", cause.about(), ""]
+    healthy, shown = cause.cases()
     diagnosis = next((item for item in diagnose(shown[0].run) if item.name == name), None)
     if diagnosis is not None:
         lines += ["```", *diagnosis_lines(diagnosis), "```", ""]
-    others = ", ".join(case.name.replace("_", " ") for case in module.PASSES)
+    others = ", ".join(case.name.replace("_", " ") for case in healthy)
     proved = ", ".join(case.name.replace("_", " ") for case in shown)
     return "\n".join([*lines, f"**Proved by.** Shown by: {proved}. Not named in: {others}.", ""])
 

@@ -2,12 +2,14 @@
 
 A cause is one file below ``lvmcheck/causes/<subject>`` with one subclass of :class:`Cause`; its module's ``PASSES`` are
 runs in which it must not be named, its ``FAILS`` runs in which it must come first (or in an honest tie, see
-:attr:`Diagnosis.also`).
+:attr:`Diagnosis.also`). A cause that needs no code of its own is an entry of ``CAUSES`` in a file below
+``lvmcheck/causes/<subject>/tables``.
 """
 
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
@@ -139,9 +141,21 @@ class Cause:
         """The cause with its evidence, or None where the run does not show it."""
         raise NotImplementedError
 
-    @classmethod
-    def name(cls) -> str:
-        return cls.__module__.rpartition(".")[2]
+    def name(self) -> str:
+        return type(self).__module__.rpartition(".")[2]
+
+    def about(self) -> str:
+        """What it is, in a sentence or more."""
+        return (self.__doc__ or "").strip()
+
+    def subject(self) -> str:
+        """The folder below ``lvmcheck/causes`` that it is in."""
+        return type(self).__module__.split(".")[2]
+
+    def cases(self) -> tuple[Sequence[CauseCase], Sequence[CauseCase]]:
+        """Runs in which it must not be named, and runs that show it."""
+        module = sys.modules[type(self).__module__]
+        return module.PASSES, module.FAILS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,28 +180,40 @@ class CauseCase:
 
 @cache
 def _files() -> dict[str, str]:
-    """Name of each built-in cause -> its module, from the file system alone."""
+    """Name of each built-in cause with a file of its own -> its module, from the file system alone."""
     paths = [path for path in sorted(CAUSES.glob("*/*.py")) if not path.stem.startswith("_")]
     return {path.stem: f"lvmcheck.causes.{path.parent.name}.{path.stem}" for path in paths}
 
 
+@cache
+def _entries() -> dict[str, tuple[str, Cause]]:
+    """Name of each built-in cause without a file of its own -> the module of its table, and the cause."""
+    paths = [path for path in sorted(CAUSES.glob("*/tables/*.py")) if not path.stem.startswith("_")]
+    tables = [f"lvmcheck.causes.{path.parents[1].name}.tables.{path.stem}" for path in paths]
+    return {cause.name(): (table, cause) for table in tables for cause in importlib.import_module(table).CAUSES}
+
+
 def cause_names() -> list[str]:
     """Names of the built-in causes."""
-    return sorted(_files())
+    return sorted({*_files(), *_entries()})
 
 
 def cause_file(name: str) -> Path:
     """Where a built-in cause is written."""
-    return CAUSES.parent.parent.joinpath(*_files()[name].split(".")).with_suffix(".py")
+    module = _entries()[name][0] if name in _entries() else _files()[name]
+    return CAUSES.parent.parent.joinpath(*module.split(".")).with_suffix(".py")
 
 
-def load_cause(name: str) -> type[Cause]:
+@cache
+def load_cause(name: str) -> Cause:
     """The cause of that name.
 
     Raises:
         InputError: there is none.
     """
-    if name not in cause_names():
+    if name in _entries():
+        return _entries()[name][1]
+    if name not in _files():
         raise InputError(f"cause {name!r}", "no such cause", fix=nearest(name, cause_names()))
     module = importlib.import_module(_files()[name])
     found = [
@@ -197,7 +223,8 @@ def load_cause(name: str) -> type[Cause]:
     ]
     if len(found) != 1:
         raise TypeError(f"{module.__name__} must define exactly one cause, found {len(found)}")
-    return found[0]
+    cause: Cause = found[0]()
+    return cause
 
 
 def diagnose(run: Run, verdicts: Sequence[Verdict] = ()) -> list[Diagnosis]:
@@ -212,7 +239,7 @@ def diagnose(run: Run, verdicts: Sequence[Verdict] = ()) -> list[Diagnosis]:
     found = []
     for name in cause_names():
         cause = load_cause(name)
-        diagnosis = cause().diagnose(evidence)
+        diagnosis = cause.diagnose(evidence)
         if diagnosis is not None and cause.reads_loss and evidence.weights is not None:
             diagnosis = replace(diagnosis, evidence=(*diagnosis.evidence, *weight_facts(evidence.weights)))
         if diagnosis is not None:

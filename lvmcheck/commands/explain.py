@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import sys
 
 from lvmcheck.commands._exit import PASSED
 from lvmcheck.errors import InputError, nearest
@@ -53,8 +52,7 @@ def _cause_page(name: str) -> list[str]:
     from lvmcheck.causes.protocol import Evidence, load_cause
     from lvmcheck.causes.wording import diagnosis_lines
 
-    kind = load_cause(name)
-    example = sys.modules[kind.__module__].FAILS[0]
-    diagnosis = kind().diagnose(Evidence(example.run))
+    cause = load_cause(name)
+    diagnosis = cause.diagnose(Evidence(cause.cases()[1][0].run))
     shown = ["", "Example", *(f"  {line}" for line in diagnosis_lines(diagnosis))] if diagnosis is not None else []
-    return [f"cause {name}", "", inspect.cleandoc(kind.__doc__ or ""), *shown]
+    return [f"cause {name}", "", inspect.cleandoc(cause.about()), *shown]

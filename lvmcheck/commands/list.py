@@ -40,21 +40,17 @@ def _checks() -> Iterator[Row]:
 
     for name in check_names():
         kind = load_check(name)
-        yield _subject(kind), kind.universal, name, _sentence(kind)
+        yield kind.__module__.split(".")[-2], kind.universal, name, _sentence(kind.__doc__ or "")
 
 
 def _causes() -> Iterator[Row]:
     from lvmcheck.causes.protocol import cause_names, load_cause
 
     for name in cause_names():
-        kind = load_cause(name)
-        yield _subject(kind), False, name, _sentence(kind)
+        cause = load_cause(name)
+        yield cause.subject(), False, name, _sentence(cause.about())
 
 
-def _subject(kind: type) -> str:
-    return kind.__module__.split(".")[-2]
-
-
-def _sentence(kind: type) -> str:
-    """The first paragraph of the docstring on one line."""
-    return " ".join((kind.__doc__ or "").strip().split("\n\n")[0].split())
+def _sentence(text: str) -> str:
+    """The first paragraph on one line."""
+    return " ".join(text.strip().split("\n\n")[0].split())

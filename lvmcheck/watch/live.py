@@ -84,7 +84,7 @@ class Live:
         """The cause of this finding among those of watched loops."""
         events = tuple(event for tail in self._tails.values() for event in tail)
         evidence = Evidence(Run(events=events), self.verdicts)
-        diagnoses = (load_cause(name)().diagnose(evidence) for name in watch_causes())
+        diagnoses = (load_cause(name).diagnose(evidence) for name in watch_causes())
         fitting = [d for d in diagnoses if d is not None and found.check in d.explains]
         return max(fitting, key=lambda diagnosis: diagnosis.standing, default=None)
 

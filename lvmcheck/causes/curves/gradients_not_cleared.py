@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lvmcheck.causes.curves._signs import coded, found, train_facts
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
-from lvmcheck.causes.watch._measured import lasting, measured
+from lvmcheck.causes.watch._measured import Rule, lasting
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import cases as made
@@ -40,14 +40,12 @@ class GradientsNotCleared(Cause):
 
 
 def _seen(cause: Cause, evidence: Evidence) -> Diagnosis | None:
-    return measured(
-        cause,
-        evidence,
+    return Rule(
         checks=("gradients_cleared",),
         explains=("gradient_norm_steady", "gradient_norm_grows"),
         phrase="gradients are not cleared between steps",
         fix="call optimizer.zero_grad() once per step, before the first backward pass",
-    )
+    ).diagnosis(cause.name(), evidence)
 
 
 CODES = ("grows_in_a_line", "grows_against_the_loss", "grows_beside_a_still_loss")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import coded, failed_first, found
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
-from lvmcheck.causes.watch._measured import measured, preflight_finding, preflight_run
+from lvmcheck.causes.watch._measured import Rule, preflight_finding, preflight_run
 from lvmcheck.checks.finding import Fact, Status
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._watched import case_run
@@ -22,14 +22,12 @@ class TargetLeak(Cause):
         named = by_code(self, evidence)
         if named is not None:
             return named
-        copied = measured(
-            self,
-            evidence,
+        copied = Rule(
             checks=("targets_not_in_inputs",),
             phrase="column {column} of the inputs is the target",
             fix="drop the column, and build inputs from what is known before the target is",
             explains=("loss_below_entropy", "too_good_to_be_true", "loss_exactly_zero"),
-        )
+        ).diagnosis(self.name(), evidence)
         if copied is not None:
             return copied
         before = _before_training(self, evidence)
@@ -85,9 +83,7 @@ def _before_training(cause: Cause, evidence: Evidence) -> Diagnosis | None:
     """What a pre-flight found: a position that sees a later one, or targets that are the inputs."""
     shift = preflight_finding(evidence, "target_shift")
     same = (shift is not None and shift.measured == 0) or coded(evidence, "next_token_asked", "same_token") is not None
-    return measured(
-        cause,
-        evidence,
+    return Rule(
         checks=("next_token_asked",),
         codes=("future_seen", "same_token", "causal:future_seen", "target_shift:shift"),
         probes=("causal", *(("target_shift",) if same else ())),
@@ -96,7 +92,7 @@ def _before_training(cause: Cause, evidence: Evidence) -> Diagnosis | None:
         if same
         else "a position sees the tokens after it, which it has to predict",
         fix="compare logits[:, :-1] with tokens[:, 1:], once, and mask every attention with j <= i",
-    )
+    ).diagnosis(cause.name(), evidence)
 
 
 _COPIED = {

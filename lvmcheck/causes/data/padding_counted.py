@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import measured
+from lvmcheck.causes.watch._measured import Rule
 from lvmcheck.checks.finding import facts
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.checks.watch._watched import case_run
@@ -16,14 +16,12 @@ class PaddingCounted(Cause):
     """Padding is scored like text: the easiest token dilutes the loss, and the model learns to pad."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        seen = measured(
-            self,
-            evidence,
+        seen = Rule(
             checks=("padding_not_scored",),
             phrase="padding is scored: {scored} of the targets that the loss counts",
             fix="give padding the ignored target (-100), and divide by the number of targets that are left",
             explains=("tokens_scored_once", "too_good_to_be_true", "loss_fits_accuracy"),
-        )
+        ).diagnosis(self.name(), evidence)
         if seen is not None:
             return seen
         finding = evidence.failed("tokens_scored_once")

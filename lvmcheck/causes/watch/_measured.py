@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Finding
@@ -15,22 +15,9 @@ from lvmcheck.run.preflights import PREFLIGHT
 from lvmcheck.run.view import Run
 
 
-def measured(
-    cause: Cause,
-    evidence: Evidence,
-    *,
-    checks: Sequence[str],
-    phrase: str,
-    fix: str,
-    codes: Sequence[str] = (),
-    standing: Standing = Standing.MEASURED,
-    explains: Sequence[str] = (),
-    also: Sequence[str] = (),
-    tell_apart: str = "",
-    probes: Sequence[str] = (),
-    after: Sequence[str] = (),
-) -> Diagnosis | None:
-    """The diagnosis where one of the checks failed or warned; None where none did, or the run was not watched.
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """Findings that mean a cause, and what is said of it.
 
     Args:
         checks: checks that measure the fault, the most direct first.
@@ -39,31 +26,77 @@ def measured(
         probes: probes of a pre-flight whose failure means it, as ``probe`` or ``probe:code``.
         after: causes that bring it about.
     """
-    if not evidence.run.of(Watch):
-        return None
-    found: list[tuple[str, Finding]] = []
-    for check in checks:
-        finding = evidence.failed(check)
-        measured_nothing = finding is not None and isinstance(finding.measured, float) and math.isnan(finding.measured)
-        if finding is not None and (not codes or (finding.code in codes and not measured_nothing)):
-            found.append((check, finding))
-    before = preflight_finding(evidence, *probes) if probes else None
-    if before is not None:
-        found.append(("preflight_passed", before))
-    if not found:
-        return None
-    return Diagnosis(
-        name=cause.name(),
-        standing=standing,
-        phrase=phrase,
-        evidence=tuple({fact.name: fact for _, finding in found for fact in finding_facts(finding)}.values()),
-        explains=frozenset({*(check for check, _ in found), *explains}),
-        also=tuple(also),
-        after=frozenset(after),
-        tell_apart=tell_apart,
-        fix=fix,
-        next=f"lvmcheck explain {found[0][0]}",
-    )
+
+    checks: Sequence[str] = ()
+    phrase: str
+    fix: str
+    codes: Sequence[str] = ()
+    standing: Standing = Standing.MEASURED
+    explains: Sequence[str] = ()
+    also: Sequence[str] = ()
+    tell_apart: str = ""
+    probes: Sequence[str] = ()
+    after: Sequence[str] = ()
+
+    def diagnosis(self, cause: str, evidence: Evidence) -> Diagnosis | None:
+        """The diagnosis where one of the checks failed or warned; None where none did, or the run was not watched."""
+        if not evidence.run.of(Watch):
+            return None
+        found: list[tuple[str, Finding]] = []
+        for check in self.checks:
+            finding = evidence.failed(check)
+            nothing = finding is not None and isinstance(finding.measured, float) and math.isnan(finding.measured)
+            if finding is not None and (not self.codes or (finding.code in self.codes and not nothing)):
+                found.append((check, finding))
+        before = preflight_finding(evidence, *self.probes) if self.probes else None
+        if before is not None:
+            found.append(("preflight_passed", before))
+        if not found:
+            return None
+        return Diagnosis(
+            name=cause,
+            standing=self.standing,
+            phrase=self.phrase,
+            evidence=tuple({fact.name: fact for _, finding in found for fact in finding_facts(finding)}.values()),
+            explains=frozenset({*(check for check, _ in found), *self.explains}),
+            also=tuple(self.also),
+            after=frozenset(self.after),
+            tell_apart=self.tell_apart,
+            fix=self.fix,
+            next=f"lvmcheck explain {found[0][0]}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured(Rule, Cause):
+    """A cause that is a rule and no more: an entry of a table.
+
+    Args:
+        cause: its name.
+        what: what it is, in a sentence.
+        healthy: runs in which it must not be named, by name.
+        shown: runs that show it, by name; a single one is tried for twice as long, too.
+    """
+
+    cause: str
+    what: str
+    healthy: Mapping[str, Run]
+    shown: Mapping[str, Run]
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        return self.diagnosis(self.cause, evidence)
+
+    def name(self) -> str:
+        return self.cause
+
+    def about(self) -> str:
+        return self.what
+
+    def cases(self) -> tuple[Sequence[CauseCase], Sequence[CauseCase]]:
+        healthy, shown = (
+            [CauseCase(name=name, run=run) for name, run in o.items()] for o in (self.healthy, self.shown)
+        )
+        return [*healthy, UNWATCHED], [*shown, *([lasting(shown[0])] if len(shown) == 1 else [])]
 
 
 FIRST = 6

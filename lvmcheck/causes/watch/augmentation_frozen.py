@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import UNWATCHED, measured
+from lvmcheck.causes.watch._measured import UNWATCHED, Rule
 from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.run.events import Watch
 
@@ -18,14 +18,12 @@ class AugmentationFrozen(Cause):
             e.name == "rank_rows" and e.values.get("same", 1.0) <= 0.5 for e in evidence.run.of(Watch)
         ):
             return None  # a distributed sampler draws by epoch and not from the generator: ranks_epoch_never_set
-        return measured(
-            self,
-            evidence,
+        return Rule(
             checks=("augmentation_varies", "generators_go_on"),
             explains=("overfits", "memorises", "order_changes"),
             phrase="the random augmentation of a row draws the same numbers each time",
             fix="draw from the global generator, or seed by epoch and index; never by the index alone",
-        )
+        ).diagnosis(self.name(), evidence)
 
 
 PASSES: Sequence[CauseCase] = (

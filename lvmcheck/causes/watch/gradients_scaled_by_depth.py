@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import KILLERS, UNWATCHED, deep, lasting, measured
+from lvmcheck.causes.watch._measured import KILLERS, UNWATCHED, Rule, deep, lasting
 from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.run.events import Watch
 
@@ -14,9 +14,7 @@ class GradientsScaledByDepth(Cause):
     """Gradients vanish or explode from layer to layer."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        return measured(
-            self,
-            evidence,
+        return Rule(
             checks=("gradient_by_depth",),
             explains=("outputs_vary", "update_size"),
             after=_before(evidence),
@@ -25,7 +23,7 @@ class GradientsScaledByDepth(Cause):
                 "use activations that do not saturate, norms, residual connections, and the "
                 "initialisation that belongs to them"
             ),
-        )
+        ).diagnosis(self.name(), evidence)
 
 
 def _before(evidence: Evidence) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import KILLERS, UNWATCHED, lost_gradient, measured
+from lvmcheck.causes.watch._measured import KILLERS, UNWATCHED, Rule, lost_gradient
 from lvmcheck.checks.watch._watched import case_run
 
 
@@ -15,9 +15,7 @@ class GraphCut(Cause):
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         reach = evidence.failed("gradient_reaches")
         by_zero = reach is not None and reach.code == "branch_zero"
-        return measured(
-            self,
-            evidence,
+        return Rule(
             checks=("gradient_reaches", "loss_uses_output"),
             codes=("branch_zero",) if by_zero else ("no_gradient",),
             explains=("units_alive", "parts_keep_pace") if by_zero else (),
@@ -34,7 +32,7 @@ class GraphCut(Cause):
             tell_apart="print the weight of each term and the output of the named part for one batch"
             if by_zero
             else "",
-        )
+        ).diagnosis(self.name(), evidence)
 
 
 PASSES: Sequence[CauseCase] = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
+from lvmcheck.causes.watch._measured import UNWATCHED, Rule, lasting
 from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.run.events import Watch
 
@@ -22,9 +22,7 @@ class ModuleMakesNan(Cause):
         updates = [e for e in evidence.run.of(Watch) if e.name == "update_ratio" and e.step < until]
         away = evidence.failed("loss_diverging")
         grown = any(event.values.get("median", 0.0) > LARGE for event in updates)
-        return measured(
-            self,
-            evidence,
+        return Rule(
             after=(
                 *(("updates_out_of_range", "learning_rate_too_high", "weight_decay_destroys") if grown else ()),
                 *(("loss_sign",) if away is not None and away.code == "runs_away" else ()),
@@ -37,7 +35,7 @@ class ModuleMakesNan(Cause):
                 "look at the inputs of the named module on the batch of that step; clamp, add an epsilon,"
                 " or compute it in float32"
             ),
-        )
+        ).diagnosis(self.name(), evidence)
 
 
 PASSES: Sequence[CauseCase] = (

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
+from lvmcheck.causes.watch._measured import UNWATCHED, Rule, lasting
 from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.run.events import Watch
 from lvmcheck.run.view import Run
@@ -20,13 +20,11 @@ class RanksBeginApart(Cause):
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         if not any(e.name == "ranks_begin" and e.values.get("apart", 0.0) > APART for e in evidence.run.of(Watch)):
             return None
-        return measured(
-            self,
-            evidence,
+        return Rule(
             checks=("ranks_agree",),
             phrase="every rank begins with weights of its own, and nothing spreads those of rank 0",
             fix="wrap the model in DistributedDataParallel, or broadcast its parameters before the first step",
-        )
+        ).diagnosis(self.name(), evidence)
 
 
 def _run(began: float, apart: float) -> Run:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
+from lvmcheck.causes.watch._measured import UNWATCHED, Rule, lasting
 from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.run.events import Watch
 
@@ -19,13 +19,11 @@ class RanksDrift(Cause):
         began = [e.values.get("apart", 0.0) for e in evidence.run.of(Watch) if e.name == "ranks_begin"]
         if any(apart > APART for apart in began):
             return None  # they began apart, which is another cause
-        return measured(
-            self,
-            evidence,
+        return Rule(
             checks=("ranks_agree",),
             phrase="the ranks hold different weights after a step: each trains a model of its own",
             fix="call the model that DistributedDataParallel returns, not the module inside it",
-        )
+        ).diagnosis(self.name(), evidence)
 
 
 PASSES: Sequence[CauseCase] = (

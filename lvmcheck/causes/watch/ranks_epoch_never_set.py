@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
+from lvmcheck.causes.watch._measured import UNWATCHED, Rule, lasting
 from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.run.events import Watch
 from lvmcheck.run.view import Run
@@ -21,15 +21,13 @@ class RanksEpochNeverSet(Cause):
         shares = [e.values.get("same", 1.0) for e in evidence.run.of(Watch) if e.name == "rank_rows"]
         if not shares or max(shares) > OWN:
             return None  # without rows of their own ranks have no distributed sampler
-        return measured(
-            self,
-            evidence,
+        return Rule(
             checks=("order_changes", "rows_drawn_anew"),
             codes=("same_order", "same_course"),
             explains=("epoch_pattern", "generators_go_on"),
             phrase="ranks read their own rows in one order in every epoch: set_epoch is not called, or shuffle is off",
             fix="DistributedSampler(data, shuffle=True), and sampler.set_epoch(epoch) before every epoch",
-        )
+        ).diagnosis(self.name(), evidence)
 
 
 def _run(same: float, of_ranks: str = "rank_rows") -> Run:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
+from lvmcheck.causes.watch._measured import UNWATCHED, Rule, lasting
 from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.run.events import Watch
 
@@ -16,14 +16,12 @@ class RanksReadOverlappingRows(Cause):
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         if any(e.name == "rank_rows" and e.values.get("same", 0.0) > 0.5 for e in evidence.run.of(Watch)):
             return None  # the same rows at the same steps: ranks_see_same_rows
-        return measured(
-            self,
-            evidence,
+        return Rule(
             checks=("ranks_cover_data",),
             codes=("rows_overlap",),
             phrase="ranks read each other's rows in one epoch",
             fix="DistributedSampler(data); inside of an IterableDataset, cut the data by rank and worker",
-        )
+        ).diagnosis(self.name(), evidence)
 
 
 PASSES: Sequence[CauseCase] = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
+from lvmcheck.causes.watch._measured import UNWATCHED, Rule, lasting
 from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.run.events import Watch
 
@@ -16,9 +16,7 @@ class RowsNeverShuffled(Cause):
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         if any(e.name == "rank_rows" and e.values.get("same", 1.0) <= 0.5 for e in evidence.run.of(Watch)):
             return None  # ranks with rows of their own have a sampler: ranks_epoch_never_set
-        return measured(
-            self,
-            evidence,
+        return Rule(
             checks=("order_changes", "rows_drawn_anew"),
             codes=("same_order", "same_course"),
             explains=("epoch_pattern",),
@@ -27,7 +25,7 @@ class RowsNeverShuffled(Cause):
                 "shuffle=True; sampler.set_epoch(epoch) under DistributedSampler; set the random seed "
                 "once, before the loop"
             ),
-        )
+        ).diagnosis(self.name(), evidence)
 
 
 PASSES: Sequence[CauseCase] = (

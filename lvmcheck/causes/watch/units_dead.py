@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import KILLERS, UNWATCHED, deep, lasting, lost_gradient, measured
+from lvmcheck.causes.watch._measured import KILLERS, UNWATCHED, Rule, deep, lasting, lost_gradient
 from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.checks.watch.units_alive import MOST
 from lvmcheck.run.events import Watch
@@ -19,9 +19,7 @@ class UnitsDead(Cause):
         learned = evidence.failed("memorises") or evidence.failed("overfits")  # training does not suffer from them
         shares = [event.values.get("share", 0.0) for event in evidence.run.of(Watch) if event.name == "dead_units"]
         killed = shares[0] <= MOST if shares else lost_gradient(evidence)
-        return measured(
-            self,
-            evidence,
+        return Rule(
             standing=Standing.CONSISTENT if learned else Standing.MEASURED,
             # What was alive at first was killed by something, and a part that is not used has no dead units.
             after=(
@@ -34,7 +32,7 @@ class UnitsDead(Cause):
             codes=("dead", "zero_gradient"),
             phrase="units of the layer are never active and get no gradient",
             fix=("lower the learning rate or warm up, centre the inputs, or use an activation with a slope below zero"),
-        )
+        ).diagnosis(self.name(), evidence)
 
 
 _BY_HEART = run_from({"train_loss": [1.4 * 0.7**i for i in range(20)], "val_loss": [1.4 + 0.1 * i for i in range(20)]})

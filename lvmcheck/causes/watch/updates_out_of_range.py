@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import UNWATCHED, measured
+from lvmcheck.causes.watch._measured import UNWATCHED, Rule
 from lvmcheck.checks.watch._watched import case_run
 
 
@@ -19,9 +19,7 @@ class UpdatesOutOfRange(Cause):
         large = large or (weights is not None and not shrunk)
         alike = ("learning_rate_too_high", "wrong_scale") if large else ("learning_rate_too_low",) if small else ()
         alike = (*alike, *(("weight_decay_destroys",) if shrunk else ()))
-        return measured(
-            self,
-            evidence,
+        return Rule(
             also=alike,
             tell_apart="compute the loss of one batch by hand: a multiple is its scale, else it is the rate"
             if large
@@ -39,7 +37,7 @@ class UpdatesOutOfRange(Cause):
                 "change the learning rate by the factor that brings the ratio of update to weight near "
                 "0.001; look at weight decay"
             ),
-        )
+        ).diagnosis(self.name(), evidence)
 
 
 PASSES: Sequence[CauseCase] = (

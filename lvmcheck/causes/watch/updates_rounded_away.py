@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
+from lvmcheck.causes.watch._measured import UNWATCHED, Rule, lasting
 from lvmcheck.checks.watch._watched import case_run
 
 
@@ -13,16 +13,14 @@ class UpdatesRoundedAway(Cause):
     """The optimizer's updates do not change the weights."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        return measured(
-            self,
-            evidence,
+        return Rule(
             checks=("updates_survive_rounding", "parameters_move"),
             explains=("learns_slowly", "nothing_learned", "metric_constant"),
             standing=Standing.LIKELY if evidence.failed("updates_survive_rounding") is None else Standing.MEASURED,
             after=("module_makes_nan", "updates_out_of_range", "learning_rate_too_high"),
             phrase="updates are rounded away, or undone",
             fix=("keep the weights in float32 (autocast casts for you), and look at what else writes to them"),
-        )
+        ).diagnosis(self.name(), evidence)
 
 
 PASSES: Sequence[CauseCase] = (

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import UNWATCHED, lasting, measured
+from lvmcheck.causes.watch._measured import UNWATCHED, Rule, lasting
 from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.run.events import Watch
 
@@ -20,9 +20,7 @@ class ZeroGradBeforeStep(Cause):
             return None  # the gradient of a loss that is 0 is 0
         steps = [event.values for event in evidence.run.of(Watch) if event.name == "gradient_at_step"]
         zeros = not parts and bool(steps) and steps[-1].get("none", math.inf) < steps[-1].get("parameters", 0.0)
-        return measured(
-            self,
-            evidence,
+        return Rule(
             standing=Standing.CONSISTENT if zeros else Standing.MEASURED,
             also=("loss_not_computed", "units_dead", "vanishing_gradient") if zeros else (),
             tell_apart="print the loss and the norm of p.grad directly after backward()" if zeros else "",
@@ -31,7 +29,7 @@ class ZeroGradBeforeStep(Cause):
             if zeros
             else "gradients are gone when the optimizer steps",
             fix="the order is zero_grad, forward, backward, step",
-        )
+        ).diagnosis(self.name(), evidence)
 
 
 PASSES: Sequence[CauseCase] = (

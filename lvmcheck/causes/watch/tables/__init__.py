@@ -1,0 +1,1 @@
+"""Causes whose finding a check measured itself: one entry each, in ``CAUSES``."""

@@ -1,0 +1,136 @@
+"""Causes in batches that a check measured itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lvmcheck.causes.watch._measured import Measured, preflight_run
+from lvmcheck.checks.watch._watched import case_run
+
+_INPUTS = {"mean": 0.0, "std": 1.0, "lowest": -3.0, "highest": 3.0, "binary": 0.0}
+
+CAUSES: Sequence[Measured] = (
+    Measured(
+        cause="constant_targets",
+        what="Every row has the same target.",
+        checks=("targets_vary",),
+        explains=("targets_differ_by_row", "loss_exactly_zero", "too_good_to_be_true", "metric_constant"),
+        phrase="every row has the same target",
+        fix="look at the column and the index that targets come from",
+        healthy={"healthy": case_run("loss_target", [{"constant": 0.0}] * 5)},
+        shown={
+            "one_number": case_run("loss_target", [{"constant": 1.0, "value": 0.7}] * 5),
+            "for_long": case_run("loss_target", [{"constant": 1.0, "value": 0.7}] * 20),
+        },
+    ),
+    Measured(
+        cause="duplicated_rows",
+        what="Rows occur several times in the training set.",
+        checks=("train_rows_differ",),
+        explains=("validation_rows_unseen", "overfits", "memorises"),
+        phrase="rows occur several times in the training set",
+        fix="remove the copies before the split; train for more epochs instead of repeating rows",
+        healthy={"healthy": case_run("data_repeats", [{"rows": 640.0, "repeated": 0.4, "least": 0.0}])},
+        shown={
+            "four_times": case_run("data_repeats", [{"rows": 640.0, "repeated": 0.75, "least": 0.74}]),
+            "a_fifth": case_run("data_repeats", [{"rows": 640.0, "repeated": 0.2, "least": 0.2}]),
+        },
+    ),
+    Measured(
+        cause="inputs_ignored",
+        what="A part of the input has no effect on the output.",
+        probes=(
+            "inputs_matter",
+            "mask_matters",
+        ),
+        phrase="a part of the input has no effect on the output",
+        fix="use every argument of forward; look for a slice, a mask or a weight of zero that drops it",
+        healthy={"other_probe": preflight_run("causal:future_seen")},
+        shown={
+            "inputs_matter_tensor_ignored": preflight_run("inputs_matter:tensor_ignored"),
+            "mask_matters_mask_ignored": preflight_run("mask_matters:mask_ignored"),
+        },
+    ),
+    Measured(
+        cause="inputs_not_normalised",
+        what="Inputs are constant, or far from zero mean and unit deviation.",
+        checks=("inputs_scaled",),
+        explains=("units_unsaturated", "units_alive"),
+        phrase="inputs are not normalised, or carry nothing",
+        fix="standardise with the statistics of the training data, once, or begin the model with a norm",
+        healthy={"standardised": case_run("inputs", [_INPUTS] * 3)},
+        shown={
+            "pixels": case_run("inputs", [{**_INPUTS, "mean": 120, "std": 70}] * 3),
+            "constant": case_run("inputs", [{**_INPUTS, "std": 0}] * 3),
+        },
+    ),
+    Measured(
+        cause="labels_masked_wrongly",
+        what="The mask of the labels leaves out what should be learned.",
+        probes=("label_mask",),
+        phrase="the labels that count are not those that should be learned",
+        fix="label only the answer with its end token, and give -100 to everything else",
+        healthy={"other_probe": preflight_run("causal:future_seen")},
+        shown={
+            "label_mask_all_ignored": preflight_run("label_mask:all_ignored"),
+            "label_mask_end_cut": preflight_run("label_mask:end_cut"),
+        },
+    ),
+    Measured(
+        cause="one_batch_repeated",
+        what="Every step sees the same batch.",
+        checks=("batches_differ",),
+        explains=("order_changes", "loss_diverging", "overfits", "memorises", "nothing_learned", "train_val_ratio"),
+        phrase="every step trains on the same rows",
+        fix="iterate over the loader; draw its iterator once, outside the loop",
+        healthy={"others": case_run("batch", [{"same_as_last": 0, "rows": 32, "distinct": 32}] * 10)},
+        shown={"same": case_run("batch", [{"same_as_last": 1, "rows": 32, "distinct": 32}] * 10)},
+    ),
+    Measured(
+        cause="rows_mix",
+        what="The output of a row depends on the other rows of its batch.",
+        checks=("rows_apart",),
+        probes=("rows_independent",),
+        phrase="the output of a row depends on the other rows of its batch",
+        fix="reduce, normalise and attend over features or positions, never over dimension 0; set batch_first=True "
+        "where rows come first",
+        healthy={"other_probe": preflight_run("causal:future_seen")},
+        shown={
+            "in_the_loop": case_run("row_mixing", [{"change": 0.3, "rows": 13.0}]),
+            "rows_independent_other_rows_seen": preflight_run("rows_independent:other_rows_seen"),
+        },
+    ),
+    Measured(
+        cause="rows_sorted",
+        what="Training data are sorted by class.",
+        checks=("labels_mixed", "rows_drawn_anew"),
+        codes=("sorted",),
+        explains=("order_changes", "epoch_pattern"),
+        phrase="batches hold one class after another",
+        fix="shuffle the training data",
+        healthy={"mixed": case_run("labels", [{"distinct": 8, "rows": 32, "seen": 8}] * 10)},
+        shown={
+            "sorted": case_run("labels", [{"distinct": 1, "rows": 32, "seen": 8}] * 10),
+            "by_target": case_run("data_order", [{"sorted": 1.0, "steps": 20.0}]),
+        },
+    ),
+    Measured(
+        cause="targets_broadcast",
+        what="Outputs and targets of a regression are broadcast against each other.",
+        checks=("targets_differ_by_row", "loss_inputs"),
+        codes=("same_target", "broadcast"),
+        probes=("loss_broadcasts",),
+        phrase="every row is pulled to the mean of the batch, as when outputs [N, 1] meet targets [N]",
+        fix="give both the same shape: output.squeeze(-1)",
+        healthy={
+            "own_targets": case_run(
+                "targets", [{"slope": 0.1, "target": 0.3, "residual": 0.5, "deviation": 0.5, "rows": 32}] * 5
+            )
+        },
+        shown={
+            "broadcast": case_run(
+                "targets", [{"slope": 0.1, "target": 0.3, "residual": 0.0, "deviation": 0.5, "rows": 32}] * 5
+            )
+        },
+    ),
+)

@@ -1,0 +1,120 @@
+"""Causes between model and loss that a check measured itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lvmcheck.causes.protocol import Standing
+from lvmcheck.causes.watch._measured import Measured, preflight_run
+from lvmcheck.checks.watch._watched import case_run
+from lvmcheck.checks.watch.loss_inputs import SAYS
+
+_FREE = dict.fromkeys(SAYS, 0.0)
+
+CAUSES: Sequence[Measured] = (
+    Measured(
+        cause="activation_at_the_end",
+        what="The model ends in an activation that keeps its outputs from the targets.",
+        checks=("loss_inputs",),
+        codes=("rectified", "out_of_reach"),
+        explains=("units_alive", "nothing_learned", "predictions_constant", "gradient_reaches"),
+        phrase="the activation after the last layer keeps outputs from what the loss asks for",
+        fix="end the model in a linear layer, or bring the targets into the range of the activation",
+        healthy={"linear": case_run("loss_input", [_FREE] * 3, ["mse_loss"])},
+        shown={
+            "rectified": case_run("loss_input", [{**_FREE, "rectified": 1.0}] * 3, ["cross_entropy"]),
+            "out_of_reach": case_run("loss_input", [{**_FREE, "out_of_reach": 1.0}] * 3, ["mse_loss"]),
+        },
+    ),
+    Measured(
+        cause="initial_outputs_too_large",
+        what="The first outputs are far larger than a uniform guess.",
+        checks=("activations_sized",),
+        explains=("loss_diverging",),
+        standing=Standing.LIKELY,
+        also=("gradients_scaled_by_depth", "inputs_not_normalised", "wrong_scale"),
+        tell_apart="print the deviation of the output of each module on one batch: where it leaps, the fault is",
+        probes=("initial_loss", "outputs_in_range:too_large"),
+        phrase="the first loss is far above that of a uniform guess: outputs begin too large",
+        fix="initialise smaller, with the gain of the activation; normalise inputs; scale no loss that is a mean",
+        healthy={"other_probe": preflight_run("causal:future_seen")},
+        shown={
+            "initial_loss_above_uniform": preflight_run("initial_loss:above_uniform"),
+            "outputs_in_range_too_large": preflight_run("outputs_in_range:too_large"),
+        },
+    ),
+    Measured(
+        cause="log_missing",
+        what="A negative log-likelihood is given probabilities.",
+        checks=("softmax_once", "loss_inputs"),
+        codes=("no_log", "not_log_probabilities"),
+        probes=("logit_form:not_log_probabilities",),
+        phrase="nll_loss is given probabilities in place of their logs",
+        fix="use log_softmax, or cross_entropy on the logits",
+        healthy={
+            "logits": case_run(
+                "loss_form", [{"cross_entropy": 0.0, "softmax_twice": 0.1, "no_log": 0.3, "unweighted": 0.0}] * 2
+            )
+        },
+        shown={
+            "no_log": case_run(
+                "loss_form", [{"cross_entropy": 0.0, "softmax_twice": 0.1, "no_log": 0.0, "unweighted": 0.3}] * 2
+            )
+        },
+    ),
+    Measured(
+        cause="loss_term_detached",
+        what="A term of the loss carries no gradient.",
+        checks=("addends_have_gradient",),
+        explains=("nothing_learned", "learns_slowly", "val_loss_descends"),
+        phrase="a part of the loss varies and trains nothing: it is a number, or detached",
+        fix="add the term as a tensor with its graph: no float(), .item() or .detach() on what is meant to train",
+        healthy={
+            "healthy": case_run(
+                "loss_addends",
+                [{"addends": 2, "without_gradient": 0, "varying": 0, "share": 0.0}] * 4,
+                ["addend 2 of 2"],
+            )
+        },
+        shown={
+            "broken": case_run(
+                "loss_addends",
+                [{"addends": 2, "without_gradient": 1, "varying": 1, "share": 0.4}] * 4,
+                ["addend 2 of 2"],
+            )
+        },
+    ),
+    Measured(
+        cause="outputs_collapsed",
+        what="The model gives the same output for every row.",
+        checks=("outputs_vary", "embeddings_apart"),
+        standing=Standing.LIKELY,
+        probes=("output_varies",),
+        phrase="the output does not depend on the input any more",
+        fix="compare the loss with that of a constant; find the first module whose outputs are equal",
+        healthy={"varied": case_run("outputs", [{"spread": 0.5, "input_spread": 2.0, "rows": 32}] * 5)},
+        shown={"collapsed": case_run("outputs", [{"spread": 0.0, "input_spread": 2.0, "rows": 32}] * 5)},
+    ),
+    Measured(
+        cause="softmax_too_many",
+        what="Softmax is applied before a loss that applies it itself.",
+        checks=("output_not_probabilities", "softmax_once", "loss_inputs"),
+        codes=("probabilities", "softmax_over_the_batch", "softmax_twice", "wrong_axis", "sigmoid_twice"),
+        probes=("logit_form:softmax_twice", "logit_form:wrong_axis", "logit_form:sigmoid_twice"),
+        phrase="cross entropy is given probabilities in place of logits",
+        fix="remove the softmax before cross_entropy",
+        healthy={
+            "logits": case_run(
+                "loss_form", [{"cross_entropy": 0.0, "softmax_twice": 0.1, "no_log": 0.3, "unweighted": 0.0}] * 2
+            )
+        },
+        shown={
+            "twice": case_run(
+                "loss_form", [{"cross_entropy": 0.1, "softmax_twice": 0.0, "no_log": 0.3, "unweighted": 0.1}] * 2
+            ),
+            "inside": case_run(
+                "output_form", [{"sum_error": 0.0, "column_error": 3.0, "lowest": 0.0, "cross_entropy": 0.0}] * 2
+            ),
+        },
+    ),
+)

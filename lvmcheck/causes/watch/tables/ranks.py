@@ -1,0 +1,118 @@
+"""Causes that ranks of one run measure themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lvmcheck.causes.watch._measured import Measured
+from lvmcheck.checks.watch._watched import case_run
+
+CAUSES: Sequence[Measured] = (
+    Measured(
+        cause="rank_is_gone",
+        what="One rank ended before the others.",
+        checks=("ranks_reach_the_end",),
+        explains=("run_completed",),
+        phrase="another rank had ended, or stood still elsewhere, when rank 0 failed",
+        fix="read that rank's output; give all ranks as many batches, and let them stop together (rec.stop)",
+        healthy={
+            "well": case_run(
+                "rank_ends",
+                [{"rank": 1.0, "behind": 0.0, "failed": 0.0, "ended": 1.0, "gone": 0.0, "rank_0_failed": 0.0}],
+            )
+        },
+        shown={
+            "measured": case_run(
+                "rank_ends",
+                [{"rank": 1.0, "behind": 3.0, "failed": 0.0, "ended": 0.0, "gone": 1.0, "rank_0_failed": 1.0}],
+            )
+        },
+    ),
+    Measured(
+        cause="rank_is_slow",
+        what="One rank makes the others wait.",
+        checks=("ranks_keep_pace",),
+        phrase="one rank takes longer in every step, and the others wait for it",
+        fix="look at that rank's loader first (num_workers), then at its device and at the length of its rows",
+        healthy={"well": case_run("rank_pace", [{"ranks": 2.0, "rank": 1.0, "slower": 1.0, "share": 0.3}] * 3)},
+        shown={"measured": case_run("rank_pace", [{"ranks": 2.0, "rank": 1.0, "slower": 5.0, "share": 0.5}] * 3)},
+    ),
+    Measured(
+        cause="ranks_miss_rows",
+        what="No rank reads some of the rows.",
+        checks=("ranks_cover_data",),
+        codes=("rows_missing",),
+        phrase="some rows are read by no rank, far more than dropping the last batch leaves out",
+        fix="leave num_replicas and rank of DistributedSampler to the process group",
+        healthy={"well": case_run("rank_passes", [{"ranks": 2.0, "overlap": 0.0, "seen": 1.0}])},
+        shown={"measured": case_run("rank_passes", [{"ranks": 2.0, "overlap": 0.0, "seen": 0.5, "spare": 0.1}])},
+    ),
+    Measured(
+        cause="ranks_never_reduce",
+        what="Gradients are reduced in no pass of a step.",
+        checks=("ranks_reduce_once",),
+        codes=("never_reduced",),
+        explains=("ranks_agree",),
+        phrase="no pass of a step reduces gradients: every rank trains a model of its own",
+        fix="leave the last pass of a step outside of no_sync()",
+        healthy={"well": case_run("rank_syncs", [{"ranks": 2.0, "passes": 4.0, "synced": 1.0}] * 3)},
+        shown={"measured": case_run("rank_syncs", [{"ranks": 2.0, "passes": 4.0, "synced": 0.0}] * 3)},
+    ),
+    Measured(
+        cause="ranks_normalise_few_rows",
+        what="Batch normalisation sees the few rows of one rank.",
+        checks=("ranks_normalise_enough",),
+        phrase="BatchNorm normalises by the few rows of one rank",
+        fix="nn.SyncBatchNorm.convert_sync_batchnorm(model) before wrapping it, or GroupNorm",
+        healthy={"well": case_run("rank_norms", [{"ranks": 2.0, "values": 64.0, "norms": 1.0}], ["norm"])},
+        shown={"measured": case_run("rank_norms", [{"ranks": 2.0, "values": 4.0, "norms": 1.0}], ["norm"])},
+    ),
+    Measured(
+        cause="ranks_reduce_every_pass",
+        what="Gradients are reduced in every pass of a step.",
+        checks=("ranks_reduce_once",),
+        codes=("reduced_often",),
+        phrase="every micro-batch reduces all gradients, and waits for every rank",
+        fix="run all passes of a step but the last below model.no_sync()",
+        healthy={"well": case_run("rank_syncs", [{"ranks": 2.0, "passes": 4.0, "synced": 1.0}] * 3)},
+        shown={"measured": case_run("rank_syncs", [{"ranks": 2.0, "passes": 4.0, "synced": 4.0}] * 3)},
+    ),
+    Measured(
+        cause="ranks_report_their_own",
+        what="Every rank reports the metrics of its own part.",
+        checks=("ranks_report_alike",),
+        phrase="what is recorded is the metric of one rank's rows",
+        fix="reduce sums and counts (rec.reduce(val_loss=(sum, rows))); in Lightning self.log(..., sync_dist=True)",
+        healthy={"well": case_run("rank_metrics", [{"ranks": 2.0, "apart": 0.0}] * 3, ["val_loss"])},
+        shown={"measured": case_run("rank_metrics", [{"ranks": 2.0, "apart": 0.2}] * 3, ["val_loss"])},
+    ),
+    Measured(
+        cause="ranks_see_same_rows",
+        what="All ranks train on the same rows.",
+        checks=("ranks_draw_own_rows",),
+        explains=("ranks_cover_data",),
+        phrase="all ranks read the same rows: k ranks compute the gradient of one",
+        fix="hand DistributedSampler(data) to the loader of each rank, and call its set_epoch before every epoch",
+        healthy={"own": case_run("rank_rows", [{"ranks": 2.0, "same": 0.0}] * 4)},
+        shown={"no_sampler": case_run("rank_rows", [{"ranks": 2.0, "same": 1.0}] * 3)},
+    ),
+    Measured(
+        cause="ranks_split_differently",
+        what="Every rank draws a split of its own.",
+        checks=("ranks_split_alike",),
+        phrase="every rank draws its own split, so that the weights have seen the validation rows",
+        fix="random_split(data, sizes, generator=torch.Generator().manual_seed(seed)), with one seed for all ranks",
+        healthy={"well": case_run("rank_split", [{"ranks": 2.0, "leaked": 0.0, "own": 0.0}])},
+        shown={"measured": case_run("rank_split", [{"ranks": 2.0, "leaked": 0.5, "own": 0.0}])},
+    ),
+    Measured(
+        cause="ranks_step_scheduler",
+        what="The scheduler is stepped once for every rank.",
+        checks=("ranks_schedule_once",),
+        explains=("scheduler_steps",),
+        phrase="the scheduler is stepped once for every rank, and is at its end after a part of the training",
+        fix="leave the scheduler out of accelerator.prepare, or make it as many times as long as there are ranks",
+        healthy={"well": case_run("rank_schedule", [{"ranks": 2.0, "calls": 80.0, "steps": 40.0, "horizon": 80.0}])},
+        shown={"measured": case_run("rank_schedule", [{"ranks": 2.0, "calls": 80.0, "steps": 40.0, "horizon": 40.0}])},
+    ),
+)
