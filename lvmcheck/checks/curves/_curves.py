@@ -38,6 +38,13 @@ class CurveCheck(Check):
         "nan": "one value moves no level; with one that is not finite nothing passes, and the check finite fails",
     }
 
+    def judge(self, run: Run) -> Outcome:
+        return unfinished(run) or self.judge_ended(run)
+
+    def judge_ended(self, run: Run) -> Outcome:
+        """The answer on a run that is over."""
+        raise NotImplementedError
+
 
 def unfinished(run: Run, what: str = "the end of the run") -> Outcome | None:
     """Pending while the run goes on: what rises may fall again, and what is flat may move."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lvmcheck.checks.bounds import floor
-from lvmcheck.checks.curves._curves import SURE, CurveCheck, concluded, place_fact, unfinished
+from lvmcheck.checks.curves._curves import SURE, CurveCheck, concluded, place_fact
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -56,10 +56,7 @@ class EmbeddingsSpread(CurveCheck):
 
     universal = True
 
-    def judge(self, run: Run) -> Outcome:
-        waiting = unfinished(run)
-        if waiting is not None:
-            return waiting
+    def judge_ended(self, run: Run) -> Outcome:
         known = {**run.curves.by_step, **run.curves.by_epoch}
         curves = [curve for name, curve in known.items() if len(curve) >= LEAST and _known(name)]
         if not curves:

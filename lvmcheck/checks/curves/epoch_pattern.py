@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import CurveCheck, concluded, unfinished
+from lvmcheck.checks.curves._curves import CurveCheck, concluded
 from lvmcheck.checks.curves._order import COURSE, LEAST_EPOCHS, epochs_of, falls_and_leaps, repeats, same_steps
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
@@ -56,10 +56,7 @@ class EpochPattern(CurveCheck):
 
     universal = True
 
-    def judge(self, run: Run) -> Outcome:
-        waiting = unfinished(run)
-        if waiting is not None:
-            return waiting
+    def judge_ended(self, run: Run) -> Outcome:
         windows = run.curves.window_losses
         if windows is None:
             return not_recorded("no training loss is recorded within epochs")

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from lvmcheck.checks.bounds import ceiling
-from lvmcheck.checks.curves._curves import CurveCheck, concluded, course, unfinished
+from lvmcheck.checks.curves._curves import CurveCheck, concluded, course
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -54,10 +54,7 @@ class ErrorFollowsLoss(CurveCheck):
 
     universal = True
 
-    def judge(self, run: Run) -> Outcome:
-        waiting = unfinished(run)
-        if waiting is not None:
-            return waiting
+    def judge_ended(self, run: Run) -> Outcome:
         errors = [curve for name, curve in {**run.curves.by_step, **run.curves.by_epoch}.items() if _relative(name)]
         train = run.curves.train or _residual(run)
         if not errors or train is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lvmcheck.checks.bounds import ceiling
-from lvmcheck.checks.curves._curves import SURE, CurveCheck, concluded, improved, unfinished
+from lvmcheck.checks.curves._curves import SURE, CurveCheck, concluded, improved
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -65,10 +65,7 @@ class GradientNormGrows(CurveCheck):
     universal = True
     exempt = LEVELS
 
-    def judge(self, run: Run) -> Outcome:
-        waiting = unfinished(run)
-        if waiting is not None:
-            return waiting
+    def judge_ended(self, run: Run) -> Outcome:
         norm = run.curves.gradient
         if norm is None:
             return not_recorded("no gradient norm is recorded")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import CurveCheck, concluded, improved, lower_is_better, place_fact, unfinished
+from lvmcheck.checks.curves._curves import CurveCheck, concluded, improved, lower_is_better, place_fact
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -51,10 +51,7 @@ class GradientNormZero(CurveCheck):
     universal = True
     exempt = LEVELS
 
-    def judge(self, run: Run) -> Outcome:
-        waiting = unfinished(run)
-        if waiting is not None:
-            return waiting
+    def judge_ended(self, run: Run) -> Outcome:
         norm, loss = run.curves.gradient, run.curves.train
         if norm is None:
             return not_recorded("no gradient norm is recorded")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lvmcheck.checks.bounds import ceiling
-from lvmcheck.checks.curves._curves import CurveCheck, classes, number, unfinished, vocabulary
+from lvmcheck.checks.curves._curves import CurveCheck, classes, number, vocabulary
 from lvmcheck.checks.finding import (
     Fact,
     Finding,
@@ -64,10 +64,7 @@ class InitialLoss(CurveCheck):
 
     universal = True
 
-    def judge(self, run: Run) -> Outcome:
-        waiting = unfinished(run)
-        if waiting is not None:
-            return waiting
+    def judge_ended(self, run: Run) -> Outcome:
         count = classes(run) or vocabulary(run)
         expected = number(run, "expected_initial_loss") or (math.log(count) if count else None)
         tokens = expected is None and any(True for _ in run.curves.of(Quantity.PERPLEXITY))

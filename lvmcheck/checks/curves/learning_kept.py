@@ -14,7 +14,6 @@ from lvmcheck.checks.curves._curves import (
     concluded,
     course,
     lower_is_better,
-    unfinished,
 )
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded
 from lvmcheck.checks.protocol import Case
@@ -75,10 +74,7 @@ class LearningKept(CurveCheck):
 
     universal = True
 
-    def judge(self, run: Run) -> Outcome:
-        waiting = unfinished(run)
-        if waiting is not None:
-            return waiting
+    def judge_ended(self, run: Run) -> Outcome:
         if run.curves.rewards or run.curves.adversarial or run.of(ev.Stage) or _meant(run):
             return not_applicable("players, policies, folds, tasks and stages begin anew")
         curves = [curve for curve in _curves(run) if len(curve) >= LEAST]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import SURE, CurveCheck, concluded, course, number, unfinished
+from lvmcheck.checks.curves._curves import SURE, CurveCheck, concluded, course, number
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -69,10 +69,7 @@ class LearnsSlowly(CurveCheck):
 
     universal = True
 
-    def judge(self, run: Run) -> Outcome:
-        waiting = unfinished(run)
-        if waiting is not None:
-            return waiting
+    def judge_ended(self, run: Run) -> Outcome:
         if run.curves.rewards or run.curves.adversarial:
             return not_applicable("the losses of policies and of two players need not fall")
         epochs, windows = run.curves.epoch_losses, run.curves.window_losses

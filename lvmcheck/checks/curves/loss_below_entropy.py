@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lvmcheck.checks.bounds import floor
-from lvmcheck.checks.curves._curves import CurveCheck, accuracies, concluded, number, share, unfinished, vocabulary
+from lvmcheck.checks.curves._curves import CurveCheck, accuracies, concluded, number, share, vocabulary
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -74,10 +74,7 @@ class LossBelowEntropy(CurveCheck):
 
     universal = True
 
-    def judge(self, run: Run) -> Outcome:
-        waiting = unfinished(run)
-        if waiting is not None:
-            return waiting
+    def judge_ended(self, run: Run) -> Outcome:
         known = list(_bounds(run))
         perfect = next((c for c in _correct(run, Split.VALIDATION) if len(c) and bool((share(c) == 1).all())), None)
         if not known and perfect is None:

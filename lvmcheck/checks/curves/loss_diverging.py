@@ -19,7 +19,6 @@ from lvmcheck.checks.curves._curves import (
     course,
     good_throughout,
     lower_is_better,
-    unfinished,
 )
 from lvmcheck.checks.finding import Finding, Outcome, Status, failed, not_recorded, warning
 from lvmcheck.checks.protocol import Case
@@ -79,10 +78,7 @@ class LossDiverging(CurveCheck):
     universal = True
     exempt = AS_RECORDED
 
-    def judge(self, run: Run) -> Outcome:
-        waiting = unfinished(run)
-        if waiting is not None:
-            return waiting
+    def judge_ended(self, run: Run) -> Outcome:
         curves = [curve for curve in _judged(run) if len(curve) >= LEAST]
         values = sum(map(len, curves))
         grown = players(run)

@@ -13,7 +13,6 @@ from lvmcheck.checks.curves._curves import (
     concluded,
     place_fact,
     share,
-    unfinished,
 )
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_recorded, warning
 from lvmcheck.checks.protocol import Case
@@ -64,10 +63,7 @@ class LossExactlyZero(CurveCheck):
     universal = True
     exempt = AS_RECORDED
 
-    def judge(self, run: Run) -> Outcome:
-        waiting = unfinished(run)
-        if waiting is not None:
-            return waiting
+    def judge_ended(self, run: Run) -> Outcome:
         losses = [c for c in (run.curves.train, run.curves.epoch_losses) if c is not None]
         curves = [c for c in losses if len(c) > LEAST]
         if not curves:

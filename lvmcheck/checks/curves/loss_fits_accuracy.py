@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lvmcheck.checks.bounds import Bound, ceiling, floor
-from lvmcheck.checks.curves._curves import CurveCheck, accuracies, concluded, share, unfinished
+from lvmcheck.checks.curves._curves import CurveCheck, accuracies, concluded, share
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -80,10 +80,7 @@ class LossFitsAccuracy(CurveCheck):
 
     universal = True
 
-    def judge(self, run: Run) -> Outcome:
-        waiting = unfinished(run)
-        if waiting is not None:
-            return waiting
+    def judge_ended(self, run: Run) -> Outcome:
         twice = _two_softmaxes(run) or _two_softmaxes_of_errors(run)
         if twice is not None:
             return failed(twice, evaluated=len(run.curves.epoch_losses or ()))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import CurveCheck, accuracies, classes, concluded, share, unfinished
+from lvmcheck.checks.curves._curves import CurveCheck, accuracies, classes, concluded, share
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -51,10 +51,7 @@ class LossFloor(CurveCheck):
 
     universal = True
 
-    def judge(self, run: Run) -> Outcome:
-        waiting = unfinished(run)
-        if waiting is not None:
-            return waiting
+    def judge_ended(self, run: Run) -> Outcome:
         scores = accuracies(run)
         losses = [c for c in (run.curves.epoch_losses, *run.curves.validation) if c is not None and len(c) >= LEAST]
         if not scores or not losses:

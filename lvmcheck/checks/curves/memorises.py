@@ -9,7 +9,7 @@ import numpy as np
 
 from lvmcheck.checks.curves._by_heart import by_heart
 from lvmcheck.checks.curves._cases import wave
-from lvmcheck.checks.curves._curves import CurveCheck, concluded, improved, share, unfinished
+from lvmcheck.checks.curves._curves import CurveCheck, concluded, improved, share
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -70,10 +70,7 @@ class Memorises(CurveCheck):
 
     universal = True
 
-    def judge(self, run: Run) -> Outcome:
-        waiting = unfinished(run)
-        if waiting is not None:
-            return waiting
+    def judge_ended(self, run: Run) -> Outcome:
         pairs = [(val, train) for val in run.curves.evaluations if (train := run.curves.partner(val)) is not None]
         pairs = [(val, train) for val, train in pairs if val.role.split is Split.VALIDATION]
         if not pairs:

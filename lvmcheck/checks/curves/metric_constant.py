@@ -17,7 +17,6 @@ from lvmcheck.checks.curves._curves import (
     lower_is_better,
     place_fact,
     share,
-    unfinished,
 )
 from lvmcheck.checks.curves._trivial import OVERLAP
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
@@ -83,10 +82,7 @@ class MetricConstant(CurveCheck):
     universal = True
     exempt = LEVELS
 
-    def judge(self, run: Run) -> Outcome:
-        waiting = unfinished(run)
-        if waiting is not None:
-            return waiting
+    def judge_ended(self, run: Run) -> Outcome:
         curves = [curve for curve in run.curves.of(*PRIMARY) if len(curve) >= LEAST]
         if not run.curves.roles and run.curves.train is None:
             return not_recorded("no metric is recorded")

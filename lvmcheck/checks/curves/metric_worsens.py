@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import SURE, CurveCheck, concluded, course, improved, unfinished
+from lvmcheck.checks.curves._curves import SURE, CurveCheck, concluded, course, improved
 from lvmcheck.checks.curves._unwanted import UNWANTED
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
@@ -70,10 +70,7 @@ class MetricWorsens(CurveCheck):
 
     universal = True
 
-    def judge(self, run: Run) -> Outcome:
-        waiting = unfinished(run)
-        if waiting is not None:
-            return waiting
+    def judge_ended(self, run: Run) -> Outcome:
         scores = [curve for curve in run.curves.scores if _judged(curve)]
         if not scores:
             return not_recorded("no score that higher is better for is recorded on validation data")

@@ -18,7 +18,6 @@ from lvmcheck.checks.curves._curves import (
     improved,
     lower_is_better,
     share,
-    unfinished,
 )
 from lvmcheck.checks.curves._evaluations import hardly_trained, not_on_evaluations
 from lvmcheck.checks.curves._trivial import LEAST, LITTLE, PARTS, at_trivial, good_already, near_uniform
@@ -83,10 +82,7 @@ class NothingLearned(CurveCheck):
     universal = True
     exempt = AS_RECORDED
 
-    def judge(self, run: Run) -> Outcome:
-        waiting = unfinished(run)
-        if waiting is not None:
-            return waiting
+    def judge_ended(self, run: Run) -> Outcome:
         curves = _judged(run)
         values = sum(len(curve) for curve in curves)
         if curves and run.curves.rewards and run.curves.train is not None and _still(run.curves.train):

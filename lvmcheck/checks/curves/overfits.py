@@ -19,7 +19,6 @@ from lvmcheck.checks.curves._curves import (
     improved,
     lower_is_better,
     share,
-    unfinished,
 )
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
@@ -78,10 +77,7 @@ class Overfits(CurveCheck):
 
     give_back: float = 0.5
 
-    def judge(self, run: Run) -> Outcome:
-        waiting = unfinished(run)
-        if waiting is not None:
-            return waiting
+    def judge_ended(self, run: Run) -> Outcome:
         curves = [curve for curve in run.curves.validation if len(curve) >= LEAST]
         if not run.curves.validation:
             return not_recorded("no validation loss is recorded")

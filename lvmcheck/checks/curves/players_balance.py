@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lvmcheck.checks.curves._blow_ups import of_players, samples_improve
-from lvmcheck.checks.curves._curves import CurveCheck, concluded, place_fact, unfinished
+from lvmcheck.checks.curves._curves import CurveCheck, concluded, place_fact
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -67,10 +67,7 @@ class PlayersBalance(CurveCheck):
 
     universal = True
 
-    def judge(self, run: Run) -> Outcome:
-        waiting = unfinished(run)
-        if waiting is not None:
-            return waiting
+    def judge_ended(self, run: Run) -> Outcome:
         found = {player(curve.name): curve for curve in reversed(of_players(run)) if len(curve) >= LEAST}
         critic, generator = found.get("discriminator"), found.get("generator")
         if critic is None or generator is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import CurveCheck, accuracies, concluded, share, unfinished
+from lvmcheck.checks.curves._curves import CurveCheck, accuracies, concluded, share
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -65,10 +65,7 @@ class PredictionsConstant(CurveCheck):
 
     universal = True
 
-    def judge(self, run: Run) -> Outcome:
-        waiting = unfinished(run)
-        if waiting is not None:
-            return waiting
+    def judge_ended(self, run: Run) -> Outcome:
         curves = [curve for curve in accuracies(run) if len(curve) >= LEAST]
         if not curves:
             return not_recorded(f"no accuracy is recorded {LEAST} times")

@@ -9,7 +9,7 @@ import numpy as np
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.curves._cases import rates
-from lvmcheck.checks.curves._curves import CurveCheck, concluded, planned_steps, unfinished
+from lvmcheck.checks.curves._curves import CurveCheck, concluded, planned_steps
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -73,10 +73,7 @@ class ScheduleEndedEarly(CurveCheck):
     universal = True
     exempt = AS_RECORDED
 
-    def judge(self, run: Run) -> Outcome:
-        waiting = unfinished(run)
-        if waiting is not None:
-            return waiting
+    def judge_ended(self, run: Run) -> Outcome:
         rate = run.curves.rate
         if rate is None:
             return _without_rate(run)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lvmcheck.checks.curves._cases import cosine, rates
-from lvmcheck.checks.curves._curves import CurveCheck, concluded, number, planned_steps, unfinished
+from lvmcheck.checks.curves._curves import CurveCheck, concluded, number, planned_steps
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -75,10 +75,7 @@ class ScheduleShape(CurveCheck):
     universal = True
     exempt = LEVELS
 
-    def judge(self, run: Run) -> Outcome:
-        waiting = unfinished(run)
-        if waiting is not None:
-            return waiting
+    def judge_ended(self, run: Run) -> Outcome:
         rate = run.curves.rate
         if rate is None:
             return not_recorded("no learning rate is recorded")

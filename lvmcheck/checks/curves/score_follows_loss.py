@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lvmcheck.checks.bounds import floor
-from lvmcheck.checks.curves._curves import CurveCheck, classes, concluded, share, unfinished
+from lvmcheck.checks.curves._curves import CurveCheck, classes, concluded, share
 from lvmcheck.checks.curves._term_windows import some_windows
 from lvmcheck.checks.curves._trivial import OVERLAP, PARTS
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded
@@ -71,10 +71,7 @@ class ScoreFollowsLoss(CurveCheck):
 
     universal = True
 
-    def judge(self, run: Run) -> Outcome:
-        waiting = unfinished(run)
-        if waiting is not None:
-            return waiting
+    def judge_ended(self, run: Run) -> Outcome:
         if run.curves.rewards or run.curves.adversarial:
             return not_applicable("losses of players and policies need not follow a score")
         scores = list(_scores(run))

@@ -15,7 +15,6 @@ from lvmcheck.checks.curves._curves import (
     concluded,
     course,
     lower_is_better,
-    unfinished,
 )
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
@@ -70,10 +69,7 @@ class Settles(CurveCheck):
 
     universal = True
 
-    def judge(self, run: Run) -> Outcome:
-        waiting = unfinished(run)
-        if waiting is not None:
-            return waiting
+    def judge_ended(self, run: Run) -> Outcome:
         train = run.curves.epoch_losses
         losses = [c for c in run.curves.validation if c.role.quantity is Quantity.LOSS]
         if train is None or not losses:

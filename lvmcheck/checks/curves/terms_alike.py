@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import CurveCheck, concluded, unfinished
+from lvmcheck.checks.curves._curves import CurveCheck, concluded
 from lvmcheck.checks.curves._term_windows import some_windows
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
@@ -60,10 +60,7 @@ class TermsAlike(CurveCheck):
 
     universal = True
 
-    def judge(self, run: Run) -> Outcome:
-        waiting = unfinished(run)
-        if waiting is not None:
-            return waiting
+    def judge_ended(self, run: Run) -> Outcome:
         terms, metrics = _terms(run), _metrics(run)
         pairs = [*combinations(terms, 2), *((a, b) for a, b in combinations(metrics, 2) if _opposed(a, b))]
         if not pairs:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import SURE, CurveCheck, concluded, course, unfinished
+from lvmcheck.checks.curves._curves import SURE, CurveCheck, concluded, course
 from lvmcheck.checks.curves._parts import DATA, Part, parts
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded
 from lvmcheck.checks.protocol import Case
@@ -58,10 +58,7 @@ class TermsDescend(CurveCheck):
 
     universal = True
 
-    def judge(self, run: Run) -> Outcome:
-        waiting = unfinished(run)
-        if waiting is not None:
-            return waiting
+    def judge_ended(self, run: Run) -> Outcome:
         if run.curves.rewards or run.curves.adversarial:
             return not_applicable("the losses of policies and of two players may rise")
         known = [part for part in parts(run) if part.train is not None]

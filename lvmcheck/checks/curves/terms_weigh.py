@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lvmcheck.checks.bounds import floor
-from lvmcheck.checks.curves._curves import CurveCheck, concluded, unfinished
+from lvmcheck.checks.curves._curves import CurveCheck, concluded
 from lvmcheck.checks.curves._parts import Part, parts
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded
 from lvmcheck.checks.protocol import Case
@@ -53,10 +53,7 @@ class TermsWeigh(CurveCheck):
 
     universal = True
 
-    def judge(self, run: Run) -> Outcome:
-        waiting = unfinished(run)
-        if waiting is not None:
-            return waiting
+    def judge_ended(self, run: Run) -> Outcome:
         if run.curves.rewards or run.curves.adversarial:
             return not_applicable("the terms of policies and of two players have sizes of their own")
         known = [part for part in parts(run) if part.train is not None]

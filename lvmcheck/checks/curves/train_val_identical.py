@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import CurveCheck, aligned, concluded, unfinished
+from lvmcheck.checks.curves._curves import CurveCheck, aligned, concluded
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -45,10 +45,7 @@ class TrainValIdentical(CurveCheck):
 
     universal = True
 
-    def judge(self, run: Run) -> Outcome:
-        waiting = unfinished(run)
-        if waiting is not None:
-            return waiting
+    def judge_ended(self, run: Run) -> Outcome:
         pairs = [(val, train) for val in run.curves.evaluations if (train := run.curves.partner(val)) is not None]
         if not pairs:
             return not_recorded("no metric is recorded on training and on validation data")

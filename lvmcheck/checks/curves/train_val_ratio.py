@@ -16,7 +16,6 @@ from lvmcheck.checks.curves._curves import (
     concluded,
     improved,
     number,
-    unfinished,
 )
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
@@ -75,10 +74,7 @@ class TrainValRatio(CurveCheck):
 
     universal = True
 
-    def judge(self, run: Run) -> Outcome:
-        waiting = unfinished(run)
-        if waiting is not None:
-            return waiting
+    def judge_ended(self, run: Run) -> Outcome:
         pairs = list(_pairs(run))
         if not pairs:
             return not_recorded("no training loss is recorded beside a validation loss")

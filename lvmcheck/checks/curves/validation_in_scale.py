@@ -9,7 +9,7 @@ import numpy as np
 
 from lvmcheck.checks.bounds import Bound, ceiling, floor
 from lvmcheck.checks.curves._cases import wave
-from lvmcheck.checks.curves._curves import CurveCheck, accuracies, aligned, concluded, share, unfinished
+from lvmcheck.checks.curves._curves import CurveCheck, accuracies, aligned, concluded, share
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -76,10 +76,7 @@ class ValidationInScale(CurveCheck):
 
     universal = True
 
-    def judge(self, run: Run) -> Outcome:
-        waiting = unfinished(run)
-        if waiting is not None:
-            return waiting
+    def judge_ended(self, run: Run) -> Outcome:
         if run.curves.adversarial or run.curves.rewards:
             return not_applicable("losses of players or of a policy have no common scale")
         pairs = list(_pairs(run))
