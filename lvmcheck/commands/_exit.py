@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-PASSED, FAILED, BAD_INPUT, INTERNAL, NO_READER = 0, 1, 2, 3, 141
-"""Nothing failed, something failed, bad input, internal error, the reader of the output is gone (128 + SIGPIPE)."""
+from lvmcheck.text.commands import BAD_INPUT as BAD_INPUT
+from lvmcheck.text.commands import INTERNAL as INTERNAL
+from lvmcheck.text.commands import INTERRUPTED as INTERRUPTED
+from lvmcheck.text.commands import NO_READER as NO_READER
+
+PASSED, FAILED = 0, 1
 UNDECIDED = INTERNAL
 """Of a comparison: no verdict, because nothing in the runs decides it; the message says which of both it is."""
-INTERRUPTED = 130
-"""By the keyboard (128 + SIGINT)."""

@@ -43,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strict", action="store_true", help="count warnings as failures")
     parser.add_argument("-m", dest="module", action="store_true", help="SCRIPT is the name of a module")
     parser.add_argument("script", help="the script")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="its own arguments")
+    own = parser.add_argument("arguments", nargs=argparse.REMAINDER, help="its own arguments")
+    own.required = False
 
 
 def run(options: argparse.Namespace) -> int:

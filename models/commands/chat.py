@@ -7,10 +7,11 @@ import sys
 from typing import Any
 
 from lvmcheck.errors import InputError
+from lvmcheck.text.commands import BAD_INPUT
 from lvmcheck.text.fit import clean
 from lvmcheck.text.say import complain, say
 from models.commands._arguments import add_decoding, add_run
-from models.commands.main import BAD_INPUT, PASSED
+from models.commands.main import PASSED
 
 HELP = "talk to a trained Cognate model, at the terminal or through a pipe"
 EXAMPLE = """\

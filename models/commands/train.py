@@ -13,6 +13,7 @@ from typing import Any, cast
 from lvmcheck.errors import InputError
 from lvmcheck.run.recorder import Recorder
 from lvmcheck.run.start import record
+from lvmcheck.text.commands import INTERRUPTED
 from lvmcheck.text.say import say
 from models.commands._arguments import real, whole
 from models.commands._config import COGNATE, Plan, plan
@@ -24,7 +25,6 @@ EXAMPLE = """\
 python -m models train --model amn --data twin --epochs 20 --lambda-mse 1.0 --lambda-info 0.0
 python -m models train --model reasoning --out runs/reasoning
 python -m models train --resume runs/reasoning"""
-INTERRUPTED = 130
 RUNS = Path("runs")
 
 

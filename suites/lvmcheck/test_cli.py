@@ -264,13 +264,6 @@ def test_a_suite_with_a_mistake(capsys: pytest.CaptureFixture[str], run: Path, s
     assert "Did you mean 'cosine_floor'?" in err
 
 
-@pytest.mark.parametrize("args", [(), ("explain",), ("check",)], ids=" ".join)
-def test_a_command_that_makes_no_sense(capsys: pytest.CaptureFixture[str], args: tuple[str, ...]) -> None:
-    code, _, err = call(capsys, *args)
-    assert code == BAD_INPUT
-    assert "usage: lvmcheck" in err
-
-
 # -- diagnose, list, explain -------------------------------------------------------------------------------------------
 def test_a_good_run_has_no_cause(capsys: pytest.CaptureFixture[str], run: Path) -> None:
     code, out, _ = call(capsys, "diagnose", run)

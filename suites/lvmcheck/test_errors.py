@@ -135,3 +135,31 @@ def test_each_reason_of_the_gate_is_given_somewhere_and_has_words() -> None:
         sentence = gate.Reason(code, "what", "EXPECTED", "GOT").sentence()
         assert sentence.startswith("what: ")
         assert ("{" in text) == ("EXPECTED" in sentence or "GOT" in sentence)
+
+
+# -- command lines ------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("args", "names"),
+    [
+        (("explain",), "missing: name. Example: lvmcheck explain cosine_floor"),
+        (("check",), "missing: path. Example: lvmcheck check "),
+        (("run",), "missing: script. Example: lvmcheck run "),
+        (("run", "--on-fail", "explode", "x.py"), "'explode'"),
+        (("check", ".", "--data-name"), "--data-name"),
+        (("reference",), "missing: WHAT"),
+    ],
+    ids=lambda x: " ".join(x) if isinstance(x, tuple) else "",
+)
+def test_a_command_that_makes_no_sense(capsys: pytest.CaptureFixture[str], args: tuple[str, ...], names: str) -> None:
+    code = main(args)
+    out, err = capsys.readouterr()
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"lvmcheck {args[0]}: ")
+    assert names in err
+
+
+def test_without_a_command_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main([])
+    out, err = capsys.readouterr()
+    assert (code, err) == (2, "")
+    assert out.startswith("usage: lvmcheck")

@@ -29,7 +29,8 @@ LAYERS = tuple(
 
 FOR_MODELS = {
     *("lvmcheck.run.events", "lvmcheck.run.recorder", "lvmcheck.run.start"),
-    *("lvmcheck.errors", "lvmcheck.extras", "lvmcheck.validation", "lvmcheck.text.fit", "lvmcheck.text.say"),
+    *("lvmcheck.errors", "lvmcheck.extras", "lvmcheck.validation", "lvmcheck.text.fit"),
+    *("lvmcheck.text.say", "lvmcheck.text.commands"),
     *("lvmcheck.testing.devices", "lvmcheck.testing.evaluations", "lvmcheck.testing.parity"),
     *("lvmcheck.testing.speed.flops", "lvmcheck.testing.speed.stopwatch"),
 }

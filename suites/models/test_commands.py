@@ -22,7 +22,7 @@ from models.checkpoints.language_model import LanguageModel
 from models.checkpoints.predictor import Predictor
 from models.cognate.stream import stream
 from models.commands import train as train_command
-from models.commands.main import command_names, load_command, main, parser
+from models.commands.main import LINE, main
 from models.data.text.answers import exact
 from suites.serving.kit import CONTEXT, WIDTH, language_run, vector_run
 
@@ -38,7 +38,7 @@ def one_line(said: str, *parts: str) -> None:
 
 
 # -- the commands ------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("name", command_names())
+@pytest.mark.parametrize("name", LINE.names())
 def test_each_command_shows_an_example_of_itself_and_its_exit_codes(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -47,16 +47,16 @@ def test_each_command_shows_an_example_of_itself_and_its_exit_codes(
     said = capsys.readouterr().out
     assert left.value.code == 0
     assert "exit codes:" in said
-    for line in load_command(name).EXAMPLE.splitlines():
+    for line in LINE.load(name).EXAMPLE.splitlines():
         words = line.rpartition("python -m models ")[2].split()
         assert words[0] == name
         assert line in said
         if "|" not in line and not any('"' in word for word in words):
-            parser(name).parse_args(words)
+            LINE.parser(name).parse_args(words)
 
 
 def test_torch_waits_until_a_model_is_asked_for() -> None:
-    code = "import sys; from models import create_model; from models.commands.main import parser; parser()"
+    code = "import sys; from models import create_model; from models.commands.main import LINE; LINE.parser()"
     code += "; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     root = Path(__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
@@ -191,7 +191,7 @@ def test_other_epochs_keep_the_beginning_of_the_curriculum() -> None:
     from models.commands._config import plan
 
     def epochs(*words: str) -> list[int]:
-        config = plan(parser("train").parse_args(["train", "--model", "speed", *words])).config
+        config = plan(LINE.parser("train").parse_args(["train", "--model", "speed", *words])).config
         assert sum(each["epochs"] for each in config["curriculum"]) == config["epochs"]
         return [each["epochs"] for each in config["curriculum"]]
 
