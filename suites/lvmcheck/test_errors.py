@@ -137,7 +137,7 @@ def test_each_reason_of_the_gate_is_given_somewhere_and_has_words() -> None:
         assert ("{" in text) == ("EXPECTED" in sentence or "GOT" in sentence)
 
 
-# -- command lines ------------------------------------------------------------------------------------------------------
+# -- command lines -----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("args", "names"),
     [
