@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from lvmcheck.causes.curves._signs import coded, failed_first, found, training_learns
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._at_rest import fell
@@ -44,7 +46,11 @@ def _counted(evidence: Evidence) -> Finding | None:
     if finding is None or role is None or role.quantity is not Quantity.ACCURACY:
         return None
     validation = evidence.run.curves.validation
-    if any(fell(loss) for loss in validation):
+    partner = evidence.run.curves.partner(next(c for c in evidence.run.curves.scores if c.name == finding.metric))
+    alike = (
+        partner is not None and partner.role.quantity is role.quantity and float(np.ptp(partner.values)) <= SAME_ANSWER
+    )
+    if any(fell(loss) for loss in validation) and not alike:
         return None  # the predictions do move, see metric_constant
     moves = any(improved(loss) for loss in validation) or training_learns(evidence.run)
     return finding if moves else None
@@ -61,6 +67,8 @@ def _never_the_rare_class(evidence: Evidence) -> Finding | None:
     return failed_first(evidence, "memorises", "metric_constant", "nothing_learned") if scores and good else None
 
 
+SAME_ANSWER = 0.005
+"""Share by which an accuracy in training moves where every answer is one class."""
 RARE = frozenset({"recall", "sensitivity", "f1", "precision"})
 
 
@@ -70,6 +78,17 @@ PASSES: Sequence[CauseCase] = (
     CauseCase(name="amn_584k", run=made.val_run(made.AMN_584K_VAL)),
 )
 FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="weights_of_one_class",
+        run=run_from(
+            {
+                "train_loss": [0.42, *made.lines(9, 0.01, 0.002)],
+                "train_acc": [0.1071, *[0.1043] * 9],
+                "val_loss": made.lines(10, 11.9, 5.8),
+                "val_acc": [0.094] * 10,
+            }
+        ),
+    ),
     CauseCase(
         name="one_class", run=run_from({**_LOSSES, "val_balanced_accuracy": [0.5] * 12}), standing=Standing.LIKELY
     ),

@@ -15,6 +15,7 @@ from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.run.role_names import Quantity
+from lvmcheck.run.roles import Split
 from lvmcheck.run.view import run_from
 from lvmcheck.statistics.curve import trend
 
@@ -58,19 +59,23 @@ class MetricConstant(Cause):
             fix="print the metric and one weight before and after a step; log nothing where nothing was measured",
             explain="metric_constant",
             explains=("val_loss_moves", "memorises", "nothing_learned", "overfits"),
-            also=("loss_not_computed",)
-            if empty
-            else ("weights_never_move", *_another(evidence, finding), *_one_answer(evidence, finding)),
+            also=("loss_not_computed",) if empty else (*_unmoved(evidence, finding), *_one_answer(evidence, finding)),
             tell_apart="print(len(val_loader))"
             if empty
             else "print(id(model)) and one weight inside the evaluation, twice",
         )
 
 
-def _another(evidence: Evidence, finding: Finding) -> tuple[str, ...]:
-    """An evaluation that moves beside one that does not may be that of another copy of the model."""
-    others = [curve for curve in evidence.run.curves.scores if curve.name != finding.metric and len(curve) > 2]
-    return ("copy_never_updated",) if any(float(np.ptp(curve.values)) > 0 for curve in others) else ()
+def _unmoved(evidence: Evidence, finding: Finding) -> tuple[str, ...]:
+    """What is evaluated may not move; it does where another figure of the same evaluations moves."""
+    curves = evidence.run.curves
+    moving = [
+        c for c in (*curves.evaluations, *curves.scores) if c.name != finding.metric and float(np.ptp(c.values)) > 0
+    ]
+    own = curves.roles.get(str(finding.metric))
+    if own is not None and any(c.role.split is own.split is not Split.TRAIN for c in moving):
+        return ()
+    return ("weights_never_move", *(("copy_never_updated",) if any(len(c) > 2 for c in moving) else ()))
 
 
 def _one_policy(cause: Cause, evidence: Evidence, finding: Finding) -> Diagnosis:

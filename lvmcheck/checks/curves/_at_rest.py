@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from lvmcheck.checks.curves._curves import accuracies, share
 from lvmcheck.checks.curves._trivial import OVERLAP
 from lvmcheck.run.curves import Curve
@@ -17,6 +19,17 @@ FEW, STEPS, RARE = 5, 150, 0.9
 """Evaluations of a score that is 0 in all of them, optimizer steps, and accuracy from which positives are rare."""
 EVALUATIONS, DIGITS = 8, 4
 """Evaluations of one term that must agree, and significant digits from which that is no coincidence of rounding."""
+
+COUNTED, LOST = 8, 5
+"""Evaluations of a counted metric (an accuracy on few samples) that must agree to fail, and beside a loss that fell."""
+LOW = 0.6
+"""Accuracy below which one should move with its loss."""
+ANSWERS = 0.5
+"""Share of the loss of always giving the commonest class below which a model answers otherwise."""
+ALMOST_ALL, NEARLY_ALL, ROWS = 0.7, 0.93, 200
+"""Share of a loss that falls while not one answer changes, accuracy that may be as good as it gets, and few rows."""
+PARTED = 0.2
+"""Accuracy gained in training beside validation losses that fell, and not one answer changed."""
 
 
 def fell(loss: Curve, share_of_first: float = FELL) -> bool:
@@ -54,3 +67,23 @@ def zero_throughout(run: Run) -> Curve | None:
         if OVERLAP & set(words(curve.name)) and len(curve) >= FEW and not curve.values.any():
             return curve
     return None
+
+
+def contradicts(run: Run, curve: Curve) -> bool:
+    """Whether a validation loss fell so far that an accuracy cannot have stayed where it is."""
+    level = float(share(curve)[-1])
+    if curve.role.quantity is not Quantity.ACCURACY or len(curve) < LOST or not 0 < level < 1:
+        return False
+    partner = run.curves.partner(curve)
+    if partner is not None and partner.role.quantity is Quantity.ACCURACY and len(partner) >= LOST:
+        gained = float(share(partner)[-1]) - float(share(partner)[0])
+        if gained > PARTED and any(fell(loss, ANSWERS) for loss in run.curves.validation):
+            return True
+    commonest = -level * math.log(level) - (1 - level) * math.log(1 - level)
+    exact = len(curve) >= COUNTED and level < NEARLY_ALL and abs(level * ROWS - round(level * ROWS)) > SAME
+    return any(
+        (exact and fell(loss, ALMOST_ALL))
+        or (fell(loss) and (level < LOW or 0 < float(loss.values[-1]) < ANSWERS * commonest))
+        for loss in run.curves.validation
+        if loss.role.quantity is Quantity.LOSS
+    )

@@ -15,13 +15,15 @@ from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.checks.shared.epochs import awaiting, check_number, complete, not_at_end
 from lvmcheck.errors import BadValueError
 from lvmcheck.run import events as ev
+from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import Quantity
+from lvmcheck.run.roles import by_name
 from lvmcheck.run.view import Run, run_from
 
 SURE = (Quantity.COSINE, Quantity.PERPLEXITY, Quantity.GRAD_NORM, Quantity.ACCURACY)
 """Quantities whose name is taken for a definition; of others only a declared range counts."""
-LEAST, GROWN = 3, 1.5
-"""Values of the accuracy that stays a share, and the one that the other grows beyond."""
+LEAST, GROWN, PERCENT = 3, 1.5, 100.001
+"""Values of the accuracy that stays a share, the one that the other grows beyond, and the most of a percentage."""
 SLACK = 1e-5
 """Rounding beyond a bound that is no violation, relative to the bound."""
 
@@ -118,15 +120,24 @@ class PlausibleRange(Check):
 
 
 def _on_another_scale(run: Run) -> Finding | None:
-    """An accuracy that grows from a share to more than 1 beside one of the other split that stays a share."""
-    known = list(run.curves.of(Quantity.ACCURACY))
-    shares = {curve.role.split for curve in known if curve.role.unit != "%" and len(curve) >= LEAST}
+    """An accuracy that grows from a share to more than 1, or is above 100, beside one of the other split in [0, 1]."""
+    known = [curve for curve in run.curves.of(Quantity.ACCURACY, Quantity.SCORE) if _named_accuracy(curve)]
+    shares = {
+        curve.role.split
+        for curve in known
+        if len(curve) >= LEAST and 0 <= curve.values.min() <= curve.values.max() <= 1
+    }
     for curve in known:
-        grown = curve.role.unit == "%" and float(curve.values[0]) <= 1 < GROWN < float(curve.values.max())
-        if grown and shares - {curve.role.split} and not curve.role.declared:
+        largest = float(curve.values.max())
+        grown = float(curve.values[0]) <= 1 < GROWN < largest or largest > PERCENT
+        if grown and shares - {curve.role.split}:
             at = int((curve.values > 1).argmax())
             return _finding(curve.name, float(curve.values[at]), 0.0, 1.0, curve.place(at)[0] or 1, own=False)
     return None
+
+
+def _named_accuracy(curve: Curve) -> bool:
+    return not curve.role.declared and by_name(curve.name).quantity is Quantity.ACCURACY
 
 
 def by_definition(name: str, run: Run) -> tuple[float, float] | None:
@@ -195,6 +206,13 @@ FAILS: Sequence[Case] = (
         "impossible",
         1.86,
         epoch=2,
+    ),
+    made.case(
+        "divided_by_the_number_of_batches",
+        _CHECK,
+        run_from({"train_acc": [0.38, 0.78, 0.88, 0.94], "val_acc": [115.3, 145.7, 152.3, 154.7]}),
+        "impossible",
+        115.3,
     ),
     made.case("halting_7.5_of_4", _CHECK, _halting(7.5), "impossible", 7.5, epoch=2),
     made.case("halting_beyond_the_configured_steps", _CHECK, _halting(3.5, model={"recursion_steps": 3})),
