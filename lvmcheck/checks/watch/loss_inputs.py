@@ -21,6 +21,7 @@ SAYS: Mapping[str, str] = {
     "broadcast": "{function} compares every row with every other: [N, 1] meets [N]",
     "out_of_range": "{function} is given targets outside of 0 to 1",
     "rectified": "{function} is given the output of a ReLU in place of logits",
+    "squashed": "{function} is given the output of a tanh or a sigmoid in place of logits",
     "out_of_reach": "{function} is given targets that the activation of the output cannot be",
 }
 
@@ -28,11 +29,11 @@ SAYS: Mapping[str, str] = {
 @dataclass(frozen=True, kw_only=True)
 class LossInputs(Watched):
     """No call of a loss function between a forward pass and its step is given what it does not expect:
-    probabilities for logits (cross_entropy, logsumexp, softmax), values normalised over the batch
-    (cross_entropy, nll_loss, kl_div), no logs of probabilities (nll_loss, kl_div), a sigmoid for logits, shapes
-    [N, 1] and [N], targets outside of 0 to 1 (binary_cross_entropy_with_logits), a ReLU for logits, or targets of which
-    5 % are beyond what the output's ReLU, softplus, sigmoid or tanh gives by 5 % of their range (mean squared and
-    absolute errors). Calls that carry no gradient, and those inside of the model, are not looked at.
+    probabilities for logits (cross_entropy, logsumexp, softmax), values normalised over the batch (cross_entropy,
+    nll_loss, kl_div), no logs of probabilities (nll_loss, kl_div), a sigmoid, a tanh or a ReLU for logits, shapes
+    [N, 1] and [N], targets outside of 0 to 1 (binary_cross_entropy_with_logits), or targets of which 5 % are beyond
+    what the output's ReLU, softplus, sigmoid or tanh gives by 5 % of their range (mean squared and absolute errors).
+    Calls that carry no gradient, and those inside of the model, are not looked at.
 
     Why:
     A policy, a student, a contrastive or a value loss can be wrong beside a main output that is right, and all of it
@@ -49,7 +50,8 @@ class LossInputs(Watched):
 
     Healthy runs that must pass:
     Log-probabilities with nll_loss; smoothed and mixed targets; soft targets of a teacher; metrics without gradient;
-    differences of all pairs; a sigmoid or tanh whose targets lie within its range, but for a few outliers.
+    differences of all pairs; logits that a scaled tanh keeps small; a sigmoid or tanh whose targets lie within its
+    range, but for a few outliers.
 
     Source:
     checks.md, logit_form.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import Bound, ceiling, floor
@@ -12,6 +12,9 @@ from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._watched import Watched, case_run, names
 from lvmcheck.run.events import Watch
+
+EXACT = 0.02
+"""How near the length of a schedule is to the steps of a run whose batches it counts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +61,8 @@ class SchedulerSteps(Watched):
             epochs = of.get("epochs", 0)
             if epochs >= 2 and 2 * epochs <= calls < 0.5 * steps and calls > 1.5 * horizon:
                 code, bounds = "stepped_twice", (floor(1), ceiling(1.5 * horizon))
+        elif _once_an_epoch(of) and abs(horizon - steps) <= EXACT * steps:
+            code, bounds = "stepped_per_epoch", (floor(horizon / 20),)
         elif not late and calls == 0:
             return None
         return Finding(
@@ -75,6 +80,11 @@ class SchedulerSteps(Watched):
         )
 
 
+def _once_an_epoch(of: Mapping[str, float]) -> bool:
+    """Whether a run that is over stepped its scheduler once an epoch."""
+    return bool(of.get("over")) and 2 <= of.get("scheduler_steps", 0.0) <= of.get("epochs", 0.0) + 1
+
+
 _CHECK = SchedulerSteps()
 _RUN = {"scheduler_steps": 2.0, "optimizer_steps": 40.0, "epochs": 2.0, "share_of_rate": 0.9, "over": 0.0}
 PASSES: Sequence[Case] = (
@@ -83,6 +93,14 @@ PASSES: Sequence[Case] = (
         "first_epoch", _CHECK, case_run("schedule", [{**_RUN, "scheduler_steps": 0, "epochs": 1}, _RUN], ["StepLR"])
     ),
     made.case("cosine_over_batches", _CHECK, case_run("schedule", [{**_RUN, "scheduler_steps": 40, "horizon": 40}])),
+    made.case(
+        "a_shorter_trial_of_a_long_schedule",
+        _CHECK,
+        case_run(
+            "schedule",
+            [{**_RUN, "scheduler_steps": 8, "optimizer_steps": 176, "epochs": 8, "horizon": 200, "over": 1.0}],
+        ),
+    ),
     made.case("cosine_over_epochs", _CHECK, case_run("schedule", [{**_RUN, "horizon": 10}])),
     made.case(
         "cosine_that_goes_up_again",  # once an epoch, and trained for longer than was planned
@@ -107,6 +125,16 @@ FAILS: Sequence[Case] = (
         "stepped_twice",
         14,
         horizon=8,
+    ),
+    made.case(
+        "as_long_as_the_steps_and_stepped_per_epoch",
+        _CHECK,
+        case_run(
+            "schedule",
+            [{**_RUN, "scheduler_steps": 8, "optimizer_steps": 176, "epochs": 8, "horizon": 176, "over": 1.0}],
+        ),
+        "stepped_per_epoch",
+        8,
     ),
     made.case("not_a_number", _CHECK, case_run("schedule", [{**_RUN, "scheduler_steps": float("nan")}])),
 )

@@ -40,7 +40,7 @@ VIEWS = (
 )
 FLAGS = (
     *("softmax_twice", "wrong_axis", "not_log_probabilities", "sigmoid_twice", "broadcast", "out_of_range"),
-    *("rectified", "out_of_reach"),
+    *("rectified", "squashed", "out_of_reach"),
 )
 REACH = {"Relu": (0.0, math.inf), "Softplus": (0.0, math.inf), "Sigmoid": (0.0, 1.0), "Tanh": (-1.0, 1.0)}
 """What an activation can give, by the operation that autograd saw last."""
@@ -140,7 +140,7 @@ def _call(name: str, args: Any, more: dict[str, Any], result: Tensor) -> Call | 
         return Call(name, frozenset(flags)) if flags else None
     if name in BINARY:
         flags |= {"sigmoid_twice"} if came_from(one, "Sigmoid") else set()
-        flags |= {"rectified"} if came_from(one, "Relu") else set()
+        flags |= {"rectified"} if came_from(one, "Relu") else {"squashed"} if came_from(one, "Tanh") else set()
         return Call(name, frozenset(flags), target=_range(other), given=other)
     plain = other.is_floating_point() and not other.requires_grad and other.numel() >= 8
     if not plain:
@@ -180,7 +180,9 @@ def _classes(name: str, given: Tensor) -> Call:
     whole = given.detach().float() if given.ndim == 2 and 1 < len(given) <= WHOLE else None
     logs = name != "cross_entropy"
     flags = {"wrong_axis"} if logs and came_from(given, "LogSoftmax") else set()
-    flags |= {"rectified"} if not logs and came_from(given, "Relu") else set()
+    if not logs:
+        flags |= {"rectified"} if came_from(given, "Relu") else set()
+        flags |= {"squashed"} if came_from(given, "Tanh") or came_from(given, "Sigmoid") else set()
     lowest = rows.amin()
     rows, whole = (rows.exp() if logs else rows), (whole.exp() if logs and whole is not None else whole)
     found = _sums(rows, whole)
