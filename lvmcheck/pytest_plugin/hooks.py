@@ -83,6 +83,16 @@ def pytest_configure(config: pytest.Config) -> None:
         alerts.start(config)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    config = session.config
+    given = any(config.getoption(flag[2:].replace("-", "_")) not in (None, False) for flag in OPTIONS)
+    if given or any(config.getini(flag[2:].replace("-", "_")) for flag in INI):
+        from lvmcheck.pytest_plugin.options import usable_options
+
+        usable_options(config)
+
+
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     if file_path.name != SUITE_FILE:
         return None

@@ -103,6 +103,18 @@ def read_options(config: pytest.Config) -> Options:
     return found
 
 
+def usable_options(config: pytest.Config) -> None:
+    """Refuse options that cannot be used before anything is collected, as pytest refuses its own.
+
+    Raises:
+        pytest.UsageError: one cannot be.
+    """
+    try:
+        read_options(config)
+    except InputError as problem:
+        raise pytest.UsageError(str(problem)) from None
+
+
 def option(config: pytest.Config, flag: str) -> Any:
     """Command line, then the ini setting of the same name, then None.
 

@@ -108,8 +108,8 @@ def test_few_seeds_get_more_threads_and_many_share(project: Project) -> None:
 
 def test_another_word_is_one_line(project: Project) -> None:
     result = project.pytest("--lvm-parallel", "3")
-    assert result.ret == pytest.ExitCode.INTERRUPTED
-    assert "--lvm-parallel: expected 'auto', got '3'. --lvm-jobs N sets a number." in result.stdout.str()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "--lvm-parallel: expected 'auto', got '3'. --lvm-jobs N sets a number." in result.stderr.str()
 
 
 BUSY = """

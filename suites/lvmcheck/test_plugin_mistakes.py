@@ -53,8 +53,9 @@ OPTIONS = {
 def test_an_option_that_makes_no_sense(project: Project, mistake: str) -> None:
     args, message = OPTIONS[mistake]
     result = project.pytest(*args)
-    assert result.ret == COLLECT
+    assert result.ret == (COLLECT if mistake == "profile" else USAGE)  # a profile is one of a suite
     assert message in said(result)
+    assert ("ERROR collecting" in said(result)) == (mistake == "profile")
     assert not project.runs()
 
 
@@ -70,7 +71,7 @@ def test_an_ini_setting_that_makes_no_sense(project: Project, setting: str, mess
     with (project.path / "pytest.ini").open("a") as file:
         file.write(f"{setting}\n")
     result = project.pytest()
-    assert result.ret == COLLECT
+    assert result.ret == USAGE
     assert message in said(result)
 
 

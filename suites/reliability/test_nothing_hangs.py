@@ -143,8 +143,8 @@ def test_steps_are_signs_of_life_although_nothing_is_written(project: Project) -
 @pytest.mark.parametrize("value", ["0", "nan", "soon"])
 def test_a_limit_that_is_none_is_refused(project: Project, value: str) -> None:
     result = project.pytest("--lvm-timeout", value)
-    assert result.ret == pytest.ExitCode.INTERRUPTED
-    assert f"--lvm-timeout: expected seconds above 0, got {value}" in result.stdout.str()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert f"--lvm-timeout: expected seconds above 0, got {value}" in result.stderr.str()
 
 
 def test_a_limit_of_a_suite_that_is_none_is_refused(project: Project) -> None:
