@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from lvmcheck.causes.curves._signs import coded, found, train_facts, training_learns
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.finding import Finding
 from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import case_run
+from lvmcheck.run.events import Watch
 from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.roles import Direction
-from lvmcheck.run.view import run_from
+from lvmcheck.run.view import Run, run_from
+
+EXPLAINS = (
+    *("train_val_ratio", "never_negative", "loss_diverging", "nothing_learned", "overfits", "gradient_norm_grows"),
+    *("memorises", "not_diverging", "term_sign", "loss_balance"),
+)
+CLIMBING = (
+    *("finite", "first_non_finite", "gradient_by_depth", "gradient_reaches", "gradient_norm_steady", "update_size"),
+    *("weights_keep_size", "first_updates_small", "metric_constant", "units_alive"),
+)
+"""What fails in a model whose loss was driven up."""
 
 
 class LossSign(Cause):
@@ -24,6 +37,9 @@ class LossSign(Cause):
             other = None  # see validation_differs
         driven, below = evidence.failed("term_sign"), coded(evidence, "never_negative", "negative")
         worse = _score_gets_worse(evidence)
+        uphill = coded(evidence, "loss_diverging", "above_start", "runs_away") if maximizes(evidence.run) else None
+        if uphill is not None:
+            return _climbs(self, evidence, uphill)
         finding = driven or away or below or other or worse
         if finding is None:
             return self._score_alone(evidence)
@@ -40,18 +56,7 @@ class LossSign(Cause):
             (*finding_facts(finding), *finding_facts(evidence.failed("loss_diverging")), *train_facts(evidence.run)),
             fix="compute the loss of a perfect and of a random prediction by hand: the perfect one must be lower",
             explain="never_negative" if below is finding else "loss_diverging",
-            explains=(
-                "train_val_ratio",
-                "never_negative",
-                "loss_diverging",
-                "nothing_learned",
-                "overfits",
-                "gradient_norm_grows",
-                "memorises",
-                "not_diverging",
-                "term_sign",
-                "loss_balance",
-            ),
+            explains=EXPLAINS,
             also=also,
             tell_apart="(-loss).backward() for 100 steps: if the score rises it was the sign" if also else "",
         )
@@ -76,6 +81,23 @@ class LossSign(Cause):
         )
 
 
+def maximizes(run: Run) -> bool:
+    """Whether a watched optimizer has ``maximize=True``."""
+    return any(event.values.get("maximizes") for event in run.of(Watch) if event.name == "movement")
+
+
+def _climbs(cause: Cause, evidence: Evidence, finding: Finding) -> Diagnosis:
+    return found(
+        cause,
+        Standing.MEASURED,
+        "the optimizer maximises the loss (maximize=True), and the loss climbs",
+        (*finding_facts(finding), *train_facts(evidence.run)),
+        fix="remove maximize=True, or maximise the negative loss",
+        explain="loss_diverging",
+        explains=(*EXPLAINS, *CLIMBING),
+    )
+
+
 def _score_gets_worse(evidence: Evidence) -> Finding | None:
     """A reward or score that fell below its beginning and stays there; of a GAN its distance."""
     finding = coded(evidence, "loss_diverging", "above_start")
@@ -87,9 +109,16 @@ def _score_gets_worse(evidence: Evidence) -> Finding | None:
     return finding if role.direction is Direction.HIGHER and not training_learns(evidence.run) else None
 
 
+def _uphill(losses: Sequence[float]) -> Run:
+    run = made.window_run(losses)
+    said = case_run("movement", [{"parameters": 4.0, "unchanged": 0.0, "learning_rate": 0.1, "maximizes": 1.0}])
+    return replace(run, events=(*run.events, *said.events))
+
+
 _DOWN = made.lines(20, -2.4, -4.0, -4.1)
 PASSES: Sequence[CauseCase] = (
     CauseCase(name="density", run=run_from({"loss": made.lines(20, 1.4, -2.0, -3.0, -3.2)})),
+    CauseCase(name="maximises_a_negative_loss", run=_uphill(made.lines(20, 2.3, 0.4))),
     CauseCase(name="learns", run=run_from({"loss": made.lines(20, 2.0, 0.2), "reward": made.lines(20, 10.0, 200.0)})),
 )
 FAILS: Sequence[CauseCase] = (
@@ -110,5 +139,6 @@ FAILS: Sequence[CauseCase] = (
         run=run_from({"train_loss": made.lines(20, 0.2, 0.01), "val_dice": made.lines(20, 6e-3, 4e-3, 3e-3)}),
         standing=Standing.CONSISTENT,
     ),
+    CauseCase(name="maximize", run=_uphill(made.lines(20, 1.0, 9.0)), standing=Standing.MEASURED),
     CauseCase(name="reward_falls", run=run_from({"loss": wave(-0.1, 0.05), "reward": made.lines(20, 20.0, 9.5, 9.4)})),
 )

@@ -31,7 +31,7 @@ def _before(evidence: Evidence) -> tuple[str, ...]:
     events = [event for event in evidence.run.of(Watch) if event.name == "depth"]
     finding = evidence.failed("gradient_by_depth")
     began = bool(events) and finding is not None and not _even(events[0].values.get("first_over_last", 1.0))
-    killed = ("units_dead", "graph_cut", "units_saturated")
+    killed = ("units_dead", "graph_cut", "units_saturated", "inputs_not_normalised")
     return () if began and deep(evidence) else killed if began else (*killed, *KILLERS, "updates_out_of_range")
 
 

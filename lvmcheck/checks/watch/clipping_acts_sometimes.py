@@ -75,7 +75,7 @@ class ClippingActsSometimes(Series):
         if len(norms) < STEPS or not max(norms) > 0:
             return None
         spread = math.nan if any(map(math.isnan, norms)) else max(norms) / min(norms) - 1 if min(norms) > 0 else 1.0
-        same = not spread >= SAME
+        same = spread < SAME
         return Finding(
             code=SCALED if _scaled(norms[-1], events[-1].values.get("scale")) else "always_clipped",
             measured=spread,

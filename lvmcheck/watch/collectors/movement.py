@@ -135,12 +135,13 @@ class MovementCollector(Collector):
         meant = sizes.coarse | (grad_norms * rate > NEGLIGIBLE * old_norms) | (old_norms < sizes.empty)
         inert = (new_norms == old_norms) & (moved == 0) & meant
         count, rates = len(names), slot.rates()
+        maximizes = any(group.get("maximize") for group in slot.optimizer.param_groups)
 
         def use(numbers: list[float], step: int) -> None:
             grads, change, whole, still = (numbers[i * count : (i + 1) * count] for i in range(4))
             found = zip(names, grads, still, strict=True)
             stuck = [name for name, grad, is_inert in found if is_inert and grad > 0 and name not in self._useless]
-            self._moved(watcher, names, stuck if rate > 0 else [], rate, step)
+            self._moved(watcher, names, stuck if rate > 0 else [], (rate, maximizes), step)
             of_size = dict(zip(names, whole, strict=True))
             ratios = {
                 name: by / of
@@ -164,10 +165,14 @@ class MovementCollector(Collector):
             known = self._sizes[id(slot)] = _Sizes(key, parameters)
         return known
 
-    def _moved(self, watcher: Loop, names: list[str], stuck: list[str], rate: float, step: int) -> None:
+    def _moved(
+        self, watcher: Loop, names: list[str], stuck: list[str], settings: tuple[float, bool], step: int
+    ) -> None:
+        """``settings`` are the learning rate, and whether the optimizer maximises."""
         self._still = {name: self._still.get(name, 0) + 1 for name in stuck}
         long = [name for name, count in self._still.items() if count >= STILL]
-        values = {"parameters": len(names), "unchanged": len(long), "learning_rate": rate}
+        values = {"parameters": len(names), "unchanged": len(long), "learning_rate": settings[0]}
+        values |= {"maximizes": 1.0} if settings[1] else {}
         watcher.emit("movement", values, long, step)
 
 
