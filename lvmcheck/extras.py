@@ -3,9 +3,28 @@
 from __future__ import annotations
 
 import importlib
+import re
+from pathlib import Path
 from types import ModuleType
 
 from lvmcheck.errors import InputError
+
+CHECKOUT = (Path(__file__).parents[1] / "pyproject.toml").is_file()
+"""Whether this is a checkout of the repository, and not an installed wheel."""
+
+
+def install(extra: str, *, checkout: bool = CHECKOUT) -> str:
+    """The command that installs what an extra needs."""
+    if checkout:
+        return f'pip install -e ".[{extra}]"'
+    from importlib import metadata  # slow to import, and seldom needed
+
+    try:
+        declared = metadata.requires("lvmcheck") or []
+    except metadata.PackageNotFoundError:
+        declared = []
+    names = [text.partition(";")[0].strip() for text in declared if re.search(rf"""extra == ["']{extra}["']""", text)]
+    return " ".join(["pip install", *(f'"{name}"' for name in names or [f"lvmcheck[{extra}]"])])
 
 
 def need(module: str, *, extra: str, purpose: str) -> ModuleType:
@@ -26,6 +45,4 @@ def need(module: str, *, extra: str, purpose: str) -> ModuleType:
         gone = "is not installed" if (problem.name or "").partition(".")[0] == package else f"lacks {problem.name}"
     except Exception as problem:
         gone = f"cannot be imported ({type(problem).__name__}: {str(problem)[:120]})"
-    raise InputError(
-        f"package {package!r}", f"{purpose} needs it and it {gone}", fix=f'From a checkout: pip install -e ".[{extra}]"'
-    )
+    raise InputError(f"package {package!r}", f"{purpose} needs it and it {gone}", fix=f"{install(extra)} adds it.")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lvmcheck.errors import InputError, nearest
+from lvmcheck.extras import install
 from lvmcheck.launch.place import Place
 from lvmcheck.launch.plan import Plan, Settings
 
@@ -97,7 +98,7 @@ def check_launcher(name: str, options: Mapping[str, str]) -> None:
     module = importlib.import_module(f"lvmcheck.launch.engines.{name}")
     if module.PACKAGE is not None and importlib.util.find_spec(module.PACKAGE) is None:
         problem = f"{name} needs the package {module.PACKAGE!r}, which is not installed"
-        raise InputError(flag, problem, fix=f'From a checkout: pip install -e ".[{module.EXTRA}]"')
+        raise InputError(flag, problem, fix=f"{install(module.EXTRA)} adds it.")
     for key in options:
         known = module.OPTIONS
         if key not in known and not key.startswith(module.PREFIXES):

@@ -202,5 +202,5 @@ def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: py
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    said = 'is a parquet file, and pyarrow is not installed. Run pip install -e ".[parquet]" in the checkout.'
+    said = 'is a parquet file, and pyarrow is not installed. pip install -e ".[parquet]" adds it.'
     assert error(path) == said

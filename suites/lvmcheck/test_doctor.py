@@ -23,6 +23,7 @@ from lvmcheck.commands.doctor.runs_folder import runs_folder
 from lvmcheck.commands.doctor.screen import answer, screen
 from lvmcheck.commands.doctor.torch_probe import torch
 from lvmcheck.commands.main import main
+from lvmcheck.extras import install
 from lvmcheck.launch.locks import run_lock
 from lvmcheck.run.info import TAINTING, make_run
 
@@ -124,8 +125,14 @@ def test_a_dependency_of_another_version_or_missing(monkeypatch: pytest.MonkeyPa
     assert named(found, "surely-not-there").fix == 'pip install "surely-not-there>=1"'
     assert all(named(found, name).spoils for name in ("numpy", "surely-not-there"))
     extra = named(found, "extra x")
-    assert extra.value == 'missing: nor-this; from a checkout: pip install -e ".[x]"'
+    assert extra.value == 'not installed; pip install -e ".[x]"'
     assert not extra.spoils
+
+
+def test_an_extra_of_a_wheel_is_installed_by_the_names_of_its_packages() -> None:
+    assert install("parquet", checkout=True) == 'pip install -e ".[parquet]"'
+    assert install("parquet", checkout=False).startswith('pip install "pyarrow>=')
+    assert install("no-such", checkout=False) == 'pip install "lvmcheck[no-such]"'
 
 
 def test_the_declared_dependencies_are_those_of_the_project() -> None:

@@ -204,5 +204,5 @@ def test_a_missing_library_is_one_clear_error() -> None:
         need("lvmcheck_no_such_package.events", extra="readers", purpose="reading event files")
     assert str(caught.value) == (
         "package 'lvmcheck_no_such_package': reading event files needs it and it is not installed. "
-        'From a checkout: pip install -e ".[readers]"'
+        'pip install -e ".[readers]" adds it.'
     )

@@ -9,6 +9,7 @@ from importlib import metadata
 from packaging.requirements import InvalidRequirement, Requirement
 
 from lvmcheck.commands.doctor.item import Item
+from lvmcheck.extras import CHECKOUT, install
 
 OWN = "lvmcheck"
 INTERFERING = {
@@ -30,6 +31,8 @@ INTERFERING = {
     ),
 }
 """Plugin -> (what it does to suites, what to do, whether verdicts can be wrong)."""
+OUR_OWN = ("dev", "docs", "peers")
+"""Beginnings of extras that serve the development of lvmcheck alone."""
 AUTOLOAD = "PYTEST_DISABLE_PLUGIN_AUTOLOAD"
 
 
@@ -42,8 +45,9 @@ def packages(environment: Mapping[str, str]) -> Iterator[Item]:
         yield Item(group="packages", name="dependencies", value=f"all {len(needed)} are installed")
     for extra, required in sorted(extras.items()):
         missing = [requirement.name for requirement in required if version(requirement.name) is None]
-        install = f'from a checkout: pip install -e ".[{extra}]"'
-        value = f"missing: {', '.join(missing)}; {install}" if missing else "installed"
+        if missing and extra.startswith(OUR_OWN) and not CHECKOUT:
+            continue
+        value = f"not installed; {install(extra)}" if missing else "installed"
         yield Item(group="packages", name=f"extra {extra}", value=value)
     yield from plugins(environment)
 

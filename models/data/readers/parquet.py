@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lvmcheck.errors import InputError, nearest
+from lvmcheck.extras import install
 from models.data.readers.loaded import DIM_LIMIT, ROW_LIMIT, Loaded, check_memory, narrow
 from models.data.readers.table import Table
 
@@ -25,7 +26,7 @@ def read_parquet(path: Path, context: int, *, strict: bool = True) -> Loaded:
         import pyarrow.parquet as pq
     except ImportError:
         problem = "is a parquet file, and pyarrow is not installed"
-        raise InputError(path, problem, fix='Run pip install -e ".[parquet]" in the checkout.') from None
+        raise InputError(path, problem, fix=f"{install('parquet')} adds it.") from None
     table = Table(path, strict=strict)
     try:
         with pq.ParquetFile(path) as file:

