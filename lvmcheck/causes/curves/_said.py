@@ -203,7 +203,7 @@ ALL = (
         "loss_fits_accuracy",
         "two_softmaxes",
         "wrong_scale",
-        "softmax is applied twice: the loss rests at {last}, the least that probabilities of {classes} classes allow",
+        "the loss rests at {last}, next to the least that softmax twice over about {classes} classes allows",
         ("softmax_too_many",),
         "give the loss raw outputs: cross_entropy applies log_softmax itself",
         "",

@@ -180,7 +180,14 @@ def score_lost(evidence: Evidence) -> Finding | None:
     finding, run = coded(evidence, "loss_diverging", *LOST), evidence.run
     role = run.curves.roles.get(str(finding.metric)) if finding is not None else None
     train = run.curves.train
-    if role is None or train is None or len(train) < 2 or run.curves.adversarial or run.curves.rewards:
+    if (
+        role is None
+        or train is None
+        or len(train) < 2
+        or evidence.failed("finite")
+        or run.curves.adversarial
+        or run.curves.rewards
+    ):
         return None
     if role.quantity in (Quantity.LOSS, Quantity.REWARD) or role.split is Split.TRAIN:
         return None

@@ -10,6 +10,7 @@ from lvmcheck.causes.curves._signs import failed_first, found, leap, train_facts
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.roles import Direction
 from lvmcheck.run.view import Run, run_from
 
 
@@ -22,7 +23,7 @@ class NumericRange(Cause):
             return self._overflow(evidence)
         if finding is None or leap(evidence.run) is not None:
             return None
-        if failed_first(evidence, "loss_diverging", "gradient_norm_grows") is not None:
+        if evidence.failed("gradient_norm_grows") is not None or _climbs(evidence):
             return None
         return found(
             self,
@@ -33,7 +34,7 @@ class NumericRange(Cause):
             "NaN; in "
             "float16 scale the loss or use bfloat16",
             explain="finite",
-            explains=("loss_exactly_zero", "nothing_learned"),
+            explains=("loss_exactly_zero", "nothing_learned", "loss_diverging"),
             also=(
                 "learning_rate_too_high",
                 *(("loss_not_computed",) if evidence.failed("loss_exactly_zero") else ()),
@@ -58,6 +59,13 @@ class NumericRange(Cause):
         )
 
 
+def _climbs(evidence: Evidence) -> bool:
+    """Whether a loss diverged, and not a score that answers of NaN bring down."""
+    finding = evidence.failed("loss_diverging")
+    role = evidence.run.curves.roles.get(str(finding.metric)) if finding is not None else None
+    return finding is not None and (role is None or role.direction is not Direction.HIGHER)
+
+
 HUGE = 1e12
 """Loss from the beginning to the end that only a number out of its range gives."""
 
@@ -80,6 +88,12 @@ PASSES: Sequence[CauseCase] = (
 FAILS: Sequence[CauseCase] = (
     CauseCase(
         name="log_of_zero", run=made.window_run([*made.lines(20, 0.7, 0.2), _NAN, _NAN]), standing=Standing.LIKELY
+    ),
+    CauseCase(
+        name="answers_of_nan",
+        run=run_from(
+            {"train_loss": [*made.lines(8, 1.7, 0.2), _NAN, _NAN], "val_acc": [*made.lines(8, 0.7, 0.9), 0.1, 0.1]}
+        ),
     ),
     CauseCase(name="by_epoch", run=run_from({"train_loss": [*made.lines(8, 0.7, 0.2), _NAN, _NAN]})),
 )

@@ -37,6 +37,8 @@ class ValidationDiffers(Cause):
                 explains=("validation_in_scale", "memorises", "loss_diverging", "overfits", "generalisation_gap"),
             )
         scaled = evidence.failed("validation_in_scale")
+        if scaled is not None and scaled.code == "sum_of_rows":
+            return None  # see wrong_scale
         if scaled is not None and scaled.code in ALSO:
             return self._in_scale(evidence, scaled)
         stays = self._stays_bad(evidence)

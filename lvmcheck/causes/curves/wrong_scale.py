@@ -20,7 +20,8 @@ class WrongScale(Cause):
         if named is not None:
             return named
         summed = coded(evidence, "loss_is_optimised", "summed")
-        floor = summed or evidence.failed("loss_floor") or coded(evidence, "loss_inputs", "out_of_range")
+        rows = coded(evidence, "validation_in_scale", "sum_of_rows")
+        floor = rows or summed or evidence.failed("loss_floor") or coded(evidence, "loss_inputs", "out_of_range")
         ratio = coded(
             evidence, "train_val_ratio", "whole_multiple", "constant_multiple", "large_multiple", "ends_at_minus_one"
         )
@@ -45,6 +46,7 @@ class WrongScale(Cause):
                 "initial_loss",
                 "nothing_learned",
                 "loss_fits_accuracy",
+                "validation_in_scale",
             ),
             also=ALSO.get(finding.code, ()),
             tell_apart="compute the loss of one batch by hand and divide: print(loss.item() / mine)"
@@ -55,6 +57,7 @@ class WrongScale(Cause):
 
 STANDINGS = {
     "summed": Standing.MEASURED,
+    "sum_of_rows": Standing.LIKELY,
     "out_of_range": Standing.MEASURED,
     "double_softmax": Standing.MEASURED,
     "whole_multiple": Standing.MEASURED,
@@ -68,6 +71,7 @@ STANDINGS = {
 PHRASES = {
     "out_of_range": "{function} is given targets outside of 0 to 1",
     "summed": "the losses of {backwards} backward passes are summed where their mean is reported",
+    "sum_of_rows": "the validation loss is a sum where a mean is meant: {nats_per_error} nats for each wrong answer",
     "double_softmax": "softmax is applied twice: the loss rests at its floor {floor}",
     "whole_multiple": "the training loss is {factor} times too large: a sum where a mean is meant",
     "ends_at_minus_one": "the loss is the likelihood of probabilities without a log: it ends at -1",
@@ -80,6 +84,7 @@ PHRASES = {
 EXPLAIN = {
     "out_of_range": "loss_inputs",
     "summed": "loss_is_optimised",
+    "sum_of_rows": "validation_in_scale",
     "double_softmax": "loss_floor",
     "whole_multiple": "train_val_ratio",
     "ends_at_minus_one": "train_val_ratio",
@@ -90,6 +95,7 @@ EXPLAIN = {
     "loss_above_accuracy": "loss_fits_accuracy",
 }
 ALSO = {
+    "sum_of_rows": ("validation_differs",),
     "ends_at_minus_one": ("loss_sign",),
     "far_above": ("learning_rate_too_high", "initial_outputs_too_large"),
     "large_multiple": ("validation_differs",),
@@ -126,6 +132,14 @@ FAILS: Sequence[CauseCase] = (
         run=run_from({"loss": [8.02 * v for v in _FALL], "eval_loss": _FALL}, config={"accumulation": 8}),
         standing=Standing.MEASURED,
         facts={"factor": 8},
+    ),
+    CauseCase(
+        name="validation_not_divided",
+        run=run_from(
+            {"train_loss": made.lines(15, 2.1, 0.3, 0.05), "val_loss": made.lines(15, 615.0, 153.0, 124.0)}
+            | {"val_acc": made.lines(15, 0.69, 0.91, 0.93)}
+        ),
+        standing=Standing.LIKELY,
     ),
     CauseCase(
         name="no_temperature",

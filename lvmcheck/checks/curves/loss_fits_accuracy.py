@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lvmcheck.checks.bounds import Bound, ceiling, floor
-from lvmcheck.checks.curves._curves import CurveCheck, accuracies, concluded, share
+from lvmcheck.checks.curves._curves import CurveCheck, accuracies, classes, concluded, share
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
+from lvmcheck.run.events import Watch
 from lvmcheck.run.role_names import Quantity, words
 from lvmcheck.run.view import Run, run_from
 from lvmcheck.statistics.curve import trend
@@ -121,7 +122,7 @@ def _two_softmaxes_of_errors(run: Run) -> Finding | None:
         if windows is None or len(loss) < FEW or len(windows) < FEW:
             continue
         right, level = share(accuracy)[-4:], loss.values[-4:]
-        count = round(math.exp(min(float(windows.values[0]), HIGHEST)))
+        count = _classes(run) or round(math.exp(min(float(windows.values[0]), HIGHEST)))
         if (
             not FEWEST <= count <= MANY
             or abs(float(windows.values[0]) / math.log(count) - 1) > EVEN
@@ -148,7 +149,8 @@ def _two_softmaxes(run: Run) -> Finding | None:
         return None
     last, first = float(np.median(train.values[-3:])), float((train if windows is None else windows).values[0])
     still = float(np.ptp(train.values[-3:])) < STILL * last
-    for count in range(2, MOST_CLASSES):
+    known = _classes(run)
+    for count in [known] if known else range(2, MOST_CLASSES):
         least, guess = math.log(1 + (count - 1) / math.e), math.log(count)
         begins = (0.85 if windows is None else 0.95) * guess <= first <= 1.06 * guess
         if still and begins and 0 <= last - least < NEXT * least and last < 0.9 * first:
@@ -156,6 +158,12 @@ def _two_softmaxes(run: Run) -> Finding | None:
             more = (Fact("classes", count), Fact("least", least))
             return replace(finding, measured=last, evidence=(*finding.evidence, *more))
     return None
+
+
+def _classes(run: Run) -> int | None:
+    """Number of classes, where it is stated or was seen in a watched loss."""
+    seen = (event.values.get("classes", 0.0) for event in run.of(Watch) if event.name == "loss_form")
+    return classes(run) or next((int(count) for count in seen if count >= 2), None)
 
 
 def _too_few_right(run: Run, loss: Curve, accuracy: Curve) -> Finding | None:
@@ -208,7 +216,7 @@ def _finding(code: str, loss: Curve, accuracy: Curve, bound: Bound | None) -> Fi
     of_accuracy = code == "accuracy_below_loss"
     phrases = {
         "accuracy_below_loss": "{metric} {measured} in the median beside a {other_metric} of {other}",
-        "two_softmaxes": "{metric} rests at {measured}; softmax of softmax over {classes} classes is {least} or more",
+        "two_softmaxes": "{metric} rests at {measured}; softmax twice gives at least {least} of ~{classes} classes",
         "loss_above_accuracy": "{metric} rests at {measured} while {other_metric} is {other}",
     }
     return Finding(

@@ -9,8 +9,9 @@ import numpy as np
 
 from lvmcheck.checks.bounds import Bound, ceiling, floor
 from lvmcheck.checks.curves._cases import wave
-from lvmcheck.checks.curves._curves import CurveCheck, accuracies, aligned, concluded, share
-from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
+from lvmcheck.checks.curves._curves import CurveCheck, accuracies, concluded, share
+from lvmcheck.checks.curves._errors import COST, LEAST, RIGHT, STAYS, answers, nats_per_error
+from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
@@ -18,21 +19,18 @@ from lvmcheck.run.role_names import Quantity, words
 from lvmcheck.run.roles import Split
 from lvmcheck.run.view import Run, run_from
 
-LEAST = 6
-"""Evaluations from which a level is one."""
 TIMES = 10.0
 """Times the highest training loss that no validation loss of the same measure is above throughout."""
 WILD, CALMER = 0.35, 3.0
 """Median step of the logarithm of a loss that jumps about, and times that of the training loss."""
-COST, RIGHT = 15.0, 0.75
-"""Nats that a wrong answer costs on average, and share of right answers, that do not go together ..."""
-STAYS, LOWEST, LEARNED = 0.7, 0.7, 0.25
-"""... where the loss stays at this share of its beginning, was never below this one, and training fell to that."""
+LOWEST, LEARNED = 0.7, 0.25
+"""Shares of its beginning below which such a loss never was, and to which training fell."""
 PAST, ENDLESS, GOOD = 1000.0, 100.0, 0.9
 """Times its training loss, and nats, that a classifier's validation loss ends at beside an accuracy below that."""
 DECIBEL = -3.0
 """PSNR of an error that is twice the square of the largest signal."""
 GRAVE = (
+    "sum_of_rows",
     "far_above_and_wild",
     "far_above_and_rising",
     "far_above_at_the_end",
@@ -47,7 +45,8 @@ class ValidationInScale(CurveCheck):
     """No validation loss is ten times all of training, nor high beside a good accuracy; no PSNR stays below 0.
 
     A validation loss or error above ten times the highest training value of the same measure in every evaluation fails
-    where it also jumps about (a third from one evaluation to the next), else warns: it may have another unit. A
+    where it also jumps about (a third from one evaluation to the next), or is more than 15 nats for each wrong answer
+    while errors and loss fall (a sum over rows or batches), else warns: it may have another unit. A
     validation loss that stays where training began, while three of four answers are right and training fell to a
     quarter, fails where a wrong answer costs more than 15 nats. A classifier's validation loss above 100 and a thousand
     times that of training through the second half fails where its accuracy ends below 0.9. A PSNR below -3 dB in every
@@ -129,12 +128,14 @@ def _far_above(run: Run, val: Curve, train: Curve) -> Finding | None:
     code = "far_above_and_wild" if steps > max(WILD, CALMER * calm) else "far_above"
     if code == "far_above" and _rises_beside_a_score(run, val, train):
         code = "far_above_and_rising"
+    cost = nats_per_error(run, val) if code == "far_above" else None
     return _finding(
-        code,
+        code if cost is None else "sum_of_rows",
         val,
         Fact("train_metric", train.name),
         Fact("highest_in_training", highest),
         Fact("lowest_in_validation", lowest),
+        *(() if cost is None else (Fact("nats_per_error", cost),)),
         bound=ceiling(TIMES * highest, "ten times the highest of training"),
     )
 
@@ -148,16 +149,10 @@ def _costs(run: Run, val: Curve, train: Curve) -> Finding | None:
         return None
     if level < STAYS * start or float(val.values.min()) < LOWEST * start:
         return None
-    for accuracy in accuracies(run, Split.VALIDATION):
-        if accuracy.role.group != val.role.group or {"top3", "top5", "top10"} & set(words(accuracy.name)):
-            continue
-        right, losses = aligned(accuracy, val)
-        if len(right) < LEAST:
-            continue
-        right = right / 100 if accuracy.role.unit == "%" else right
+    for right, losses in answers(run, val):
         half = slice(len(right) // 2, None)
         cost = float(np.median(losses[half] / np.maximum(1 - right[half], 1e-3)))
-        if float(np.median(share(accuracy)[-3:])) >= RIGHT and cost > COST:
+        if float(np.median(right[-3:])) >= RIGHT and cost > COST:
             shown = Fact("accuracy", float(np.median(right[half])))
             return _finding("errors_cost_too_much", val, shown, Fact("nats_per_error", cost))
     return None
@@ -179,6 +174,8 @@ def _noise(curve: Curve) -> Finding | None:
 
 
 _PHRASES = {
+    "sum_of_rows": "{metric} is never below {lowest_in_validation}, {train_metric} never above {highest_in_training}: "
+    "at least {nats_per_error} nats for each wrong answer",
     "far_above": "{metric} is never below {lowest_in_validation}, {train_metric} never above {highest_in_training}",
     "far_above_and_wild": "{metric} jumps about and is never below {lowest_in_validation}, {train_metric} never above "
     "{highest_in_training}",
@@ -230,6 +227,24 @@ PASSES: Sequence[Case] = (
     made.case("noise_at_first", _CHECK, run_from({"val_psnr": [-8.0, 2.0, *made.lines(8, 14.0, 21.0)]})),
 )
 FAILS: Sequence[Case] = (
+    made.case(
+        "loss_of_whole_sequences",  # beside errors of tokens: a unit of its own, which warns
+        _CHECK,
+        run_from(
+            {"train_loss": _TRAIN, "val_loss": made.lines(15, 60.0, 40.0, 35.0), "val_acc": made.lines(15, 0.3, 0.6)}
+        ),
+        "far_above",
+        status=Status.WARNING,
+    ),
+    made.case(
+        "not_divided_by_the_rows",
+        _CHECK,
+        run_from(
+            {"train_loss": _TRAIN, "val_loss": made.lines(15, 615.0, 153.0, 124.0)}
+            | {"val_acc": made.lines(15, 0.69, 0.91, 0.93)}
+        ),
+        "sum_of_rows",
+    ),
     made.case(
         "weights_that_were_blown_up",
         _CHECK,
