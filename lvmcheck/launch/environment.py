@@ -10,12 +10,13 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import cache
 
 from lvmcheck.text.say import complain
 
 NEUTRAL = (
     *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "PWD", "TMPDIR", "TEMP", "TMP", "HOSTNAME", "VIRTUAL_ENV", "CONDA_*"),
-    *("LANG", "LANGUAGE", "LC_*", "TZ", "TERM", "COLORTERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CI"),
+    *("LANG", "LANGUAGE", "LC_*", "TERM", "COLORTERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CI"),
     *("XDG_*", "SSL_CERT_*", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
     *("ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy", "SLURM_*", "WANDB_*", "MLFLOW_*", "TQDM_*"),
     *("COV_*", "COVERAGE_*", "DISPLAY", "SYSTEMROOT", "MPL*"),
@@ -28,10 +29,25 @@ DECIDING = (
     *("TORCH*", "PYTORCH_*", "ATEN_*", "TRITON_*", "XLA_*", "JAX_*", "TF_*", "XPU_*", "SYCL_*", "ONEAPI_*", "HABANA_*"),
     *("OMP_*", "MKL_*", "KMP_*", "GOMP_*", "OPENBLAS_*", "NUMEXPR_*", "DNNL_*", "ONEDNN_*", "BLIS_*", "NPY_*"),
     *("HF_*", "TRANSFORMERS_*", "TOKENIZERS_*", "DATASETS_*", "ACCELERATE_*", "RAY_*"),
-    *("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "PYTHONOPTIMIZE", "GLIBC_TUNABLES", "MALLOC_*"),
+    *(
+        "RANK",
+        "WORLD_SIZE",
+        "LOCAL_RANK",
+        "MASTER_ADDR",
+        "MASTER_PORT",
+        "PYTHONOPTIMIZE",
+        "GLIBC_TUNABLES",
+        "MALLOC_*",
+        "TZ",
+    ),
     *("LD_PRELOAD", "LD_LIBRARY_PATH", "DYLD_*", "NUMBA_*", "VECLIB_*", "SENTENCE_TRANSFORMERS_*"),
 )
 """Passed on, with their values in the key."""
+ASKED = ("HOME", "CI", "LANG", "LANGUAGE", "LC_*", "XDG_*", "SLURM_*")
+NEVER_ASKED = ("SLURM_JOB*", "SLURM_SUBMIT_*", "SLURM_*NODE*", "SLURM_RESTART_COUNT", "SLURM_*ADDR", "SLURM_*PORT*")
+"""Of the neutral ones those that decide where the trainer's own code asks for them, such as ``SLURM_ARRAY_TASK_ID``,
+and those that are different in every job.
+"""
 SECRET = ("*_TOKEN", "*_TOKENS", "*_KEY", "*_SECRET", "*_PASSWORD", "*_CREDENTIALS")
 """Never passed on unless a suite names them."""
 FIXED = (
@@ -64,6 +80,12 @@ def _passes(name: str) -> bool:
     return _among(name, (*NEUTRAL, *DECIDING)) and not _among(name, SECRET)
 
 
+@cache
+def may_decide(name: str) -> bool:
+    """Whether a neutral variable decides once it is asked for."""
+    return _among(name, ASKED) and not _among(name, (*NEVER_ASKED, *SECRET))
+
+
 def deciding(inherited: Mapping[str, str], named: Sequence[str] = ()) -> dict[str, str]:
     """Name -> sha256 of the value of every variable that a trainer sees and that may decide its numbers."""
     seen = passed_on(inherited, named)
@@ -77,11 +99,12 @@ def withheld(inherited: Mapping[str, str], named: Sequence[str] = ()) -> str:
     return ",".join(sorted({*inherited} - {*passed_on(inherited, named), *FIXED}))[:16_384]
 
 
-def tell_of_withheld(note: Callable[[str], object]) -> None:
+def tell_of_withheld(note: Callable[[str], object], asked: Callable[[str, str | None], object]) -> None:
     """From now on say on stderr, once each, that a variable is asked for that this process did not get.
 
     Args:
         note: called with the same line, for the run's own record.
+        asked: called with each variable of :data:`ASKED` that is asked for, and its value.
     """
     names = {*os.environ.pop(WITHHELD, "").split(",")} - {""}
     told: set[str] = set()
@@ -90,8 +113,10 @@ def tell_of_withheld(note: Callable[[str], object]) -> None:
     class Told(kind):  # type: ignore[misc, valid-type]
         def __getitem__(self, name: str) -> str:
             try:
-                return str(super().__getitem__(name))
+                found = str(super().__getitem__(name))
             except KeyError:
+                if may_decide(name):
+                    asked(name, None)
                 if name in names and name not in told:
                     told.add(name)
                     text = f"environment variable {name} is set in the session and not passed on to trainers: "
@@ -99,5 +124,8 @@ def tell_of_withheld(note: Callable[[str], object]) -> None:
                     complain(f"lvmcheck: {text}")
                     note(text)
                 raise
+            if may_decide(name):
+                asked(name, found)
+            return found
 
     os.environ.__class__ = Told

@@ -105,7 +105,11 @@ def _usable(plan: Plan) -> ExistingRun | str:
         return UNFINISHED
     if not whole and (why := seen.changed(folder)) is not None:
         return why
-    stale = changed(folder, info, plan.cache) if whole else changed_since(folder, plan.settings.root)
+    environment = plan.settings.environment
+    if whole:
+        stale = changed(folder, info, plan.cache, environment)
+    else:
+        stale = changed_since(folder, plan.settings.root, environment)
     if stale is not None and not ours:
         return stale
     return ExistingRun(run, follower, ours, read_json(folder / rundir.FAILURE) or {})

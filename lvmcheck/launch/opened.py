@@ -16,8 +16,11 @@ from collections.abc import Callable
 from importlib.util import source_from_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from lvmcheck.launch.executed import INSTALLED, OWN, blob_hash
+from lvmcheck.launch.looks import FOLDER, SITES, Looks
+from lvmcheck.launch.sought import Sought
 from lvmcheck.launch.spawned import follow_spawned
 from lvmcheck.launch.texts import READERS, Texts, in_open_folders, named_files, of_git
 
@@ -34,9 +37,13 @@ ABOUT_THE_MACHINE = frozenset(
     )
 )
 """Programs that libraries start to look at the machine or to compile; what they print decides no number."""
-FOLDER, PIPE = "a folder", "a pipe or a device"
-"""What a path may lead to in place of a file."""
-SHARED = ("/dev/shm", "/etc", "/run", "/var/lib")
+PIPE = "a pipe or a device"
+"""What a path may lead to in place of a file, beside a folder."""
+DATA = ("/dev/shm", "/usr/share", "/usr/local/share")
+"""Places below those of the system in which data lie."""
+CODE = (".py", ".pyi", ".pyc", ".so")
+"""Ends of what a package is compared by its version and stamps for (:mod:`lvmcheck.launch.packages`)."""
+SHARED = ("/etc", "/run", "/var/lib")
 """Places of the system in which somebody may keep text: no input of a run's key, and yet no text to be executed."""
 
 
@@ -53,6 +60,9 @@ class Opened:
         self._skip = beginnings(folder, OWN, *interpreter(root))
         self._system = beginnings(*map(Path, SYSTEM))
         self._shared = beginnings(*map(Path, SHARED))
+        self._data = beginnings(*map(Path, DATA))
+        self.looks = Looks(self._note, self._counts)
+        self.sought = Sought((*self._skip, *self._system))
         self._texts = Texts(self._skip) if gated else None
         self._seen: set[Any] = set()
         self._of: dict[str, Callable[[tuple[Any, ...]], None]] = {
@@ -66,7 +76,7 @@ class Opened:
             "os.chdir": lambda _: self._seen.clear(),
             "ctypes.dlopen": lambda args: self._read(args[0] if os.sep in str(args[0]) else None),
             "import": lambda args: self._read(args[1]),
-            "sqlite3.connect": lambda args: self._read(args[0] if args[0] != ":memory:" else None),
+            "sqlite3.connect": lambda args: self._read(database(args[0])),
             "subprocess.Popen": lambda args: self._start(args[0] or args[1], args[1], args[2]),
             "os.posix_spawn": lambda args: self._start(args[0], args[1]),
             "os.exec": lambda args: self._start(args[0], args[1]),
@@ -86,6 +96,8 @@ class Opened:
         """From now on, until the process ends."""
         self._note("start", str(time.time_ns()))
         sys.addaudithook(self._hook)
+        self.looks.watch()
+        self.sought.watch()
         if self._texts is not None:
             follow_spawned(self._log, self._root)
 
@@ -192,11 +204,13 @@ class Opened:
         if whole.startswith("/proc/"):
             whole = os.path.realpath(whole)  # such as /proc/self/cwd
         if whole.startswith(self._skip):
-            return ""
+            return whole if whole.startswith(SITES) and is_data(whole) else ""
         if f"{os.sep}.git{os.sep}" in whole:
             self._aside(whole)
             return ""
-        if not whole.startswith(self._root) and (whole.startswith(self._system) or f"{os.sep}torchinductor_" in whole):
+        if not whole.startswith((self._root, *self._data)) and (
+            whole.startswith(self._system) or f"{os.sep}torchinductor_" in whole
+        ):
             self._aside(whole if whole.startswith(self._shared) else "")
             return ""
         if whole.endswith(".pyc"):
@@ -226,6 +240,19 @@ class Opened:
 
 
 STATE_OF_GIT = frozenset(("HEAD", "ORIG_HEAD", "config", "index", "refs", "packed-refs", "logs", "shallow"))
+
+
+def database(name: Any) -> Any:
+    """The file of a data base of SQLite, which may be named by a URI; None for one in memory."""
+    text = os.fsdecode(name)
+    if text.startswith("file:"):
+        text = unquote(urlsplit(text).path)
+    return None if text in ("", ":memory:") else text
+
+
+def is_data(path: str) -> bool:
+    """Whether a file of an installed package is neither code nor says what is installed."""
+    return not path.endswith(CODE) and f".dist-info{os.sep}" not in path and f".egg-info{os.sep}" not in path
 
 
 def interpreter(root: Path) -> list[Path]:

@@ -32,6 +32,7 @@ from lvmcheck.launch.inputs import RECORD, executed_texts, write_inputs
 from lvmcheck.launch.locks import trainer_lock
 from lvmcheck.launch.opened import Opened
 from lvmcheck.launch.same_code import AFAR, check_same
+from lvmcheck.launch.sought import Sought
 from lvmcheck.launch.stacks import ALL_STACKS, STACKS, WHERE
 from lvmcheck.run import directory as rundir
 from lvmcheck.run import ranks
@@ -75,8 +76,9 @@ def main(arguments: list[str]) -> int:
         if os.environ.get(AFAR):
             check_same(info, (read_json(folder / TASK) or {})["asked"])
         asked: list[str] = []
-        tell_of_withheld(asked.append)
-        Opened(folder, Path.cwd(), gated=bool(info.get("nonce"))).watch()
+        hook = Opened(folder, Path.cwd(), gated=bool(info.get("nonce")))
+        tell_of_withheld(asked.append, hook.looks.variable)
+        hook.watch()
         meeting = Meeting(folder, 0, size)
         recorder = Recorder(
             folder, window=window_of(info["config"]), judge=wait_for_judge, resume=resume, meeting=meeting
@@ -84,7 +86,7 @@ def main(arguments: list[str]) -> int:
         beats.append(Beat(folder, lambda: recorder.steps))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _stopper(recorder))
-        run_trainer(str(info["trainer"]), dict(info["config"]), recorder, outside=True, asked=asked)
+        run_trainer(str(info["trainer"]), dict(info["config"]), recorder, outside=True, asked=asked, sought=hook.sought)
     except BaseException as problem:
         write_failure(folder, problem)
         raise SystemExit(1) from None
@@ -129,12 +131,14 @@ def run_trainer(
     *,
     outside: bool = False,
     asked: Sequence[str] | None = None,
+    sought: Sought | None = None,
 ) -> None:
     """Train in this process and write the completion record.
 
     Args:
         asked: what was said of environment variables that this process did not get; None where nothing that the
             trainer reads is noted, as in a pytest process.
+        sought: the modules that were looked for.
         outside: whether files outside the working directory count as executed by the trainer.
     """
     train = load_trainer(trainer)
@@ -147,7 +151,8 @@ def run_trainer(
         for text in asked:
             recorder.note(text)
         imported |= executed_texts(recorder.path)
-        read = {RECORD: write_inputs(recorder.path, Path.cwd(), stated=bool(info.get("states_inputs")))}
+        stated = bool(info.get("states_inputs"))
+        read = {RECORD: write_inputs(recorder.path, Path.cwd(), stated=stated, sought=sought)}
     rundir.write_json(recorder.path / rundir.INFO, {**info, "versions": versions(), "executed": imported, **read})
     recorder.close("stopped" if recorder.stop_reason else "finished", reason=recorder.stop_reason)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 TRAINER = """
-import ctypes, importlib, importlib.machinery, importlib.util, os, runpy, sqlite3
+import ctypes, importlib, importlib.machinery, importlib.util, os, runpy, sqlite3, sys
 from pathlib import Path
 import numpy
 
@@ -40,6 +40,15 @@ def train(config, rec):
     with open("log.txt") as file:
         file.read()
     seen.append(os.environ.get("FLAVOUR"))
+    seen += [os.path.exists("pretrained.txt"), os.access("flag.txt", os.R_OK), os.path.getsize("sized.txt")]
+    seen += [os.path.realpath("latest.txt"), os.path.lexists("hanging.txt"), Path("kept").is_dir()]
+    seen.append(sqlite3.connect("file:uri.db?mode=ro", uri=True).execute("select * from t").fetchall())
+    sys.path.insert(0, "first")
+    seen += [importlib.import_module("look" + "up").X, importlib.util.find_spec("fancy_module")]
+    seen.append(numpy.lib.npyio.DataSource().exists("used.bin"))
+    seen.append(Path(Path("shm.txt").read_text()).read_text())
+    seen += [os.environ.get("CI"), os.environ.get("SLURM_ARRAY_TASK_ID"), os.environ.get("SLURM_JOB_ID")]
+    seen += [Path("~").expanduser(), len(os.sched_getaffinity(0))]
     for epoch in range(1, config["epochs"] + 1):
         rec.step(loss=1.0 / epoch)
         rec.epoch(epoch, val_cosine=0.5 + epoch / 100)
@@ -60,14 +69,18 @@ check = "finite"
 """
 
 
-def lay_out(path: Path) -> Path:
-    """Everything that the trainer reads, and its suite file."""
+def lay_out(path: Path, memory: Path | None = None) -> Path:
+    """Everything that the trainer reads, and its suite file.
+
+    Args:
+        memory: a file in shared memory that it reads.
+    """
     (path / "reading.py").write_text(TRAINER)
     (path / "plugin_7.py").write_text("X = 1\n")
     (path / "space").mkdir()
     (path / "space" / "inner.py").write_text("X = 1\n")
     (path / "script.txt").write_text("X = 1\n")
-    for name in ("data.txt", "raw.bin", "of_a_worker.txt"):
+    for name in ("data.txt", "raw.bin", "of_a_worker.txt", "flag.txt", "sized.txt", "used.bin"):
         (path / name).write_text("12345")
     import numpy as np
 
@@ -78,12 +91,20 @@ def lay_out(path: Path) -> Path:
     (path / "linked_folder").symlink_to(path / "elsewhere")
     (path / "parts").mkdir()
     (path / "parts" / "a.txt").write_text("a")
+    (path / "latest.txt").symlink_to("data.txt")
+    (path / "first").mkdir()
+    (path / "kept").mkdir()
+    (path / "lookup.py").write_text("X = 1\n")
+    (path / "shm.txt").write_text(str(memory or path / "data.txt"))
+    if memory is not None:
+        memory.write_text("12345")
     import sqlite3
 
-    table = sqlite3.connect(path / "table.db")
-    table.execute("create table t (x)")
-    table.commit()
-    table.close()
+    for name in ("table.db", "uri.db"):
+        table = sqlite3.connect(path / name)
+        table.execute("create table t (x)")
+        table.commit()
+        table.close()
     numpy = Path(np.__file__).parent / "_core"
     for target, name in (("compiled.so", "_operand_flag_tests"), ("library.so", "_rational_tests")):
         shutil.copy(next(numpy.glob(f"{name}.*")), path / target)
@@ -91,6 +112,11 @@ def lay_out(path: Path) -> Path:
     suite.parent.mkdir(parents=True)
     suite.write_text(SUITE)
     return suite
+
+
+def shared(path: Path) -> Path:
+    """A file in shared memory; whoever lays it out takes it away."""
+    return Path("/dev/shm") / f"lvmcheck_readings_{path.parent.name}_{path.name}"
 
 
 def rewritten(name: str, content: str | None = None) -> Callable[[Path], Callable[[], object]]:
@@ -120,21 +146,36 @@ def added(name: str) -> Callable[[Path], Callable[[], object]]:
     return change
 
 
-def gone(path: Path) -> Callable[[], object]:
-    (path / "data.txt").rename(path / "data.away")
-    return lambda: (path / "data.away").rename(path / "data.txt")
+def gone(path: Path, name: str = "data.txt") -> Callable[[], object]:
+    (path / name).rename(path / "data.away")
+    return lambda: (path / "data.away").rename(path / name)
 
 
-def turned(path: Path) -> Callable[[], object]:
+def turned(name: str, to: str) -> Callable[[Path], Callable[[], object]]:
     """The link leads to another file."""
-    (path / "link.txt").unlink()
-    (path / "link.txt").symlink_to(path / "data.txt")
 
-    def restore() -> None:
-        (path / "link.txt").unlink()
-        (path / "link.txt").symlink_to(path / "elsewhere" / "part.txt")
+    def change(path: Path) -> Callable[[], object]:
+        before = (path / name).readlink()
+        (path / name).unlink()
+        (path / name).symlink_to(to)
 
-    return restore
+        def restore() -> None:
+            (path / name).unlink()
+            (path / name).symlink_to(before)
+
+        return restore
+
+    return change
+
+
+def longer(path: Path) -> Callable[[], object]:
+    (path / "sized.txt").write_text("123456")
+    return lambda: (path / "sized.txt").write_text("12345")
+
+
+def in_memory(path: Path) -> Callable[[], object]:
+    shared(path).write_text("54321")
+    return lambda: shared(path).write_text("12345")
 
 
 def piped(path: Path) -> Callable[[], object]:
@@ -156,7 +197,7 @@ CHANGES: dict[str, Callable[[Path], Callable[[], object]]] = {
     "a file that is read through a descriptor": rewritten("raw.bin"),
     "a file that is mapped": rewritten("rows.npy"),
     "the file behind a link": rewritten("elsewhere/part.txt"),
-    "the link": turned,
+    "the link": turned("link.txt", "data.txt"),
     "a file in a folder that is listed": added("parts/b.txt"),
     "a file that was not there": added("override.txt"),
     "a file that a forked worker reads": rewritten("of_a_worker.txt"),
@@ -165,7 +206,20 @@ CHANGES: dict[str, Callable[[Path], Callable[[], object]]] = {
     "a data base": rewritten("table.db"),
     "a file that is gone": gone,
     "a pipe in place of a file": piped,
+    "a file that was asked for": added("pretrained.txt"),
+    "a link that was asked for": added("hanging.txt"),
+    "a file that is there no more": lambda path: gone(path, "flag.txt"),
+    "a folder that is there no more": lambda path: gone(path, "kept"),
+    "the size of a file": longer,
+    "where a link leads": turned("latest.txt", "raw.bin"),
+    "a data base named by a URI": rewritten("uri.db"),
+    "a module that is found before": added("first/lookup.py"),
+    "a module that was asked for": added("fancy_module.py"),
+    "a file that a package looks at": rewritten("used.bin"),
+    "a file in shared memory": in_memory,
 }
+VARIABLES = ("CI", "SLURM_ARRAY_TASK_ID", "HOME")
+"""Variables that are no part of the key, and that the trainer asks for; also one that is another in every job."""
 NEUTRAL: dict[str, Callable[[Path], Callable[[], object]]] = {
     "a file that is not read": added("unused.txt"),
     "a file that the run has written": added("log.txt"),

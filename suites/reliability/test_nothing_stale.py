@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -21,7 +22,7 @@ from lvmcheck.run.info import make_run
 from lvmcheck.run.view import read_json
 from lvmcheck.suite import load_suite
 from suites.lvmcheck.plugin_kit.project import Project, events, floor
-from suites.reliability.readings import CHANGES, NEUTRAL, TRAINER, lay_out
+from suites.reliability.readings import CHANGES, NEUTRAL, TRAINER, VARIABLES, lay_out, shared
 
 ENVIRONMENT = {**os.environ, "FLAVOUR": "plain", "MY_TOKEN": "secret", "UNUSUAL": "1"}
 
@@ -54,10 +55,11 @@ def trained(path: Path) -> Plan:
 
 
 @pytest.fixture(scope="module")
-def read(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Plan]:
+def read(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Plan]]:
     path = tmp_path_factory.mktemp("reading")
-    lay_out(path)
-    return path, trained(path)
+    lay_out(path, shared(path))
+    yield path, trained(path)
+    shared(path).unlink()
 
 
 def reason(plan: Plan) -> str | None:
@@ -83,12 +85,22 @@ def test_any_change_of_what_was_read(read: tuple[Path, Plan], change: str) -> No
         began = time.monotonic()
         said = reason(plan)
         assert said is not None, change
-        assert str(path) in said
+        assert str(path) in said or str(shared(path)) in said
         assert "\n" not in said
         assert time.monotonic() - began < 2
     finally:
         restore()
     assert reason(plan) is None
+
+
+def test_what_surrounds_a_trainer_that_asks(read: tuple[Path, Plan], monkeypatch: pytest.MonkeyPatch) -> None:
+    path, plan = read
+    for name in VARIABLES:
+        assert name in str(reason(planned(path, **{name: "7"}))), name
+    for name in ("SLURM_JOB_ID", "USER", "XDG_CACHE_HOME"):
+        assert reason(planned(path, **{name: "7"})) is None, name
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {*range(4096)})
+    assert "4096" in str(reason(plan))
 
 
 @pytest.mark.parametrize("change", NEUTRAL)
@@ -119,6 +131,7 @@ def test_variables_that_a_trainer_sees_are_part_of_the_key(read: tuple[Path, Pla
     key = plan.key["key"]
     assert planned(path, FLAVOUR="other").key["key"] != key
     assert planned(path, CUDA_VISIBLE_DEVICES="3").key["key"] != key
+    assert planned(path, TZ="Asia/Tokyo").key["key"] != key
     for name in ("UNUSUAL", "HOME", "LC_ALL", "OMP_NUM_THREADS", "MY_TOKEN", "GITHUB_SHA"):
         assert planned(path, **{name: "other"}).key["key"] == key
     made = trainer_environment(ENVIRONMENT, path, threads=1, seed=0, named=plan.env)

@@ -1,0 +1,189 @@
+"""Notes, in the trainer's process, what its own code looks at without opening it, and what decides beside files.
+
+Python has no audit event for ``os.stat`` and its like, which is how code asks whether there is a file at all, nor for
+the number of cores and for variables. Functions of ``os`` are wrapped in the trainer's process, and do what they did.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+import stat
+import sys
+import sysconfig
+from collections.abc import Callable, Mapping
+from types import FrameType
+from typing import Any
+
+from lvmcheck.launch.executed import INSTALLED, OWN
+
+STDLIB, SITES = (
+    tuple({f"{sysconfig.get_path(kind)}{os.sep}" for kind in kinds})
+    for kinds in (("stdlib", "platstdlib"), ("purelib", "platlib"))
+)
+HOMES = tuple(f"{home}{os.sep}" for home in (*INSTALLED, OWN))
+PACKAGED = tuple(f"{os.sep}{name}-packages{os.sep}" for name in ("site", "dist"))
+"""What is in the path of every installed package, also of those that an environment has from another one."""
+LOOKED, VARIABLE, CORES = "looked", "variable", "cores"
+"""Kinds of notes."""
+NOTHING, FOLDER, LINK, SIZE, CONTENT = "nothing", "a folder", "a link to ", " bytes", "content"
+"""What was seen: nothing, a folder, where a link leads, the size of a file, or (of one that installed code, which may
+open it unseen, looked at) its content.
+"""
+NOT_SET = "not set"
+
+
+def of_own_code(depth: int) -> bool | None:
+    """Whether code that is not installed called a function of the standard library; None where installed code did.
+
+    Args:
+        depth: frames to be passed over.
+    """
+    frame: FrameType | None = sys._getframe(depth)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        packaged = any(mark in file for mark in PACKAGED)
+        if packaged or not file.startswith(("<frozen ", *STDLIB)):
+            return None if packaged or file.startswith(HOMES) else True
+        frame = frame.f_back
+    return False
+
+
+class Looks:
+    """What is looked at.
+
+    Args:
+        note: writes a line: kind, what, details.
+        counts: the absolute path of what may be an input; empty for others.
+    """
+
+    def __init__(self, note: Callable[..., None], counts: Callable[[Any], str]) -> None:
+        self._note, self._counts = note, counts
+        self._seen: set[Any] = set()
+        self._stat, self._link = os.stat, os.readlink
+
+    def watch(self) -> None:
+        """From now on, in this process and its forks."""
+        ways: dict[str, Callable[[Any, Any], None]] = {
+            "stat": self._at,
+            "access": self._at,
+            "lstat": self._at_link,
+            "readlink": self._at_link,
+            "cpu_count": functools.partial(self._cores, "cpu_count"),
+            "sched_getaffinity": functools.partial(self._cores, "sched_getaffinity"),
+        }
+        for name, see in ways.items():
+            if hasattr(os, name):
+                _wrap(name, see)
+
+    def _at(self, path: Any, _found: Any) -> None:
+        """A path was looked at through links."""
+        if isinstance(path, int) or path in self._seen:
+            return
+        self._seen.add(path)
+        own = of_own_code(3)
+        if own is False or not (whole := self._counts(path)):
+            return
+        try:
+            there = self._stat(path)
+        except OSError:
+            there = None
+        if there is None or not stat.S_ISREG(there.st_mode):
+            if own and (there is None or stat.S_ISDIR(there.st_mode)):
+                self._note(LOOKED, whole, NOTHING if there is None else FOLDER)
+        elif own:
+            self._note(LOOKED, whole, f"{there.st_size}{SIZE}")
+        elif f"{os.sep}." not in whole:  # no cache of a package
+            self._note(LOOKED, whole, CONTENT)
+
+    def _at_link(self, path: Any, found: Any) -> None:
+        """A path was looked at that may be a link: where it leads, or that nothing is there."""
+        key = ("link", path)
+        if isinstance(path, int) or key in self._seen:
+            return
+        self._seen.add(key)
+        if (found is None or not _no_link(found)) and of_own_code(3) and (whole := self._counts(path)):
+            try:
+                self._note(LOOKED, whole, f"{LINK}{os.fsdecode(self._link(path))}")
+            except OSError:
+                self._note(LOOKED, whole, NOTHING)
+
+    def _cores(self, name: str, _of: Any, found: Any) -> None:
+        if name not in self._seen and of_own_code(3):
+            self._seen.add(name)
+            self._note(CORES, name, str(found if name == "cpu_count" else len(found)))
+
+    def variable(self, name: str, value: str | None) -> None:
+        """A variable was asked for that is no part of the key."""
+        if name not in self._seen and of_own_code(3):
+            self._seen.add(name)
+            self._note(VARIABLE, name, digest_of(value))
+
+
+def _no_link(found: Any) -> bool:
+    return isinstance(found, os.stat_result) and not stat.S_ISLNK(found.st_mode)
+
+
+def _wrap(name: str, see: Callable[[Any, Any], None]) -> None:
+    plain = getattr(os, name)
+
+    @functools.wraps(plain)
+    def looked(*args: Any, **more: Any) -> Any:
+        found = None
+        try:
+            found = plain(*args, **more)
+            return found
+        finally:
+            if not more or more.get("dir_fd") is None:
+                with contextlib.suppress(BaseException):  # what is noted here must never disturb a trainer
+                    see(args[0] if args else None, found)
+
+    looked.__module__ = "os"  # by which it is pickled
+    for able in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks, os.supports_effective_ids):
+        if plain in able:
+            able.add(looked)
+    setattr(os, name, looked)
+
+
+def digest_of(value: str | None) -> str:
+    return NOT_SET if value is None else hashlib.sha256(value.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+# -- before a run is reused --------------------------------------------------------------------------------------------
+def glance(path: str, then: str, content: Callable[[str], str]) -> str:
+    """What is seen of a path now, in the words in which it was noted.
+
+    Args:
+        content: the digest of a file.
+    """
+    try:
+        if then.startswith(LINK):
+            return f"{LINK}{os.readlink(path)}"  # noqa: PTH115
+        found = os.stat(path)  # noqa: PTH116 - pathlib is slower
+    except OSError:
+        return "no link" if then.startswith(LINK) else NOTHING
+    if stat.S_ISDIR(found.st_mode):
+        return FOLDER
+    return content(path) if then.startswith(CONTENT) else f"{found.st_size}{SIZE}"
+
+
+def cores(name: str) -> str:
+    """How many there are now, as a trainer would be told."""
+    if name == "cpu_count":
+        return str(os.cpu_count())
+    return str(len(os.sched_getaffinity(0))) if hasattr(os, name) else "nothing"
+
+
+def other_surroundings(
+    variables: Mapping[str, str], numbers: Mapping[str, str], environment: Mapping[str, str]
+) -> str | None:
+    """Which variable, or number of cores, that a trainer asked for is another one now."""
+    for name, then in variables.items():
+        if digest_of(environment.get(name)) != then:
+            return f"the environment variable {name}, which it asks for, is another one"
+    for name, then in numbers.items():
+        if (now := cores(name)) != then:
+            return f"os.{name}, which it asks for, says {then} then, {now} now"
+    return None
