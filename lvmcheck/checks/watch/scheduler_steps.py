@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import Bound, ceiling, floor
-from lvmcheck.checks.finding import Fact, Finding
+from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._watched import Watched, case_run, names
 from lvmcheck.run.events import Watch
+from lvmcheck.run.view import Run
 
+COSINE, CYCLES = "CosineAnnealingLR", 3
+"""A schedule that goes up again after its steps, and times that it does before that is told."""
 EXACT = 0.02
 """How near the length of a schedule is to the steps of a run whose batches it counts."""
 
@@ -21,7 +24,7 @@ EXACT = 0.02
 class SchedulerSteps(Watched):
     """The scheduler has been stepped by the end of the second epoch (or by 1,000 steps, or the end of watching after
     20); a cosine is not stepped per batch past the steps that it was made for, nor per epoch when it was made for
-    batches.
+    batches. One that goes down and up again three times within the run warns: it may be meant.
 
     Why:
     A schedule that is never stepped is a constant rate; one that is stepped per batch instead of per epoch is over,
@@ -44,6 +47,11 @@ class SchedulerSteps(Watched):
     universal = True
     event = "schedule"
 
+    def decide(self, run: Run) -> Outcome:
+        outcome = super().decide(run)
+        again = outcome.status is Status.FAILED and outcome.finding
+        return warning(again, evaluated=outcome.evaluated) if again and again.code == "goes_up_again" else outcome
+
     def look(self, event: Watch) -> Finding | None:
         of = event.values
         calls, steps = of.get("scheduler_steps", float("nan")), of.get("optimizer_steps", 0.0)
@@ -53,7 +61,9 @@ class SchedulerSteps(Watched):
             calls, late = math.nan, True
         code = "never_stepped"
         bounds: tuple[Bound, ...] = (floor(1),)
-        if calls >= 1 and horizon == horizon and steps >= 2 * horizon:
+        if _goes_up_again(event):
+            code, bounds = "goes_up_again", (floor(1), ceiling(horizon))
+        elif calls >= 1 and horizon == horizon and steps >= 2 * horizon:
             per_batch = calls >= 0.9 * steps
             code = "stepped_per_batch" if per_batch else "stepped_per_epoch"
             # A cosine of some hundred steps that ends after a twentieth of its steps was made for batches.
@@ -78,6 +88,14 @@ class SchedulerSteps(Watched):
             ),
             phrase="scheduler stepped {measured} times in {optimizer_steps} optimizer steps",
         )
+
+
+def _goes_up_again(event: Watch) -> bool:
+    """Whether a cosine without restarts, stepped once an epoch, is through several times when the run ends."""
+    of = event.values
+    horizon = of.get("horizon", math.nan)
+    cosine = bool(of.get("over")) and event.subjects == (COSINE,)
+    return cosine and CYCLES * horizon <= of.get("scheduler_steps", 0.0) <= of.get("epochs", 0.0) + 1
 
 
 def _once_an_epoch(of: Mapping[str, float]) -> bool:
@@ -135,6 +153,17 @@ FAILS: Sequence[Case] = (
         ),
         "stepped_per_epoch",
         8,
+    ),
+    made.case(
+        "down_and_up_four_times",
+        _CHECK,
+        case_run(
+            "schedule",
+            [{**_RUN, "scheduler_steps": 8, "optimizer_steps": 176, "epochs": 8, "horizon": 2, "over": 1.0}],
+            [COSINE],
+        ),
+        "goes_up_again",
+        status=Status.WARNING,
     ),
     made.case("not_a_number", _CHECK, case_run("schedule", [{**_RUN, "scheduler_steps": float("nan")}])),
 )
