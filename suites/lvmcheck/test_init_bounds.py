@@ -205,6 +205,47 @@ def test_the_seed_of_a_script_is_its_own_where_it_takes_none(here: Path, capsys:
     assert load_suite(here / "suites" / "x" / "suite.toml").seeds == (0,)
 
 
+OPTIONS = """import argparse, lvmcheck
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--epochs", type=int, default=1)
+parser.add_argument("--lr", type=float, default=0.5)
+parser.add_argument("--hidden-size", type=int, default=1)
+parser.add_argument("--seed", type=int, default=0)
+parser.add_argument("--amp", action="store_true")
+parser.add_argument("--bias", action=argparse.BooleanOptionalAction)
+"""
+ASKED = {"lr": 0.02, "hidden_size": 64, "amp": True, "bias": False, "depth": 3, "epochs": 3, "seed": 4}
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "left"),
+    [
+        (
+            "train.py",
+            "--lr 0.02 --hidden-size 64 --amp --no-bias --epochs 3 --seed {seed}",
+            "left out depth: recorded as '3', and train.py gets no option for it",
+        ),
+        ("train.py --lr 1", "--lr 1", "left out hidden_size: recorded as '64'"),
+    ],
+    ids=["alone", "with arguments"],
+)
+def test_a_script_gets_what_was_recorded_as_far_as_it_has_options(
+    here: Path, capsys: pytest.CaptureFixture[str], script: str, words: str, left: str
+) -> None:
+    (here / "train.py").write_text(OPTIONS)
+    with lvmcheck.record(here / "seen", config=ASKED) as rec:
+        for epoch in (1, 2, 3):
+            rec.epoch(epoch, val_loss=1.1 / epoch)
+    assert main(["init", "--from", "seen", "--script", script]) == 0
+    said = capsys.readouterr().out
+    assert left in said
+    assert "left out lr" not in said
+    run = tomli.loads((here / "suites" / "seen" / "suite.toml").read_text())["run"]
+    assert run["command"] == ["train.py", *words.split()]
+    assert run["seeds"] == [4]
+
+
 BAD = {
     "no script": (["--from", "seed0", "--script", "trian.py"], "Did you mean 'train.py'?"),
     "half a quote": (["--from", "seed0", "--script", "train.py 'x"], "cannot be read as a command line"),

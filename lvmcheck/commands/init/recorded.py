@@ -48,16 +48,16 @@ def from_runs(
     checks, omitted = propose(runs, said)
     if not checks:
         raise InputError(found[0][0], "nothing in it that a check could judge", fix="lvmcheck check RUN shows why.")
-    started = of_script(script) if script is not None else of_trainer(trainer, found[0][1], found[0][0])
+    started = of_script(script, runs[0].config) if script is not None else of_trainer(trainer, found[0][1], found[0][0])
     seeds, todo = _seeds(runs, started)
     config, dropped = started.config, list(_none_of(runs[0].config))
     if started.takes_config:
         config = {**started.config, **runs[0].config}
     else:
         dropped = [
-            f"{key}: the script has it by itself"
-            for key in runs[0].config
-            if key not in (*NOT_CONFIG, "script", "arguments")
+            f"{key}: recorded as {str(value)[:60]!r}, and {started.shown} gets no option for it"
+            for key, value in runs[0].config.items()
+            if key not in (*NOT_CONFIG, "script", "arguments", *started.handed)
         ]
     every = [*left, *omitted, *dropped]
     text = suite_text(
@@ -186,7 +186,8 @@ def _head(label: str, seeds: int) -> Iterator[str]:
 
 def _seeds(runs: Sequence[Run], started: Started) -> tuple[list[int], list[str]]:
     """The seeds of the suite, and what the person has to do for them."""
-    seeds = list(dict.fromkeys(run.seed for run in runs if run.seed is not None)) or list(range(len(runs)))
+    known = [run.config.get("seed") if run.seed is None else run.seed for run in runs]
+    seeds = list(dict.fromkeys(seed for seed in known if isinstance(seed, int))) or list(range(len(runs)))
     if started.seeded or len(seeds) == 1:
         return seeds, []
     how = f"have {started.shown} use its seed ({{seed}} in --script, or the variable LVMCHECK_SEED)"

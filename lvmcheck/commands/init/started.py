@@ -6,7 +6,7 @@ import ast
 import importlib.util
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +28,7 @@ class Started:
     Attributes:
         config: keys of ``[run]`` that it needs. takes_config: it gets the recorded configuration, too.
         seeded: it can train another seed. shown: what it is called.
+        handed: keys of the recorded configuration that its command line holds.
     """
 
     trainer: str
@@ -35,6 +36,7 @@ class Started:
     config: Mapping[str, object] = field(default_factory=dict)
     takes_config: bool = True
     seeded: bool = True
+    handed: tuple[str, ...] = ()
 
 
 def of_trainer(trainer: str | None, run: Run, path: str) -> Started:
@@ -87,8 +89,10 @@ def _takes_two(args: ast.arguments) -> bool:
     return not needed and len(places) - given <= 2 and (len(places) >= 2 or args.vararg is not None)
 
 
-def of_script(text: str) -> Started:
+def of_script(text: str, recorded: Mapping[str, object]) -> Started:
     """A script with its arguments; one that does not record itself is run by ``lvmcheck run``.
+
+    A script that is given alone gets what was recorded of its run, as far as it has options for it.
 
     Raises:
         InputError: it cannot be read or is not there.
@@ -108,9 +112,43 @@ def of_script(text: str) -> Started:
         there = [str(file) for file in Path().glob("*.py")] + [str(file) for file in Path().glob("*/*.py")]
         raise InputError("--script", f"no script {words[0]!r}", fix=nearest(words[0], there))
     body = path.read_text(encoding="utf-8", errors="replace")
+    handed = _handed(body, recorded) if len(words) == 1 else _given(words, recorded)
+    if len(words) == 1:
+        arguments = recorded.get("arguments")  # of a run that `lvmcheck run` recorded
+        own = [word for each in handed.values() for word in each]
+        words += [str(word) for word in arguments] if isinstance(arguments, list) else own
     records = "lvmcheck" in body or any("{out}" in word for word in words) or "LVMCHECK_RUN" in body
     seeded = any("{seed}" in word for word in words) or "LVMCHECK_SEED" in body
     config: dict[str, object] = {"command": words}
     if not records:
         config = {"command": [*RUN, *words], "inputs": [str(path)]}
-    return Started(trainer=COMMAND, shown=words[0], config=config, takes_config=False, seeded=seeded)
+    return Started(
+        trainer=COMMAND, shown=words[0], config=config, takes_config=False, seeded=seeded, handed=tuple(handed)
+    )
+
+
+def _handed(body: str, recorded: Mapping[str, object]) -> dict[str, list[str]]:
+    """Recorded values for which a script has an option of that name -> their words on its command line."""
+    found: dict[str, list[str]] = {}
+    for key, value in recorded.items():
+        flag = next((name for name in _flags(key) if re.search(rf"""["']{re.escape(name)}["']""", body)), None)
+        if flag is None or not isinstance(value, bool | int | float | str):
+            continue
+        if key == "seed":
+            found[key] = [flag, "{seed}"]
+        elif not isinstance(value, bool):
+            found[key] = [flag, str(value)]
+        else:
+            negative = [flag.replace("--", "--no-", 1)] if "BooleanOptionalAction" in body else []
+            found[key] = [flag] if value else negative
+    return found
+
+
+def _given(words: Sequence[str], recorded: Mapping[str, object]) -> dict[str, list[str]]:
+    """Recorded keys for which the person gave an option."""
+    options = {word.partition("=")[0] for word in words}
+    return {key: [] for key in recorded if options.intersection(_flags(key))}
+
+
+def _flags(key: str) -> tuple[str, str]:
+    return f"--{key}", f"--{key.replace('_', '-')}"
