@@ -18,6 +18,7 @@ from typing import ClassVar
 
 from lvmcheck.checks.finding import Asked, Outcome, Scalar, Status, Verdict, Why, error, never_evaluated, not_recorded
 from lvmcheck.checks.foreign import LIMIT, ask, crashed, is_foreign
+from lvmcheck.checks.places import at_steps
 from lvmcheck.checks.wording import sentence
 from lvmcheck.errors import InputError, nearest
 from lvmcheck.run.view import Run
@@ -262,11 +263,12 @@ def _universal(name: str, run: Run) -> Verdict | None:
 def verdict(
     check: Check, run: Run, outcome: Outcome | None = None, *, asked: Asked | None = None, source: str | None = None
 ) -> Verdict:
-    """One check's settled answer with its address."""
+    """One check's settled answer with its address; of a universal check with places that the run itself has."""
+    settled = judge(check, run) if outcome is None else outcome
     return Verdict(
         name=check.label(),
         check=check.name(),
-        outcome=judge(check, run) if outcome is None else outcome,
+        outcome=at_steps(settled, run) if asked is None else settled,
         seed=run.seed,
         asked=asked,
         source=source,

@@ -22,7 +22,8 @@ from lvmcheck.run.bounded import BoundedFollower
 from lvmcheck.run.directory import EVENTS, FAILURE
 from lvmcheck.run.events import Epoch
 from lvmcheck.run.locks import writer_is_gone
-from lvmcheck.run.view import Run, read_json
+from lvmcheck.run.regular_file import read_json
+from lvmcheck.run.view import Run
 from lvmcheck.suite.looks import Looks, Question, questions_of
 from lvmcheck.text.fit import fit_lines
 from lvmcheck.text.say import complain

@@ -16,7 +16,7 @@ from lvmcheck.commands._exit import FAILED, PASSED
 from lvmcheck.commands._reading import add_run, make_importable, suite_file
 from lvmcheck.commands._remarks import extent, print_remarks
 from lvmcheck.errors import InputError
-from lvmcheck.report.key_figures import key_curves, last_figures
+from lvmcheck.report.key_figures import last_figures
 from lvmcheck.run.events import Data
 from lvmcheck.run.locks import writer_is_gone
 from lvmcheck.run.view import Run
@@ -160,7 +160,7 @@ def print_rest(run: Run, verdicts: Sequence[Verdict], *, verbose: bool, counted:
         passed, extents = sum(item.status is Status.PASSED for item in verdicts), extent(run)
         sound = not any(item.status in (*BAD, Status.WARNING) for item in verdicts) and not run.curves.unrecognised
         found = "" if counted else f"no problem found{extents}: " if sound else ""
-        figures = last_figures(key_curves(run)) if found else ""
+        figures = last_figures(run) if found else ""
         passes = "" if counted else f"{plural(passed, 'check')} passed{'' if sound else extents}, "
         passes = f"{figures}; {passes}" if figures else passes
         say(f"{found}{passes}{silent} did not apply or lacked data (-v lists them)")

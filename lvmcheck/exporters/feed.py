@@ -16,7 +16,8 @@ from lvmcheck.exporters.stream import Stream
 from lvmcheck.report.recorded import recorded_verdicts
 from lvmcheck.report.verdicts import KINDS, kind, message
 from lvmcheck.run import directory as rundir
-from lvmcheck.run.view import Run, read_json
+from lvmcheck.run.regular_file import read_json
+from lvmcheck.run.view import Run
 
 
 class Feed:

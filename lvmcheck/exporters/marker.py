@@ -8,7 +8,7 @@ from lvmcheck.errors import InputError
 from lvmcheck.exporters import Earlier
 from lvmcheck.exporters.entry import ExportRun
 from lvmcheck.run import directory as rundir
-from lvmcheck.run.view import read_json
+from lvmcheck.run.regular_file import read_json
 
 NAME = "lvmcheck-export.json"
 

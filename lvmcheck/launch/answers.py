@@ -15,7 +15,8 @@ from lvmcheck.launch.verdicts import as_expected, verdict_of
 from lvmcheck.run import directory as rundir
 from lvmcheck.run import events as ev
 from lvmcheck.run.bounded import AGAIN, BoundedView
-from lvmcheck.run.view import Run, read_json
+from lvmcheck.run.regular_file import read_json
+from lvmcheck.run.view import Run
 from lvmcheck.suite import CheckEntry
 from lvmcheck.suite.judging import judge_entry
 

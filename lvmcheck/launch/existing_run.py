@@ -16,8 +16,9 @@ from lvmcheck.launch.plan import Plan
 from lvmcheck.run import directory as rundir
 from lvmcheck.run import events as ev
 from lvmcheck.run.info import move_aside
+from lvmcheck.run.regular_file import read_json
 from lvmcheck.run.seal import SEAL
-from lvmcheck.run.view import Run, read_json
+from lvmcheck.run.view import Run
 from lvmcheck.suite import CheckEntry
 from lvmcheck.suite.judging import judge_entry
 

@@ -21,8 +21,8 @@ from lvmcheck.launch.sights import content as content
 from lvmcheck.launch.sights import noted as noted
 from lvmcheck.launch.sought import Sought, appeared
 from lvmcheck.run.directory import INFO, write_json
+from lvmcheck.run.regular_file import read_json
 from lvmcheck.run.seal import digest
-from lvmcheck.run.view import read_json
 
 INPUTS, RECORD, OPENED_FILES, MADE = "inputs.json", "inputs_json", "opened", "made"
 """The file, the key of ``run.json`` under which its sha256 is sealed, and the keys of what a gate compares and of what

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from lvmcheck.errors import InputError
 from lvmcheck.launch.source import source_digest
 from lvmcheck.run.directory import write_json
-from lvmcheck.run.view import open_regular, read_json
+from lvmcheck.run.regular_file import open_regular, read_json
 
 BLOCK = 1 << 20
 LIBRARIES = ("torch", "numpy")

@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 
 from lvmcheck.launch.guard import ENDED, V2
-from lvmcheck.run.view import read_json
+from lvmcheck.run.regular_file import read_json
 
 MOST = 200
 """Runs of a suite that are looked at, newest first."""

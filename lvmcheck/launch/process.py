@@ -20,7 +20,7 @@ from lvmcheck.launch.environment import WITHHELD, passed_on, withheld
 from lvmcheck.launch.plan import Plan
 from lvmcheck.launch.stacks import ALL_STACKS, STACKS, WHERE
 from lvmcheck.run import directory as rundir
-from lvmcheck.run.view import open_regular, read_json
+from lvmcheck.run.regular_file import open_regular, read_json
 
 MOST_STACKS = 40
 """Lines of stacks that are shown."""

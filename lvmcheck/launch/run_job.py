@@ -30,7 +30,8 @@ from lvmcheck.launch.stop_deadline import StopDeadline
 from lvmcheck.launch.verdicts import write_verdicts
 from lvmcheck.run import directory as rundir
 from lvmcheck.run.info import make_run, move_aside
-from lvmcheck.run.view import Run, read_json
+from lvmcheck.run.regular_file import read_json
+from lvmcheck.run.view import Run
 from lvmcheck.suite import CheckEntry
 
 LOOK = 0.25

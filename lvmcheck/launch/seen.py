@@ -13,7 +13,7 @@ from pathlib import Path
 from weakref import WeakKeyDictionary
 
 from lvmcheck.run import directory as rundir
-from lvmcheck.run.view import open_regular, read_json
+from lvmcheck.run.regular_file import open_regular, read_json
 
 SEEN = "seen.json"
 

@@ -15,7 +15,7 @@ from typing import Any
 from lvmcheck.launch.executed import COMPILED, OWN, executed
 from lvmcheck.launch.looks import CONTENT, CORES, FOLDER, LINK, LOOKED, NOTHING, SITES, VARIABLE, glance
 from lvmcheck.launch.opened import OPENED, PIPE, SYSTEM, beginnings, interpreter, names_in, no_state_of_git, stamp
-from lvmcheck.run.view import open_regular
+from lvmcheck.run.regular_file import open_regular
 
 WHOLE = 256 << 20
 SAMPLES, BLOCK = 64, 64 << 10

@@ -15,7 +15,7 @@ from lvmcheck.launch.locks import is_free, run_lock
 from lvmcheck.run import directory as rundir
 from lvmcheck.run.event_lines import EventError, parse_line
 from lvmcheck.run.events import Epoch
-from lvmcheck.run.view import open_regular, read_json
+from lvmcheck.run.regular_file import open_regular, read_json
 
 TAIL = 64 << 10
 """Bytes at the end of the events in which the last epoch is looked for."""

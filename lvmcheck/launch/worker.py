@@ -39,9 +39,9 @@ from lvmcheck.run import ranks
 from lvmcheck.run.info import versions
 from lvmcheck.run.ranks import Meeting
 from lvmcheck.run.recorder import Recorder
+from lvmcheck.run.regular_file import read_json
 from lvmcheck.run.silent import SilentRecorder
 from lvmcheck.run.start import look_for_models
-from lvmcheck.run.view import read_json
 from lvmcheck.text.say import complain
 
 JUDGE_WAIT = 5.0

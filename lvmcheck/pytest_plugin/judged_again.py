@@ -78,7 +78,7 @@ def passed(path: str, profile: str, runs: Mapping[str, str], limit: float) -> It
     from lvmcheck.pytest_plugin.across import answer
     from lvmcheck.report.verdicts import SEEDS
     from lvmcheck.run import directory as rundir
-    from lvmcheck.run.view import read_json
+    from lvmcheck.run.regular_file import read_json
     from lvmcheck.suite import load_suite
 
     suite = load_suite(Path(path), profile=profile)

@@ -43,8 +43,8 @@ from lvmcheck.report.machine.session import (
 )
 from lvmcheck.report.machine.suites import merged, suite_report, trained, with_verdict
 from lvmcheck.run import directory as rundir
+from lvmcheck.run.regular_file import read_json
 from lvmcheck.run.utc import utc
-from lvmcheck.run.view import read_json
 from lvmcheck.text.fit import fit
 
 SENT = "lvmcheck_report"

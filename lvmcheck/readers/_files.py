@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lvmcheck.errors import InputError
-from lvmcheck.run.view import open_regular
+from lvmcheck.run.regular_file import open_regular
 
 MAX_TEXT = 256 << 20
 """Bytes of a text file that are read at all."""

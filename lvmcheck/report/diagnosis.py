@@ -24,7 +24,8 @@ FORMAT = 2
 
 def headline(run: Run) -> str:
     """``20 epochs · amn, 1,510,912 parameters · val cosine 0.4449 -> 0.4607 · no config or seed recorded``."""
-    parts = [plural(len(run.of(ev.Epoch)), "epoch") if run.of(ev.Epoch) else plural(run.step, "step")]
+    epochs = len(run.of(ev.Epoch)) if not run.counts_evaluations else 0
+    parts = [plural(epochs, "epoch") if epochs else plural(run.step, "step")]
     if run.of(ev.Model):
         model = run.of(ev.Model)[-1]
         kind = "" if model.kind == "unknown" else f"{model.kind}, "
@@ -73,7 +74,7 @@ def _without(run: Run, verdicts: Sequence[Verdict]) -> Iterator[str]:
     """What to show of a run without a known cause."""
     failed = [verdict for verdict in verdicts if bad(verdict)]
     passed = sum(verdict.status is Status.PASSED for verdict in verdicts)
-    figures = last_figures(key_curves(run))
+    figures = last_figures(run)
     if failed:
         yield "no known cause for:"
     elif passed and run.curves.unrecognised:

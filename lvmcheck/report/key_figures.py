@@ -32,10 +32,12 @@ def first_to_last(curves: Sequence[Curve]) -> str:
     )
 
 
-def last_figures(curves: Sequence[Curve]) -> str:
+def last_figures(run: Run) -> str:
     """``val loss 0.1976, val accuracy 0.9367 at epoch 8``; empty without any."""
+    curves = key_curves(run)
     if not curves:
         return ""
     epoch, step = curves[0].place(len(curves[0]) - 1)
+    epoch = None if step is not None and run.counts_evaluations else epoch
     place = f" at epoch {epoch}" if epoch is not None else f" at step {step}" if step is not None else ""
     return ", ".join(f"{spaced(item.name)} {figure(float(item.values[-1]))}" for item in curves) + place

@@ -8,7 +8,7 @@ from lvmcheck.checks.finding import Verdict
 from lvmcheck.checks.verdict_json import verdict_from_json
 from lvmcheck.errors import InputError
 from lvmcheck.run.directory import VERDICTS
-from lvmcheck.run.view import read_json
+from lvmcheck.run.regular_file import read_json
 
 MAX_BYTES = 16 << 20
 MOST = 2000

@@ -30,8 +30,9 @@ from lvmcheck.run.events import MAX_EPOCH, Checkpoint, Epoch, Event, Note
 from lvmcheck.run.events_file import EVENTS as EVENTS
 from lvmcheck.run.events_file import MAX_EVENTS, MAX_LINE, lines_of, unreadable, written_events
 from lvmcheck.run.manifest import MANIFEST, damage
+from lvmcheck.run.regular_file import open_regular, read_json, small_file
 from lvmcheck.run.seal import SEAL, broken_seal
-from lvmcheck.run.view import Run, open_regular, read_json, small_file
+from lvmcheck.run.view import Run
 
 INFO = "run.json"
 CHECKPOINTS = "checkpoints"

@@ -27,6 +27,12 @@ def evaluations(events: Iterable[ev.Event]) -> Iterator[ev.Epoch]:
             yield ev.Epoch(t=t, epoch=count, step=step, metrics=metrics)
 
 
+def no_epochs(events: Iterable[ev.Event]) -> bool:
+    """Whether figures were recorded at steps, and no end of an epoch."""
+    kinds = set(map(type, events))
+    return ev.Epoch not in kinds and (ev.Log in kinds or ev.Evaluation in kinds)
+
+
 def is_evaluation(metric: str) -> bool:
     """Whether a name says that the metric was measured on data that is not trained on."""
     first = re.split(r"[_/.\- ]", metric.lower(), maxsplit=1)[0]

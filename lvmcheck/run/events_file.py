@@ -10,7 +10,7 @@ from typing import BinaryIO
 from lvmcheck.errors import InputError
 from lvmcheck.run.event_lines import EventError, parse_line
 from lvmcheck.run.events import Epoch, Event
-from lvmcheck.run.view import open_regular
+from lvmcheck.run.regular_file import open_regular
 
 EVENTS = "events.jsonl"
 MAX_LINE = 4 << 20  # bytes; a longer line is not an event

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lvmcheck.run.view import open_regular, read_json
+from lvmcheck.run.regular_file import open_regular, read_json
 
 RANKS = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")
 """Environment variables in which launchers state the rank of a process: torchrun, Open MPI, MPICH, SLURM."""

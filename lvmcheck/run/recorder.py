@@ -24,10 +24,10 @@ from lvmcheck.run.events_file import event_at, progress, written_events
 from lvmcheck.run.locks import unlock
 from lvmcheck.run.preflights import waits
 from lvmcheck.run.ranks import Meeting
+from lvmcheck.run.regular_file import read_json
 from lvmcheck.run.seal import sealed
 from lvmcheck.run.stopping import Stopping
 from lvmcheck.run.values import check_number, count, number, numbers, refused
-from lvmcheck.run.view import read_json
 from lvmcheck.run.watching import WINDOW, Watching
 from lvmcheck.run.window import StepRow, summarise
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lvmcheck.run.view import small_file
+from lvmcheck.run.regular_file import small_file
 
 SEAL, INFO_DIGEST, MANIFESTS = "seal", "run_json", "checkpoints"
 FOLDER, MANIFEST = "checkpoints", "manifest.json"

@@ -17,8 +17,8 @@ from lvmcheck.run.info import as_json, make_run, move_aside
 from lvmcheck.run.locks import lock_run, refuse_written, unlock
 from lvmcheck.run.ranks import Meeting, rank, world
 from lvmcheck.run.recorder import Recorder
+from lvmcheck.run.regular_file import read_json
 from lvmcheck.run.silent import SilentRecorder
-from lvmcheck.run.view import read_json
 from lvmcheck.run.watching import EARLY, WINDOW
 
 

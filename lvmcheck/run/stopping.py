@@ -12,7 +12,7 @@ from typing import Any
 
 from lvmcheck.run import directory as rundir
 from lvmcheck.run.ranks import BEGUN, Meeting
-from lvmcheck.run.view import read_json
+from lvmcheck.run.regular_file import read_json
 
 DECISION, WORD = "stop.json", "word.json"
 AHEAD = 2

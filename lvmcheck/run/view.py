@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import errno
-import json
-import os
-import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lvmcheck.run import events as ev
 from lvmcheck.run.curves import Curves
-from lvmcheck.run.evaluations import evaluations
+from lvmcheck.run.evaluations import evaluations, no_epochs
 from lvmcheck.run.shown import ShownInNotebooks
 from lvmcheck.text.fit import one_line
 
@@ -186,10 +182,14 @@ class Run(ShownInNotebooks):
         grouped: dict[type[ev.Event], list[ev.Event]] = {}
         for event in self.events:
             grouped.setdefault(type(event), []).append(event)
-        whole = self.over or self.as_it_ended  # while a run goes on, an epoch may still come
-        if whole and ev.Epoch not in grouped and (ev.Log in grouped or ev.Evaluation in grouped):
+        if self.counts_evaluations:
             grouped[ev.Epoch] = list(evaluations(self.events))
         return {kind: tuple(items) for kind, items in grouped.items()}
+
+    @cached_property
+    def counts_evaluations(self) -> bool:
+        """Whether it has steps and evaluations alone, so that the n-th evaluation stands for epoch n."""
+        return (self.over or self.as_it_ended) and no_epochs(self.events)  # an epoch may still come
 
     @cached_property
     def metric_names(self) -> tuple[str, ...]:
@@ -232,7 +232,8 @@ class Run(ShownInNotebooks):
             return one_line(f"run died after epoch {self.last_epoch}{planned}: {self.death}")
         status = (self.done or {}).get("status", "ended")
         reason = (self.done or {}).get("reason")
-        counted = f"at epoch {self.last_epoch}{planned}" if self.last_epoch or planned else f"at step {self.step:,}"
+        epochs = (self.last_epoch or planned) and not self.counts_evaluations
+        counted = f"at epoch {self.last_epoch}{planned}" if epochs else f"at step {self.step:,}"
         where = counted if self.last_epoch or self.step else "before its first step"
         return one_line(f"run {status} {where}" + (f" by {reason}" if reason else ""))
 
@@ -258,42 +259,3 @@ def run_from(
     )
     info = {} if config is None else {"config": dict(config)}
     return Run(events=said, info=info, done={"status": "finished"} if over else None)
-
-
-MAX_JSON = 16 << 20
-"""Bytes of a JSON file of a run directory that are read at all."""
-
-
-def open_regular(path: Path) -> BinaryIO:
-    """A regular file to read; a FIFO or a device is refused at once, never waited for.
-
-    Raises:
-        OSError: it is none, or cannot be read.
-    """
-    fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
-    return os.fdopen(fd, "rb")
-
-
-def small_file(path: Path) -> bytes:
-    """The content of a regular file of bounded size.
-
-    Raises:
-        OSError: it is none, is too large, or cannot be read.
-    """
-    with open_regular(path) as file:
-        raw = file.read(MAX_JSON + 1)
-    if len(raw) > MAX_JSON:
-        raise OSError(errno.EFBIG, "file too large", str(path))
-    return raw
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """A JSON object from a file of a run directory, or None when it is not there or not whole yet."""
-    try:
-        body = json.loads(small_file(path))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return body if isinstance(body, dict) else None

@@ -14,7 +14,7 @@ from lvmcheck.launch.inputs import changed
 from lvmcheck.launch.plan import Plan, Settings
 from lvmcheck.run import directory as rundir
 from lvmcheck.run.info import tainting
-from lvmcheck.run.view import read_json
+from lvmcheck.run.regular_file import read_json
 from lvmcheck.selftest.judging import Judged
 from lvmcheck.selftest.training import Subject
 from lvmcheck.suite import Suite, find_trainer

@@ -18,7 +18,8 @@ from lvmcheck.errors import InputError
 from lvmcheck.launch.process import trainer_environment
 from lvmcheck.run import directory as rundir
 from lvmcheck.run.info import make_run
-from lvmcheck.run.view import Run, read_json
+from lvmcheck.run.regular_file import read_json
+from lvmcheck.run.view import Run
 from lvmcheck.selftest.judging import BAD, Judged, looks, outcomes, prefix
 from lvmcheck.selftest.plan import EFFECT
 

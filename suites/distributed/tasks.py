@@ -12,7 +12,7 @@ from typing import Any
 
 from lvmcheck.launch.engines._far import FarEngine
 from lvmcheck.launch.plan import Plan, Settings
-from lvmcheck.run.view import read_json
+from lvmcheck.run.regular_file import read_json
 
 RUN = "import json, sys; from lvmcheck.launch.engines._task import train; train(json.loads(sys.stdin.read()))"
 

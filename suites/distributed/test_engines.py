@@ -23,7 +23,7 @@ from lvmcheck.launch.losses import MOST
 from lvmcheck.launch.plan import Plan, Settings
 from lvmcheck.launch.run_job import RunJob, State
 from lvmcheck.launch.standing import ask_to_stop
-from lvmcheck.run.view import read_json
+from lvmcheck.run.regular_file import read_json
 from lvmcheck.suite import load_suite
 from suites.distributed.tasks import Processes, kill_node, worker_of
 from suites.lvmcheck.plugin_kit.project import EPOCHS, Project, done, events, floor, metrics, trainers_of, wait_for

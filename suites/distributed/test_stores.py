@@ -20,7 +20,7 @@ from lvmcheck.launch.engines import _stored
 from lvmcheck.launch.plan import Plan, Settings
 from lvmcheck.launch.run_job import RunJob
 from lvmcheck.launch.store import LAST, Receiver, Sender, inside, open_store
-from lvmcheck.run.view import read_json
+from lvmcheck.run.regular_file import read_json
 from lvmcheck.suite import load_suite
 from suites.distributed.tasks import Processes
 from suites.distributed.test_engines import goes_on

@@ -16,8 +16,9 @@ from lvmcheck.errors import InputError
 from lvmcheck.run import directory as rundir
 from lvmcheck.run import events as ev
 from lvmcheck.run.event_lines import parse_line
+from lvmcheck.run.regular_file import read_json
 from lvmcheck.run.start import record
-from lvmcheck.run.view import Run, read_json
+from lvmcheck.run.view import Run
 
 
 def made(folder: Path, *, close: bool = True) -> Path:

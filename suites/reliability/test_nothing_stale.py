@@ -19,7 +19,7 @@ from lvmcheck.launch.plan import Plan, Settings
 from lvmcheck.launch.process import trainer_environment
 from lvmcheck.run import directory as rundir
 from lvmcheck.run.info import make_run
-from lvmcheck.run.view import read_json
+from lvmcheck.run.regular_file import read_json
 from lvmcheck.suite import load_suite
 from suites.lvmcheck.plugin_kit.project import Project, events, floor
 from suites.reliability.readings import CHANGES, NEUTRAL, TRAINER, VARIABLES, lay_out, shared

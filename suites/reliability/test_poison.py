@@ -11,7 +11,7 @@ import pytest
 
 from lvmcheck.errors import InputError
 from lvmcheck.run.directory import Follower
-from lvmcheck.run.view import read_json
+from lvmcheck.run.regular_file import read_json
 
 POISON: dict[str, Callable[[Path], object]] = {
     "a FIFO": os.mkfifo,

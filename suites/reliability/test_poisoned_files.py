@@ -17,8 +17,8 @@ from lvmcheck.launch.existing_run import Aside, ExistingRun, examine
 from lvmcheck.launch.key import file_digest
 from lvmcheck.launch.plan import Plan, Settings
 from lvmcheck.run import directory as rundir
+from lvmcheck.run.regular_file import read_json
 from lvmcheck.run.start import record
-from lvmcheck.run.view import read_json
 from lvmcheck.suite import load_suite
 from suites.lvmcheck.plugin_kit.project import Project, floor
 

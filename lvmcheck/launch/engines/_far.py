@@ -23,7 +23,7 @@ from lvmcheck.launch.process import environment_of
 from lvmcheck.launch.same_code import asked_of
 from lvmcheck.launch.store import open_store
 from lvmcheck.run import directory as rundir
-from lvmcheck.run.view import read_json
+from lvmcheck.run.regular_file import read_json
 
 MANY = 1000
 """Tasks at a time unless ``--lvm-jobs`` says otherwise: the cluster has a queue of its own."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lvmcheck.launch.locks import is_free, trainer_lock
 from lvmcheck.run import directory as rundir
-from lvmcheck.run.view import read_json
+from lvmcheck.run.regular_file import read_json
 
 TASK = "task.json"
 """By the session: which task trains here, where it was queued, and what it is asked to do."""

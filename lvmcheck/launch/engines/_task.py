@@ -19,8 +19,8 @@ from lvmcheck.launch.engines._stored import received
 from lvmcheck.launch.process import TrainerProcess
 from lvmcheck.launch.same_code import AFAR
 from lvmcheck.run import directory as rundir
+from lvmcheck.run.regular_file import read_json
 from lvmcheck.run.utc import utc
-from lvmcheck.run.view import read_json
 
 OWN = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "SLURM_*", "HOSTNAME", "TMPDIR")
 """Variables that the machine knows better than the session: what the scheduler has given, and where things are."""
