@@ -71,7 +71,7 @@ def decide(across: Across, outcomes: Mapping[int, Outcome], *, planned: int, loo
     """
     for seed, outcome in outcomes.items():
         if outcome.status in (Status.ERROR, Status.NOT_APPLICABLE, Status.NOT_RECORDED):
-            return error(f"seed{seed} could not be judged: {outcome_text(outcome)}")
+            return error(f"seed{seed}: {outcome_text(outcome)}")
     decided = {seed: outcome for seed, outcome in outcomes.items() if outcome.decided}
     if len(decided) < len(outcomes):
         return pending("the seeds that are still training")

@@ -109,7 +109,7 @@ class CheckItem(SuiteItem):
         if verdict.status in (Status.NOT_APPLICABLE, Status.NOT_RECORDED):
             pytest.skip(fit_line(verdict.outcome.reason))
         if verdict.status not in (Status.PASSED, Status.WARNING):
-            raise CheckFailed(failure_of(self.entry, verdict, job))
+            raise CheckFailed(failure_of(self.entry, verdict, job, LvmSession.of(self.config).told))
 
     def _report(self, job: RunJob, verdict: Verdict) -> None:
         run = job.run

@@ -44,6 +44,7 @@ class LvmSession:
         self.config = config
         self.options = read_options(config)
         self.suites: dict[Path, Suite] = {}
+        self.told: dict[str, str] = {}  # name of a check -> the item that shows its usual causes
         worker = getattr(config, "workerinput", None)
         self.launcher = Launcher(
             Settings(

@@ -37,8 +37,12 @@ class Failure:
         return "\n".join([self.headline, *self.lines])
 
 
-def failure_of(entry: CheckEntry, verdict: Verdict, job: RunJob) -> Failure:
-    """Everything to say about a check that did not pass; a cause that stands at another is only named."""
+def failure_of(entry: CheckEntry, verdict: Verdict, job: RunJob, told: dict[str, str] | None = None) -> Failure:
+    """Everything to say about a check that did not pass; a cause that stands at another is only named.
+
+    Args:
+        told: name of a check -> where its usual causes stand already; this failure is added.
+    """
     path = job.plan.suite.path
     run_line = [f"run   {short(job.run.path)}"] if job.run.path else []
     if job.problem is not None and verdict.status is Status.ERROR:
@@ -46,7 +50,12 @@ def failure_of(entry: CheckEntry, verdict: Verdict, job: RunJob) -> Failure:
         return Failure(headline=str(job.problem), lines=(*trained, *run_line), path=path, line=entry.line)
     lines = [*evidence_lines(verdict.finding), *required_by(verdict)]
     if not unreached(verdict):  # else the check that stopped the run says why
-        lines += [*_stopped(verdict, job), *_output(job), *run_line, *_cause(entry, verdict, job)]
+        lines += [
+            *_stopped(verdict, job),
+            *_output(job),
+            *run_line,
+            *_cause(entry, verdict, job, {} if told is None else told),
+        ]
     return Failure(headline=headline(verdict), lines=tuple(lines), path=path, line=entry.line)
 
 
@@ -70,10 +79,11 @@ def _stopped(verdict: Verdict, job: RunJob) -> list[str]:
         return []
     left = planned - run.last_epoch
     known = [event.seconds for event in run.of(Epoch) if event.seconds]
+    seconds = left * sum(known) / len(known) if known else 0.0
     if left <= 0:
         return []
     where = f"at epoch {run.last_epoch} of {planned} (step {run.step:,})" if run.step else "before the first step"
-    saved = f", about {duration(left * sum(known) / len(known))} of compute not spent" if known else ""
+    saved = f", about {duration(seconds)} of compute not spent" if seconds >= 1 else ""
     return [f"stopped {where} by {run.done.get('reason')}; {plural(left, 'epoch')} not trained{saved}"]
 
 
@@ -90,7 +100,7 @@ def ended_lines(job: RunJob) -> list[str]:
     return [*_output(job), *([f"run   {short(job.run.path)}"] if job.run.path else [])]
 
 
-def _cause(entry: CheckEntry, verdict: Verdict, job: RunJob) -> list[str]:
+def _cause(entry: CheckEntry, verdict: Verdict, job: RunJob, told: dict[str, str]) -> list[str]:
     """The likeliest cause from the whole run, in full once a run; else what usually causes this failure."""
     died = job.run.death is not None and not job.killed
     if job.not_started is not None or died or verdict.status is not Status.FAILED:
@@ -98,6 +108,9 @@ def _cause(entry: CheckEntry, verdict: Verdict, job: RunJob) -> list[str]:
     causes = job.causes()
     if not causes:
         usual = usual_causes(type(entry.check)) if entry.expect is None else ()
+        node = f"seed{verdict.seed}::{entry.node}"
+        if usual and told.setdefault(verdict.check, node) != node:
+            return [f"usual causes: see {told[verdict.check]}"]
         return ["", "usual causes", *(f"  - {cause}" for cause in usual)] if usual else []
     if job.explained_by in (None, entry.node):
         job.explained_by = entry.node
