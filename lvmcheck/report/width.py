@@ -6,7 +6,7 @@ import textwrap
 
 
 def wrapped(line: str, width: int | None) -> list[str]:
-    """The line cut between words at ``width``; what follows is indented like its beginning, or by 2. None cuts nothing."""
+    """The line cut between words at ``width``; what follows is indented like its beginning, or by 2; None: whole."""
     if width is None or len(line) <= width:
         return [line]
     indent = " " * (len(line) - len(line.lstrip(" -"))) or "  "
