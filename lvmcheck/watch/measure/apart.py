@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from lvmcheck.watch.measure.reach import OutOfReachError, Reach
 from lvmcheck.watch.measure.shifts import sees_later
 from lvmcheck.watch.preflight.nested import leaves, mapped
 from lvmcheck.watch.preflight.setup import difference, time_first
@@ -22,6 +23,10 @@ FEW = 13
 """Rows that are tried: a number that no other dimension is likely to have."""
 LARGEST = 1 << 24
 """Elements of buffers that are copied at most."""
+
+
+Call = Callable[[tuple[Any, Any]], Any]
+"""The model, called with positional and keyword arguments, so that nothing is left behind."""
 
 
 class CannotTryError(Exception):
@@ -79,31 +84,43 @@ def tried(model: nn.Module, inputs: tuple[Any, Any], rows: int) -> Tried:
     Raises:
         CannotTryError: it cannot be called again without being changed, or does not take a few rows.
     """
-    with _put_back(model):
+    with _put_back(model) as reach:
+        call = _calling(model, reach)
         try:
             with Dropouts() as seen:
-                plain = _outputs(model, inputs)
-            again = _outputs(model, inputs)
+                plain = _outputs(call, inputs)
+            again = _outputs(call, inputs)
             if seen.on:
                 return Tried(seen.on, None)
-            later = sees_later(model, inputs)
+            later = sees_later(call, inputs)
             shared = [key for key, tensor in plain.items() if _follows(tensor, rows)]
             if not shared or any(difference(plain[key], again[key]) > 0 for key in shared):
                 return Tried(0, None, later)
-            change = max(_change(model, inputs, plain, shared, kept, rows) for kept in (0, rows - 1))
-            first = change == 0 or _rows_first(model, inputs, plain, shared, rows)
+            change = max(_change(call, inputs, plain, shared, kept, rows) for kept in (0, rows - 1))
+            first = change == 0 or _rows_first(call, time_first(model), inputs, plain, shared)
             # Rows that see each other may be positions: then the last of dimension 1 is no later one.
             return Tried(0, change if first else None, later if change == 0 else None)
         except (RuntimeError, ValueError, IndexError, TypeError, AssertionError, KeyError) as problem:
             raise CannotTryError(f"the model does not take {rows} rows ({type(problem).__name__})") from None
 
 
-def _outputs(model: nn.Module, inputs: tuple[Any, Any]) -> dict[str, Tensor]:
+def _calling(model: nn.Module, reach: Reach) -> Call:
+    """The model as a function that leaves nothing behind, and draws the same in every call."""
     generators = SavedGenerators()
-    given = mapped(inputs, lambda _, tensor: tensor.clone())
-    output = model.forward(*given[0], **given[1])
-    generators.restore()
-    return {path: t.detach().clone() for path, t in leaves(output).items() if t.is_floating_point()}
+
+    def call(inputs: tuple[Any, Any]) -> Any:
+        given = mapped(inputs, lambda _, tensor: tensor.clone())
+        try:
+            return model.forward(*given[0], **given[1])
+        finally:
+            generators.restore()
+            reach.restore()
+
+    return call
+
+
+def _outputs(call: Call, inputs: tuple[Any, Any]) -> dict[str, Tensor]:
+    return {path: t.detach().clone() for path, t in leaves(call(inputs)).items() if t.is_floating_point()}
 
 
 def _follows(tensor: Tensor, rows: int) -> bool:
@@ -112,41 +129,42 @@ def _follows(tensor: Tensor, rows: int) -> bool:
 
 
 def _change(
-    model: nn.Module, inputs: Any, plain: dict[str, Tensor], shared: list[str], kept: int, rows: int, axis: int = 0
+    call: Call, inputs: Any, plain: dict[str, Tensor], shared: list[str], kept: int, rows: int, axis: int = 0
 ) -> float:
     """How much the output of one row changes when all others get the content of their neighbours."""
     order = torch.arange(rows).roll(1)
     order[kept] = kept
     moved = mapped(inputs, lambda _, t: t.index_select(axis, order.to(t.device)) if t.ndim > axis else t)
-    outputs = _outputs(model, moved)
+    outputs = _outputs(call, moved)
     return max(difference(plain[key].select(axis, kept), outputs[key].select(axis, kept)) for key in shared)
 
 
-def _rows_first(model: nn.Module, inputs: Any, plain: dict[str, Tensor], shared: list[str], rows: int) -> bool:  # noqa: ARG001
+def _rows_first(call: Call, times: bool, inputs: Any, plain: dict[str, Tensor], shared: list[str]) -> bool:
     """Dimension 0 is that of rows, and not of time: an output has no other that the inputs share, or mixes it, too."""
     widest = max((tensor for tensor in leaves(inputs).values()), key=lambda tensor: tensor.ndim)
     if any(plain[key].ndim < widest.ndim and widest.ndim > 2 for key in shared):
         return True
-    if time_first(model):
+    if times:
         return False
     second = widest.shape[1] if widest.ndim > 1 else 0
     along = [key for key in shared if plain[key].ndim > 1 and plain[key].shape[1] == second]
     same = all(t.ndim > 1 and t.shape[1] == second for t in leaves(inputs).values())
     if not along or not same or second < 3:
         return True
-    return max(_change(model, inputs, plain, along, kept, second, axis=1) for kept in (0, second - 1)) > 0
+    return max(_change(call, inputs, plain, along, kept, second, axis=1) for kept in (0, second - 1)) > 0
 
 
 @contextmanager
-def _put_back(model: nn.Module) -> Iterator[None]:
+def _put_back(model: nn.Module) -> Iterator[Reach]:
     """Eval mode without hooks; modes, buffers, attributes and generators are as before afterwards."""
     modules = list(model.modules())
     buffers = [buffer for module in modules for buffer in module._buffers.values() if buffer is not None]
     if sum(buffer.numel() for buffer in buffers) > LARGEST:
         raise CannotTryError("its buffers are large")
-    held = [value for module in modules for value in vars(module).values() if isinstance(value, Tensor)]
-    if any(tensor.grad_fn is not None for tensor in held):
-        raise CannotTryError("it keeps tensors of its last call")
+    try:
+        reach = Reach(model)
+    except OutOfReachError as reason:
+        raise CannotTryError(str(reason)) from None
     saved, modes = [SavedModule(module) for module in modules], [module.training for module in modules]
     contents, generators = [(buffer, buffer._version, buffer.clone()) for buffer in buffers], SavedGenerators()
     hooks = [module._forward_hooks for module in modules]
@@ -155,7 +173,7 @@ def _put_back(model: nn.Module) -> Iterator[None]:
             module._forward_hooks = OrderedDict()
         model.eval()
         with torch.no_grad():
-            yield
+            yield reach
     finally:
         for module, hook, mode in zip(modules, hooks, modes, strict=True):
             module._forward_hooks, module.training = hook, mode

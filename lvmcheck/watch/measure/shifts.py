@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lvmcheck.watch.measure.batches import first_input, main_output
 from lvmcheck.watch.preflight.nested import mapped
@@ -40,15 +41,19 @@ def agreements(tokens: Tensor, target: Any, ignored: int) -> Tensor | None:
     return torch.stack([share.float() for share in found])
 
 
-def sees_later(model: nn.Module, inputs: tuple[Any, Any]) -> float | None:
-    """How much outputs of earlier positions change with the last token; None where outputs have no positions."""
+def sees_later(call: Callable[[tuple[Any, Any]], Any], inputs: tuple[Any, Any]) -> float | None:
+    """How much outputs of earlier positions change with the last token; None where outputs have no positions.
+
+    Args:
+        call: the model; leaves nothing behind, and draws the same each time.
+    """
     tokens = tokens_of(inputs)
     if tokens is None:
         return None
     other = tokens.clone()
     other[:, -1] = torch.where(tokens[:, -1] == tokens[:, 0], tokens[:, 1], tokens[:, 0])
     changed = mapped(inputs, lambda _, tensor: other if tensor is tokens else tensor)
-    outputs = [main_output(model.forward(*given[0], **given[1])) for given in (inputs, changed)]
+    outputs = [main_output(call(given)) for given in (inputs, changed)]
     one, two = outputs
     if one is None or two is None or one.ndim < 3 or one.shape[:2] != tokens.shape or torch.equal(other, tokens):
         return None
