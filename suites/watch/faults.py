@@ -257,7 +257,7 @@ FAULTS = [
         classifier,
         {
             "head_left_out": "missing_from_optimizer",
-            "held_twice": "held_once",
+            "held_twice": "parameters_held_once",
             "head_replaced": "optimizer_holds_this_model",
             "never_cleared": "gradients_cleared",
             "cleared_before_the_step": "gradient_at_step",
@@ -278,11 +278,11 @@ FAULTS = [
             "collapsed": "outputs_vary",
             "rate_far_too_high": "weights_keep_size",
             "rate_far_too_low": "update_size",
-            "weights_decay": "decay_gentle",
+            "weights_decay": "weight_decay_small",
             "inputs_of_255": "inputs_scaled",
             "inputs_constant": "inputs_scaled",
             "sorted_by_class": "labels_mixed",
-            "never_shuffled": "order_changes",
+            "never_shuffled": "epoch_order_changes",
             "same_batch_for_ever": "batches_differ",
             "scheduler_never_stepped": "scheduler_steps",
             "cosine_stepped_per_batch": "scheduler_steps",
@@ -299,7 +299,7 @@ FAULTS = [
             "bfloat16_weights": "parameters_move",
         },
     ),
-    *_faults(tied, {"tied_by_a_copy": "ties_hold", "untied_on_the_way": "ties_hold"}),
+    *_faults(tied, {"tied_by_a_copy": "weights_stay_tied", "untied_on_the_way": "weights_stay_tied"}),
     *_faults(
         loaders,
         {

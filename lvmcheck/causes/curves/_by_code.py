@@ -18,7 +18,7 @@ def by_code(cause: Cause, evidence: Evidence) -> Diagnosis | None:
         if finding is None or finding.code != said.code:
             continue
         failed = evidence.outcome(said.check).status is Status.FAILED
-        curve = Fact("term" if said.check in ("terms_descend", "terms_weigh") else "metric", finding.metric)
+        curve = Fact("term" if said.check in ("terms_descend", "terms_not_negligible") else "metric", finding.metric)
         last = Fact("last", finding.measured)
         own = tuple(fact for fact in finding.evidence if fact.name != "last")
         facts = (curve, last, *own, *gradient_facts(evidence.run), *train_facts(evidence.run))

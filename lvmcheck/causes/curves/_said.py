@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PLAYERS = "players_balance"
+PLAYERS = "gan_balance"
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ ALL = (
         "lr /= 10 for 200 steps: if the jumps get smaller it was the rate",
     ),
     Said(
-        "terms_weigh",
+        "terms_not_negligible",
         "left_out",
         "dominant_term",
         "{term} is a share of {last} of the loss: the other terms decide what is learned",

@@ -46,13 +46,13 @@ class LabelMismatch(Cause):
         shift = preflight_finding(evidence, "target_shift")
         if shift is not None and shift.measured != 0:
             return self._shifted(shift)
-        token = coded(evidence, "next_token_asked", "other_token")
+        token = coded(evidence, "next_token_targets", "other_token")
         if token is not None:
-            return self._shifted(token, "next_token_asked")
-        apart = coded(evidence, "targets_belong", "one_row_off", "shuffled")
+            return self._shifted(token, "next_token_targets")
+        apart = coded(evidence, "targets_match_rows", "one_row_off", "shuffled")
         if apart is not None:
             return self._apart(apart)
-        lag = coded(evidence, "targets_in_place", "other_lag")
+        lag = coded(evidence, "target_lags_agree", "other_lag")
         if lag is not None:
             return found(
                 self,
@@ -60,7 +60,7 @@ class LabelMismatch(Cause):
                 "the targets of training belong to the positions {lag} after theirs, those of validation {lag_of_val}",
                 finding_facts(lag),
                 fix="shift the targets of both sets by the same number of positions",
-                explain="targets_in_place",
+                explain="target_lags_agree",
                 explains=("nothing_learned", "overfits", "memorises", "loss_diverging", "generalisation_gap"),
             )
         below, at = coded(evidence, "below_chance", "below_chance"), coded(evidence, "below_chance", "at_chance")
@@ -119,7 +119,7 @@ class LabelMismatch(Cause):
             else "the targets of training do not belong to their inputs, as those of validation do",
             finding_facts(finding),
             fix="sort, shuffle and filter inputs and targets with one index",
-            explain="targets_belong",
+            explain="targets_match_rows",
             explains=("nothing_learned", "overfits", "memorises", "loss_diverging", "generalisation_gap"),
         )
 

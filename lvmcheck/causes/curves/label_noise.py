@@ -24,7 +24,7 @@ class LabelNoise(Cause):
     """Validation is best early and then worse, while training learns its labels by heart."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        drawn = coded(evidence, "targets_belong", "noisy")
+        drawn = coded(evidence, "targets_match_rows", "noisy")
         if drawn is not None:
             return found(
                 self,
@@ -32,7 +32,7 @@ class LabelNoise(Cause):
                 "a part of the training targets does not belong to its inputs, as those of validation do",
                 finding_facts(drawn),
                 fix="look at the training samples with the highest loss; remove or correct what is wrong",
-                explain="targets_belong",
+                explain="targets_match_rows",
                 explains=("overfits", "memorises", "loss_diverging", "generalisation_gap"),
             )
         finding = failed_first(evidence, "overfits", "memorises") or score_lost(evidence)

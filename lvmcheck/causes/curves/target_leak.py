@@ -82,9 +82,11 @@ class TargetLeak(Cause):
 def _before_training(cause: Cause, evidence: Evidence) -> Diagnosis | None:
     """What a pre-flight found: a position that sees a later one, or targets that are the inputs."""
     shift = preflight_finding(evidence, "target_shift")
-    same = (shift is not None and shift.measured == 0) or coded(evidence, "next_token_asked", "same_token") is not None
+    same = (shift is not None and shift.measured == 0) or coded(
+        evidence, "next_token_targets", "same_token"
+    ) is not None
     return Rule(
-        checks=("next_token_asked",),
+        checks=("next_token_targets",),
         codes=("future_seen", "same_token", "causal:future_seen", "target_shift:shift"),
         probes=("causal", *(("target_shift",) if same else ())),
         explains=("loss_below_entropy", "too_good_to_be_true"),

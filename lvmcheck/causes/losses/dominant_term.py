@@ -32,7 +32,7 @@ class DominantTerm(Cause):
         named = by_code(self, evidence)
         if named is not None:
             return named
-        ruled = evidence.failed("addends_in_balance")
+        ruled = evidence.failed("loss_terms_balanced")
         if ruled is not None and not math.isnan(ruled.number):
             return self._by_addends(ruled)
         finding = evidence.failed("loss_balance")
@@ -68,9 +68,9 @@ class DominantTerm(Cause):
             standing=Standing.MEASURED,
             phrase="one addend of the loss has {ratio} times the gradient of the next",
             evidence=finding_facts(finding),
-            explains=EXPLAINS | {"addends_in_balance"},
+            explains=EXPLAINS | {"loss_terms_balanced"},
             fix="choose the weight so that the second term has a tenth to a hundredth of the gradient of the main one",
-            next="lvmcheck explain addends_in_balance",
+            next="lvmcheck explain loss_terms_balanced",
         )
 
 

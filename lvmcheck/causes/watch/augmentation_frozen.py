@@ -19,8 +19,8 @@ class AugmentationFrozen(Cause):
         ):
             return None  # a distributed sampler draws by epoch and not from the generator: ranks_epoch_never_set
         return Rule(
-            checks=("augmentation_varies", "generators_go_on"),
-            explains=("overfits", "memorises", "order_changes"),
+            checks=("augmentation_varies", "random_state_advances"),
+            explains=("overfits", "memorises", "epoch_order_changes"),
             phrase="the random augmentation of a row draws the same numbers each time",
             fix="draw from the global generator, or seed by epoch and index; never by the index alone",
         ).diagnosis(self.name(), evidence)

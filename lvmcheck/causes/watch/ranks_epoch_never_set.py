@@ -22,9 +22,9 @@ class RanksEpochNeverSet(Cause):
         if not shares or max(shares) > OWN:
             return None  # without rows of their own ranks have no distributed sampler
         return Rule(
-            checks=("order_changes", "rows_drawn_anew"),
+            checks=("epoch_order_changes", "rows_reshuffled"),
             codes=("same_order", "same_course"),
-            explains=("epoch_pattern", "generators_go_on"),
+            explains=("epoch_pattern", "random_state_advances"),
             phrase="ranks read their own rows in one order in every epoch: set_epoch is not called, or shuffle is off",
             fix="DistributedSampler(data, shuffle=True), and sampler.set_epoch(epoch) before every epoch",
         ).diagnosis(self.name(), evidence)

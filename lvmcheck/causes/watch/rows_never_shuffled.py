@@ -17,7 +17,7 @@ class RowsNeverShuffled(Cause):
         if any(e.name == "rank_rows" and e.values.get("same", 1.0) <= 0.5 for e in evidence.run.of(Watch)):
             return None  # ranks with rows of their own have a sampler: ranks_epoch_never_set
         return Rule(
-            checks=("order_changes", "rows_drawn_anew"),
+            checks=("epoch_order_changes", "rows_reshuffled"),
             codes=("same_order", "same_course"),
             explains=("epoch_pattern",),
             phrase="every epoch has the same order of rows",

@@ -15,7 +15,7 @@ class ZeroGradBeforeStep(Cause):
     """Gradients are cleared between backward and step."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        parts = evidence.failed("parts_kept") is not None
+        parts = evidence.failed("accumulated_gradients_kept") is not None
         if not parts and evidence.failed("loss_exactly_zero") is not None:
             return None  # the gradient of a loss that is 0 is 0
         steps = [event.values for event in evidence.run.of(Watch) if event.name == "gradient_at_step"]
@@ -24,7 +24,7 @@ class ZeroGradBeforeStep(Cause):
             standing=Standing.CONSISTENT if zeros else Standing.MEASURED,
             also=("loss_not_computed", "units_dead", "vanishing_gradient") if zeros else (),
             tell_apart="print the loss and the norm of p.grad directly after backward()" if zeros else "",
-            checks=("gradient_at_step", "parts_kept"),
+            checks=("gradient_at_step", "accumulated_gradients_kept"),
             phrase="every gradient is exactly 0 when the optimizer steps: cleared, or 0 from the loss on"
             if zeros
             else "gradients are gone when the optimizer steps",

@@ -66,7 +66,7 @@ CAUSES: Sequence[Measured] = (
     Measured(
         cause="loss_term_detached",
         what="A term of the loss carries no gradient.",
-        checks=("addends_have_gradient",),
+        checks=("loss_terms_have_gradient",),
         explains=("nothing_learned", "learns_slowly", "val_loss_descends"),
         phrase="a part of the loss varies and trains nothing: it is a number, or detached",
         fix="add the term as a tensor with its graph: no float(), .item() or .detach() on what is meant to train",

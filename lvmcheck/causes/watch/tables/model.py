@@ -43,7 +43,7 @@ CAUSES: Sequence[Measured] = (
     Measured(
         cause="copy_never_updated",
         what="A slow copy of the model is never updated.",
-        checks=("copies_follow",),
+        checks=("ema_follows",),
         explains=("nothing_learned", "learns_slowly", "val_loss_descends", "metric_constant"),
         phrase="the copy of {of} that is used in its place still has the weights of the beginning",
         fix="update the copy after the optimizer step: load_state_dict, or lerp_ of each parameter",
@@ -105,7 +105,7 @@ CAUSES: Sequence[Measured] = (
     Measured(
         cause="ties_broken",
         what="Weights that should be tied are not.",
-        checks=("ties_hold",),
+        checks=("weights_stay_tied",),
         probes=("tied_weights",),
         phrase="weights that should be one parameter are two",
         fix="assign the parameter itself (head.weight = embedding.weight), after everything that replaces parameters",

@@ -79,7 +79,7 @@ CAUSES: Sequence[Measured] = (
     Measured(
         cause="parameters_updated_twice",
         what="Parameters are in the optimizer more than once.",
-        checks=("held_once",),
+        checks=("parameters_held_once",),
         probes=("optimizer_coverage:twice",),
         phrase="parameters are updated more than once in a step",
         fix="make the groups disjoint",
@@ -119,7 +119,7 @@ CAUSES: Sequence[Measured] = (
     Measured(
         cause="weight_decay_destroys",
         what="Weight decay shrinks weights faster than they learn.",
-        checks=("decay_gentle",),
+        checks=("weight_decay_small",),
         explains=(
             "nothing_learned",
             "learns_slowly",

@@ -1,4 +1,4 @@
-"""parts_kept: gradients are not cleared between the parts of a step."""
+"""accumulated_gradients_kept: gradients are not cleared between the parts of a step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ONE = 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class PartsKept(Watched):
+class AccumulatedGradientsKept(Watched):
     """Where a step has several forward and backward passes on different rows, not each of them finds its gradients
     cleared, in five measured steps in a row.
 
@@ -61,7 +61,7 @@ class PartsKept(Watched):
         )
 
 
-_CHECK = PartsKept()
+_CHECK = AccumulatedGradientsKept()
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, case_run("passes", [{"backwards": 4.0, "cleared": 1.0}] * 6), measured=0.0),
     made.case("never_cleared_to_none", _CHECK, case_run("passes", [{"backwards": 4.0, "cleared": 0.0}] * 6)),

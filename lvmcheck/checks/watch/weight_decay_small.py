@@ -1,4 +1,4 @@
-"""decay_gentle: weight decay takes no large share of the weights in a step."""
+"""weight_decay_small: weight decay takes no large share of the weights in a step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecayGentle(Watched):
+class WeightDecaySmall(Watched):
     """Decoupled weight decay (or that of plain SGD) takes at most a hundredth of a weight in one step, learning rate
     times weight decay, in ten measured steps in a row.
 
@@ -52,7 +52,7 @@ class DecayGentle(Watched):
         )
 
 
-_CHECK = DecayGentle()
+_CHECK = WeightDecaySmall()
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, case_run("decay", [{"per_step": 1e-5}] * 12), measured=1e-5),
     made.case("late_generalisation", _CHECK, case_run("decay", [{"per_step": 1e-3}] * 12)),

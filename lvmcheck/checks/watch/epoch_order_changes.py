@@ -1,4 +1,4 @@
-"""order_changes: rows come in another order in every epoch."""
+"""epoch_order_changes: rows come in another order in every epoch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lvmcheck.run.events import Watch
 
 
 @dataclass(frozen=True, kw_only=True)
-class OrderChanges(Watched):
+class EpochOrderChanges(Watched):
     """The first batch of an epoch does not hold the same rows in the same order as that of the epoch before, twice
     in a row.
 
@@ -56,7 +56,7 @@ class OrderChanges(Watched):
         )
 
 
-_CHECK = OrderChanges()
+_CHECK = EpochOrderChanges()
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, case_run("epoch_order", [{"same": 0.0, "rows": 32, "steps": 16}] * 3)),
     made.case("a_repeated_row", _CHECK, case_run("epoch_order", [{"same": 0.1, "rows": 32, "steps": 16}] * 3)),

@@ -1,4 +1,4 @@
-"""terms_weigh: no term of the data is a ten-thousandth of the loss from the beginning on."""
+"""terms_not_negligible: no term of the data is a ten-thousandth of the loss from the beginning on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SOLVED = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
-class TermsWeigh(CurveCheck):
+class TermsNotNegligible(CurveCheck):
     """Each term of a prediction with a weight has a ten-thousandth of the loss in the first quarter of the run.
 
     Weights are those recorded with the terms; where none are, they are computed from a sum that is exact to 1e-5.
@@ -118,7 +118,7 @@ def _finding(code: str, known: Sequence[Part], at: int, share: float, weights: n
     )
 
 
-_CHECK = TermsWeigh()
+_CHECK = TermsNotNegligible()
 _DOWN, _SLOW = made.lines(40, 1.5, 0.8, 0.6), made.lines(40, 1.4, 1.2, 1.1)
 
 

@@ -1,4 +1,4 @@
-"""targets_belong: targets belong to the inputs beside them."""
+"""targets_match_rows: targets belong to the inputs beside them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIGMAS, SURE, CLEAR, PART = 4.0, 8.0, 0.25, 0.65
 
 
 @dataclass(frozen=True, kw_only=True)
-class TargetsBelong(Watched):
+class TargetsMatchRows(Watched):
     """A linear fit finds in the training rows what it finds in validation: it is not at chance where the target of
     the next or the last row can be predicted (one row off), or where validation has something to fit (shuffled), and
     not below 65 % of it (noise). Ranks of numbers, balanced accuracy of classes; tasks that no line can see answer
@@ -72,7 +72,7 @@ class TargetsBelong(Watched):
         )
 
 
-_CHECK = TargetsBelong()
+_CHECK = TargetsMatchRows()
 _WELL = {"train": 0.86, "shifted": 0.01, "val": 0.88, "own": 0.8, "rows": 640.0, "val_rows": 256.0}
 _SHUFFLED = {**_WELL, "train": 0.01, "val": 0.02}
 PASSES: Sequence[Case] = (

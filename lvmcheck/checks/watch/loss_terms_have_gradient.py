@@ -1,4 +1,4 @@
-"""addends_have_gradient: no part of the loss that varies is without gradient."""
+"""loss_terms_have_gradient: no part of the loss that varies is without gradient."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LEAST = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
-class AddendsHaveGradient(Watched):
+class LossTermsHaveGradient(Watched):
     """No addend of the loss that varies from step to step, and is more than a thousandth of it, is without gradient,
     in three measured steps in a row.
 
@@ -62,7 +62,7 @@ class AddendsHaveGradient(Watched):
         )
 
 
-_CHECK = AddendsHaveGradient()
+_CHECK = LossTermsHaveGradient()
 _WHOLE = {"addends": 2, "without_gradient": 0, "varying": 0, "share": 0.0}
 _CONSTANT = {"addends": 2, "without_gradient": 1, "varying": 0, "share": 0.0}
 _FLOAT = {"addends": 2, "without_gradient": 1, "varying": 1, "share": 0.4}

@@ -1,4 +1,4 @@
-"""copies_follow: a copy that is used as a slow model follows the one it is a copy of."""
+"""ema_follows: a copy that is used as a slow model follows the one it is a copy of."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STEPS, CALLS, BESIDE = 50, 3, 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class CopiesFollow(Watched):
+class EmaFollows(Watched):
     """No module that began as an exact copy of a trained part, is in no optimizer and was called at least three times
     on inputs that the trained part was not given, still has the values of the beginning when the run ends after at
     least 50 steps.
@@ -61,7 +61,7 @@ class CopiesFollow(Watched):
         )
 
 
-_CHECK = CopiesFollow()
+_CHECK = EmaFollows()
 _FOLLOWS = {"steps": 300, "calls": 300, "unchanged": 0.0, "same_inputs": 0.0}
 _FORGOTTEN = {**_FOLLOWS, "unchanged": 1.0}
 PASSES: Sequence[Case] = (

@@ -1,4 +1,4 @@
-"""next_token_asked: a language model is asked for the next token, and does not see it."""
+"""next_token_targets: a language model is asked for the next token, and does not see it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
-class NextTokenAsked(Watched):
+class NextTokenTargets(Watched):
     """Where the targets of a cross entropy are tokens of the input (98 % agree at one shift), they are the next ones,
     and the outputs before the last token do not change with it (by 0.001 of their magnitude). Targets that are the
     tokens of the same position are refused only of a model that sees no later ones.
@@ -85,7 +85,7 @@ class NextTokenAsked(Watched):
         )
 
 
-_CHECK = NextTokenAsked()
+_CHECK = NextTokenTargets()
 
 
 def _run(shift: float, change: float | None = None, *, over: bool = True) -> Run:

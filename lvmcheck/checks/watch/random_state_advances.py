@@ -1,4 +1,4 @@
-"""generators_go_on: epochs do not all draw the same random numbers."""
+"""random_state_advances: epochs do not all draw the same random numbers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lvmcheck.run.events import Watch
 
 
 @dataclass(frozen=True, kw_only=True)
-class GeneratorsGoOn(Watched):
+class RandomStateAdvances(Watched):
     """The generator of torch is not, two epochs in a row, in the state in which an earlier epoch began, though numbers
     are drawn from it in an epoch; nor does a loader that shuffles begin it with the rows of the epoch before.
 
@@ -56,7 +56,7 @@ class GeneratorsGoOn(Watched):
         )
 
 
-_CHECK = GeneratorsGoOn()
+_CHECK = RandomStateAdvances()
 _ON = {"same": 0.0, "drawn": 1.0}
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, case_run("generator", [_ON] * 3)),

@@ -1,4 +1,4 @@
-"""addends_in_balance: no addend of the loss with a large weight leaves the others without say."""
+"""loss_terms_balanced: no addend of the loss with a large weight leaves the others without say."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ AUXILIARY = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class AddendsInBalance(Watched):
+class LossTermsBalanced(Watched):
     """No addend of the loss has 100 times the gradient of the next one, at the outputs of the model, in four looks in
     a row, by a weight that was raised (above 10, and more than 100 times that of the next) or although its weight is
     a tenth of that of the next. Ten times in the first three looks are enough, by a weight ten times that of the next,
@@ -103,7 +103,7 @@ def _evaluated(ratio: float, losses: Sequence[float]) -> Run:
     return case_run("addend_gradients", [sample] * 5).extended(epochs)
 
 
-_CHECK = AddendsInBalance()
+_CHECK = LossTermsBalanced()
 _RULES = {"ratio": 1100.0, "weight": 500.0, "weight_of_next": 1.0, "addends": 2}
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, case_run("addend_gradients", [{**_RULES, "ratio": 1.0, "weight": 1.0}] * 5)),

@@ -1,4 +1,4 @@
-"""rows_drawn_anew: rows are shuffled where their order shows in the loss."""
+"""rows_reshuffled: rows are shuffled where their order shows in the loss."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST, FEW = 0.9, 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class RowsDrawnAnew(Watched):
+class RowsReshuffled(Watched):
     """A loader that takes its rows one after the other (no shuffle, no sampler of its own) holds no rows that are
     sorted by label or target, and its loss does not take the same course in every epoch. Needs train= of watch.
 
@@ -38,7 +38,7 @@ class RowsDrawnAnew(Watched):
 
     Healthy runs that must pass:
     Recurrent models, which may read in order; a sampler of one's own, such as a curriculum; streams; one batch for
-    the whole data; rows in a mixed order that leave no trace in the loss (order_changes warns of them).
+    the whole data; rows in a mixed order that leave no trace in the loss (epoch_order_changes warns of them).
 
     Source:
     checks.md, shuffle.
@@ -92,7 +92,7 @@ def _course(windows: Curve) -> float | None:
     return alike if alike is not None and alike > COURSE else None
 
 
-_CHECK = RowsDrawnAnew()
+_CHECK = RowsReshuffled()
 _MIXED = {"sorted": 0.05, "steps": 20.0}
 _BOWL = [(0.4 + 0.01 * ((i - 10) % 20 - 9) ** 2) * (1 + 0.05 * ((i * 5) % 7)) for i in range(80)]
 

@@ -1,4 +1,4 @@
-"""ties_hold: weights that are tied stay tied."""
+"""weights_stay_tied: weights that are tied stay tied."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lvmcheck.run.events import Watch
 
 
 @dataclass(frozen=True, kw_only=True)
-class TiesHold(Watched):
+class WeightsStayTied(Watched):
     """Parameters with several names when watching began are still one parameter at every measured step, and no
     output layer has the values of an embedding in storage of its own.
 
@@ -54,7 +54,7 @@ class TiesHold(Watched):
         )
 
 
-_CHECK = TiesHold()
+_CHECK = WeightsStayTied()
 _TIES = {"tied": 1.0, "untied": 0.0, "copied": 0.0}
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, case_run("ties", [_TIES] * 2)),

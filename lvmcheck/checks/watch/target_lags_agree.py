@@ -1,4 +1,4 @@
-"""targets_in_place: the targets of positions are shifted alike in training and validation."""
+"""target_lags_agree: the targets of positions are shifted alike in training and validation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CLEAR, MOST = 0.2, 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class TargetsInPlace(Watched):
+class TargetLagsAgree(Watched):
     """Where inputs [N, T, ...] and targets [N, T] are held, the targets of training follow from the inputs at the same
     lag as those of validation (a linear fit at lags of -2 to 2, clear in both): at most a tenth of what it finds is
     lost at the other lag. Needs train= and val= of watch that hold tensors.
@@ -58,7 +58,7 @@ class TargetsInPlace(Watched):
         )
 
 
-_CHECK = TargetsInPlace()
+_CHECK = TargetLagsAgree()
 _SAME = {"lag": 0.0, "lag_of_val": 0.0, "found": 0.6, "off": 0.0, "rows": 192.0}
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, case_run("target_lag", [_SAME])),

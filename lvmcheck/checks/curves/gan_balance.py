@@ -1,4 +1,4 @@
-"""players_balance: neither of two players wins for good, and they do not win both."""
+"""gan_balance: neither of two players wins for good, and they do not win both."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ WILD = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlayersBalance(CurveCheck):
+class GanBalance(CurveCheck):
     """The losses of generator and discriminator do not both go to 0, and neither of them loses for half of the run.
 
     Of losses that are never negative these fail, by the medians of the second half: both below 0.05; a discriminator
@@ -164,7 +164,7 @@ def _pair(d: Sequence[float], g: Sequence[float]) -> Run:
     return run_from({"d_loss": d, "g_loss": g})
 
 
-_CHECK = PlayersBalance()
+_CHECK = GanBalance()
 _WILD = [12.0, 5.0, 40.0]
 _DOWN = [1.2 * 0.5**i for i in range(16)]
 PASSES: Sequence[Case] = (

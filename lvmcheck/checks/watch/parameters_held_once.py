@@ -1,4 +1,4 @@
-"""held_once: no parameter is in the optimizer twice."""
+"""parameters_held_once: no parameter is in the optimizer twice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lvmcheck.run.events import Watch
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeldOnce(Watched):
+class ParametersHeldOnce(Watched):
     """No parameter of the watched model is in two groups of the watched optimizers, or twice in one.
 
     Why:
@@ -49,7 +49,7 @@ class HeldOnce(Watched):
         )
 
 
-_CHECK = HeldOnce()
+_CHECK = ParametersHeldOnce()
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, case_run("held_twice", [{"held": 4, "twice": 0}])),
     made.case("two_readings", _CHECK, case_run("held_twice", [{"held": n, "twice": 0} for n in (2, 4)])),
