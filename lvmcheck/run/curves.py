@@ -106,8 +106,11 @@ class Curves:
         probes: Sequence[ev.Probe],
         declared: Mapping[str, Any] | None = None,
         watched: Sequence[ev.Watch] = (),
+        *,
+        counted: bool = False,
     ) -> None:
         self._epochs, self._windows, self._probes = epochs, windows, probes
+        self._counted = counted
         self._declared = declared or {}
         self._watched = watched
 
@@ -179,11 +182,13 @@ class Curves:
 
     @cached_property
     def epoch_means(self) -> Curve | None:
-        """Mean loss of the steps of each epoch, from windows."""
+        """Mean loss of the steps of each epoch, from windows; of the steps before each evaluation where these count."""
         import numpy as np
 
         windows = self.window_losses
-        if windows is None:
+        if windows is not None and self._counted:
+            windows = self._by_evaluation(windows)
+        if windows is None or not len(windows):
             return None
         starts = np.flatnonzero(np.diff(windows.epochs, prepend=-1))
         epochs = windows.epochs[starts]
@@ -191,6 +196,14 @@ class Curves:
         means = np.add.reduceat(windows.values * weights, starts) / np.add.reduceat(weights, starts)
         ends = windows.steps[np.append(starts[1:], len(windows)) - 1]
         return Curve(windows.role, epochs, ends, means)
+
+    def _by_evaluation(self, windows: Curve) -> Curve:
+        """The windows up to the last evaluation, in the epoch of the evaluation that follows them."""
+        import numpy as np
+
+        number = np.searchsorted([event.step for event in self._epochs], windows.steps)
+        kept = number < len(self._epochs)
+        return Curve(windows.role, number[kept] + 1, windows.steps[kept], windows.values[kept], True, windows.missing)
 
     @cached_property
     def train(self) -> Curve | None:

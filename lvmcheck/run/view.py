@@ -132,7 +132,8 @@ class Run(ShownInNotebooks):
         said: dict[str, Any] = dict(self.info.get("roles") or {})
         for event in self.of(ev.Declare):
             said.update(getattr(event, "roles", None) or {})
-        return Curves(self.of(ev.Epoch), self.windows, (*self.of(ev.Probe), *self._logged), said, self.of(ev.Watch))
+        probes, watched = (*self.of(ev.Probe), *self._logged), self.of(ev.Watch)
+        return Curves(self.of(ev.Epoch), self.windows, probes, said, watched, counted=self.counts_evaluations)
 
     @property
     def _logged(self) -> Iterator[ev.Probe]:

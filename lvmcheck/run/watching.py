@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from typing import Any, Literal
 
@@ -63,9 +64,9 @@ class Watching(Statements):
         self.watchers.append(watcher)
         if len(self.watchers) == 1 and self.steps == 0:
             self.origin(model=model)
-            import_module("lvmcheck.watch.measure.modules").first_call(
-                watcher.model, lambda batch: self.origin(batch=batch)
-            )
+            before = partial(watcher.guard.hook, "the first batch")
+            first = import_module("lvmcheck.watch.measure.modules").first_call
+            watcher.handles.append(first(watcher.model, before, lambda batch: self.origin(batch=batch)))
         for found in take(getattr(model, "_orig_mod", model)):
             watcher.emit(PREFLIGHT, found.values, found.subjects, self.steps)
         open_ = sum(not other.closed for other in self.watchers)

@@ -98,7 +98,7 @@ STEEP = 0.5
 
 def _from_chance(evidence: Evidence) -> bool:
     """Whether validation never left chance, or only got worse from where training began."""
-    chance = evidence.failed("nothing_learned")
+    chance = evidence.failed("nothing_learned") or coded(evidence, "memorises", "above_untrained")
     return chance is not None or (
         evidence.failed("memorises") is not None
         and not validation_learned(evidence.run)

@@ -52,18 +52,18 @@ class ValidationDiffers(Cause):
         stuck = coded(evidence, "metric_constant", "constant")
         if finding is None or role is None or role.split is not Split.VALIDATION or stuck is not None:
             return None
-        far = apart(evidence.run)
+        far, worse = apart(evidence.run), finding.code == "above_untrained"
         if not training_learns(evidence.run, 0.25) or (validation_learned(evidence.run) and far is None):
             return None
         return found(
             self,
-            Standing.CONSISTENT if far is None else Standing.LIKELY,
+            Standing.CONSISTENT if far is None and not worse else Standing.LIKELY,
             "validation stays bad while training learns: the sets may be prepared differently",
             (*finding_facts(finding), *([] if far is None else [far]), *train_facts(evidence.run)),
             fix="compare mean and deviation of one batch of each set, and call model.eval() in the validation",
             explain="memorises",
             explains=("loss_diverging", "overfits"),
-            also=("label_mismatch", "overfitting" if far is None else "wrong_scale"),
+            also=("label_mismatch", "overfitting" if far is None and not worse else "wrong_scale"),
             tell_apart="evaluate training samples in the validation loop, with the preparation of validation",
         )
 
@@ -107,6 +107,13 @@ FAILS: Sequence[CauseCase] = (
         standing=Standing.LIKELY,
     ),
     CauseCase(name="not_normalised", run=run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.2, 3.0, 4.5)})),
+    CauseCase(
+        name="another_vocabulary",
+        run=made.window_run([4.8], steps=1).extended(
+            run_from({"train_loss": made.lines(6, 3.3, 2.3), "val_loss": [5.38, 5.3, 5.48, 5.56, 5.57, 5.57]}).events
+        ),
+        standing=Standing.LIKELY,
+    ),
     CauseCase(
         name="flat", run=run_from({"train_mse": _TRAIN, "loss": _TRAIN, "valid_mse": made.lines(20, 2.9, 2.8, 2.9)})
     ),

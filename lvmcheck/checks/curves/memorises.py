@@ -35,6 +35,11 @@ MANIFOLD = 1.5
 GAP = 0.4
 """Difference of a bounded score (accuracy, cosine) between the sets, beside a validation score that gained little."""
 
+FIRST, TRAINED = 2, 0.7
+"""Step up to which a recorded loss is that of an untrained model, and share of it that training fell to."""
+ABOVE, SAME_UNIT = 1.05, 10.0
+"""Times the loss of the untrained model that validation is above throughout, and from which it has another unit."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Memorises(CurveCheck):
@@ -43,9 +48,10 @@ class Memorises(CurveCheck):
     A score that both sets have (accuracy, cosine) may not be 0.4 higher in training than in validation while validation
     gained less than a quarter of that, nor may a score below 0.5 gain nothing in ten evaluations while the training
     loss falls by a quarter, nor may a validation loss stay in eight evaluations where it began, which is where training
-    began, while the training loss halves. Nor may a run go on for half of its length with a training loss below 6 % of
-    its first value while validation stays above 35 % and its accuracy below 0.82, and neither gains. Validation that is
-    good from its first value on (a fine-tune) passes.
+    began, while the training loss halves; nor may it be above the loss of the untrained model (the first recorded step)
+    in every evaluation, and not fall, while training falls to 70 % of that. Nor may a run go on for half of its length
+    with a training loss below 6 % of its first value while validation stays above 35 % and its accuracy below 0.82, and
+    neither gains. Validation that is good from its first value on (a fine-tune) passes.
 
     Why:
     A model that memorises looks like a success in its training metrics: a recurrent net with 7.4 million parameters and
@@ -82,7 +88,7 @@ class Memorises(CurveCheck):
             if _bounded(val):
                 finding = _score_gap(val, train)
             else:
-                finding = _memorised(run, val, train) or _apart(run, val, train)
+                finding = _memorised(run, val, train) or _apart(run, val, train) or _untrained(run, val, train)
                 code = by_heart(run, val, train) if finding is None else None
                 finding = finding if code is None else _finding(code, val, train)
             if finding is not None:
@@ -128,6 +134,19 @@ def _apart(run: Run, val: Curve, train: Curve) -> Finding | None:
     scores = [score for score in run.curves.scores if score.role.split is Split.VALIDATION]
     agree = [score for score in scores if score.role.quantity is not Quantity.R2 and _fine(score)]
     return None if agree else _finding("validation_apart", val, train)
+
+
+def _untrained(run: Run, val: Curve, train: Curve) -> Finding | None:
+    """A validation loss that is never as low as the first training loss was, nor falls, while training learns."""
+    windows = run.curves.window_losses
+    if windows is None or windows.steps[0] > FIRST or val.role.quantity is not Quantity.LOSS or val.role.group:
+        return None
+    untrained, low = float(windows.values[0]), float(val.values.min())
+    learned = 0 < shape(train.values).last < TRAINED * untrained
+    if not learned or not ABOVE * untrained < low < SAME_UNIT * untrained or low < 0.95 * float(val.values[0]):
+        return None
+    scores = [score for score in run.curves.scores if score.role.split is Split.VALIDATION and _fine(score)]
+    return None if scores else _finding("above_untrained", val, train, Fact("untrained_loss", untrained))
 
 
 def _fine(score: Curve) -> bool:
@@ -216,6 +235,15 @@ PASSES: Sequence[Case] = (
     ),
 )
 FAILS: Sequence[Case] = (
+    made.case(
+        "another_vocabulary",
+        _CHECK,
+        made.window_run([4.8], steps=1).extended(
+            run_from({"train_loss": made.lines(6, 3.3, 2.3), "val_loss": [5.38, 5.3, 5.48, 5.56, 5.57, 5.57]}).events
+        ),
+        "above_untrained",
+        untrained_loss=4.8,
+    ),
     made.case(
         "sixty_four_rows",
         _CHECK,

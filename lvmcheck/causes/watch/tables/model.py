@@ -56,6 +56,7 @@ CAUSES: Sequence[Measured] = (
     ),
     Measured(
         cause="dropout_in_eval",
+        after=("parameters_not_optimized",),
         what="Dropout stays on in evaluation.",
         checks=("evaluation_draws_nothing",),
         probes=("eval_deterministic:functional_dropout",),
