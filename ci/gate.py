@@ -1,6 +1,6 @@
 """Decides whether a commit may pass, from JSON reports of lvmcheck alone: python ci/gate.py REPORT.json ...
 
-    export LVMCHECK_NONCE=$(python ci/gate.py start)      # before the session: it writes this into its report and runs
+    export LVMCHECK_NONCE=$(python ci/gate.py start --base origin/main)  # before the session, which writes it down
     python ci/gate.py REPORT.json --base origin/main --nonce "$LVMCHECK_NONCE"
 
 Standard library and git only: it runs where nothing is installed, and takes nothing from the code that it judges. Exit
@@ -36,6 +36,8 @@ from gate_tree import of_files, of_opened, of_suite_text
 SCREEN, WIDTH, FIXED = 30, 200, 3
 NONCE = "LVMCHECK_NONCE"
 NO_BASE = "none"
+BASE = "-base-"
+"""In a nonce: what stands before the commit that the base was when the nonce was made."""
 
 
 @dataclass(frozen=True)
@@ -138,8 +140,15 @@ def start(arguments: Sequence[str]) -> int:
     """Make the nonce of a session: print it, and write it to a file where one is named."""
     parser = argparse.ArgumentParser(prog="gate.py start", description="the nonce that sessions are to be handed")
     parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="outside the checkout")
+    parser.add_argument("--base", metavar="REF", help="the branch that the gate will compare with, as it is now")
     options = parser.parse_args(arguments)
     nonce = secrets.token_hex(16)
+    if options.base not in (None, NO_BASE):
+        commit = resolved(options.base)
+        if commit is None:
+            print(f"gate: the base {plain(options.base)!r} is no commit of this repository [unusable]", file=sys.stderr)
+            return 2
+        nonce += f"{BASE}{commit}"
     if options.file is not None:
         try:
             number = os.open(options.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -192,6 +201,9 @@ def question_of(options: argparse.Namespace) -> Question:
     commit = resolved(options.base)
     if commit is None:
         raise Unusable(f"the base {options.base!r} is no commit of this repository: fetch it first")
+    then = options.nonce.partition(BASE)[2]
+    if then and then != commit:
+        raise Unusable(f"the base {options.base!r} is {commit} and was {then} when the session began: it was moved")
     base, head = Tree(commit), head_of(options.commit)
     require, waived = tracked_path(options.require), options.waivers and tracked_path(options.waivers)
     rules = read_rules(options.require, base, require)
@@ -214,11 +226,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return (start if words[0] == "start" else sign)(words[1:])
     options = arguments_of(words)
     try:
-        key = None if options.key is None else read_key(options.key)
-        question = question_of(options)
+        return decided(options)
     except Unusable as problem:
         print(f"gate: {plain(str(problem))} [unusable]", file=sys.stderr)
         return 2
+
+
+def decided(options: argparse.Namespace) -> int:
+    """Decide and say why; the exit code.
+
+    Raises:
+        Unusable: the requirements, the waivers or the repository cannot be used.
+    """
+    key = None if options.key is None else read_key(options.key)
+    question = question_of(options)
     reasons: list[Reason] = []
     reports = list(readable(partial(read_report, key=key), options.reports, reasons))
     selftests = list(readable(partial(read_selftest, key=key), options.selftest, reasons))

@@ -12,7 +12,7 @@ from gate_finding import Reason
 from gate_git import Tree
 from gate_report import same
 from gate_shape import Table
-from gate_source import imported, module_files, named_in
+from gate_source import imported, is_script, module_files, named_in, words_in
 from gate_tree import entries, read_suite
 
 PROTECTED = (
@@ -20,9 +20,18 @@ PROTECTED = (
     *("sitecustomize.py", "*/sitecustomize.py", "usercustomize.py", "*.egg-info/*", "*.dist-info/*"),
     *("ci/*.py", "ci/*.sh", "ci/*.yml", ".github/*", ".gitlab-ci.yml", ".gitlab/*", ".buildkite/*", "Jenkinsfile"),
     *("requirements*.txt", "*/requirements*.txt", "constraints*.txt", "setup.py", "*/setup.py", "environment.y*ml"),
+    *("*/pyproject.toml", "*/setup.cfg", "Makefile", "*/Makefile", "makefile", "GNUmakefile", "*.mk", "noxfile.py"),
+    *("justfile", "Taskfile*.y*ml", "tasks.py", "dodo.py", "Dockerfile*", "*/Dockerfile*", "Containerfile*"),
+    *("*/Containerfile*", "*.sbatch", ".circleci/*", ".travis.yml", "azure-pipelines*.yml", "bitbucket-pipelines.yml"),
+    *(".drone.yml", ".woodpecker*", ".forgejo/*", ".gitea/*", "appveyor.yml", "cloudbuild.y*ml"),
     *("uv.lock", "poetry.lock", "pdm.lock", "Pipfile", "Pipfile.lock", "conda-lock.yml", "pixi.lock", "pylock*.toml"),
 )
 """Files that decide how runs are judged, what is run and what is installed, beside those named by ``protected``."""
+CI = (
+    *(".github/*.y*ml", ".gitlab-ci.yml", ".gitlab/*.yml", ".buildkite/*", "Jenkinsfile", "Makefile", "*.sbatch"),
+    *("*.sh", "ci/*.y*ml", ".circleci/*.yml", ".forgejo/*.y*ml", ".gitea/*.y*ml", "azure-pipelines*.yml", "justfile"),
+)
+"""Descriptions of what a CI runs: what they name is part of them."""
 CONFIGURATION = (
     *("pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "pyproject.toml", "tox.ini", "setup.cfg"),
 )
@@ -183,7 +192,7 @@ def of_judges(base: Tree, head: Tree, rules: Table) -> Iterator[Reason]:
     folders = {"/".join(parts[:n]) for parts in files for n in range(len(parts))}
     named |= changed & {f"{folder}/{name}".lstrip("/") for folder in folders for name in CONFIGURATION}
     named |= {path for path in changed if any(shadows(path, folder, base, head) for folder in folders)}
-    judges = check_files(base, head, rules) | beside_checks(base, head, rules, folders)
+    judges = check_files(base, head, rules) | beside_checks(base, head, rules, folders) | of_ci(base, head, rules)
     for path in sorted(named | (changed & judges)):
         old, new = (tree.entries.get(path, ("", "nothing"))[1] for tree in (base, head))
         yield Reason("judge_changed", path, old, new)
@@ -237,13 +246,36 @@ def beside_checks(base: Tree, head: Tree, rules: Table, folders: Collection[str]
     found: set[str] = set()
     for tree in (base, head):
         tables = [read_suite(tree, rule["file"]) or {} for rule in rules["suite"]]
-        runs = [part for table in tables for part in (table.get("run"), *_values(table.get("profile"))) if part]
-        names = [f"{str(run.get('trainer', '')).partition(':')[0]}_config" for run in runs if isinstance(run, dict)]
+        runs = [run for table in tables for run in _runs(table)]
+        names = [f"{str(run.get('trainer', '')).partition(':')[0]}_config" for run in runs]
         for folder in folders:
             path = f"{folder}/conftest.py".lstrip("/")
             names += imported(tree.read(path) or b"", path) if path in tree.entries else ()
         found |= {path for name in names for path in module_files(tree, name)}
     return found
+
+
+def of_ci(base: Tree, head: Tree, rules: Table) -> set[str]:
+    """Files that descriptions of the CI name, such as a script; not the trainers of required suites."""
+    found: set[str] = set()
+    for tree in (base, head):
+        waiting = [path for path in tree.entries if any(fnmatch.fnmatchcase(path, pattern) for pattern in CI)]
+        seen: set[str] = set()
+        while waiting:
+            path = waiting.pop()
+            if path not in seen:
+                seen.add(path)
+                named = words_in(tree, tree.read(path) or b"")
+                found |= named
+                waiting += [name for name in named if is_script(tree.read(name) or b"")]
+        runs = [it for rule in rules["suite"] for it in _runs(read_suite(tree, rule["file"]) or {})]
+        trainers = {str(run.get("trainer", "")).partition(":")[0] for run in runs}
+        found -= {path for name in trainers if name for path in module_files(tree, name)}
+    return found
+
+
+def _runs(table: Table) -> list[Table]:
+    return [part for part in (table.get("run"), *_values(table.get("profile"))) if isinstance(part, dict)]
 
 
 def _values(table: Any) -> list[Any]:

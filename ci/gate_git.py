@@ -43,23 +43,62 @@ def resolved(name: str) -> str | None:
     return found.decode().strip() if found else None
 
 
+def is_named_so(name: str, kind: str, raw: bytes) -> bool:
+    """Whether an object has the content that its name is the hash of; git itself believes the file it stands in."""
+    make = hashlib.sha256 if len(name) == 64 else hashlib.sha1
+    return make(f"{kind} {len(raw)}\0".encode() + raw, usedforsecurity=False).hexdigest() == name
+
+
+def proved(name: str, kind: str, raw: bytes) -> bytes:
+    """The content of an object.
+
+    Raises:
+        Unusable: it is not what its name says.
+    """
+    if not is_named_so(name, kind, raw):
+        raise Unusable(f"the {kind} {name} of this repository does not have the content of its name: it was forged")
+    return raw
+
+
 @dataclass
 class Tree:
     """The files of one commit: path -> mode and hash."""
 
     commit: str
     entries: dict[str, tuple[str, str]] = field(init=False, repr=False)
+    folders: set[str] = field(init=False, repr=False, default_factory=set)
 
     def __post_init__(self) -> None:
-        listed = git("ls-tree", "-r", "-z", "--full-tree", self.commit)
-        if listed is None:
+        listed, name = git("ls-tree", "-r", "-z", "--full-tree", self.commit), resolved(self.commit)
+        if listed is None or name is None:
             raise Unusable(f"{self.commit[:40]!r} is no commit of this repository: fetch it first")
+        self._prove(name)
         self.entries = {}
         for line in listed.decode("utf-8", "surrogateescape").split("\0"):
             if line:
                 head, _, path = line.partition("\t")
                 mode, _, blob = head.split(" ")
                 self.entries[path] = (mode, blob)
+
+    def _prove(self, commit: str) -> None:
+        """Hold the commit and all of its folders against their names.
+
+        Raises:
+            Unusable: one is not what its name says.
+        """
+        first = proved(commit, "commit", git("cat-file", "commit", commit) or b"").split(b"\n")[0]
+        listed = (git("ls-tree", "-r", "-d", "-z", "--full-tree", commit) or b"").decode("utf-8", "surrogateescape")
+        below = [line.split("\t")[0].split(" ") for line in listed.split("\0") if line]
+        trees = {first.decode().split(" ")[-1], *(name for _, kind, name in below if kind == "tree")}
+        for name, raw in batch(sorted(trees)):
+            proved(name, "tree", raw)
+
+    def holds(self, path: str) -> bool:
+        """Whether there is a file, a link or a submodule of that path, or below it."""
+        if not self.folders:
+            places = (path.split("/") for path in self.entries)
+            self.folders = {"/".join(parts[:n]) for parts in places for n in range(1, len(parts))}
+        return path in self.entries or path in self.folders
 
     def blob(self, path: str) -> str | None:
         """The hash of a regular file."""
@@ -74,7 +113,8 @@ class Tree:
         size = git("cat-file", "-s", blob)
         if size is None or int(size) > MAX_BLOB:
             return None
-        return git("cat-file", "blob", blob)
+        raw = git("cat-file", "blob", blob)
+        return None if raw is None else proved(blob, "blob", raw)
 
     def sha256(self, path: str) -> str | None:
         content = self.read(path)
@@ -112,8 +152,8 @@ def batch(blobs: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     raw, at = git("cat-file", "--batch", told="\n".join(blobs).encode()) or b"", 0
     while at < len(raw):
         end = raw.index(b"\n", at)
-        blob, _, size = raw[at:end].decode().split(" ")
-        yield blob, raw[end + 1 : end + 1 + int(size)]
+        name, kind, size = raw[at:end].decode().split(" ")
+        yield name, proved(name, kind, raw[end + 1 : end + 1 + int(size)])
         at = end + 2 + int(size)
 
 

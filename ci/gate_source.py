@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 
 from gate_git import Tree
 
 IMPORTS = ("import_module", "__import__", "run_module", "find_spec")
 PLUGINS = "pytest_plugins"
+WORD = re.compile(r"[\w./+-]+")
 
 
 def module_files(tree: Tree, name: str) -> list[str]:
@@ -22,6 +24,18 @@ def named_in(tree: Tree, source: bytes) -> set[str]:
     """Files whose path, or the end of it, is a text in a source: such as one that holds a bound."""
     ends = tuple(f"/{text}" for text in texts(parsed(source)) if "." in text)
     return {path for path in tree.entries if f"/{path}".endswith(ends)} if ends else set()
+
+
+def words_in(tree: Tree, text: bytes) -> set[str]:
+    """Files whose path, or the end of a path with a folder in it, is a word of a text such as a workflow."""
+    words = {word.removeprefix("./") for word in WORD.findall(text.decode("utf-8", "replace"))}
+    ends = tuple(f"/{word}" for word in words if "/" in word)
+    return {path for path in tree.entries if path in words or (ends and f"/{path}".endswith(ends))}
+
+
+def is_script(text: bytes) -> bool:
+    """Whether a text is one of a shell, which may name others."""
+    return text.startswith(b"#!") and b"sh" in text.split(b"\n")[0]
 
 
 def imported(source: bytes, path: str) -> list[str]:

@@ -15,6 +15,8 @@ from gate_git import LINK, Tree
 from gate_report import keeps, same
 from gate_shape import Table
 
+LISTED = "listed"
+"""What a report says in place of a digest, of a name in a folder that was listed and of a link that was looked at."""
 HEADER = re.compile(r"^[ \t]*\[\[[ \t]*check[ \t]*\]\]", re.MULTILINE)
 
 
@@ -76,9 +78,13 @@ def of_opened(suite: Table, rules: Table, tree: Tree) -> Iterator[Reason]:
             continue
         left = {path: digest for path, digest in opened.items() if path not in run["inputs"]}
         allowed = [path for path in left if any(fnmatch.fnmatchcase(path, str(one)) for one in rules["opens"])]
-        committed = tree.digests(left)
+        committed = tree.digests(path for path, digest in left.items() if digest != LISTED)
         for path in sorted({*left} - {*allowed}):
-            if path not in committed or tree.in_the_way(path) is not None:
+            if left[path] == LISTED:
+                declared = any(f"{known}/".startswith(f"{path}/") for known in (*run["inputs"], *rules["opens"]))
+                if not declared and not tree.holds(path):
+                    yield Reason("opened_not_in_commit", path)
+            elif path not in committed or tree.in_the_way(path) is not None:
                 yield Reason("opened_not_in_commit", path)
             elif left[path] not in committed[path]:
                 yield Reason("opened_differs", path, committed[path][0][:12], str(left[path])[:12] or "it changed")

@@ -20,6 +20,7 @@ from pathlib import Path
 import gate
 from gate_files import read_rules
 from gate_finding import Unusable
+from gate_git import resolved
 
 HERE = Path(__file__).parent
 
@@ -67,6 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Unusable as problem:
         print(f"judge: {problem}", file=sys.stderr)
         return 2
+    if options.base not in (None, gate.NO_BASE):  # as it is now: what the sessions run may move a branch
+        options.base = resolved(options.base) or options.base
     nonce = os.environ.get(gate.NONCE) or secrets.token_hex(16)
     for command in commands.values():
         subprocess.run(

@@ -3,21 +3,26 @@
 Where a repository has suites or runs, the command forks before any conftest is imported. The child is the session; the
 parent waits, passes signals on, and ends as the child does. Where the child ends with 0 and the session has not said 0,
 such as after ``os._exit(0)`` in a conftest or in a thread, the parent ends with what the session said, or with 1 where
-it said nothing. A report that is not what the session wrote when the child has ended is set aside.
+it said nothing. A report that is not what the session wrote when the child has ended, or with which the parent does not
+agree (:mod:`lvmcheck.pytest_plugin.parent_judge`), is set aside.
 """
 
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import resource
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
+from lvmcheck.launch.executed import NONCE
 from lvmcheck.pytest_plugin.constants import SUITE_FILE
+from lvmcheck.pytest_plugin.parent_judge import ParentJudge
 
 UNSAID = 1
 """Exit status of a session that ended with 0 before it was over."""
@@ -27,6 +32,8 @@ NAMES = {"pytest", "py.test"}
 DIES_WITH_PARENT = 1
 HEARD = 65_536
 """Bytes of what the session said that are read: a pipe holds no more."""
+SHOWN = 5
+"""Reasons not to believe a report that are said."""
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -46,8 +53,17 @@ class Witness:
         """The session is over, with this exit status."""
         self._tell(f"status {min(max(status, 0), 255)}")
 
-    def wrote(self, report: Path) -> None:
-        """The session has written its report, whose content is final."""
+    def promises(self, report: Path) -> None:
+        """The session is going to write a report."""
+        self._tell(f"report - {report.absolute()}")
+
+    def wrote(self, report: Path, limit: float) -> None:
+        """The session has written its report, whose content is final.
+
+        Args:
+            limit: seconds that a check of the user's own may take for one look.
+        """
+        self._tell(f"judge {json.dumps([limit, *sys.path])}")
         self._tell(f"report {_digest(report)} {report.absolute()}")
 
     def _tell(self, line: str) -> None:
@@ -105,8 +121,13 @@ def can_fork() -> bool:
         return False
 
 
-def guarded() -> Witness:
-    """Fork; returns in the child alone, which is the session."""
+def guarded(root: Path) -> Witness:
+    """Fork; returns in the child alone, which is the session.
+
+    Args:
+        root: of the session.
+    """
+    judge = ParentJudge(root) if NONCE in os.environ else None
     sys.stdout.flush()
     sys.stderr.flush()
     reads, writes = os.pipe()
@@ -116,7 +137,7 @@ def guarded() -> Witness:
     if child != 0:
         os.close(writes)
         os.set_blocking(reads, False)
-        _end(_wait(child), reads)
+        _end(_wait(child), reads, judge)
     os.close(reads)
     ctypes.CDLL(None).prctl(DIES_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
@@ -146,19 +167,34 @@ def _digest(file: Path) -> str:
         return ""
 
 
-def _said(pipe: int) -> tuple[int | None, dict[Path, str]]:
-    """The last exit status that the session has said (None where it said none), and its reports with their digests."""
+@dataclass
+class _Said:
+    """What the session has said: its last exit status, its reports with their digests, and how checks are judged."""
+
+    status: int | None = None
+    reports: dict[Path, str] = field(default_factory=dict)
+    limit: float = 0.0
+    path: list[str] = field(default_factory=list)
+
+
+def _said(pipe: int) -> _Said:
     try:
         lines = os.read(pipe, HEARD).decode("utf-8", "surrogateescape").split("\n")[:-1]
     except BlockingIOError:  # something that it has started still holds the pipe
         lines = []
-    told = [line.partition(" ")[::2] for line in lines]
-    statuses = [int(what) for kind, what in told if kind == "status"]
-    reports = [what.partition(" ")[::2] for kind, what in told if kind == "report"]
-    return statuses[-1] if statuses else None, {Path(file): digest for digest, file in reports}
+    found = _Said()
+    for kind, _, what in (line.partition(" ") for line in lines):
+        if kind == "status":
+            found.status = int(what)
+        elif kind == "report":
+            digest, _, file = what.partition(" ")
+            found.reports[Path(file)] = digest
+        elif kind == "judge":
+            found.limit, *found.path = json.loads(what)
+    return found
 
 
-def _end(status: int, pipe: int) -> NoReturn:
+def _end(status: int, pipe: int, judge: ParentJudge | None) -> NoReturn:
     """End as the child has ended, but not with 0 where the session did not say so."""
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
@@ -169,14 +205,22 @@ def _end(status: int, pipe: int) -> NoReturn:
         os.kill(os.getpid(), number)
         os._exit(128 + number)
     code = os.waitstatus_to_exitcode(status)
-    said, reports = _said(pipe)
-    for report in [file for file, digest in reports.items() if _digest(file) != digest]:
+    heard = _said(pipe)
+    said = heard.status
+    for report, digest in heard.reports.items():
+        same = _digest(report) == digest
+        doubts = judge.doubts(report, heard.path, heard.limit) if same and judge is not None else []
+        if same and not doubts:
+            continue
         from lvmcheck.text.say import complain
 
         code = code or UNSAID
         if report.is_file():
             report.replace(report.with_name(f"{report.name}.edited"))
-        complain(f"lvmcheck: {report} was changed after the session had written it: it is none")
+        if not same:
+            complain(f"lvmcheck: {report} was changed after the session had written it, or not written: it is none")
+        for doubt in doubts[:SHOWN]:
+            complain(f"lvmcheck: {report} is not believed: {doubt}")
     if code == 0 and said != 0:
         code = UNSAID if said is None else said
         how = "before pytest was over" if said is None else f"where pytest's was {said}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from lvmcheck.checks.verdict_json import plain_json
 from lvmcheck.launch.executed import NONCE
 from lvmcheck.launch.inputs import made_files
 from lvmcheck.launch.run_job import RunJob
@@ -38,17 +40,26 @@ def disputed(config: pytest.Config, suites: Mapping[str, SuiteReport]) -> list[T
     """Checks that passed here and not in a process of its own."""
     if NONCE not in os.environ:
         return []
-    from lvmcheck.pytest_plugin import judged_again
+    from lvmcheck.pytest_plugin.judged_again import Judge
 
-    top, start = git.top(config.rootpath) or config.rootpath, config.invocation_params.dir
     environment = config.stash[ENVIRONMENT]
-    return judged_again.disputed(suites, top, start, environment, read_options(config).check_timeout)
+    judge = Judge(
+        top=git.top(config.rootpath) or config.rootpath,
+        start=config.invocation_params.dir,
+        env=environment,
+        path=sys.path,
+        limit=read_options(config).check_timeout,
+    )
+    found = judge.disputes([plain_json(suite) for suite in suites.values()])
+    return [Trouble(where=node, when="judging", message=problem) for node, problem in found]
 
 
 # -- what this process writes ------------------------------------------------------------------------------------------
+MADE_HERE = "declared as data, and written while the session ran"
 WRITTEN: set[str] = set()
 """Real paths of the files that this process has written, linked or renamed since :func:`watch`."""
-_HOOKED: list[bool] = []
+_HOOKED: list[int] = []
+"""When it began."""
 WRITES = os.O_WRONLY | os.O_RDWR
 PLACES = {"os.rename": 1, "os.link": 1, "os.symlink": 1, "shutil.move": 1}
 """Audit event -> which of its arguments is the file that comes to be."""
@@ -57,7 +68,7 @@ PLACES = {"os.rename": 1, "os.link": 1, "os.symlink": 1, "shutil.move": 1}
 def watch() -> None:
     """Note what this process writes from now on, where a gate will judge it."""
     if NONCE in os.environ and not _HOOKED:
-        _HOOKED.append(True)
+        _HOOKED.append(time.time_ns())
         sys.addaudithook(_note)
 
 
@@ -77,3 +88,17 @@ def handed_over(suite: SuiteReport, jobs: Sequence[RunJob], shown: Callable[[Pat
         ours = {shown(Path(path)): "" for path in made.get(run.seed, ()) if os.path.realpath(path) in WRITTEN}
         runs.append(replace(run, opened={**run.opened, **ours}) if run.opened is not None else run)
     return replace(suite, runs=tuple(runs))
+
+
+def written_data(suites: Mapping[str, SuiteReport], top: Path) -> list[Trouble]:
+    """Data that suites declare and that came, or were changed, after this session had begun."""
+    declared = sorted({path for suite in suites.values() for run in suite.runs for path in run.inputs})
+    return [Trouble(where=path, when="judging", message=MADE_HERE) for path in declared if _written(top / path)]
+
+
+def _written(path: Path) -> bool:
+    try:
+        changed = path.stat().st_ctime_ns  # which nobody can set
+    except OSError:
+        return False
+    return bool(_HOOKED) and (os.path.realpath(path) in WRITTEN or changed > _HOOKED[0])

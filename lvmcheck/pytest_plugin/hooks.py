@@ -48,7 +48,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     given = early_config.invocation_params.args
     ours = exit_guard.is_command(given) and exit_guard.concerned(early_config.rootpath, given)
     if ours and exit_guard.can_fork():
-        early_config.stash[WITNESS] = exit_guard.guarded()
+        early_config.stash[WITNESS] = exit_guard.guarded(early_config.rootpath)
     return (yield)
 
 

@@ -9,66 +9,81 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lvmcheck.report.item import good
-from lvmcheck.report.machine.session import SuiteReport, Trouble
+from lvmcheck.launch.executed import OWN
 
 LIMIT = 600.0
 FRONT = '{\n "passed": ['
 """Beginning of the answer, behind whatever a check prints."""
 ANOTHER = "another process does not judge the run of this check as passed"
+GOOD = ("passed", "warning")
 
 
-def disputed(
-    suites: Mapping[str, SuiteReport], top: Path, start: Path, env: Mapping[str, str], limit: float
-) -> list[Trouble]:
-    """Checks that this session calls passed and a process of its own does not.
+@dataclass(frozen=True)
+class Judge:
+    """Where and how another process judges.
 
     Args:
-        suites: of the session, with their verdicts, by the path of their file.
-        top: the folder from which the report names its files; ``start`` that in which pytest was started.
-        env: the environment with which the session began.
+        top: the folder from which a report names its files; ``start`` that in which pytest was started.
+        env: the environment with which the session began; ``python`` what runs it.
+        path: where else modules are looked for, behind the usual places, once it has begun.
         limit: seconds that a check of the user's own may take for one look.
     """
-    body = [
-        {
-            "path": path,
-            "profile": suite.profile,
-            "runs": {run.seed: str(top / run.folder) for run in suite.runs if run.folder},
-            "limit": limit,
+
+    top: Path
+    start: Path
+    env: Mapping[str, str]
+    path: Sequence[str]
+    limit: float
+    python: str = sys.executable
+
+    def disputes(self, suites: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+        """Checks that the suites of a report call passed and another process does not: node and what is wrong."""
+        listed = [suite for suite in suites if not {*suite["overridden"]} - {"device"}]  # a gate refuses others
+        if not listed:
+            return []
+        body = {"path": [str(self.start / place) for place in self.path], "suites": [*map(self._asked, listed)]}
+        command = [self.python, "-P", "-m", "lvmcheck.pytest_plugin.judged_again"]
+        own = {"PYTHONPATH": os.pathsep.join(filter(None, [str(OWN.parent), self.env.get("PYTHONPATH", "")]))}
+        try:
+            done = subprocess.run(
+                command,
+                input=json.dumps(body),
+                cwd=self.start,
+                env={**self.env, **own},
+                capture_output=True,
+                text=True,
+                timeout=LIMIT,
+                check=True,
+            )
+            said = json.loads(done.stdout[done.stdout.rindex(FRONT) :])["passed"]
+        except (OSError, subprocess.SubprocessError, ValueError) as problem:
+            return [(command[-1], str(problem))]
+        known = {tuple(words) for words in said}
+        return [(node, ANOTHER) for key, node in self._claimed(suites).items() if key not in known]
+
+    def _asked(self, suite: Mapping[str, Any]) -> dict[str, Any]:
+        runs = {str(run["seed"]): str(self.top / run["folder"]) for run in suite["runs"] if run["folder"]}
+        return {
+            "path": str(self.top / suite["file"]),
+            "profile": suite["profile"],
+            "runs": runs,
+            "limit": self.limit,
         }
-        for path, suite in suites.items()
-        if not {*suite.overridden} - {"device"}  # a gate refuses others
-    ]
-    if not body:
-        return []
-    places = os.pathsep.join(str(start / place) for place in sys.path)
-    command = [sys.executable, "-P", "-m", "lvmcheck.pytest_plugin.judged_again"]
-    try:
-        done = subprocess.run(
-            command,
-            input=json.dumps(body),
-            cwd=start,
-            env={**env, "PYTHONPATH": places},
-            capture_output=True,
-            text=True,
-            timeout=LIMIT,
-            check=True,
-        )
-        said = json.loads(done.stdout[done.stdout.rindex(FRONT) :])["passed"]
-    except (OSError, subprocess.SubprocessError, ValueError) as problem:
-        return [Trouble(where=command[-1], when="judging", message=str(problem))]
-    known = {tuple(words) for words in said}
-    claimed = {
-        (path, str(check.verdict.seed), check.verdict.name): check.node
-        for path, suite in suites.items()
-        for check in suite.checks
-        if check.pytest == "passed" and check.verdict.finding is not None and good(check.verdict)
-    }
-    return [Trouble(where=node, when="judging", message=ANOTHER) for key, node in claimed.items() if key not in known]
+
+    def _claimed(self, suites: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str, str], str]:
+        return {
+            (str(self.top / suite["file"]), str(check["verdict"]["seed"]), check["verdict"]["name"]): check["node"]
+            for suite in suites
+            for check in suite["checks"]
+            if check["pytest"] == "passed"
+            and check["verdict"]["outcome"]["finding"] is not None
+            and check["verdict"]["outcome"]["status"] in GOOD
+        }
 
 
 def passed(path: str, profile: str, runs: Mapping[str, str], limit: float) -> Iterator[tuple[str, str, str]]:
@@ -101,13 +116,15 @@ def passed(path: str, profile: str, runs: Mapping[str, str], limit: float) -> It
 
 
 def _good(outcome: Any) -> bool:
-    return outcome.status.value in ("passed", "warning")
+    return outcome.status.value in GOOD
 
 
 def main() -> None:
     from lvmcheck.text.say import say_json
 
-    found = [word for one in json.load(sys.stdin) for word in passed(**one)]
+    body = json.load(sys.stdin)
+    sys.path += [place for place in body["path"] if place not in sys.path]
+    found = [word for one in body["suites"] for word in passed(**one)]
     say_json({"passed": found})
 
 

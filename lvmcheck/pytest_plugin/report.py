@@ -24,8 +24,8 @@ from lvmcheck.checks.verdict_json import from_json, plain_json
 from lvmcheck.errors import InputError
 from lvmcheck.launch.executed import NONCE, executed, hashes
 from lvmcheck.pytest_plugin.constants import SESSION, SLOWER, WITNESS
-from lvmcheck.pytest_plugin.gated import disputed, handed_over, patched, watch
-from lvmcheck.pytest_plugin.options import report_file
+from lvmcheck.pytest_plugin.gated import disputed, handed_over, patched, watch, written_data
+from lvmcheck.pytest_plugin.options import read_options, report_file
 from lvmcheck.pytest_plugin.owed import honest
 from lvmcheck.pytest_plugin.pytest_api import tell_command
 from lvmcheck.report.item import ItemReport, item_report
@@ -215,7 +215,8 @@ class SessionReporter(Selection):
         ]
         report = self.finished(honest(session))
         named = dict(zip(self.suites, report.suites, strict=True))
-        report = replace(report, troubles=(*report.troubles, *disputed(self.config, named)))
+        made = written_data(named, git.top(self.config.rootpath) or self.config.rootpath)
+        report = replace(report, troubles=(*report.troubles, *made, *disputed(self.config, named)))
         self._write(report, begin=False)
 
     # -- the report ----------------------------------------------------------------------------------------------------
@@ -282,8 +283,9 @@ class SessionReporter(Selection):
                 self.outputs.begin(report)
         except InputError as problem:
             raise pytest.UsageError(fit(problem)) from None
-        if not begin and "json" in self.outputs.files and WITNESS in self.config.stash:
-            self.config.stash[WITNESS].wrote(self.outputs.files["json"])
+        if "json" in self.outputs.files and WITNESS in self.config.stash:
+            witness, file = self.config.stash[WITNESS], self.outputs.files["json"]
+            witness.promises(file) if begin else witness.wrote(file, read_options(self.config).check_timeout)
         reporter: Any = self.config.pluginmanager.getplugin("terminalreporter")
         if lines and reporter is not None:
             for line in ("", *lines):  # a command counts only at the start of a line, and dots may stand there

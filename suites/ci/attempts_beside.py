@@ -8,7 +8,7 @@ import textwrap
 from suites.ci.attempts import GOOD, Attempt, attempt, regressed, replaced
 from suites.ci.attempts_fresh import NOTHING
 from suites.ci.attempts_read import ignored, trainer
-from suites.ci.gate_kit import Repository
+from suites.ci.gate_kit import NONCE, Repository
 from suites.lvmcheck.plugin_kit.project import CHECKS, floor
 
 BESIDE: list[Attempt] = []
@@ -122,11 +122,11 @@ def beside(repo: Repository, source: str, name: str = "test_first.py") -> None:
     (repo.suite_file.parent / name).write_text(textwrap.dedent(source))
 
 
-def own_process(repo: Repository, *words: str) -> None:
+def own_process(repo: Repository, *words: str, nonce: str = NONCE) -> None:
     """A session as a command of its own, with trainers of their own; what pytester writes is not seen by git."""
     (repo.path / ".git" / "info").mkdir(exist_ok=True)
     (repo.path / ".git" / "info" / "exclude").write_text("stdout\nstderr\nrunpytest-*\n")
-    repo.session(*words, inside=False, apart=True)
+    repo.session(*words, inside=False, apart=True, nonce=nonce)
 
 
 # -- the process that judges -------------------------------------------------------------------------------------------
