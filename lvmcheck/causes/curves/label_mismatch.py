@@ -37,7 +37,7 @@ def _loss_ran_away(evidence: Evidence) -> bool:
 
 
 class LabelMismatch(Cause):
-    """The training loss falls and validation stays at its beginning: labels may not belong to the inputs."""
+    """The training loss falls and validation stays at its initial level: labels may not match the inputs."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         named = by_code(self, evidence)

@@ -21,7 +21,7 @@ from lvmcheck.run.view import run_from
 
 
 class LabelNoise(Cause):
-    """Validation is best early and then worse, while training learns its labels by heart."""
+    """Validation is best early and then worse, while training memorises its labels."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         drawn = coded(evidence, "targets_match_rows", "noisy")

@@ -12,7 +12,7 @@ from lvmcheck.run.view import Run, run_from
 
 
 class LearningRateTooLow(Cause):
-    """The loss falls steadily and hardly at all, at a tiny learning rate."""
+    """The loss falls steadily but very slowly, at a tiny learning rate."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         slow, used = evidence.failed("learns_slowly"), rate(evidence.run)

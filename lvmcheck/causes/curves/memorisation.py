@@ -17,7 +17,7 @@ LEAST = 3
 
 
 class Memorisation(Cause):
-    """Train cosine rises while validation cosine does not: the training set is learned by heart."""
+    """Train cosine rises while validation cosine does not: the training set is memorised."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         finding = _gap(evidence)

@@ -23,7 +23,7 @@ from lvmcheck.run.view import run_from
 
 
 class NotLearning(Cause):
-    """No metric gets better than at its beginning, or than a predictor that learns nothing."""
+    """No metric gets better than its initial value, or than a predictor that learns nothing."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         named = by_code(self, evidence)

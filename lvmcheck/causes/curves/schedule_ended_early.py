@@ -12,7 +12,7 @@ from lvmcheck.run.view import run_from
 
 
 class ScheduleEndedEarly(Cause):
-    """The schedule is shorter than the run: its last part trains with a learning rate of nothing."""
+    """The schedule is shorter than the run: the last part trains with a learning rate of almost 0."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         finding = evidence.failed("schedule_ended_early")

@@ -32,7 +32,7 @@ FALLING = 0.005
 
 
 class Undertrained(Cause):
-    """Token soup: the loss is far above what the text allows, still falling, and nothing structural has failed."""
+    """The loss is far above what the text allows and still falling, and nothing structural has failed."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         soup = finding_facts(evidence.failed("generations_vary")) or _few_right(evidence)
@@ -53,7 +53,7 @@ class Undertrained(Cause):
                 *soup,
             ),
             explains=frozenset({"generations_vary", "answers_correct"}),
-            tell_apart="train ten times longer; a label leak writes the same soup at a loss near 0",
+            tell_apart="train ten times longer; a label leak generates the same noise at a loss near 0",
             ruled_out=evidence.ruled_out(STRUCTURE),
             fix="train longer, or a smaller model on simpler questions, until the validation loss stops falling",
             next="lvmcheck explain generations_vary",

@@ -11,7 +11,7 @@ from lvmcheck.run.view import run_from
 
 
 class ValidationIsTraining(Cause):
-    """The validation figures are those of the training set, to the last digit."""
+    """The validation metrics equal those of the training set, to the last digit."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         finding = evidence.failed("train_val_identical")

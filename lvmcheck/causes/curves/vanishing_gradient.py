@@ -14,7 +14,7 @@ from lvmcheck.run.view import Run
 
 
 class VanishingGradient(Cause):
-    """The gradient norm falls to next to nothing while the loss stays."""
+    """The gradient norm falls to almost 0 while the loss stays."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         finding = coded(evidence, "gradient_norm_zero", "vanished", "zero_to_the_end")

@@ -15,7 +15,7 @@ from lvmcheck.run.view import Run, run_from
 
 
 class WeightsNeverMove(Cause):
-    """No gradient arrives, or no step is taken: the evaluated weights are those of the beginning."""
+    """No gradient arrives, or no step is taken: the evaluated weights are the initial ones."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         named = by_code(self, evidence)

@@ -11,7 +11,7 @@ from lvmcheck.checks.shared import cases as made
 
 
 class WeightsReset(Cause):
-    """The training loss goes back to its beginning whenever an epoch begins."""
+    """The training loss returns to its initial level whenever an epoch starts."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         finding = coded(evidence, "epoch_pattern", "begins_anew")

@@ -66,7 +66,7 @@ class DominantTerm(Cause):
         return Diagnosis(
             name=self.name(),
             standing=Standing.MEASURED,
-            phrase="one addend of the loss has {ratio} times the gradient of the next",
+            phrase="one loss term has {ratio} times the gradient of the next",
             evidence=finding_facts(finding),
             explains=EXPLAINS | {"loss_terms_balanced"},
             fix="choose the weight so that the second term has a tenth to a hundredth of the gradient of the main one",

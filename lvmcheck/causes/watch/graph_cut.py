@@ -23,7 +23,7 @@ class GraphCut(Cause):
             probes=() if by_zero else ("gradients:no_gradient", "loss_depends_on_model:detached"),
             phrase="the loss does not change with this part of the model: its output is not used, or is multiplied by 0"
             if by_zero
-            else "the graph between these parameters and the loss is cut",
+            else "the autograd graph between these parameters and the loss is cut",
             fix="look for a weight of 0, a mask that is all 0, and an output that is computed and not used"
             if by_zero
             else "remove detach, no_grad, .data and .item between them and the loss, and see that forward uses them",

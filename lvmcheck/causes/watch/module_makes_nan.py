@@ -30,7 +30,7 @@ class ModuleMakesNan(Cause):
             checks=("first_non_finite",),
             explains=("finite",),
             probes=("gradients:not_finite", "outputs_in_range:not_finite", "loss_depends_on_model:not_finite"),
-            phrase="the named place is the first that is not finite",
+            phrase="the first NaN or infinity appears at the named place",
             fix=(
                 "look at the inputs of the named module on the batch of that step; clamp, add an epsilon,"
                 " or compute it in float32"

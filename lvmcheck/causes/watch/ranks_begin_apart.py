@@ -15,14 +15,14 @@ APART = 1e-4
 
 
 class RanksBeginApart(Cause):
-    """Every rank begins with weights of its own."""
+    "Every rank starts with different weights."
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         if not any(e.name == "ranks_begin" and e.values.get("apart", 0.0) > APART for e in evidence.run.of(Watch)):
             return None
         return Rule(
             checks=("ranks_agree",),
-            phrase="every rank begins with weights of its own, and nothing spreads those of rank 0",
+            phrase="every rank starts with different weights, and nothing broadcasts those of rank 0",
             fix="wrap the model in DistributedDataParallel, or broadcast its parameters before the first step",
         ).diagnosis(self.name(), evidence)
 

@@ -21,7 +21,7 @@ class RanksDrift(Cause):
             return None  # they began apart, which is another cause
         return Rule(
             checks=("ranks_agree",),
-            phrase="the ranks hold different weights after a step: each trains a model of its own",
+            phrase="the ranks hold different weights after a step: each trains its own model",
             fix="call the model that DistributedDataParallel returns, not the module inside it",
         ).diagnosis(self.name(), evidence)
 

@@ -32,7 +32,7 @@ class UpdatesOutOfRange(Cause):
             standing=Standing.LIKELY,
             after=("graph_cut", "loss_not_computed", "loss_sign", "learning_rate_too_high", "learning_rate_zero"),
             explains=("gradient_norm_steady", "learns_slowly", "units_alive", "gradient_reaches"),
-            phrase="the updates do not fit the size of the weights",
+            phrase="the updates are out of proportion to the weights",
             fix=(
                 "change the learning rate by the factor that brings the ratio of update to weight near "
                 "0.001; look at weight decay"

@@ -18,7 +18,7 @@ class UpdatesRoundedAway(Cause):
             explains=("learns_slowly", "nothing_learned", "metric_constant"),
             standing=Standing.LIKELY if evidence.failed("updates_survive_rounding") is None else Standing.MEASURED,
             after=("module_makes_nan", "updates_out_of_range", "learning_rate_too_high"),
-            phrase="updates are rounded away, or undone",
+            phrase="updates are lost to rounding, or undone",
             fix=("keep the weights in float32 (autocast casts for you), and look at what else writes to them"),
         ).diagnosis(self.name(), evidence)
 

@@ -27,7 +27,7 @@ class ZeroGradBeforeStep(Cause):
             checks=("gradient_at_step", "accumulated_gradients_kept"),
             phrase="every gradient is exactly 0 when the optimizer steps: cleared, or 0 from the loss on"
             if zeros
-            else "gradients are gone when the optimizer steps",
+            else "gradients are missing when the optimizer steps",
             fix="the order is zero_grad, forward, backward, step",
         ).diagnosis(self.name(), evidence)
 

@@ -30,7 +30,7 @@ NEAR, AWAY, RISES = 0.02, 0.1, 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class BelowChance(CurveCheck):
-    """An area under the ROC curve or a concordance index is not below 0.5, a correlation not below 0, all along.
+    """No AUROC or concordance index stays below 0.5, and no correlation below 0, from first to last.
 
     A metric of which no value reaches chance fails where its median is 0.1 below it (0.2 for correlations) in four or
     more evaluations, or 0.01 (0.02) below in eight or more. One that stays within 0.02 (0.04) of chance in eight or

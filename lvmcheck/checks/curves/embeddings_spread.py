@@ -31,7 +31,7 @@ OTHERS = frozenset(["loss", "penalty", "weight", "posterior", "prior", "target",
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingsSpread(CurveCheck):
-    """The spread of embeddings or features does not fall below half of its first value, to go on falling.
+    """The spread of embeddings or features does not fall below half of its first value and keep falling.
 
     Known by name: a std, variance or spread of embeddings, features or representations, and uniformity. Below a quarter
     of the first value fails, below half warns; so does a uniformity that rises to above -0.15.

@@ -28,7 +28,7 @@ LEARNED = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class EpochPattern(CurveCheck):
-    """The loss does not leap back to its first level when an epoch begins, nor take the same course in every epoch.
+    """The loss does not jump back to its first level when an epoch starts, nor repeat its curve in every epoch.
 
     Three boundaries and three quarters of all at which the loss goes back by three quarters of what it had fallen fail.
     A course within the epochs that repeats (correlation above 0.7 after the trend is removed) warns: the data come in
@@ -61,7 +61,7 @@ class EpochPattern(CurveCheck):
         if windows is None:
             return not_recorded("no training loss is recorded within epochs")
         if run.curves.adversarial or run.curves.rewards:
-            return not_applicable("losses of players and of policies follow no order of data")
+            return not_applicable("GAN and policy losses do not follow the order of the data")
         parts = epochs_of(windows)
         seen = None if run.of(ev.Stage) else falls_and_leaps(windows) or same_steps(windows)
         if len(parts) <= LEAST_EPOCHS:

@@ -71,7 +71,7 @@ class GanBalance(CurveCheck):
         found = {player(curve.name): curve for curve in reversed(of_players(run)) if len(curve) >= LEAST}
         critic, generator = found.get("discriminator"), found.get("generator")
         if critic is None or generator is None:
-            return not_recorded(f"no losses of two players are recorded {LEAST} times")
+            return not_recorded(f"no losses of generator and discriminator are recorded {LEAST} times")
         if any(map(samples_improve, _evaluations(run))):
             return not_applicable("a distance or score of the samples says that training works")
         values = len(critic) + len(generator)

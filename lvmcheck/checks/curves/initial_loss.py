@@ -71,7 +71,7 @@ class InitialLoss(CurveCheck):
         if tokens:
             expected = LONGEST
         if expected is None:
-            return not_recorded("neither a number of classes nor a vocabulary is stated")
+            return not_recorded("neither the number of classes nor the vocabulary size is recorded")
         first = [window for window in run.windows if window.last_step <= EARLY]
         if not first or run.curves.rewards or any(len(window.terms) > 1 for window in first):
             return not_applicable("no loss of the first ten steps is recorded, or it has several terms")

@@ -45,7 +45,7 @@ MEANT = frozenset(_MEANT.split())
 
 @dataclass(frozen=True, kw_only=True)
 class LearningKept(CurveCheck):
-    """No loss returns twice to its first level, at even distances, after it had fallen by a third, to fall again.
+    """No loss returns twice, at regular intervals, to its first level after it had fallen by a third.
 
     Nor does every one of eight epochs look like the first: a training loss without a trend whose first epoch is not
     above the others, beside a validation that is a tenth lower in every epoch and gets no better either. That is a
@@ -76,7 +76,7 @@ class LearningKept(CurveCheck):
 
     def judge_ended(self, run: Run) -> Outcome:
         if run.curves.rewards or run.curves.adversarial or run.of(ev.Stage) or _meant(run):
-            return not_applicable("players, policies, folds, tasks and stages begin anew")
+            return not_applicable("GANs, policies, folds, tasks and stages may start over")
         curves = [curve for curve in _curves(run) if len(curve) >= LEAST]
         train = run.curves.epoch_losses
         if not curves and (train is None or len(train) < EPOCHS):

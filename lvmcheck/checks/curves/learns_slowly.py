@@ -71,7 +71,7 @@ class LearnsSlowly(CurveCheck):
 
     def judge_ended(self, run: Run) -> Outcome:
         if run.curves.rewards or run.curves.adversarial:
-            return not_applicable("the losses of policies and of two players need not fall")
+            return not_applicable("policy and GAN losses need not fall")
         epochs, windows = run.curves.epoch_losses, run.curves.window_losses
         few = windows is not None and len(windows) >= WINDOWS and (epochs is None or len(epochs) < LEAST)
         curves = [c for c in (evened(windows) if few and windows else epochs, *run.curves.validation) if c is not None]

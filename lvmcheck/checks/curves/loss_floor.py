@@ -79,7 +79,7 @@ def _finding(code: str, curve: Curve, level: float, floor: float, accuracy: floa
         measured=level,
         epoch=curve.place(len(curve) - 1)[0],
         evidence=(*([Fact("floor", floor)] if found else []), Fact("accuracy", accuracy)),
-        phrase="{metric} rests at {measured}, where softmax of softmax has its floor ({floor})" if found else "",
+        phrase="{metric} stays at {measured}, the lowest loss that a double softmax allows ({floor})" if found else "",
     )
 
 

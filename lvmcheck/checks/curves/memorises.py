@@ -83,7 +83,7 @@ class Memorises(CurveCheck):
             return not_recorded("no metric is recorded on training and on validation data")
         long = [(val, train) for val, train in pairs if len(val) >= LEAST and len(train) >= LEAST]
         if not long or run.curves.adversarial:
-            return not_applicable(f"fewer than {LEAST} evaluations" if not long else "losses of two players")
+            return not_applicable(f"fewer than {LEAST} evaluations" if not long else "GAN losses")
         for val, train in long:
             if _bounded(val):
                 finding = _score_gap(val, train)

@@ -36,7 +36,7 @@ TRADED = frozenset({"precision", "recall", "sensitivity", "specificity", "explai
 
 @dataclass(frozen=True, kw_only=True)
 class MetricWorsens(CurveCheck):
-    """No score that higher is better for falls from the first third of the run to its end while the loss falls.
+    """No higher-is-better score falls from the first third of the run to its end while the loss falls.
 
     Judged is each score of at least 8 evaluations whose trend is downward beyond chance (3 standard deviations), whose
     best value lies in the first third and which still falls in the second half. It fails where the validation loss
@@ -75,7 +75,7 @@ class MetricWorsens(CurveCheck):
         if not scores:
             return not_recorded("no score that higher is better for is recorded on validation data")
         if run.curves.adversarial or run.curves.rewards or run.of(ev.Stage):
-            return not_applicable("losses of players, policies and stages need not follow a score")
+            return not_applicable("GAN, policy and staged losses need not follow a score")
         long = [curve for curve in scores if len(curve) >= LEAST]
         if not long:
             return not_applicable(f"fewer than {LEAST} evaluations")

@@ -89,7 +89,7 @@ class NothingLearned(CurveCheck):
             values += len(run.curves.train)
         if not curves:
             if run.curves.adversarial:
-                return not_applicable("losses of two players need not fall, and no score is recorded")
+                return not_applicable("GAN losses need not fall, and no score is recorded")
             return not_recorded("no loss or other metric with a known direction is recorded four times")
         trivial = at_trivial(run)
         if trivial is not None:

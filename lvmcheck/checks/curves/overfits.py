@@ -82,7 +82,7 @@ class Overfits(CurveCheck):
         if not run.curves.validation:
             return not_recorded("no validation loss is recorded")
         if not curves or run.curves.adversarial:
-            return not_applicable(f"fewer than {LEAST} validation losses" if not curves else "losses of two players")
+            return not_applicable(f"fewer than {LEAST} validation losses" if not curves else "GAN losses")
         values = sum(map(len, curves))
         past = _with_its_accuracy(run, curves)
         if past is not None and not run.of(ev.Early):

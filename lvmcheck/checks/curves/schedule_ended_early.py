@@ -157,7 +157,7 @@ def _rest(run: Run, loss: Curve, start: int, code: str) -> Finding:
             Fact("evaluations", len(loss)),
             *([Fact("planned_over_schedule", planned / (start + 1), "x")] if code == "weights_rest" else []),
         ),
-        phrase="{metric} rests at {measured} in the last {evaluations_at_rest} of {evaluations} evaluations"
+        phrase="{metric} stays at {measured} in the last {evaluations_at_rest} of {evaluations} evaluations"
         if code == "weights_rest"
         else "",
     )
@@ -206,7 +206,7 @@ def _finding(rate: Curve, start: int, ahead: float, ratio: float) -> Finding:
             Fact("highest_rate", float(np.abs(rate.values).max())),
             *([Fact("planned_over_schedule", float(factor if whole else ratio), "x")] if ahead > AHEAD else []),
         ),
-        phrase="{measured} of the planned steps lie behind the end of the schedule (final rate {final_rate})",
+        phrase="{measured} of the planned steps come after the end of the schedule (final rate {final_rate})",
     )
 
 

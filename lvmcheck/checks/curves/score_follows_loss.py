@@ -73,7 +73,7 @@ class ScoreFollowsLoss(CurveCheck):
 
     def judge_ended(self, run: Run) -> Outcome:
         if run.curves.rewards or run.curves.adversarial:
-            return not_applicable("losses of players and policies need not follow a score")
+            return not_applicable("GAN and policy losses need not follow a score")
         scores = list(_scores(run))
         if not scores:
             return not_recorded("no score or error is recorded on validation data")

@@ -39,7 +39,7 @@ RISES = 1.5
 
 @dataclass(frozen=True, kw_only=True)
 class Settles(CurveCheck):
-    """A validation loss does not jump about to the end of a run beside a restless training loss.
+    """A validation loss does not keep jumping to the end of a run beside an unsteady training loss.
 
     Both are asked for in the second half: a validation loss above 0.3 of its first value with a noise of a tenth of its
     level, a mean training loss by epoch with a noise of 5 %, neither with a trend, and no evaluated score that rises.
@@ -75,7 +75,7 @@ class Settles(CurveCheck):
         if train is None or not losses:
             return not_recorded("no training loss beside a validation loss is recorded")
         if run.curves.rewards or run.curves.adversarial:
-            return not_applicable("policies and players need not settle")
+            return not_applicable("policy and GAN losses need not settle")
         long = [curve for curve in losses if min(len(curve), len(train)) >= LEAST]
         if not long:
             return not_applicable(f"fewer than {LEAST} evaluations")

@@ -37,7 +37,7 @@ BONUS = frozenset({"entropy", "bonus", "reward", "diversity", "adversarial", "ad
 
 @dataclass(frozen=True, kw_only=True)
 class TermSign(CurveCheck):
-    """What a divergence, a square or a penalty contributes to the loss is not negative, and more so with every step.
+    """No divergence, square or penalty contributes a negative value that grows with every step to the loss.
 
     Judged are the declared terms of the loss times their weights. A term whose name says that it cannot be negative
     (kl, l1, l2, mse, penalty, gp, tv, commitment and the like) fails where its contribution is below 0 in the second
@@ -72,7 +72,7 @@ class TermSign(CurveCheck):
         if not terms:
             return not_recorded("no term that cannot be negative is declared")
         if run.curves.adversarial or run.curves.rewards:
-            return not_applicable("terms of players and of policies have either sign")
+            return not_applicable("terms of GAN and policy losses may have either sign")
         long = [(term, rest, never) for term, rest, never in terms if len(term) >= LEAST]
         if not long:
             return not_applicable(f"fewer than {LEAST} windows")

@@ -60,7 +60,7 @@ class TermsDescend(CurveCheck):
 
     def judge_ended(self, run: Run) -> Outcome:
         if run.curves.rewards or run.curves.adversarial:
-            return not_applicable("the losses of policies and of two players may rise")
+            return not_applicable("policy and GAN losses may rise")
         known = [part for part in parts(run) if part.train is not None]
         curves = [part.train for part in known if part.train is not None]
         values = sum(map(len, curves))

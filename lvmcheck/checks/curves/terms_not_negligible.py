@@ -27,7 +27,7 @@ SOLVED = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class TermsNotNegligible(CurveCheck):
-    """Each term of a prediction with a weight has a ten-thousandth of the loss in the first quarter of the run.
+    """Each weighted term of a prediction is at least a ten-thousandth of the loss in the first quarter of the run.
 
     Weights are those recorded with the terms; where none are, they are computed from a sum that is exact to 1e-5.
     Terms that are small by themselves, penalties, KL divergences and their like are left out.
@@ -55,7 +55,7 @@ class TermsNotNegligible(CurveCheck):
 
     def judge_ended(self, run: Run) -> Outcome:
         if run.curves.rewards or run.curves.adversarial:
-            return not_applicable("the terms of policies and of two players have sizes of their own")
+            return not_applicable("terms of policy and GAN losses have no common scale")
         known = [part for part in parts(run) if part.train is not None]
         if len(known) < 2:
             return not_recorded("no two terms of a prediction are recorded eight times")

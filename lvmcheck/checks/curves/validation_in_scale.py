@@ -42,7 +42,7 @@ GRAVE = (
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationInScale(CurveCheck):
-    """No validation loss is ten times all of training, nor high beside a good accuracy; no PSNR stays below 0.
+    """No validation loss is ten times every training loss, nor high beside a good accuracy; no PSNR stays below 0.
 
     A validation loss or error above ten times the highest training value of the same measure in every evaluation fails
     where it also jumps about (a third from one evaluation to the next), or is more than 15 nats for each wrong answer
@@ -77,7 +77,7 @@ class ValidationInScale(CurveCheck):
 
     def judge_ended(self, run: Run) -> Outcome:
         if run.curves.adversarial or run.curves.rewards:
-            return not_applicable("losses of players or of a policy have no common scale")
+            return not_applicable("GAN and policy losses have no common scale")
         pairs = list(_pairs(run))
         psnr = [c for c in run.curves.of(Quantity.SCORE) if "psnr" in words(c.name)]
         long = [(val, train) for val, train in pairs if len(val) >= LEAST and len(train) >= LEAST]

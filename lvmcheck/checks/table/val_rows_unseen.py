@@ -49,7 +49,7 @@ class ValRowsUnseen(TableCheck):
                 measured=float(known["val_rows_in_train"]),
                 bounds=(ceiling(self.max_share),),
                 evidence=(Fact("val_rows", int(known["val_rows"])),),
-                phrase="share of {val_rows} validation rows that stand in training {measured}",
+                phrase="share of {val_rows} validation rows that are also training rows {measured}",
             )
         )
 

@@ -51,7 +51,7 @@ class CheckpointIsCopy(Watched):
             bounds=(ceiling(MOST),),
             step=event.step,
             evidence=(Fact("parameters", of["tensors"]),),
-            phrase="share of the loaded parameters that are the live weights themselves {measured}",
+            phrase="share of the loaded tensors that alias the live weights {measured}",
         )
 
 

@@ -57,7 +57,7 @@ class EmaFollows(Watched):
             bounds=(ceiling(0),),
             step=event.step,
             evidence=(Fact("calls", of.get("calls")), Fact("steps", of.get("steps")), *names(event, "of")),
-            phrase="a copy of {of} was used {calls} times and is as it began after {steps} steps",
+            phrase="the EMA or target copy of {of} was used {calls} times and is unchanged after {steps} steps",
         )
 
 

@@ -52,7 +52,7 @@ class EpochOrderChanges(Watched):
             bounds=(ceiling(0.5),),
             step=event.step,
             evidence=(Fact("rows", event.values.get("rows")), Fact("steps_per_epoch", event.values.get("steps"))),
-            phrase="share of rows at the same place as in the epoch before {measured}",
+            phrase="share of rows in the same position as in the previous epoch {measured}",
         )
 
 

@@ -72,7 +72,7 @@ class GradientNormSteady(Series):
             bounds=(ceiling(bound, f"{FACTOR:g} times the median"),),
             step=events[-1].step,
             evidence=(Fact("steps_above", len(above)), Fact("highest", worst)),
-            phrase="{steps_above} of 10 gradient norms leap, to {highest}",
+            phrase="{steps_above} of 10 gradient norms spike, up to {highest}",
         )
 
 

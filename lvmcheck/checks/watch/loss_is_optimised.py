@@ -49,7 +49,7 @@ class LossIsOptimised(Watched):
 
     def decide(self, run: Run) -> Outcome:
         if any(event.name == MODELS for event in run.of(Watch)):
-            return not_recorded("several models are watched: their losses are not one")
+            return not_recorded("several models are watched, each with its own loss")
         reported = {w.last_step: w.loss_mean for w in run.windows if w.first_step == w.last_step}
         found, in_row = None, 0
         pairs = [(event, reported.get(_step_of(event))) for event in watched(run, self.event)]

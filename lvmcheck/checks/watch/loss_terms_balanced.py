@@ -60,7 +60,7 @@ class LossTermsBalanced(Watched):
 
     def decide(self, run: Run) -> Outcome:
         if any(event.name == MODELS for event in run.of(Watch)):
-            return not_recorded("several models are watched: their losses are no terms of one task")
+            return not_recorded("several models are watched: their losses are not terms of one loss")
         outcome = super().decide(run)
         starved = self._starved(run) if outcome.status is Status.PASSED else None
         return failed(starved, evaluated=outcome.evaluated) if starved is not None else outcome
@@ -92,8 +92,7 @@ class LossTermsBalanced(Watched):
                 Fact("ratio", ratio),
                 *names(event, "which"),
             ),
-            phrase="one addend of the loss has {ratio} times the gradient of the next (weights {weight} and "
-            "{weight_of_next})",
+            phrase="one loss term has {ratio} times the gradient of the next (weights {weight} and {weight_of_next})",
         )
 
 

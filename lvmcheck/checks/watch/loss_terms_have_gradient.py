@@ -58,7 +58,7 @@ class LossTermsHaveGradient(Watched):
                 Fact("addends", event.values.get("addends")),
                 *names(event, "which"),
             ),
-            phrase="{varying} of {addends} addends of the loss vary and have no gradient: {measured} of its size",
+            phrase="{varying} of {addends} loss terms vary and have no gradient: {measured} of the loss",
         )
 
 

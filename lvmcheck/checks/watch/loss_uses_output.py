@@ -48,7 +48,7 @@ class LossUsesOutput(Watched):
             bounds=(floor(1),),
             step=event.step,
             evidence=(Fact("total", event.values.get("forwards")),),
-            phrase="a gradient came back to {measured} of {total} outputs",
+            phrase="{measured} of {total} outputs received a gradient",
         )
 
 

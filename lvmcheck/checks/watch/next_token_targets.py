@@ -70,7 +70,7 @@ class NextTokenTargets(Watched):
         if not complete(run):
             return pending("the end of the run", evaluated=len(found))
         if not any(finding.met for finding in found):
-            return not_recorded("the targets are no next tokens of the input")
+            return not_recorded("the targets are not the next tokens of the input")
         return passed(seen or found[-1], evaluated=len(found))
 
     @staticmethod
@@ -81,7 +81,7 @@ class NextTokenTargets(Watched):
             bounds=(ceiling(MOST),),
             step=step,
             evidence=(Fact("shift", 1.0, "positions"),),
-            phrase="another last token changes outputs before it by {measured} of their magnitude",
+            phrase="another last token changes the outputs before it by {measured} (relative)",
         )
 
 

@@ -48,7 +48,8 @@ class OptimizerHoldsThisModel(Watched):
             bounds=(equal(0),),
             step=event.step,
             evidence=(*names(event), Fact("missing", event.values.get("missing"))),
-            phrase="{measured} parameters in the optimizer are not of this model, which lacks some of their shapes",
+            phrase="{measured} parameters in the optimizer are not of this model, whose own of the same "
+            "shapes are missing",
         )
 
 

@@ -58,7 +58,7 @@ class OutputNotProbabilities(Watched):
             bounds=(floor(SUM),),
             step=event.step,
             evidence=(Fact("distance_from_cross_entropy", of.get("cross_entropy")),),
-            phrase="sums of the outputs differ from 1 by at most {measured}, and the loss takes them for logits",
+            phrase="outputs sum to 1 (within {measured}), and the loss expects logits",
         )
 
 

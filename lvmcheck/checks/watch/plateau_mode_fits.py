@@ -76,7 +76,7 @@ class PlateauModeFits(Watched):
             bounds=(equal(0),),
             step=event.step,
             evidence=(Fact("best", best), Fact("mode", "max" if upward else "min")),
-            phrase='ReduceLROnPlateau takes {metric} {best} for the best by mode "{mode}"',
+            phrase='ReduceLROnPlateau keeps {metric} {best} as its best with mode="{mode}"',
         )
 
 

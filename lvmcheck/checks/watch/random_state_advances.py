@@ -52,7 +52,7 @@ class RandomStateAdvances(Watched):
             bounds=(equal(0),),
             step=event.step,
             evidence=(Fact("drawn", of.get("drawn")),),
-            phrase="epochs that begin with the random numbers of an earlier one: {measured}",
+            phrase="epochs that start with the random state of an earlier epoch: {measured}",
         )
 
 

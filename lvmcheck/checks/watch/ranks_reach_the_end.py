@@ -52,7 +52,7 @@ class RanksReachTheEnd(Watched):
                 bounds=(ceiling(0.0),),
                 step=event.step,
                 evidence=(rank, Fact("behind", behind)),
-                phrase="rank {rank} ended before the run did, {behind} steps behind",
+                phrase="rank {rank} exited before the run ended, {behind} steps behind",
             )
         late = behind if of.get("rank_0_failed") or behind != behind else 0.0
         return Finding(
@@ -61,7 +61,7 @@ class RanksReachTheEnd(Watched):
             bounds=(ceiling(1.0),),
             step=event.step,
             evidence=(rank,),
-            phrase="rank {rank} stood still {measured} steps behind when rank 0 failed",
+            phrase="rank {rank} hung {measured} steps behind when rank 0 failed",
         )
 
 

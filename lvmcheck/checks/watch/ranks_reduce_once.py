@@ -51,7 +51,7 @@ class RanksReduceOnce(Watched):
             bounds=(floor(1.0), ceiling(1.0)),
             step=event.step,
             evidence=(Fact("passes", passes), Fact("ranks", of.get("ranks"))),
-            phrase="gradients are reduced over ranks in {measured} of {passes} passes of a step",
+            phrase="gradients are all-reduced in {measured} of {passes} backward passes of a step",
         )
 
 

@@ -51,7 +51,7 @@ class RanksReportAlike(Watched):
             bounds=(ceiling(MOST),),
             step=event.step,
             evidence=(Fact("ranks", event.values.get("ranks")), *names(event, "reported")),
-            phrase="{reported} differs by {measured} of itself between {ranks} ranks",
+            phrase="{reported} differs by {measured} (relative) between {ranks} ranks",
         )
 
 

@@ -51,7 +51,7 @@ class RowsApart(Watched):
             bounds=(ceiling(MOST),),
             step=event.step,
             evidence=(Fact("rows", event.values.get("rows")),),
-            phrase="other content of the other rows changes the output of a row by {measured} of its magnitude",
+            phrase="changing the other rows of the batch changes the output of a row by {measured} (relative)",
         )
 
 

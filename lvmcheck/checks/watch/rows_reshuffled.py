@@ -57,7 +57,7 @@ class RowsReshuffled(Watched):
             bounds=(ceiling(MOST),),
             step=event.step,
             evidence=(Fact("steps_per_epoch", of.get("steps")),),
-            phrase="rows are taken as they are stored, and that is sorted by their targets: {measured} of 1",
+            phrase="rows are read in stored order, which is sorted by target: {measured} of 1",
         )
 
     def decide(self, run: Run) -> Outcome:
@@ -78,7 +78,7 @@ class RowsReshuffled(Watched):
             measured=course,
             bounds=(ceiling(0.0),),
             evidence=found[-1].evidence,
-            phrase="rows are not shuffled, and the loss takes the same course in every epoch (correlation {measured})",
+            phrase="rows are not shuffled, and the loss curve repeats in every epoch (correlation {measured})",
         )
         return failed(finding, evaluated=len(found))
 

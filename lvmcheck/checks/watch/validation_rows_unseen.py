@@ -60,7 +60,7 @@ class ValidationRowsUnseen(Watched):
             bounds=(ceiling((PASSED if of.get("passed") else MOST) + TIMES * of.get("repeated", 0.0)),),
             step=event.step,
             evidence=(Fact("validation_rows", rows), Fact("train_rows", of.get("train_rows"))),
-            phrase="share of {validation_rows} validation rows that are trained on {measured}",
+            phrase="share of {validation_rows} validation rows that are also training rows {measured}",
         )
 
 

@@ -74,7 +74,8 @@ class ValidationScaledAlike(Watched):
             bounds=(ceiling(wide * (SHIFT if code == "moved" else RATIO)),),
             step=event.step,
             evidence=tuple(evidence),
-            phrase="deviations of validation are {ratio} times those of training, means differ by {shift} deviations",
+            phrase="standard deviations of validation inputs are {ratio} times those of training, means "
+            "differ by {shift} of them",
         )
 
 

@@ -56,7 +56,7 @@ class ValidationWindowsApart(Watched):
             bounds=(ceiling(SHARE),),
             step=event.step,
             evidence=(Fact("windows", windows), Fact("trained_windows", of.get("trained"))),
-            phrase="share of {windows} validation windows whose first half lies in windows of training {measured}",
+            phrase="share of {windows} validation windows whose first half is part of a training window {measured}",
         )
 
 

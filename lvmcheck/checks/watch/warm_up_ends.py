@@ -56,7 +56,8 @@ class WarmUpEnds(Watched):
             bounds=(floor(HALF),),
             step=event.step,
             evidence=(Fact("optimizer_steps", of.get("optimizer_steps")),),
-            phrase="the learning rate is at {measured} of its own when the run ends after {optimizer_steps} steps",
+            phrase="the learning rate is still at {measured} of its full value when the run ends after "
+            "{optimizer_steps} steps",
         )
 
 

@@ -53,7 +53,7 @@ class WeightsKeepSize(Watched):
             bounds=band(LOW, HIGH),
             step=event.step,
             evidence=tuple(Fact("parameter", name) for name in subjects),
-            phrase="norm of {parameter} {measured} times its first" if subjects else "",
+            phrase="norm of {parameter} {measured} times its initial value" if subjects else "",
         )
 
 

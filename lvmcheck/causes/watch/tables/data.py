@@ -56,7 +56,7 @@ CAUSES: Sequence[Measured] = (
         what="Inputs are constant, or far from zero mean and unit deviation.",
         checks=("inputs_scaled",),
         explains=("units_unsaturated", "units_alive", "gradient_by_depth", "gradient_reaches", "nothing_learned"),
-        phrase="inputs are not normalised, or carry nothing",
+        phrase="inputs are not normalised, or are constant",
         fix="standardise with the statistics of the training data, once, or begin the model with a norm",
         healthy={"standardised": case_run("inputs", [_INPUTS] * 3)},
         shown={
@@ -89,7 +89,7 @@ CAUSES: Sequence[Measured] = (
             "train_val_ratio",
         ),
         phrase="every step trains on the same rows",
-        fix="iterate over the loader; draw its iterator once, outside the loop",
+        fix="iterate over the loader: next(iter(loader)) inside the loop gives the first batch every time",
         healthy={"others": case_run("batch", [{"same_as_last": 0, "rows": 32, "distinct": 32}] * 10)},
         shown={"same": case_run("batch", [{"same_as_last": 1, "rows": 32, "distinct": 32}] * 10)},
     ),
@@ -127,7 +127,8 @@ CAUSES: Sequence[Measured] = (
         checks=("targets_differ_by_row", "loss_inputs"),
         codes=("same_target", "broadcast"),
         probes=("loss_broadcasts",),
-        phrase="every row is pulled to the mean of the batch, as when outputs [N, 1] meet targets [N]",
+        phrase="the loss pulls every row to the mean of the batch, as when outputs [N, 1] are broadcast "
+        "against targets [N]",
         fix="give both the same shape: output.squeeze(-1)",
         healthy={
             "own_targets": case_run(

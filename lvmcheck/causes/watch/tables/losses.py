@@ -34,10 +34,12 @@ CAUSES: Sequence[Measured] = (
         explains=("loss_diverging",),
         standing=Standing.LIKELY,
         also=("gradients_scaled_by_depth", "inputs_not_normalised", "wrong_scale"),
-        tell_apart="print the deviation of the output of each module on one batch: where it leaps, the fault is",
+        tell_apart="print the standard deviation of the output of each module on one batch: the fault is "
+        "where it jumps",
         probes=("initial_loss", "outputs_in_range:too_large"),
         phrase="the first loss is far above that of a uniform guess: outputs begin too large",
-        fix="initialise smaller, with the gain of the activation; normalise inputs; scale no loss that is a mean",
+        fix="initialise smaller, with the gain of the activation; normalise inputs; do not multiply "
+        "a loss that is a mean",
         healthy={"other_probe": preflight_run("causal:future_seen")},
         shown={
             "initial_loss_above_uniform": preflight_run("initial_loss:above_uniform"),
@@ -68,7 +70,7 @@ CAUSES: Sequence[Measured] = (
         what="A term of the loss carries no gradient.",
         checks=("loss_terms_have_gradient",),
         explains=("nothing_learned", "learns_slowly", "val_loss_descends"),
-        phrase="a part of the loss varies and trains nothing: it is a number, or detached",
+        phrase="a loss term varies and has no gradient: it is a Python number, or detached",
         fix="add the term as a tensor with its graph: no float(), .item() or .detach() on what is meant to train",
         healthy={
             "healthy": case_run(

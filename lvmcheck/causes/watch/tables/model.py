@@ -12,12 +12,12 @@ _EVALUATION = {"forwards": 4.0, "in_train_mode": 0.0, "modal": 0.0, "statistics_
 CAUSES: Sequence[Measured] = (
     Measured(
         cause="begins_at_zero",
-        what="Weights that begin at zero block each other, or a layer.",
+        what="Weights that are initialised with zeros block each other, or a layer.",
         checks=("gradient_reaches",),
         codes=("all_zero",),
         explains=("nothing_learned", "learns_slowly", "val_loss_descends"),
-        phrase="weights are exactly zero, and so is their gradient: they stay so",
-        fix="let only one factor of a product begin at zero, and no hidden layer",
+        phrase="weights are exactly zero, and so is their gradient: they never change",
+        fix="initialise only one factor of a product with zeros, and no hidden layer",
         healthy={
             "healthy": case_run("gradient_reach", [{"parameters": 4.0, "none": 0.0, "zero": 0.0}] * 3, ["a", "b"])
         },
@@ -32,7 +32,7 @@ CAUSES: Sequence[Measured] = (
         what="The best checkpoint is a reference to the live weights.",
         checks=("checkpoint_is_copy",),
         explains=("evaluated_weights_are_saved",),
-        phrase="what was kept as the best weights is a reference to the live ones",
+        phrase="the best checkpoint is a reference to the live weights, not a copy",
         fix="best = copy.deepcopy(model.state_dict())",
         healthy={"healthy": case_run("loaded", [{"tensors": 10.0, "aliased": 0.0}])},
         shown={
@@ -42,10 +42,10 @@ CAUSES: Sequence[Measured] = (
     ),
     Measured(
         cause="copy_never_updated",
-        what="A slow copy of the model is never updated.",
+        what="An EMA or target copy of the model is never updated.",
         checks=("ema_follows",),
         explains=("nothing_learned", "learns_slowly", "val_loss_descends", "metric_constant"),
-        phrase="the copy of {of} that is used in its place still has the weights of the beginning",
+        phrase="the EMA or target copy of {of} still has its initial weights",
         fix="update the copy after the optimizer step: load_state_dict, or lerp_ of each parameter",
         healthy={
             "healthy": case_run("copy", [{"steps": 300, "calls": 300, "unchanged": 0.0, "same_inputs": 0.0}], ["left"])
@@ -92,10 +92,10 @@ CAUSES: Sequence[Measured] = (
     ),
     Measured(
         cause="rescaled_in_place",
-        what="The stored inputs are changed each time they are used.",
+        what="The stored inputs are modified each time they are used.",
         checks=("rows_kept",),
         explains=("loss_diverging", "nothing_learned", "overfits", "memorises", "validation_in_scale"),
-        phrase="the stored inputs are scaled or moved in place, again in every epoch",
+        phrase="the stored inputs are modified in place, again in every epoch",
         fix="make a copy: x = (x - mean) / std, and no sub_, div_ or *= on rows of the data set",
         healthy={"healthy": case_run("rows_kept", [{"changed": 0.0, "alike": 1.0, "rows": 64.0}] * 3)},
         shown={
@@ -127,7 +127,7 @@ CAUSES: Sequence[Measured] = (
     ),
     Measured(
         cause="units_equal",
-        what="Units of a layer began equal and stay so.",
+        what="Units of a layer started equal and stay equal.",
         checks=("units_differ",),
         explains=("nothing_learned", "learns_slowly", "val_loss_descends", "outputs_vary"),
         phrase="all units of {weight} have the same weights, and get the same gradient",
