@@ -62,7 +62,7 @@ class DominantTerm(Cause):
         )
 
     def _by_addends(self, finding: Finding) -> Diagnosis:
-        """The gradients that a watched loop measured of the addends of its loss."""
+        """The gradients that a watched loop measured of the terms of its loss."""
         return Diagnosis(
             name=self.name(),
             standing=Standing.MEASURED,

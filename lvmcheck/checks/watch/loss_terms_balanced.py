@@ -1,4 +1,4 @@
-"""loss_terms_balanced: no addend of the loss with a large weight leaves the others without say."""
+"""loss_terms_balanced: no term of the loss with a large weight drowns the others."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from lvmcheck.run.view import Run
 
 RATIO = 100.0
 WEIGHT, OVER = 10.0, 100.0
-"""A weight that is raised, and how many times it is above that of the next addend."""
+"""A weight that is raised, and how many times it is above that of the next term."""
 AT_FIRST = 10.0
 """Ratio in the first looks that is enough where no evaluation gets better."""
 AUXILIARY = 0.1
-"""Weight, as a share of that of the next addend, of what was meant to be small beside it."""
+"""Weight, as a share of that of the next term, of what was meant to be small beside it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossTermsBalanced(Watched):
-    """No addend of the loss has 100 times the gradient of the next one, at the outputs of the model, in four looks in
+    """No term of the loss has 100 times the gradient of the next one, at the outputs of the model, in four looks in
     a row, by a weight that was raised (above 10, and more than 100 times that of the next) or although its weight is
     a tenth of that of the next. Ten times in the first three looks are enough, by a weight ten times that of the next,
     where no evaluation of the whole run gets better.
 
     Why:
-    Values say nothing about who is optimised, gradients do. The addend with a thousandth of the gradient is along for
+    Gradients decide which term is optimised, not values. The term with a thousandth of the gradient is along for
     the ride: the curve of the total falls, and the task that counts is not learned.
 
     Usual causes:
@@ -46,7 +46,7 @@ class LossTermsBalanced(Watched):
 
     Healthy runs that must pass:
     A main loss of weight 1 with a small regulariser, an entropy bonus, a divergence that warms up; a reconstruction of
-    weight 100 beside an adversarial term; several models that are watched (players); addends that are not seen, because
+    weight 100 beside an adversarial term; several watched models (GANs); terms that are not seen, because
     the loss is made in one function.
 
     Source:

@@ -13,12 +13,12 @@ from lvmcheck.checks.watch._watched import Watched, case_run, names
 from lvmcheck.run.events import Watch
 
 LEAST = 1e-3
-"""Share of the loss below which an addend does not count."""
+"""Share of the loss below which a term does not count."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossTermsHaveGradient(Watched):
-    """No addend of the loss that varies from step to step, and is more than a thousandth of it, is without gradient,
+    """No term of the loss that varies from step to step, and is more than a thousandth of it, is without gradient,
     in three measured steps in a row.
 
     Why:
@@ -35,7 +35,7 @@ class LossTermsHaveGradient(Watched):
 
     Healthy runs that must pass:
     Constants that are added; terms of weight 0; x + (y - x).detach(), which changes the value of a loss and not its
-    gradient; factors without gradient, such as advantages; losses whose addends are not seen, because they are added
+    gradient; factors without gradient, such as advantages; losses whose terms are not seen, because they are added
     inside of the model or by one function.
 
     Source:
@@ -75,7 +75,7 @@ FAILS: Sequence[Case] = (
     made.case(
         "float_penalty",
         _CHECK,
-        case_run("loss_addends", [_CONSTANT, _CONSTANT, _FLOAT, _FLOAT, _FLOAT], ["addend 2 of 2"]),
+        case_run("loss_addends", [_CONSTANT, _CONSTANT, _FLOAT, _FLOAT, _FLOAT], ["term 2 of 2"]),
         "varies_without_gradient",
         0.4,
         varying=1,

@@ -133,7 +133,7 @@ class ObjectiveCollector(Collector):
         whole = math.fsum(map(abs, values)) or 1.0
         share = sum(max(map(abs, past[i])) for i in changing) / whole
         count = len(kinds) - len(past)
-        names = [f"addend {count + i + 1} of {len(kinds)}" for i in changing]
+        names = [f"term {count + i + 1} of {len(kinds)}" for i in changing]
         of = {"addends": len(kinds), "without_gradient": len(past), "varying": len(changing), "share": share}
         watcher.emit("loss_addends", of, names, step)
 

@@ -76,14 +76,14 @@ CAUSES: Sequence[Measured] = (
             "healthy": case_run(
                 "loss_addends",
                 [{"addends": 2, "without_gradient": 0, "varying": 0, "share": 0.0}] * 4,
-                ["addend 2 of 2"],
+                ["term 2 of 2"],
             )
         },
         shown={
             "broken": case_run(
                 "loss_addends",
                 [{"addends": 2, "without_gradient": 1, "varying": 1, "share": 0.4}] * 4,
-                ["addend 2 of 2"],
+                ["term 2 of 2"],
             )
         },
     ),
