@@ -85,12 +85,12 @@ class Finite(Check):
         done = Finding(
             code="finite",
             measured=undefined,
-            unit="values",
+            unit="NaN or inf",
             epoch=run.last_epoch or None,
             evidence=(Fact("total", looked), *([Fact("infinite_gradient_norms", skipped)] if skipped else [])),
             phrase="0 of {total} recorded values are NaN or inf"
             if not undefined
-            else "{measured} of {total} are NaN or inf, in scores that may be undefined",
+            else "{measured} among {total} values, in scores that may be undefined",
         )
         return passed(done, evaluated=looked)
 
