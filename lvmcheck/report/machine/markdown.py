@@ -81,11 +81,11 @@ def _overview(report: SessionReport) -> Iterator[str]:
     if not report.suites:
         yield "No suite was collected.\n"
         return
-    heads = ["passed", "warnings", "failed", "could not be judged", "not applicable", "not run"]
+    heads = ["passed", "warnings", "failed", "not reached", "could not be judged", "not applicable", "not run"]
     lines = [f"| suite | profile | device | {' | '.join(heads)} | runs |", f"|---|---|---|{'--:|' * len(heads)}---|"]
     for suite in report.suites:
         number = counts(suite)
-        shown = [sum(number[name] for name in GOOD), number["warning"], number["failed"] + number["unreached"]]
+        shown = [sum(number[name] for name in GOOD), number["warning"], number["failed"], number["unreached"]]
         shown += [number["error"] + number["pending"] + number["not-recorded"], number["not-applicable"]]
         shown.append(number["not-run"])
         runs = "<br>".join(f"{seed_text(run.seed)} {code(run_words(run))}" for run in suite.runs)
