@@ -31,18 +31,19 @@ def scheduler_of(holders: list[Optimizer], among: list[Any]) -> LRScheduler | No
     return outer[0] if len(outer) == 1 else None
 
 
-def compiled_for(optimizer: Optimizer) -> list[nn.Module]:
+def compiled_for(optimizer: Optimizer, among: list[Any]) -> list[nn.Module]:
     """The module that was compiled in place, so that its calls are not seen, and whose parameters these are."""
-    found = [item for item in alive(nn.Module) if item._compiled_call_impl is not None and own(item) & held(optimizer)]
+    made = [item for item in among if isinstance(item, nn.Module) and vars(item).get("_compiled_call_impl") is not None]
+    found = [item for item in made if own(item) & held(optimizer)]
     return found if len(found) == 1 else []
 
 
-def trained_without(optimizer: Optimizer, roots: list[nn.Module]) -> list[nn.Module]:
+def trained_without(optimizer: Optimizer, roots: list[nn.Module], among: list[Any]) -> list[nn.Module]:
     """The one module that gets gradients and is in no optimizer, beside an optimizer that has nothing of its own to do.
 
     None of its parameters gets a gradient, as after the model was made anew, or another optimizer holds the same.
     """
-    others = [held(item) for item in alive(Optimizer) if item is not optimizer]
+    others = [held(item) for item in among if isinstance(item, Optimizer) and item is not optimizer]
     idle = all(parameter.grad is None for group in optimizer.param_groups for parameter in group["params"])
     idle = idle or held(optimizer) in others
     everywhere = held(optimizer).union(*others)

@@ -29,9 +29,14 @@ from lvmcheck.watch.guard import allow_global_hooks
 
 if TYPE_CHECKING:
     from lvmcheck.run.recorder import Recorder
+    from lvmcheck.watch.watcher import Watcher
 
 LOOKING = 3
 """Steps of an optimizer after which modules that are called are no longer looked at: all have been called by then."""
+MOST = 8
+"""Models that are watched at most: those of a search, or of the folds of a cross-validation, are alike."""
+IDLE = 16
+"""Steps of others after which a model that is not trained is no longer watched, once another one is found."""
 
 _AWAY: ContextVar[bool] = ContextVar("_AWAY", default=False)
 _OPEN: weakref.WeakSet[Finder] = weakref.WeakSet()
@@ -62,7 +67,11 @@ class Finder:
         self._owner = os.getpid(), threading.get_ident()
         self._depth = 0
         self._roots: dict[int, nn.Module] = {}
-        self._alive: list[Any] = []  # optimizers and schedulers, looked for once before the first step
+        self._alive: list[Any] = []  # optimizers, schedulers and modules; looking for them is what costs
+        self._settled: tuple[int, ...] = ()
+        self._started: list[weakref.ref[Watcher]] = []
+        self._count = 0
+        self._last: weakref.WeakKeyDictionary[Optimizer, int] = weakref.WeakKeyDictionary()
         self._stepped = _Seen()
         self._watched = _Seen()
         self._steps = 0
@@ -143,6 +152,8 @@ class Finder:
             self._settle()
 
     def _steps_now(self, optimizer: Optimizer) -> None:
+        self._count += 1
+        self._last[optimizer] = self._count
         if optimizer not in self._stepped:
             self._stepped.add(optimizer)
             if optimizer not in self._watched:
@@ -159,23 +170,36 @@ class Finder:
         mine = own(module)
         if not mine or module in self._watched:
             return
-        found = self._alive = self._alive or alive(Optimizer, LRScheduler)
+        found = self._known()
         stepping = [item for item in found if isinstance(item, Optimizer)]
         holders = [item for item in stepping if held(item) & mine]
         if len(holders) == 1 and held(holders[0]) <= mine:
-            watcher = self._start(module, holders, [item for item in found if isinstance(item, LRScheduler)])
+            watcher = self._start(module, holders)
             if watcher is not None:
                 watcher.forward_begins(args)
             if all(item in self._watched for item in stepping):
                 self._no_longer_look()
 
+    def _known(self, *wanted: Optimizer) -> list[Any]:
+        """What is alive, looked for again where one of these is new."""
+        ids = {id(item) for item in self._alive}
+        if not ids or any(id(item) not in ids for item in wanted):
+            self._alive = alive(Optimizer, LRScheduler, nn.Module)
+        return self._alive
+
     def _settle(self) -> None:
         """Watch the modules that were called, with the optimizers that have stepped since."""
+        now = (len(self._roots), len(self._stepped), self._count)
+        if now == self._settled:
+            return
+        self._settled = now
         fresh = [root for root in self._roots.values() if root not in self._watched and own(root)]
         unheld = [root for root in fresh if not any(held(item) & own(root) for item in self._stepped)]
         for optimizer in [item for item in self._stepped if item not in self._watched]:
-            for model in compiled_for(optimizer) or trained_without(optimizer, unheld):
-                if model not in self._watched:
+            known = self._known(optimizer)
+            again = self._again(optimizer)
+            for model in again or compiled_for(optimizer, known) or trained_without(optimizer, unheld, known):
+                if model not in self._watched or again:
                     self._start(model, [optimizer])
         free = [item for item in self._stepped if item not in self._watched]
         parts = [(root, [item for item in free if held(item) & own(root)]) for root in fresh]
@@ -183,14 +207,47 @@ class Finder:
             self._start(whole([root for root, _ in group]), _each(item for _, items in group for item in items))
             self._watched.add(*(root for root, _ in group))
 
-    def _start(self, model: nn.Module, holders: list[Optimizer], schedulers: list[Any] | None = None) -> Any:
+    @property
+    def _mine(self) -> list[Watcher]:
+        """The watchers that it has started, and that are open; their run holds them."""
+        return [watcher for known in self._started if (watcher := known()) is not None and not watcher.closed]
+
+    def _again(self, optimizer: Optimizer) -> list[nn.Module]:
+        """The model that is watched, where this optimizer takes the place of the one it was trained with."""
+        for watcher in self._mine:
+            if held(optimizer) & own(watcher.model) and self._idle(watcher) > len(self._stepped):
+                model = watcher.model
+                watcher.release()
+                return [model]
+        return []
+
+    def _idle(self, watcher: Watcher) -> int:
+        """Steps of others since it was trained."""
+        return self._count - max((self._last.get(slot.optimizer, 0) for slot in watcher.slots), default=0)
+
+    def _start(self, model: nn.Module, holders: list[Optimizer]) -> Any:
         self._watched.add(model, *holders)
         recorder = self._recorder()
+        if recorder is None:
+            return None
+        self._let_go()
+        if len(recorder.watchers) >= MOST:
+            self.close()
+            recorder.note(f"the first {MOST} models that were trained are watched, later ones are not")
+            return None
         try:
-            known = alive(LRScheduler) if schedulers is None else schedulers
-            return None if recorder is None else recorder.watch_found(model, holders, scheduler_of(holders, known))
+            known = [item for item in self._known(*holders) if isinstance(item, LRScheduler)]
+            watcher = recorder.watch_found(model, holders, scheduler_of(holders, known))
         except InputError:  # what is watched already, or cannot be
             return None
+        self._started.append(weakref.ref(watcher))
+        return watcher
+
+    def _let_go(self) -> None:
+        """Models that are trained no longer, as in a search, are not kept alive."""
+        for watcher in self._mine:
+            if watcher.step and self._idle(watcher) > IDLE:
+                watcher.release()
 
 
 class _Seen:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from lvmcheck.watch.measure.leaving import leave_late
 from lvmcheck.watch.measure.modules import modal, statistics
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Modes:
     def before_forward(self, watcher: Loop) -> None:
         """A forward pass begins."""
         self.seen += 1
+        leave_late()
         training = self.model.training
         if torch.is_grad_enabled() and not watcher.evaluating:
             self.forwards += 1

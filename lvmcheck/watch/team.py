@@ -10,6 +10,7 @@ import torch
 
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.guard import Guard
+from lvmcheck.watch.measure.leaving import leave_late
 
 
 class Team:
@@ -31,6 +32,7 @@ class Team:
     @torch.no_grad()
     def ask(self, method: str, *more: Any) -> None:
         """Call that method of every collector that has one of its own, of none before its start."""
+        leave_late()
         self._started = self._started or method == "start"
         for collector, do in tuple(self._asked(method)) if self._started else ():
             try:

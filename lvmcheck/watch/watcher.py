@@ -18,11 +18,12 @@ from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.guard import Guard
 from lvmcheck.watch.loaders import Loader, leak
 from lvmcheck.watch.loop import Sink
-from lvmcheck.watch.measure.modules import compiled, once_made
+from lvmcheck.watch.measure.modules import once_made
 from lvmcheck.watch.modes import Modes
 from lvmcheck.watch.readings import Readings
 from lvmcheck.watch.slot import Slot
 from lvmcheck.watch.team import Team
+from lvmcheck.watch.unseen import unseen
 
 MOST, SAME = 16, 30
 """Forward passes of one step that are measured, and equal measurements in a row that are recorded."""
@@ -35,6 +36,8 @@ class Watcher:
         step, sampling: steps of the first optimizer so far; the step that is under way is measured.
         slots: one for each optimizer.
         peers, index: the watchers of its record, and its place among them.
+        handles: of hooks that are removed with this watcher.
+        train, val: the loaders of rows, observed while they are iterated.
         found: nobody asked for this watcher: what goes wrong in it ends it, and never the loop.
     """
 
@@ -58,25 +61,17 @@ class Watcher:
         self.readings = Readings()
         self.slots = [Slot(model, optimizer, self.guard) for optimizer in optimizers]
         self.modes = Modes(model)
-        self._train: Loader | None = None
-        self._val: Loader | None = None
+        self.train: Loader | None = None
+        self.val: Loader | None = None
         self.evaluating = False
         self.peers, self.index = peers, len(peers())
         self._team = Team(collectors, self, self.guard)
         self._said: dict[str, tuple[object, int]] = {}
         self._budget, self._sink, self._progress = Budget(every), sink, progress
-        self._handles: list[Any] = []
+        self.handles: list[Any] = []
         self._cost = self._begun = 0.0
         self._clock, self.closed = time.perf_counter(), False
-
-    @property
-    def train(self) -> Loader | None:
-        """The loader of training rows, observed while it is iterated; ``val`` that of validation rows."""
-        return self._train
-
-    @property
-    def val(self) -> Loader | None:
-        return self._val
+        self._unseen: tuple[str, ...] | None = None
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -86,15 +81,7 @@ class Watcher:
     @property
     def unseen(self) -> tuple[str, ...]:
         """What this watcher could not see so far, in a few words each; meant to be read after some steps."""
-        slots, broken = self.slots, ", ".join(self.guard.broken)
-        reasons = {
-            "forward passes (the model itself is not called, or only by compiled code)": not self.modes.seen,
-            "backward passes": any(slot.steps and not slot.ever for slot in slots),
-            "single modules (the model is compiled)": compiled(self.model),
-            "gradients at the step (they are computed inside of it, by a closure)": any(slot.closure for slot in slots),
-            f"what {broken} would have seen": bool(broken),
-        }
-        return tuple(what for what, holds in reasons.items() if holds)
+        return unseen(self) if self._unseen is None else self._unseen
 
     def emit(
         self, name: str, values: Mapping[str, float], subjects: Sequence[str] = (), step: int | None = None
@@ -131,19 +118,19 @@ class Watcher:
 
     def attach(self) -> Self:
         """Put the hooks."""
-        self._handles += once_made(self.model, lambda use: self.guard.hook("watch", use), self._attach)
+        self.handles += once_made(self.model, lambda use: self.guard.hook("watch", use), self._attach)
         return self
 
     def _attach(self) -> None:
         for slot in self.slots:
             slot.attach()
             before, after = self._step_hooks(slot)
-            self._handles += [
+            self.handles += [
                 slot.optimizer.register_step_pre_hook(before),
                 slot.optimizer.register_step_post_hook(after),
             ]
         hook = partial(self.guard.hook, "watch")
-        self._handles += [
+        self.handles += [
             self.model.register_forward_pre_hook(hook(self._before_forward), with_kwargs=True),
             self.model.register_forward_hook(hook(self._after_forward), with_kwargs=True),
         ]
@@ -157,7 +144,7 @@ class Watcher:
         self.closed = True
         if self.sampling:
             self._end_sample(measured=False)
-        for handle in self._handles:
+        for handle in self.handles:
             handle.remove()
         for slot in self.slots:
             slot.detach()
@@ -167,6 +154,13 @@ class Watcher:
         if self.unseen and self.step:
             self._sink.note(f"watch could not see: {', '.join(self.unseen)}")
         self._team, self._said = Team((), self, self.guard), {}  # they keep rows and elements
+
+    def release(self) -> None:
+        """Close, and keep neither the model nor its optimizers alive."""
+        self.close()
+        self.guard.process, self._unseen = 0, self.unseen  # a call that is under way still has the hooks
+        self.model, self.scheduler, self.slots, self.handles = nn.Module(), None, [], []
+        self.modes, self.readings = Modes(self.model), Readings()
 
     def __enter__(self) -> Self:
         return self
@@ -181,8 +175,8 @@ class Watcher:
 
     def observe(self, train: Any, val: Any) -> None:
         """Look at the rows of these loaders from now on."""
-        self._train = None if train is None else Loader(train, self, evaluates=False)
-        self._val = None if val is None else Loader(val, self, evaluates=True)
+        self.train = None if train is None else Loader(train, self, evaluates=False)
+        self.val = None if val is None else Loader(val, self, evaluates=True)
         self._leak()
 
     def passed(self, *, evaluation: bool) -> None:
@@ -192,7 +186,7 @@ class Watcher:
         self._leak()
 
     def _leak(self) -> None:
-        train, val = self._train, self._val
+        train, val = self.train, self.val
         if train is not None and val is not None and train.rows and val.rows:
             self.emit("leak", leak(train, val), (), self.step)
 

@@ -96,6 +96,8 @@ class CoverageCollector(Collector):
             self._trainable = (self._trainable or set()) | self._now
         trainable = self._now
         gone = (self._trainable or set()) - trainable
+        if gone:  # what is no longer there, or has another name, as after pruning, is not frozen
+            gone &= {name for name, _ in model.named_parameters(remove_duplicate=False)}
         self._frozen = {name: self._frozen.get(name, 0) + 1 for name in gone}
         long = [name for name, count in self._frozen.items() if count >= AGAIN]
         kept = 0

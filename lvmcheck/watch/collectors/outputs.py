@@ -45,7 +45,7 @@ class OutputsCollector(Collector):
         if floating:
             self._outputs += 1
         for tensor in floating[:8]:
-            if tensor.requires_grad:
+            if tensor.requires_grad and not tensor.is_leaf:  # a parameter would keep the hook
                 tensor.register_hook(  # type: ignore[no-untyped-call]
                     watcher.guard.hook("outputs", self._counting(watcher, tensor.detach() if tensor is out else None))
                 )
@@ -71,11 +71,13 @@ class OutputsCollector(Collector):
 
         watcher.later(values, use)
 
-    def _counting(self, watcher: Loop, out: Tensor | None) -> Callable[[Tensor], None]:
+    def _counting(self, watcher: Loop, out: Tensor | None) -> Callable[[Tensor | None], None]:
         """A hook of an output; ``out`` is its content, without its graph: with it, the hook would keep itself alive."""
         step, once = watcher.now, [True]
 
-        def came(gradient: Tensor) -> None:
+        def came(gradient: Tensor | None) -> None:
+            if gradient is None:  # compiled code has no gradient for what the loss does not use
+                return
             if once[0]:
                 self._reached += 1
                 for slot in watcher.slots if out is not None else ():

@@ -14,7 +14,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack, _pop_mode, _push_mode
+from torch.overrides import _get_current_function_mode_stack, _pop_mode
+
+from lvmcheck.watch.measure.leaving import Leaving, left
 
 PLUS = frozenset({"add", "__add__", "__radd__", "add_", "__iadd__"})
 MINUS = frozenset({"sub", "__sub__", "sub_", "__isub__"})
@@ -61,7 +63,7 @@ class _Made:
     of: tuple[Any, ...]
 
 
-class Ledger(TorchFunctionMode):
+class Ledger(Leaving):
     """Notes how scalars are made of others, and calls ``loss`` with the root of a backward pass just before it runs."""
 
     def __init__(self, loss: Callable[[Tensor], None]) -> None:
@@ -80,23 +82,19 @@ class Ledger(TorchFunctionMode):
         """Look no longer; other modes stay as they are, in whatever order they were opened and closed."""
         depth, self._depth = self._depth, -1
         self._made = {}
-        if depth < 0:
+        if depth < 0 or left(self) or self.calling:
             return
-        above: list[Any] = []
-        stack = _get_current_function_mode_stack()  # type: ignore[no-untyped-call]
-        if self not in stack:  # a mode that was opened before this one has closed, and taken this one in its place
-            if len(stack) > depth - 1:
-                _pop_mode()  # type: ignore[no-untyped-call]
-            return
-        while (mode := _pop_mode()) is not self:  # type: ignore[no-untyped-call]
-            above.append(mode)
-        for mode in reversed(above):
-            _push_mode(mode)  # type: ignore[no-untyped-call]
+        # A mode that was opened before this one has closed, and taken this one in its place.
+        if len(_get_current_function_mode_stack()) > depth - 1:  # type: ignore[no-untyped-call]
+            _pop_mode()  # type: ignore[no-untyped-call]
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = getattr(func, "__name__", "")
+        if self._depth < 0:
+            return func(*args, **(kwargs or {}))
         if name == "backward" and args and isinstance(args[0], Tensor):
             self._loss(args[0])
+            return self.call(func, args, kwargs)
         kept = self._before(args[0]) if name in IN_PLACE and args else None
         result = func(*args, **(kwargs or {}))
         if name in SEEN and isinstance(result, Tensor) and result.ndim < 2 and not (set(kwargs or ()) - {"dim"}):

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, overrides
-from torch.overrides import TorchFunctionMode
 
+from lvmcheck.watch.measure.leaving import Leaving, left
 from lvmcheck.watch.measure.outputs import WHOLE, class_rows
 
 CLASSES = frozenset({"cross_entropy", "nll_loss", "kl_div"})
@@ -81,7 +81,7 @@ class Call:
         return next((found for found in (self.sums, self.beyond, self.target) if found is not None), None)
 
 
-class LossCalls(TorchFunctionMode):
+class LossCalls(Leaving):
     """Hands each call of a loss function with a gradient to ``use``; below all other modes, whatever their order."""
 
     def __init__(self, use: Callable[[Call], None]) -> None:
@@ -99,19 +99,14 @@ class LossCalls(TorchFunctionMode):
 
     def close(self) -> None:
         """Look no longer; all other modes stay."""
-        if self._open and self in _STACK._get_current_function_mode_stack():
-            above: list[Any] = []
-            while (mode := _STACK._pop_mode()) is not self:
-                above.append(mode)
-            for mode in reversed(above):
-                _STACK._push_mode(mode)
+        if self._open:
+            left(self)
         self._open = False
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        more = kwargs or {}
-        result = func(*args, **more)
-        name = getattr(func, "__name__", "")
-        if name in SEEN and isinstance(result, Tensor) and result.requires_grad:
+        more, name = kwargs or {}, getattr(func, "__name__", "")
+        result = self.call(func, args, more)
+        if name in SEEN and self._open and isinstance(result, Tensor) and result.requires_grad:
             with torch.no_grad():
                 call = _call(name, args, more, result)
             if call is not None:

@@ -85,8 +85,8 @@ def depth_order(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
             yield f"{name}.weight" if name else "weight", weight
 
 
-def first_call(model: nn.Module, use: Callable[[Any], None]) -> None:
-    """Have ``use`` called once with what the model is given first while gradients are recorded."""
+def first_call(model: nn.Module, hook: Callable[[Callable[..., None]], Any], use: Callable[[Any], None]) -> Any:
+    """Have ``use`` called once with what the model is given first while gradients are recorded; the hook's handle."""
     handle: Any = None
 
     def before(_module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
@@ -94,7 +94,8 @@ def first_call(model: nn.Module, use: Callable[[Any], None]) -> None:
             handle.remove()
             use((args, keywords))
 
-    handle = model.register_forward_pre_hook(before, with_kwargs=True)
+    handle = model.register_forward_pre_hook(hook(before), with_kwargs=True)
+    return handle
 
 
 def once_made(model: nn.Module, hook: Callable[[Callable[..., None]], Any], use: Callable[[], None]) -> list[Any]:
