@@ -129,6 +129,15 @@ def test_the_policy_stops_a_script_that_is_not_the_page_s(browser: Browser, tmp_
     browser.said.clear()
 
 
+def test_what_is_printed_has_every_curve(browser: Browser, report: Path) -> None:
+    browser.open(report)
+    drawn = "document.querySelectorAll('.plot canvas').length"
+    every = browser.run("document.querySelectorAll('.plot').length")
+    assert browser.run(drawn) < every, "the last one is far below the window"
+    browser.call("Page.printToPDF")
+    assert browser.run(drawn) == every
+
+
 def test_values_are_read_with_the_keyboard(browser: Browser, report: Path) -> None:
     browser.open(report)
     browser.run(f"{PLOT}.focus(); true")

@@ -320,6 +320,9 @@
     sized.observe(host);
     host.addEventListener("keydown", keys);
   }
+  addEventListener("beforeprint", () => {
+    for (const host of document.querySelectorAll(".plot")) if (!plots.has(host)) build(host);
+  });
   for (const details of document.querySelectorAll("details.values")) {
     details.addEventListener("toggle", () => table(details));
   }
