@@ -38,8 +38,9 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(options.output, "expected a file to write the report to, got a folder")
     if options.suite is None and (options.seeds or options.profile):
         raise InputError("--seeds" if options.seeds else "--profile", "expected --suite beside it")
+    paths = [path for path in options.paths if path.suffix != ".lock"]  # which a pattern of the shell finds, too
     runs, sides = (
-        (runs_at(options.paths, lambda path: read_run(path, options)), [])
+        (runs_at(paths or options.paths, lambda path: read_run(path, options)), [])
         if options.suite is None
         else _revisions(options)
     )

@@ -221,6 +221,8 @@ def test_a_folder_of_run_directories_stands_for_them(tmp_path: Path, capsys: pyt
     for name in ("a", "b"):
         with lvmcheck.record(tmp_path / "runs" / name) as rec:
             rec.epoch(1, val_loss=1.0)
+    (tmp_path / "runs" / "a.lock").touch()
+    assert main(["report", *map(str, (tmp_path / "runs").iterdir()), "-o", str(tmp_path / "r.html")]) == 0
     assert main(["report", str(tmp_path / "runs"), "-o", str(tmp_path / "r.html")]) == 0
     assert "2 runs" in capsys.readouterr().out
 
