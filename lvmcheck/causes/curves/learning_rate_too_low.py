@@ -16,7 +16,7 @@ class LearningRateTooLow(Cause):
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         slow, used = evidence.failed("learns_slowly"), rate(evidence.run)
-        finding = evidence.failed("nothing_learned") or slow
+        finding = evidence.failed("nothing_learned") or slow or evidence.failed("beats_class_frequencies")
         tiny = used is not None and isinstance(used.value, float) and 0 < used.value <= TINY
         if finding is None or not (tiny or slow):
             return None
@@ -32,7 +32,13 @@ class LearningRateTooLow(Cause):
             ),
             fix="raise the learning rate by 10 until the loss falls within a hundred steps",
             explain="learns_slowly" if slow else "nothing_learned",
-            explains=("nothing_learned", "learns_slowly", "loss_diverging", "metric_constant"),
+            explains=(
+                "nothing_learned",
+                "learns_slowly",
+                "loss_diverging",
+                "metric_constant",
+                "beats_class_frequencies",
+            ),
             also=("not_learning",) if tiny else ("not_learning", "vanishing_gradient", "wrong_scale"),
             tell_apart="lr *= 100 for 200 steps: if the loss falls it was the rate",
         )

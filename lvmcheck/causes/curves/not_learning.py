@@ -29,7 +29,7 @@ class NotLearning(Cause):
         named = by_code(self, evidence)
         if named is not None:
             return named
-        finding = failed_first(evidence, "nothing_learned", "predictions_constant")
+        finding = failed_first(evidence, "nothing_learned", "predictions_constant", "beats_class_frequencies")
         specific = ("learning_rate_zero", "gradient_norm_zero", "loss_exactly_zero", "train_val_ratio", "finite")
         if finding is None or any(evidence.failed(check) for check in specific):
             return None
@@ -37,20 +37,22 @@ class NotLearning(Cause):
             return None  # see wrong_scale, collapsed_representation
         if finding.code == "barely_moved" and accurate(evidence.run):
             return None
-        trivial = finding.code not in ("flat", "barely_moved")
+        trivial = finding.code not in ("flat", "barely_moved", "at_class_frequencies")
         heavy = ("dominant_term",) if evidence.failed("loss_balance") else ()
         one_class = ("class_imbalance",) if evidence.failed("predictions_constant") else ()
         adversarial = ("collapsed_representation", "diverging") if evidence.run.curves.adversarial else ()
         return found(
             self,
             Standing.CONSISTENT,
-            "nothing is learned, and the recorded curves do not say why",
+            "no more is learned than how often each class occurs"
+            if finding.code == "at_class_frequencies"
+            else "nothing is learned, and the recorded curves do not say why",
             (*finding_facts(finding), *train_facts(evidence.run), *gradient_facts(evidence.run)),
             fix="train on one batch of 8 samples until its loss is near 0; if that fails look at the graph, the "
             "optimizer and "
             "the loss, if it works at the data",
-            explain="predictions_constant" if finding.code == "constant" else "nothing_learned",
-            explains=("loss_diverging", "memorises", "predictions_constant") if trivial else ("predictions_constant",),
+            explain=EXPLAIN.get(finding.code, "nothing_learned"),
+            explains=("loss_diverging", "memorises", *OTHERS) if trivial else OTHERS,
             also=(
                 *_alike(evidence, finding.code),
                 *_blown(evidence),
@@ -64,6 +66,10 @@ class NotLearning(Cause):
             "after step(): no gradient is a cut graph, no change is the optimizer; both there: check that labels fit "
             "inputs",
         )
+
+
+OTHERS = ("predictions_constant", "nothing_learned", "beats_class_frequencies")
+EXPLAIN = {"constant": "predictions_constant", "at_class_frequencies": "beats_class_frequencies"}
 
 
 def _blown(evidence: Evidence) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from torch import Tensor
 from lvmcheck.watch.budget import rests
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.measure.batches import tensors
+from lvmcheck.watch.measure.frequencies import Frequencies
 from lvmcheck.watch.measure.loss_calls import BINARY, SQUARES, Call, LossCalls, alike, compiling, judged
 from lvmcheck.watch.measure.modules import compiled
 from lvmcheck.watch.measure.scored import copied, padding, sides
@@ -23,6 +24,8 @@ FROM, INPUTS, OUTPUTS, CALLS, ROWS = 2, 4, 4, 24, 8
 """Step from which calls are seen; inputs, outputs and calls of one step that are measured; rows of embeddings."""
 UNIT, SURE, PURE = 1e-3, 0.98, 8
 """How far rows are from length 1, how often targets are shifted tokens, and rows from which one class is no chance."""
+
+FREQUENCIES = ("entropy", "rows", "classes", "loss")
 
 
 class LossesCollector(Collector):
@@ -44,6 +47,8 @@ class LossesCollector(Collector):
         self._padding: Tensor | None = None
         self._copied: Tensor | None = None
         self._targets_given = self._samples = 0
+        self._frequencies = Frequencies()
+        self._plain: list[tuple[Tensor, int, Tensor, int]] = []
 
     def before_sample(self, watcher: Loop) -> None:
         self._clear()
@@ -54,7 +59,9 @@ class LossesCollector(Collector):
     def _seen(self, call: Call) -> None:
         if len(self._calls) < CALLS:
             # What is measured now is not kept.
-            self._calls.append(replace(call, classes=None, embedding=None, given=None))
+            self._calls.append(replace(call, classes=None, embedding=None, given=None, plain=None))
+            if call.plain is not None:
+                self._plain.append(call.plain)
             if call.classes is not None and self._tokens is not None and self._shares is None:
                 self._shares = agreements(self._tokens, *call.classes)
             if call.classes is not None and call.scored and self._padding is None:
@@ -89,6 +96,7 @@ class LossesCollector(Collector):
         if self._mode is None or slot is not watcher.slots[0]:
             return
         self._mode.close()
+        self._frequencies.add(self._plain)
         calls, self._calls = self._calls, []
         for call in calls:
             self._say(watcher, call)
@@ -167,6 +175,11 @@ class LossesCollector(Collector):
 
         watcher.later([value for pair in pairs for value in pair], use)
 
+    def finish(self, watcher: Loop) -> None:
+        measured = self._frequencies.measured()
+        if measured is not None:
+            watcher.emit("class_frequencies", dict(zip(FREQUENCIES, measured.tolist(), strict=True)), (), watcher.step)
+
     def after_sample(self, watcher: Loop) -> None:  # noqa: ARG002
         if self._mode is not None:
             self._mode.close()
@@ -176,4 +189,4 @@ class LossesCollector(Collector):
     def _clear(self) -> None:
         self._calls, self._embeddings, self._inputs = [], [], []
         self._tokens = self._shares = self._padding = self._copied = self._table = self._sides = None
-        self._targets_given = 0
+        self._targets_given, self._plain = 0, []

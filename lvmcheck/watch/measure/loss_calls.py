@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, overrides
 
+from lvmcheck.watch.measure.frequencies import plain_target
 from lvmcheck.watch.measure.leaving import Leaving, left
 from lvmcheck.watch.measure.outputs import WHOLE, class_rows
 
@@ -63,6 +64,7 @@ class Call:
         beyond: share of the targets that the activation before it cannot give.
         given: target of any loss.
         scored: the loss is a mean or a sum over all of its targets.
+        plain: targets, the class that is ignored, the loss and the number of classes of a plain mean over classes.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Call:
     beyond: Tensor | None = None
     given: Any = None
     scored: bool = False
+    plain: tuple[Tensor, int, Tensor, int] | None = None
 
     @property
     def measured(self) -> Tensor | None:
@@ -127,7 +130,10 @@ def _call(name: str, args: Any, more: dict[str, Any], result: Tensor) -> Call | 
         ignored = more.get("ignore_index", args[4] if len(args) > 4 else -100)
         scored = not result.ndim and (args[2] if len(args) > 2 else more.get("weight")) is None
         classes = None if name == "kl_div" else (other, ignored)
-        return replace(_classes(name, one), classes=classes, given=other, scored=scored)
+        average = None
+        if isinstance(other, Tensor) and plain_target(name, args, more, result):
+            average = other, ignored, result, one.shape[1 if one.ndim > 1 else 0]
+        return replace(_classes(name, one), classes=classes, given=other, scored=scored, plain=average)
     if not isinstance(other, Tensor) or not other.numel():
         return None
     flags = {"broadcast"} if spread_out(one, other) and one.requires_grad != other.requires_grad else set()
