@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -69,7 +70,7 @@ class Watcher:
         self._said: dict[str, tuple[object, int]] = {}
         self._budget, self._sink, self._progress = Budget(every), sink, progress
         self.handles: list[Any] = []
-        self._cost = self._begun = 0.0
+        self._thread, self._cost, self._begun = 0, 0.0, 0.0
         self._clock, self.closed = time.perf_counter(), False
         self._unseen: tuple[str, ...] | None = None
 
@@ -217,7 +218,7 @@ class Watcher:
         self._before_forward(self.model, args, {})
 
     def _before_forward(self, module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-        if module is not self.model:
+        if module is not self.model or self._in_another_thread():
             return  # a replica has the hooks of the model
         self.modes.before_forward(self)
         if self.modes.between and torch.is_grad_enabled() and not self.evaluating:
@@ -226,8 +227,13 @@ class Watcher:
         if self.sampling and torch.is_grad_enabled() and self.forwards <= MOST:
             self._timed("before_forward", (args, keywords))
 
+    def _in_another_thread(self) -> bool:
+        """The model is trained here, while another thread does that as well."""
+        self._thread = self._thread or (threading.get_ident() if torch.is_grad_enabled() else 0)
+        return torch.is_grad_enabled() and self._thread != threading.get_ident()
+
     def _after_forward(self, module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
-        if module is self.model:
+        if module is self.model and not self._in_another_thread():
             self.modes.after_forward()
             if self.sampling and torch.is_grad_enabled() and self.forwards <= MOST:
                 self._timed("after_forward", (args, keywords), output)

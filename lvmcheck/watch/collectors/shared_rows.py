@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.measure.batches import fingerprints, first_input
 from lvmcheck.watch.measure.held import telling
+from lvmcheck.watch.measure.twins import Twins
 from lvmcheck.watch.measure.windows import parts, reversed_parts
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ BATCHES, EVALUATIONS = 64, 8
 """Batches of an evaluation, and evaluations, that are looked at."""
 FIRST = 24
 """Measured batches in which rows that come again are counted, at most until the first epoch ends."""
+PASSED = 0.05
+"""Share of rows that are trained on, above which it matters whether another model is evaluated, too."""
 LEAST = 64
 """Rows of training that must have been seen."""
 WINDOWS = 1000
@@ -35,6 +38,7 @@ class SharedRowsCollector(Collector):
     """
 
     def start(self, watcher: Loop) -> None:
+        self._twins: Twins | None = None
         self._trained: set[int] = set()
         self._batches: set[int] = set()
         self._again, self._counted, self._steps, self._counts = 0, 0, 0, True
@@ -101,9 +105,13 @@ class SharedRowsCollector(Collector):
         self._left -= 1
         met = [sum(int(mark) in self._trained for mark in marks.tolist()) for marks in seen]
         shares = [found / len(marks) for found, marks in zip(met, seen, strict=True)]
+        twins = self._twins_of(watcher) if sum(met) > PASSED * sum(map(len, seen)) else None
+        if twins is not None and not twins.asked():
+            return  # whether one of them is evaluated on other rows is known from the next evaluation on
         values = {
             "rows": float(sum(map(len, seen))),
             "in_train": float(sum(met)),
+            "beside": float(twins is not None and twins.called()),
             "train_rows": float(len(self._trained)),
             "repeated": self._again / max(1, self._counted),
             "least": min(shares),
@@ -113,6 +121,12 @@ class SharedRowsCollector(Collector):
         self._say_windows(watcher, [list(filter(self._is_window, batch.tolist())) for batch in windows])
         if not self._left:
             self._handle.remove()
+
+    def _twins_of(self, watcher: Loop) -> Twins | None:
+        """Modules like the model, of which one may be evaluated in its place; None where there is none."""
+        if self._twins is None:
+            self._twins = Twins(watcher.model, watcher.guard)
+        return self._twins if self._twins.there else None
 
     def _is_window(self, found: list[int]) -> bool:
         """It holds more than padding, and is no whole row of training, which is counted as such."""
@@ -134,3 +148,5 @@ class SharedRowsCollector(Collector):
 
     def finish(self, watcher: Loop) -> None:  # noqa: ARG002
         self._handle.remove()
+        if self._twins is not None:
+            self._twins.close()
