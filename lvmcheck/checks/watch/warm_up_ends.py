@@ -14,12 +14,15 @@ from lvmcheck.checks.watch._watched import Watched, case_run
 from lvmcheck.run.events import Watch
 
 STEPS, HALF = 50, 0.5
+NEVER, LARGEST = 0.1, 0.2
+"""Share of the optimizer's own rate that no step reached, and the largest one that is a rate and not a factor."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WarmUpEnds(Watched):
     """A learning rate that rises at every measured step of a run of at least 50 steps has reached half of the
-    optimizer's own rate when the run ends.
+    optimizer's own rate when the run ends. A schedule that never reached a tenth of it fails, too, where that rate is
+    at most 0.2: schedules that state the rate themselves begin with 1.
 
     Why:
     A warm-up that is longer than the run trains at a small part of the rate that was chosen, and looks like a model
@@ -49,7 +52,10 @@ class WarmUpEnds(Watched):
         if of.get("optimizer_steps", 0.0) < STEPS:
             return None
         unknown = any(map(math.isnan, of.values()))
-        reached = math.nan if unknown else of["share_of_base"] if of.get("rises") else 1.0
+        top = of["share_of_base"] / of["share_of_rate"] if of.get("share_of_rate", 0.0) > 0 else 1.0
+        low = top < NEVER and of.get("base", 1.0) <= LARGEST
+        reached = of["share_of_base"] if of.get("rises") else top if low else 1.0
+        reached = math.nan if unknown else reached
         return Finding(
             code="still_warming_up",
             measured=reached,
@@ -63,13 +69,17 @@ class WarmUpEnds(Watched):
 
 _CHECK = WarmUpEnds()
 _DONE = {"scheduler_steps": 100, "optimizer_steps": 100, "over": 1.0, "rises": 0.0, "share_of_base": 0.1}
+_NEVER = {**_DONE, "share_of_base": 0.01, "share_of_rate": 0.5, "base": 3e-3}
 _WARM = {**_DONE, "rises": 1.0, "share_of_base": 0.03}
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, case_run("schedule", [_DONE]), measured=1.0),
     made.case("constant_after_warm_up", _CHECK, case_run("schedule", [{**_WARM, "share_of_base": 1.0}])),
+    made.case("a_factor_that_is_the_rate", _CHECK, case_run("schedule", [{**_NEVER, "base": 1.0}])),
+    made.case("decayed", _CHECK, case_run("schedule", [{**_NEVER, "share_of_rate": 0.01}])),
     made.case("a_short_trial", _CHECK, case_run("schedule", [{**_WARM, "optimizer_steps": 20}, _DONE])),
 )
 FAILS: Sequence[Case] = (
+    made.case("decays_before_it_is_warm", _CHECK, case_run("schedule", [_NEVER]), "still_warming_up", 0.02),
     made.case("longer_than_the_run", _CHECK, case_run("schedule", [_WARM]), "still_warming_up", 0.03),
     made.case("not_a_number", _CHECK, case_run("schedule", [{**_WARM, "share_of_base": float("nan")}])),
 )

@@ -52,7 +52,7 @@ class ScheduleCollector(Collector):
         }
         peak = max(map(float, getattr(self._scheduler, "base_lrs", ())), default=0.0)
         if peak > 0:
-            values["share_of_base"] = watcher.slots[0].rate / peak
+            values |= {"share_of_base": watcher.slots[0].rate / peak, "base": peak}
         horizon = next((h for h in map(self._stated, HORIZONS) if h), None)
         if horizon is not None:
             values["horizon"] = horizon
