@@ -129,13 +129,14 @@ def _swings(run: Run, rate: Curve, declared: str) -> tuple[Finding | None, bool]
     """A rate that goes up and down, more often than epochs pass."""
     if not rate.by_step or any(word in declared for word in PERIODIC):
         return None, False
-    values = rate.values
+    changes = np.flatnonzero(np.diff(rate.values, prepend=np.nan) != 0)  # stairs go down, and not up again
+    values, steps = rate.values[changes], rate.steps[changes]
     turns = np.flatnonzero(
-        (values[1:-1] < values[:-2]) & (values[1:-1] <= values[2:]) & (values[1:-1] < values.max() / 2)
+        (values[1:-1] < values[:-2]) & (values[1:-1] < values[2:]) & (values[1:-1] < values.max() / 2)
     )
     if len(turns) < SWINGS:
         return None, False
-    period = float(np.median(np.diff(rate.steps[turns + 1])))
+    period = float(np.median(np.diff(steps[turns + 1])))
     epochs = run.config.get("epochs")
     accident = isinstance(epochs, int) and abs(period / (2 * epochs) - 1) < 0.05
     accident = accident or (not declared and period < SHORT and len(turns) >= MANY and _to_nothing(values))
@@ -244,6 +245,7 @@ PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, rates(cosine(40, 80), scheduler="cosine")),
     made.case("constant_undeclared", _CHECK, rates([1e-3] * 20)),
     made.case("step_decay_beyond_the_run", _CHECK, rates([1e-3] * 20, scheduler="step")),
+    made.case("stairs", _CHECK, rates([1e-3 * 0.3 ** (i // 20) for i in range(240)])),
     made.case("declared_cycles", _CHECK, rates(cosine(100, 8), lr_scheduler="cyclic")),
     made.case(
         "warm_up_of_batches",
