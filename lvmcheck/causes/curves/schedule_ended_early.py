@@ -33,7 +33,9 @@ class ScheduleEndedEarly(Cause):
         return found(
             self,
             Standing.MEASURED,
-            "the schedule ended early: {planned_over_schedule} as many steps were planned as it lasts",
+            "the learning rate has decayed to less than a hundredth long before the end, and nothing more is learned"
+            if finding.code == "low_for_long"
+            else "the schedule ended early: {planned_over_schedule} as many steps were planned as it lasts",
             finding_facts(finding),
             fix="give the schedule the number of optimizer steps, and step it once after each optimizer.step(); a "
             "whole factor "
@@ -64,6 +66,12 @@ FAILS: Sequence[CauseCase] = (
         run=rates([*_DOWN, *[0.0] * 140]),
         standing=Standing.MEASURED,
         facts={"planned_over_schedule": 8.0},
+    ),
+    CauseCase(
+        name="stairs_of_batches",
+        run=rates([1e-3 * 0.3 ** (i // 20) for i in range(240)]).extended(
+            made.window_run([4.5] * 240, steps=1).windows
+        ),
     ),
     CauseCase(name="planned_longer", run=rates([*_DOWN, *[0.0] * 20], epochs=8)),
 )

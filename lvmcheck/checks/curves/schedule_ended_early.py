@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.curves._cases import rates
 from lvmcheck.checks.curves._curves import CurveCheck, concluded, planned_steps
-from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
+from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import AS_RECORDED
@@ -30,6 +30,8 @@ DECIMALS = 5
 """Decimals of figures that were rounded for a log, and rest for that reason."""
 LOW, THIRD, STILL = (0.0101, 1.01e-3, 1.01e-4), 0.35, 3e-4
 """Shares of the highest rate that train next to nothing, share of the run spent there, and what evaluations move."""
+HALF = 0.5
+"""Share of a run at a hundredth of its highest rate that warns."""
 RESTS = (0.4, 0.6)
 """Shares of the run before a rest that fails, and before one that warns."""
 SOLVED = 0.01
@@ -44,11 +46,12 @@ class ScheduleEndedEarly(CurveCheck):
 
     A rate of at most a millionth of the highest fails, and one of a hundredth for a third of the run beside evaluations
     that move by less than three ten-thousandths; one that rests at a thousandth or less warns, since a scheduler
-    that waits for plateaus may mean it. Planned steps are those of the config, else those of the run. Where the plan is
-    a whole multiple of the schedule, the factor is named: it is the number of processes, accumulated batches or steps
-    an epoch. Without recorded rates the validation loss is looked at: one that keeps its value to a hundred thousandth
-    over the last six tenths of eight or more evaluations fails, over the last four tenths warns, where it had moved,
-    the training loss is not solved and goes on moving by chance, and five decimals do not hold it.
+    that waits for plateaus may mean it; so does one that is below a hundredth for half of the run. Planned steps are
+    those of the config, else those of the run. Where the plan is a whole multiple of the schedule, the factor is named:
+    it is the number of processes, accumulated batches or steps an epoch. Without recorded rates the validation loss is
+    looked at: one that keeps its value to a hundred thousandth over the last six tenths of eight or more evaluations
+    fails, over the last four tenths warns, where it had moved, the training loss is not solved and goes on moving by
+    chance, and five decimals do not hold it.
 
     Why:
     With a scheduler that is stepped by each of 8 processes, seven eighths of a run train nothing and cost the same.
@@ -86,9 +89,25 @@ class ScheduleEndedEarly(CurveCheck):
         finding = _finding(rate, start, ahead, total / ended if ended > 0 else 0.0)
         if ahead <= AHEAD:
             low = _at_low_rate(run, rate, highest, total)
-            return failed(low, evaluated=len(rate)) if low else concluded(finding, [rate], evaluated=len(rate))
+            half = _half(run, rate, highest, total)
+            if low or half is None:
+                return failed(low, evaluated=len(rate)) if low else concluded(finding, [rate], evaluated=len(rate))
+            return warning(half, evaluated=len(rate))
         nothing = float(np.abs(rate.values[start:]).max()) <= NOTHING * highest
         return (failed if nothing else warning)(finding, evaluated=len(rate))
+
+
+def _half(run: Run, rate: Curve, highest: float, total: float) -> Finding | None:
+    """A rate that is a hundredth of its highest or less for half of the run, in which the training loss rests."""
+    start = int(np.flatnonzero(np.abs(rate.values) > LOW[0] * highest)[-1]) + 1
+    ahead = 1 - float(_axis(rate)[min(start, len(rate) - 1)]) / total
+    if ahead < HALF or len(rate) - start < LEAST or run.curves.train is None:
+        return None
+    later = _from_there(run.curves.train, rate, start)
+    if len(later) < LEAST or np.mean(later[: len(later) // 2]) - np.mean(later[len(later) // 2 :]) > 0.01 * later[-1]:
+        return None
+    phrase = "{measured} of the planned steps have less than a hundredth of the highest rate (final rate {final_rate})"
+    return replace(_finding(rate, start, ahead, 0.0), code="low_for_long", phrase=phrase)
 
 
 def _at_low_rate(run: Run, rate: Curve, highest: float, total: float) -> Finding | None:
@@ -204,7 +223,11 @@ def _finding(rate: Curve, start: int, ahead: float, ratio: float) -> Finding:
         evidence=(
             Fact("final_rate", float(rate.values[-1])),
             Fact("highest_rate", float(np.abs(rate.values).max())),
-            *([Fact("planned_over_schedule", float(factor if whole else ratio), "x")] if ahead > AHEAD else []),
+            *(
+                [Fact("planned_over_schedule", float(factor if whole else ratio), "x")]
+                if ahead > AHEAD and ratio
+                else []
+            ),
         ),
         phrase="{measured} of the planned steps come after the end of the schedule (final rate {final_rate})",
     )
@@ -241,6 +264,13 @@ PASSES: Sequence[Case] = (
 FAILS: Sequence[Case] = (
     made.case(
         "rests_without_a_rate", _CHECK, run_from({"train_loss": _WIGGLES, "val_loss": _RESTS}), evaluations_at_rest=26
+    ),
+    made.case(
+        "stairs_of_batches",
+        _CHECK,
+        rates([1e-3 * 0.3 ** (i // 20) for i in range(240)]).extended(made.window_run([4.5] * 240, steps=1).windows),
+        "low_for_long",
+        status=Status.WARNING,
     ),
     made.case("eight_processes", _CHECK, rates([*_DOWN, *[0.0] * 140]), "ended_early", planned_over_schedule=8.0),
     made.case(
