@@ -35,8 +35,7 @@ def measure(setup: Setup) -> Outcome:
             measured=worst,
             bounds=(ceiling(setup.tolerance),),
             evidence=(Fact("position", where), Fact("input", path)),
-            phrase="changing {input} from position {position} on changes earlier outputs by {measured} of their"
-            " magnitude",
+            phrase="changing {input} from position {position} on changes earlier outputs by {measured} (relative)",
         ),
         evaluated=len(shared),
     )

@@ -43,7 +43,7 @@ def measure(setup: Setup) -> Outcome:
         measured=change,
         bounds=(ceiling(setup.tolerance),),
         evidence=(Fact("calls", 2),),
-        phrase="outputs of {calls} equal calls in eval mode differ by {measured} of their magnitude",
+        phrase="outputs of {calls} equal calls in eval mode differ by {measured} (relative)",
     )
     if change <= setup.tolerance:
         return passed(finding)

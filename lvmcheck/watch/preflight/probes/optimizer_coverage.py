@@ -17,7 +17,8 @@ FIXES = {
 }
 _PHRASES = {
     "missing": "{measured} trainable parameters are in no group of the optimizer",
-    "replaced": "{measured} parameters of the optimizer are not of this model, which lacks some of their shapes",
+    "replaced": "{measured} parameters of the optimizer are not of this model, whose own of the same "
+    "shapes are missing",
     "foreign": "{measured} parameters of the optimizer are not of this model",
     "twice": "{measured} parameters are updated twice",
 }

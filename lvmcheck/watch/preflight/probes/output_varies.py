@@ -31,7 +31,7 @@ def measure(setup: Setup) -> Outcome:
             code="spread",
             measured=found,
             bounds=(floor(SMALLEST),),
-            phrase="outputs of different rows differ by {measured} of their magnitude",
+            phrase="outputs of different rows differ by {measured} (relative)",
         ),
         evaluated=rows,
     )

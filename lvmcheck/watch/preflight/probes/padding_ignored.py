@@ -26,7 +26,7 @@ def measure(setup: Setup) -> Outcome:
             measured=changes[worst],
             bounds=(ceiling(setup.tolerance),),
             evidence=listed([worst], "masks"),
-            phrase="other content of padded positions changes the output elsewhere by {measured} of its magnitude",
+            phrase="changing padded positions changes the output elsewhere by {measured} (relative)",
         ),
         evaluated=len(changes),
     )

@@ -55,7 +55,9 @@ def measure(setup: Setup) -> Outcome:
     drifting = [name for name, mean, saved in statistics if not torch.equal(mean, saved)]
     if drifting:
         return warning(_finding("frozen_statistics_move", drifting, "frozen batch norms change their statistics"))
-    return passed(_finding("moved", [], "parameters stand still, or move though they are frozen"), evaluated=len(must))
+    return passed(
+        _finding("moved", [], "parameters do not move, or move although they are frozen"), evaluated=len(must)
+    )
 
 
 def frozen_statistics(model: nn.Module) -> list[tuple[str, Tensor, Tensor]]:

@@ -42,7 +42,7 @@ def measure(setup: Setup) -> Outcome:
         measured=worst,
         bounds=(ceiling(SAME),),
         evidence=(Fact("steps", STEPS, "steps"), *listed([name] if worst > SAME else [], "first tensor that differs")),
-        phrase="after {steps} a resumed run differs by {measured} of a tensor's magnitude",
+        phrase="after {steps} a resumed run differs by {measured} (relative)",
     )
     return failed(finding) if worst > SAME else passed(finding, evaluated=len(straight))
 

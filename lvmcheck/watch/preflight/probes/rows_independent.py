@@ -35,7 +35,7 @@ def measure(setup: Setup) -> Outcome:
             measured=changes[worst],
             bounds=(ceiling(setup.tolerance),),
             evidence=(Fact("rows", rows - 1, "rows"), Fact("row", worst)),
-            phrase="other content of the other {rows} changes the output of row {row} by {measured} of its magnitude",
+            phrase="changing the other {rows} changes the output of row {row} by {measured} (relative)",
         ),
         evaluated=len(changes),
     )
