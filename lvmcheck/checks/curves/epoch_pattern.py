@@ -51,7 +51,8 @@ class EpochPattern(CurveCheck):
     A loss that steps down at each boundary (samples are seen again); cosine restarts; a curriculum.
 
     Source:
-    checks.md, shuffle. Severity: a new beginning in every epoch fails; a repeated course warns, it may be meant.
+    This project's list of checks: shuffle. Severity: a new beginning in every epoch fails; a repeated course warns,
+    it may be meant.
     """
 
     universal = True

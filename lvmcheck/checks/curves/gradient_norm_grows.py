@@ -59,7 +59,7 @@ class GradientNormGrows(CurveCheck):
     Norms that are small while a warm-up begins; a rise by a few times late in a language model; single large batches.
 
     Source:
-    checks.md, zero_grad_missing and exploding_gradient. Severity: by size.
+    This project's list of checks: zero_grad_missing and exploding_gradient. Severity: by size.
     """
 
     universal = True

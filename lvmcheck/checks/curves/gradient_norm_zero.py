@@ -45,7 +45,8 @@ class GradientNormZero(CurveCheck):
     norms that fall with the loss.
 
     Source:
-    checks.md, grad_cleared_before_step and vanishing_gradient. Severity: exact zeros fail, a vanished norm warns.
+    This project's list of checks: grad_cleared_before_step and vanishing_gradient. Severity: exact zeros fail, a
+    vanished norm warns.
     """
 
     universal = True

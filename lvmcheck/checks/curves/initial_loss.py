@@ -59,7 +59,8 @@ class InitialLoss(CurveCheck):
     A fine-tune that starts low; a loss with further terms that are declared; runs whose first steps are not recorded.
 
     Source:
-    checks.md, initial_loss. Severity: warns, since training may repair it; fails above what any vocabulary allows.
+    Severity: warns, since training may repair it; fails above what any
+    vocabulary allows.
     """
 
     universal = True

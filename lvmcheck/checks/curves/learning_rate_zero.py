@@ -38,7 +38,7 @@ class LearningRateZero(CurveCheck):
     A warm-up that starts at 0; a schedule that ends at 0; a run of one or two recorded rates.
 
     Source:
-    checks.md, learning rate zero. Severity: fails, because no weight can move.
+    This project's list of checks: learning rate zero. Severity: fails, because no weight can move.
     """
 
     universal = True

@@ -72,7 +72,7 @@ class LossDiverging(CurveCheck):
     losses and losses of a policy whose reward rises; a negative log-likelihood that converges.
 
     Source:
-    checks.md, loss_diverging. Severity: fails, since nothing healthy ends as bad as it began.
+    Severity: fails, since nothing healthy ends as bad as it began.
     """
 
     universal = True

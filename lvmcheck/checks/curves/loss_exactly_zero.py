@@ -57,7 +57,8 @@ class LossExactlyZero(CurveCheck):
     A loss that falls below the smallest number of its format; a hinge that is satisfied more and more often.
 
     Source:
-    checks.md, loss_exactly_zero. Severity: fails, since no loss goes from large to exactly 0 by learning.
+    Severity: fails, since no loss goes from large to exactly 0 by
+    learning.
     """
 
     universal = True

@@ -46,7 +46,7 @@ class LossFloor(CurveCheck):
     Label smoothing, whose floor is another; a classifier that is simply not good.
 
     Source:
-    checks.md, loss_floor. Severity: fails, since the value is the signature of this fault.
+    Severity: fails, since the value is the signature of this fault.
     """
 
     universal = True

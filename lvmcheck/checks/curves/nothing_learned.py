@@ -76,7 +76,7 @@ class NothingLearned(CurveCheck):
     adversarial losses; a policy whose reward rises while its loss does not fall.
 
     Source:
-    checks.md, nothing_learned. Severity: fails, since no healthy run ends where it began.
+    Severity: fails, since no healthy run ends where it began.
     """
 
     universal = True

@@ -69,7 +69,8 @@ class Overfits(CurveCheck):
     A mild rise after the minimum; a noisy loss on a small validation set; a run that early stopping ended.
 
     Source:
-    checks.md, overfits. Severity: fails, because the last weights are measurably worse than earlier ones.
+    Severity: fails, because the last weights are measurably worse than
+    earlier ones.
     """
 
     universal = True

@@ -70,7 +70,7 @@ class ScheduleEndedEarly(CurveCheck):
     interrupted.
 
     Source:
-    checks.md, schedule_ended_early. Severity: fails at 0; a small rest warns.
+    Severity: fails at 0; a small rest warns.
     """
 
     universal = True

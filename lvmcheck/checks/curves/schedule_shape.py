@@ -69,7 +69,8 @@ class ScheduleShape(CurveCheck):
     several epochs; a one-cycle schedule.
 
     Source:
-    checks.md, scheduler. Severity: fails where it contradicts the config or its period gives it away, else warns.
+    This project's list of checks: scheduler. Severity: fails where it contradicts the config or its period gives it
+    away, else warns.
     """
 
     universal = True

@@ -69,7 +69,7 @@ class TrainValRatio(CurveCheck):
     Dropout, label smoothing and augmentation, which raise the training loss by less than this or not constantly.
 
     Source:
-    checks.md, train_val_ratio. Severity: fails where a whole factor is found, else warns.
+    Severity: fails where a whole factor is found, else warns.
     """
 
     universal = True

@@ -48,7 +48,7 @@ class ValLossDescends(Check):
     fall); a long plateau before a drop; a cosine restart that ends in its valley; a run that starts at its optimum.
 
     Source:
-    Recorded histories of the original project; checks.md, "The best run on record rises 4 times".
+    Recorded histories of the original project; the best run on record rises 4 times.
     """
 
     metric: str = "val_loss"

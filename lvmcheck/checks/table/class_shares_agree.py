@@ -36,7 +36,7 @@ class ClassSharesAgree(TableCheck):
     Small validation sets; many rare classes; a validation set that is balanced on purpose: raise `max_distance`.
 
     Source:
-    checks.md: train and val statistics differ.
+    This project's list of checks: train and val statistics differ.
     """
 
     universal = True

@@ -36,7 +36,7 @@ class LabelsAligned(TableCheck):
     Unbalanced classes; few rows; inputs whose classes distances do not separate (it only warns).
 
     Source:
-    checks.md: label_alignment, permutation test against 20 shuffles.
+    This project's list of checks: label_alignment, permutation test against 20 shuffles.
     """
 
     universal = True

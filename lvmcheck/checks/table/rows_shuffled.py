@@ -36,7 +36,7 @@ class RowsShuffled(TableCheck):
     Unbalanced classes, where equal neighbours are common by chance; time series with slow labels: raise `max_excess`.
 
     Source:
-    checks.md: shuffle, sorted by label.
+    This project's list of checks: shuffle, sorted by label.
     """
 
     universal = True

@@ -32,7 +32,7 @@ class ValRowsUnseen(TableCheck):
     Small discrete inputs, where two rows are equal by chance: raise `max_share`.
 
     Source:
-    checks.md: leakage, exact row hash.
+    This project's list of checks: leakage, exact row hash.
     """
 
     universal = True

@@ -37,7 +37,7 @@ class AccumulatedGradientsKept(Watched):
     of the inputs first; several optimizers or models.
 
     Source:
-    Issue 15 (gradients wrongly cleared).
+    This project's list of faults in training loops: gradients wrongly cleared.
     """
 
     universal = True

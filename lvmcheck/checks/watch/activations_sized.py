@@ -48,7 +48,7 @@ class ActivationsSized(Watched):
     loss large without large activations; embeddings and inputs of any scale; a loss that falls quickly.
 
     Source:
-    Issue 15 (exploding initialisation).
+    This project's list of faults in training loops: exploding initialisation.
     """
 
     universal = True

@@ -35,7 +35,7 @@ class AugmentationVaries(Watched):
     Rows without augmentation; random crops and noise; synthetic rows that are made from their index.
 
     Source:
-    checks.md, augment_frozen.
+    This project's list of checks: augment_frozen.
     """
 
     universal = True

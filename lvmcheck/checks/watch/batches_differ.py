@@ -33,7 +33,7 @@ class BatchesDiffer(Watched):
     Overfitting one batch on purpose; gradient descent on all rows at once.
 
     Source:
-    Issue 15.
+    This project's list of faults in training loops.
     """
 
     universal = True

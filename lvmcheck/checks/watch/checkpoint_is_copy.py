@@ -35,7 +35,7 @@ class CheckpointIsCopy(Watched):
     A checkpoint that was copied or read from a file; weights that another model shares.
 
     Source:
-    checks.md, checkpoint.
+    This project's list of checks: checkpoint.
     """
 
     universal = True

@@ -62,7 +62,7 @@ class ClippingActsSometimes(Series):
     Clipping at the start of a training, or now and then; full-batch descent on a loss that is nearly linear.
 
     Source:
-    Issue 15 (clip_effective).
+    This project's list of faults in training loops: clip_effective.
     """
 
     universal = True

@@ -40,7 +40,7 @@ class ClippingLeavesGradient(Series):
     is not looked at.
 
     Source:
-    Issue 15 (clip_effective).
+    This project's list of faults in training loops: clip_effective.
     """
 
     universal = True

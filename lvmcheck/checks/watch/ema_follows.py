@@ -39,7 +39,7 @@ class EmaFollows(Watched):
     that began with other weights; copies that are kept and never called; layers of a stack that began as copies.
 
     Source:
-    Issue 15 (an EMA that is never updated).
+    This project's list of faults in training loops: an EMA that is never updated.
     """
 
     universal = True

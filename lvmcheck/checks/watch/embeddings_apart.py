@@ -41,7 +41,7 @@ class EmbeddingsApart(Series):
     batch, which drive everything together at first.
 
     Source:
-    checks.md, embedding_collapse.
+    This project's list of checks: embedding_collapse.
     """
 
     universal = True

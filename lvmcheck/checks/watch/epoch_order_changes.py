@@ -35,7 +35,7 @@ class EpochOrderChanges(Watched):
     recurrent model, and other data where order is meant.
 
     Source:
-    Issue 15.
+    This project's list of faults in training loops.
     """
 
     universal = True

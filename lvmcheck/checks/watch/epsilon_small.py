@@ -36,7 +36,7 @@ class EpsilonSmall(Watched):
     all is learned; rows and units without gradient.
 
     Source:
-    Issue 15 (Adam's epsilon dominating).
+    This project's list of faults in training loops: Adam's epsilon dominating.
     """
 
     universal = True

@@ -37,7 +37,7 @@ class EvaluatesInEvalMode(Watched):
     GAN, target networks, rollouts); a single picture drawn now and then; accuracy on a training batch.
 
     Source:
-    Issue 15 (val_mode).
+    This project's list of faults in training loops: val_mode.
     """
 
     universal = True

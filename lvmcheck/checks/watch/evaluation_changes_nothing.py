@@ -33,7 +33,7 @@ class EvaluationChangesNothing(Watched):
     an evaluation.
 
     Source:
-    Issue 15.
+    This project's list of faults in training loops.
     """
 
     universal = True

@@ -32,7 +32,7 @@ class EvaluationDrawsNothing(Watched):
     Dropout modules; models that sample in eval mode, such as variational ones.
 
     Source:
-    checks.md, val_mode.
+    This project's list of checks: val_mode.
     """
 
     universal = True

@@ -36,7 +36,7 @@ class FirstNonFinite(Watched):
     Steps that a gradient scaler skips; masks of -inf inside attention, whose outputs are finite.
 
     Source:
-    Issue 15.
+    This project's list of faults in training loops.
     """
 
     universal = True

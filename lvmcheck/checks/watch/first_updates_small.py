@@ -40,7 +40,7 @@ class FirstUpdatesSmall(Watched):
     Embeddings, adapters and output layers that begin at zero or small; one leap at the first step; fine-tuning.
 
     Source:
-    Issue 15 (update ratio out of range).
+    This project's list of faults in training loops: update ratio out of range.
     """
 
     universal = True

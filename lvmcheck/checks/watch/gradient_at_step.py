@@ -38,7 +38,7 @@ class GradientAtStep(Watched):
     a closure; a hinge loss that is satisfied on single batches.
 
     Source:
-    Issue 15.
+    This project's list of faults in training loops.
     """
 
     universal = True

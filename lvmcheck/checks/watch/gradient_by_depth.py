@@ -37,7 +37,7 @@ class GradientByDepth(Watched):
     Biases before a norm; adapters that begin at zero; queries and keys with small gradients at the start.
 
     Source:
-    Issue 15.
+    This project's list of faults in training loops.
     """
 
     universal = True

@@ -43,7 +43,7 @@ class GradientNormSteady(Series):
     of a gradient scaler.
 
     Source:
-    Issue 15 (exploding_gradient).
+    This project's list of faults in training loops: exploding_gradient.
     """
 
     universal = True

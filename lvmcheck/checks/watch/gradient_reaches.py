@@ -39,7 +39,7 @@ class GradientReaches(Watched):
     whose gradient is zero by construction; frozen layers; heads that take turns within five measured steps.
 
     Source:
-    Issue 15.
+    This project's list of faults in training loops.
     """
 
     universal = True

@@ -39,7 +39,7 @@ class GradientsCleared(Watched):
     pass of one model leaves gradients in the other that are cleared before its own turn.
 
     Source:
-    Issue 15; zero_grad_missing of TrainCheck (OSDI 2025) and pytest-torch.
+    This project's list of faults in training loops; zero_grad_missing of TrainCheck (OSDI 2025) and pytest-torch.
     """
 
     universal = True

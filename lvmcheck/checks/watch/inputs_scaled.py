@@ -39,7 +39,7 @@ class InputsScaled(Watched):
     Inputs in [0, 1] with mean 0.3; sparse and one-hot inputs; unit vectors of many dimensions; token ids.
 
     Source:
-    Issue 15.
+    This project's list of faults in training loops.
     """
 
     universal = True

@@ -32,7 +32,7 @@ class LabelsMixed(Watched):
     Many classes in small batches; unbalanced data; episodes of few-shot learning with several classes.
 
     Source:
-    Issue 15.
+    This project's list of faults in training loops.
     """
 
     universal = True

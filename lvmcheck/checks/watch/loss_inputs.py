@@ -54,7 +54,7 @@ class LossInputs(Watched):
     range, but for a few outliers.
 
     Source:
-    checks.md, logit_form.
+    This project's list of checks: logit_form.
     """
 
     universal = True

@@ -41,7 +41,7 @@ class LossIsOptimised(Watched):
     several models that are watched; losses that are not reported by step.
 
     Source:
-    Issue 15 (accumulation not scaled).
+    This project's list of faults in training loops: accumulation not scaled.
     """
 
     universal = True

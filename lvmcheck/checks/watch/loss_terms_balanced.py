@@ -50,7 +50,7 @@ class LossTermsBalanced(Watched):
     the loss is made in one function.
 
     Source:
-    Issue 15 (one loss term dominating by gradient, also at a small weight).
+    This project's list of faults in training loops: one loss term dominating by gradient, also at a small weight.
     """
 
     universal = True

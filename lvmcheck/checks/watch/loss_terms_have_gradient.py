@@ -39,7 +39,7 @@ class LossTermsHaveGradient(Watched):
     inside of the model or by one function.
 
     Source:
-    Issue 15 (graph cut, detached terms).
+    This project's list of faults in training loops: graph cut, detached terms.
     """
 
     universal = True

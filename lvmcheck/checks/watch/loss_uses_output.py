@@ -34,7 +34,7 @@ class LossUsesOutput(Watched):
     discriminator.
 
     Source:
-    Issue 15.
+    This project's list of faults in training loops.
     """
 
     universal = True

@@ -40,7 +40,7 @@ class MissingFromOptimizer(Watched):
     not use, such as a weight of terms that are not weighted here.
 
     Source:
-    The original project (docs/history.md) and issue 15: a forgotten head.
+    The original project (docs/history.md) and its later list of faults in training loops: a forgotten head.
     """
 
     universal = True

@@ -38,7 +38,7 @@ class NextTokenTargets(Watched):
     Masked language models; autoencoders of tokens; taggers.
 
     Source:
-    checks.md, causal_leak.
+    This project's list of checks: causal_leak.
     """
 
     universal = True

@@ -33,7 +33,7 @@ class OneStepPerBackward(Watched):
     Optimizers that call a closure; several backward passes per step; gradients written by hand, without autograd.
 
     Source:
-    Issue 15.
+    This project's list of faults in training loops.
     """
 
     universal = True

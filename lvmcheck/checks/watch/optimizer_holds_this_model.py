@@ -35,7 +35,7 @@ class OptimizerHoldsThisModel(Watched):
     part.
 
     Source:
-    Issue 15.
+    This project's list of faults in training loops.
     """
 
     universal = True

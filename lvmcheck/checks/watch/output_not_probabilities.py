@@ -36,7 +36,7 @@ class OutputNotProbabilities(Watched):
     Probabilities with a loss that expects them (log and nll_loss, squared error); policies; attention weights.
 
     Source:
-    Issue 15.
+    This project's list of faults in training loops.
     """
 
     universal = True

@@ -36,7 +36,7 @@ class OutputsVary(Watched):
     A last layer that begins at zero, in its first steps; batches of equal rows; outputs of one row.
 
     Source:
-    Issue 15.
+    This project's list of faults in training loops.
     """
 
     universal = True

@@ -39,7 +39,8 @@ class PaddingNotScored(Watched):
     all end in equally many blanks.
 
     Source:
-    checks.md, label_mask. An independent gallery: a recurrent model whose rows of 4 to 12 were padded to 16.
+    This project's list of checks: label_mask. An independent gallery: a recurrent model whose rows of 4 to 12 were
+    padded to 16.
     """
 
     universal = True

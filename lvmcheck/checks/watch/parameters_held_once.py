@@ -32,7 +32,7 @@ class ParametersHeldOnce(Watched):
     Weights that are tied on purpose, which are one parameter with two names; several optimizers over different parts.
 
     Source:
-    Issue 15.
+    This project's list of faults in training loops.
     """
 
     universal = True

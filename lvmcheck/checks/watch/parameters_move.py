@@ -37,7 +37,7 @@ class ParametersMove(Watched):
     embedding that no batch contains.
 
     Source:
-    Issue 15 (no_update: a trainable parameter unchanged across 3 steps).
+    This project's list of faults in training loops: no_update: a trainable parameter unchanged across 3 steps.
     """
 
     universal = True

@@ -39,7 +39,7 @@ class PartsKeepPace(Watched):
     warm-up; layers that begin at zero.
 
     Source:
-    Issue 15.
+    This project's list of faults in training loops.
     """
 
     universal = True

@@ -42,7 +42,7 @@ class PlateauModeFits(Watched):
     A loss with "min", an accuracy or reward with "max"; a negative loss; a metric that is not recorded.
 
     Source:
-    Issue 15 (schedule wrongly stepped).
+    This project's list of faults in training loops: schedule wrongly stepped.
     """
 
     universal = True

@@ -34,7 +34,7 @@ class PreflightPassed(Watched):
     Probes that warn, do not apply or ran out of time.
 
     Source:
-    Issue 15.
+    This project's list of faults in training loops.
     """
 
     universal = True

@@ -34,7 +34,7 @@ class RandomStateAdvances(Watched):
     Loops that draw nothing; a seed that differs from epoch to epoch.
 
     Source:
-    checks.md, augment_frozen.
+    This project's list of checks: augment_frozen.
     """
 
     universal = True

@@ -46,7 +46,7 @@ class RanksAgree(Watched):
     stages of a pipeline, tensor parallelism and FSDP, whose ranks hold parts of their own and are not compared.
 
     Source:
-    Issue 15 (ranks that drift apart); issue 18, part 3.
+    This project's list of faults in training loops: ranks that drift apart.
     """
 
     universal = True

@@ -39,7 +39,7 @@ class RanksCoverData(Watched):
     Rows that fill up the last batch; a last batch that is dropped; an epoch of which the first batches are seen.
 
     Source:
-    Issue 18, part 3 (overlapping or missing rows).
+    This project's list of faults of several ranks: overlapping or missing rows.
     """
 
     universal = True

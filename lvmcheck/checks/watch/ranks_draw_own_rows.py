@@ -35,7 +35,7 @@ class RanksDrawOwnRows(Watched):
     Rows that fill up the last batch; a few rows by chance where ranks draw independently.
 
     Source:
-    Issue 15 (ranks that see the same rows).
+    This project's list of faults in training loops: ranks that see the same rows.
     """
 
     universal = True

@@ -39,7 +39,7 @@ class RanksKeepPace(Watched):
     begun in this time, so it is the loader that is seen.
 
     Source:
-    Issue 18, part 3 (a slow rank).
+    This project's list of faults of several ranks: a slow rank.
     """
 
     universal = True

@@ -36,7 +36,7 @@ class RanksNormaliseEnough(Watched):
     SyncBatchNorm; images, which have many positions; 16 rows and more on each rank.
 
     Source:
-    Issue 18, part 3 (unsynchronised batch-norm).
+    This project's list of faults of several ranks: unsynchronised batch-norm.
     """
 
     universal = True

@@ -34,7 +34,7 @@ class RanksReachTheEnd(Watched):
     Ranks that end a moment later; ranks of another machine, whose processes cannot be seen.
 
     Source:
-    Issue 18, part 3 (a rank that died or hangs).
+    This project's list of faults of several ranks: a rank that died or hangs.
     """
 
     universal = True

@@ -34,7 +34,7 @@ class RanksReduceOnce(Watched):
     One pass to a step; several, of which the last one reduces.
 
     Source:
-    Issue 18, part 3 (accumulation without no_sync accounted for).
+    This project's list of faults of several ranks: accumulation without no_sync accounted for.
     """
 
     universal = True

@@ -36,7 +36,7 @@ class RanksReportAlike(Watched):
     Metrics that all ranks reduce, or compute on all rows; metrics that rank 0 alone reports.
 
     Source:
-    Issue 18, part 3 (metrics averaged wrongly).
+    This project's list of faults of several ranks: metrics averaged wrongly.
     """
 
     universal = True

@@ -36,7 +36,7 @@ class RanksScheduleOnce(Watched):
     One call for each step; k calls where the schedule is k times as long.
 
     Source:
-    Issue 18, part 3 (scheduler stepped once per rank).
+    This project's list of faults of several ranks: scheduler stepped once per rank.
     """
 
     universal = True

@@ -36,7 +36,7 @@ class RanksSplitAlike(Watched):
     One split that all ranks cut; validation on all rows by every rank.
 
     Source:
-    Issue 18, part 3 (split unseeded).
+    This project's list of faults of several ranks: split unseeded.
     """
 
     universal = True

@@ -36,7 +36,7 @@ class RowsApart(Watched):
     take one batch for the whole data, such as graphs.
 
     Source:
-    checks.md, batch_independence.
+    This project's list of checks: batch_independence.
     """
 
     universal = True

@@ -35,7 +35,7 @@ class RowsKept(Watched):
     A replay memory that is filled anew; preparation once, before the first step.
 
     Source:
-    Issue 15.
+    This project's list of faults in training loops.
     """
 
     universal = True

@@ -41,7 +41,7 @@ class RowsReshuffled(Watched):
     the whole data; rows in a mixed order that leave no trace in the loss (epoch_order_changes warns of them).
 
     Source:
-    checks.md, shuffle.
+    This project's list of checks: shuffle.
     """
 
     universal = True

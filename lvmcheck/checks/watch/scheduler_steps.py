@@ -41,7 +41,7 @@ class SchedulerSteps(Watched):
     One call per epoch, with epochs in T_max; warm-up that is over early; cosines with restarts; plateau schedulers.
 
     Source:
-    Issue 15.
+    This project's list of faults in training loops.
     """
 
     universal = True

@@ -42,7 +42,7 @@ class SoftmaxOnce(Watched):
     distillation.
 
     Source:
-    Issue 15.
+    This project's list of faults in training loops.
     """
 
     universal = True

@@ -35,7 +35,7 @@ class StaysTrainable(Watched):
     Layers frozen before the first step; freezing for one pass of an adversarial step; layers unfrozen later.
 
     Source:
-    Issue 15.
+    This project's list of faults in training loops.
     """
 
     universal = True

@@ -36,7 +36,7 @@ class StepsAreTaken(Watched):
     Accumulation over many passes; the first steps that a gradient scaler skips; a loop of a few passes.
 
     Source:
-    Issue 15.
+    This project's list of faults in training loops.
     """
 
     universal = True

@@ -36,7 +36,7 @@ class TargetLagsAgree(Watched):
     Forecasts, whose targets are ahead in both sets; series that are the same a step later.
 
     Source:
-    checks.md, label_alignment.
+    This project's list of checks: label_alignment.
     """
 
     universal = True

@@ -37,7 +37,7 @@ class TargetsDifferByRow(Watched):
     squared error.
 
     Source:
-    Issue 15.
+    This project's list of faults in training loops.
     """
 
     universal = True

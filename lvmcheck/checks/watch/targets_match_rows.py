@@ -37,7 +37,7 @@ class TargetsMatchRows(Watched):
     Hard tasks; targets with heavy tails; classes that are rare in training; series whose neighbours are alike.
 
     Source:
-    checks.md, label_alignment.
+    This project's list of checks: label_alignment.
     """
 
     universal = True

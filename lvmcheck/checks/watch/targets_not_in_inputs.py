@@ -38,7 +38,8 @@ class TargetsNotInInputs(Series):
     terms, of which one asks for an input.
 
     Source:
-    checks.md, label_leak. An independent gallery: the target left among the inputs of a cross-validated table.
+    This project's list of checks: label_leak. An independent gallery: the target left among the inputs of a
+    cross-validated table.
     """
 
     universal = True

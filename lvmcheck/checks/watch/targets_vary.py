@@ -33,7 +33,7 @@ class TargetsVary(Watched):
     Adversarial losses, whose targets are 0 and 1; terms that pull to a constant beside a term with data.
 
     Source:
-    Issue 15.
+    This project's list of faults in training loops.
     """
 
     universal = True

@@ -36,7 +36,7 @@ class TrainRowsDiffer(Watched):
     A rare class that was repeated against an imbalance; binary features; a sampler with replacement.
 
     Source:
-    Issue 15.
+    This project's list of faults in training loops.
     """
 
     universal = True

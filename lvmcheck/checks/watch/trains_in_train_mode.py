@@ -35,7 +35,7 @@ class TrainsInTrainMode(Watched):
     evaluation with gradients enabled.
 
     Source:
-    Issue 15.
+    This project's list of faults in training loops.
     """
 
     universal = True

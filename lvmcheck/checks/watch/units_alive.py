@@ -37,7 +37,7 @@ class UnitsAlive(Watched):
     layer.
 
     Source:
-    Issue 15.
+    This project's list of faults in training loops.
     """
 
     universal = True

@@ -36,7 +36,7 @@ class UnitsDiffer(Watched):
     adapter does; matrices of fewer than four units; frozen layers.
 
     Source:
-    Issue 15 (equal initialisation), checks.md (init_symmetry).
+    This project's list of faults in training loops: equal initialisation, init_symmetry.
     """
 
     universal = True

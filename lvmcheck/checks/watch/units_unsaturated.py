@@ -33,7 +33,7 @@ class UnitsUnsaturated(Watched):
     The sigmoid of an output that is sure; gates that are open on some rows and closed on others.
 
     Source:
-    Issue 15.
+    This project's list of faults in training loops.
     """
 
     universal = True

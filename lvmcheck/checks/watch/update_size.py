@@ -44,7 +44,7 @@ class UpdateSize(Watched):
     zero; fine-tuning at 1e-5.
 
     Source:
-    Issue 15.
+    This project's list of faults in training loops.
     """
 
     universal = True

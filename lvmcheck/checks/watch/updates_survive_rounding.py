@@ -39,7 +39,7 @@ class UpdatesSurviveRounding(Watched):
     embedding without gradient.
 
     Source:
-    Issue 15 (half-precision underflow), checks.md (bf16 updates lost).
+    This project's list of faults in training loops: half-precision underflow, bf16 updates lost.
     """
 
     universal = True

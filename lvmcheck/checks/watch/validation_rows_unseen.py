@@ -41,7 +41,7 @@ class ValidationRowsUnseen(Watched):
     Discrete data in which equal rows are natural; a few duplicates.
 
     Source:
-    Issue 15.
+    This project's list of faults in training loops.
     """
 
     universal = True

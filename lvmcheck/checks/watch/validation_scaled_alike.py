@@ -43,7 +43,7 @@ class ValidationScaledAlike(Watched):
     Sets drawn from one source; validation from another place or time, whose features differ each in its own way.
 
     Source:
-    checks.md, input_scale.
+    This project's list of checks: input_scale.
     """
 
     universal = True

@@ -37,7 +37,7 @@ class ValidationWindowsApart(Watched):
     A split by time, whose windows at the border share their history; series that repeat themselves.
 
     Source:
-    Issue 15 (leaking rows).
+    This project's list of faults in training loops: leaking rows.
     """
 
     universal = True

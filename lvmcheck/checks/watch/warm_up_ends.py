@@ -39,7 +39,7 @@ class WarmUpEnds(Watched):
     Warm-ups that end; runs of fewer than 50 steps; a search for the rate that rises to its end.
 
     Source:
-    Issue 15 (warm-up too long).
+    This project's list of faults in training loops: warm-up too long.
     """
 
     universal = True

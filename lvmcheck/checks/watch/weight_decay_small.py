@@ -35,7 +35,7 @@ class WeightDecaySmall(Watched):
     0.1 at a rate of 1e-3; 1.0 in studies of late generalisation; decay inside of Adam, which rescales it.
 
     Source:
-    Issue 15 (weight decay that destroys).
+    This project's list of faults in training loops: weight decay that destroys.
     """
 
     universal = True

@@ -36,7 +36,7 @@ class WeightsKeepSize(Watched):
     Layers that begin at zero (adapters, last layers); growth by a factor of a few; pruning that is meant.
 
     Source:
-    Issue 15.
+    This project's list of faults in training loops.
     """
 
     universal = True

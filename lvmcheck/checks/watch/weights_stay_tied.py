@@ -34,7 +34,7 @@ class WeightsStayTied(Watched):
     Weights tied on purpose; models without ties; a target network that starts as a copy.
 
     Source:
-    Issue 15.
+    This project's list of faults in training loops.
     """
 
     universal = True
