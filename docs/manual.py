@@ -20,6 +20,7 @@ from lvmcheck.checks.protocol import Check, cases, check_names, load_check
 from lvmcheck.errors import InputError, nearest
 from lvmcheck.suite.toml_text import value_text
 from lvmcheck.text import catalogue
+from lvmcheck.text.fit import first_sentence
 from lvmcheck.validation import expected
 
 HEAD = """# Checks
@@ -87,7 +88,7 @@ def causes() -> str:
 
 def _first(kind: type[Check]) -> str:
     """The first sentence of the docstring, on one line."""
-    return " ".join(manual(kind)["what"].split("\n\n")[0].split())
+    return first_sentence(manual(kind)["what"])
 
 
 def _group(kind: type[Check]) -> str:

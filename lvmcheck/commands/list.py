@@ -8,6 +8,7 @@ from itertools import groupby
 
 from lvmcheck.commands._exit import PASSED
 from lvmcheck.errors import InputError, nearest
+from lvmcheck.text.fit import first_sentence
 from lvmcheck.text.say import say
 
 HELP = "what exists: checks or causes, by subject"
@@ -40,7 +41,7 @@ def _checks() -> Iterator[Row]:
 
     for name in check_names():
         kind = load_check(name)
-        yield kind.__module__.split(".")[-2], kind.universal, name, _sentence(kind.__doc__ or "")
+        yield kind.__module__.split(".")[-2], kind.universal, name, first_sentence(kind.__doc__ or "")
 
 
 def _causes() -> Iterator[Row]:
@@ -48,9 +49,4 @@ def _causes() -> Iterator[Row]:
 
     for name in cause_names():
         cause = load_cause(name)
-        yield cause.subject(), False, name, _sentence(cause.about())
-
-
-def _sentence(text: str) -> str:
-    """The first paragraph on one line."""
-    return " ".join(text.strip().split("\n\n")[0].split())
+        yield cause.subject(), False, name, first_sentence(cause.about())

@@ -55,6 +55,12 @@ def fit_line(value: object) -> str:
     return fit(one_line(value))
 
 
+def first_sentence(text: str) -> str:
+    """The first sentence of a text, on one line."""
+    paragraph = " ".join(text.strip().split("\n\n")[0].split())
+    return re.split(r"(?<=\.) (?=[A-Z])", paragraph, maxsplit=1)[0]
+
+
 def fit_lines(lines: Iterable[object]) -> str:
     """Each of the texts as one line of a block."""
     return "\n".join(map(fit_line, lines))
