@@ -62,14 +62,14 @@ PARTS, BELOW = 6, 0.8
 """Parts of a run of which each is higher than the last where a loss climbs steadily, and how little it ever fell."""
 HIGH = 0.2
 """Rate that is high for any optimizer."""
-LEARNED = 0.1
+LEARNED = 0.5
 """Share of its first value at which a training loss says that the rate was not too high."""
 FROM, CLIMB = 0.25, 1.5
 """The loss was lowest in this share of the run, and its last quarter is this many times as high."""
 
 
 def _learned_all(run: Run, failing: Finding) -> bool:
-    """Whether validation alone fails, and training ends at a tenth of its first loss."""
+    """Whether validation alone fails, and training ends at half of its first loss."""
     role, train = run.curves.roles.get(str(failing.metric)), run.curves.train
     if role is None or role.split is not Split.VALIDATION or train is None or len(train) < 8:
         return False
