@@ -194,6 +194,16 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    stash = item.config.stash
+    if SESSION in stash:
+        stash[SESSION].unasked.clear()
+    yield
+    for trained in stash[SESSION].unasked if SESSION in stash else ():
+        trained.end()
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[Any]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:

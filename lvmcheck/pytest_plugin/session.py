@@ -44,6 +44,7 @@ class LvmSession:
         self.config = config
         self.options = read_options(config)
         self.suites: dict[Path, Suite] = {}
+        self.unasked: list[Any] = []  # trainings of the running test, at the end of which they must have ended
         self.told: dict[str, str] = {}  # name of a check -> the item that shows its usual causes
         worker = getattr(config, "workerinput", None)
         self.launcher = Launcher(

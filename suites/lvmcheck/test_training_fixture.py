@@ -83,6 +83,15 @@ def test_branch(run):
 def test_dies(training):
     training(learner.here, {{"lr": 0.05, "epochs": 3, "die": 2}}).metric("val_loss")
 
+def test_dies_unasked(training):
+    training(learner.here, {{"lr": 0.05, "epochs": 3, "die": 2}})
+
+def test_wrong_unasked(training):
+    training("learner:mian", {{"lr": 0.05, "epochs": 3}})
+
+def test_green_unasked(training):
+    {BASE}
+
 def test_ends_early(training):
     training("learner:main", {{"lr": 0.05, "epochs": 3, "ends": 2}}).metric("val_loss")
 
@@ -90,7 +99,7 @@ def test_stopped(training):
     run = training("learner:main", {{"lr": 0.01, "epochs": 5}}, abort_below={{"val_accuracy@2": 0.5}})
     run.metric("val_loss")
 """
-GREEN = ("green", "branch")
+GREEN = ("green", "branch", "green_unasked")
 
 
 class Session:
@@ -133,7 +142,7 @@ def test_what_a_test_is_told(pytester: pytest.Pytester) -> None:
     path = prepare(pytester, TESTS)
     session = Session(pytester)
     assert session.outcomes == {name: "passed" if name in GREEN else "failed" for name in session.outcomes}
-    assert len(session.outcomes) == 18
+    assert len(session.outcomes) == 21
     assert begun(path) == 6  # three seeds once, for a module's fixture and a call of its own; and the three that end
     _red(session)
     _nan(session)
@@ -213,6 +222,8 @@ def _refused(session: Session) -> None:
 def _ends(session: Session) -> None:
     assert "ValueError: the loss has no gradient" in session.text("dies")
     assert "learner.py" in session.text("dies")
+    assert "ValueError: the loss has no gradient" in session.text("dies_unasked")
+    assert "learner has no function 'mian'" in session.text("wrong_unasked")
     assert "2 of 3" in session.text("ends_early")
     assert "floor 0.5" in session.text("stopped")
     assert "▁" in session.text("stopped")

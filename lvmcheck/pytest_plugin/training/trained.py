@@ -30,9 +30,10 @@ from lvmcheck.validation import validated
 class Trained:
     """The runs of a training, one a seed. The first access waits for them; a run without its end fails the test."""
 
-    def __init__(self, session: LvmSession, jobs: Mapping[int, RunJob]) -> None:
-        self._session, self._config, self._jobs = session, session.config, jobs
+    def __init__(self, session: LvmSession, jobs: Mapping[int, RunJob], call: Call) -> None:
+        self._session, self._config, self._jobs, self._call = session, session.config, jobs, call
         self._ended = False
+        session.unasked.append(self)
 
     def __repr__(self) -> str:
         return f"<training {next(iter(self._jobs.values())).plan.suite.name}, seeds {list(self._jobs)}>"
@@ -41,11 +42,20 @@ class Trained:
     def runs(self) -> Mapping[int, Run]:
         """Seed -> its finished run (:class:`lvmcheck.Run`)."""
         __tracebackhide__ = True
+        return self._runs(here(self._config))
+
+    def end(self) -> None:
+        """Hold a training of which its test asked nothing to its end, too."""
+        if not self._ended:
+            self._runs(self._call)
+
+    def _runs(self, call: Call) -> Mapping[int, Run]:
+        __tracebackhide__ = True
         if not self._ended:
             with _uncaptured(self._config):
                 for job in self._jobs.values():
                     self._session.wait_for_end(job)
-            self._ended, call = True, here(self._config)
+            self._ended = True
             (completed,) = _entries(("run_completed",), {}, call)
             _judged(self._config, self._jobs, completed, call)
         for job in self._jobs.values():
