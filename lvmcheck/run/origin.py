@@ -51,7 +51,9 @@ def _bytes(leaf: Any) -> bytes | None:
         flat = tensor.reshape(-1)
         length = int(flat.shape[0])
         flat = flat[:: max(1, length // MOST)]
-        array = flat.cpu().double().numpy() if callable(detach) else flat.astype("float64")
+        if callable(detach):
+            flat = flat.cpu().resolve_conj().numpy() if flat.is_complex() else flat.cpu().double().numpy()
+        array = flat.astype("complex128" if flat.dtype.kind == "c" else "float64")
         return head + bytes(array.tobytes())
     except (AttributeError, TypeError, ValueError, RuntimeError):  # no tensor, or one of a kind that has no numbers
         return None

@@ -25,7 +25,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from lvmcheck.errors import InputError
 from lvmcheck.watch.alive import alive, compiled_for, held, own, scheduler_of, together, trained_without, whole
-from lvmcheck.watch.guard import allow_global_hooks
+from lvmcheck.watch.guard import allow_global_hooks, tracing
 
 if TYPE_CHECKING:
     from lvmcheck.run.recorder import Recorder
@@ -116,7 +116,7 @@ class Finder:
         self._alive = []
 
     def _elsewhere(self) -> bool:
-        return torch.compiler.is_compiling() or _AWAY.get() or (os.getpid(), threading.get_ident()) != self._owner
+        return tracing() or _AWAY.get() or (os.getpid(), threading.get_ident()) != self._owner
 
     def _before_forward(self, module: nn.Module, args: Any) -> None:
         if self._elsewhere():
@@ -168,7 +168,7 @@ class Finder:
     def _first_call(self, module: nn.Module, args: Any) -> None:
         """Watch a module at its first call where only one optimizer can be meant, and that trains nothing else."""
         mine = own(module)
-        if not mine or module in self._watched:
+        if not mine or module in self._watched or not any(p.requires_grad for p in module.parameters()):
             return
         found = self._known()
         stepping = [item for item in found if isinstance(item, Optimizer)]

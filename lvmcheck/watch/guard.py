@@ -6,9 +6,11 @@ import contextlib
 import os
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import _disable_current_modes
 
 STRICT = "LVMCHECK_STRICT"
 """Variable whose value 1 lets what goes wrong in watching reach the loop; for tests."""
@@ -50,6 +52,16 @@ class Guard:
         return Hook(call, self, what)
 
 
+def tracing() -> bool:
+    """torch.compile, torch.export or torch.jit.trace notes every operation, so that none of ours may run."""
+    return torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
+
+
+def unseen_by_modes() -> AbstractContextManager[object]:
+    """Operations of ours are not counted by what the loop counts its own with, such as a FlopCounterMode."""
+    return _disable_current_modes() if torch._C._len_torch_dispatch_stack() else contextlib.nullcontext()
+
+
 def _transformed() -> bool:
     """Within a transform of torch.func, whose tensors stand for many and have no numbers of their own."""
     return torch._C._functorch.peek_interpreter_stack() is not None
@@ -58,7 +70,8 @@ def _transformed() -> bool:
 class Hook:
     """A hook that keeps its own failures to itself.
 
-    It sees nothing in a process that was forked, while torch.compile traces, and within transforms of torch.func.
+    It sees nothing in a process that was forked, while torch.compile or torch.jit.trace notes operations, and within
+    transforms of torch.func.
 
     In copies of the model that has it, and in files of the model, one stands in its place that does nothing and is
     part of Python: such a file can be read where lvmcheck is not installed.
@@ -68,12 +81,19 @@ class Hook:
         self._call, self._guard, self._what = call, guard, what
 
     def __call__(self, *args: Any, **keywords: Any) -> None:
-        if torch.compiler.is_compiling() or _transformed() or os.getpid() != self._guard.process:
+        if tracing() or _transformed() or os.getpid() != self._guard.process:
             return
         try:
-            self._call(*args, **keywords)
+            with unseen_by_modes():
+                self._call(*args, **keywords)
         except Exception as problem:
             self._guard.failed(self._what, problem)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "__name__":  # asked for by torch.jit.script, which takes no hook of Python's
+            problem = "a watched model cannot be scripted: script it after the record, or record(..., watch=False)"
+            raise AttributeError(problem)
+        raise AttributeError(name)
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return getattr, (contextlib.nullcontext, "__exit__")  # takes anything, gives None

@@ -33,7 +33,8 @@ class StepsAreTaken(Watched):
     Call optimizer.step() after backward, of the optimizer that holds this model's parameters.
 
     Healthy runs that must pass:
-    Accumulation over many passes; the first steps that a gradient scaler skips; a loop of a few passes.
+    A teacher that an optimizer still holds; accumulation over many passes; the first steps that a gradient scaler
+    skips; a loop of a few passes.
 
     Source:
     This project's list of faults in training loops.
@@ -44,6 +45,8 @@ class StepsAreTaken(Watched):
 
     def look(self, event: Watch) -> Finding | None:
         of = event.values
+        if not of.get("steps") and not of.get("backwards"):
+            return None  # it is called, and not trained, as a teacher is
         enough = RECORDED if of.get("ended") else BACKWARDS
         if of.get("recorded", 0) < RECORDED and of.get("backwards", 0) < enough and not of.get("steps"):
             return None
@@ -67,6 +70,11 @@ PASSES: Sequence[Case] = (
         "a_few_passes",
         _CHECK,
         case_run("step_calls", [{**_TAKEN, "steps": 0, "recorded": 0, "backwards": 9, "ended": 1.0}, _TAKEN]),
+    ),
+    made.case(
+        "a_teacher_with_an_optimizer",
+        _CHECK,
+        case_run("step_calls", [{**_TAKEN, "steps": 0, "recorded": 31, "backwards": 0}, _TAKEN]),
     ),
     made.case("accumulates_64", _CHECK, case_run("step_calls", [{**_TAKEN, "steps": 0, "backwards": 64}, _TAKEN])),
 )

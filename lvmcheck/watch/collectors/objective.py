@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from lvmcheck.watch.collector import Collector
+from lvmcheck.watch.guard import Hook
 from lvmcheck.watch.measure.batches import fingerprints, first_input, tensors
-from lvmcheck.watch.measure.ledger import Ledger, Term, compiling
+from lvmcheck.watch.measure.ledger import Ledger, Term, compiling, plain
 
 if TYPE_CHECKING:
     from lvmcheck.watch.loop import Loop
@@ -110,7 +111,7 @@ class ObjectiveCollector(Collector):
 
     def _norms(self, trained: Sequence[Term]) -> Tensor | None:
         """Norm of the gradient of each addend with respect to the outputs of the model; None where it cannot be had."""
-        if not self._outputs or any(term.edge is None for term in trained):
+        if not self._outputs or any(term.edge is None for term in trained) or not self._may_run_again(trained):
             return None
         found = []
         for term in trained:
@@ -124,6 +125,15 @@ class ObjectiveCollector(Collector):
             norm = torch.stack(parts).norm() if parts else _value(term).new_zeros(())
             found.append(norm.float() * abs(term.weight))
         return torch.stack(found)
+
+    def _may_run_again(self, trained: Sequence[Term]) -> bool:
+        """No code of the loop runs in the backward pass of its loss: no hook, and no function of its own."""
+        hooks = [hook for tensor in self._outputs for hook in (tensor._backward_hooks or {}).values()]
+        hooked = any(tensor.retains_grad for tensor in self._outputs) or not all(isinstance(h, Hook) for h in hooks)
+        ends = {tensor.grad_fn for tensor in self._outputs}
+        return not (hooked or self._ledger is None or self._ledger.hooked) and plain(
+            [term.edge.node for term in trained], ends
+        )
 
     def _without(
         self, watcher: Loop, past: list[list[float]], values: list[float], kinds: tuple[str, ...], step: int

@@ -42,7 +42,7 @@ class OutputsCollector(Collector):
     def after_forward(self, watcher: Loop, inputs: Any, output: Any) -> None:
         out, batch = main_output(output), first_input(inputs)
         floating = [tensor for tensor in tensors(output) if tensor.is_floating_point()]
-        if floating:
+        if floating and not any(tensor.requires_grad and tensor.is_leaf for tensor in floating):
             self._outputs += 1
         for tensor in floating[:8]:
             if tensor.requires_grad and not tensor.is_leaf:  # a parameter would keep the hook

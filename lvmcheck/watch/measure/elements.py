@@ -15,17 +15,22 @@ def elements(tensors: Sequence[Tensor], count: int = COUNT) -> Tensor:
     if not tensors:
         return torch.zeros(0)
     device = tensors[0].device
-    return torch.cat([_spaced(tensor, count).to(device=device, dtype=torch.float32) for tensor in tensors])
+    return torch.cat([_spaced(_real(t), count).to(device=device, dtype=torch.float32) for t in tensors])
 
 
 def lengths(tensors: Sequence[Tensor], count: int = COUNT) -> list[int]:
     """How many elements :func:`elements` takes of each tensor."""
-    return [len(range(0, tensor.numel(), _stride(tensor, count))) for tensor in tensors]
+    return [len(range(0, tensor.numel(), _stride(tensor, count))) for tensor in map(_real, tensors)]
 
 
 def rms_by_tensor(values: Tensor, taken: Sequence[int], roots: Tensor) -> Tensor:
     """Root mean square of the elements of each tensor, whose numbers' roots are given, float32 [n]."""
     return torch.stack(torch._foreach_norm(torch.split(values, list(taken)))) / roots
+
+
+def _real(tensor: Tensor) -> Tensor:
+    """Complex numbers as pairs of real ones."""
+    return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
 
 
 def _stride(tensor: Tensor, count: int) -> int:

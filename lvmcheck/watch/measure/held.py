@@ -77,7 +77,7 @@ def scales(train: Tensor, val: Tensor) -> dict[str, float]:
 
 
 def _quartiles(values: Tensor) -> float:
-    low, high = torch.quantile(values, torch.tensor([0.25, 0.75])).tolist()
+    low, high = torch.quantile(values, torch.tensor([0.25, 0.75], dtype=values.dtype)).tolist()
     return float(high - low)
 
 

@@ -27,6 +27,9 @@ NEGATED = frozenset({"neg", "__neg__"})
 SUMS = frozenset({"sum", "mean"})
 SEEN = PLUS | MINUS | FROM | TIMES | OVER | NEGATED | SUMS | {"stack", "detach"}
 IN_PLACE = frozenset({"add_", "__iadd__", "sub_", "__isub__", "mul_", "__imul__", "div_", "__itruediv__"})
+HOOKS = frozenset({"register_hook", "retain_grad"})
+NODES = 5_000
+"""Nodes of a graph that are walked in search of functions of somebody's own."""
 DEEP = 200
 """Additions that are followed down from a loss."""
 
@@ -71,6 +74,7 @@ class Ledger(Leaving):
         self._loss = loss
         self._made: dict[int, _Made] = {}
         self._depth = -1
+        self.hooked = torch._C._autograd._top_saved_tensors_default_hooks(True) is not None
 
     def open(self) -> None:
         """Look from now on; on a second call nothing happens."""
@@ -95,6 +99,7 @@ class Ledger(Leaving):
         if name == "backward" and args and isinstance(args[0], Tensor):
             self._loss(args[0])
             return self.call(func, args, kwargs)
+        self.hooked = self.hooked or name in HOOKS
         kept = self._before(args[0]) if name in IN_PLACE and args else None
         result = func(*args, **(kwargs or {}))
         if name in SEEN and isinstance(result, Tensor) and result.ndim < 2 and not (set(kwargs or ()) - {"dim"}):
@@ -171,6 +176,23 @@ class Ledger(Leaving):
             return False
         operands = {id(item) for item in source.of}
         return any(id(other.tensor) in operands for other in among if other is not term)
+
+
+def plain(nodes: Sequence[Any], ends: set[Any]) -> bool:
+    """Whether a graph is made of torch's own functions alone, down to these ends."""
+    seen = set(ends)
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        if isinstance(node, torch.autograd.function.BackwardCFunction):
+            return False
+        seen.add(node)
+        if len(seen) > NODES:
+            return False
+        waiting += [following for following, _ in node.next_functions]
+    return True
 
 
 def _edge(tensor: Tensor) -> Any:
