@@ -18,7 +18,8 @@ MOST = 0.01
 @dataclass(frozen=True, kw_only=True)
 class WeightDecaySmall(Watched):
     """Decoupled weight decay (or that of plain SGD) takes at most a hundredth of a weight in one step, learning rate
-    times weight decay, in ten measured steps in a row.
+    times weight decay, in ten measured steps in a row; decay that Adam and its like add to the gradient is not larger
+    than the gradient of the loss in ten of the first 24.
 
     Why:
     At a hundredth a step weights halve in 70 steps, whatever the gradient says: the model forgets as fast as it learns.
@@ -32,7 +33,8 @@ class WeightDecaySmall(Watched):
     Choose lr * weight_decay between 1e-6 and 1e-4, and leave biases and norms out.
 
     Healthy runs that must pass:
-    0.1 at a rate of 1e-3; 1.0 in studies of late generalisation; decay inside of Adam, which rescales it.
+    0.1 at a rate of 1e-3; 1.0 in studies of late generalisation; decay inside of Adam that is small beside the
+    gradient; gradients that vanish at the end, when all is learned.
 
     Source:
     This project's list of faults in training loops: weight decay that destroys.
@@ -43,6 +45,14 @@ class WeightDecaySmall(Watched):
     streak = 10
 
     def look(self, event: Watch) -> Finding:
+        if "over_gradient" in event.values:
+            return Finding(
+                code="decay_outweighs_loss",
+                measured=event.values["over_gradient"],
+                bounds=(ceiling(1.0),),
+                step=event.step,
+                phrase="weight decay adds {measured} times the gradient of the loss to it",
+            )
         return Finding(
             code="decay_destroys",
             measured=event.values.get("per_step"),
@@ -54,10 +64,14 @@ class WeightDecaySmall(Watched):
 
 _CHECK = WeightDecaySmall()
 PASSES: Sequence[Case] = (
+    made.case("decay_of_adam", _CHECK, case_run("decay", [{"over_gradient": 0.02}] * 12)),
     made.case("perfect_oracle", _CHECK, case_run("decay", [{"per_step": 1e-5}] * 12), measured=1e-5),
     made.case("late_generalisation", _CHECK, case_run("decay", [{"per_step": 1e-3}] * 12)),
 )
 FAILS: Sequence[Case] = (
     made.case("decay_15", _CHECK, case_run("decay", [{"per_step": 0.045}] * 10), "decay_destroys", 0.045, step=10),
+    made.case(
+        "adam_of_1", _CHECK, case_run("decay", [{"over_gradient": 9.0}] * 10), "decay_outweighs_loss", 9.0, step=10
+    ),
     made.case("not_a_number", _CHECK, case_run("decay", [{"per_step": float("nan")}] * 10)),
 )

@@ -10,6 +10,7 @@ from torch import Tensor
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.measure.elements import elements
 from lvmcheck.watch.measure.local import gradient, local
+from lvmcheck.watch.measure.norms import norms
 
 if TYPE_CHECKING:
     from lvmcheck.watch.loop import Loop
@@ -19,7 +20,7 @@ COARSE = (torch.bfloat16, torch.float16)
 SQUARES = ("exp_avg_sq", "square_avg")
 """Names under which optimizers keep the mean of squared gradients."""
 EARLY = 24
-"""Measured steps in which epsilons are compared: later on gradients may vanish because all is learned."""
+"""Measured steps in which epsilons and decay are compared: later on gradients may vanish because all is learned."""
 COUPLED = (torch.optim.Adam, torch.optim.NAdam, torch.optim.RAdam, torch.optim.RMSprop, torch.optim.Adagrad)
 """Optimizers that add the decay to the gradient, which they then rescale."""
 
@@ -32,9 +33,11 @@ class PrecisionCollector(Collector):
         self._looks: dict[int, int] = {}
         self._top = 0.0
 
-    def before_step(self, watcher: Loop, slot: Slot) -> None:  # noqa: ARG002
+    def before_step(self, watcher: Loop, slot: Slot) -> None:
         if slot.closure:
             return
+        if self._looks.get(id(slot), 0) < EARLY:
+            self._coupled_decay(watcher, slot)
         held = [(local(p), gradient(p)) for p in slot.parameters if p.dtype in COARSE and p.grad is not None]
         pairs = [(p, grad) for p, grad in held if grad is not None and grad.shape == p.shape]
         if pairs:
@@ -81,6 +84,24 @@ class PrecisionCollector(Collector):
                 watcher.emit("epsilon", {"over_root": numbers[0]}, (), step)
 
         watcher.later([torch.cat(found).nanmedian()], use)
+
+    def _coupled_decay(self, watcher: Loop, slot: Slot) -> None:
+        """What decay adds to the gradient, over the gradient of the loss: the largest of all groups."""
+        found: list[Tensor] = []
+        for group in slot.optimizer.param_groups:
+            decay = group.get("weight_decay")
+            if not isinstance(decay, float | int) or not decay > 0 or not _coupled(slot.optimizer, group):
+                continue
+            pairs = [(local(p), grad) for p in group["params"] if (grad := gradient(p)) is not None]
+            if pairs:
+                weights, grads = (norms(list(side)).square().sum().sqrt() for side in zip(*pairs, strict=True))
+                found.append(float(decay) * weights / grads.clamp_min(1e-30))
+        if found:
+
+            def use(numbers: list[float], step: int) -> None:
+                watcher.emit("decay", {"over_gradient": max(numbers)}, (), step)
+
+            watcher.later(found, use)
 
     def _decay(self, watcher: Loop, slot: Slot) -> None:
         """The share of a weight that decay takes in one step."""
