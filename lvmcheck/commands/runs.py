@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
         say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     over = Counter(each.stand.value for each in known if not each.active)
     rest = ", ".join(f"{count} {stand}" for stand, count in sorted(over.items()))
-    say(f"{plural(sum(each.active for each in known), 'run')} at work" + (f"; {rest}" if rest else ""))
+    say(f"{plural(sum(each.active for each in known), 'run')} training" + (f"; {rest}" if rest else ""))
     return PASSED
 
 
@@ -74,7 +74,7 @@ def _cancel(names: list[str], active: list[Standing], home: Path) -> int:
         if not found:
             known = [_name(each, home) for each in active]
             fix = nearest(name, known) if known else "None trains or waits."
-            raise InputError(f"--cancel {name}", "no run at work has that name", fix=fix)
+            raise InputError(f"--cancel {name}", "no run that trains has that name", fix=fix)
         chosen |= {each.folder: each for each in found}
     for folder, each in chosen.items():
         ask_to_stop(folder, REASON)

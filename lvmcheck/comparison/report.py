@@ -174,8 +174,8 @@ def _config_lines(found: Comparison) -> list[str]:
     if len(found.config) > 1:
         key, old, _ = found.config[0]
         lines.append(
-            f"         {len(found.config)} settings were changed at once, so none of them is shown to matter: "
-            f"put back {key} = {_value(old)} first"
+            f"         {len(found.config)} settings differ, so that none of them is shown to matter: "
+            f"change one back at a time, {key} = {_value(old)} first"
         )
     return lines
 

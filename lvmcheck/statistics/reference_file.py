@@ -120,6 +120,9 @@ def read(path: Path) -> Reference:
     """
     import tomli
 
+    if path.is_dir():
+        fix = f'References are below {FOLDER}; pytest SUITE --lvm-update-reference "REASON" writes one.'
+        raise InputError(path, "expected a reference file, got a folder", fix=fix)
     try:
         if path.stat().st_size > MAX_BYTES:
             raise InputError(path, f"expected at most {MAX_BYTES:,} bytes, got {path.stat().st_size:,}")

@@ -29,9 +29,9 @@ def test_a_run_is_shown_and_stops_when_it_is_cancelled(project: Project, capsys:
     row, total = capsys.readouterr().out.splitlines()
     assert row.split()[:4] == [f"toy/{project.run().name}", "training", "epoch", "1/4"]
     assert row.endswith("local")
-    assert total == "1 run at work"
+    assert total == "1 run training"
     assert main([*words, "--cancel", "nobody"]) == 2
-    assert "--cancel nobody: no run at work has that name." in capsys.readouterr().err
+    assert "--cancel nobody: no run that trains has that name." in capsys.readouterr().err
     assert main([*words, "--cancel", "toy"]) == 0
     assert session.wait(timeout=60) == 1
     assert done(project.run())["reason"] == "lvmcheck runs --cancel"
@@ -40,7 +40,7 @@ def test_a_run_is_shown_and_stops_when_it_is_cancelled(project: Project, capsys:
     assert main([*words, "--all"]) == 0
     row, total = capsys.readouterr().out.splitlines()
     assert row.split()[1] == "stopped"
-    assert total == "0 runs at work; 1 stopped"
+    assert total == "0 runs training; 1 stopped"
     assert main([*words, "--cancel", "all"]) == 2
 
 

@@ -65,6 +65,11 @@ def test_what_is_wrong_is_one_error(tmp_path: Path, bad: str) -> None:
     assert str(path) in str(caught.value)
 
 
+def test_a_folder_is_no_reference(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected a reference file, got a folder"):
+        read(tmp_path)
+
+
 def test_it_is_found_above_the_working_directory(tmp_path: Path) -> None:
     path = place(tmp_path, "a/b", "smoke", "cpu")
     path.parent.mkdir(parents=True)
