@@ -8,6 +8,7 @@ import re
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from gate_finding import Unusable
@@ -66,7 +67,6 @@ class Tree:
 
     commit: str
     entries: dict[str, tuple[str, str]] = field(init=False, repr=False)
-    folders: set[str] = field(init=False, repr=False, default_factory=set)
 
     def __post_init__(self) -> None:
         listed, name = git("ls-tree", "-r", "-z", "--full-tree", self.commit), resolved(self.commit)
@@ -93,11 +93,13 @@ class Tree:
         for name, raw in batch(sorted(trees)):
             proved(name, "tree", raw)
 
+    @cached_property
+    def folders(self) -> set[str]:
+        places = (path.split("/") for path in self.entries)
+        return {"/".join(parts[:n]) for parts in places for n in range(1, len(parts))}
+
     def holds(self, path: str) -> bool:
         """Whether there is a file, a link or a submodule of that path, or below it."""
-        if not self.folders:
-            places = (path.split("/") for path in self.entries)
-            self.folders = {"/".join(parts[:n]) for parts in places for n in range(1, len(parts))}
         return path in self.entries or path in self.folders
 
     def blob(self, path: str) -> str | None:

@@ -148,6 +148,23 @@ def test_a_nonce_is_new_and_its_file_private(tmp_path: Path, capsys: pytest.Capt
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+def test_a_nonce_that_holds_the_base(capsys: pytest.CaptureFixture[str], here: Checkout) -> None:
+    """A base that was moved since the nonce was made cannot be used."""
+    here.git("branch", "-f", "target", here.base)
+    assert gate.main(["start", "--base", "target"]) == 0
+    nonce = capsys.readouterr().out.strip()
+    assert nonce.endswith(f"-base-{here.base}")
+    assert asked(capsys, here, nonce=nonce, base="target")[0] == 1  # by the report, which bears another nonce
+    here.git("branch", "-f", "target", here.head)
+    assert gate.main(["report.json", *here.words(nonce=nonce, base="target")]) == 2
+    said = capsys.readouterr().err
+    assert (here.base in said, here.head in said, said.count("\n")) == (True, True, 1)
+    assert gate.main(["start", "--base", "none"]) == 0
+    assert len(capsys.readouterr().out.strip()) == 32
+    assert gate.main(["start", "--base", "nowhere"]) == 2
+    assert capsys.readouterr().out == ""
+
+
 RULE = '[[suite]]\nfile = "f"\nprofile = "p"\ndevice = "cpu"\nseeds = 1\nchecks = 1\n'
 
 

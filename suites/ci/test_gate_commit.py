@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +43,16 @@ MODES = {"sub/x": SUBMODULE, "link": LINK}
         ({"link": sha("x")}, [("opened_not_in_commit", "link")]),
         ({"link/below": sha("x")}, [("opened_not_in_commit", "link/below")]),
         (None, [("opened_unknown", f"{SUITE} seed0")]),
+        ({"data": "listed", "mine.py": "listed", "link": "listed", "sub/x": "listed"}, []),
+        (
+            {"made": "listed", "logs": "listed", "dat": "listed"},
+            [("opened_not_in_commit", it) for it in ("dat", "made")],
+        ),
+        ({"declared.npz": "listed", "kept": "listed", "kep": "listed"}, [("opened_not_in_commit", "kep")]),
     ],
 )
 def test_what_was_opened(opened: dict[str, str] | None, expected: list[tuple[str, str]]) -> None:
-    one = suite(run(opened=opened, inputs={"declared.npz": "d"}))
+    one = suite(run(opened=opened, inputs={"declared.npz": "d", "kept/a.npz": "d"}))
     assert said(tree.of_opened(one, RULES, Files(HELD, MODES))) == expected
 
 
@@ -237,3 +245,30 @@ def test_what_a_commit_holds(commit: str, tmp_path: Path, monkeypatch: pytest.Mo
     assert git.tracked_path(Path("link")) == "link"
     monkeypatch.chdir("/")
     assert git.tracked_path(Path("a.txt")) is None
+
+
+@pytest.mark.parametrize("kind", ["commit", "tree", "tree below", "blob", "blob among others"])
+def test_an_object_that_was_forged(commit: str, tmp_path: Path, kind: str) -> None:
+    """git shows what stands in the file of an object; the gate asks whether that is what its name says."""
+    held = git.Tree(commit)
+    names = {"commit": "HEAD", "tree": "HEAD^{tree}", "tree below": "HEAD:folder"}
+    name = (git.git("rev-parse", names.get(kind, "HEAD:a.txt")) or b"").decode().strip()
+    real = kind.split()[0]
+    content = git.git("cat-file", real, name) or b""
+    content = content.replace(b"b.txt", b"c.txt").replace(b"a.txt", b"b.txt") if real == "tree" else content + b"\n"
+    file = tmp_path / ".git" / "objects" / name[:2] / name[2:]
+    file.chmod(0o644)
+    file.write_bytes(zlib.compress(b"%s %d\0" % (real.encode(), len(content)) + content))
+    with pytest.raises(finding.Unusable, match=name):
+        {"blob": lambda: held.read("a.txt"), "blob among others": lambda: held.digests(["a.txt"])}.get(
+            kind, lambda: git.Tree(commit)
+        )()
+
+
+def test_names_of_objects() -> None:
+    raw = b"what is in it"
+    for make in (hashlib.sha1, hashlib.sha256):
+        name = make(b"blob 13\0" + raw, usedforsecurity=False).hexdigest()
+        assert git.is_named_so(name, "blob", raw)
+        assert not git.is_named_so(name, "tree", raw)
+        assert not git.is_named_so(name, "blob", raw + b".")

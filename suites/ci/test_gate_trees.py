@@ -170,3 +170,35 @@ def test_a_relative_import_is_of_its_own_package() -> None:
     before = {**FILES, SUITE: TEXT + own, "package/own.py": "from . import a", "package/a.py": "", "a.py": ""}
     after = {**before, "package/a.py": "x", "a.py": "x"}
     assert said(base.loosenings(Files(before), Files(after), RULES, None)) == [("judge_changed", "package/a.py")]
+
+
+FLOW = ".github/workflows/a.yml"
+CALLED: dict[str, tuple[dict[str, str], list[str]]] = {
+    "a script by its path": ({FLOW: "run: tools/judge --all", "tools/judge": ""}, ["tools/judge"]),
+    "a script in a folder": ({FLOW: "run: cd tools; ./judge", "tools/judge": ""}, []),
+    "a file beside": ({FLOW: "run: ./judge.py", "judge.py": ""}, ["judge.py"]),
+    "the end of a path": ({FLOW: "run: b/judge", "ab/judge": "", "a/b/judge": ""}, ["a/b/judge"]),
+    "what a script of a shell calls": (
+        {FLOW: "run: tools/judge", "tools/judge": "#!/bin/sh\ntools/more", "tools/more": ""},
+        ["tools/more"],
+    ),
+    "what a program names": ({FLOW: "run: tools/judge", "tools/judge": "tools/more", "tools/more": ""}, []),
+    "what a Makefile calls": ({"Makefile": "a:\n\ttools/judge", "tools/judge": ""}, ["tools/judge"]),
+    "the trainer": ({FLOW: "run: python mine.py"}, []),
+    "what no CI names": ({"other.yml": "run: tools/judge", "tools/judge": ""}, []),
+    "a Makefile": ({"Makefile": ""}, ["Makefile"]),
+    "a Makefile below": ({"parts/Makefile": ""}, ["parts/Makefile"]),
+    "a package below": ({"packages/one/pyproject.toml": ""}, ["packages/one/pyproject.toml"]),
+    "an image": ({"docker/Dockerfile.gpu": ""}, ["docker/Dockerfile.gpu"]),
+    "a job of SLURM": ({"train.sbatch": ""}, ["train.sbatch"]),
+}
+
+
+@pytest.mark.parametrize("case", CALLED)
+def test_what_a_ci_runs(case: str) -> None:
+    more, named = CALLED[case]
+    before, last = {**FILES, **more}, list({**FILES, **more})[-1]
+    after = {**before, last: before[last] + " # changed"}
+    if case == "the trainer":
+        after = {**before, "mine.py": "y"}
+    assert said(base.loosenings(Files(before), Files(after), RULES, None)) == [("judge_changed", it) for it in named]
