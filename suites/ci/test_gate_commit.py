@@ -259,7 +259,7 @@ def test_an_object_that_was_forged(commit: str, tmp_path: Path, kind: str) -> No
     file = tmp_path / ".git" / "objects" / name[:2] / name[2:]
     file.chmod(0o644)
     file.write_bytes(zlib.compress(b"%s %d\0" % (real.encode(), len(content)) + content))
-    with pytest.raises(finding.Unusable, match=name):
+    with pytest.raises(finding.Unusable, match=commit if kind == "tree" else name):  # git itself proves that one
         {"blob": lambda: held.read("a.txt"), "blob among others": lambda: held.digests(["a.txt"])}.get(
             kind, lambda: git.Tree(commit)
         )()
