@@ -225,6 +225,10 @@ def test_a_folder_of_run_directories_stands_for_them(tmp_path: Path, capsys: pyt
     assert main(["report", *map(str, (tmp_path / "runs").iterdir()), "-o", str(tmp_path / "r.html")]) == 0
     assert main(["report", str(tmp_path / "runs"), "-o", str(tmp_path / "r.html")]) == 0
     assert "2 runs" in capsys.readouterr().out
+    page = Page((tmp_path / "r.html").read_text())
+    folded = page.text("details", id="silent-1")
+    assert "missing_from_optimizer" in folded, "nobody asked for it, and nothing was recorded that it could judge"
+    assert "run_completed" not in folded
 
 
 @pytest.mark.own_process

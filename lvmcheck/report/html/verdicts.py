@@ -22,12 +22,16 @@ CAUSES = 3
 
 @dataclass(frozen=True, kw_only=True)
 class VerdictTable:
-    """A suite's verdicts: ``lines`` are a check, its bounds, where it was asked for, and a cell a column."""
+    """A suite's verdicts: ``lines`` are a check, its bounds, where it was asked for, and a cell a column.
+
+    ``silent`` are checks that nobody asked for and that had no data to judge in any of the runs.
+    """
 
     title: str
     columns: tuple[str, ...]
     lines: tuple[tuple[str, str, str | None, tuple[Verdict | None, ...]], ...]
     judged: str
+    silent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,14 +63,24 @@ def _table(suite: str, columns: Sequence[tuple[str, tuple[Verdict, ...]]], judge
     cells = [{verdict.name: verdict for verdict in verdicts} for _, verdicts in columns]
     # In the order of the suite file, whatever order the checks were decided in.
     ordered = sorted(checks, key=lambda check: _line(checks[check][0]))
+    silent = tuple(check for check in ordered if all(map(_silent, checks[check])))
     lines = tuple(
         (check, _required(checks[check]), where_asked(checks[check][0]), tuple(column.get(check) for column in cells))
         for check in ordered
+        if check not in silent
     )
     text = " · ".join(dict.fromkeys(judged))
     return VerdictTable(
-        title=suite or "recorded runs", columns=tuple(label for label, _ in columns), lines=lines, judged=text
+        title=suite or "recorded runs",
+        columns=tuple(label for label, _ in columns),
+        lines=lines,
+        judged=text,
+        silent=silent,
     )
+
+
+def _silent(verdict: Verdict) -> bool:
+    return verdict.asked is None and verdict.status in (Status.NOT_RECORDED, Status.NOT_APPLICABLE)
 
 
 def _line(verdict: Verdict) -> int:
