@@ -11,7 +11,7 @@ from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.measure.batches import fingerprints, first_input
 from lvmcheck.watch.measure.held import telling
 from lvmcheck.watch.measure.twins import Twins
-from lvmcheck.watch.measure.windows import parts, reversed_parts
+from lvmcheck.watch.measure.windows import is_text, parts, parts_of_text, reversed_parts
 
 if TYPE_CHECKING:
     from lvmcheck.watch.loop import Loop
@@ -26,8 +26,8 @@ PASSED = 0.05
 """Share of rows that are trained on, above which it matters whether another model is evaluated, too."""
 LEAST = 64
 """Rows of training that must have been seen."""
-WINDOWS = 1000
-"""Windows of either side whose parts are kept."""
+WINDOWS, TEXTS, OWN = 1000, 3000, 64
+"""Windows of a series, and of a text, whose parts are kept; the first ones, in which parts met before are counted."""
 
 
 class SharedRowsCollector(Collector):
@@ -48,6 +48,7 @@ class SharedRowsCollector(Collector):
         self._step = watcher
         self._parts: set[int] = set()
         self._windows = 0
+        self._text, self._own, self._own_windows = False, 0, 0
         self._evaluated_parts: list[Tensor] = []
         self._handle = watcher.model.register_forward_pre_hook(
             watcher.guard.hook("rows of evaluations", self._evaluates), with_kwargs=True
@@ -58,12 +59,16 @@ class SharedRowsCollector(Collector):
         if batch is None or not self._left or len(self._trained) > MOST:
             return
         watcher.later(fingerprints(batch, ROWS), self._train)
-        if self._windows < WINDOWS and (found := parts(batch)) is not None:
-            self._windows += len(found)
-            watcher.later(found.flatten(), self._keep_parts)
+        if self._windows < (TEXTS if is_text(batch) else WINDOWS) and (found := parts(batch)) is not None:
+            self._windows, self._text, offsets = self._windows + len(found), is_text(batch), found.shape[1]
+            watcher.later(found.flatten(), lambda numbers, _: self._keep_parts([int(n) for n in numbers], offsets))
 
-    def _keep_parts(self, numbers: list[float], _step: int) -> None:
-        self._parts.update(int(number) for number in numbers if number >= 0)
+    def _keep_parts(self, marks: list[int], offsets: int) -> None:
+        first = [mark for mark in marks[::offsets] if mark >= 0]
+        if self._parts and self._own_windows < OWN:  # a text that repeats itself from the beginning on
+            self._own_windows += len(first)
+            self._own += sum(mark in self._parts for mark in first)
+        self._parts.update(mark for mark in marks if mark >= 0)
 
     def _train(self, numbers: list[float], _step: int) -> None:
         marks = [int(number) for number in numbers]
@@ -91,7 +96,7 @@ class SharedRowsCollector(Collector):
         if batch is None or batch.ndim < 2 or self._tells is False:
             return None
         if self._tells is None:
-            self._tells = telling(batch)
+            self._tells = telling(batch) or parts_of_text(batch)
         return batch if self._tells else None
 
     def epoch_ended(self, watcher: Loop, evaluated: bool) -> None:  # noqa: ARG002
@@ -117,7 +122,8 @@ class SharedRowsCollector(Collector):
             "least": min(shares),
             "passed": 1.0,
         }
-        watcher.emit("leak", values, (), watcher.step)
+        if not self._text:  # whole sentences may well be there twice
+            watcher.emit("leak", values, (), watcher.step)
         self._say_windows(watcher, [list(filter(self._is_window, batch.tolist())) for batch in windows])
         if not self._left:
             self._handle.remove()
@@ -130,7 +136,7 @@ class SharedRowsCollector(Collector):
 
     def _is_window(self, found: list[int]) -> bool:
         """It holds more than padding, and is no whole row of training, which is counted as such."""
-        return min(found) >= 0 and found[2] not in self._trained
+        return min(found) >= 0 and (self._text or found[2] not in self._trained)
 
     def _say_windows(self, watcher: Loop, batches: list[list[list[int]]]) -> None:
         batches = [batch for batch in batches if batch]
@@ -143,6 +149,8 @@ class SharedRowsCollector(Collector):
             "reversed": float(sum(backward)),
             "least": min(found / len(batch) for found, batch in zip(met, batches, strict=True)),
             "trained": float(self._windows),
+            "text": float(self._text),
+            "own": self._own / max(1, self._own_windows),
         }
         watcher.emit("window_parts", values, (), watcher.step)
 

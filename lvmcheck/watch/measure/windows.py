@@ -1,4 +1,4 @@
-"""Parts of windows of a series, by fingerprint, so that windows that overlap are found whatever their offsets."""
+"""Parts of windows of a series or a text, by fingerprint, so that windows that overlap are found at any offset."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from lvmcheck.watch.measure.batches import MASK, _factors
 
 SHORTEST, LONGEST = 8, 512
 """Steps of a window that is looked at."""
+LEAST_TOKENS, PART_OF_TEXT = 32, 24
+"""Tokens of a window that is looked at, and of a part, of which texts repeat few by chance."""
 ROWS = 128
 """Windows of a batch."""
 VALUES = 6
@@ -19,28 +21,43 @@ def parts(batch: Tensor) -> Tensor | None:
     """Fingerprints of all parts of half of a window's length, int64 [windows, offsets]; None where there are none.
 
     Args:
-        batch: floats [windows, steps] or [windows, steps, features].
+        batch: floats [windows, steps] or [windows, steps, features], or tokens, int64 or int32 [windows, steps].
     """
     series = _series(batch)
-    return None if series is None else _marks(series)
+    return None if series is None else _marks(series, is_text(batch))
+
+
+def is_text(batch: Tensor) -> bool:
+    """Whether the windows hold tokens."""
+    return batch.dtype in (torch.int64, torch.int32) and batch.ndim == 2
+
+
+def parts_of_text(batch: Tensor) -> bool:
+    """Whether the windows hold tokens enough to be told apart."""
+    return is_text(batch) and _series(batch) is not None
 
 
 def reversed_parts(batch: Tensor) -> Tensor:
     """The same of windows in which time runs backward: no series holds them but by chance."""
     series = _series(batch)
     assert series is not None
-    return _marks(series.flip(1))
+    return _marks(series.flip(1), is_text(batch))
 
 
 def _series(batch: Tensor) -> Tensor | None:
+    """The bits of the values, int64 [windows, steps, features]; None where nothing is to be told from them."""
+    if is_text(batch):
+        long = LEAST_TOKENS <= batch.shape[1] <= LONGEST
+        return batch.detach()[:ROWS, :, None].long() if long else None
     if not batch.is_floating_point() or batch.ndim not in (2, 3) or not SHORTEST <= batch.shape[1] <= LONGEST:
         return None
-    return batch.detach()[:ROWS].float().reshape(min(ROWS, len(batch)), batch.shape[1], -1)
+    values = batch.detach()[:ROWS].float().reshape(min(ROWS, len(batch)), batch.shape[1], -1)
+    return values.contiguous().view(torch.int32).long()
 
 
-def _marks(series: Tensor) -> Tensor:
-    length = max(4, series.shape[1] // 2)
-    cut = series.contiguous().view(torch.int32).long().unfold(1, length, 1).flatten(2)  # [windows, offsets, values]
+def _marks(series: Tensor, text: bool) -> Tensor:
+    length = max(PART_OF_TEXT if text else 4, series.shape[1] // 2)
+    cut = series.unfold(1, length, 1).flatten(2)  # [windows, offsets, values]
     mixed = (cut * _factors(cut.shape[2]).to(cut.device)).sum(2)
     mixed = (mixed ^ (mixed >> 29)) * 0x2545F4914F6CDD1D
     marks = (mixed ^ (mixed >> 32)) & MASK
