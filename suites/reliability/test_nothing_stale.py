@@ -93,14 +93,17 @@ def test_any_change_of_what_was_read(read: tuple[Path, Plan], change: str) -> No
     assert reason(plan) is None
 
 
-def test_what_surrounds_a_trainer_that_asks(read: tuple[Path, Plan], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_surrounds_a_trainer_that_asks(read: tuple[Path, Plan]) -> None:
     path, plan = read
     for name in VARIABLES:
         assert name in str(reason(planned(path, **{name: "7"}))), name
     for name in ("SLURM_JOB_ID", "USER", "XDG_CACHE_HOME"):
         assert reason(planned(path, **{name: "7"})) is None, name
-    monkeypatch.setattr(looks, "cores", lambda _: "4096")
-    assert "4096" in str(reason(plan))
+    record = read_json(plan.folder / inputs.INPUTS) or {}
+    assert record["cores"] == {"sched_getaffinity": str(len(os.sched_getaffinity(0)))}
+    assert {*record["variables"]} == {*VARIABLES}
+    assert looks.other_surroundings({}, record["cores"], {}) is None
+    assert "4096" in str(looks.other_surroundings({}, {"sched_getaffinity": "4096"}, {}))
 
 
 @pytest.mark.parametrize("change", NEUTRAL)
