@@ -50,9 +50,11 @@ TERMS = _set(
 )
 """Words that make a loss one term of it."""
 _VOCABULARY = {
-    Quantity.LOSS: "loss losses nll crossentropy xent ce bce hinge logloss cost objective elbo",
-    Quantity.ERROR: """mse rmse mae mape rmsle msle wer cer error err eer fid fvd kid swd mmd emd wasserstein chamfer
-        mre epe brier ece pinball huber smoothl1 logcosh crps mase smape nrmse rell2 ade fde mpjpe""",
+    Quantity.LOSS: """loss losses nll crossentropy xent xe ce bce hinge logloss cost objective elbo nce ntxent bpr
+        triplet""",
+    Quantity.ERROR: """mse rmse mae mape rmsle msle wer cer er ber der error err eer fid fvd kid swd mmd emd
+        wasserstein chamfer mre epe brier ece pinball huber smoothl1 logcosh crps mase smape nrmse rell2 ade fde
+        mpjpe""",
     Quantity.ACCURACY: """acc accuracy top1 top5 top3 top10 acc1 acc5 acc10 precision recall sensitivity
         specificity pck bacc uar""",
     Quantity.SCORE: """f1 auc auroc auprc roc ap map ap50 ap75 map50 iou miou dice bleu rouge rouge1 rouge2 rougel mrr
@@ -94,6 +96,20 @@ _PAIRS = {
     ("win", "rate"): "winrate",
     ("success", "rate"): "successrate",
 }
+_CASED = {"mAE": "mae", "mAP": "map", "mIoU": "miou", "IoU": "iou", "nDCG": "ndcg", "NDCG": "ndcg"}
+"""Words that capitals within them do not divide."""
+_JOINED = {
+    f"{side}{what}": (of, what)
+    for of, sides in (
+        ("train", ("t", "tr", "trn", "train")),
+        ("val", ("v", "val", "valid", "eval", "dev", "te", "test")),
+    )
+    for side in sides
+    for what in ("loss", "acc")
+}
+"""``vloss`` and ``tacc`` as two words."""
+_AT_RANK = re.compile(r"(hits|hit|hr|ndcg|recall|precision)(\d+)")
+"""``ndcg10`` and ``hr10`` as a score and its rank."""
 PLAYERS = {
     **dict.fromkeys(("g", "gen", "generator", "lossg", "gloss"), "generator"),
     **dict.fromkeys(("d", "disc", "discriminator", "critic", "lossd", "dloss"), "discriminator"),
@@ -107,7 +123,13 @@ _SEPARATORS = re.compile(r"[\s/.:\-_@|]+")
 
 def words(name: str) -> list[str]:
     """``Val/LossTotal`` as ["val", "loss", "total"]; pairs such as "grad norm" are one word."""
-    parts = [part for part in _SEPARATORS.split(_CAMEL.sub("_", name).lower()) if part]
+    for cased, plain in _CASED.items():
+        name = name.replace(cased, plain)
+    parts = [part for word in _SEPARATORS.split(_CAMEL.sub("_", name).lower()) if word for part in _divided(word)]
+    parts = [
+        "hits" if part == "hr" and after.isdigit() else part
+        for part, after in zip(parts, [*parts[1:], ""], strict=False)
+    ]
     found: list[str] = []
     index = 0
     while index < len(parts):
@@ -115,6 +137,12 @@ def words(name: str) -> list[str]:
         found.append(pair or parts[index])
         index += 2 if pair else 1
     return found
+
+
+def _divided(word: str) -> tuple[str, ...]:
+    """A word that is two, as both."""
+    ranked = _AT_RANK.fullmatch(word)
+    return _JOINED.get(word) or ((ranked[1], ranked[2]) if ranked else (word,))
 
 
 def player(name: str) -> str | None:
