@@ -170,8 +170,7 @@ class RunJob(Answers):
     def _reusable(self) -> bool:
         """Whether what is on disk answers everything; a shorter run stays there, to be continued."""
         left = examine(self.plan)
-        if isinstance(left, Aside):
-            self.aside = left
+        self.aside = left if isinstance(left, Aside) else self.aside
         if not isinstance(left, ExistingRun):
             return False
         if left.failure and left.ours:  # it failed in this session already, perhaps in another xdist worker
