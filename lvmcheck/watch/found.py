@@ -26,6 +26,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from lvmcheck.errors import InputError
 from lvmcheck.watch.alive import alive, compiled_for, held, own, scheduler_of, together, trained_without, whole
 from lvmcheck.watch.guard import allow_global_hooks, tracing
+from lvmcheck.watch.measure.ledger import compiling
 
 if TYPE_CHECKING:
     from lvmcheck.run.recorder import Recorder
@@ -77,6 +78,7 @@ class Finder:
         self._steps = 0
         self._step_handle: Any = optimizers.register_optimizer_step_pre_hook(self._before_step)
         self._module_handles: list[Any] = []
+        self._looking = False
         others = [other for other in _OPEN if other.unused]
         _OPEN.add(self)
         if others:
@@ -93,7 +95,7 @@ class Finder:
 
     def close(self) -> None:
         """Remove every hook. Safe to call twice."""
-        self._no_longer_look()
+        self._no_longer_look(ends=True)
         if self._step_handle is not None:
             self._step_handle.remove()
             self._step_handle = None
@@ -101,6 +103,7 @@ class Finder:
     # -- hooks ---------------------------------------------------------------------------------------------------------
     def _look(self) -> None:
         self._steps = self._depth = 0
+        self._looking = True
         allow_global_hooks()
         if not self._module_handles:
             self._module_handles = [
@@ -108,10 +111,12 @@ class Finder:
                 modules.register_module_forward_hook(self._after_forward, always_call=True),
             ]
 
-    def _no_longer_look(self) -> None:
-        for handle in self._module_handles:
-            handle.remove()
-        self._module_handles = []
+    def _no_longer_look(self, *, ends: bool = False) -> None:
+        self._looking = False
+        if ends or not compiling():  # what was compiled while hooks were there is compiled anew when they go
+            for handle in self._module_handles:
+                handle.remove()
+            self._module_handles = []
         self._roots.clear()
         self._alive = []
 
@@ -119,14 +124,14 @@ class Finder:
         return tracing() or _AWAY.get() or (os.getpid(), threading.get_ident()) != self._owner
 
     def _before_forward(self, module: nn.Module, args: Any) -> None:
-        if self._elsewhere():
+        if not self._looking or self._elsewhere():
             return
         self._depth += 1
         if self._depth == 1 and torch.is_grad_enabled() and not isinstance(module, torch.jit.ScriptModule):
             self._safely(lambda: self._called(module, args))
 
     def _after_forward(self, _module: nn.Module, _args: Any, _output: Any) -> None:
-        if not self._elsewhere():
+        if self._looking and not self._elsewhere():
             self._depth -= 1
 
     def _before_step(self, optimizer: Optimizer, _args: Any, _keywords: Any) -> None:
@@ -148,7 +153,7 @@ class Finder:
         if id(module) not in self._roots:
             self._roots[id(module)] = module
             self._first_call(module, args)
-        if self._steps and self._module_handles:
+        if self._steps and self._looking:
             self._settle()
 
     def _steps_now(self, optimizer: Optimizer) -> None:
@@ -158,7 +163,7 @@ class Finder:
             self._stepped.add(optimizer)
             if optimizer not in self._watched:
                 self._look()
-        if self._module_handles:
+        if self._looking:
             if self._steps and not self._roots:  # no call is seen
                 self._settle()
             self._steps += 1

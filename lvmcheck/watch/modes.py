@@ -70,6 +70,8 @@ class Modes:
     def _no_step(self, watcher: Loop, **more: float) -> None:
         """Many forward passes with gradients, and no step since."""
         slot = watcher.slots[0]
+        if not slot.steps and slot.moved():
+            return
         values = {"forwards": self.forwards, "backwards": slot.backwards, "steps": slot.steps}
         watcher.emit("step_calls", {**values, "recorded": watcher.recorded, "without_backward": 0, **more})
 

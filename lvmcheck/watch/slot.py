@@ -61,6 +61,7 @@ class Slot:
         self._fired = False
         self._reached: dict[str, int] = {}
         self.refresh()
+        self._began = self._count_changes()
 
     def refresh(self) -> None:
         """Read the groups again: parameters were added."""
@@ -69,6 +70,13 @@ class Slot:
         pairs = [(name, p) for name, p in self._model.named_parameters() if id(p) in held]
         self.names = [name for name, _ in pairs]
         self.parameters = [parameter for _, parameter in pairs]
+
+    def moved(self) -> bool:
+        """Whether something has changed parameters in place: a step that calls no hooks, as a compiled one does."""
+        return self._count_changes() != self._began
+
+    def _count_changes(self) -> int:
+        return sum(parameter._version for parameter in self.parameters)
 
     @property
     def changed(self) -> bool:

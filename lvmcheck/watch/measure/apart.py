@@ -55,6 +55,8 @@ class Dropouts(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name, more = getattr(func, "__name__", ""), kwargs or {}
+        if torch.compiler.is_compiling():
+            return func(*args, **more)
         if name in DROPOUTS:
             share = args[1] if len(args) > 1 else more.get("p", 0.5)
             self.on += bool(args[2] if len(args) > 2 else more.get("training", True)) and float(share) > 0

@@ -94,7 +94,7 @@ class Ledger(Leaving):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = getattr(func, "__name__", "")
-        if self._depth < 0:
+        if self._depth < 0 or torch.compiler.is_compiling():
             return func(*args, **(kwargs or {}))
         if name == "backward" and args and isinstance(args[0], Tensor):
             self._loss(args[0])
@@ -216,4 +216,4 @@ def compiling() -> bool:
     """Whether torch.compile is at work in this process: what it compiled is compiled anew where a mode is open."""
     utils = sys.modules.get("torch._dynamo.utils")
     counters = getattr(utils, "counters", {})
-    return bool(counters.get("frames")) or torch.compiler.is_compiling()
+    return any(counters.get(kind) for kind in ("frames", "stats")) or torch.compiler.is_compiling()

@@ -107,6 +107,8 @@ class LossCalls(Leaving):
         self._open = False
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if torch.compiler.is_compiling():
+            return func(*args, **(kwargs or {}))
         more, name = kwargs or {}, getattr(func, "__name__", "")
         result = self.call(func, args, more)
         if name in SEEN and self._open and isinstance(result, Tensor) and result.requires_grad:
@@ -253,4 +255,4 @@ def alike(rows: Tensor) -> Tensor:
 def compiling() -> bool:
     """Whether torch.compile is at work in this process: what it compiled is compiled anew where a mode is open."""
     counters = getattr(sys.modules.get("torch._dynamo.utils"), "counters", {})
-    return bool(counters.get("frames")) or torch.compiler.is_compiling()
+    return any(counters.get(kind) for kind in ("frames", "stats")) or torch.compiler.is_compiling()

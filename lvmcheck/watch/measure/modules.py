@@ -54,8 +54,8 @@ def tied(model: nn.Module) -> dict[str, list[str]]:
 
 
 def compiled(model: nn.Module) -> bool:
-    """Whether torch.compile runs the model, so that its submodules call no hooks."""
-    return hasattr(model, "_orig_mod") or getattr(model, "_compiled_call_impl", None) is not None
+    """Whether torch.compile runs the model, or modules in it: those call no hooks, and are compiled anew for each."""
+    return any("_orig_mod" in m._modules or vars(m).get("_compiled_call_impl") is not None for m in model.modules())
 
 
 def own(module: nn.Module, name: str) -> nn.Parameter | None:

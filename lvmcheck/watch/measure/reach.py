@@ -185,6 +185,7 @@ class Reach:
     def _class(self, kind: type, waiting: list[Any]) -> None:
         waiting += kind.__mro__[1:]
         if _library(kind.__module__):
+            waiting += [value for value in vars(kind).values() if isinstance(value, types.FunctionType)]
             return
         for name, value in list(vars(kind).items()):
             if name.startswith("__") and not isinstance(value, types.FunctionType):
