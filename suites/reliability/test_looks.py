@@ -1,0 +1,220 @@
+"""What is noted of a look, a link, a variable, a module and the number of cores, each asked for in a fork."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import pickle
+import shutil
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from lvmcheck.launch import looks
+from lvmcheck.launch.environment import may_decide, tell_of_withheld
+from lvmcheck.launch.looks import CONTENT, CORES, FOLDER, LOOKED, NOT_SET, NOTHING, VARIABLE, Looks
+from lvmcheck.launch.opened import Opened, database, is_data
+from lvmcheck.launch.sights import noted
+from lvmcheck.launch.sought import Sought, appeared, modules_in
+
+pytestmark = pytest.mark.own_process  # it forks, and changes the working directory there
+
+WAYS = """
+import os
+from pathlib import Path
+
+def looks():
+    os.path.exists("none"); os.path.exists("none")
+    os.path.isdir("folder"); os.path.getsize("file"); Path("file").stat()
+    os.access("flag", os.R_OK); os.access("no_flag", os.R_OK)
+    os.path.realpath("link"); os.path.lexists("gone"); os.path.islink("file"); os.readlink("dangling")
+    os.stat(0); os.stat("pipe"); os.stat("other", dir_fd=os.open("folder", os.O_RDONLY)); os.stat(path="named")
+    os.cpu_count(); os.sched_getaffinity(0); os.sched_getaffinity(0)
+    os.environ.get("CI"); os.environ["CI"]; os.environ.get("HOME"); os.environ.get("PATH")
+"""
+PACKAGED = """
+import os
+
+def looks():
+    os.path.exists("used"); os.path.exists(".cached"); os.path.exists("unused"); os.path.isdir("folder")
+    os.cpu_count(); os.readlink("dangling"); os.environ.get("CI")
+"""
+
+
+def lay_out(root: Path) -> None:
+    for name in ("file", "flag", "used", ".cached", "folder/other", "named"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text("12345")
+    os.mkfifo(root / "pipe")
+    (root / "link").symlink_to("file")
+    (root / "dangling").symlink_to("nowhere")
+    (root / "own.py").write_text(WAYS)
+    (root / "site-packages").mkdir()
+    (root / "site-packages" / "packaged.py").write_text(PACKAGED)
+
+
+def module_at(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+def in_a_fork(root: Path, source: str) -> list[list[str]]:
+    """What is noted of a module's looks in another process, relative to ``root``."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            os.chdir(root)
+            seen: list[tuple[object, ...]] = []
+            look = Looks(lambda *words: seen.append(words), lambda path: f"{root}/{os.fsdecode(path)}")
+            module = module_at(root / source)
+            os.environ["CI"] = "1"
+            os.environ.pop("HOME", None)
+            tell_of_withheld(print, look.variable)
+            look.watch()
+            module.looks()
+            assert pickle.loads(pickle.dumps(os.stat)) is os.stat
+            assert os.stat in os.supports_dir_fd
+            assert os.stat in os.supports_follow_symlinks
+            assert os.access in os.supports_effective_ids
+            assert shutil.rmtree.avoids_symlink_attacks
+            (root / "lines").write_text(json.dumps(seen))
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    lines = json.loads((root / "lines").read_text())
+    found = [(kind, what.removeprefix(f"{root}/"), *rest) for kind, what, *rest in lines]
+    return [list(line) for line in dict.fromkeys(found)]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("looks").resolve()
+    lay_out(made)
+    return made
+
+
+def test_what_own_code_looks_at(root: Path) -> None:
+    assert in_a_fork(root, "own.py") == [
+        [LOOKED, "none", NOTHING],
+        [LOOKED, "folder", FOLDER],
+        [LOOKED, "file", "5 bytes"],
+        [LOOKED, "flag", "5 bytes"],
+        [LOOKED, "no_flag", NOTHING],
+        [LOOKED, "link", "a link to file"],
+        [LOOKED, "gone", NOTHING],
+        [LOOKED, "dangling", "a link to nowhere"],
+        [CORES, "cpu_count", str(os.cpu_count())],
+        [CORES, "sched_getaffinity", str(len(os.sched_getaffinity(0)))],
+        [VARIABLE, "CI", looks.digest_of("1")],
+        [VARIABLE, "HOME", NOT_SET],
+    ]
+
+
+def test_what_installed_code_looks_at(root: Path) -> None:
+    """Files that are there, which it may open unseen; not what it does not find, and none of its caches."""
+    assert in_a_fork(root, "site-packages/packaged.py") == [[LOOKED, "used", CONTENT]]
+
+
+def test_a_glance_later(root: Path) -> None:
+    def content(path: str) -> str:
+        return f"{CONTENT}:{Path(path).read_text()}"
+
+    glances = {
+        ("none", NOTHING): NOTHING,
+        ("file", NOTHING): "5 bytes",
+        ("folder", "5 bytes"): FOLDER,
+        ("file", "4 bytes"): "5 bytes",
+        ("file", f"{CONTENT}:x"): f"{CONTENT}:12345",
+        ("link", "a link to x"): "a link to file",
+        ("file", "a link to x"): "no link",
+        ("none", f"{CONTENT}:x"): NOTHING,
+    }
+    for (name, then), now in glances.items():
+        assert looks.glance(str(root / name), then, content) == now, name
+
+
+def test_what_surrounds() -> None:
+    assert looks.digest_of(None) == NOT_SET != looks.digest_of("") != looks.digest_of("a")
+    then = {"CI": looks.digest_of("1"), "HOME": NOT_SET}
+    assert looks.other_surroundings(then, {}, {"CI": "1"}) is None
+    assert "CI" in str(looks.other_surroundings(then, {}, {}))
+    assert "HOME" in str(looks.other_surroundings(then, {}, {"CI": "1", "HOME": ""}))
+    for name in ("cpu_count", "sched_getaffinity"):
+        assert looks.other_surroundings({}, {name: looks.cores(name)}, {}) is None
+        assert name in str(looks.other_surroundings({}, {name: "0"}, {}))
+
+
+def test_variables_that_decide_once_they_are_asked_for() -> None:
+    deciding = ("HOME", "CI", "LC_ALL", "XDG_DATA_HOME", "SLURM_ARRAY_TASK_ID", "SLURM_CPUS_PER_TASK")
+    others = ("PATH", "TMPDIR", "SLURM_JOB_ID", "SLURM_JOB_NODELIST", "SLURM_SUBMIT_DIR", "TERM", "XDG_TOKEN")
+    assert [name for name in (*deciding, *others) if may_decide(name)] == [*deciding]
+
+
+def test_modules_that_are_looked_for(tmp_path: Path) -> None:
+    for name in (
+        "first/other.py",
+        "last/found.py",
+        "last/pack/__init__.py",
+        "last/space/x.py",
+        "last/built.cpython.so",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    first, last, passed = (str(tmp_path / name) for name in ("first", "last", "passed"))
+    assert modules_in(last, {"found", "pack", "space", "built", "x"}) == {"found", "pack", "built"}
+    assert modules_in(str(tmp_path / "none"), {"found"}) == set()
+    sought = Sought((f"{passed}{os.sep}",))
+    sought.find_spec("found_nowhere", [first, last, passed])
+    sought.find_spec("pack.part", [last])
+    sought.find_spec("odd", 7)  # type: ignore[arg-type]
+    missing = sought.missing()
+    assert missing == {first: ["found_nowhere"], last: ["found_nowhere", "part"]}
+    assert appeared(missing) is None
+    assert appeared({first: ["other"]}) == f"the module other has appeared in {first}, where it was looked for"
+    sought.find_spec("json")
+    sought.find_spec("found_nowhere_at_all")
+    sites = {tuple(names) for folder, names in sought.missing().items() if folder.endswith("-packages")}
+    assert sites == {("found_nowhere_at_all",)}
+    sought.watch()
+    try:
+        assert importlib.util.find_spec("no_such_module_anywhere") is None
+    finally:
+        sys.meta_path.remove(sought)  # type: ignore[arg-type]
+    assert "no_such_module_anywhere" in sought.missing()[str(looks.SITES[0]).rstrip(os.sep)]
+
+
+def test_what_counts(tmp_path: Path) -> None:
+    folder, root = tmp_path / "root" / "run", tmp_path / "root"
+    folder.mkdir(parents=True)
+    hook = Opened(folder, root)
+    site = looks.SITES[0]
+    counted = {
+        f"{root}/a": f"{root}/a",
+        f"{folder}/events.jsonl": "",
+        "/dev/shm/a": "/dev/shm/a",
+        "/usr/share/dict/words": "/usr/share/dict/words",
+        "/usr/lib/a": "",
+        "/dev/null": "",
+        f"{site}one/data.npz": f"{site}one/data.npz",
+        f"{site}one/__init__.py": "",
+        f"{site}one-1.0.dist-info/RECORD": "",
+        f"{root}/.git/HEAD": "",
+        f"{tmp_path}/torchinductor_x/a": "",
+        f"{root}/__pycache__/a.cpython-311.pyc": f"{root}/a.py",
+    }
+    assert {path: hook._counts(path) for path in counted} == counted
+    assert (is_data("a/b.json"), is_data("a/b.so"), is_data("x.egg-info/a")) == (True, False, False)
+    assert database("a.db") == "a.db"
+    assert database(b"file:/tmp/a%20b.db?mode=ro") == "/tmp/a b.db"
+    assert database(":memory:") is database("file::memory:") is database("") is None
+    hook._hook("sqlite3.connect", (f"file:{tmp_path}/b.db?mode=ro",))
+    assert [line[:2] for line in noted(folder)] == [["read", f"{tmp_path}/b.db"]]
