@@ -14,6 +14,7 @@ from lvmcheck.causes.curves._signs import (
     gradient_facts,
     rate,
     train_facts,
+    training_learns,
 )
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import wave
@@ -44,9 +45,7 @@ class NotLearning(Cause):
         return found(
             self,
             Standing.CONSISTENT,
-            "no more is learned than how often each class occurs"
-            if finding.code == "at_class_frequencies"
-            else "nothing is learned, and the recorded curves do not say why",
+            _phrase(evidence, finding),
             (*finding_facts(finding), *train_facts(evidence.run), *gradient_facts(evidence.run)),
             fix="train on one batch of 8 samples until its loss is near 0; if that fails look at the graph, the "
             "optimizer and "
@@ -55,6 +54,7 @@ class NotLearning(Cause):
             explains=("loss_diverging", "memorises", *OTHERS) if trivial else OTHERS,
             also=(
                 *_alike(evidence, finding.code),
+                *(("validation_differs",) if _only_training(evidence, finding) else ()),
                 *_blown(evidence),
                 *_squashed(finding),
                 *one_class,
@@ -68,8 +68,22 @@ class NotLearning(Cause):
         )
 
 
+HALF = 0.5
+"""Share of its first value that a training loss keeps at most where training learns."""
 OTHERS = ("predictions_constant", "nothing_learned", "beats_class_frequencies")
 EXPLAIN = {"constant": "predictions_constant", "at_class_frequencies": "beats_class_frequencies"}
+
+
+def _only_training(evidence: Evidence, finding: Finding) -> bool:
+    return finding.code == "evaluations_flat" and training_learns(evidence.run, HALF)
+
+
+def _phrase(evidence: Evidence, finding: Finding) -> str:
+    if finding.code == "at_class_frequencies":
+        return "no more is learned than how often each class occurs"
+    if _only_training(evidence, finding):
+        return "training learns, and no evaluation gets better; the recorded curves do not say why"
+    return "nothing is learned, and the recorded curves do not say why"
 
 
 def _blown(evidence: Evidence) -> tuple[str, ...]:

@@ -40,6 +40,8 @@ CODED = frozenset({"elbo", "vae", "rec", "recon", "reconstruction"})
 DIVERGENCES = frozenset({"kl", "kld", "kldiv", "divergence"})
 ON_ITS_WAY = 0.05
 """R2 that is gained in the last two evaluations of a run that was only short."""
+DECIBELS = frozenset({"psnr", "snr", "sdr", "sisdr", "score", "cider"})
+"""Words of scores that are no shares, nor percentages."""
 UNIFORM, STEPS = 0.9, 200
 """Share of ln V above which a language model has learned nothing, and steps that any needs to get below it."""
 CREEP, LITTLE = 15, 3e-3
@@ -155,7 +157,9 @@ def _good(curve: Curve) -> bool:
         return float(curve.values[0]) >= 0.9 * float(np.abs(curve.values).max()) and float(curve.values.min()) >= 0
     if curve.role.quantity is Quantity.R2:  # 0 is the mean of the targets
         return float(curve.values.min()) >= BETTER
-    return curve.role.quantity in (Quantity.SCORE, Quantity.COSINE) and float(np.median(curve.values)) >= 0.5
+    share_of = curve.role.quantity is Quantity.SCORE and DECIBELS.isdisjoint(words(curve.name))
+    middle = float(np.median(curve.values)) / (100 if share_of and curve.values.max() > 1 else 1)
+    return curve.role.quantity in (Quantity.SCORE, Quantity.COSINE) and middle >= 0.5
 
 
 def _from_the_beginning(run: Run, curve: Curve) -> bool:
