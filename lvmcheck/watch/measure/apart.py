@@ -146,6 +146,9 @@ def _rows_first(call: Call, times: bool, inputs: Any, plain: dict[str, Tensor], 
     widest = max((tensor for tensor in leaves(inputs).values()), key=lambda tensor: tensor.ndim)
     if any(plain[key].ndim < widest.ndim and widest.ndim > 2 for key in shared):
         return True
+    tokens = not widest.is_floating_point() and widest.ndim == 2 and widest.shape[1] > 2
+    if tokens and all(plain[key].ndim <= 2 and plain[key].shape[-1] != widest.shape[1] for key in shared):
+        return True  # one answer for each row of tokens
     if times:
         return False
     second = widest.shape[1] if widest.ndim > 1 else 0

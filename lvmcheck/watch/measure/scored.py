@@ -45,15 +45,20 @@ def _run_at_end(ids: Tensor) -> Tensor:
 def copied(inputs: Tensor, target: Any) -> Tensor | None:
     """How far the target is from being a column of the inputs, times a number and plus another; and which column.
 
-    1 - r^2 of the closest column, float32 [2]; of classes that of the class which is furthest from any column. None
-    where inputs are no table of numbers, or there is more than one target for a row.
+    1 - r^2 of the closest column, float32 [2]; of classes that of the class which is furthest from any column, and of
+    several targets for a row that of the target which is. None where inputs are no table of numbers, or have less than
+    twice as many columns as there are targets: what is put in may be what is to come out.
     """
     if not isinstance(target, Tensor) or target.requires_grad or not inputs.is_floating_point() or inputs.ndim != 2:
         return None
     rows, features = inputs.shape
-    if rows < ROWS or not FEATURES <= features <= MOST or target.numel() != rows or len(target) != rows:
+    if rows < ROWS or not FEATURES <= features <= MOST or not target.ndim or len(target) != rows:
         return None
     x = inputs.detach().double()
+    several = target.numel() // rows
+    if several > 1:
+        table = target.ndim == 2 and target.is_floating_point() and 2 * several <= features
+        return _closest(x, target.detach().double(), first=True) if table else None
     y = target.detach().reshape(-1)
     plain = _closest(x, y.double()[:, None])
     if y.is_floating_point() or y.dtype == torch.bool:
@@ -63,7 +68,8 @@ def copied(inputs: Tensor, target: Any) -> Tensor | None:
     return torch.where(plain[0] <= one_hot[0], plain, one_hot)
 
 
-def _closest(x: Tensor, y: Tensor) -> Tensor:
+def _closest(x: Tensor, y: Tensor, *, first: bool = False) -> Tensor:
+    """1 - r^2 of the worst of the targets with its closest column, and the column of that target, or of the first."""
     a, b = x - x.mean(0), y - y.mean(0)
     sizes = a.square().sum(0)[:, None] * b.square().sum(0)[None]
     alike = (a.T @ b).square() / sizes.clamp_min(1e-300)
@@ -71,7 +77,8 @@ def _closest(x: Tensor, y: Tensor) -> Tensor:
     best, where = alike.max(0)
     there = b.square().sum(0) > 0
     worst = torch.where(there, best, torch.ones_like(best)).min() * there.any()
-    return torch.stack([1 - worst, where[torch.where(there, best, torch.full_like(best, 2)).argmin()].double()]).float()
+    told = where[0] if first else where[torch.where(there, best, torch.full_like(best, 2)).argmin()]
+    return torch.stack([1 - worst, told.double()]).float()
 
 
 def sides(target: Any) -> Tensor | None:
