@@ -78,9 +78,13 @@ class Looks:
             if hasattr(os, name):
                 _wrap(name, see)
 
+    def forget(self) -> None:
+        """The working directory is another one: relative paths lead elsewhere."""
+        self._seen.clear()
+
     def _at(self, path: Any, _found: Any) -> None:
         """A path was looked at through links."""
-        if isinstance(path, int) or path in self._seen:
+        if path in self._seen:
             return
         self._seen.add(path)
         own = of_own_code(3)
@@ -101,7 +105,7 @@ class Looks:
     def _at_link(self, path: Any, found: Any) -> None:
         """A path was looked at that may be a link: where it leads, or that nothing is there."""
         key = ("link", path)
-        if isinstance(path, int) or key in self._seen:
+        if key in self._seen:
             return
         self._seen.add(key)
         if (found is None or not _no_link(found)) and of_own_code(3) and (whole := self._counts(path)):
@@ -111,14 +115,12 @@ class Looks:
                 self._note(LOOKED, whole, NOTHING)
 
     def _cores(self, name: str, _of: Any, found: Any) -> None:
-        if name not in self._seen and of_own_code(3):
-            self._seen.add(name)
+        if of_own_code(3):
             self._note(CORES, name, str(found if name == "cpu_count" else len(found)))
 
     def variable(self, name: str, value: str | None) -> None:
         """A variable was asked for that is no part of the key."""
-        if name not in self._seen and of_own_code(3):
-            self._seen.add(name)
+        if of_own_code(3):
             self._note(VARIABLE, name, digest_of(value))
 
 
@@ -136,7 +138,7 @@ def _wrap(name: str, see: Callable[[Any, Any], None]) -> None:
             found = plain(*args, **more)
             return found
         finally:
-            if not more or more.get("dir_fd") is None:
+            if more.get("dir_fd") is None:
                 with contextlib.suppress(BaseException):  # what is noted here must never disturb a trainer
                     see(args[0] if args else None, found)
 
@@ -171,9 +173,7 @@ def glance(path: str, then: str, content: Callable[[str], str]) -> str:
 
 def cores(name: str) -> str:
     """How many there are now, as a trainer would be told."""
-    if name == "cpu_count":
-        return str(os.cpu_count())
-    return str(len(os.sched_getaffinity(0))) if hasattr(os, name) else "nothing"
+    return str(os.cpu_count() if name == "cpu_count" else len(os.sched_getaffinity(0)))
 
 
 def other_surroundings(

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from lvmcheck.launch.executed import INSTALLED, OWN, blob_hash
-from lvmcheck.launch.looks import FOLDER, SITES, Looks
+from lvmcheck.launch.looks import FOLDER, SITES, Looks, of_own_code
 from lvmcheck.launch.sought import Sought
 from lvmcheck.launch.spawned import follow_spawned
 from lvmcheck.launch.texts import READERS, Texts, in_open_folders, named_files, of_git
@@ -73,7 +73,7 @@ class Opened:
             "os.link": lambda args: self._write(args[1], of=args[0]),
             "os.symlink": lambda args: self._write(args[1], of=os.path.join(os.path.dirname(args[1]), args[0])),  # noqa: PTH118, PTH120
             "os.utime": lambda args: self._write(args[0], keeps=True),
-            "os.chdir": lambda _: self._seen.clear(),
+            "os.chdir": lambda _: self._forget(),
             "ctypes.dlopen": lambda args: self._read(args[0] if os.sep in str(args[0]) else None),
             "import": lambda args: self._read(args[1]),
             "sqlite3.connect": lambda args: self._read(database(args[0])),
@@ -106,6 +106,11 @@ class Opened:
         if act is not None:
             with contextlib.suppress(BaseException):  # what is noted here must never disturb a trainer
                 act(args)
+
+    def _forget(self) -> None:
+        """The working directory is another one: relative paths lead elsewhere."""
+        self._seen.clear()
+        self.looks.forget()
 
     # -- events --------------------------------------------------------------------------------------------------------
     def _open(self, args: tuple[Any, ...]) -> None:
@@ -157,7 +162,9 @@ class Opened:
         self._seen.add(("listed", path))
         importing = "importlib" in sys._getframe(2).f_code.co_filename  # looking for modules and distributions
         if not importing and not isinstance(path, int) and (whole := self._counts(path)):
-            self._note("folder", whole, names_in(whole))
+            own = of_own_code(3) or False
+            self._seen.add(("listed", whole))  # which is listed here next
+            self._note("folder", whole, names_in(whole), own)
 
     def _start(self, program: Any, words: Any, folder: Any = None) -> None:
         name = os.fsdecode(program if isinstance(program, str | bytes | os.PathLike) else program[0])

@@ -87,7 +87,7 @@ class Sights:
                 self._take(path, kind, then)
             if kind == "read" and (not own or path in self._longer):
                 self._open(path, then, ended)
-            elif kind == "folder" and not own:
+            elif kind == "folder" and not own and then[-1] is True:  # by the trainer's own code
                 self._show_names(path)
         self.looked = dict(self._still(self.looked))
 

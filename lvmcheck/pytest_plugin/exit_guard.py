@@ -53,9 +53,9 @@ class Witness:
         """The session is over, with this exit status."""
         self._tell(f"status {min(max(status, 0), 255)}")
 
-    def promises(self, report: Path) -> None:
-        """The session is going to write a report."""
-        self._tell(f"report - {report.absolute()}")
+    def begins(self, report: Path) -> None:
+        """The session has written that it is not finished, and is going to write a report in its place."""
+        self._tell(f"report {_digest(report)} {report.absolute()}")
 
     def wrote(self, report: Path, limit: float) -> None:
         """The session has written its report, whose content is final.
@@ -64,7 +64,7 @@ class Witness:
             limit: seconds that a check of the user's own may take for one look.
         """
         self._tell(f"judge {json.dumps([limit, *sys.path])}")
-        self._tell(f"report {_digest(report)} {report.absolute()}")
+        self.begins(report)
 
     def _tell(self, line: str) -> None:
         if os.getpid() != self.pid:
@@ -218,7 +218,7 @@ def _end(status: int, pipe: int, judge: ParentJudge | None) -> NoReturn:
         if report.is_file():
             report.replace(report.with_name(f"{report.name}.edited"))
         if not same:
-            complain(f"lvmcheck: {report} was changed after the session had written it, or not written: it is none")
+            complain(f"lvmcheck: {report} was changed after the session had written it: it is none")
         for doubt in doubts[:SHOWN]:
             complain(f"lvmcheck: {report} is not believed: {doubt}")
     if code == 0 and said != 0:

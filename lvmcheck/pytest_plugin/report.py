@@ -285,7 +285,7 @@ class SessionReporter(Selection):
             raise pytest.UsageError(fit(problem)) from None
         if "json" in self.outputs.files and WITNESS in self.config.stash:
             witness, file = self.config.stash[WITNESS], self.outputs.files["json"]
-            witness.promises(file) if begin else witness.wrote(file, read_options(self.config).check_timeout)
+            witness.begins(file) if begin else witness.wrote(file, read_options(self.config).check_timeout)
         reporter: Any = self.config.pluginmanager.getplugin("terminalreporter")
         if lines and reporter is not None:
             for line in ("", *lines):  # a command counts only at the start of a line, and dots may stand there

@@ -143,13 +143,15 @@ def test_a_glance_later(root: Path) -> None:
 
 
 def test_what_surrounds() -> None:
+    numbers = {name: looks.cores(name) for name in ("cpu_count", "sched_getaffinity")}
+    assert numbers == {"cpu_count": str(os.cpu_count()), "sched_getaffinity": str(len(os.sched_getaffinity(0)))}
     assert looks.digest_of(None) == NOT_SET != looks.digest_of("") != looks.digest_of("a")
     then = {"CI": looks.digest_of("1"), "HOME": NOT_SET}
     assert looks.other_surroundings(then, {}, {"CI": "1"}) is None
     assert "CI" in str(looks.other_surroundings(then, {}, {}))
     assert "HOME" in str(looks.other_surroundings(then, {}, {"CI": "1", "HOME": ""}))
-    for name in ("cpu_count", "sched_getaffinity"):
-        assert looks.other_surroundings({}, {name: looks.cores(name)}, {}) is None
+    assert looks.other_surroundings({}, numbers, {}) is None
+    for name in numbers:
         assert name in str(looks.other_surroundings({}, {name: "0"}, {}))
 
 
@@ -218,3 +220,29 @@ def test_what_counts(tmp_path: Path) -> None:
     assert database(":memory:") is database("file::memory:") is database("") is None
     hook._hook("sqlite3.connect", (f"file:{tmp_path}/b.db?mode=ro",))
     assert [line[:2] for line in noted(folder)] == [["read", f"{tmp_path}/b.db"]]
+
+
+def test_a_relative_path_after_another_working_directory(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    hook = Opened(folder, tmp_path)
+    hook.looks._seen.add("a")
+    hook._hook("os.chdir", (str(tmp_path),))
+    assert hook.looks._seen == set()
+
+
+def test_who_lists_a_folder(tmp_path: Path) -> None:
+    """Each listing is noted once, with whether the trainer's own code has asked for it."""
+    folder = tmp_path / "run"
+    for name in ("run", "own", "packaged"):
+        (tmp_path / name).mkdir()
+    child = os.fork()
+    if child == 0:
+        Opened(folder, tmp_path).watch()
+        code = compile(f"import os; os.listdir({str(tmp_path / 'packaged')!r})", "/x/site-packages/a.py", "exec")
+        os.listdir(tmp_path / "own")  # noqa: PTH208 - what a trainer may write
+        exec(code, {})
+        os._exit(0)
+    os.waitpid(child, 0)
+    found = [(Path(line[1]).name, line[-1]) for line in noted(folder) if line[0] == "folder"]
+    assert found == [("own", True), ("packaged", False)]
