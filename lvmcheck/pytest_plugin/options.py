@@ -112,7 +112,7 @@ def usable_options(config: pytest.Config) -> None:
     try:
         read_options(config)
     except InputError as problem:
-        raise pytest.UsageError(str(problem)) from None
+        raise pytest.UsageError(fit(problem)) from None
 
 
 def option(config: pytest.Config, flag: str) -> Any:
