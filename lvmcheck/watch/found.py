@@ -124,14 +124,14 @@ class Finder:
         return tracing() or _AWAY.get() or (os.getpid(), threading.get_ident()) != self._owner
 
     def _before_forward(self, module: nn.Module, args: Any) -> None:
-        if not self._looking or self._elsewhere():
+        if self._elsewhere() or not self._looking:  # in this order: what is compiled must not depend on the second
             return
         self._depth += 1
         if self._depth == 1 and torch.is_grad_enabled() and not isinstance(module, torch.jit.ScriptModule):
             self._safely(lambda: self._called(module, args))
 
     def _after_forward(self, _module: nn.Module, _args: Any, _output: Any) -> None:
-        if self._looking and not self._elsewhere():
+        if not self._elsewhere() and self._looking:
             self._depth -= 1
 
     def _before_step(self, optimizer: Optimizer, _args: Any, _keywords: Any) -> None:

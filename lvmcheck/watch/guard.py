@@ -6,11 +6,16 @@ import contextlib
 import os
 import warnings
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
+from weakref import WeakMethod
 
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
+
+# What every hook asks, many times a step.
+_modes = torch._C._len_torch_dispatch_stack
+_traces = torch._C._get_tracing_state
+_transform = torch._C._functorch.peek_interpreter_stack  # of torch.func, whose tensors stand for many
 
 STRICT = "LVMCHECK_STRICT"
 """Variable whose value 1 lets what goes wrong in watching reach the loop; for tests."""
@@ -36,7 +41,7 @@ class Guard:
     def __init__(self, note: Callable[[str], None], *, found: bool) -> None:
         self.broken: list[str] = []
         self.process = os.getpid()
-        self._note = note
+        self._note = WeakMethod(note)  # hooks of outputs live as long as their graph, and must keep no run alive
         self._raises = os.environ.get(STRICT) == "1" and not found
 
     def failed(self, what: str, problem: Exception) -> None:
@@ -45,7 +50,9 @@ class Guard:
             raise problem
         if what not in self.broken:
             self.broken.append(what)
-            self._note(f"watch: {what} stopped looking: {type(problem).__name__}: {str(problem)[:200]}")
+            say = self._note()
+            if say is not None:
+                say(f"watch: {what} stopped looking: {type(problem).__name__}: {str(problem)[:200]}")
 
     def hook(self, what: str, call: Callable[..., None]) -> Hook:
         """The same call as a hook, which never raises."""
@@ -54,17 +61,7 @@ class Guard:
 
 def tracing() -> bool:
     """torch.compile, torch.export or torch.jit.trace notes every operation, so that none of ours may run."""
-    return torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
-
-
-def unseen_by_modes() -> AbstractContextManager[object]:
-    """Operations of ours are not counted by what the loop counts its own with, such as a FlopCounterMode."""
-    return _disable_current_modes() if torch._C._len_torch_dispatch_stack() else contextlib.nullcontext()
-
-
-def _transformed() -> bool:
-    """Within a transform of torch.func, whose tensors stand for many and have no numbers of their own."""
-    return torch._C._functorch.peek_interpreter_stack() is not None
+    return torch.compiler.is_compiling() or _traces() is not None
 
 
 class Hook:
@@ -81,10 +78,13 @@ class Hook:
         self._call, self._guard, self._what = call, guard, what
 
     def __call__(self, *args: Any, **keywords: Any) -> None:
-        if tracing() or _transformed() or os.getpid() != self._guard.process:
+        if tracing() or _transform() is not None or os.getpid() != self._guard.process:
             return
         try:
-            with unseen_by_modes():
+            if _modes():  # such as a FlopCounterMode, which counts no operations of ours
+                with _disable_current_modes():
+                    self._call(*args, **keywords)
+            else:
                 self._call(*args, **keywords)
         except Exception as problem:
             self._guard.failed(self._what, problem)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import torch
 from torch import Tensor
@@ -72,11 +73,12 @@ class OutputsCollector(Collector):
         watcher.later(values, use)
 
     def _counting(self, watcher: Loop, out: Tensor | None) -> Callable[[Tensor | None], None]:
-        """A hook of an output; ``out`` is its content, without its graph: with it, the hook would keep itself alive."""
-        step, once = watcher.now, [True]
+        """A hook of an output, which keeps no run alive; ``out`` is its content, without its graph."""
+        step, once, known = watcher.now, [True], ref(watcher)
 
         def came(gradient: Tensor | None) -> None:
-            if gradient is None:  # compiled code has no gradient for what the loss does not use
+            watcher = known()
+            if watcher is None or gradient is None:  # compiled code has no gradient for what the loss does not use
                 return
             if once[0]:
                 self._reached += 1
