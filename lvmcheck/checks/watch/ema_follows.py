@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvmcheck.checks.bounds import ceiling
+from lvmcheck.checks.bounds import ceiling, floor
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -14,13 +14,16 @@ from lvmcheck.checks.watch._watched import Watched, case_run, names
 from lvmcheck.run.events import Watch
 
 STEPS, CALLS, BESIDE = 50, 3, 0.5
+LONG, WAY = 200, 0.4
+"""Steps after which a copy that is evaluated has gone this share of the way of the trained weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmaFollows(Watched):
     """No module that began as an exact copy of a trained part, is in no optimizer and was called at least three times
     on inputs that the trained part was not given, still has the values of the beginning when the run ends after at
-    least 50 steps.
+    least 50 steps. One that evaluations use is not nearer to the beginning than to the trained weights after 200 steps,
+    and has running statistics of its own where the trained part has.
 
     Why:
     A target network, an averaged model or a slow encoder that is never updated gives targets, or evaluations, of the
@@ -29,6 +32,8 @@ class EmaFollows(Watched):
     Usual causes:
     - The update (load_state_dict, lerp_) is missing, or in a branch that is never taken.
     - The update writes into a copy of a copy.
+    - The decay is that of a run of 100,000 steps: 0.999 keeps 0.74 of the beginning for 300 steps.
+    - Parameters are averaged, and the buffers of batch norm are not: update_bn, or use_buffers=True.
     - state_dict values are updated that are no references.
 
     Fix:
@@ -51,7 +56,8 @@ class EmaFollows(Watched):
         used = of.get("steps", 0.0) >= STEPS and of.get("calls", 0.0) >= CALLS
         if not unknown and (not used or of.get("same_inputs", 1.0) >= BESIDE):
             return None
-        return Finding(
+        more = _evaluated(event) if not unknown and not of.get("unchanged") else None
+        return more or Finding(
             code="never_updated",
             measured=math.nan if unknown else of.get("unchanged"),
             bounds=(ceiling(0),),
@@ -61,10 +67,31 @@ class EmaFollows(Watched):
         )
 
 
+def _evaluated(event: Watch) -> Finding | None:
+    """A copy that evaluations use, and that has hardly moved, or has running statistics of the beginning."""
+    of = event.values
+    slow = of.get("steps", 0.0) >= LONG and of.get("way", 1.0) < WAY
+    if not slow and not of.get("statistics_left"):
+        return None
+    return Finding(
+        code="too_slow" if slow else "statistics_left",
+        measured=of.get("way") if slow else of.get("statistics_left"),
+        bounds=(floor(WAY) if slow else ceiling(0),),
+        step=event.step,
+        evidence=(Fact("calls", of.get("calls")), Fact("steps", of.get("steps")), *names(event, "of")),
+        phrase="the averaged copy of {of} that is evaluated has gone {measured} of the way of its weights"
+        if slow
+        else "the averaged copy of {of} that is evaluated has the running statistics of the beginning",
+    )
+
+
 _CHECK = EmaFollows()
 _FOLLOWS = {"steps": 300, "calls": 300, "unchanged": 0.0, "same_inputs": 0.0}
 _FORGOTTEN = {**_FOLLOWS, "unchanged": 1.0}
+_EVALUATED = {**_FOLLOWS, "way": 0.97, "statistics_left": 0.0}
 PASSES: Sequence[Case] = (
+    made.case("evaluated_by_its_average", _CHECK, case_run("copy", [_EVALUATED], ["left"])),
+    made.case("a_short_trial", _CHECK, case_run("copy", [{**_EVALUATED, "steps": 120, "way": 0.1}], ["left"])),
     made.case("perfect_oracle", _CHECK, case_run("copy", [_FOLLOWS], ["left"]), measured=0.0),
     made.case(
         "a_reference_model_beside",
@@ -76,6 +103,13 @@ PASSES: Sequence[Case] = (
 FAILS: Sequence[Case] = (
     made.case(
         "forgotten", _CHECK, case_run("copy", [_FORGOTTEN], ["left"]), "never_updated", 1.0, of="left", calls=300
+    ),
+    made.case("slow", _CHECK, case_run("copy", [{**_EVALUATED, "way": 0.11}], ["left"]), "too_slow", 0.11),
+    made.case(
+        "buffers_of_the_beginning",
+        _CHECK,
+        case_run("copy", [{**_EVALUATED, "statistics_left": 1.0}], ["left"]),
+        "statistics_left",
     ),
     made.case("not_a_number", _CHECK, case_run("copy", [{**_FOLLOWS, "unchanged": float("nan")}], ["left"])),
 )

@@ -33,6 +33,12 @@ SHARE, PER_MODULE = 0.05, 2.5e-5
 """Share of the CPU time so far that a search may take, and the seconds that one takes for each imported module."""
 CALLS = 64
 """Calls of a copy, and of what it is a copy of, whose inputs are compared."""
+IN_A_ROW, RARELY = 2, 5
+"""Calls of a copy, with none of what it is a copy of between them, that training makes (an evaluation makes more), and
+steps for each call from which it is no part of training."""
+NEAR, UPDATES = 0.5, 3
+"""Distance from the weights of the beginning over their size at which others are a copy, and looks that tell that it is
+updated."""
 ROWS = 4
 """Rows of an input that tell it from others."""
 
@@ -45,8 +51,12 @@ class _Pair:
     def __init__(self, copy: nn.Module, twin: nn.Module, name: str, guard: Guard) -> None:
         self.copy: ReferenceType[nn.Module] = ref(copy)
         self.name = name
-        self.calls = 0
+        self.calls = self.in_a_row = self.of_evaluation = 0
         self.last: dict[str, float] = {}
+        self.updates = self.left = 0
+        self._weights: Tensor | None = None
+        self._statistics: Tensor | None = None
+        self._of_part: Tensor | None = None
         self._inputs: dict[str, list[tuple[int, Tensor]]] = {"copy": [], "twin": []}
         self._handles = [
             module.register_forward_pre_hook(guard.hook("copies", self._seen(which)), with_kwargs=True)
@@ -56,12 +66,22 @@ class _Pair:
     def _seen(self, which: str) -> Callable[[nn.Module, Any, Any], None]:
         def before(_module: nn.Module, args: Any, keywords: Any) -> None:
             self.calls += which == "copy"
+            self.in_a_row = self.in_a_row + 1 if which == "copy" else 0
+            self.of_evaluation += self.in_a_row > IN_A_ROW
             batch = first_input((args, keywords))
             if batch is not None and len(self._inputs[which]) < CALLS:
                 with torch.no_grad():
                     self._inputs[which].append((len(batch), fingerprints(batch, ROWS)))
 
         return before
+
+    def compare(self, weights: Tensor, statistics: Tensor | None, of_part: Tensor | None) -> None:
+        """Count the looks since which it was updated, and those in which its running statistics alone were not."""
+        if self._weights is not None:
+            self.updates += not torch.equal(weights, self._weights)
+            ahead = _changed(of_part, self._of_part)
+            self.left = 0 if _changed(statistics, self._statistics) else self.left + ahead
+        self._weights, self._statistics, self._of_part = weights, statistics, of_part
 
     def close(self) -> None:
         for handle in self._handles:
@@ -134,7 +154,7 @@ class CopiesCollector(Collector):
             now = _marks(module)
             for name, part in twins:
                 began = self._began[id(part)]
-                if not _siblings(watcher.model, module, part) and began.shape == now.shape and torch.equal(began, now):
+                if not _siblings(watcher.model, module, part) and _descends(now, began):
                     self._pairs.append(_Pair(module, part, name, watcher.guard))
                     inside |= {id(child) for child in module.modules()}
                     break
@@ -161,9 +181,14 @@ class CopiesCollector(Collector):
                 continue
             part = dict(self._parts)[pair.name]
             began = self._began[id(part)]
-            same = torch.equal(_marks(copy), began)
-            moved = not torch.equal(_marks(part), began)
+            now, ahead = _marks(copy), _marks(part)
+            same, moved = torch.equal(now, began), not torch.equal(ahead, began)
             pair.last = {"steps": watcher.step, "calls": pair.calls, "unchanged": float(same and moved)}
+            pair.compare(now, _statistics(copy), _statistics(part))
+            evaluated = pair.of_evaluation > pair.calls / 4 or RARELY * pair.calls <= watcher.step
+            if moved and pair.updates >= UPDATES and evaluated:
+                pair.last["way"] = float((now - began).norm() / (ahead - began).norm())
+                pair.last["statistics_left"] = float(pair.left >= UPDATES)
 
     def finish(self, watcher: Loop) -> None:
         self._no_longer_see()
@@ -196,6 +221,21 @@ def _complete(module: nn.Module) -> bool:
 def _marks(module: nn.Module) -> Tensor:
     """A few elements of each parameter, of its own shard where it is distributed."""
     return elements([local(p) for p in module.parameters()]).cpu()
+
+
+def _changed(now: Tensor | None, before: Tensor | None) -> bool:
+    return now is not None and before is not None and not torch.equal(now, before)
+
+
+def _descends(now: Tensor, began: Tensor) -> bool:
+    """Whether weights are those of the beginning, or next to them, as those of an average: others are far apart."""
+    return began.shape == now.shape and bool((now - began).norm() <= NEAR * began.norm())
+
+
+def _statistics(module: nn.Module) -> Tensor | None:
+    """A few elements of each floating buffer, such as running means; None where there are none."""
+    buffers = [buffer for buffer in module.buffers() if buffer.is_floating_point() and buffer.numel()]
+    return elements([local(buffer) for buffer in buffers]).cpu() if buffers else None
 
 
 def _shapes(module: nn.Module) -> Shapes:

@@ -45,8 +45,9 @@ CAUSES: Sequence[Measured] = (
         what="An EMA or target copy of the model is never updated.",
         checks=("ema_follows",),
         explains=("nothing_learned", "learns_slowly", "val_loss_descends", "metric_constant"),
-        phrase="the EMA or target copy of {of} still has its initial weights",
-        fix="update the copy after the optimizer step: load_state_dict, or lerp_ of each parameter",
+        phrase="the EMA or target copy of {of} does not follow what is trained",
+        fix="update the copy after the optimizer step, buffers too: load_state_dict, or lerp_ of each parameter with a "
+        "decay that fits the length of the run",
         healthy={
             "healthy": case_run("copy", [{"steps": 300, "calls": 300, "unchanged": 0.0, "same_inputs": 0.0}], ["left"])
         },
