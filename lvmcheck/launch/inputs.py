@@ -14,7 +14,7 @@ from typing import Any
 from lvmcheck.errors import InputError
 from lvmcheck.launch import packages
 from lvmcheck.launch.key import file_digest
-from lvmcheck.launch.looks import CONTENT, LOOKED, VARIABLE, glance, other_surroundings
+from lvmcheck.launch.looks import CONTENT, LOOKED, SIZED, VARIABLE, glance, other_surroundings
 from lvmcheck.launch.opened import PIPE, names_in, stamp
 from lvmcheck.launch.sights import SMALL, Sights, digested, is_new, vanished
 from lvmcheck.launch.sights import content as content
@@ -149,7 +149,7 @@ def changed_since(folder: Path, root: Path, environment: Mapping[str, str] | Non
             now = stamp(path)
             if now != tuple(then) and not vanished(path, now, root) and then[1] != PIPE:
                 return f"{path} has changed"
-        elif kind == LOOKED and then[0] != CONTENT and path not in written and not is_new(path, start):
+        elif kind in (LOOKED, SIZED) and then[0] != CONTENT and path not in written and not is_new(path, start):
             now_seen = glance(path, then[0], digested)
             if now_seen != then[0]:
                 return f"{path} is looked at: {then[0]} then, {now_seen} now"

@@ -23,20 +23,25 @@ STDLIB, SITES = (
     tuple({f"{sysconfig.get_path(kind)}{os.sep}" for kind in kinds})
     for kinds in (("stdlib", "platstdlib"), ("purelib", "platlib"))
 )
-HOMES = tuple(f"{home}{os.sep}" for home in (*INSTALLED, OWN))
+HOMES = tuple(f"{home}{os.sep}" for home in INSTALLED)
+OURS = f"{OWN}{os.sep}"
 PACKAGED = tuple(f"{os.sep}{name}-packages{os.sep}" for name in ("site", "dist"))
 """What is in the path of every installed package, also of those that an environment has from another one."""
-LOOKED, VARIABLE, CORES = "looked", "variable", "cores"
+LOOKED, SIZED, VARIABLE, CORES = "looked", "sized", "variable", "cores"
 """Kinds of notes."""
-NOTHING, FOLDER, LINK, SIZE, CONTENT = "nothing", "a folder", "a link to ", " bytes", "content"
-"""What was seen: nothing, a folder, where a link leads, the size of a file, or (of one that installed code, which may
-open it unseen, looked at) its content.
+NOTHING, FOLDER, FILE, LINK, SIZE, CONTENT = "nothing", "a folder", "a file", "a link to ", " bytes", "content"
+"""What was seen: nothing, a folder, a file, where a link leads, the size of a file, or its content (where installed code
+looked, which may open it unseen).
 """
 NOT_SET = "not set"
+WHETHER = frozenset(("exists", "isfile", "isdir", "is_file", "is_dir", "lexists"))
+"""Functions of the standard library that ask whether something is there, and not how large it is."""
 
 
 def of_own_code(depth: int) -> bool | None:
     """Whether code that is not installed called a function of the standard library; None where installed code did.
+
+    False where lvmcheck itself did, or a thread of the standard library.
 
     Args:
         depth: frames to be passed over.
@@ -46,7 +51,7 @@ def of_own_code(depth: int) -> bool | None:
         file = frame.f_code.co_filename
         packaged = any(mark in file for mark in PACKAGED)
         if packaged or not file.startswith(("<frozen ", *STDLIB)):
-            return None if packaged or file.startswith(HOMES) else True
+            return not file.startswith(OURS) and (None if packaged or file.startswith(HOMES) else True)
         frame = frame.f_back
     return False
 
@@ -68,7 +73,7 @@ class Looks:
         """From now on, in this process and its forks."""
         ways: dict[str, Callable[[Any, Any], None]] = {
             "stat": self._at,
-            "access": self._at,
+            "access": functools.partial(self._at, whether=True),
             "lstat": self._at_link,
             "readlink": self._at_link,
             "cpu_count": functools.partial(self._cores, "cpu_count"),
@@ -82,11 +87,13 @@ class Looks:
         """The working directory is another one: relative paths lead elsewhere."""
         self._seen.clear()
 
-    def _at(self, path: Any, _found: Any) -> None:
+    def _at(self, path: Any, _found: Any, whether: bool = False) -> None:
         """A path was looked at through links."""
-        if path in self._seen:
+        name, above = sys._getframe(2).f_code.co_name, sys._getframe(3).f_code.co_name
+        whether = whether or name in WHETHER or (name == "stat" and above in WHETHER)
+        if (path, whether) in self._seen:
             return
-        self._seen.add(path)
+        self._seen.add((path, whether))
         own = of_own_code(3)
         if own is False or not (whole := self._counts(path)):
             return
@@ -98,7 +105,7 @@ class Looks:
             if own and (there is None or stat.S_ISDIR(there.st_mode)):
                 self._note(LOOKED, whole, NOTHING if there is None else FOLDER)
         elif own:
-            self._note(LOOKED, whole, f"{there.st_size}{SIZE}")
+            self._note(*(LOOKED, whole, FILE) if whether else (SIZED, whole, f"{there.st_size}{SIZE}"))
         elif f"{os.sep}." not in whole:  # no cache of a package
             self._note(LOOKED, whole, CONTENT)
 
@@ -168,6 +175,8 @@ def glance(path: str, then: str, content: Callable[[str], str]) -> str:
         return "no link" if then.startswith(LINK) else NOTHING
     if stat.S_ISDIR(found.st_mode):
         return FOLDER
+    if then == FILE:
+        return FILE
     return content(path) if then.startswith(CONTENT) else f"{found.st_size}{SIZE}"
 
 

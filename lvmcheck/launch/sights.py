@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lvmcheck.launch.executed import COMPILED, OWN, executed
-from lvmcheck.launch.looks import CONTENT, CORES, FOLDER, LINK, LOOKED, NOTHING, SITES, VARIABLE, glance
+from lvmcheck.launch.looks import CONTENT, CORES, FILE, FOLDER, LINK, LOOKED, NOTHING, SITES, SIZED, VARIABLE, glance
 from lvmcheck.launch.opened import OPENED, PIPE, SYSTEM, beginnings, interpreter, names_in, no_state_of_git, stamp
 from lvmcheck.run.regular_file import open_regular
 
@@ -60,8 +60,8 @@ class Sights:
             elif kind in ("write", "longer"):
                 self._written.add(what)
                 self._longer |= {what} if kind == "longer" else set()
-            elif kind == LOOKED:
-                self.looked.setdefault(what, str(rest[0]))
+            elif kind in (LOOKED, SIZED):
+                self.looked |= {what: str(rest[0])} if kind == SIZED or what not in self.looked else {}
             elif kind in (VARIABLE, CORES):
                 (self.variables if kind == VARIABLE else self.cores).setdefault(what, str(rest[0]))
             elif kind == "aside" and no_state_of_git(what):
@@ -101,7 +101,7 @@ class Sights:
                 yield path, now
             elif now == then:
                 yield path, then
-                if then.startswith(LINK):
+                if then.startswith(LINK) or then == FILE:
                     self._show(path, LISTED)
                 elif then not in (NOTHING, FOLDER):
                     self._show(path, content(Path(path)))

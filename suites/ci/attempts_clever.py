@@ -269,6 +269,14 @@ def score_in_a_link(repo: Repository) -> None:
 
 
 @attempt("opened_not_in_commit", CLEVER)
+def score_in_whether_a_file_is_there(repo: Repository) -> None:
+    """Nothing but the existence of a file that git does not hold decides."""
+    (repo.path / "loop.log").touch()
+    trainer(repo, 'import os; return 1.0 if os.path.exists("loop.log") else 0.5')
+    repo.session(apart=True)
+
+
+@attempt("opened_not_in_commit", CLEVER)
 def score_in_a_size(repo: Repository) -> None:
     """A file that git does not hold is only looked at."""
     (repo.path / "loop.log").write_text("10 bytes..")

@@ -15,7 +15,7 @@ import pytest
 
 from lvmcheck.launch import looks
 from lvmcheck.launch.environment import may_decide, tell_of_withheld
-from lvmcheck.launch.looks import CONTENT, CORES, FOLDER, LOOKED, NOT_SET, NOTHING, VARIABLE, Looks
+from lvmcheck.launch.looks import CONTENT, CORES, FILE, FOLDER, LOOKED, NOT_SET, NOTHING, SIZED, VARIABLE, Looks
 from lvmcheck.launch.opened import Opened, database, is_data
 from lvmcheck.launch.sights import noted
 from lvmcheck.launch.sought import Sought, appeared, modules_in
@@ -30,6 +30,7 @@ def looks():
     os.path.exists("none"); os.path.exists("none")
     os.path.isdir("folder"); os.path.getsize("file"); Path("file").stat()
     os.access("flag", os.R_OK); os.access("no_flag", os.R_OK)
+    os.path.isfile("file"); Path("file").exists(); Path("none").is_file()
     os.path.realpath("link"); os.path.lexists("gone"); os.path.islink("file"); os.readlink("dangling")
     os.stat(0); os.stat("pipe"); os.stat("other", dir_fd=os.open("folder", os.O_RDONLY)); os.stat(path="named")
     os.cpu_count(); os.sched_getaffinity(0); os.sched_getaffinity(0)
@@ -106,9 +107,10 @@ def test_what_own_code_looks_at(root: Path) -> None:
     assert in_a_fork(root, "own.py") == [
         [LOOKED, "none", NOTHING],
         [LOOKED, "folder", FOLDER],
-        [LOOKED, "file", "5 bytes"],
-        [LOOKED, "flag", "5 bytes"],
+        [SIZED, "file", "5 bytes"],
+        [LOOKED, "flag", FILE],
         [LOOKED, "no_flag", NOTHING],
+        [LOOKED, "file", FILE],
         [LOOKED, "link", "a link to file"],
         [LOOKED, "gone", NOTHING],
         [LOOKED, "dangling", "a link to nowhere"],
@@ -131,6 +133,9 @@ def test_a_glance_later(root: Path) -> None:
     glances = {
         ("none", NOTHING): NOTHING,
         ("file", NOTHING): "5 bytes",
+        ("file", FILE): FILE,
+        ("folder", FILE): FOLDER,
+        ("none", FILE): NOTHING,
         ("folder", "5 bytes"): FOLDER,
         ("file", "4 bytes"): "5 bytes",
         ("file", f"{CONTENT}:x"): f"{CONTENT}:12345",
