@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from lvmcheck.checks.curves._cases import cosine, rates
+from lvmcheck.checks.curves.first_epoch_agrees import first_epoch_run
 from lvmcheck.checks.finding import Status
 from lvmcheck.checks.protocol import judge, load_check
 from lvmcheck.checks.shared.cases import lines, window_run
@@ -85,6 +86,13 @@ SOUND: Sequence[tuple[str, str, Run]] = (
     ("metric_constant", "two_hundred_rows", run_from({"loss": FELL, "val_loss": FELL, "val_acc": [0.84] * 12})),
     ("metric_constant", "as_good_as_it_gets", run_from({"loss": FELL, "val_loss": FELL, "val_acc": [0.96137] * 12})),
     ("metric_constant", "found_at_last", run_from({"loss": lines(6, 0.69, 0.6), "val_f1": [0, 0, 0, 0.1, 0.2, 0.3]})),
+    (
+        "first_epoch_agrees",
+        "full_batch",
+        first_epoch_run([1.6, 1.5, 1.6], steps=lines(40, 1.2, 0.42)),
+    ),
+    ("first_epoch_agrees", "another_unit", first_epoch_run([70.0, 60.0, 61.0])),
+    ("first_epoch_agrees", "one_evaluation", first_epoch_run([1.7])),
     ("schedule_shape", "declared_cycles", rates(cosine(120, 12), scheduler="cyclic")),
     ("schedule_shape", "long_cycles", rates(cosine(300, 100))),
     ("schedule_shape", "warm_up_that_ends", rates([*lines(30, 4e-6, 2e-3), *[2e-3] * 270], lr=2e-3)),

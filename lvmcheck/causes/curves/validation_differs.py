@@ -14,6 +14,7 @@ from lvmcheck.causes.curves._signs import (
     validation_learned,
 )
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.checks.curves.first_epoch_agrees import first_epoch_run
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._watched import case_run
@@ -41,7 +42,7 @@ class ValidationDiffers(Cause):
             return None  # see wrong_scale
         if scaled is not None and scaled.code in ALSO:
             return self._in_scale(evidence, scaled)
-        stays = self._stays_bad(evidence)
+        stays = self._stays_bad(evidence) or self._at_first(evidence)
         if stays is None and scaled is not None and training_learns(evidence.run, 0.25):
             return self._in_scale(evidence, scaled)
         return stays
@@ -65,6 +66,23 @@ class ValidationDiffers(Cause):
             explains=("loss_diverging", "overfits"),
             also=("label_mismatch", "overfitting" if far is None and not worse else "wrong_scale"),
             tell_apart="evaluate training samples in the validation loop, with the preparation of validation",
+        )
+
+    def _at_first(self, evidence: Evidence) -> Diagnosis | None:
+        finding = coded(evidence, "first_epoch_agrees", "apart")
+        if finding is None:
+            return None
+        return found(
+            self,
+            Standing.LIKELY,
+            "validation is apart from training before a row was repeated: {metric} is at best {ratio} of it",
+            (Fact("metric", finding.metric), Fact("ratio", finding.measured, "x"), *finding.evidence),
+            fix="compare mean, deviation and order of the columns of one batch of each set, and the model that is "
+            "evaluated with the one that is trained",
+            explain="first_epoch_agrees",
+            explains=("overfits", "memorises", "train_val_ratio", "generalisation_gap"),
+            also=("label_mismatch", "wrong_scale", "copy_never_updated", "duplicated_rows", "augmentation_frozen"),
+            tell_apart="evaluate the last 50 training batches in the validation loop after one epoch",
         )
 
     def _in_scale(self, evidence: Evidence, finding: Finding) -> Diagnosis:
@@ -95,6 +113,7 @@ PASSES: Sequence[CauseCase] = (
 )
 _OTHER = {"ratio": 0.6, "shift": 0.0, "even": 0.05, "even_shift": 0.1, "rows": 256.0, "features": 144.0}
 FAILS: Sequence[CauseCase] = (
+    CauseCase(name="columns_in_another_order", run=first_epoch_run([1.7, 1.4, 1.45]), standing=Standing.LIKELY),
     CauseCase(name="half_the_range", run=case_run("data_scale", [_OTHER]), standing=Standing.MEASURED),
     CauseCase(
         name="peak_of_another_range",
