@@ -74,6 +74,8 @@ class Hook:
     part of Python: such a file can be read where lvmcheck is not installed.
     """
 
+    __torch_unserializable__ = True  # a tensor that goes to another process goes without it, and without a warning
+
     def __init__(self, call: Callable[..., None], guard: Guard, what: str) -> None:
         self._call, self._guard, self._what = call, guard, what
 

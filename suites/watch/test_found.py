@@ -230,6 +230,16 @@ def test_an_optimizer_of_a_former_model_is_watched_with_the_model_that_is_traine
     assert {"optimizer_holds_this_model", "missing_from_optimizer"} <= {found.check for found in rec.findings}
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_watched_model_goes_to_another_process(tmp_path: Path) -> None:
+    model = net()
+    with lvmcheck.record(tmp_path / "run") as rec:
+        steps(model, adam(model), rec, 2)
+        assert any(parameter._backward_hooks for parameter in model.parameters())
+        for parameter in model.parameters():
+            torch.utils.hooks.warn_if_has_hooks(parameter)
+
+
 @pytest.mark.own_process  # loops beside a compiled one are looked at less
 @pytest.mark.parametrize("in_place", [False, True])
 def test_compiled_models_are_found(in_place: bool, tmp_path: Path) -> None:
