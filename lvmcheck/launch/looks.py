@@ -30,7 +30,7 @@ PACKAGED = tuple(f"{os.sep}{name}-packages{os.sep}" for name in ("site", "dist")
 LOOKED, SIZED, VARIABLE, CORES = "looked", "sized", "variable", "cores"
 """Kinds of notes."""
 NOTHING, FOLDER, FILE, LINK, SIZE, CONTENT = "nothing", "a folder", "a file", "a link to ", " bytes", "content"
-"""What was seen: nothing, a folder, a file, where a link leads, the size of a file, or its content (where installed code
+"""What was seen: nothing, a folder, a file, where a link leads, the size of a file, or its content (where a package
 looked, which may open it unseen).
 """
 NOT_SET = "not set"

@@ -251,3 +251,35 @@ def test_who_lists_a_folder(tmp_path: Path) -> None:
     os.waitpid(child, 0)
     found = [(Path(line[1]).name, line[-1]) for line in noted(folder) if line[0] == "folder"]
     assert found == [("own", True), ("packaged", False)]
+
+
+def test_what_is_noted_of_programs_hosts_and_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (tmp_path / "kept").write_text("1")
+    hook = Opened(folder, tmp_path)
+    for program in ("/usr/bin/gcc", "git", b"uname"):
+        hook._hook("subprocess.Popen", (program, [program], None, None))
+    hook._hook("subprocess.Popen", (None, ["cat", "x"], None, None))
+    hook._hook("os.posix_spawn", ("/bin/true", ["x"], {}))
+    hook._hook("os.system", (b"make all",))
+    here = (("localhost", 9), ("::1", 9, 0, 0), ("0.0.0.0", 9), ("127.1.2.3", 9), "/a/socket", ("", 9))
+    for address in (("192.0.2.1", 9), *here):
+        hook._hook("socket.connect", (None, address))
+    code = compile("hook._hook('os.listdir', (folder,))", "/lib/importlib/a.py", "exec")
+    exec(code, {"hook": hook, "folder": str(tmp_path)})
+    hook._hook("os.utime", (str(tmp_path / "kept"),))
+    hook._hook("os.rename", (str(tmp_path / "none"), str(tmp_path / "new")))
+    assert [line[:2] for line in noted(folder)] == [
+        ["process", "cat"],
+        ["process", "/bin/true"],
+        ["process", "make all"],
+        ["host", "192.0.2.1"],
+        ["longer", str(tmp_path / "kept")],
+        ["write", str(tmp_path / "new")],
+    ]
+    monkeypatch.setattr("lvmcheck.launch.opened.MOST", len(hook._seen) + 2)
+    for name in "abcd":
+        hook._note("read", name)
+    many = ["many", str(len(hook._seen) - 2)]
+    assert [line[:2] for line in noted(folder)][6:] == [["read", "a"], ["read", "b"], many]
