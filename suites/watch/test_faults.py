@@ -13,7 +13,13 @@ from lvmcheck.checks.finding import Status
 from lvmcheck.checks.protocol import judge, load_check
 from suites.watch.faults import FAULTS, Fault
 
-FROM_THE_RECORD = {"plateau_mode_fits", "activations_sized", "loss_is_optimised", "beats_class_frequencies"}
+FROM_THE_RECORD = {
+    "plateau_mode_fits",
+    "activations_sized",
+    "loss_is_optimised",
+    "beats_class_frequencies",
+    "norm_statistics_settle",
+}
 """They need losses that the loop reports, or a run that is over: suites/gallery/silent, test_class_frequencies.py."""
 OF_RANKS = "ranks_"
 """They need two processes: suites/distributed."""

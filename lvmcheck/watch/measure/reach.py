@@ -230,7 +230,7 @@ def _nobody_else_sees() -> None:
 
 def _installed(file: str) -> bool:
     """It belongs to Python or to an installed package, whose functions leave nothing behind."""
-    return file.startswith(_INSTALLED)
+    return file.startswith(_INSTALLED) or "site-packages" in file or "dist-packages" in file
 
 
 def _names(code: types.CodeType) -> set[str]:
@@ -264,7 +264,8 @@ def _stateless(value: Any) -> bool:
     """A part of torch or Python that has no attributes, and is no iterator; and what is ours."""
     home = type(value).__module__.partition(".")[0]
     bare = not hasattr(value, "__dict__") and not hasattr(value, "__next__")
-    return home == "lvmcheck" or (bare and home in ("torch", "builtins", "typing", "functools"))
+    known = home in ("torch", "builtins", "typing", "functools") or hasattr(type(value), "__get__")
+    return home == "lvmcheck" or (bare and known)
 
 
 def _library(module: str) -> bool:

@@ -56,6 +56,18 @@ CAUSES: Sequence[Measured] = (
         },
     ),
     Measured(
+        cause="norm_statistics_initial",
+        what="Running statistics of batch norm are still those of the beginning when the model is evaluated.",
+        checks=("norm_statistics_settle",),
+        explains=("loss_diverging", "memorises", "overfits", "train_val_ratio", "first_epoch_agrees"),
+        also=("validation_differs",),
+        tell_apart="evaluate once with the norms in train mode: if the loss becomes that of training it is they",
+        phrase="in eval mode {norm} uses running statistics that are still those of the beginning",
+        fix="use the default momentum of 0.1; another library's 0.999 is 0.001 in PyTorch",
+        healthy={"settled": case_run("norm_statistics", [{"left": 1e-9, "batches": 200.0}], ["bn"])},
+        shown={"momentum": case_run("norm_statistics", [{"left": 0.82, "batches": 200.0}], ["bn"])},
+    ),
+    Measured(
         cause="dropout_in_eval",
         after=("parameters_not_optimized",),
         what="Dropout stays on in evaluation.",

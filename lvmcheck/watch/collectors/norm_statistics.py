@@ -1,0 +1,35 @@
+"""Running statistics of batch norm: how much of their initial values is left in them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from lvmcheck.watch.collector import Collector
+
+if TYPE_CHECKING:
+    from lvmcheck.watch.loop import Loop
+
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+EARLY = 3
+"""Batches after which statistics that are counted from 0 are those of a norm that was just made."""
+
+
+class NormStatisticsCollector(Collector):
+    """Remembers the norms that begin with the run, and says at its end what their momentum left of the beginning."""
+
+    def start(self, watcher: Loop) -> None:
+        named = [(name, norm) for name, norm in watcher.model.named_modules() if isinstance(norm, NORMS)]
+        counted = [(name, norm) for name, norm in named if norm.num_batches_tracked is not None and norm.momentum]
+        self._norms = [(name, norm) for name, norm in counted if int(norm.num_batches_tracked) <= EARLY]  # type: ignore[arg-type]
+
+    def finish(self, watcher: Loop) -> None:
+        found = []
+        for name, norm in self._norms:
+            count = 0 if norm.num_batches_tracked is None else int(norm.num_batches_tracked)
+            if count and norm.momentum:
+                found.append(((1 - float(norm.momentum)) ** count, count, name))
+        if found:
+            left, count, name = max(found)
+            watcher.emit("norm_statistics", {"left": left, "batches": float(count)}, [name], watcher.step)
