@@ -74,7 +74,7 @@ def _learned_all(run: Run, failing: Finding) -> bool:
     if role is None or role.split is not Split.VALIDATION or train is None or len(train) < 8:
         return False
     levels = shape(train.values)
-    return 0 < levels.last < LEARNED * levels.first
+    return 0 < levels.last < LEARNED * min(levels.first, float(train.values[0]))
 
 
 def _high(used: Fact | None) -> bool:

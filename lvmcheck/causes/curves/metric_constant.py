@@ -73,7 +73,8 @@ def _unmoved(evidence: Evidence, finding: Finding) -> tuple[str, ...]:
         c for c in (*curves.evaluations, *curves.scores) if c.name != finding.metric and float(np.ptp(c.values)) > 0
     ]
     own = curves.roles.get(str(finding.metric))
-    if own is not None and any(c.role.split is own.split is not Split.TRAIN for c in moving):
+    beside = [c for c in moving if own is not None and c.role.group == own.group]  # another group is another model
+    if own is not None and any(c.role.split is own.split is not Split.TRAIN for c in beside):
         return ()
     return ("weights_never_move", *(("copy_never_updated",) if any(len(c) > 2 for c in moving) else ()))
 
