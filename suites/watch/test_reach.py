@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,8 @@ def test_a_look_leaves_no_trace(name: str, tmp_path: Path) -> None:
 
 def test_everything_is_put_back() -> None:
     bank, drawn = Bank(), np.random.default_rng(1)
-    model = Reaching(remember, bank=bank, drawn=drawn, table={"a": [1]}, array=np.zeros(3))
+    pair = namedtuple("pair", "one two")(1, [2])
+    model = Reaching(remember, bank=bank, drawn=drawn, table={"a": [1]}, array=np.zeros(3), pair=pair)
     before = drawn.bit_generator.state
     reach = Reach(model)
     for _ in range(2):
