@@ -91,7 +91,8 @@ def concerned(root: Path, arguments: Sequence[object]) -> bool:
     """
     if (root / ".lvmcheck").exists() or any(str(word).startswith("--lvm-") for word in arguments):
         return True
-    level, looked = [root, *(path for word in arguments if (path := Path(str(word).partition("::")[0])).exists())], 0
+    places = [str(word).partition("::")[0] for word in arguments]
+    level, looked = [root, *(Path(place) for place in places if os.path.exists(place))], 0  # noqa: PTH110 - of any length
     for _ in range(DEPTH):
         below = []
         for folder in level:

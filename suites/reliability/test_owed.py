@@ -91,6 +91,7 @@ def test_pytest_is_one_process_where_the_plugin_is_merely_installed(
     (tmp_path / made).parent.mkdir(parents=True)
     (tmp_path / made).write_text("")
     assert concerned(tmp_path, arguments) is ours
+    assert concerned(tmp_path, [*arguments, "-k", "a or " * 100, "a\0b"]) is ours  # no names of files
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     if made.startswith("suites"):
