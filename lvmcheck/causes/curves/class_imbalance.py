@@ -23,6 +23,9 @@ class ClassImbalance(Cause):
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         majority = coded(evidence, "nothing_learned", "at_majority")
+        never = _never_found(evidence)
+        if never is not None and majority is None:
+            return self._never(never)
         finding = majority or _counted(evidence) or _never_the_rare_class(evidence)
         if finding is None:
             return None
@@ -37,6 +40,25 @@ class ClassImbalance(Cause):
             also=("metric_constant",),
             tell_apart="print(torch.bincount(predictions)) of the validation set: one class only is the imbalance",
         )
+
+    def _never(self, finding: Finding) -> Diagnosis:
+        return found(
+            self,
+            Standing.CONSISTENT,
+            "{metric} is 0 throughout: the rarer class may never be predicted",
+            (Fact("metric", finding.metric), *finding_facts(finding)[1:]),
+            fix="weight the rarer class up, not down (pos_weight = negatives / positives), or choose the threshold by "
+            "the validation set",
+            explain="metric_constant",
+            explains=(),
+            also=("metric_constant", "label_mismatch"),
+            tell_apart="print(torch.bincount(predictions)) of the validation set: one class only is the imbalance",
+        )
+
+
+def _never_found(evidence: Evidence) -> Finding | None:
+    finding = coded(evidence, "metric_constant", "zero_throughout")
+    return finding if finding is not None and RARE & set(words(str(finding.metric))) else None
 
 
 def _counted(evidence: Evidence) -> Finding | None:
@@ -78,6 +100,13 @@ PASSES: Sequence[CauseCase] = (
     CauseCase(name="amn_584k", run=made.val_run(made.AMN_584K_VAL)),
 )
 FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="weight_upside_down",
+        run=made.window_run(made.lines(20, 0.09, 0.013)).extended(
+            run_from({"train_loss": made.lines(6, 0.045, 0.014), "val_f1": [0.0] * 6}).events
+        ),
+        standing=Standing.CONSISTENT,
+    ),
     CauseCase(
         name="weights_of_one_class",
         run=run_from(
