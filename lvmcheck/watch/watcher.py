@@ -26,8 +26,8 @@ from lvmcheck.watch.slot import Slot
 from lvmcheck.watch.team import Team
 from lvmcheck.watch.unseen import unseen
 
-MOST, SAME = 16, 30
-"""Forward passes of one step that are measured, and equal measurements in a row that are recorded."""
+MOST, MANY, SAME = 16, 64, 30
+"""Forward passes of a step that are measured, by which its loss is there, and equal measurements that are recorded."""
 
 
 class Watcher:
@@ -224,8 +224,8 @@ class Watcher:
         if self.modes.between and torch.is_grad_enabled() and not self.evaluating:
             self.modes.between = False
             self._timed("epoch_began", (args, keywords))
-        if self.sampling and torch.is_grad_enabled() and self.forwards <= MOST:
-            self._timed("before_forward", (args, keywords))
+        if self.sampling and torch.is_grad_enabled() and (self.forwards <= MOST or self.forwards == MANY):
+            self._timed("before_forward", (args, keywords))  # which closes what the loss is looked for with
 
     def _in_another_thread(self) -> bool:
         """The model is trained here, while another thread does that as well."""

@@ -21,6 +21,8 @@ OUTER = 0.95
 """Share of the range beyond which an output is saturated (the outer 5 %)."""
 ALWAYS = 0.9
 """Share of a batch on which a unit must be saturated."""
+PASSES = 16
+"""Forward passes of one step whose modules are looked at."""
 
 
 class ActivationsCollector(Collector):
@@ -44,7 +46,7 @@ class ActivationsCollector(Collector):
 
     def _hook(self, name: str) -> Callable[[nn.Module, Any, Any], None]:
         def after(module: nn.Module, _inputs: Any, output: Any) -> None:
-            if not torch.is_grad_enabled():
+            if not torch.is_grad_enabled() or len(self._order) >= PASSES * len(self._leaves):
                 return
             found = next((t for t in tensors(output) if t.is_floating_point() and t.numel()), None)
             if found is None:
