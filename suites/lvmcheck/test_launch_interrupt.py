@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,17 @@ import lvmcheck
 from suites.lvmcheck.plugin_kit.project import Project, done, events, floor, metrics, trainers_of, wait_for
 
 CHECKS = (floor(1, 0.45), floor("final", 0.55), '[[check]]\ncheck = "finite"\n')
-HELD: dict[str, Any] = {"steps": 10, "hold": "held"}
-"""Waits in epoch 2 while there is a file ``held``: however late a signal is sent, it comes before the end."""
+HELD: dict[str, Any] = {"steps": 10, "hold_lock": "held"}
+"""Waits in epoch 2 while the file ``held`` is locked: however late a signal is sent, it comes before the end."""
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester) -> Project:
+def project(pytester: pytest.Pytester) -> Iterator[Project]:
     made = Project(pytester)
     made.suite(*CHECKS, **HELD)
-    (made.path / "held").touch()
-    return made
+    made.hold()
+    yield made
+    made.release()
 
 
 def began_epoch_2(project: Project) -> bool:
@@ -47,7 +49,7 @@ def in_epoch_2(project: Project, *args: str) -> tuple[subprocess.Popen[bytes], l
 
 def continued(project: Project, folder: Path) -> None:
     """A later call continues from the checkpoint and ends with the very same numbers."""
-    (project.path / "held").unlink()
+    project.release()
     project.pytest().assert_outcomes(passed=3)
     first, second = events(folder, "begin")
     assert "resumed_at_step" not in first
@@ -96,7 +98,7 @@ def test_a_run_that_an_orphan_still_writes_is_not_continued_before_it_ends(proje
     process.kill()
     process.wait(timeout=30)
     assert trainers_of(project.home) == [orphan]
-    (project.path / "held").unlink()
+    project.release()
     project.pytest().assert_outcomes(passed=3)
     assert metrics(project.run()) == reference(project)
     assert lvmcheck.load(project.run()).finished

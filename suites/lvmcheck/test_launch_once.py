@@ -23,16 +23,15 @@ def test_four_sessions_train_once(project: Project) -> None:
 
 
 def test_another_session_takes_over_when_the_first_is_killed(project: Project) -> None:
-    project.suite(*CHECKS, steps=20, hold="held")
-    held = project.path / "held"
-    held.touch()  # the first trainer waits in epoch 2 until the second session follows, however slowly that starts
+    project.suite(*CHECKS, steps=20, hold_lock="held")
+    project.hold()  # the first trainer waits in epoch 2 until the second session follows, however slowly that starts
     first = project.start(log="first.log")
     wait_for(lambda: any(metrics(folder) for folder in project.runs().values()))
     second = project.start(log="second.log")
     wait_for(lambda: "epoch 1/4" in (project.path / "second.log").read_text())  # it follows
     first.kill()
     first.wait(timeout=30)
-    held.unlink()
+    project.release()
     assert second.wait(timeout=60) == 0
     folder = project.run()
     assert lvmcheck.load(folder).finished

@@ -80,8 +80,8 @@ class FirstEpochAgrees(CurveCheck):
 def _compared(windows: Curve, loss: Curve) -> tuple[Finding, bool] | None:
     """The lower of both ratios of a validation loss, and whether it fails; None where nothing can be compared."""
     end = int(loss.steps[0]) if len(loss) else 0
-    if len(loss) < EVALUATIONS or loss.epochs[0] != 1 or end < STEPS:
-        return None
+    if len(loss) < EVALUATIONS or loss.epochs[0] != 1 or end < STEPS or float(np.ptp(loss.values)) == 0:
+        return None  # of a number that stands still see metric_constant
     first = windows.steps <= end
     tail = windows.values[first & (windows.steps > TAIL * end)]
     half = windows.values[first & (windows.steps > end / 2)]

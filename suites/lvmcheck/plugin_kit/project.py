@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -72,6 +73,15 @@ class Project:
         head = f'[suite]\nabout = "a toy"\nchecks = {count}\n\n[run]\n{keys}\n{extra}\n'
         self.suite_file.write_text(head + "\n".join(checks))
         return self.suite_file
+
+    def hold(self) -> None:
+        """Trainers with ``hold_lock`` wait in epoch 2 from now on."""
+        self._held = (self.path / "held").open("w")
+        fcntl.flock(self._held, fcntl.LOCK_EX)
+
+    def release(self) -> None:
+        """Trainers go on."""
+        self._held.close()
 
     def pytest(self, *args: str | Path, inside: bool = True) -> pytest.RunResult:
         """pytest in this project; ``inside`` this process, which is quicker, or as a command."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import time
 from pathlib import Path
@@ -29,6 +30,8 @@ def train(config: dict[str, Any], rec: Recorder) -> None:
             time.sleep(config.get("pause", 0.0))
             if (epoch, step) == (2, config["steps"] // 2) and "hold" in config:
                 _hold(rec, Path(config["hold"]))
+            if (epoch, step) == (2, config["steps"] // 2) and "hold_lock" in config:
+                _hold_lock(rec, Path(config["hold_lock"]))
             if (epoch, step) == (config.get("die_epoch", 2), config["steps"] // 2) and "die" in config:
                 WAYS[config["die"]]()
             rec.step(loss=_loss(config, epoch, step), samples=8)
@@ -48,6 +51,18 @@ def _hold(rec: Recorder, file: Path) -> None:
     """Wait while there is a file, unless the run is asked to stop."""
     while file.exists() and not rec.stop:
         time.sleep(0.01)
+
+
+def _hold_lock(rec: Recorder, file: Path) -> None:
+    """Wait while another process has the file locked, unless the run is asked to stop: a lock is no content."""
+    with file.open("rb") as opened:
+        while not rec.stop:
+            try:
+                fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(0.01)
+            else:
+                return
 
 
 def _loss(config: dict[str, Any], epoch: int, step: int) -> float:
