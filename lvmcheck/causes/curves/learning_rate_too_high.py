@@ -74,7 +74,8 @@ def _learned_all(run: Run, failing: Finding) -> bool:
     if role is None or role.split is not Split.VALIDATION or train is None or len(train) < 8:
         return False
     levels = shape(train.values)
-    return 0 < levels.last < LEARNED * min(levels.first, float(train.values[0]))
+    windows = run.curves.window_losses  # the loss of the first step is not one of steps that overshot already
+    return 0 < levels.last < LEARNED * min(levels.first, float((train if windows is None else windows).values[0]))
 
 
 def _high(used: Fact | None) -> bool:
