@@ -13,6 +13,7 @@ from lvmcheck.checks.curves.first_epoch_agrees import first_epoch_run
 from lvmcheck.checks.finding import Status
 from lvmcheck.checks.protocol import judge, load_check
 from lvmcheck.checks.shared.cases import lines, window_run
+from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.run.view import Run, run_from
 
 LN10, LN255 = math.log(10), math.log(255)
@@ -90,6 +91,11 @@ SOUND: Sequence[tuple[str, str, Run]] = (
         "first_epoch_agrees",
         "full_batch",
         first_epoch_run([1.6, 1.5, 1.6], steps=lines(40, 1.2, 0.42)),
+    ),
+    (
+        "first_updates_small",
+        "linear_model",
+        case_run("update_ratio", [{"median": v, "highest": v, "usual": v} for v in (2.0, 0.9, 0.64)], ["weight"] * 2),
     ),
     ("first_epoch_agrees", "another_unit", first_epoch_run([70.0, 60.0, 61.0])),
     ("first_epoch_agrees", "one_evaluation", first_epoch_run([1.7])),

@@ -37,7 +37,8 @@ class FirstUpdatesSmall(Watched):
     Lower the learning rate until the first updates are about 1e-3 to 1e-2 of the weights, or warm up.
 
     Healthy runs that must pass:
-    Embeddings, adapters and output layers that begin at zero or small; one leap at the first step; fine-tuning.
+    Embeddings, adapters and output layers that begin at zero or small; one leap at the first step; fine-tuning; linear
+    models, which have one matrix and no units.
 
     Source:
     This project's list of faults in training loops: update ratio out of range.
@@ -53,7 +54,8 @@ class FirstUpdatesSmall(Watched):
 
     def look(self, event: Watch) -> Finding | None:
         usual = event.values.get("usual")
-        if usual is None:
+        linear = len(event.subjects) > 1 and len(set(event.subjects)) == 1
+        if usual is None or linear:  # of one matrix alone no unit behind it can die
             return None
         return Finding(
             code="replaces_the_weights",

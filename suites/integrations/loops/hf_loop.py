@@ -24,7 +24,7 @@ class Classifier(nn.Module):
 
 
 torch.manual_seed(0)
-values = torch.randn(512, 8)
+values = torch.randn(576, 8)
 data = [{"rows": row, "labels": row[:3].argmax()} for row in values]
 arguments = TrainingArguments(
     output_dir=f"{folder}_out",
@@ -42,4 +42,4 @@ arguments = TrainingArguments(
 model = Classifier()
 more = {"optimizers": (torch.optim.Adam(model.body.parameters(), 1e-2), None)} if how == "head" else {}
 callbacks = [LvmcheckCallback(folder, watch=True, on_fail="stop")]
-Trainer(model, arguments, train_dataset=data, eval_dataset=data[:64], callbacks=callbacks, **more).train()
+Trainer(model, arguments, train_dataset=data[:512], eval_dataset=data[512:], callbacks=callbacks, **more).train()

@@ -38,8 +38,9 @@ class Classifier(lightning.LightningModule):
 
 
 torch.manual_seed(0)
-rows = torch.randn(512, 8)
+rows = torch.randn(640, 8)
 data = torch.utils.data.TensorDataset(rows, rows[:, :3].argmax(1))
+trained, held_out = torch.utils.data.Subset(data, range(512)), torch.utils.data.Subset(data, range(512, 640))
 lightning.Trainer(
     max_epochs=2,
     accelerator="cpu",
@@ -50,6 +51,6 @@ lightning.Trainer(
     enable_checkpointing=False,
 ).fit(
     Classifier(),
-    torch.utils.data.DataLoader(data, 32, shuffle=True),
-    torch.utils.data.DataLoader(data, 64),
+    torch.utils.data.DataLoader(trained, 32, shuffle=True),
+    torch.utils.data.DataLoader(held_out, 64),
 )
