@@ -283,7 +283,7 @@ def missing_metric(run: Run, metric: str) -> Outcome | None:
         return None
     if run.declared is not None:
         if metric in run.declared and (not run.over or not run.last_epoch):
-            return None  # it was promised; a run that ended before its first epoch is told as such
+            return None  # it was declared; that the run ended before its first epoch is the better message
         known = tuple(dict.fromkeys((*known, *run.declared)))
     elif not run.over:
         return None

@@ -18,7 +18,12 @@ BATCHES = 80
 @pytest.mark.own_process
 @pytest.mark.parametrize(
     ("kind", "status"),
-    [("default", Status.PASSED), ("of_another_library", Status.FAILED), ("pretrained", Status.NOT_RECORDED)],
+    [
+        ("default", Status.PASSED),
+        ("of_another_library", Status.FAILED),
+        ("pretrained", Status.NOT_RECORDED),
+        ("without_a_count", Status.NOT_RECORDED),
+    ],
 )
 def test_what_is_left(kind: str, status: Status, tmp_path: Path) -> None:
     torch.manual_seed(0)
@@ -28,6 +33,8 @@ def test_what_is_left(kind: str, status: Status, tmp_path: Path) -> None:
     if kind == "pretrained":
         for _ in range(5):
             model(torch.randn(16, 6))
+    if kind == "without_a_count":  # as the files of old models are
+        model[1].running_var.fill_(0.3)  # type: ignore[union-attr,operator]
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-2)
     with lvmcheck.record(tmp_path / "run") as rec:
         for _ in range(BATCHES):

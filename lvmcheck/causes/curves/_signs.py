@@ -12,7 +12,7 @@ from lvmcheck.checks.curves._curves import accuracies, course, improved, share
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import Quantity
-from lvmcheck.run.roles import Split
+from lvmcheck.run.roles import Direction, Split
 from lvmcheck.run.view import Run
 from lvmcheck.statistics.curve import noise, shape
 
@@ -193,6 +193,13 @@ def score_lost(evidence: Evidence) -> Finding | None:
         return None
     levels = shape(train.values)
     return None if levels.last > levels.first + 0.02 * abs(levels.first) else finding
+
+
+def loss_diverged(evidence: Evidence) -> Finding | None:
+    """The finding of loss_diverging where a loss diverged, and not a score that wrong answers bring down."""
+    finding = evidence.failed("loss_diverging")
+    role = evidence.run.curves.roles.get(str(finding.metric)) if finding is not None else None
+    return None if role is not None and role.direction is Direction.HIGHER else finding
 
 
 def validation_falls(run: Run, left: float = 0.25) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lvmcheck.causes.curves._signs import coded, found, train_facts, training_learns
+from lvmcheck.causes.curves._signs import coded, found, loss_diverged, train_facts, training_learns
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.finding import Finding
@@ -37,8 +37,8 @@ class LossSign(Cause):
             other = None  # see validation_differs
         driven, below = evidence.failed("term_sign"), coded(evidence, "never_negative", "negative")
         worse = _score_gets_worse(evidence)
-        uphill = coded(evidence, "loss_diverging", "above_start", "runs_away") if maximizes(evidence.run) else None
-        if uphill is not None:
+        uphill = loss_diverged(evidence) if maximizes(evidence.run) else None
+        if uphill is not None and uphill.code in ("above_start", "runs_away"):
             return _climbs(self, evidence, uphill)
         finding = driven or away or below or other or worse
         if finding is None:
@@ -82,8 +82,9 @@ class LossSign(Cause):
 
 
 def maximizes(run: Run) -> bool:
-    """Whether a watched optimizer has ``maximize=True``."""
-    return any(event.values.get("maximizes") for event in run.of(Watch) if event.name == "movement")
+    """Whether every watched optimizer has ``maximize=True``: of several one may, as of two players."""
+    moved = [event for event in run.of(Watch) if event.name == "movement"]
+    return bool(moved) and all(event.values.get("maximizes") for event in moved)
 
 
 def _climbs(cause: Cause, evidence: Evidence, finding: Finding) -> Diagnosis:

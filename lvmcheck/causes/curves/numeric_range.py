@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lvmcheck.causes.curves._signs import failed_first, found, leap, train_facts
+from lvmcheck.causes.curves._signs import failed_first, found, leap, loss_diverged, train_facts
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.run.roles import Direction
 from lvmcheck.run.view import Run, run_from
 
 
@@ -23,7 +22,7 @@ class NumericRange(Cause):
             return self._overflow(evidence)
         if finding is None or leap(evidence.run) is not None:
             return None
-        if evidence.failed("gradient_norm_grows") is not None or _climbs(evidence):
+        if evidence.failed("gradient_norm_grows") is not None or loss_diverged(evidence):
             return None
         return found(
             self,
@@ -57,13 +56,6 @@ class NumericRange(Cause):
             also=("wrong_scale", "diverging"),
             tell_apart="print(inputs.min(), inputs.max(), targets.min(), targets.max()) of the first batch",
         )
-
-
-def _climbs(evidence: Evidence) -> bool:
-    """Whether a loss diverged, and not a score that answers of NaN bring down."""
-    finding = evidence.failed("loss_diverging")
-    role = evidence.run.curves.roles.get(str(finding.metric)) if finding is not None else None
-    return finding is not None and (role is None or role.direction is not Direction.HIGHER)
 
 
 HUGE = 1e12

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lvmcheck.causes.curves._signs import found
+from lvmcheck.causes.curves._signs import coded, found
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import cosine, rates
 from lvmcheck.checks.finding import Status
 from lvmcheck.checks.shared import cases as made
+from lvmcheck.checks.watch._watched import case_run
 
 
 class ScheduleWrong(Cause):
     """The learning rate never decays though a decay is declared, or goes up and down, or rises to the end."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        for check, (phrase, fix) in WATCHED.items():
-            measured = evidence.failed(check)
+        for (check, code), (phrase, fix) in WATCHED.items():
+            measured = coded(evidence, check, code)
             if measured is not None:
                 return found(
                     self,
@@ -51,16 +52,25 @@ class ScheduleWrong(Cause):
 
 
 WATCHED = {
-    "warm_up_ends": (
-        "the warm-up is longer than the run: the learning rate ends at {still_warming_up} of its own",
+    ("warm_up_ends", "still_warming_up"): (
+        "the warm-up is longer than the run: the learning rate ends at {still_warming_up} of its full value",
         "make the warm-up a few percent of the steps that the run has",
     ),
-    "plateau_mode_fits": (
+    ("warm_up_ends", "never_warm"): (
+        "the schedule never gets near the optimizer's learning rate: at most {never_warm} of it was measured",
+        "make the warm-up a few percent of the steps that the run has, and begin the decay after it",
+    ),
+    ("scheduler_steps", "goes_up_again"): (
+        "the schedule is shorter than the run: it was made for {horizon} steps, was stepped {goes_up_again} times, and "
+        "goes up again after each cycle",
+        "set T_max to the number of calls of scheduler.step; CosineAnnealingWarmRestarts says that restarts are meant",
+    ),
+    ("plateau_mode_fits", "mode_reversed"): (
         'ReduceLROnPlateau has the mode "{mode}" for a metric that goes the other way',
         "set mode to the direction of the metric that scheduler.step is given",
     ),
 }
-"""Checks of a watched loop that find a wrong schedule: what is said of it, and what to do."""
+"""Check of a watched loop and code of its finding that mean a wrong schedule: what is said of it, and what to do."""
 PHRASES = {
     "begins_anew": "optimizer and scheduler are made anew in every epoch: the learning rate falls back each time",
     "never_decayed": "the scheduler is never stepped: {declared} is declared, and the learning rate is constant",
@@ -79,5 +89,14 @@ FAILS: Sequence[CauseCase] = (
         name="made_anew", run=rates(made.lines(20, 1e-4, 8e-4) * 5, per_epoch=20, epochs=5), standing=Standing.MEASURED
     ),
     CauseCase(name="never_stepped", run=rates([1e-3] * 20, scheduler="cosine"), standing=Standing.MEASURED),
+    CauseCase(
+        name="goes_up_again",
+        run=case_run(
+            "schedule",
+            [{"scheduler_steps": 8.0, "optimizer_steps": 176.0, "epochs": 8.0, "horizon": 2.0, "over": 1.0}],
+            ["CosineAnnealingLR"],
+        ),
+        facts={"horizon": 2.0},
+    ),
     CauseCase(name="stepped_once_a_batch", run=rates(cosine(100, 20), epochs=10), facts={"period": 20.0}),
 )

@@ -75,7 +75,7 @@ class ValidationDiffers(Cause):
         return found(
             self,
             Standing.LIKELY,
-            "validation is apart from training before a row was repeated: {metric} is at best {ratio} of it",
+            "validation is far above training from the first epoch on: {metric} is at best {ratio} its training loss",
             (Fact("metric", finding.metric), Fact("ratio", finding.measured, "x"), *finding.evidence),
             fix="compare mean, deviation and order of the columns of one batch of each set, and the model that is "
             "evaluated with the one that is trained",

@@ -35,9 +35,10 @@ class FirstEpochAgrees(CurveCheck):
     """The validation loss is not twice the training loss of the last quarter of the first epoch, neither after that
     epoch nor at its best.
 
-    In the first epoch each batch is new to the model, so that its loss says how well the model does on rows that it has
-    not seen, as validation does. Fails where validation at its best is twice that and does not fall with training,
-    else warns. Asked of runs that record the loss of at least 20 steps of the first epoch.
+    In a first epoch without repeats each batch is new to the model, so that its loss says how well the model does on
+    rows that it has not seen, as validation does. Whether rows were repeated is not measured. Fails where validation at
+    its best is twice that and does not fall with training, else warns. Asked of runs that record the loss of at least
+    20 steps of the first epoch.
 
     Why:
     A gap that is there before a single row was repeated is no overfitting: validation asks for something else.
@@ -99,14 +100,14 @@ def _compared(windows: Curve, loss: Curve) -> tuple[Finding, bool] | None:
         metric=loss.name,
         measured=best if apart else min(after, best),
         unit="x",
-        bounds=(ceiling(LEAST if apart else max(FIRST, min(after, best))),),
+        bounds=(ceiling(LEAST if apart else FIRST),),
         epoch=int(loss.epochs[int(loss.values.argmin())]),
         evidence=(
             Fact("after_first_epoch", after, "x"),
             Fact("first_epoch_loss", level),
             Fact("best", float(loss.values.min())),
         ),
-        phrase="{metric} is at best {measured} the training loss at the end of the first epoch, of rows seen once",
+        phrase="{metric} is at best {measured} the training loss at the end of the first epoch",
     )
     return finding, best > SURE and not _together(windows, loss, level)
 

@@ -127,7 +127,7 @@ def _diverged(run: Run, curve: Curve) -> Finding | None:
     values = lower_is_better(curve)
     found = shape(values)
     code, limit = _limit(run, curve, found)
-    # Few points have no noise that could be told from their course: the smallest step stands for it.
+    # The noise of few points cannot be separated from their trend: the smallest step stands for it.
     slack = FAR * found.error if len(curve) >= 8 else float(np.abs(np.diff(values)).min())
     if found.last > limit + slack and found.low_at < len(curve) - 1:
         return _finding(run, code, curve, found, limit)

@@ -216,7 +216,8 @@ def _finding(code: str, loss: Curve, accuracy: Curve, bound: Bound | None) -> Fi
     of_accuracy = code == "accuracy_below_loss"
     phrases = {
         "accuracy_below_loss": "{metric} {measured} in the median beside a {other_metric} of {other}",
-        "two_softmaxes": "{metric} rests at {measured}; softmax twice gives at least {least} of ~{classes} classes",
+        "two_softmaxes": "{metric} rests at {measured}; a double softmax over about {classes} classes allows no less "
+        "than {least}",
         "loss_above_accuracy": "{metric} rests at {measured} while {other_metric} is {other}",
     }
     return Finding(

@@ -192,7 +192,7 @@ RISE = 1.05
 
 
 def _gets_better(run: Run) -> bool:
-    """Whether an evaluation improves, or the training loss where none is recorded; of two players it cannot be told."""
+    """Whether an evaluation improves, or else the training loss; a GAN without evaluations counts as improving."""
     curves = run.curves
     return (curves.adversarial and not curves.evaluations) or any(map(improved, _judged(run)))
 

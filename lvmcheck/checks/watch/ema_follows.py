@@ -22,8 +22,8 @@ LONG, WAY = 200, 0.4
 class EmaFollows(Watched):
     """No module that began as an exact copy of a trained part, is in no optimizer and was called at least three times
     on inputs that the trained part was not given, still has the values of the beginning when the run ends after at
-    least 50 steps. One that evaluations use is not nearer to the beginning than to the trained weights after 200 steps,
-    and has running statistics of its own where the trained part has.
+    least 50 steps. One that evaluations use has gone 0.4 of the way from the initial to the trained weights after 200
+    steps, and its running statistics change where those of the trained part do.
 
     Why:
     A target network, an averaged model or a slow encoder that is never updated gives targets, or evaluations, of the
@@ -68,7 +68,7 @@ class EmaFollows(Watched):
 
 
 def _evaluated(event: Watch) -> Finding | None:
-    """A copy that evaluations use, and that has hardly moved, or has running statistics of the beginning."""
+    """A copy that evaluations use, and that has hardly moved, or whose running statistics never change."""
     of = event.values
     slow = of.get("steps", 0.0) >= LONG and of.get("way", 1.0) < WAY
     if not slow and not of.get("statistics_left"):
@@ -79,9 +79,9 @@ def _evaluated(event: Watch) -> Finding | None:
         bounds=(floor(WAY) if slow else ceiling(0),),
         step=event.step,
         evidence=(Fact("calls", of.get("calls")), Fact("steps", of.get("steps")), *names(event, "of")),
-        phrase="the averaged copy of {of} that is evaluated has gone {measured} of the way of its weights"
+        phrase="the EMA of {of} that is evaluated is {measured} of the way from the initial to the trained weights"
         if slow
-        else "the averaged copy of {of} that is evaluated has the running statistics of the beginning",
+        else "the running statistics of the EMA of {of} that is evaluated are never updated",
     )
 
 

@@ -54,15 +54,18 @@ class WarmUpEnds(Watched):
         unknown = any(map(math.isnan, of.values()))
         top = of["share_of_base"] / of["share_of_rate"] if of.get("share_of_rate", 0.0) > 0 else 1.0
         low = top < NEVER and of.get("base", 1.0) <= LARGEST
-        reached = of["share_of_base"] if of.get("rises") else top if low else 1.0
+        never = low and not of.get("rises")
+        reached = of["share_of_base"] if of.get("rises") else top if never else 1.0
         reached = math.nan if unknown else reached
         return Finding(
-            code="still_warming_up",
+            code="never_warm" if never else "still_warming_up",
             measured=reached,
             bounds=(floor(HALF),),
             step=event.step,
             evidence=(Fact("optimizer_steps", of.get("optimizer_steps")),),
-            phrase="the learning rate is still at {measured} of its full value when the run ends after "
+            phrase="no measured learning rate was above {measured} of its full value in {optimizer_steps} steps"
+            if never
+            else "the learning rate is still at {measured} of its full value when the run ends after "
             "{optimizer_steps} steps",
         )
 
@@ -79,7 +82,7 @@ PASSES: Sequence[Case] = (
     made.case("a_short_trial", _CHECK, case_run("schedule", [{**_WARM, "optimizer_steps": 20}, _DONE])),
 )
 FAILS: Sequence[Case] = (
-    made.case("decays_before_it_is_warm", _CHECK, case_run("schedule", [_NEVER]), "still_warming_up", 0.02),
+    made.case("decays_before_it_is_warm", _CHECK, case_run("schedule", [_NEVER]), "never_warm", 0.02),
     made.case("longer_than_the_run", _CHECK, case_run("schedule", [_WARM]), "still_warming_up", 0.03),
     made.case("not_a_number", _CHECK, case_run("schedule", [{**_WARM, "share_of_base": float("nan")}])),
 )

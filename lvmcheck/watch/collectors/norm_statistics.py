@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torch import nn
+from torch import Tensor, nn
 
 from lvmcheck.watch.collector import Collector
 
@@ -14,6 +14,18 @@ if TYPE_CHECKING:
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 EARLY = 3
 """Batches after which statistics that are counted from 0 are those of a norm that was just made."""
+SLACK = 1e-4
+"""Rounding of a variance."""
+
+
+def _new(norm: nn.Module) -> bool:
+    """Whether it was just made: a variance that began at 1 keeps (1 - momentum) ** batches of it, and gains the rest.
+
+    Counts alone do not say so: the files of old models have statistics and no count, which then begins at 0.
+    """
+    count, variance = int(norm.num_batches_tracked), norm.running_var  # type: ignore[arg-type]
+    kept = (1 - float(norm.momentum)) ** count  # type: ignore[arg-type]
+    return count <= EARLY and isinstance(variance, Tensor) and bool((variance >= kept - SLACK).all())
 
 
 class NormStatisticsCollector(Collector):
@@ -22,7 +34,7 @@ class NormStatisticsCollector(Collector):
     def start(self, watcher: Loop) -> None:
         named = [(name, norm) for name, norm in watcher.model.named_modules() if isinstance(norm, NORMS)]
         counted = [(name, norm) for name, norm in named if norm.num_batches_tracked is not None and norm.momentum]
-        self._norms = [(name, norm) for name, norm in counted if int(norm.num_batches_tracked) <= EARLY]  # type: ignore[arg-type]
+        self._norms = [(name, norm) for name, norm in counted if _new(norm)]
 
     def finish(self, watcher: Loop) -> None:
         found = []

@@ -42,7 +42,7 @@ CAUSES: Sequence[Measured] = (
     ),
     Measured(
         cause="copy_never_updated",
-        what="An EMA or target copy of the model is never updated.",
+        what="An EMA or target copy of the model is never updated, too slowly, or without its buffers.",
         checks=("ema_follows",),
         explains=("nothing_learned", "learns_slowly", "val_loss_descends", "metric_constant"),
         phrase="the EMA or target copy of {of} does not follow what is trained",

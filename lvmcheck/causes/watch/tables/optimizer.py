@@ -91,6 +91,7 @@ CAUSES: Sequence[Measured] = (
         cause="scheduler_at_wrong_pace",
         what="The scheduler is never stepped, or not at the pace it was made for.",
         checks=("scheduler_steps",),
+        codes=("never_stepped", "stepped_per_batch", "stepped_per_epoch", "stepped_twice"),
         phrase="the scheduler is not stepped at the pace it was made for",
         fix="call scheduler.step() once for each unit that T_max or total_steps counts",
         healthy={"paced": case_run("schedule", [_SCHEDULE])},
