@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import posixpath
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
@@ -12,7 +13,7 @@ from gate_finding import Reason
 from gate_git import Tree
 from gate_report import same
 from gate_shape import Table
-from gate_source import imported, is_script, module_files, named_in, words_in
+from gate_source import followed, imported, is_list, is_script, module_files, named_in, through_links, words_in
 from gate_tree import entries, read_suite
 
 PROTECTED = (
@@ -25,13 +26,18 @@ PROTECTED = (
     *("*/Containerfile*", "*.sbatch", ".circleci/*", ".travis.yml", "azure-pipelines*.yml", "bitbucket-pipelines.yml"),
     *(".drone.yml", ".woodpecker*", ".forgejo/*", ".gitea/*", "appveyor.yml", "cloudbuild.y*ml"),
     *("uv.lock", "poetry.lock", "pdm.lock", "Pipfile", "Pipfile.lock", "conda-lock.yml", "pixi.lock", "pylock*.toml"),
+    *("uv.toml", "poetry.toml", "pixi.toml", "hatch.toml", "pip.conf", "pip.ini", ".condarc", "package.json"),
+    *(".python-version", ".tool-versions", "mise.toml", ".mise.toml", "runtime.txt", "flake.*", "shell.nix", ".envrc"),
+    *("compose*.y*ml", "docker-compose*.y*ml", "Earthfile", "devbox.json", ".env"),
 )
 """Files that decide how runs are judged, what is run and what is installed, beside those named by ``protected``."""
 CI = (
     *(".github/*.y*ml", ".gitlab-ci.yml", ".gitlab/*.yml", ".buildkite/*", "Jenkinsfile", "Makefile", "*.sbatch"),
     *("*.sh", "ci/*.y*ml", ".circleci/*.yml", ".forgejo/*.y*ml", ".gitea/*.y*ml", "azure-pipelines*.yml", "justfile"),
+    *("requirements*.txt", "*/requirements*.txt", "constraints*.txt", "environment.y*ml", "tox.ini", "noxfile.py"),
+    *("Dockerfile*", "*/Dockerfile*", "Containerfile*", "pyproject.toml", "*/pyproject.toml", "setup.cfg"),
 )
-"""Descriptions of what a CI runs: what they name is part of them."""
+"""Descriptions of what a CI runs and installs: what they name is part of them."""
 CONFIGURATION = (
     *("pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "pyproject.toml", "tox.ini", "setup.cfg"),
 )
@@ -210,7 +216,10 @@ def shadows(path: str, folder: str, base: Tree, head: Tree) -> bool:
 
 
 def of_data(reports: Sequence[Table], base: Tree, head: Tree, rules: Table) -> Iterator[Reason]:
-    """Data of required suites, declared or opened, that the base branch has with another content or not at all."""
+    """Data of required suites, declared or opened, that the base branch has with another content or not at all.
+
+    A file of the base branch that is gone, of the folder and the kind of one that was read, was perhaps read as well.
+    """
     executed = {file["path"] for report in reports for file in report.get("files", ())}
     for rule in rules["suite"]:
         runs = [run for report in reports for suite in report["suites"] if same(rule, suite) for run in suite["runs"]]
@@ -219,6 +228,15 @@ def of_data(reports: Sequence[Table], base: Tree, head: Tree, rules: Table) -> I
             old, new = base.blob(path), head.blob(path)
             if new is not None and old != new:
                 yield Reason("data_changed", path, old or "nothing", new)
+        kinds = {kind_of(path) for path in read if head.blob(path) is not None}
+        for path in sorted({*base.entries} - {*head.entries}) if "inputs" not in rule.get("free", ()) else ():
+            if kind_of(path) in kinds:
+                yield Reason("data_changed", path, base.blob(path), "nothing")
+
+
+def kind_of(path: str) -> tuple[str, str]:
+    """The folder of a file and the end of its name."""
+    return posixpath.dirname(path), posixpath.splitext(path)[1]
 
 
 def check_files(base: Tree, head: Tree, rules: Table) -> set[str]:
@@ -227,31 +245,29 @@ def check_files(base: Tree, head: Tree, rules: Table) -> set[str]:
     for tree in (base, head):
         suites = [read_suite(tree, rule["file"]) or {} for rule in rules["suite"]]
         listed = [entry for table in suites for entry in table.get("check", []) if isinstance(entry, dict)]
-        waiting = [name.partition(":")[0] for entry in listed if ":" in (name := str(entry.get("check", "")))]
-        seen: set[str] = set()
-        while waiting:
-            name = waiting.pop()
-            if name not in seen:
-                seen.add(name)
-                for path in module_files(tree, name):
-                    source = tree.read(path) or b""
-                    found.add(path)
-                    waiting += imported(source, path)
-                    found |= named_in(tree, source)
+        named = [name.partition(":")[0] for entry in listed if ":" in (name := str(entry.get("check", "")))]
+        for path, source in followed(tree, named).items():
+            found |= {path, *named_in(tree, source, path)}
     return found
 
 
 def beside_checks(base: Tree, head: Tree, rules: Table, folders: Collection[str]) -> set[str]:
-    """Schemas of the trainers of required suites, and what each ``conftest.py`` of their folders imports by itself."""
+    """Schemas of the trainers of required suites and ``conftest.py`` of their folders, with what they import.
+
+    What a trainer imports itself is judged and does not judge, unless a conftest imports it directly; a schema decides
+    how a run is judged, with all that it imports but the trainer.
+    """
     found: set[str] = set()
     for tree in (base, head):
         tables = [read_suite(tree, rule["file"]) or {} for rule in rules["suite"]]
-        runs = [run for table in tables for run in _runs(table)]
-        names = [f"{str(run.get('trainer', '')).partition(':')[0]}_config" for run in runs]
-        for folder in folders:
-            path = f"{folder}/conftest.py".lstrip("/")
-            names += imported(tree.read(path) or b"", path) if path in tree.entries else ()
+        modules = {str(run.get("trainer", "")).partition(":")[0] for table in tables for run in _runs(table)} - {""}
+        trainers = {path for name in modules for path in module_files(tree, name)}
+        found |= {*followed(tree, [f"{name}_config" for name in modules], but=trainers)}
+        places = [f"{folder}/conftest.py".lstrip("/") for folder in folders]
+        names = [it for path in places if path in tree.entries for it in imported(tree.read(path) or b"", path)]
         found |= {path for name in names for path in module_files(tree, name)}
+        if names:
+            found |= {*followed(tree, names)} - {*followed(tree, modules)}
     return found
 
 
@@ -265,9 +281,10 @@ def of_ci(base: Tree, head: Tree, rules: Table) -> set[str]:
             path = waiting.pop()
             if path not in seen:
                 seen.add(path)
-                named = words_in(tree, tree.read(path) or b"")
+                place = through_links(tree, path)
+                named = {place} - {path} | words_in(tree, tree.read(place) or b"", place)
                 found |= named
-                waiting += [name for name in named if is_script(tree.read(name) or b"")]
+                waiting += [name for name in named if is_list(name) or is_script(tree.read(name) or b"")]
         runs = [it for rule in rules["suite"] for it in _runs(read_suite(tree, rule["file"]) or {})]
         trainers = {str(run.get("trainer", "")).partition(":")[0] for run in runs}
         found -= {path for name in trainers if name for path in module_files(tree, name)}

@@ -118,6 +118,12 @@ class Tree:
         raw = git("cat-file", "blob", blob)
         return None if raw is None else proved(blob, "blob", raw)
 
+    def target(self, path: str) -> str:
+        """Where a link says that it leads; empty for what is none."""
+        mode, blob = self.entries.get(path, ("", ""))
+        raw = git("cat-file", "blob", blob) if mode == LINK else None
+        return "" if raw is None else proved(blob, "blob", raw).decode("utf-8", "surrogateescape")
+
     def sha256(self, path: str) -> str | None:
         content = self.read(path)
         return None if content is None else hashlib.sha256(content).hexdigest()

@@ -15,6 +15,7 @@ import resource
 import signal
 import sys
 import time
+from collections.abc import Container
 from pathlib import Path
 
 ENDED = "ended.json"
@@ -36,7 +37,7 @@ def main(folder: str, parent: int, resume: list[str]) -> int:
     signals = {*FORWARDED, KILL, signal.SIGCHLD}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it was ignored, nothing could be waited for
-    if not _adopt():
+    if not adopt():
         print("lvmcheck: processes that leave the trainer's group are not ended on this system", flush=True)
     kills = oom_kills()
     trainer = os.fork()
@@ -45,7 +46,7 @@ def main(folder: str, parent: int, resume: list[str]) -> int:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
         os.execv(command[0], command)
     status, peak, killed = _watch(trainer, parent, signals)
-    _kill_all(trainer)
+    end_children(trainer)
     after = oom_kills()
     body = {"peak_bytes": peak, "killed_by_us": killed}
     if kills is not None and after is not None:
@@ -90,7 +91,7 @@ def _send(trainer: int, number: int) -> None:
             os.killpg(trainer, number)
 
 
-def _adopt() -> bool:
+def adopt() -> bool:
     """Become the parent of every orphan below."""
     if not sys.platform.startswith("linux"):
         return False
@@ -102,24 +103,30 @@ def _adopt() -> bool:
         return False
 
 
-def _kill_all(trainer: int) -> None:
-    """Kill the trainer's group and every child, until there is none: children of children become ours."""
+def end_children(group: int | None = None, but: Container[int] = ()) -> None:
+    """Kill a group of processes and every child, until there is none: children of children become ours.
+
+    Args:
+        but: children that are left alone.
+    """
     end = time.monotonic() + 5.0
     while time.monotonic() < end:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(trainer, signal.SIGKILL)
-        for pid in _children():
+        if group is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, signal.SIGKILL)
+        left = [pid for pid in children() if pid not in but]
+        for pid in left:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-        try:
+        with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
-        except ChildProcessError:
+        if not left:
             return
         time.sleep(0.005)
 
 
-def _children() -> list[int]:
+def children() -> list[int]:
     try:
         return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
     except (OSError, ValueError):  # a kernel that does not list them

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from lvmcheck.launch.executed import NONCE
+from lvmcheck.launch.guard import adopt, children, end_children
 from lvmcheck.pytest_plugin.constants import SUITE_FILE
 from lvmcheck.pytest_plugin.parent_judge import ParentJudge
 
@@ -138,7 +139,13 @@ def guarded(root: Path) -> Witness:
     if child != 0:
         os.close(writes)
         os.set_blocking(reads, False)
-        _end(_wait(child), reads, judge)
+        before_us = [pid for pid in children() if pid != child]
+        if judge is not None:
+            adopt()
+        status = _wait(child)
+        if judge is not None:  # nothing that the session has started may still write
+            end_children(but=before_us)
+        _end(status, reads, judge)
     os.close(reads)
     ctypes.CDLL(None).prctl(DIES_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
@@ -197,6 +204,8 @@ def _said(pipe: int) -> _Said:
 
 def _end(status: int, pipe: int, judge: ParentJudge | None) -> NoReturn:
     """End as the child has ended, but not with 0 where the session did not say so."""
+    heard = _said(pipe)
+    believed = [_believed(report, digest, heard, judge) for report, digest in heard.reports.items()]
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -205,27 +214,28 @@ def _end(status: int, pipe: int, judge: ParentJudge | None) -> NoReturn:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
         os.kill(os.getpid(), number)
         os._exit(128 + number)
-    code = os.waitstatus_to_exitcode(status)
-    heard = _said(pipe)
-    said = heard.status
-    for report, digest in heard.reports.items():
-        same = _digest(report) == digest
-        doubts = judge.doubts(report, heard.path, heard.limit) if same and judge is not None else []
-        if same and not doubts:
-            continue
-        from lvmcheck.text.say import complain
-
-        code = code or UNSAID
-        if report.is_file():
-            report.replace(report.with_name(f"{report.name}.edited"))
-        if not same:
-            complain(f"lvmcheck: {report} was changed after the session had written it: it is none")
-        for doubt in doubts[:SHOWN]:
-            complain(f"lvmcheck: {report} is not believed: {doubt}")
-    if code == 0 and said != 0:
-        code = UNSAID if said is None else said
-        how = "before pytest was over" if said is None else f"where pytest's was {said}"
+    code = os.waitstatus_to_exitcode(status) or (0 if all(believed) else UNSAID)
+    if code == 0 and heard.status != 0:
+        code = UNSAID if heard.status is None else heard.status
+        how = "before pytest was over" if heard.status is None else f"where pytest's was {heard.status}"
         from lvmcheck.text.say import complain
 
         complain(f"lvmcheck: the process of the session ended with exit status 0 {how}: this is exit status {code}")
     os._exit(code)
+
+
+def _believed(report: Path, digest: str, heard: _Said, judge: ParentJudge | None) -> bool:
+    """Whether a report is what the session wrote, and right; one that is not is set aside, and why is said."""
+    same = _digest(report) == digest
+    doubts = judge.doubts(report, heard.path, heard.limit) if same and judge is not None else []
+    if same and not doubts:
+        return True
+    from lvmcheck.text.say import complain
+
+    if report.is_file():
+        report.replace(report.with_name(f"{report.name}.edited"))
+    if not same:
+        complain(f"lvmcheck: {report} was changed after the session had written it: it is none")
+    for doubt in doubts[:SHOWN]:
+        complain(f"lvmcheck: {report} is not believed: {doubt}")
+    return False

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from suites.ci.attempts import GOOD, KNOWN, Attempt, replaced
+from suites.ci.attempts_around import AROUND
 from suites.ci.attempts_beside import BESIDE
 from suites.ci.attempts_clever import CLEVER
 from suites.ci.attempts_fresh import FRESH, demands, selftest
@@ -21,7 +22,7 @@ from suites.ci.gate_kit import ROOT, Repository, scripts
 pytestmark = pytest.mark.own_process  # it sets the environment
 STEP = 1 if os.environ.get("LVM_GATE") == "full" else 4
 ATTEMPTS = [*KNOWN[::STEP], *INVENTED[::STEP], *FRESH[::STEP], *READ[:: 3 * STEP - 2], *BESIDE[:: 6 * STEP - 5]]
-ATTEMPTS += CLEVER if STEP == 1 else CLEVER[2:3]
+ATTEMPTS += [*CLEVER, *AROUND] if STEP == 1 else CLEVER[2:3]
 """Minutes for all of them: by default every fourth, and every tenth that trains apart; with LVM_GATE=full each."""
 
 

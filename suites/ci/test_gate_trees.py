@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from suites.ci.gate_kit import SUITE
-from suites.ci.trees_kit import FILES, OWN, RULES, TEXT, Files, base, said
+from suites.ci.trees_kit import FILES, LINK, OWN, RULES, TEXT, Files, base, said, sha
 
 
 def changed(old: str, new: str, file: str = SUITE) -> Callable[[dict[str, str]], None]:
@@ -98,11 +98,15 @@ LOOSER: dict[str, tuple[Callable[[dict[str, str]], None], list[tuple[str, str]]]
     "what is run": (there(".github/workflows/a.yml"), [("judge_changed", ".github/workflows/a.yml")]),
     "what a conftest imports": (there("helper.py"), [("judge_changed", "helper.py")]),
     "a plugin of a conftest": (there("plug.py"), [("judge_changed", "plug.py")]),
-    "what an import of a conftest imports": (there("further.py"), []),
+    "what an import of a conftest imports": (there("further.py"), [("judge_changed", "further.py")]),
+    "what the trainer imports, too": (there("shared.py"), []),
+    "what a schema imports": (there("defaults.py"), [("judge_changed", "defaults.py")]),
+    "where packages come from": (there("uv.toml"), [("judge_changed", "uv.toml")]),
     "what a conftest elsewhere imports": (there("away.py"), []),
 }
 BESIDE = {"suites/conftest.py": "import helper\npytest_plugins = ['plug']\n", "other/conftest.py": "import away\n"}
-BESIDE |= {"helper.py": "import further\n"}
+BESIDE |= {"helper.py": "import further, shared\n", "mine.py": "import shared\n", "shared.py": ""}
+BESIDE |= {"mine_config.py": "import mine, middle\n", "middle.py": "import defaults\n", "defaults.py": ""}
 
 
 @pytest.mark.parametrize("case", LOOSER)
@@ -152,6 +156,9 @@ def test_what_is_there_already_may_be_called_anything() -> None:
         ("LEAST = 'bounds.json'", {"bounds.json": "x"}, ["bounds.json"]),
         ("LEAST = 'kept/bounds.json'", {"kept/bounds.json": "x", "other/bounds.json": "x"}, ["kept/bounds.json"]),
         ("LEAST = 'a'", {"a": "x"}, []),
+        ("LEAST = f'least_{kind}.txt'", {"least_a.txt": "x", "b/least_a.txt": "x", "least.txt": "x"}, ["least_a.txt"]),
+        ("LEAST = Path('b').glob('*.txt')", {"a.txt": "x", "b/a.txt": "x", "c/a.txt": "x"}, ["a.txt", "b/a.txt"]),
+        ("LEAST = Path(__file__).with_suffix('.txt')", {"own.txt": "x", "b/own.txt": "x"}, ["own.txt"]),
         ("LEAST = b'bounds.json'", {"bounds.json": "x"}, []),
         ("import (", {"helper.py": "x"}, []),
         ("import lvmcheck.checks.bounds", {"lvmcheck/checks/bounds.py": "x"}, []),
@@ -175,7 +182,18 @@ def test_a_relative_import_is_of_its_own_package() -> None:
 FLOW = ".github/workflows/a.yml"
 CALLED: dict[str, tuple[dict[str, str], list[str]]] = {
     "a script by its path": ({FLOW: "run: tools/judge --all", "tools/judge": ""}, ["tools/judge"]),
-    "a script in a folder": ({FLOW: "run: cd tools; ./judge", "tools/judge": ""}, []),
+    "a script in a folder": ({FLOW: "run: cd tools; ./judge", "tools/judge": ""}, ["tools/judge"]),
+    "a program in a folder": ({FLOW: "run: cd tools; python judge.py", "tools/judge.py": ""}, ["tools/judge.py"]),
+    "a word": ({FLOW: "run: cd tools; judge", "tools/judge": ""}, []),
+    "a module": ({FLOW: "run: python -m tools.judge", "tools/judge.py": ""}, ["tools/judge.py"]),
+    "a package": ({FLOW: "run: python -m tools", "tools/__main__.py": ""}, ["tools/__main__.py"]),
+    "requirements of requirements": (
+        {"a/requirements.txt": "-r ../b/c.in", "b/c.in": "-r d.in", "b/d.in": ""},
+        ["b/d.in"],
+    ),
+    "requirements of a build": ({"pyproject.toml": 'a = {file = ["b.in"]}', "b.in": ""}, ["b.in"]),
+    "what a build names": ({"pyproject.toml": 'a = ["b.in"]', "b.in": ""}, []),
+    "what an image holds": ({"Dockerfile": "FROM a\nCOPY b/c.py .", "b/c.py": ""}, []),
     "a file beside": ({FLOW: "run: ./judge.py", "judge.py": ""}, ["judge.py"]),
     "the end of a path": ({FLOW: "run: b/judge", "ab/judge": "", "a/b/judge": ""}, ["a/b/judge"]),
     "what a script of a shell calls": (
@@ -202,3 +220,22 @@ def test_what_a_ci_runs(case: str) -> None:
     if case == "the trainer":
         after = {**before, "mine.py": "y"}
     assert said(base.loosenings(Files(before), Files(after), RULES, None)) == [("judge_changed", it) for it in named]
+
+
+@pytest.mark.parametrize(("word", "links"), [("tools/judge", {"tools/judge": "../b/c"}), ("d/c", {"d": "b"})])
+def test_what_a_ci_runs_through_links(word: str, links: dict[str, str]) -> None:
+    before = {**FILES, FLOW: f"run: {word}", "b/c": "", **links}
+    modes = dict.fromkeys(links, LINK)
+    assert said(base.loosenings(Files(before, modes), Files({**before, "b/c": "x"}, modes), RULES, None)) == [
+        ("judge_changed", "b/c")
+    ]
+
+
+@pytest.mark.parametrize(("gone", "named"), [("rows/c.txt", ["rows/c.txt"]), ("rows/c.md", []), ("d.txt", [])])
+def test_data_that_are_gone(gone: str, named: list[str]) -> None:
+    """Of the folder and the kind of what was read."""
+    after = {**FILES, "rows/a.txt": ""}
+    run = {"inputs": {}, "opened": {"rows/a.txt": sha("")}}
+    report = {"suites": [{"file": SUITE, "profile": "smoke", "runs": [run]}]}
+    found = base.of_data([report], Files({**after, gone: ""}), Files(after), RULES)
+    assert [reason.subject for reason in found] == named

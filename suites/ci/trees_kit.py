@@ -71,6 +71,9 @@ class Files(git.Tree):  # type: ignore[name-defined, misc]
         blobs = {path: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest() for path, text in files.items()}
         self.entries = {path: ((modes or {}).get(path, "100644"), blob) for path, blob in blobs.items()}
 
+    def target(self, path: str) -> str:
+        return self.files[path] if self.entries.get(path, ("",))[0] == LINK else ""
+
     def read(self, path: str) -> bytes | None:
         return self.files[path].encode() if self.blob(path) is not None else None
 
