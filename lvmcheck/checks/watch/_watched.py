@@ -7,8 +7,19 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from lvmcheck.checks.curves._curves import improved
-from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_recorded, passed, pending, warning
-from lvmcheck.checks.protocol import Check
+from lvmcheck.checks.finding import (
+    Fact,
+    Finding,
+    Outcome,
+    Scalar,
+    Status,
+    failed,
+    not_recorded,
+    passed,
+    pending,
+    warning,
+)
+from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared.epochs import complete
 from lvmcheck.checks.watch import lacking
 from lvmcheck.run.events import MODELS, Watch
@@ -152,3 +163,36 @@ def case_run(
         for i, values in enumerate(samples)
     )
     return Run(events=events, done={"status": "finished"} if over else None)
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Makes cases of a check out of samples of the one measurement that it reads."""
+
+    check: Watched
+
+    def __call__(
+        self,
+        name: str,
+        samples: Sequence[Mapping[str, float]],
+        code: str = "",
+        measured: Scalar = None,
+        *,
+        subjects: Sequence[str] = (),
+        over: bool = True,
+        each: int = 1,
+        step: int | None = None,
+        status: Status | None = None,
+        **facts: Scalar,
+    ) -> Case:
+        """Samples, subjects, ``over`` and ``each`` are those of ``case_run``, and the others those of ``Case``."""
+        return Case(
+            name=name,
+            check=self.check,
+            run=case_run(self.check.event, samples, subjects, over=over, each=each),
+            code=code,
+            measured=measured,
+            step=step,
+            status=status,
+            facts=facts,
+        )

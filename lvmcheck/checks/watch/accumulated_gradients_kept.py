@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
 ONE = 0
@@ -61,19 +60,12 @@ class AccumulatedGradientsKept(Watched):
         )
 
 
-_CHECK = AccumulatedGradientsKept()
+_case = Cases(AccumulatedGradientsKept())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("passes", [{"backwards": 4.0, "cleared": 1.0}] * 6), measured=0.0),
-    made.case("never_cleared_to_none", _CHECK, case_run("passes", [{"backwards": 4.0, "cleared": 0.0}] * 6)),
+    _case("perfect_oracle", [{"backwards": 4.0, "cleared": 1.0}] * 6, measured=0.0),
+    _case("never_cleared_to_none", [{"backwards": 4.0, "cleared": 0.0}] * 6),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "cleared_for_each_part",
-        _CHECK,
-        case_run("passes", [{"backwards": 4.0, "cleared": 4.0}] * 5),
-        "cleared_between_parts",
-        3.0,
-        backwards=4,
-    ),
-    made.case("not_a_number", _CHECK, case_run("passes", [{"backwards": 4.0, "cleared": float("nan")}] * 5)),
+    _case("cleared_for_each_part", [{"backwards": 4.0, "cleared": 4.0}] * 5, "cleared_between_parts", 3.0, backwards=4),
+    _case("not_a_number", [{"backwards": 4.0, "cleared": float("nan")}] * 5),
 )

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
 
@@ -56,12 +55,12 @@ class AugmentationVaries(Watched):
         )
 
 
-_CHECK = AugmentationVaries()
+_case = Cases(AugmentationVaries())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("augmentation", [{"draws": 144.0, "same": 0.0}])),
-    made.case("no_augmentation", _CHECK, case_run("augmentation", [{"draws": 0.0, "same": 1.0}])),
+    _case("perfect_oracle", [{"draws": 144.0, "same": 0.0}]),
+    _case("no_augmentation", [{"draws": 0.0, "same": 1.0}]),
 )
 FAILS: Sequence[Case] = (
-    made.case("seeded", _CHECK, case_run("augmentation", [{"draws": 144.0, "same": 1.0}], over=False), "frozen", 1.0),
-    made.case("not_a_number", _CHECK, case_run("augmentation", [{"draws": 144.0, "same": math.nan}])),
+    _case("seeded", [{"draws": 144.0, "same": 1.0}], "frozen", 1.0, over=False),
+    _case("not_a_number", [{"draws": 144.0, "same": math.nan}]),
 )

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, by_watcher, case_run, watched
+from lvmcheck.checks.watch._watched import Cases, Watched, by_watcher, watched
 from lvmcheck.run.events import Watch
 from lvmcheck.run.view import Run
 
@@ -64,33 +63,20 @@ class BatchesDiffer(Watched):
         )
 
 
-_CHECK = BatchesDiffer()
+_case = Cases(BatchesDiffer())
 _BATCH = {"same_as_last": 0.0, "rows": 32.0, "distinct": 32.0}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("batch", [_BATCH] * 10)),
-    made.case("met_again", _CHECK, case_run("batch", [_BATCH, {**_BATCH, "same_as_last": 1}] * 10)),
+    _case("perfect_oracle", [_BATCH] * 10),
+    _case("met_again", [_BATCH, {**_BATCH, "same_as_last": 1}] * 10),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "first_batch_for_ever",
-        _CHECK,
-        case_run("batch", [{**_BATCH, "same_as_last": 1}] * 10),
-        "same_batch",
-        1,
-        status=Status.WARNING,
-    ),
-    made.case(
+    _case("first_batch_for_ever", [{**_BATCH, "same_as_last": 1}] * 10, "same_batch", 1, status=Status.WARNING),
+    _case(
         "noise_drawn_once_beside_batches_that_differ",
-        _CHECK,
-        case_run("batch", [{**_BATCH, "same_as_last": 1}, {**_BATCH, "watcher": 1.0}] * 10),
+        [{**_BATCH, "same_as_last": 1}, {**_BATCH, "watcher": 1.0}] * 10,
         "same_batch",
         1,
         status=Status.FAILED,
     ),
-    made.case(
-        "not_a_number",
-        _CHECK,
-        case_run("batch", [{**_BATCH, "same_as_last": float("nan")}] * 10),
-        status=Status.WARNING,
-    ),
+    _case("not_a_number", [{**_BATCH, "same_as_last": float("nan")}] * 10, status=Status.WARNING),
 )

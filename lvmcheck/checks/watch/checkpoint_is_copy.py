@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
 MOST = 0.5
@@ -55,13 +54,13 @@ class CheckpointIsCopy(Watched):
         )
 
 
-_CHECK = CheckpointIsCopy()
+_case = Cases(CheckpointIsCopy())
 _COPY = {"tensors": 10.0, "aliased": 0.0}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("loaded", [_COPY])),
-    made.case("a_shared_table", _CHECK, case_run("loaded", [{**_COPY, "aliased": 1.0}])),
+    _case("perfect_oracle", [_COPY]),
+    _case("a_shared_table", [{**_COPY, "aliased": 1.0}]),
 )
 FAILS: Sequence[Case] = (
-    made.case("a_reference", _CHECK, case_run("loaded", [{**_COPY, "aliased": 10.0}], over=False), "live_weights", 1.0),
-    made.case("not_a_number", _CHECK, case_run("loaded", [{**_COPY, "aliased": math.nan}])),
+    _case("a_reference", [{**_COPY, "aliased": 10.0}], "live_weights", 1.0, over=False),
+    _case("not_a_number", [{**_COPY, "aliased": math.nan}]),
 )

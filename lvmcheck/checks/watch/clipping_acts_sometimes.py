@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Series, case_run
+from lvmcheck.checks.watch._watched import Cases, Series
 from lvmcheck.run.events import Watch
 from lvmcheck.run.view import Run
 
@@ -95,7 +94,7 @@ class ClippingActsSometimes(Series):
         return outcome
 
 
-_CHECK = ClippingActsSometimes()
+_case = Cases(ClippingActsSometimes())
 
 
 def _norms(*values: float) -> list[dict[str, float]]:
@@ -103,47 +102,13 @@ def _norms(*values: float) -> list[dict[str, float]]:
 
 
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("gradient_norm", _norms(*[1.0, 0.9] * 12))),
-    made.case("clipped_at_the_start", _CHECK, case_run("gradient_norm", _norms(*[1.0] * 12, *[0.5, 0.4] * 6))),
+    _case("perfect_oracle", _norms(*[1.0, 0.9] * 12)),
+    _case("clipped_at_the_start", _norms(*[1.0] * 12, *[0.5, 0.4] * 6)),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "clipped_before_unscale",
-        _CHECK,
-        case_run("gradient_norm", _norms(*[1 / 65536] * 20)),
-        SCALED,
-        step=20,
-        gradient_norm=1 / 65536,
-    ),
-    made.case(
-        "clipped_before_unscale_by_16",
-        _CHECK,
-        case_run("gradient_norm", [{"norm": 1 / 16, "scale": 16.0}] * 20),
-        SCALED,
-        step=20,
-    ),
-    made.case(
-        "always_after_unscale",
-        _CHECK,
-        case_run("gradient_norm", [{"norm": 1.0, "scale": 65536.0}] * 20),
-        "always_clipped",
-        0.0,
-        status=Status.WARNING,
-    ),
-    made.case(
-        "bound_far_too_low",
-        _CHECK,
-        case_run("gradient_norm", _norms(*[0.00099999] * 20)),
-        "always_clipped",
-        0.0,
-        status=Status.WARNING,
-    ),
-    made.case(
-        "always",
-        _CHECK,
-        case_run("gradient_norm", _norms(*[1.0] * 20)),
-        "always_clipped",
-        0.0,
-        status=Status.WARNING,
-    ),
+    _case("clipped_before_unscale", _norms(*[1 / 65536] * 20), SCALED, step=20, gradient_norm=1 / 65536),
+    _case("clipped_before_unscale_by_16", [{"norm": 1 / 16, "scale": 16.0}] * 20, SCALED, step=20),
+    _case("always_after_unscale", [{"norm": 1.0, "scale": 65536.0}] * 20, "always_clipped", 0.0, status=Status.WARNING),
+    _case("bound_far_too_low", _norms(*[0.00099999] * 20), "always_clipped", 0.0, status=Status.WARNING),
+    _case("always", _norms(*[1.0] * 20), "always_clipped", 0.0, status=Status.WARNING),
 )

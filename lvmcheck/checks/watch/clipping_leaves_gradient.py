@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Series, case_run
+from lvmcheck.checks.watch._watched import Cases, Series
 from lvmcheck.run.events import Watch
 
 LEAST, SCALED = 0.02, 1e-3
@@ -64,7 +63,7 @@ class ClippingLeavesGradient(Series):
         )
 
 
-_CHECK = ClippingLeavesGradient()
+_case = Cases(ClippingLeavesGradient())
 _WHOLE = {"share": 1.0, "adaptive": 0.0}
 
 
@@ -73,12 +72,12 @@ def _varying(share: float) -> list[dict[str, float]]:
 
 
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("clip", [_WHOLE] * 12), measured=1.0),
-    made.case("scaled_by_hand", _CHECK, case_run("clip", [{**_WHOLE, "share": 2**-10}] * 12)),
-    made.case("clipped_to_a_tenth", _CHECK, case_run("clip", [{**_WHOLE, "share": 0.1}] * 12)),
-    made.case("adam", _CHECK, case_run("clip", [{"share": 1e-3, "adaptive": 1.0}] * 12 + [_WHOLE] * 10)),
+    _case("perfect_oracle", [_WHOLE] * 12, measured=1.0),
+    _case("scaled_by_hand", [{**_WHOLE, "share": 2**-10}] * 12),
+    _case("clipped_to_a_tenth", [{**_WHOLE, "share": 0.1}] * 12),
+    _case("adam", [{"share": 1e-3, "adaptive": 1.0}] * 12 + [_WHOLE] * 10),
 )
 FAILS: Sequence[Case] = (
-    made.case("to_nothing", _CHECK, case_run("clip", _varying(5e-3)), "clipped_to_nothing", 5e-3),
-    made.case("not_a_number", _CHECK, case_run("clip", [{**_WHOLE, "share": math.nan}] * 10)),
+    _case("to_nothing", _varying(5e-3), "clipped_to_nothing", 5e-3),
+    _case("not_a_number", [{**_WHOLE, "share": math.nan}] * 10),
 )

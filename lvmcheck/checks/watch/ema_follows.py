@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import ceiling, floor
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
 STEPS, CALLS, BESIDE = 50, 3, 0.5
@@ -85,31 +84,20 @@ def _evaluated(event: Watch) -> Finding | None:
     )
 
 
-_CHECK = EmaFollows()
+_case = Cases(EmaFollows())
 _FOLLOWS = {"steps": 300, "calls": 300, "unchanged": 0.0, "same_inputs": 0.0}
 _FORGOTTEN = {**_FOLLOWS, "unchanged": 1.0}
 _EVALUATED = {**_FOLLOWS, "way": 0.97, "statistics_left": 0.0}
 PASSES: Sequence[Case] = (
-    made.case("evaluated_by_its_average", _CHECK, case_run("copy", [_EVALUATED], ["left"])),
-    made.case("a_short_trial", _CHECK, case_run("copy", [{**_EVALUATED, "steps": 120, "way": 0.1}], ["left"])),
-    made.case("perfect_oracle", _CHECK, case_run("copy", [_FOLLOWS], ["left"]), measured=0.0),
-    made.case(
-        "a_reference_model_beside",
-        _CHECK,
-        case_run("copy", [{**_FORGOTTEN, "same_inputs": 1.0}, _FOLLOWS], ["policy"]),
-    ),
-    made.case("hardly_used", _CHECK, case_run("copy", [{**_FORGOTTEN, "calls": 1}, _FOLLOWS], ["left"])),
+    _case("evaluated_by_its_average", [_EVALUATED], subjects=["left"]),
+    _case("a_short_trial", [{**_EVALUATED, "steps": 120, "way": 0.1}], subjects=["left"]),
+    _case("perfect_oracle", [_FOLLOWS], subjects=["left"], measured=0.0),
+    _case("a_reference_model_beside", [{**_FORGOTTEN, "same_inputs": 1.0}, _FOLLOWS], subjects=["policy"]),
+    _case("hardly_used", [{**_FORGOTTEN, "calls": 1}, _FOLLOWS], subjects=["left"]),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "forgotten", _CHECK, case_run("copy", [_FORGOTTEN], ["left"]), "never_updated", 1.0, of="left", calls=300
-    ),
-    made.case("slow", _CHECK, case_run("copy", [{**_EVALUATED, "way": 0.11}], ["left"]), "too_slow", 0.11),
-    made.case(
-        "buffers_of_the_beginning",
-        _CHECK,
-        case_run("copy", [{**_EVALUATED, "statistics_left": 1.0}], ["left"]),
-        "statistics_left",
-    ),
-    made.case("not_a_number", _CHECK, case_run("copy", [{**_FOLLOWS, "unchanged": float("nan")}], ["left"])),
+    _case("forgotten", [_FORGOTTEN], "never_updated", 1.0, subjects=["left"], of="left", calls=300),
+    _case("slow", [{**_EVALUATED, "way": 0.11}], "too_slow", 0.11, subjects=["left"]),
+    _case("buffers_of_the_beginning", [{**_EVALUATED, "statistics_left": 1.0}], "statistics_left", subjects=["left"]),
+    _case("not_a_number", [{**_FOLLOWS, "unchanged": float("nan")}], subjects=["left"]),
 )

@@ -10,7 +10,7 @@ from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Series, case_run
+from lvmcheck.checks.watch._watched import Cases, Series, case_run
 from lvmcheck.run.events import Watch
 from lvmcheck.run.view import Run
 
@@ -82,13 +82,14 @@ def _solved(run: Run) -> int | None:
 
 
 _CHECK = EmbeddingsApart()
+_case = Cases(_CHECK)
 _APART = {"alike": 0.1, "began": 0.5}
 _NEAR = {"alike": 0.975, "began": 0.5}
 _ONE = {"alike": 0.995, "began": 0.5}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("embeddings", [{**_APART, "alike": 0.0}] * 40)),
-    made.case("driven_together_at_first", _CHECK, case_run("embeddings", [_APART] * 9 + [_NEAR] * 40 + [_APART] * 9)),
-    made.case("alike_at_first", _CHECK, case_run("embeddings", [_ONE] * 20 + [_APART] * 30)),
+    _case("perfect_oracle", [{**_APART, "alike": 0.0}] * 40),
+    _case("driven_together_at_first", [_APART] * 9 + [_NEAR] * 40 + [_APART] * 9),
+    _case("alike_at_first", [_ONE] * 20 + [_APART] * 30),
 )
 FAILS: Sequence[Case] = (
     made.case(
@@ -98,6 +99,6 @@ FAILS: Sequence[Case] = (
         "one_point",
         0.975,
     ),
-    made.case("attraction_only", _CHECK, case_run("embeddings", [_APART] * 10 + [_ONE] * 40), "one_point", 0.995),
-    made.case("not_a_number", _CHECK, case_run("embeddings", [{**_APART, "alike": math.nan}] * 40)),
+    _case("attraction_only", [_APART] * 10 + [_ONE] * 40, "one_point", 0.995),
+    _case("not_a_number", [{**_APART, "alike": math.nan}] * 40),
 )

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding, Status
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
 
@@ -56,24 +55,12 @@ class EpochOrderChanges(Watched):
         )
 
 
-_CHECK = EpochOrderChanges()
+_case = Cases(EpochOrderChanges())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("epoch_order", [{"same": 0.0, "rows": 32, "steps": 16}] * 3)),
-    made.case("a_repeated_row", _CHECK, case_run("epoch_order", [{"same": 0.1, "rows": 32, "steps": 16}] * 3)),
+    _case("perfect_oracle", [{"same": 0.0, "rows": 32, "steps": 16}] * 3),
+    _case("a_repeated_row", [{"same": 0.1, "rows": 32, "steps": 16}] * 3),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "never_shuffled",
-        _CHECK,
-        case_run("epoch_order", [{"same": 1.0, "rows": 32, "steps": 16}] * 2),
-        "same_order",
-        1.0,
-        status=Status.WARNING,
-    ),
-    made.case(
-        "not_a_number",
-        _CHECK,
-        case_run("epoch_order", [{"same": float("nan"), "rows": 32, "steps": 16}] * 2),
-        status=Status.WARNING,
-    ),
+    _case("never_shuffled", [{"same": 1.0, "rows": 32, "steps": 16}] * 2, "same_order", 1.0, status=Status.WARNING),
+    _case("not_a_number", [{"same": float("nan"), "rows": 32, "steps": 16}] * 2, status=Status.WARNING),
 )

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
 MOST = 10.0
@@ -54,14 +53,12 @@ class EpsilonSmall(Watched):
         )
 
 
-_CHECK = EpsilonSmall()
+_case = Cases(EpsilonSmall())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("epsilon", [{"over_root": 1e-6}] * 12), measured=1e-6),
-    made.case("comparable", _CHECK, case_run("epsilon", [{"over_root": 2.0}] * 12)),
+    _case("perfect_oracle", [{"over_root": 1e-6}] * 12, measured=1e-6),
+    _case("comparable", [{"over_root": 2.0}] * 12),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "epsilon_0_3", _CHECK, case_run("epsilon", [{"over_root": 80.0}] * 10), "epsilon_dominates", 80.0, step=10
-    ),
-    made.case("not_a_number", _CHECK, case_run("epsilon", [{"over_root": float("nan")}] * 10)),
+    _case("epsilon_0_3", [{"over_root": 80.0}] * 10, "epsilon_dominates", 80.0, step=10),
+    _case("not_a_number", [{"over_root": float("nan")}] * 10),
 )

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
 
@@ -59,33 +58,28 @@ class EvaluatesInEvalMode(Watched):
         )
 
 
-_CHECK = EvaluatesInEvalMode()
+_case = Cases(EvaluatesInEvalMode())
 _EVAL = {"forwards": 4.0, "modal": 2.0, "statistics_changed": 0.0, "declared": 1.0}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("evaluation", [{**_EVAL, "in_train_mode": 0, "modal": 0}])),
-    made.case(
-        "nothing_depends_on_the_mode", _CHECK, case_run("evaluation", [{**_EVAL, "in_train_mode": 4, "modal": 0}])
-    ),
-    made.case(
+    _case("perfect_oracle", [{**_EVAL, "in_train_mode": 0, "modal": 0}]),
+    _case("nothing_depends_on_the_mode", [{**_EVAL, "in_train_mode": 4, "modal": 0}]),
+    _case(
         "a_picture_now_and_then",
-        _CHECK,
-        case_run(
-            "evaluation",
-            [
-                {**_EVAL, "in_train_mode": 1, "forwards": 1, "declared": 0},
-                {**_EVAL, "in_train_mode": 0, "modal": 0},
-            ],
-        ),
+        [
+            {**_EVAL, "in_train_mode": 1, "forwards": 1, "declared": 0},
+            {**_EVAL, "in_train_mode": 0, "modal": 0},
+        ],
     ),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "eval_forgotten",
-        _CHECK,
-        case_run("evaluation", [{**_EVAL, "in_train_mode": 4}], ["dropout", "norm"], over=False),
+        [{**_EVAL, "in_train_mode": 4}],
         "train_mode",
         4,
+        subjects=["dropout", "norm"],
+        over=False,
         modules="dropout, norm",
     ),
-    made.case("not_a_number", _CHECK, case_run("evaluation", [{**_EVAL, "in_train_mode": float("nan")}])),
+    _case("not_a_number", [{**_EVAL, "in_train_mode": float("nan")}]),
 )

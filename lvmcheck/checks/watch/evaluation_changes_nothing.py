@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
 
@@ -53,19 +52,19 @@ class EvaluationChangesNothing(Watched):
         )
 
 
-_CHECK = EvaluationChangesNothing()
+_case = Cases(EvaluationChangesNothing())
 _EVAL = {"forwards": 4.0, "in_train_mode": 0.0, "modal": 0.0, "statistics_changed": 0.0, "declared": 1.0}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("evaluation", [_EVAL])),
-    made.case("several", _CHECK, case_run("evaluation", [_EVAL] * 3)),
+    _case("perfect_oracle", [_EVAL]),
+    _case("several", [_EVAL] * 3),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "norm_in_train_mode",
-        _CHECK,
-        case_run("evaluation", [{**_EVAL, "statistics_changed": 4, "in_train_mode": 4, "modal": 1}], ["1"]),
+        [{**_EVAL, "statistics_changed": 4, "in_train_mode": 4, "modal": 1}],
         "statistics_changed",
         4,
+        subjects=["1"],
     ),
-    made.case("not_a_number", _CHECK, case_run("evaluation", [{**_EVAL, "statistics_changed": float("nan")}])),
+    _case("not_a_number", [{**_EVAL, "statistics_changed": float("nan")}]),
 )

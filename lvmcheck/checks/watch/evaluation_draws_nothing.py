@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
 
@@ -48,12 +47,12 @@ class EvaluationDrawsNothing(Watched):
         )
 
 
-_CHECK = EvaluationDrawsNothing()
+_case = Cases(EvaluationDrawsNothing())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("evaluation_dropout", [{"dropouts": 0.0}])),
-    made.case("tried_twice", _CHECK, case_run("evaluation_dropout", [{"dropouts": 0.0}] * 2)),
+    _case("perfect_oracle", [{"dropouts": 0.0}]),
+    _case("tried_twice", [{"dropouts": 0.0}] * 2),
 )
 FAILS: Sequence[Case] = (
-    made.case("functional", _CHECK, case_run("evaluation_dropout", [{"dropouts": 2.0}], over=False), "dropout_on", 2.0),
-    made.case("not_a_number", _CHECK, case_run("evaluation_dropout", [{"dropouts": float("nan")}])),
+    _case("functional", [{"dropouts": 2.0}], "dropout_on", 2.0, over=False),
+    _case("not_a_number", [{"dropouts": float("nan")}]),
 )

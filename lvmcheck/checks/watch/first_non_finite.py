@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
 CODES = ("parameter", "module", "gradient")
@@ -56,22 +55,23 @@ class FirstNonFinite(Watched):
         )
 
 
-_CHECK = FirstNonFinite()
+_case = Cases(FirstNonFinite())
 _FINITE = {"parameters": 0.0, "modules": 0.0, "gradients": 0.0, "values": 30.0}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("finite", [_FINITE] * 3)),
-    made.case("one_sample", _CHECK, case_run("finite", [_FINITE])),
+    _case("perfect_oracle", [_FINITE] * 3),
+    _case("one_sample", [_FINITE]),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "log_of_zero",
-        _CHECK,
-        case_run("finite", [_FINITE, {**_FINITE, "modules": 3, "gradients": 8}], ["head.log"], over=False),
+        [_FINITE, {**_FINITE, "modules": 3, "gradients": 8}],
         "module",
         11,
+        subjects=["head.log"],
+        over=False,
         step=2,
         first="head.log",
     ),
-    made.case("backward_only", _CHECK, case_run("finite", [{**_FINITE, "gradients": 2}], ["0.weight"]), "gradient", 2),
-    made.case("not_a_number", _CHECK, case_run("finite", [{**_FINITE, "gradients": float("nan")}])),
+    _case("backward_only", [{**_FINITE, "gradients": 2}], "gradient", 2, subjects=["0.weight"]),
+    _case("not_a_number", [{**_FINITE, "gradients": float("nan")}]),
 )

@@ -10,9 +10,8 @@ from typing import ClassVar
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding, Outcome
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import LEVELS
-from lvmcheck.checks.watch._watched import Watched, case_run, names, unless_it_learned
+from lvmcheck.checks.watch._watched import Cases, Watched, names, unless_it_learned
 from lvmcheck.run.events import Watch
 from lvmcheck.run.view import Run
 
@@ -67,27 +66,14 @@ class FirstUpdatesSmall(Watched):
         )
 
 
-_CHECK = FirstUpdatesSmall()
+_case = Cases(FirstUpdatesSmall())
 _SAMPLE = {"median": 1e-3, "lowest": 1e-4, "highest": 5e-3, "share_of_rate": 1.0, "usual": 1e-3}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("update_ratio", [_SAMPLE] * 4), measured=1e-3),
-    made.case(
-        "one_leap", _CHECK, case_run("update_ratio", [{**_SAMPLE, "usual": 0.6}, *[{**_SAMPLE, "usual": 0.05}] * 3])
-    ),
-    made.case(
-        "small_embeddings",
-        _CHECK,
-        case_run("update_ratio", [{**_SAMPLE, "median": 0.9, "highest": 3.0}] * 4),
-    ),
+    _case("perfect_oracle", [_SAMPLE] * 4, measured=1e-3),
+    _case("one_leap", [{**_SAMPLE, "usual": 0.6}, *[{**_SAMPLE, "usual": 0.05}] * 3]),
+    _case("small_embeddings", [{**_SAMPLE, "median": 0.9, "highest": 3.0}] * 4),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "adam_at_0_1",
-        _CHECK,
-        case_run("update_ratio", [{**_SAMPLE, "usual": v} for v in (1.1, 0.6, 0.34)]),
-        "replaces_the_weights",
-        0.34,
-        step=3,
-    ),
-    made.case("not_a_number", _CHECK, case_run("update_ratio", [{**_SAMPLE, "usual": math.nan}] * 3)),
+    _case("adam_at_0_1", [{**_SAMPLE, "usual": v} for v in (1.1, 0.6, 0.34)], "replaces_the_weights", 0.34, step=3),
+    _case("not_a_number", [{**_SAMPLE, "usual": math.nan}] * 3),
 )

@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, warning
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 from lvmcheck.run.view import Run
 
@@ -71,41 +70,30 @@ class GradientAtStep(Watched):
         )
 
 
-_CHECK = GradientAtStep()
+_case = Cases(GradientAtStep())
 PASSES: Sequence[Case] = (
-    made.case(
+    _case(
         "an_optimizer_of_another_model_is_no_business_of_this",
-        _CHECK,
-        case_run(
-            "gradient_at_step",
-            [{"parameters": 0, "with_gradient": 0}] * 3 + [{"parameters": 4, "with_gradient": 4}] * 3,
-        ),
+        [{"parameters": 0, "with_gradient": 0}] * 3 + [{"parameters": 4, "with_gradient": 4}] * 3,
     ),
-    made.case("perfect_oracle", _CHECK, case_run("gradient_at_step", [{"parameters": 4, "with_gradient": 4}] * 3)),
-    made.case(
-        "hinge_satisfied_once",
-        _CHECK,
-        case_run("gradient_at_step", [{"parameters": 4, "with_gradient": n} for n in (4, 0, 4)]),
-    ),
+    _case("perfect_oracle", [{"parameters": 4, "with_gradient": 4}] * 3),
+    _case("hinge_satisfied_once", [{"parameters": 4, "with_gradient": n} for n in (4, 0, 4)]),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "solved",
-        _CHECK,
-        case_run("gradient_at_step", [{"parameters": 4, "none": 0, "with_gradient": n} for n in (*[4] * 10, 0, 0, 0)]),
+        [{"parameters": 4, "none": 0, "with_gradient": n} for n in (*[4] * 10, 0, 0, 0)],
         "no_gradient_any_more",
         0,
         status=Status.WARNING,
     ),
-    made.case(
+    _case(
         "cleared_before_the_step",
-        _CHECK,
-        case_run("gradient_at_step", [{"parameters": 4, "with_gradient": 0}] * 3, over=False),
+        [{"parameters": 4, "with_gradient": 0}] * 3,
         "no_gradient_at_step",
         0,
+        over=False,
         step=3,
     ),
-    made.case(
-        "not_a_number", _CHECK, case_run("gradient_at_step", [{"parameters": 4, "with_gradient": float("nan")}] * 3)
-    ),
+    _case("not_a_number", [{"parameters": 4, "with_gradient": float("nan")}] * 3),
 )

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import band
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
 FACTOR = 1e4
@@ -58,20 +57,21 @@ class GradientByDepth(Watched):
         )
 
 
-_CHECK = GradientByDepth()
+_case = Cases(GradientByDepth())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("depth", [{"first_over_last": 1.0, "layers": 6}] * 5)),
-    made.case("a_factor_of_fifty", _CHECK, case_run("depth", [{"first_over_last": 0.02, "layers": 6}] * 5)),
+    _case("perfect_oracle", [{"first_over_last": 1.0, "layers": 6}] * 5),
+    _case("a_factor_of_fifty", [{"first_over_last": 0.02, "layers": 6}] * 5),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "twenty_sigmoids",
-        _CHECK,
-        case_run("depth", [{"first_over_last": 1e-9, "layers": 20}] * 5, ["0.weight", "38.weight"], over=False),
+        [{"first_over_last": 1e-9, "layers": 20}] * 5,
         "vanishing",
         1e-9,
+        subjects=["0.weight", "38.weight"],
+        over=False,
         step=5,
     ),
-    made.case("exploding", _CHECK, case_run("depth", [{"first_over_last": 1e6, "layers": 20}] * 5), "exploding", 1e6),
-    made.case("not_a_number", _CHECK, case_run("depth", [{"first_over_last": float("nan"), "layers": 20}] * 5)),
+    _case("exploding", [{"first_over_last": 1e6, "layers": 20}] * 5, "exploding", 1e6),
+    _case("not_a_number", [{"first_over_last": float("nan"), "layers": 20}] * 5),
 )

@@ -11,7 +11,7 @@ from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Series, case_run, players
+from lvmcheck.checks.watch._watched import Cases, Series, case_run, players
 from lvmcheck.run.events import MODELS, Watch
 from lvmcheck.run.view import Run
 
@@ -77,6 +77,7 @@ class GradientNormSteady(Series):
 
 
 _CHECK = GradientNormSteady()
+_case = Cases(_CHECK)
 
 
 def _norms(*values: float) -> list[dict[str, float]]:
@@ -84,13 +85,9 @@ def _norms(*values: float) -> list[dict[str, float]]:
 
 
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("gradient_norm", _norms(*[1.0] * 30))),
-    made.case(
-        "grows_while_it_begins_to_learn",
-        _CHECK,
-        case_run("gradient_norm", _norms(*[1e-4 * 1.25**i for i in range(30)], *[0.08, 0.03] * 10)),
-    ),
-    made.case("a_spike_that_recovers", _CHECK, case_run("gradient_norm", _norms(*[1.0] * 20, 50.0, *[1.0] * 20))),
+    _case("perfect_oracle", _norms(*[1.0] * 30)),
+    _case("grows_while_it_begins_to_learn", _norms(*[1e-4 * 1.25**i for i in range(30)], *[0.08, 0.03] * 10)),
+    _case("a_spike_that_recovers", _norms(*[1.0] * 20, 50.0, *[1.0] * 20)),
 )
 _PLAYERS = replace(
     case_run("gradient_norm", _norms(*[1.0] * 20, 50.0, 1.0, 90.0, 1.0, 200.0)),
@@ -100,14 +97,9 @@ _PLAYERS = replace(
     ),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "exploding",
-        _CHECK,
-        case_run("gradient_norm", _norms(*[1.0] * 20, 50.0, 1.0, 90.0, 1.0, 200.0), over=False),
-        "exploding",
-        step=25,
-        highest=200.0,
+    _case(
+        "exploding", _norms(*[1.0] * 20, 50.0, 1.0, 90.0, 1.0, 200.0), "exploding", over=False, step=25, highest=200.0
     ),
-    made.case("not_a_number", _CHECK, case_run("gradient_norm", _norms(*[1.0] * 20, *[math.nan] * 3))),
+    _case("not_a_number", _norms(*[1.0] * 20, *[math.nan] * 3)),
     made.case("models_that_play", _CHECK, _PLAYERS, "exploding", status=Status.WARNING),
 )

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, warning
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 from lvmcheck.run.view import Run
 
@@ -80,48 +79,39 @@ class GradientReaches(Watched):
         )
 
 
-_CHECK = GradientReaches()
+_case = Cases(GradientReaches())
 _SAMPLE = {"parameters": 6.0, "none": 0.0, "zero": 0.0}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("gradient_reach", [_SAMPLE] * 5)),
-    made.case("one_sample", _CHECK, case_run("gradient_reach", [_SAMPLE])),
+    _case("perfect_oracle", [_SAMPLE] * 5),
+    _case("one_sample", [_SAMPLE]),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "detached_branch",
-        _CHECK,
-        case_run("gradient_reach", [_SAMPLE, {**_SAMPLE, "none": 2}], ["aux.weight", "aux.bias"]),
+        [_SAMPLE, {**_SAMPLE, "none": 2}],
         "no_gradient",
         2,
+        subjects=["aux.weight", "aux.bias"],
         step=2,
         parameters="aux.weight, aux.bias",
     ),
-    made.case(
+    _case(
         "option_that_is_off",
-        _CHECK,
-        case_run("gradient_reach", [{**_SAMPLE, "none": 1, "unused": 1}], ["scale"]),
+        [{**_SAMPLE, "none": 1, "unused": 1}],
         "unused",
         1,
+        subjects=["scale"],
         status=Status.WARNING,
     ),
-    made.case(
-        "dead_layer", _CHECK, case_run("gradient_reach", [{**_SAMPLE, "zero": 1}], ["0.weight"]), "zero_gradient", 1
-    ),
-    made.case(
-        "both_factors_zero",
-        _CHECK,
-        case_run("gradient_reach", [{**_SAMPLE, "zero": 2, "empty": 2}], ["a", "b"]),
-        "all_zero",
-        2,
-        empty=2,
-    ),
-    made.case(
+    _case("dead_layer", [{**_SAMPLE, "zero": 1}], "zero_gradient", 1, subjects=["0.weight"]),
+    _case("both_factors_zero", [{**_SAMPLE, "zero": 2, "empty": 2}], "all_zero", 2, subjects=["a", "b"], empty=2),
+    _case(
         "part_multiplied_by_zero",
-        _CHECK,
-        case_run("gradient_reach", [{**_SAMPLE, "zero": 4, "branch": 4}], ["a.0.weight", "a.2.weight"]),
+        [{**_SAMPLE, "zero": 4, "branch": 4}],
         "branch_zero",
         4,
+        subjects=["a.0.weight", "a.2.weight"],
         branch=4,
     ),
-    made.case("not_a_number", _CHECK, case_run("gradient_reach", [{**_SAMPLE, "zero": float("nan")}])),
+    _case("not_a_number", [{**_SAMPLE, "zero": float("nan")}]),
 )

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
 ROUNDING = 1e-6
@@ -57,19 +56,12 @@ class GradientsCleared(Watched):
         )
 
 
-_CHECK = GradientsCleared()
+_case = Cases(GradientsCleared())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("leftover", [{"share": 0.0, "norm": 1.0}] * 3)),
-    made.case("one_reading", _CHECK, case_run("leftover", [{"share": s, "norm": 1.0} for s in (0.0, 0.4, 0.0)])),
+    _case("perfect_oracle", [{"share": 0.0, "norm": 1.0}] * 3),
+    _case("one_reading", [{"share": s, "norm": 1.0} for s in (0.0, 0.4, 0.0)]),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "zero_grad_missing",
-        _CHECK,
-        case_run("leftover", [{"share": s, "norm": 2.0} for s in (0.7, 0.9)], over=False),
-        "not_cleared",
-        0.9,
-        step=2,
-    ),
-    made.case("not_a_number", _CHECK, case_run("leftover", [{"share": float("nan"), "norm": 2.0}] * 2)),
+    _case("zero_grad_missing", [{"share": s, "norm": 2.0} for s in (0.7, 0.9)], "not_cleared", 0.9, over=False, step=2),
+    _case("not_a_number", [{"share": float("nan"), "norm": 2.0}] * 2),
 )

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import band, ceiling, floor
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
 LOW, HIGH, FAR = 1e-4, 30.0, 30.0
@@ -73,18 +72,18 @@ class InputsScaled(Watched):
         )
 
 
-_CHECK = InputsScaled()
+_case = Cases(InputsScaled())
 _IN = {"mean": 0.0, "std": 1.0, "lowest": -3.0, "highest": 3.0, "binary": 0.0}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("inputs", [_IN] * 3)),
-    made.case("zero_to_one", _CHECK, case_run("inputs", [{**_IN, "mean": 0.3, "std": 0.3}] * 3)),
-    made.case("rows_that_differ", _CHECK, case_run("inputs", [{**_IN, "spread": 1e-3}] * 3)),
-    made.case("unit_vectors", _CHECK, case_run("inputs", [{**_IN, "std": 0.036}] * 3)),
+    _case("perfect_oracle", [_IN] * 3),
+    _case("zero_to_one", [{**_IN, "mean": 0.3, "std": 0.3}] * 3),
+    _case("rows_that_differ", [{**_IN, "spread": 1e-3}] * 3),
+    _case("unit_vectors", [{**_IN, "std": 0.036}] * 3),
 )
 FAILS: Sequence[Case] = (
-    made.case("pixels_of_255", _CHECK, case_run("inputs", [{**_IN, "mean": 120, "std": 70}] * 3), "scale", 70, step=3),
-    made.case("one_row", _CHECK, case_run("inputs", [{**_IN, "spread": 0.0}] * 3), "equal_rows", 0.0),
-    made.case("constant", _CHECK, case_run("inputs", [{**_IN, "std": 0.0}] * 3), "constant", 0.0),
-    made.case("offset", _CHECK, case_run("inputs", [{**_IN, "mean": 2000, "std": 10}] * 3), "offset", 200),
-    made.case("not_a_number", _CHECK, case_run("inputs", [{**_IN, "std": float("nan")}] * 3)),
+    _case("pixels_of_255", [{**_IN, "mean": 120, "std": 70}] * 3, "scale", 70, step=3),
+    _case("one_row", [{**_IN, "spread": 0.0}] * 3, "equal_rows", 0.0),
+    _case("constant", [{**_IN, "std": 0.0}] * 3, "constant", 0.0),
+    _case("offset", [{**_IN, "mean": 2000, "std": 10}] * 3, "offset", 200),
+    _case("not_a_number", [{**_IN, "std": float("nan")}] * 3),
 )

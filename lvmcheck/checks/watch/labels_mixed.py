@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
 
@@ -54,13 +53,13 @@ class LabelsMixed(Watched):
         )
 
 
-_CHECK = LabelsMixed()
+_case = Cases(LabelsMixed())
 _BATCH = {"distinct": 8.0, "rows": 32.0, "seen": 8.0, "classes": 8.0}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("labels", [_BATCH] * 10)),
-    made.case("small_batches", _CHECK, case_run("labels", [{**_BATCH, "distinct": 1, "rows": 4}] * 12 + [_BATCH])),
+    _case("perfect_oracle", [_BATCH] * 10),
+    _case("small_batches", [{**_BATCH, "distinct": 1, "rows": 4}] * 12 + [_BATCH]),
 )
 FAILS: Sequence[Case] = (
-    made.case("sorted_by_class", _CHECK, case_run("labels", [{**_BATCH, "distinct": 1}] * 10), "sorted", 1, step=10),
-    made.case("not_a_number", _CHECK, case_run("labels", [{**_BATCH, "distinct": float("nan")}] * 10)),
+    _case("sorted_by_class", [{**_BATCH, "distinct": 1}] * 10, "sorted", 1, step=10),
+    _case("not_a_number", [{**_BATCH, "distinct": float("nan")}] * 10),
 )

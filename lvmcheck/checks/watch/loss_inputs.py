@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
 SAYS: Mapping[str, str] = {
@@ -75,16 +74,13 @@ class LossInputs(Watched):
         )
 
 
-_CHECK = LossInputs()
+_case = Cases(LossInputs())
 _WELL = dict.fromkeys(SAYS, 0.0)
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("loss_input", [_WELL] * 3, ["cross_entropy"])),
-    made.case("two_terms", _CHECK, case_run("loss_input", [_WELL] * 8, ["kl_div"])),
+    _case("perfect_oracle", [_WELL] * 3, subjects=["cross_entropy"]),
+    _case("two_terms", [_WELL] * 8, subjects=["kl_div"]),
 )
 FAILS: Sequence[Case] = (
-    *(
-        made.case(code, _CHECK, case_run("loss_input", [{**_WELL, code: 1.0}], ["kl_div"], over=False), code, 1.0)
-        for code in SAYS
-    ),
-    made.case("not_a_number", _CHECK, case_run("loss_input", [{**_WELL, "broadcast": math.nan}], ["mse_loss"])),
+    *(_case(code, [{**_WELL, code: 1.0}], code, 1.0, subjects=["kl_div"], over=False) for code in SAYS),
+    _case("not_a_number", [{**_WELL, "broadcast": math.nan}], subjects=["mse_loss"]),
 )

@@ -12,7 +12,7 @@ from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import LEVELS
-from lvmcheck.checks.watch._watched import Watched, case_run, names, watched
+from lvmcheck.checks.watch._watched import Cases, Watched, case_run, names, watched
 from lvmcheck.run.events import MODELS, Epoch, Watch
 from lvmcheck.run.view import Run
 
@@ -103,38 +103,25 @@ def _evaluated(ratio: float, losses: Sequence[float]) -> Run:
 
 
 _CHECK = LossTermsBalanced()
+_case = Cases(_CHECK)
 _RULES = {"ratio": 1100.0, "weight": 500.0, "weight_of_next": 1.0, "addends": 2}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("addend_gradients", [{**_RULES, "ratio": 1.0, "weight": 1.0}] * 5)),
-    made.case(
-        "small_regulariser",
-        _CHECK,
-        case_run("addend_gradients", [{**_RULES, "ratio": 2000.0, "weight": 1.0, "weight_of_next": 0.01}] * 5),
-    ),
+    _case("perfect_oracle", [{**_RULES, "ratio": 1.0, "weight": 1.0}] * 5),
+    _case("small_regulariser", [{**_RULES, "ratio": 2000.0, "weight": 1.0, "weight_of_next": 0.01}] * 5),
     made.case("ruled_at_first_and_learned", _CHECK, _evaluated(14.0, made.lines(12, 3.6, 0.9))),
-    made.case(
-        "reconstruction_beside_an_adversary",
-        _CHECK,
-        case_run("addend_gradients", [{**_RULES, "ratio": 400.0, "weight": 100.0}] * 5),
-    ),
+    _case("reconstruction_beside_an_adversary", [{**_RULES, "ratio": 400.0, "weight": 100.0}] * 5),
 )
 FAILS: Sequence[Case] = (
     made.case("collapsed_at_once", _CHECK, _evaluated(14.0, [3.6] * 12), "starved", 14.0),
-    made.case(
+    _case(
         "value_loss_times_500",
-        _CHECK,
-        case_run("addend_gradients", [_RULES] * 4, ["MseLoss (2)", "Mean (1)"]),
+        [_RULES] * 4,
         "one_rules",
         1100.0,
+        subjects=["MseLoss (2)", "Mean (1)"],
         step=4,
         weight=500.0,
     ),
-    made.case(
-        "sum_with_a_small_weight",
-        _CHECK,
-        case_run("addend_gradients", [{**_RULES, "weight": 0.01}] * 4),
-        "one_rules",
-        1100.0,
-    ),
-    made.case("not_a_number", _CHECK, case_run("addend_gradients", [{**_RULES, "ratio": float("nan")}] * 4)),
+    _case("sum_with_a_small_weight", [{**_RULES, "weight": 0.01}] * 4, "one_rules", 1100.0),
+    _case("not_a_number", [{**_RULES, "ratio": float("nan")}] * 4),
 )

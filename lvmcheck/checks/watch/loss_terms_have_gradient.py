@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
 LEAST = 1e-3
@@ -62,24 +61,24 @@ class LossTermsHaveGradient(Watched):
         )
 
 
-_CHECK = LossTermsHaveGradient()
+_case = Cases(LossTermsHaveGradient())
 _WHOLE = {"addends": 2, "without_gradient": 0, "varying": 0, "share": 0.0}
 _CONSTANT = {"addends": 2, "without_gradient": 1, "varying": 0, "share": 0.0}
 _FLOAT = {"addends": 2, "without_gradient": 1, "varying": 1, "share": 0.4}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("loss_addends", [_WHOLE] * 4), measured=0.0),
-    made.case("a_constant_is_added", _CHECK, case_run("loss_addends", [_CONSTANT] * 4)),
-    made.case("tiny_offset", _CHECK, case_run("loss_addends", [{**_FLOAT, "share": 1e-5}] * 4)),
+    _case("perfect_oracle", [_WHOLE] * 4, measured=0.0),
+    _case("a_constant_is_added", [_CONSTANT] * 4),
+    _case("tiny_offset", [{**_FLOAT, "share": 1e-5}] * 4),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "float_penalty",
-        _CHECK,
-        case_run("loss_addends", [_CONSTANT, _CONSTANT, _FLOAT, _FLOAT, _FLOAT], ["term 2 of 2"]),
+        [_CONSTANT, _CONSTANT, _FLOAT, _FLOAT, _FLOAT],
         "varies_without_gradient",
         0.4,
+        subjects=["term 2 of 2"],
         varying=1,
         step=5,
     ),
-    made.case("not_a_number", _CHECK, case_run("loss_addends", [{**_FLOAT, "share": float("nan")}] * 3)),
+    _case("not_a_number", [{**_FLOAT, "share": float("nan")}] * 3),
 )

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
 
@@ -52,19 +51,12 @@ class LossUsesOutput(Watched):
         )
 
 
-_CHECK = LossUsesOutput()
+_case = Cases(LossUsesOutput())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("output_gradient", [{"forwards": 1, "reached": 1}] * 3)),
-    made.case("rollout", _CHECK, case_run("output_gradient", [{"forwards": n, "reached": 1} for n in (1, 20, 1)])),
+    _case("perfect_oracle", [{"forwards": 1, "reached": 1}] * 3),
+    _case("rollout", [{"forwards": n, "reached": 1} for n in (1, 20, 1)]),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "detached",
-        _CHECK,
-        case_run("output_gradient", [{"forwards": 1, "reached": 0}] * 3, over=False),
-        "no_gradient",
-        0,
-        step=3,
-    ),
-    made.case("not_a_number", _CHECK, case_run("output_gradient", [{"forwards": 1, "reached": float("nan")}] * 3)),
+    _case("detached", [{"forwards": 1, "reached": 0}] * 3, "no_gradient", 0, over=False, step=3),
+    _case("not_a_number", [{"forwards": 1, "reached": float("nan")}] * 3),
 )

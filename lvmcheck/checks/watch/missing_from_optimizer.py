@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
 
@@ -63,28 +62,23 @@ class MissingFromOptimizer(Watched):
         )
 
 
-_CHECK = MissingFromOptimizer()
+_case = Cases(MissingFromOptimizer())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("coverage", [{"trainable": 4, "missing": 0}])),
-    made.case("unused_and_left_out", _CHECK, case_run("coverage", [{"trainable": 9, "missing": 0, "unused": 1}])),
-    made.case(
-        "head_unfrozen_and_added", _CHECK, case_run("coverage", [{"trainable": n, "missing": 0} for n in (2, 4)])
-    ),
+    _case("perfect_oracle", [{"trainable": 4, "missing": 0}]),
+    _case("unused_and_left_out", [{"trainable": 9, "missing": 0, "unused": 1}]),
+    _case("head_unfrozen_and_added", [{"trainable": n, "missing": 0} for n in (2, 4)]),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "forgotten_head",
-        _CHECK,
-        case_run("coverage", [{"trainable": 4, "missing": 2}], ["head.weight", "head.bias"], over=False),
+        [{"trainable": 4, "missing": 2}],
         "missing",
         2,
+        subjects=["head.weight", "head.bias"],
+        over=False,
         parameters="head.weight, head.bias",
     ),
-    made.case(
-        "unfrozen_and_not_added",
-        _CHECK,
-        case_run("coverage", [{"trainable": 2, "missing": 0}, {"trainable": 4, "missing": 2}]),
-        measured=2,
-        step=2,
+    _case(
+        "unfrozen_and_not_added", [{"trainable": 2, "missing": 0}, {"trainable": 4, "missing": 2}], measured=2, step=2
     ),
 )

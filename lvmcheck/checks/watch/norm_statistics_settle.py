@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
 BATCHES, LEFT = 50, 0.5
@@ -59,20 +58,20 @@ class NormStatisticsSettle(Watched):
         )
 
 
-_CHECK = NormStatisticsSettle()
+_case = Cases(NormStatisticsSettle())
 _DONE = {"left": 1e-9, "batches": 200.0}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("norm_statistics", [{**_DONE, "left": 0.0}], ["bn"])),
-    made.case("default", _CHECK, case_run("norm_statistics", [_DONE], ["bn"])),
+    _case("perfect_oracle", [{**_DONE, "left": 0.0}], subjects=["bn"]),
+    _case("default", [_DONE], subjects=["bn"]),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "momentum_of_another_library",
-        _CHECK,
-        case_run("norm_statistics", [{**_DONE, "left": 0.82}], ["bn"]),
+        [{**_DONE, "left": 0.82}],
         "initial_statistics_left",
         0.82,
+        subjects=["bn"],
         norm="bn",
     ),
-    made.case("not_a_number", _CHECK, case_run("norm_statistics", [{**_DONE, "left": math.nan}], ["bn"])),
+    _case("not_a_number", [{**_DONE, "left": math.nan}], subjects=["bn"]),
 )

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
 
@@ -50,20 +49,15 @@ class OneStepPerBackward(Watched):
         )
 
 
-_CHECK = OneStepPerBackward()
+_case = Cases(OneStepPerBackward())
 _TAKEN = {"steps": 3.0, "without_backward": 0.0, "recorded": 3.0, "forwards": 1.0, "backwards": 1.0}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("step_calls", [_TAKEN] * 2)),
-    made.case("once", _CHECK, case_run("step_calls", [{**_TAKEN, "without_backward": 1}] * 2)),
+    _case("perfect_oracle", [_TAKEN] * 2),
+    _case("once", [{**_TAKEN, "without_backward": 1}] * 2),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "step_called_twice",
-        _CHECK,
-        case_run("step_calls", [_TAKEN, {**_TAKEN, "steps": 6, "without_backward": 2}], over=False),
-        "repeated",
-        2,
-        steps=6,
+    _case(
+        "step_called_twice", [_TAKEN, {**_TAKEN, "steps": 6, "without_backward": 2}], "repeated", 2, over=False, steps=6
     ),
-    made.case("not_a_number", _CHECK, case_run("step_calls", [{**_TAKEN, "without_backward": float("nan")}])),
+    _case("not_a_number", [{**_TAKEN, "without_backward": float("nan")}]),
 )

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
 
@@ -53,18 +52,18 @@ class OptimizerHoldsThisModel(Watched):
         )
 
 
-_CHECK = OptimizerHoldsThisModel()
+_case = Cases(OptimizerHoldsThisModel())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("foreign", [{"foreign": 0, "missing": 0, "replaced": 0}])),
-    made.case("a_loss_with_a_temperature", _CHECK, case_run("foreign", [{"foreign": 1, "missing": 0, "replaced": 0}])),
+    _case("perfect_oracle", [{"foreign": 0, "missing": 0, "replaced": 0}]),
+    _case("a_loss_with_a_temperature", [{"foreign": 1, "missing": 0, "replaced": 0}]),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "head_replaced_after_the_optimizer",
-        _CHECK,
-        case_run("foreign", [{"foreign": 2, "missing": 2, "replaced": 2}], ["group 0, parameter 2, shape [5, 32]"]),
+        [{"foreign": 2, "missing": 2, "replaced": 2}],
         "replaced",
         2,
+        subjects=["group 0, parameter 2, shape [5, 32]"],
     ),
-    made.case("not_a_number", _CHECK, case_run("foreign", [{"foreign": 1, "missing": 0, "replaced": float("nan")}])),
+    _case("not_a_number", [{"foreign": 1, "missing": 0, "replaced": float("nan")}]),
 )

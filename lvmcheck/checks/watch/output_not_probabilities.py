@@ -9,8 +9,7 @@ from typing import ClassVar
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
 SUM, FITS = 1e-3, 0.01
@@ -62,28 +61,17 @@ class OutputNotProbabilities(Watched):
         )
 
 
-_CHECK = OutputNotProbabilities()
+_case = Cases(OutputNotProbabilities())
 _LOGITS = {"sum_error": 4.0, "column_error": 30.0, "lowest": -3.0, "cross_entropy": 1e-6}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("output_form", [_LOGITS] * 2)),
-    made.case(
-        "probabilities_with_another_loss",
-        _CHECK,
-        case_run("output_form", [{**_LOGITS, "sum_error": 0.0, "lowest": 0.0, "cross_entropy": 0.5}, _LOGITS]),
+    _case("perfect_oracle", [_LOGITS] * 2),
+    _case(
+        "probabilities_with_another_loss", [{**_LOGITS, "sum_error": 0.0, "lowest": 0.0, "cross_entropy": 0.5}, _LOGITS]
     ),
 )
 _SUMS = {**_LOGITS, "sum_error": 1e-7, "lowest": 0.01}
 FAILS: Sequence[Case] = (
-    made.case("model_ends_with_softmax", _CHECK, case_run("output_form", [_SUMS] * 2), "probabilities", 1e-7),
-    made.case(
-        "softmax_over_the_batch",
-        _CHECK,
-        case_run("output_form", [{**_SUMS, "sum_error": 0.5, "column_error": 1e-7}] * 2),
-        "softmax_over_the_batch",
-    ),
-    made.case(
-        "not_a_number",
-        _CHECK,
-        case_run("output_form", [{**_SUMS, "sum_error": float("nan"), "column_error": float("nan")}] * 2),
-    ),
+    _case("model_ends_with_softmax", [_SUMS] * 2, "probabilities", 1e-7),
+    _case("softmax_over_the_batch", [{**_SUMS, "sum_error": 0.5, "column_error": 1e-7}] * 2, "softmax_over_the_batch"),
+    _case("not_a_number", [{**_SUMS, "sum_error": float("nan"), "column_error": float("nan")}] * 2),
 )

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
 EQUAL = 1e-6
@@ -57,13 +56,13 @@ class OutputsVary(Watched):
         )
 
 
-_CHECK = OutputsVary()
+_case = Cases(OutputsVary())
 _OUT = {"spread": 0.5, "input_spread": 2.0, "rows": 32.0}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("outputs", [_OUT] * 5)),
-    made.case("head_begins_at_zero", _CHECK, case_run("outputs", [{**_OUT, "spread": 0.0}] + [_OUT] * 5)),
+    _case("perfect_oracle", [_OUT] * 5),
+    _case("head_begins_at_zero", [{**_OUT, "spread": 0.0}] + [_OUT] * 5),
 )
 FAILS: Sequence[Case] = (
-    made.case("collapsed", _CHECK, case_run("outputs", [{**_OUT, "spread": 0.0}] * 5), "collapsed", 0.0, step=5),
-    made.case("not_a_number", _CHECK, case_run("outputs", [{**_OUT, "spread": float("nan")}] * 5)),
+    _case("collapsed", [{**_OUT, "spread": 0.0}] * 5, "collapsed", 0.0, step=5),
+    _case("not_a_number", [{**_OUT, "spread": float("nan")}] * 5),
 )

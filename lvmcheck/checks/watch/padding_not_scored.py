@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
 MOST = 0.1
@@ -61,16 +60,16 @@ class PaddingNotScored(Watched):
         )
 
 
-_CHECK = PaddingNotScored()
+_case = Cases(PaddingNotScored())
 _NONE = {"share": 0.0, "rows": 0.05, "lengths": 2.0}
 _HALF = {"share": 0.45, "rows": 0.9, "lengths": 7.0}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("padding", [_NONE] * 4)),
-    made.case("ignored", _CHECK, case_run("padding", [{**_HALF, "share": 0.0}] * 4)),
-    made.case("equally_many_blanks", _CHECK, case_run("padding", [{**_HALF, "rows": 1.0, "lengths": 1.0}] * 4)),
-    made.case("a_little", _CHECK, case_run("padding", [{**_HALF, "share": 0.08}] * 4)),
+    _case("perfect_oracle", [_NONE] * 4),
+    _case("ignored", [{**_HALF, "share": 0.0}] * 4),
+    _case("equally_many_blanks", [{**_HALF, "rows": 1.0, "lengths": 1.0}] * 4),
+    _case("a_little", [{**_HALF, "share": 0.08}] * 4),
 )
 FAILS: Sequence[Case] = (
-    made.case("no_ignored_index", _CHECK, case_run("padding", [_HALF] * 3, over=False), "scored", 0.45),
-    made.case("not_a_number", _CHECK, case_run("padding", [{**_HALF, "share": math.nan}] * 3), "scored"),
+    _case("no_ignored_index", [_HALF] * 3, "scored", 0.45, over=False),
+    _case("not_a_number", [{**_HALF, "share": math.nan}] * 3, "scored"),
 )

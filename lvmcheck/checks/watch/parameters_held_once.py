@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
 
@@ -49,14 +48,12 @@ class ParametersHeldOnce(Watched):
         )
 
 
-_CHECK = ParametersHeldOnce()
+_case = Cases(ParametersHeldOnce())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("held_twice", [{"held": 4, "twice": 0}])),
-    made.case("two_readings", _CHECK, case_run("held_twice", [{"held": n, "twice": 0} for n in (2, 4)])),
+    _case("perfect_oracle", [{"held": 4, "twice": 0}]),
+    _case("two_readings", [{"held": n, "twice": 0} for n in (2, 4)]),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "overlapping_groups", _CHECK, case_run("held_twice", [{"held": 4, "twice": 1}], ["head.weight"]), "twice", 1
-    ),
-    made.case("not_a_number", _CHECK, case_run("held_twice", [{"held": 4, "twice": float("nan")}])),
+    _case("overlapping_groups", [{"held": 4, "twice": 1}], "twice", 1, subjects=["head.weight"]),
+    _case("not_a_number", [{"held": 4, "twice": float("nan")}]),
 )

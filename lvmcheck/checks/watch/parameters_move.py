@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
 
@@ -58,20 +57,21 @@ class ParametersMove(Watched):
         )
 
 
-_CHECK = ParametersMove()
+_case = Cases(ParametersMove())
 _SAMPLE = {"parameters": 4.0, "learning_rate": 1e-3}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("movement", [{**_SAMPLE, "unchanged": 0}] * 4)),
-    made.case("warm_up", _CHECK, case_run("movement", [{"parameters": 4, "unchanged": 0, "learning_rate": 0.0}] * 4)),
+    _case("perfect_oracle", [{**_SAMPLE, "unchanged": 0}] * 4),
+    _case("warm_up", [{"parameters": 4, "unchanged": 0, "learning_rate": 0.0}] * 4),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "rounding_swallows_the_update",
-        _CHECK,
-        case_run("movement", [{**_SAMPLE, "unchanged": 1}], ["1.weight"], over=False),
+        [{**_SAMPLE, "unchanged": 1}],
         "unchanged",
         1,
+        subjects=["1.weight"],
+        over=False,
         parameters="1.weight",
     ),
-    made.case("not_a_number", _CHECK, case_run("movement", [{**_SAMPLE, "unchanged": float("nan")}])),
+    _case("not_a_number", [{**_SAMPLE, "unchanged": float("nan")}]),
 )

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
 LEAST, OF_REST = 1e-7, 1e-3
@@ -61,22 +60,15 @@ class PartsKeepPace(Watched):
         )
 
 
-_CHECK = PartsKeepPace()
+_case = Cases(PartsKeepPace())
 _EVEN = {"slowest": 1e-3, "rest": 2e-3, "share_of_rate": 1.0}
 _STILL = {"slowest": 3e-8, "rest": 2e-3, "share_of_rate": 1.0}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("update_parts", [_EVEN] * 10, ["body"])),
-    made.case("layer_wise_rates", _CHECK, case_run("update_parts", [{**_EVEN, "slowest": 2e-6}] * 12, ["body"])),
-    made.case("all_are_slow", _CHECK, case_run("update_parts", [{**_STILL, "rest": 1e-6}] * 12, ["body"])),
+    _case("perfect_oracle", [_EVEN] * 10, subjects=["body"]),
+    _case("layer_wise_rates", [{**_EVEN, "slowest": 2e-6}] * 12, subjects=["body"]),
+    _case("all_are_slow", [{**_STILL, "rest": 1e-6}] * 12, subjects=["body"]),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "rate_of_the_body_tiny",
-        _CHECK,
-        case_run("update_parts", [_STILL] * 10, ["body"]),
-        "stands_still",
-        3e-8,
-        step=10,
-    ),
-    made.case("not_a_number", _CHECK, case_run("update_parts", [{**_STILL, "slowest": float("nan")}] * 10, ["body"])),
+    _case("rate_of_the_body_tiny", [_STILL] * 10, "stands_still", 3e-8, subjects=["body"], step=10),
+    _case("not_a_number", [{**_STILL, "slowest": float("nan")}] * 10, subjects=["body"]),
 )

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
 
@@ -56,15 +55,13 @@ class RandomStateAdvances(Watched):
         )
 
 
-_CHECK = RandomStateAdvances()
+_case = Cases(RandomStateAdvances())
 _ON = {"same": 0.0, "drawn": 1.0}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("generator", [_ON] * 3)),
-    made.case("once", _CHECK, case_run("generator", [_ON, {**_ON, "same": 1.0}, _ON])),
+    _case("perfect_oracle", [_ON] * 3),
+    _case("once", [_ON, {**_ON, "same": 1.0}, _ON]),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "seeded_every_epoch", _CHECK, case_run("generator", [{**_ON, "same": 1.0}] * 2, over=False), "begins_anew", 1.0
-    ),
-    made.case("not_a_number", _CHECK, case_run("generator", [{**_ON, "same": math.nan}] * 2)),
+    _case("seeded_every_epoch", [{**_ON, "same": 1.0}] * 2, "begins_anew", 1.0, over=False),
+    _case("not_a_number", [{**_ON, "same": math.nan}] * 2),
 )

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
 MOST = 0.5
@@ -57,12 +56,12 @@ def _run(*same: float) -> list[dict[str, float]]:
     return [{"ranks": 2.0, "same": value} for value in same]
 
 
-_CHECK = RanksDrawOwnRows()
+_case = Cases(RanksDrawOwnRows())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("rank_rows", _run(0.0, 0.0, 0.0))),
-    made.case("filled_up", _CHECK, case_run("rank_rows", _run(0.0, 0.0, 1.0, 0.06))),
+    _case("perfect_oracle", _run(0.0, 0.0, 0.0)),
+    _case("filled_up", _run(0.0, 0.0, 1.0, 0.06)),
 )
 FAILS: Sequence[Case] = (
-    made.case("no_sampler", _CHECK, case_run("rank_rows", _run(1.0, 1.0, 1.0), over=False), "same_rows", 1.0, step=3),
-    made.case("not_a_number", _CHECK, case_run("rank_rows", _run(*[float("nan")] * 3))),
+    _case("no_sampler", _run(1.0, 1.0, 1.0), "same_rows", 1.0, over=False, step=3),
+    _case("not_a_number", _run(*[float("nan")] * 3)),
 )

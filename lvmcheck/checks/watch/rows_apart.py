@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
 MOST = 1e-3
@@ -55,15 +54,13 @@ class RowsApart(Watched):
         )
 
 
-_CHECK = RowsApart()
+_case = Cases(RowsApart())
 _APART = {"change": 0.0, "rows": 13.0}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("row_mixing", [_APART])),
-    made.case("rounding", _CHECK, case_run("row_mixing", [{**_APART, "change": 2e-6}]), measured=2e-6),
+    _case("perfect_oracle", [_APART]),
+    _case("rounding", [{**_APART, "change": 2e-6}], measured=2e-6),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "mean_over_rows", _CHECK, case_run("row_mixing", [{**_APART, "change": 0.4}], over=False), "rows_mix", 0.4
-    ),
-    made.case("not_a_number", _CHECK, case_run("row_mixing", [{**_APART, "change": float("nan")}])),
+    _case("mean_over_rows", [{**_APART, "change": 0.4}], "rows_mix", 0.4, over=False),
+    _case("not_a_number", [{**_APART, "change": float("nan")}]),
 )

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
 MOST, ALIKE = 0.5, 0.98
@@ -55,14 +54,14 @@ class RowsKept(Watched):
         )
 
 
-_CHECK = RowsKept()
+_case = Cases(RowsKept())
 _KEPT = {"changed": 0.0, "alike": 1.0, "rows": 64.0}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("rows_kept", [_KEPT] * 3)),
-    made.case("memory_filled_anew", _CHECK, case_run("rows_kept", [{**_KEPT, "changed": 1.0, "alike": 0.1}] * 3)),
-    made.case("prepared_once", _CHECK, case_run("rows_kept", [{**_KEPT, "changed": 1.0}, _KEPT, _KEPT])),
+    _case("perfect_oracle", [_KEPT] * 3),
+    _case("memory_filled_anew", [{**_KEPT, "changed": 1.0, "alike": 0.1}] * 3),
+    _case("prepared_once", [{**_KEPT, "changed": 1.0}, _KEPT, _KEPT]),
 )
 FAILS: Sequence[Case] = (
-    made.case("in_place", _CHECK, case_run("rows_kept", [{**_KEPT, "changed": 1.0}] * 2, over=False), "rescaled", 1.0),
-    made.case("not_a_number", _CHECK, case_run("rows_kept", [{**_KEPT, "changed": math.nan}] * 2)),
+    _case("in_place", [{**_KEPT, "changed": 1.0}] * 2, "rescaled", 1.0, over=False),
+    _case("not_a_number", [{**_KEPT, "changed": math.nan}] * 2),
 )

@@ -12,7 +12,7 @@ from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import complete
-from lvmcheck.checks.watch._watched import Watched, case_run, watched
+from lvmcheck.checks.watch._watched import Cases, Watched, watched
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.events import Watch
 from lvmcheck.run.view import Run
@@ -93,6 +93,7 @@ def _course(windows: Curve) -> float | None:
 
 
 _CHECK = RowsReshuffled()
+_case = Cases(_CHECK)
 _MIXED = {"sorted": 0.05, "steps": 20.0}
 _BOWL = [(0.4 + 0.01 * ((i - 10) % 20 - 9) ** 2) * (1 + 0.05 * ((i * 5) % 7)) for i in range(80)]
 
@@ -104,11 +105,11 @@ def _with_losses(values: Sequence[float]) -> Run:
 
 
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("data_order", [{**_MIXED, "sorted": 0.0}])),
+    _case("perfect_oracle", [{**_MIXED, "sorted": 0.0}]),
     made.case("no_trace_in_the_loss", _CHECK, _with_losses([1.0 / (1 + 0.1 * i) for i in range(80)])),
 )
 FAILS: Sequence[Case] = (
-    made.case("by_class", _CHECK, case_run("data_order", [{**_MIXED, "sorted": 1.0}], over=False), "sorted", 1.0),
+    _case("by_class", [{**_MIXED, "sorted": 1.0}], "sorted", 1.0, over=False),
     made.case("same_course", _CHECK, _with_losses(_BOWL), "same_course"),
-    made.case("not_a_number", _CHECK, case_run("data_order", [{**_MIXED, "sorted": math.nan}])),
+    _case("not_a_number", [{**_MIXED, "sorted": math.nan}]),
 )

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import Bound, ceiling, floor
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, warning
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 from lvmcheck.run.view import Run
 
@@ -103,67 +102,50 @@ def _once_an_epoch(of: Mapping[str, float]) -> bool:
     return bool(of.get("over")) and 2 <= of.get("scheduler_steps", 0.0) <= of.get("epochs", 0.0) + 1
 
 
-_CHECK = SchedulerSteps()
+_case = Cases(SchedulerSteps())
 _RUN = {"scheduler_steps": 2.0, "optimizer_steps": 40.0, "epochs": 2.0, "share_of_rate": 0.9, "over": 0.0}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("schedule", [_RUN] * 2, ["StepLR"])),
-    made.case(
-        "first_epoch", _CHECK, case_run("schedule", [{**_RUN, "scheduler_steps": 0, "epochs": 1}, _RUN], ["StepLR"])
-    ),
-    made.case("cosine_over_batches", _CHECK, case_run("schedule", [{**_RUN, "scheduler_steps": 40, "horizon": 40}])),
-    made.case(
+    _case("perfect_oracle", [_RUN] * 2, subjects=["StepLR"]),
+    _case("first_epoch", [{**_RUN, "scheduler_steps": 0, "epochs": 1}, _RUN], subjects=["StepLR"]),
+    _case("cosine_over_batches", [{**_RUN, "scheduler_steps": 40, "horizon": 40}]),
+    _case(
         "a_shorter_trial_of_a_long_schedule",
-        _CHECK,
-        case_run(
-            "schedule",
-            [{**_RUN, "scheduler_steps": 8, "optimizer_steps": 176, "epochs": 8, "horizon": 200, "over": 1.0}],
-        ),
+        [{**_RUN, "scheduler_steps": 8, "optimizer_steps": 176, "epochs": 8, "horizon": 200, "over": 1.0}],
     ),
-    made.case("cosine_over_epochs", _CHECK, case_run("schedule", [{**_RUN, "horizon": 10}])),
-    made.case(
-        "cosine_that_goes_up_again",  # once an epoch, and trained for longer than was planned
-        _CHECK,
-        case_run("schedule", [{**_RUN, "scheduler_steps": 14, "optimizer_steps": 140, "epochs": 14, "horizon": 8}]),
+    _case("cosine_over_epochs", [{**_RUN, "horizon": 10}]),
+    _case(
+        "cosine_that_goes_up_again",
+        [{**_RUN, "scheduler_steps": 14, "optimizer_steps": 140, "epochs": 14, "horizon": 8}],
     ),
 )
 FAILS: Sequence[Case] = (
-    made.case("never", _CHECK, case_run("schedule", [{**_RUN, "scheduler_steps": 0}], ["StepLR"]), "never_stepped", 0),
-    made.case(
+    _case("never", [{**_RUN, "scheduler_steps": 0}], "never_stepped", 0, subjects=["StepLR"]),
+    _case(
         "cosine_over_epochs_stepped_per_batch",
-        _CHECK,
-        case_run("schedule", [{**_RUN, "scheduler_steps": 40, "horizon": 12}]),
+        [{**_RUN, "scheduler_steps": 40, "horizon": 12}],
         "stepped_per_batch",
         40,
         horizon=12,
     ),
-    made.case(
+    _case(
         "twice_an_epoch",
-        _CHECK,
-        case_run("schedule", [{**_RUN, "scheduler_steps": 14, "optimizer_steps": 70, "epochs": 7, "horizon": 8}]),
+        [{**_RUN, "scheduler_steps": 14, "optimizer_steps": 70, "epochs": 7, "horizon": 8}],
         "stepped_twice",
         14,
         horizon=8,
     ),
-    made.case(
+    _case(
         "as_long_as_the_steps_and_stepped_per_epoch",
-        _CHECK,
-        case_run(
-            "schedule",
-            [{**_RUN, "scheduler_steps": 8, "optimizer_steps": 176, "epochs": 8, "horizon": 176, "over": 1.0}],
-        ),
+        [{**_RUN, "scheduler_steps": 8, "optimizer_steps": 176, "epochs": 8, "horizon": 176, "over": 1.0}],
         "stepped_per_epoch",
         8,
     ),
-    made.case(
+    _case(
         "down_and_up_four_times",
-        _CHECK,
-        case_run(
-            "schedule",
-            [{**_RUN, "scheduler_steps": 8, "optimizer_steps": 176, "epochs": 8, "horizon": 2, "over": 1.0}],
-            [COSINE],
-        ),
+        [{**_RUN, "scheduler_steps": 8, "optimizer_steps": 176, "epochs": 8, "horizon": 2, "over": 1.0}],
         "goes_up_again",
+        subjects=[COSINE],
         status=Status.WARNING,
     ),
-    made.case("not_a_number", _CHECK, case_run("schedule", [{**_RUN, "scheduler_steps": float("nan")}])),
+    _case("not_a_number", [{**_RUN, "scheduler_steps": float("nan")}]),
 )

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
 SAME, NEARER = 3e-3, 10
@@ -70,28 +69,21 @@ class SoftmaxOnce(Watched):
         )
 
 
-_CHECK = SoftmaxOnce()
+_case = Cases(SoftmaxOnce())
 _PLAIN = {"cross_entropy": 1e-6, "softmax_twice": 0.02, "no_log": 0.3, "unweighted": 1e-6, "classes": 8.0}
 PASSES: Sequence[Case] = (
-    made.case(
+    _case(
         "label_smoothing_of_nearly_even_outputs",
-        _CHECK,
-        case_run("loss_form", [{**_PLAIN, "cross_entropy": 4.9e-3, "softmax_twice": 1.4e-3, "unweighted": 5e-3}] * 3),
+        [{**_PLAIN, "cross_entropy": 4.9e-3, "softmax_twice": 1.4e-3, "unweighted": 5e-3}] * 3,
     ),
-    made.case("perfect_oracle", _CHECK, case_run("loss_form", [_PLAIN] * 3)),
-    made.case("another_loss", _CHECK, case_run("loss_form", [{**_PLAIN, "cross_entropy": 0.3}] * 3)),
-    made.case("all_alike_at_first", _CHECK, case_run("loss_form", [{**_PLAIN, "softmax_twice": 1e-5}] * 3)),
+    _case("perfect_oracle", [_PLAIN] * 3),
+    _case("another_loss", [{**_PLAIN, "cross_entropy": 0.3}] * 3),
+    _case("all_alike_at_first", [{**_PLAIN, "softmax_twice": 1e-5}] * 3),
 )
 _TWICE = {**_PLAIN, "cross_entropy": 0.02, "softmax_twice": 1e-6}
 _NO_LOG = {**_PLAIN, "softmax_twice": 0.02, "unweighted": 0.02, "no_log": 1e-6}
 FAILS: Sequence[Case] = (
-    made.case(
-        "softmax_before_cross_entropy",
-        _CHECK,
-        case_run("loss_form", [_TWICE] * 2, over=False),
-        "softmax_twice",
-        distance_from_cross_entropy=0.02,
-    ),
-    made.case("no_log", _CHECK, case_run("loss_form", [_NO_LOG] * 2), "no_log", 1e-6),
-    made.case("not_a_number", _CHECK, case_run("loss_form", [{**_PLAIN, "no_log": math.nan}] * 2)),
+    _case("softmax_before_cross_entropy", [_TWICE] * 2, "softmax_twice", over=False, distance_from_cross_entropy=0.02),
+    _case("no_log", [_NO_LOG] * 2, "no_log", 1e-6),
+    _case("not_a_number", [{**_PLAIN, "no_log": math.nan}] * 2),
 )

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, warning
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 from lvmcheck.run.view import Run
 
@@ -63,32 +62,28 @@ class StaysTrainable(Watched):
         )
 
 
-_CHECK = StaysTrainable()
+_case = Cases(StaysTrainable())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("freezing", [{"trainable": 4, "frozen_since": 0}] * 2)),
-    made.case("unfrozen_later", _CHECK, case_run("freezing", [{"trainable": n, "frozen_since": 0} for n in (2, 4)])),
+    _case("perfect_oracle", [{"trainable": 4, "frozen_since": 0}] * 2),
+    _case("unfrozen_later", [{"trainable": n, "frozen_since": 0} for n in (2, 4)]),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "never_unfrozen",
-        _CHECK,
-        case_run("freezing", [{"trainable": 2, "frozen_since": 2}], ["head.weight", "head.bias"]),
+        [{"trainable": 2, "frozen_since": 2}],
         "frozen",
         2,
+        subjects=["head.weight", "head.bias"],
         status=Status.FAILED,
         parameters="head.weight, head.bias",
     ),
-    made.case(
+    _case(
         "released_by_the_optimizer",
-        _CHECK,
-        case_run("freezing", [{"trainable": 2, "frozen_since": 2, "held": 0}], ["head.weight", "head.bias"]),
+        [{"trainable": 2, "frozen_since": 2, "held": 0}],
         "frozen",
         2,
+        subjects=["head.weight", "head.bias"],
         status=Status.WARNING,
     ),
-    made.case(
-        "not_a_number",
-        _CHECK,
-        case_run("freezing", [{"trainable": 2, "frozen_since": float("nan")}]),
-    ),
+    _case("not_a_number", [{"trainable": 2, "frozen_since": float("nan")}]),
 )

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
 RECORDED, BACKWARDS = 20, 256
@@ -62,38 +61,29 @@ class StepsAreTaken(Watched):
         )
 
 
-_CHECK = StepsAreTaken()
+_case = Cases(StepsAreTaken())
 _TAKEN = {"steps": 1.0, "without_backward": 0.0, "recorded": 1.0, "forwards": 1.0, "backwards": 1.0}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("step_calls", [_TAKEN] * 2)),
-    made.case(
-        "a_few_passes",
-        _CHECK,
-        case_run("step_calls", [{**_TAKEN, "steps": 0, "recorded": 0, "backwards": 9, "ended": 1.0}, _TAKEN]),
-    ),
-    made.case(
-        "a_teacher_with_an_optimizer",
-        _CHECK,
-        case_run("step_calls", [{**_TAKEN, "steps": 0, "recorded": 31, "backwards": 0}, _TAKEN]),
-    ),
-    made.case("accumulates_64", _CHECK, case_run("step_calls", [{**_TAKEN, "steps": 0, "backwards": 64}, _TAKEN])),
+    _case("perfect_oracle", [_TAKEN] * 2),
+    _case("a_few_passes", [{**_TAKEN, "steps": 0, "recorded": 0, "backwards": 9, "ended": 1.0}, _TAKEN]),
+    _case("a_teacher_with_an_optimizer", [{**_TAKEN, "steps": 0, "recorded": 31, "backwards": 0}, _TAKEN]),
+    _case("accumulates_64", [{**_TAKEN, "steps": 0, "backwards": 64}, _TAKEN]),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "ended_without_a_step",
-        _CHECK,
-        case_run("step_calls", [{**_TAKEN, "steps": 0, "recorded": 0, "backwards": 60, "ended": 1.0}]),
+        [{**_TAKEN, "steps": 0, "recorded": 0, "backwards": 60, "ended": 1.0}],
         "never_stepped",
         0,
         backward_passes=60,
     ),
-    made.case(
+    _case(
         "step_forgotten",
-        _CHECK,
-        case_run("step_calls", [{**_TAKEN, "steps": 0, "recorded": 31, "backwards": 32}], over=False),
+        [{**_TAKEN, "steps": 0, "recorded": 31, "backwards": 32}],
         "never_stepped",
         0,
+        over=False,
         recorded_steps=31,
     ),
-    made.case("not_a_number", _CHECK, case_run("step_calls", [{**_TAKEN, "steps": float("nan"), "recorded": 31}])),
+    _case("not_a_number", [{**_TAKEN, "steps": float("nan"), "recorded": 31}]),
 )

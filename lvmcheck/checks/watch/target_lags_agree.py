@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
 CLEAR, MOST = 0.2, 0.1
@@ -58,13 +57,13 @@ class TargetLagsAgree(Watched):
         )
 
 
-_CHECK = TargetLagsAgree()
+_case = Cases(TargetLagsAgree())
 _SAME = {"lag": 0.0, "lag_of_val": 0.0, "found": 0.6, "off": 0.0, "rows": 192.0}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("target_lag", [_SAME])),
-    made.case("slow_series", _CHECK, case_run("target_lag", [{**_SAME, "lag": 1.0, "off": 0.02}]), measured=0.02),
+    _case("perfect_oracle", [_SAME]),
+    _case("slow_series", [{**_SAME, "lag": 1.0, "off": 0.02}], measured=0.02),
 )
 FAILS: Sequence[Case] = (
-    made.case("one_late", _CHECK, case_run("target_lag", [{**_SAME, "lag": -1.0, "off": 0.6}]), "other_lag", 0.6),
-    made.case("not_a_number", _CHECK, case_run("target_lag", [{**_SAME, "found": math.nan}])),
+    _case("one_late", [{**_SAME, "lag": -1.0, "off": 0.6}], "other_lag", 0.6),
+    _case("not_a_number", [{**_SAME, "found": math.nan}]),
 )

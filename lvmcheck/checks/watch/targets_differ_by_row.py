@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding, Outcome
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 from lvmcheck.run.view import Run
 
@@ -72,24 +71,18 @@ class TargetsDifferByRow(Watched):
         )
 
 
-_CHECK = TargetsDifferByRow()
+_case = Cases(TargetsDifferByRow())
 _ROW = {"slope": 0.06, "target": 0.3, "residual": 0.7, "deviation": 0.5, "rows": 32.0, "trailing": 1.0}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("targets", [_ROW] * 5)),
-    made.case(
+    _case("perfect_oracle", [_ROW] * 5),
+    _case(
         "energies_of_data_and_of_samples",
-        _CHECK,
-        case_run(
-            "targets",
-            [{**_ROW, "residual": 0.0, "target": 25.0 - 50.0 * (i % 2)} for i in range(10)] + [_ROW] * 5,
-            each=2,
-        ),
+        [{**_ROW, "residual": 0.0, "target": 25.0 - 50.0 * (i % 2)} for i in range(10)] + [_ROW] * 5,
+        each=2,
     ),
-    made.case("least_squares_gan", _CHECK, case_run("targets", [{**_ROW, "target": 1.0, "residual": 0.0}] * 5)),
+    _case("least_squares_gan", [{**_ROW, "target": 1.0, "residual": 0.0}] * 5),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "broadcast", _CHECK, case_run("targets", [{**_ROW, "residual": 1e-12}] * 5), "same_target", 1e-12, step=5
-    ),
-    made.case("not_a_number", _CHECK, case_run("targets", [{**_ROW, "residual": float("nan")}] * 5)),
+    _case("broadcast", [{**_ROW, "residual": 1e-12}] * 5, "same_target", 1e-12, step=5),
+    _case("not_a_number", [{**_ROW, "residual": float("nan")}] * 5),
 )

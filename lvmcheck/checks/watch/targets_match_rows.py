@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
 SIGMAS, SURE, CLEAR, PART = 4.0, 8.0, 0.25, 0.65
@@ -72,17 +71,17 @@ class TargetsMatchRows(Watched):
         )
 
 
-_CHECK = TargetsMatchRows()
+_case = Cases(TargetsMatchRows())
 _WELL = {"train": 0.86, "shifted": 0.01, "val": 0.88, "own": 0.8, "rows": 640.0, "val_rows": 256.0}
 _SHUFFLED = {**_WELL, "train": 0.01, "val": 0.02}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("association", [{**_WELL, "train": 1.0, "val": 1.0, "own": 1.0}])),
-    made.case("series", _CHECK, case_run("association", [{**_WELL, "shifted": 0.86}])),
-    made.case("harder_in_training", _CHECK, case_run("association", [{**_WELL, "train": 0.7}])),
+    _case("perfect_oracle", [{**_WELL, "train": 1.0, "val": 1.0, "own": 1.0}]),
+    _case("series", [{**_WELL, "shifted": 0.86}]),
+    _case("harder_in_training", [{**_WELL, "train": 0.7}]),
 )
 FAILS: Sequence[Case] = (
-    made.case("rolled", _CHECK, case_run("association", [{**_SHUFFLED, "shifted": 0.85}], over=False), "one_row_off"),
-    made.case("shuffled", _CHECK, case_run("association", [_SHUFFLED]), "shuffled"),
-    made.case("random_labels", _CHECK, case_run("association", [{**_WELL, "train": 0.27, "val": 0.43}]), "noisy"),
-    made.case("not_a_number", _CHECK, case_run("association", [{**_WELL, "train": math.nan}])),
+    _case("rolled", [{**_SHUFFLED, "shifted": 0.85}], "one_row_off", over=False),
+    _case("shuffled", [_SHUFFLED], "shuffled"),
+    _case("random_labels", [{**_WELL, "train": 0.27, "val": 0.43}], "noisy"),
+    _case("not_a_number", [{**_WELL, "train": math.nan}]),
 )

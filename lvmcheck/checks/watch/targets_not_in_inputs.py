@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Series, case_run
+from lvmcheck.checks.watch._watched import Cases, Series
 from lvmcheck.run.events import Watch
 
 LEAST = 1e-6
@@ -64,16 +63,16 @@ class TargetsNotInInputs(Series):
         )
 
 
-_CHECK = TargetsNotInInputs()
+_case = Cases(TargetsNotInInputs())
 _FREE = {"apart": 0.3, "column": 4.0}
 _COPY = {"apart": 2e-8, "column": 7.0}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("target_copied", [{"apart": 1.0, "column": 0.0}] * 3)),
-    made.case("nearly", _CHECK, case_run("target_copied", [{"apart": 4e-5, "column": 7.0}] * 4)),
-    made.case("another_column_each_time", _CHECK, case_run("target_copied", [_COPY, {**_COPY, "column": 2.0}] * 3)),
-    made.case("once", _CHECK, case_run("target_copied", [_COPY, _FREE, _FREE, _COPY])),
+    _case("perfect_oracle", [{"apart": 1.0, "column": 0.0}] * 3),
+    _case("nearly", [{"apart": 4e-5, "column": 7.0}] * 4),
+    _case("another_column_each_time", [_COPY, {**_COPY, "column": 2.0}] * 3),
+    _case("once", [_COPY, _FREE, _FREE, _COPY]),
 )
 FAILS: Sequence[Case] = (
-    made.case("left_in_the_table", _CHECK, case_run("target_copied", [_COPY] * 3, over=False), "copied", column=7),
-    made.case("not_a_number", _CHECK, case_run("target_copied", [{**_COPY, "apart": math.nan}] * 3), "copied"),
+    _case("left_in_the_table", [_COPY] * 3, "copied", over=False, column=7),
+    _case("not_a_number", [{**_COPY, "apart": math.nan}] * 3, "copied"),
 )

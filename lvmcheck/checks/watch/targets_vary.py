@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
 
@@ -54,13 +53,13 @@ class TargetsVary(Watched):
         )
 
 
-_CHECK = TargetsVary()
+_case = Cases(TargetsVary())
 _ONE = {"constant": 1.0, "value": 0.7}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("loss_target", [{"constant": 0.0}] * 5)),
-    made.case("now_and_then", _CHECK, case_run("loss_target", [_ONE, _ONE, {"constant": 0.0}] * 3)),
+    _case("perfect_oracle", [{"constant": 0.0}] * 5),
+    _case("now_and_then", [_ONE, _ONE, {"constant": 0.0}] * 3),
 )
 FAILS: Sequence[Case] = (
-    made.case("one_number", _CHECK, case_run("loss_target", [_ONE] * 5, over=False), "constant", 1.0, target=0.7),
-    made.case("not_a_number", _CHECK, case_run("loss_target", [{"constant": math.nan}] * 5)),
+    _case("one_number", [_ONE] * 5, "constant", 1.0, over=False, target=0.7),
+    _case("not_a_number", [{"constant": math.nan}] * 5),
 )

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
 ROWS, MOST = 32, 0.1
@@ -56,15 +55,13 @@ class TrainRowsDiffer(Watched):
         )
 
 
-_CHECK = TrainRowsDiffer()
+_case = Cases(TrainRowsDiffer())
 _ONCE = {"rows": 640.0, "repeated": 0.0, "least": 0.0}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("data_repeats", [_ONCE])),
-    made.case("rare_class_repeated", _CHECK, case_run("data_repeats", [{**_ONCE, "repeated": 0.4}]), measured=0.0),
+    _case("perfect_oracle", [_ONCE]),
+    _case("rare_class_repeated", [{**_ONCE, "repeated": 0.4}], measured=0.0),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "four_times", _CHECK, case_run("data_repeats", [{**_ONCE, "repeated": 0.75, "least": 0.74}]), "repeated", 0.74
-    ),
-    made.case("not_a_number", _CHECK, case_run("data_repeats", [{**_ONCE, "least": math.nan}])),
+    _case("four_times", [{**_ONCE, "repeated": 0.75, "least": 0.74}], "repeated", 0.74),
+    _case("not_a_number", [{**_ONCE, "least": math.nan}]),
 )

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
 
@@ -55,21 +54,22 @@ class TrainsInTrainMode(Watched):
         )
 
 
-_CHECK = TrainsInTrainMode()
+_case = Cases(TrainsInTrainMode())
 _STEP = {"in_train_mode": 1.0, "forwards": 1.0, "modal": 2.0}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("train_mode", [_STEP] * 3)),
-    made.case("nothing_depends_on_it", _CHECK, case_run("train_mode", [{**_STEP, "in_train_mode": 0, "modal": 0}] * 3)),
+    _case("perfect_oracle", [_STEP] * 3),
+    _case("nothing_depends_on_it", [{**_STEP, "in_train_mode": 0, "modal": 0}] * 3),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "train_forgotten_after_eval",
-        _CHECK,
-        case_run("train_mode", [_STEP] + [{**_STEP, "in_train_mode": 0}] * 3, ["dropout"], over=False),
+        [_STEP] + [{**_STEP, "in_train_mode": 0}] * 3,
         "eval_mode",
         0,
+        subjects=["dropout"],
+        over=False,
         step=4,
         modules="dropout",
     ),
-    made.case("not_a_number", _CHECK, case_run("train_mode", [{**_STEP, "in_train_mode": float("nan")}] * 3)),
+    _case("not_a_number", [{**_STEP, "in_train_mode": float("nan")}] * 3),
 )

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
 MOST = 0.9
@@ -55,19 +54,12 @@ class UnitsAlive(Watched):
         )
 
 
-_CHECK = UnitsAlive()
+_case = Cases(UnitsAlive())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("dead_units", [{"share": 0.0, "layers": 2}], ["0.bias"])),
-    made.case("half_inactive", _CHECK, case_run("dead_units", [{"share": 0.6, "layers": 2}] * 3, ["0.bias"])),
+    _case("perfect_oracle", [{"share": 0.0, "layers": 2}], subjects=["0.bias"]),
+    _case("half_inactive", [{"share": 0.6, "layers": 2}] * 3, subjects=["0.bias"]),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "killed",
-        _CHECK,
-        case_run("dead_units", [{"share": 1.0, "layers": 2}] * 2, ["0.bias"]),
-        "dead",
-        1.0,
-        layer="0.bias",
-    ),
-    made.case("not_a_number", _CHECK, case_run("dead_units", [{"share": float("nan"), "layers": 2}] * 2)),
+    _case("killed", [{"share": 1.0, "layers": 2}] * 2, "dead", 1.0, subjects=["0.bias"], layer="0.bias"),
+    _case("not_a_number", [{"share": float("nan"), "layers": 2}] * 2),
 )

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
 LEAST = 1e-4
@@ -54,25 +53,19 @@ class UnitsDiffer(Watched):
         )
 
 
-_CHECK = UnitsDiffer()
+_case = Cases(UnitsDiffer())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("unit_spread", [{"lowest": 0.9, "layers": 2}] * 3, ["0.weight"])),
-    made.case(
-        "part_after_the_first_look",
-        _CHECK,
-        case_run("unit_spread", [{"lowest": v, "layers": 2} for v in (1e-5, 0.01, 0.1)], ["0.weight"]),
-    ),
+    _case("perfect_oracle", [{"lowest": 0.9, "layers": 2}] * 3, subjects=["0.weight"]),
+    _case("part_after_the_first_look", [{"lowest": v, "layers": 2} for v in (1e-5, 0.01, 0.1)], subjects=["0.weight"]),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "constant_hidden_layer",
-        _CHECK,
-        case_run("unit_spread", [{"lowest": 0.0, "layers": 2}] * 2, ["0.weight"]),
+        [{"lowest": 0.0, "layers": 2}] * 2,
         "equal_units",
         0.0,
+        subjects=["0.weight"],
         weight="0.weight",
     ),
-    made.case(
-        "not_a_number", _CHECK, case_run("unit_spread", [{"lowest": float("nan"), "layers": 2}] * 2, ["0.weight"])
-    ),
+    _case("not_a_number", [{"lowest": float("nan"), "layers": 2}] * 2, subjects=["0.weight"]),
 )

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
 
@@ -51,19 +50,12 @@ class UnitsUnsaturated(Watched):
         )
 
 
-_CHECK = UnitsUnsaturated()
+_case = Cases(UnitsUnsaturated())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("saturation", [{"highest": 0.0, "modules": 2}] * 5, ["1"])),
-    made.case("some", _CHECK, case_run("saturation", [{"highest": 0.3, "modules": 2}] * 5, ["1"])),
+    _case("perfect_oracle", [{"highest": 0.0, "modules": 2}] * 5, subjects=["1"]),
+    _case("some", [{"highest": 0.3, "modules": 2}] * 5, subjects=["1"]),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "inputs_x255",
-        _CHECK,
-        case_run("saturation", [{"highest": 0.9, "modules": 2}] * 5, ["1"]),
-        "saturated",
-        0.9,
-        module="1",
-    ),
-    made.case("not_a_number", _CHECK, case_run("saturation", [{"highest": float("nan"), "modules": 2}] * 5)),
+    _case("inputs_x255", [{"highest": 0.9, "modules": 2}] * 5, "saturated", 0.9, subjects=["1"], module="1"),
+    _case("not_a_number", [{"highest": float("nan"), "modules": 2}] * 5),
 )

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
 LOST = 0.5
@@ -60,22 +59,16 @@ class UpdatesSurviveRounding(Watched):
         )
 
 
-_CHECK = UpdatesSurviveRounding()
+_case = Cases(UpdatesSurviveRounding())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("rounding", [{"share": 0.0, "elements": 400}] * 10)),
-    made.case("a_few_are_lost", _CHECK, case_run("rounding", [{"share": 0.3, "elements": 400}] * 12)),
-    made.case(
+    _case("perfect_oracle", [{"share": 0.0, "elements": 400}] * 10),
+    _case("a_few_are_lost", [{"share": 0.3, "elements": 400}] * 12),
+    _case(
         "end_of_a_schedule",
-        _CHECK,
-        case_run(
-            "rounding",
-            [{"share": 0.0, "elements": 400}] + [{"share": 0.99, "elements": 400, "share_of_rate": 0.01}] * 12,
-        ),
+        [{"share": 0.0, "elements": 400}] + [{"share": 0.99, "elements": 400, "share_of_rate": 0.01}] * 12,
     ),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "lost", _CHECK, case_run("rounding", [{"share": 0.9, "elements": 400}] * 10), "rounded_away", 0.9, step=10
-    ),
-    made.case("not_a_number", _CHECK, case_run("rounding", [{"share": float("nan"), "elements": 400}] * 10)),
+    _case("lost", [{"share": 0.9, "elements": 400}] * 10, "rounded_away", 0.9, step=10),
+    _case("not_a_number", [{"share": float("nan"), "elements": 400}] * 10),
 )

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
 ROWS, MOST, TIMES = 16, 0.01, 3
@@ -65,24 +64,22 @@ class ValidationRowsUnseen(Watched):
         )
 
 
-_CHECK = ValidationRowsUnseen()
+_case = Cases(ValidationRowsUnseen())
 _SEEN = {"rows": 200.0, "in_train": 0.0, "train_rows": 800.0, "repeated": 0.0}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("leak", [_SEEN] * 2)),
-    made.case("discrete_rows", _CHECK, case_run("leak", [{**_SEEN, "in_train": 60, "repeated": 0.3}])),
+    _case("perfect_oracle", [_SEEN] * 2),
+    _case("discrete_rows", [{**_SEEN, "in_train": 60, "repeated": 0.3}]),
 )
 _PASSED = {**_SEEN, "in_train": 130.0, "least": 0.5, "passed": 1.0}
 PASSES = (
     *PASSES,
-    made.case("training_rows_evaluated_beside", _CHECK, case_run("leak", [{**_PASSED, "least": 0.0}]), measured=0.0),
-    made.case(
-        "an_average_evaluated_beside", _CHECK, case_run("leak", [{**_PASSED, "beside": 1.0}, _SEEN]), measured=0.0
-    ),
-    made.case("users_that_come_again", _CHECK, case_run("leak", [{**_PASSED, "repeated": 0.4}])),
+    _case("training_rows_evaluated_beside", [{**_PASSED, "least": 0.0}], measured=0.0),
+    _case("an_average_evaluated_beside", [{**_PASSED, "beside": 1.0}, _SEEN], measured=0.0),
+    _case("users_that_come_again", [{**_PASSED, "repeated": 0.4}]),
 )
 FAILS: Sequence[Case] = (
-    made.case("passed_through_the_model", _CHECK, case_run("leak", [_PASSED]), "in_training", 0.65),
-    made.case("validated_on_training_data", _CHECK, case_run("leak", [{**_SEEN, "in_train": 200}]), "in_training", 1.0),
-    made.case("a_tenth", _CHECK, case_run("leak", [_SEEN, {**_SEEN, "in_train": 20}]), "in_training", 0.1, step=2),
-    made.case("not_a_number", _CHECK, case_run("leak", [{**_SEEN, "in_train": float("nan")}])),
+    _case("passed_through_the_model", [_PASSED], "in_training", 0.65),
+    _case("validated_on_training_data", [{**_SEEN, "in_train": 200}], "in_training", 1.0),
+    _case("a_tenth", [_SEEN, {**_SEEN, "in_train": 20}], "in_training", 0.1, step=2),
+    _case("not_a_number", [{**_SEEN, "in_train": float("nan")}]),
 )

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
 ROWS, RATIO, SHIFT, EVEN = 32, 0.3, 0.5, 0.35
@@ -79,24 +78,23 @@ class ValidationScaledAlike(Watched):
         )
 
 
-_CHECK = ValidationScaledAlike()
+_case = Cases(ValidationScaledAlike())
 _ALIKE = {"ratio": 1.02, "shift": 0.03, "even": 0.05, "even_shift": 0.1, "features": 144.0, "rows": 256.0}
 _ALIKE |= {"standard_train": 0.6, "standard_val": 0.5, "size_of_ratio": 0.03, "size_of_shift": 0.05}
 _OTHER_PLACE = {**_ALIKE, "ratio": 1.6, "shift": 0.8, "even": 0.9, "even_shift": 1.2, "standard_train": 0.2}
 _TABLE = {**_ALIKE, "ratio": 30.0, "even": 2.0, "even_shift": 9.0, "standard_train": 1.0, "standard_val": 0.0}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("data_scale", [_ALIKE])),
-    made.case("another_place", _CHECK, case_run("data_scale", [_OTHER_PLACE])),
+    _case("perfect_oracle", [_ALIKE]),
+    _case("another_place", [_OTHER_PLACE]),
 )
 FAILS: Sequence[Case] = (
-    made.case("half_the_range", _CHECK, case_run("data_scale", [{**_ALIKE, "ratio": 0.6}], over=False), "scaled"),
-    made.case(
+    _case("half_the_range", [{**_ALIKE, "ratio": 0.6}], "scaled", over=False),
+    _case(
         "pixels_not_divided_beside_augmented_ones",
-        _CHECK,
-        case_run("data_scale", [{**_ALIKE, "ratio": 12.9, "even": 0.45, "even_shift": 17.6, "passed": 1.0}]),
+        [{**_ALIKE, "ratio": 12.9, "even": 0.45, "even_shift": 17.6, "passed": 1.0}],
         "scaled",
     ),
-    made.case("mean_not_subtracted", _CHECK, case_run("data_scale", [{**_ALIKE, "shift": 1.9}]), "moved", 1.9),
-    made.case("raw_table", _CHECK, case_run("data_scale", [{**_TABLE, "size_of_ratio": 3.4}]), "standardised", 3.4),
-    made.case("not_a_number", _CHECK, case_run("data_scale", [{**_ALIKE, "ratio": math.nan}])),
+    _case("mean_not_subtracted", [{**_ALIKE, "shift": 1.9}], "moved", 1.9),
+    _case("raw_table", [{**_TABLE, "size_of_ratio": 3.4}], "standardised", 3.4),
+    _case("not_a_number", [{**_ALIKE, "ratio": math.nan}]),
 )

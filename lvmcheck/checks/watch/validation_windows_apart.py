@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
 WINDOWS, SHARE, LEAST, BACKWARD = 32, 0.05, 0.03, 0.1
@@ -68,26 +67,19 @@ class ValidationWindowsApart(Watched):
         )
 
 
-_CHECK = ValidationWindowsApart()
+_case = Cases(ValidationWindowsApart())
 _APART = {"windows": 200.0, "met": 3.0, "reversed": 0.0, "least": 0.04, "trained": 900.0}
 _TEXT = {"windows": 256.0, "met": 20.0, "reversed": 0.0, "least": 0.02, "trained": 2000.0, "text": 1.0, "own": 0.05}
 PASSES: Sequence[Case] = (
-    made.case("phrases_that_a_text_repeats", _CHECK, case_run("window_parts", [_TEXT])),
-    made.case("templates", _CHECK, case_run("window_parts", [{**_TEXT, "met": 200.0, "least": 0.7, "own": 0.6}])),
-    made.case("perfect_oracle", _CHECK, case_run("window_parts", [{**_APART, "met": 0.0}]), measured=0.0),
-    made.case("split_by_time", _CHECK, case_run("window_parts", [_APART])),
-    made.case("windows_of_training_beside", _CHECK, case_run("window_parts", [{**_APART, "met": 90.0, "least": 0.0}])),
-    made.case("a_series_that_repeats", _CHECK, case_run("window_parts", [{**_APART, "met": 150.0, "reversed": 140.0}])),
+    _case("phrases_that_a_text_repeats", [_TEXT]),
+    _case("templates", [{**_TEXT, "met": 200.0, "least": 0.7, "own": 0.6}]),
+    _case("perfect_oracle", [{**_APART, "met": 0.0}], measured=0.0),
+    _case("split_by_time", [_APART]),
+    _case("windows_of_training_beside", [{**_APART, "met": 90.0, "least": 0.0}]),
+    _case("a_series_that_repeats", [{**_APART, "met": 150.0, "reversed": 140.0}]),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "split_at_random", _CHECK, case_run("window_parts", [{**_APART, "met": 180.0}], over=False), "overlapping", 0.9
-    ),
-    made.case(
-        "text_of_training",
-        _CHECK,
-        case_run("window_parts", [{**_TEXT, "met": 110.0, "least": 0.3}], over=False),
-        "overlapping",
-    ),
-    made.case("not_a_number", _CHECK, case_run("window_parts", [{**_APART, "met": float("nan")}])),
+    _case("split_at_random", [{**_APART, "met": 180.0}], "overlapping", 0.9, over=False),
+    _case("text_of_training", [{**_TEXT, "met": 110.0, "least": 0.3}], "overlapping", over=False),
+    _case("not_a_number", [{**_APART, "met": float("nan")}]),
 )

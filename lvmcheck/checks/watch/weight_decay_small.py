@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
 MOST = 0.01
@@ -62,16 +61,14 @@ class WeightDecaySmall(Watched):
         )
 
 
-_CHECK = WeightDecaySmall()
+_case = Cases(WeightDecaySmall())
 PASSES: Sequence[Case] = (
-    made.case("decay_of_adam", _CHECK, case_run("decay", [{"over_gradient": 0.02}] * 12)),
-    made.case("perfect_oracle", _CHECK, case_run("decay", [{"per_step": 1e-5}] * 12), measured=1e-5),
-    made.case("late_generalisation", _CHECK, case_run("decay", [{"per_step": 1e-3}] * 12)),
+    _case("decay_of_adam", [{"over_gradient": 0.02}] * 12),
+    _case("perfect_oracle", [{"per_step": 1e-5}] * 12, measured=1e-5),
+    _case("late_generalisation", [{"per_step": 1e-3}] * 12),
 )
 FAILS: Sequence[Case] = (
-    made.case("decay_15", _CHECK, case_run("decay", [{"per_step": 0.045}] * 10), "decay_destroys", 0.045, step=10),
-    made.case(
-        "adam_of_1", _CHECK, case_run("decay", [{"over_gradient": 9.0}] * 10), "decay_outweighs_loss", 9.0, step=10
-    ),
-    made.case("not_a_number", _CHECK, case_run("decay", [{"per_step": float("nan")}] * 10)),
+    _case("decay_15", [{"per_step": 0.045}] * 10, "decay_destroys", 0.045, step=10),
+    _case("adam_of_1", [{"over_gradient": 9.0}] * 10, "decay_outweighs_loss", 9.0, step=10),
+    _case("not_a_number", [{"per_step": float("nan")}] * 10),
 )

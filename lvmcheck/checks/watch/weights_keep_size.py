@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import band
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run
+from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
 LOW, HIGH = 0.01, 10.0
@@ -57,27 +56,13 @@ class WeightsKeepSize(Watched):
         )
 
 
-_CHECK = WeightsKeepSize()
+_case = Cases(WeightsKeepSize())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("weights", [{"lowest": 1.0, "highest": 1.0}] * 3, ["a", "b"])),
-    made.case("a_factor_of_three", _CHECK, case_run("weights", [{"lowest": 0.5, "highest": 3.0}] * 3, ["a", "b"])),
+    _case("perfect_oracle", [{"lowest": 1.0, "highest": 1.0}] * 3, subjects=["a", "b"]),
+    _case("a_factor_of_three", [{"lowest": 0.5, "highest": 3.0}] * 3, subjects=["a", "b"]),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "grown",
-        _CHECK,
-        case_run("weights", [{"lowest": 1.0, "highest": 40.0}] * 3, ["a", "b"]),
-        "grown",
-        40,
-        parameter="b",
-    ),
-    made.case(
-        "decayed",
-        _CHECK,
-        case_run("weights", [{"lowest": 1e-3, "highest": 1.0}] * 3, ["a", "b"]),
-        "decayed",
-        1e-3,
-        parameter="a",
-    ),
-    made.case("not_a_number", _CHECK, case_run("weights", [{"lowest": 1.0, "highest": float("nan")}] * 3)),
+    _case("grown", [{"lowest": 1.0, "highest": 40.0}] * 3, "grown", 40, subjects=["a", "b"], parameter="b"),
+    _case("decayed", [{"lowest": 1e-3, "highest": 1.0}] * 3, "decayed", 1e-3, subjects=["a", "b"], parameter="a"),
+    _case("not_a_number", [{"lowest": 1.0, "highest": float("nan")}] * 3),
 )

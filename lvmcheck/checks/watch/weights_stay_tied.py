@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.protocol import Case
-from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.watch._watched import Watched, case_run, names
+from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
 
@@ -54,16 +53,14 @@ class WeightsStayTied(Watched):
         )
 
 
-_CHECK = WeightsStayTied()
+_case = Cases(WeightsStayTied())
 _TIES = {"tied": 1.0, "untied": 0.0, "copied": 0.0}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("ties", [_TIES] * 2)),
-    made.case("none_to_hold", _CHECK, case_run("ties", [{**_TIES, "tied": 0}])),
+    _case("perfect_oracle", [_TIES] * 2),
+    _case("none_to_hold", [{**_TIES, "tied": 0}]),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "parted", _CHECK, case_run("ties", [_TIES, {**_TIES, "untied": 1}], ["embed.weight"]), "untied", 1, step=2
-    ),
-    made.case("tied_by_a_copy", _CHECK, case_run("ties", [{**_TIES, "copied": 1}], ["head.weight"]), "copied", 1),
-    made.case("not_a_number", _CHECK, case_run("ties", [{**_TIES, "untied": float("nan")}])),
+    _case("parted", [_TIES, {**_TIES, "untied": 1}], "untied", 1, subjects=["embed.weight"], step=2),
+    _case("tied_by_a_copy", [{**_TIES, "copied": 1}], "copied", 1, subjects=["head.weight"]),
+    _case("not_a_number", [{**_TIES, "untied": float("nan")}]),
 )
