@@ -105,7 +105,7 @@ def held_rows(loader: Any) -> Tensor | None:
     dataset = getattr(loader, "dataset", loader)
     indices = None
     if isinstance(dataset, Subset) and isinstance(dataset.dataset, TensorDataset):
-        indices = torch.as_tensor(list(dataset.indices))
+        indices = torch.as_tensor(list(dataset.indices), device="cpu")
         dataset = dataset.dataset
     if isinstance(dataset, TensorDataset):
         dataset = dataset.tensors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import random
 from collections import namedtuple
 from collections.abc import Callable
@@ -145,3 +146,15 @@ def test_what_cannot_be_put_back_is_not_called(held: str, tmp_path: Path) -> Non
         finally:
             if handle is not None:
                 handle.remove()
+
+
+def test_what_watching_makes_is_on_no_default_device() -> None:
+    """``torch.set_default_device`` is the loop's: each tensor that watching makes has a device of its own."""
+    names = {made.__name__ for made in torch.utils._device._device_constructors()} - {"vander"}  # type: ignore[no-untyped-call]
+    here, found = Path(lvmcheck.__file__).parent / "watch", []
+    for file in (*here.glob("*.py"), *here.glob("collectors/*.py"), *here.glob("measure/*.py")):
+        for node in ast.walk(ast.parse(file.read_bytes())):
+            made = isinstance(node, ast.Call) and ast.unparse(node.func).removeprefix("torch.") in names
+            if made and "device" not in {key.arg for key in node.keywords} and "torch." in ast.unparse(node.func):
+                found.append(f"{file.name}: {ast.unparse(node)}")
+    assert found == []

@@ -57,7 +57,7 @@ class OutputsCollector(Collector):
     def _rows(self, watcher: Loop, out: Tensor, batch: Tensor | None) -> None:
         """Outputs beside inputs."""
         aligned = batch is not None and len(batch) == len(out)
-        varied = spread(batch) if batch is not None and aligned else torch.full((), float("nan"))
+        varied = spread(batch) if batch is not None and aligned else torch.full((), float("nan"), device="cpu")
         values = [spread(out), varied.to(out.device)]
         scaled = batch is not None and batch.is_floating_point() and not self._normed
         if scaled and batch is not None:

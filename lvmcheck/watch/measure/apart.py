@@ -134,7 +134,7 @@ def _change(
     call: Call, inputs: Any, plain: dict[str, Tensor], shared: list[str], kept: int, rows: int, axis: int = 0
 ) -> float:
     """How much the output of one row changes when all others get the content of their neighbours."""
-    order = torch.arange(rows).roll(1)
+    order = torch.arange(rows, device="cpu").roll(1)
     order[kept] = kept
     moved = mapped(inputs, lambda _, t: t.index_select(axis, order.to(t.device)) if t.ndim > axis else t)
     outputs = _outputs(call, moved)

@@ -77,11 +77,13 @@ def _pair(held: list[Tensor]) -> tuple[Tensor, Tensor, int] | None:
     inputs, last = columns(held[0], ROWS), held[-1][:ROWS]
     if inputs.shape[1] > FEATURES:
         draw = torch.Generator().manual_seed(0)
-        inputs = inputs @ torch.randn(inputs.shape[1], FEATURES, generator=draw) / FEATURES**0.5
+        inputs = inputs @ torch.randn(inputs.shape[1], FEATURES, generator=draw, device="cpu") / FEATURES**0.5
     labels = classes_of(last)
     if labels is not None:
         kinds = int(labels.max()) + 1
-        return (inputs, torch.eye(kinds)[labels], kinds) if int(labels.min()) >= 0 and kinds <= 100 else None
+        return (
+            (inputs, torch.eye(kinds, device="cpu")[labels], kinds) if int(labels.min()) >= 0 and kinds <= 100 else None
+        )
     if not last.is_floating_point() or last.numel() != len(last):
         return None
     values = last.detach().reshape(-1).float().cpu()
@@ -96,10 +98,10 @@ def _fit(x: Tensor, y: Tensor, other_x: Tensor, other_y: Tensor, classes: int, *
     mean, deviation = x.mean(0), x.std(0).clamp_min(1e-6)
     a, b = ((x - mean) / deviation)[::2], (other_x - mean) / deviation
     target = y[::2]
-    weights = (1 / target.sum(0).clamp_min(1))[target.argmax(1)] if classes else torch.ones(len(a))
+    weights = (1 / target.sum(0).clamp_min(1))[target.argmax(1)] if classes else torch.ones(len(a), device=a.device)
     weights = (weights / weights.mean())[:, None]
     centre = (target * weights).mean(0)
-    gram = (a * weights).T @ a + RIDGE * len(a) * torch.eye(a.shape[1])
+    gram = (a * weights).T @ a + RIDGE * len(a) * torch.eye(a.shape[1], device=a.device)
     solution = torch.linalg.solve(gram, (a * weights).T @ (target - centre))
     b, expected = (b, other_y) if whole else (b[1::2], other_y[1::2])
     predicted = b @ solution + centre

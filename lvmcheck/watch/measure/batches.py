@@ -76,4 +76,4 @@ def _factors(count: int) -> Tensor:
     """An odd number for each element of a row, the same in every process; int64 [count]."""
     draw = torch.Generator().manual_seed(count)
     with torch.inference_mode(False):
-        return torch.randint(1 << 40, 1 << 62, (count,), generator=draw) | 1
+        return torch.randint(1 << 40, 1 << 62, (count,), generator=draw, device="cpu") | 1

@@ -73,7 +73,7 @@ def stores(dataset: Any) -> bool:
 
 def _read(dataset: Any, row: int) -> tuple[list[Tensor], int, tuple[Any, ...]]:
     """A row, numbers drawn for it, and where it leaves generators that were seeded by it."""
-    torch.rand(1), random.random()
+    torch.rand(1, device="cpu"), random.random()
     numpy = sys.modules.get("numpy")
     if numpy is not None:
         numpy.random.rand()
@@ -141,4 +141,4 @@ def _parts(item: Any) -> list[Any]:
 
 
 def _tensor(part: Any) -> Tensor:
-    return part.detach().clone() if isinstance(part, Tensor) else torch.as_tensor(part)
+    return part.detach().clone() if isinstance(part, Tensor) else torch.as_tensor(part, device="cpu")

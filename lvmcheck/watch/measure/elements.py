@@ -13,7 +13,7 @@ COUNT = 64
 def elements(tensors: Sequence[Tensor], count: int = COUNT) -> Tensor:
     """At most ``count`` elements of each tensor in one new float32 tensor."""
     if not tensors:
-        return torch.zeros(0)
+        return torch.zeros(0, device="cpu")
     device = tensors[0].device
     return torch.cat([_spaced(_real(t), count).to(device=device, dtype=torch.float32) for t in tensors])
 

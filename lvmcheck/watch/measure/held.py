@@ -23,7 +23,7 @@ def held_tensors(loader: Any) -> list[Tensor] | None:
     """The tensors of a tuple, or of a loader over a dataset of tensors, row by row; None where it holds none."""
     dataset, indices = getattr(loader, "dataset", loader), None
     if isinstance(dataset, Subset) and isinstance(dataset.dataset, TensorDataset):
-        indices, dataset = torch.as_tensor(list(dataset.indices)), dataset.dataset
+        indices, dataset = torch.as_tensor(list(dataset.indices), device="cpu"), dataset.dataset
     if isinstance(dataset, TensorDataset):
         dataset = dataset.tensors
     if isinstance(dataset, Tensor):
@@ -77,7 +77,7 @@ def scales(train: Tensor, val: Tensor) -> dict[str, float]:
 
 
 def _quartiles(values: Tensor) -> float:
-    low, high = torch.quantile(values, torch.tensor([0.25, 0.75], dtype=values.dtype)).tolist()
+    low, high = torch.quantile(values, torch.tensor([0.25, 0.75], dtype=values.dtype, device=values.device)).tolist()
     return float(high - low)
 
 
@@ -126,5 +126,5 @@ def sorted_by(targets: Tensor | None) -> float:
     if targets is None or targets.numel() != len(targets) or len(targets) < 16:
         return 0.0
     order = targets.detach().reshape(-1).float().cpu().argsort().argsort().double()
-    place = torch.arange(len(order), dtype=torch.float64)
+    place = torch.arange(len(order), dtype=torch.float64, device="cpu")
     return abs(float(torch.corrcoef(torch.stack([order, place]))[0, 1]))
