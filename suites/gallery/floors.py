@@ -19,7 +19,7 @@ SHORT, FULL = "short", "full"
 FLOORS: dict[tuple[str, str], Floor | None] = {
     ("tuning", SHORT): Floor(flagged=0.75, right=0.75, healthy_warned=1),
     ("tuning", FULL): Floor(flagged=0.93, right=0.95, healthy_warned=1),
-    ("heldout", SHORT): Floor(flagged=0.75, right=0.75, healthy_warned=1),
+    ("heldout", SHORT): None,
     ("heldout", FULL): Floor(flagged=0.9, right=0.88, healthy_warned=2),
     ("second", SHORT): None,
     ("second", FULL): Floor(flagged=0.86, right=0.9, healthy_warned=2),

@@ -50,6 +50,8 @@ def test_they_are_clean_and_typed(package: Path, tmp_path: Path) -> None:
     files = [str(package / name) for name in EXAMPLES]
     python(package, "-m", "ruff", "check", "--config", str(ROOT / "pyproject.toml"), *files)
     python(package, "-m", "ruff", "format", "--check", "--config", str(ROOT / "pyproject.toml"), *files)
+    if os.environ.get("LVM_RELIABILITY") != "full":
+        return  # mypy reads the whole package for them, which takes a quarter of a minute
     alone = [shutil.copy(name, tmp_path) for name in files]  # beside the package, so that what is known of it is used
     python(ROOT, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), *alone)
 

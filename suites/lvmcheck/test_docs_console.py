@@ -13,8 +13,9 @@ from suites.lvmcheck.docs_kit.console import differs, failures, steps
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ["../README.md", "tutorial.md", "python-tests.md", "references.md", "compare.md", "integrations.md"]
-LONG = ("references.md", "compare.md")
-"""Pages that train for half a minute with the commands that tutorial.md shows, too: LVM_RELIABILITY=full runs them."""
+LONG = ("references.md", "compare.md", "python-tests.md")
+"""Pages that train for half a minute and show what tutorial.md or the tests of its subject run, too: with
+LVM_RELIABILITY=full."""
 NEEDED = {"integrations.md": ("tensorboard", "wandb", "mlflow")}
 pytestmark = pytest.mark.skipif(
     not (shutil.which("bash") and shutil.which("git")), reason="the pages are run with bash and git"

@@ -266,7 +266,7 @@ def gradient_checkpointing(rec: Recorder) -> None:
 
 # -- healthy things that break naive checks ----------------------------------------------------------------------------
 def accumulation(rec: Recorder) -> None:
-    transformer(rec, accumulate=4)
+    transformer(rec, accumulate=2)
 
 
 def gradient_scaler(rec: Recorder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,12 @@ FROM_THE_RECORD = {
 """They need losses that the loop reports, or a run that is over: suites/gallery/silent, test_class_frequencies.py."""
 OF_RANKS = "ranks_"
 """They need two processes: suites/distributed."""
-NAMES = [fault.name for fault in FAULTS]
+FULL = os.environ.get("LVM_RELIABILITY") == "full"
+SHOWN = FAULTS if FULL else list({fault.check: fault for fault in FAULTS}.values())
+"""Every program of a check in the long form, the last one of each by default."""
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=NAMES)
+@pytest.mark.parametrize("fault", SHOWN, ids=lambda fault: fault.name)
 def test_is_caught(fault: Fault, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     torch.manual_seed(0)
     with lvmcheck.record(tmp_path / "run") as rec:
