@@ -98,6 +98,15 @@ def test_ends_early(training):
 def test_stopped(training):
     run = training("learner:main", {{"lr": 0.01, "epochs": 5}}, abort_below={{"val_accuracy@2": 0.5}})
     run.metric("val_loss")
+
+def test_would_have_stopped(training):
+    bound = {{"val_accuracy@2": 0.6}}
+    run = training("learner:main", {{"lr": 0.05, "epochs": 6}}, seeds=[0], abort_below=bound)
+    assert run.metric("val_accuracy").final >= 0.8
+
+def test_equal_seeds(training):
+    run = training("learner:deaf", {{"lr": 0.05, "epochs": 6}}, seeds=[0, 1])
+    assert run.metric("val_accuracy").final >= 0.8
 """
 GREEN = ("green", "branch", "green_unasked")
 
@@ -142,19 +151,19 @@ def test_what_a_test_is_told(pytester: pytest.Pytester) -> None:
     path = prepare(pytester, TESTS)
     session = Session(pytester)
     assert session.outcomes == {name: "passed" if name in GREEN else "failed" for name in session.outcomes}
-    assert len(session.outcomes) == 21
-    assert begun(path) == 6  # three seeds once, for a module's fixture and a call of its own; and the three that end
+    assert len(session.outcomes) == 23
+    assert begun(path) == 8  # three seeds once, for three calls; the three that end, and two that are equal
     _red(session)
     _nan(session)
     _refused(session)
     _ends(session)
     again = Session(pytester, "-k", "green or red", "--lvm-json=r.json", "--lvm-markdown=r.md")
-    assert (again.outcomes["green"], begun(path)) == ("passed", 6)
+    assert (again.outcomes["green"], begun(path)) == ("passed", 8)
     _reported(again, path)
     trainer = path / "learner.py"
     trainer.write_text(trainer.read_text().replace("2.0 +", "2.5 +"))
     assert Session(pytester, "-k", "test_red_worst_seed").outcomes == {"red_worst_seed": "failed"}
-    assert begun(path) == 9
+    assert begun(path) == 11
 
 
 def _reported(session: Session, path: Path) -> None:
@@ -227,6 +236,9 @@ def _ends(session: Session) -> None:
     assert "2 of 3" in session.text("ends_early")
     assert "floor 0.5" in session.text("stopped")
     assert "▁" in session.text("stopped")
+    assert "would have stopped it" in session.text("would_have_stopped")
+    assert "floor 0.6" in session.text("would_have_stopped")
+    assert "1 distinct of 2" in session.text("equal_seeds")
 
 
 SCRIPT = """

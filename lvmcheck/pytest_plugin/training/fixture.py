@@ -65,7 +65,7 @@ class Training:
         asked = entries if fresh else ()  # those of an equal call are asked already
         jobs = {seed: session.launcher.want(suite, seed, asked, whole=True) for seed in suite.seeds}
         session.launcher.start(next(iter(jobs.values())))
-        return Trained(session, jobs, call)
+        return Trained(session, jobs, call, entries)
 
 
 def _aborts(side: str, bounds: Bounds | None, call: Call) -> list[CheckEntry]:

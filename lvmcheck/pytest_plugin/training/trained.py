@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NoReturn
 
@@ -30,8 +30,11 @@ from lvmcheck.validation import validated
 class Trained:
     """The runs of a training, one a seed. The first access waits for them; a run without its end fails the test."""
 
-    def __init__(self, session: LvmSession, jobs: Mapping[int, RunJob], call: Call) -> None:
+    def __init__(
+        self, session: LvmSession, jobs: Mapping[int, RunJob], call: Call, aborts: Sequence[CheckEntry] = ()
+    ) -> None:
         self._session, self._config, self._jobs, self._call = session, session.config, jobs, call
+        self._aborts = aborts
         self._ended = False
         session.unasked.append(self)
 
@@ -59,9 +62,20 @@ class Trained:
             (completed,) = _entries(("run_completed",), {}, call)
             _judged(self._config, self._jobs, completed, call)
         for job in self._jobs.values():
-            if (problem := _unfinished(job)) is not None:
+            if (problem := _unfinished(job) or self._would_stop(job)) is not None:
                 refuse(problem)
         return {seed: job.run for seed, job in self._jobs.items()}
+
+    def _would_stop(self, job: RunJob) -> str | None:
+        """Why a run that was trained for another test, without these bounds, would have been stopped."""
+        for entry in self._aborts:
+            outcome = judge_entry(entry, job.run, limit=self._session.options.check_timeout)
+            if outcome.status is Status.FAILED:
+                seed, metric = job.plan.seed, str(getattr(entry.check, "metric", ""))
+                verdict = verdict_at(self._call, entry.node, entry.check.name(), outcome, seed)
+                told = Answer(verdict, {seed: job}, seed, metric).told(where=True).whole
+                return "\n".join([f"{job.plan.title}: {entry.node} would have stopped it", *told])
+        return None
 
     def metric(self, name: str) -> MetricOfSeeds:
         """A metric that every epoch (or evaluation) records."""

@@ -14,6 +14,7 @@ from lvmcheck.errors import BadValueError, excerpt
 from lvmcheck.launch.run_job import RunJob
 from lvmcheck.pytest_plugin.training.answers import Answer, here, keep, refuse, verdict_at
 from lvmcheck.report.verdicts import SEEDS
+from lvmcheck.run.alike import FIX, repeated
 from lvmcheck.text.fit import fit_line
 
 MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
@@ -147,6 +148,9 @@ class Value:
         """The verdict of a comparison."""
         __tracebackhide__ = True
         call = here(self._config)
+        same = repeated([self._jobs[seed].run for seed in self._points]) if len(self._points) > 1 else None
+        if same is not None:
+            refuse(call.error(same.problem(), key=self.name(), fix=FIX))
         try:
             bound = _number(other)
             outcome = seeds_compared(self._metric, self.values, op, bound, figure=self._figure, epochs=self.epochs)
