@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lvmcheck.checks.finding import Status, Verdict
+from lvmcheck.checks.finding import Asked, Status, Verdict
 from lvmcheck.checks.protocol import evaluate
 from lvmcheck.checks.wording import asked_text, evidence_lines, plural, spaced, verdict_text
 from lvmcheck.commands._exit import FAILED, PASSED
@@ -32,6 +32,7 @@ END = "run_completed"
 """Passes on a run that recorded nothing and ended, so it shows nothing of the training."""
 BLAS = "OPENBLAS_NUM_THREADS"
 BAD = (Status.FAILED, Status.ERROR)
+ANOTHER = "{measured} of {total} settings of the run are not those of the suite, so that it is no pass of it"
 
 
 def add_judging(parser: argparse.ArgumentParser) -> None:
@@ -61,9 +62,37 @@ def verdicts_on(run: Run, options: argparse.Namespace) -> list[Verdict]:
     from lvmcheck.launch.verdicts import verdict_of
     from lvmcheck.suite.judging import judge_entry
 
+    differs = another_config(run, suite)
     judged, run = (_as_asked(_on_data(each, options.data_name), suite) for each in (judged, run))
     known = judged if judged.death is not None else run  # what a suite asks of a run that goes on is pending
-    return [verdict_of(suite, entry, judge_entry(entry, known), run.seed) for entry in suite.checks]
+    return [*differs, *(verdict_of(suite, entry, judge_entry(entry, known), run.seed) for entry in suite.checks)]
+
+
+def another_config(run: Run, suite: Suite) -> list[Verdict]:
+    """A failure where the run's config has other values than the suite asks for: such a run is no pass of the suite.
+
+    Keys that the run does not record, or in another form (a name where the suite has a table), are not compared.
+    """
+    from lvmcheck.checks.protocol import load_check
+    from lvmcheck.statistics.differences import flat
+
+    got = dict(flat(run.config))
+    asked = {key: value for key, value in flat(suite.config) if key in got and _one_form(value, got[key])}
+    if not asked:
+        return []
+    check = load_check("config_matches")
+    outcome = check(expected=asked).judge(run)  # type: ignore[call-arg]
+    if outcome.finding is None or outcome.status is not Status.FAILED:
+        return []
+    finding = replace(outcome.finding, phrase=ANOTHER)
+    told = replace(outcome, finding=finding)
+    where = Asked(file=str(suite.path), line=suite.where("run")[1])
+    return [Verdict(name=f"{check.name()}[suite]", check=check.name(), outcome=told, seed=run.seed, asked=where)]
+
+
+def _one_form(one: object, other: object) -> bool:
+    numbers = all(isinstance(it, int | float) and not isinstance(it, bool) for it in (one, other))
+    return numbers or type(one) is type(other)
 
 
 def suite_of(options: argparse.Namespace, run: Run) -> Suite | None:

@@ -117,6 +117,37 @@ def test_a_bad_run_fails_and_says_where_it_was_asked(
     assert f"required by {suite}:17" in out
 
 
+@pytest.mark.parametrize(
+    ("stated", "differing"),
+    [
+        ({"epochs": 2}, None),
+        ({"epochs": 2.0, "lr": 0.1, "model": "amn"}, None),  # a key of its own, and one in another form
+        ({"epochs": 4}, {"total": 1, "epochs": 4, "epochs_expected": 2}),
+        ({"epochs": 2, "loss": {"mse": 1.0, "info": 0.5}, "model": {"kind": "amn"}}, {"total": 4, "loss.info": 0.5}),
+        ({}, None),
+    ],
+)
+def test_a_run_of_another_config_is_no_pass_of_a_suite(
+    capsys: pytest.CaptureFixture[str],
+    suite: Path,
+    tmp_path: Path,
+    stated: dict[str, object],
+    differing: dict[str, object] | None,
+) -> None:
+    lines = 'epochs = 2\nmodel = { kind = "amn" }\nloss = { mse = 1.0 }'
+    suite.write_text(SUITE.replace("{final}", "0.4").replace("epochs = 2", lines))
+    other = record(tmp_path / "other", 0.5, 0.6, 0.6, 0.6, config=stated)
+    code, verdicts = judged(capsys, "check", other, "--suite", suite)
+    kept = verdicts["cosine_floor[val_cosine@1]"]["status"], verdicts["cosine_floor[val_cosine@final]"]["status"]
+    assert kept == ("passed", "passed")
+    found = verdicts.get("config_matches[suite]")
+    assert (code, found is not None) == ((FAILED, True) if differing else (PASSED, False))
+    if found is not None and differing is not None:
+        facts = {fact["name"]: fact["value"] for fact in found["finding"]["evidence"]}
+        assert (found["finding"]["code"], facts.items() >= differing.items()) == ("settings_differ", True)
+        assert found["asked"] == {"file": str(suite), "line": 5}
+
+
 def test_without_a_suite_the_universal_checks_judge(capsys: pytest.CaptureFixture[str], run: Path) -> None:
     code, out, _ = call(capsys, "check", run)
     assert code == PASSED
