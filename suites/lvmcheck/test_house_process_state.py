@@ -24,7 +24,6 @@ OWN = {
     "conftest.py": "sets the threads of every test, before any test or trainer starts",
     "suites/data/size.py": "a program that is started by hand",
     "suites/data/test_prefetch.py": "watches os.posix_fadvise, which only models/data calls",
-    "suites/gallery/fourth/record.py": "a program that is started by hand, and forks a process for each of its own",
     "suites/lvmcheck/newcomer.py": "a program that is started by hand",
     "suites/lvmcheck/plugin_kit/toy_deaths.py": "trainers, each in its process",
     "suites/readers/peers/hf_writer.py": "a program that a test starts",

@@ -1,1 +1,0 @@
-"""Small training programs, sound ones and ones with a single bug each."""
