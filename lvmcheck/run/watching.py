@@ -42,9 +42,9 @@ class Watching(Statements):
         self.look_no_further()
         return self._watch(model, optimizer, scheduler, every=every, train=train, val=val)
 
-    def watch_found(self, model: Any, optimizer: Any, scheduler: Any) -> Any:
+    def watch_found(self, model: Any, optimizer: Any, scheduler: Any, parts: Any = ()) -> Any:
         """Watch what was found in the loop (:mod:`lvmcheck.watch.found`)."""
-        return self._watch(model, optimizer, scheduler, found=True)
+        return self._watch(model, optimizer, scheduler, parts=parts, found=True)
 
     def look_no_further(self) -> None:
         """No longer look for models and optimizers."""
@@ -66,7 +66,7 @@ class Watching(Statements):
             self.origin(model=model)
             before = partial(watcher.guard.hook, "the first batch")
             first = import_module("lvmcheck.watch.measure.modules").first_call
-            watcher.handles.append(first(watcher.model, before, lambda batch: self.origin(batch=batch)))
+            watcher.handles.append(first(watcher.parts[0], before, lambda batch: self.origin(batch=batch)))
         for found in take(getattr(model, "_orig_mod", model)):
             watcher.emit(PREFLIGHT, found.values, found.subjects, self.steps)
         open_ = sum(not other.closed for other in self.watchers)

@@ -88,6 +88,15 @@ def whole(parts: list[nn.Module]) -> nn.Module:
     return min(holders, key=lambda item: len(own(item)), default=None) or boxed(parts)
 
 
+def parts_of(model: nn.Module, called: Iterable[nn.Module]) -> list[nn.Module]:
+    """The modules among these that stand for calls of the model: none where it is called itself, and none twice."""
+    parts = [item for item in called if isinstance(item, nn.Module)]
+    if any(item is model for item in parts):
+        return []
+    inner = {id(module) for item in parts for module in item.modules() if module is not item}
+    return [item for item in parts if id(item) not in inner]
+
+
 def boxed(parts: Iterable[nn.Module]) -> nn.Module:
     """Modules that are called one by one and trained as one."""
     box = nn.ModuleDict()

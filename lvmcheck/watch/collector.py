@@ -30,6 +30,12 @@ class Collector:
     def after_forward(self, watcher: Loop, inputs: Any, output: Any) -> None:
         """The model has computed this output, with gradients enabled."""
 
+    def before_part(self, watcher: Loop, inputs: Any) -> None:
+        """Another module of the model, which the loop calls by itself, is about to compute outputs of these inputs."""
+
+    def after_part(self, watcher: Loop, output: Any) -> None:
+        """It has computed this output."""
+
     def before_step(self, watcher: Loop, slot: Slot) -> None:
         """The optimizer is about to step."""
 

@@ -24,7 +24,17 @@ from torch.optim import optimizer as optimizers
 from torch.optim.lr_scheduler import LRScheduler
 
 from lvmcheck.errors import InputError
-from lvmcheck.watch.alive import alive, compiled_for, held, own, scheduler_of, together, trained_without, whole
+from lvmcheck.watch.alive import (
+    alive,
+    compiled_for,
+    held,
+    own,
+    parts_of,
+    scheduler_of,
+    together,
+    trained_without,
+    whole,
+)
 from lvmcheck.watch.guard import allow_global_hooks, tracing
 from lvmcheck.watch.measure.ledger import compiling
 
@@ -209,7 +219,8 @@ class Finder:
         free = [item for item in self._stepped if item not in self._watched]
         parts = [(root, [item for item in free if held(item) & own(root)]) for root in fresh]
         for group in together([part for part in parts if part[1]]):
-            self._start(whole([root for root, _ in group]), _each(item for _, items in group for item in items))
+            roots = [root for root, _ in group]
+            self._start(whole(roots), _each(item for _, items in group for item in items), roots)
             self._watched.add(*(root for root, _ in group))
 
     @property
@@ -230,7 +241,7 @@ class Finder:
         """Steps of others since it was trained."""
         return self._count - max((self._last.get(slot.optimizer, 0) for slot in watcher.slots), default=0)
 
-    def _start(self, model: nn.Module, holders: list[Optimizer]) -> Any:
+    def _start(self, model: nn.Module, holders: list[Optimizer], called: Iterable[nn.Module] = ()) -> Any:
         self._watched.add(model, *holders)
         recorder = self._recorder()
         if recorder is None:
@@ -242,7 +253,7 @@ class Finder:
             return None
         try:
             known = [item for item in self._known(*holders) if isinstance(item, LRScheduler)]
-            watcher = recorder.watch_found(model, holders, scheduler_of(holders, known))
+            watcher = recorder.watch_found(model, holders, scheduler_of(holders, known), parts_of(model, called))
         except InputError:  # what is watched already, or cannot be
             return None
         self._started.append(weakref.ref(watcher))

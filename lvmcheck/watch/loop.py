@@ -33,10 +33,12 @@ class Loop(Protocol):
         evaluating: an observed loader of validation rows is being iterated.
         train: the observed loader of training rows.
         forwards: forward passes of training since the last step.
+        parts: the modules that the loop calls, the one that takes the batch first.
         guard: makes hooks of what is put on models, gradients and optimizers.
     """
 
     model: nn.Module
+    parts: tuple[nn.Module, ...]
     scheduler: Any
     step: int
     sampling: bool

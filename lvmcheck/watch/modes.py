@@ -26,8 +26,8 @@ class Modes:
         between: an epoch, or an evaluation after several steps, has ended, and training has not gone on yet.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        self.model = model
+    def __init__(self, model: nn.Module, called: nn.Module | None = None) -> None:
+        self.model = model if called is None else called
         self.modal = modal(model)
         self._statistics = [buffer for _, buffer in statistics(model)[:LOOKED_AT]]
         self.forwards = self.train_forwards = 0

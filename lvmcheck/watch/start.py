@@ -57,6 +57,7 @@ def watch(
     train: Any = None,
     val: Any = None,
     recorder: Recorder | None = None,
+    parts: Sequence[nn.Module] = (),
     found: bool = False,
 ) -> Watcher:
     """Watch a training loop for silent errors; the first sight of each is one line on stderr.
@@ -70,6 +71,7 @@ def watch(
         train, val: a DataLoader, an iterable of batches, or tensors ``(inputs, targets)``: iterate over
             ``watcher.train`` and ``watcher.val`` in their place to have rows, order and labels looked at.
         recorder: what is measured becomes events of its run.
+        parts: the modules of the model that the loop calls, where it does not call the model itself.
         found: nobody asked for it: model and optimizer were found in a loop that is recorded.
 
     Returns:
@@ -120,6 +122,7 @@ def watch(
         ],
         progress=progress,
         peers=tuple if recorder is None else lambda: tuple(recorder.watchers),
+        parts=parts,
         found=found,
     )
     _WATCHED[inner] = ref(watcher)

@@ -44,7 +44,7 @@ class Team:
     def _asked(self, method: str) -> list[tuple[Collector, Callable[..., None]]]:
         found = self._doing.get(method)
         if found is None:
-            last = method == "after_forward"
+            last = method in ("after_forward", "after_part")
             order = sorted(self._collectors, key=lambda collector: collector.opens is last)
             own = [item for item in order if getattr(type(item), method) is not getattr(Collector, method)]
             found = self._doing[method] = [(item, getattr(item, method)) for item in own]

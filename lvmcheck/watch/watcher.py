@@ -4,38 +4,37 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
-from lvmcheck.checks.finding import Verdict
-from lvmcheck.run.events import Watch
 from lvmcheck.watch.budget import Budget, Every
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.guard import Guard
 from lvmcheck.watch.loaders import Loader, leak
 from lvmcheck.watch.loop import Sink
 from lvmcheck.watch.measure.modules import once_made
+from lvmcheck.watch.measuring import Measuring
 from lvmcheck.watch.modes import Modes
 from lvmcheck.watch.readings import Readings
 from lvmcheck.watch.slot import Slot
 from lvmcheck.watch.team import Team
-from lvmcheck.watch.unseen import unseen
 
-MOST, MANY, SAME = 16, 64, 30
-"""Forward passes of a step that are measured, by which its loss is there, and equal measurements that are recorded."""
+MOST, MANY = 16, 64
+"""Forward passes of a step that are measured, and by which its loss is there."""
 
 
-class Watcher:
+class Watcher(Measuring):
     """Watches until :meth:`close`, or until the ``with`` block that it was made for ends.
 
     Attributes:
         step, sampling: steps of the first optimizer so far; the step that is under way is measured.
         slots: one for each optimizer.
+        parts: what the loop calls: the model itself, or modules of it, of which the first takes the batch.
         peers, index: the watchers of its record, and its place among them.
         handles: of hooks that are removed with this watcher.
         train, val: the loaders of rows, observed while they are iterated.
@@ -53,15 +52,16 @@ class Watcher:
         collectors: Sequence[Collector],
         progress: Callable[[], tuple[int, int]],
         peers: Callable[[], Sequence[Any]] = tuple,
+        parts: Sequence[nn.Module] = (),
         found: bool = False,
     ) -> None:
-        self.model = model
+        self.model, self.parts = model, tuple(parts) or (model,)
         self.found, self.guard = found, Guard(sink.note, found=found)
         self.scheduler = scheduler
         self.step, self.sampling = 0, False
         self.readings = Readings()
         self.slots = [Slot(model, optimizer, self.guard) for optimizer in optimizers]
-        self.modes = Modes(model)
+        self.modes = Modes(model, self.parts[0])
         self.train: Loader | None = None
         self.val: Loader | None = None
         self.evaluating = False
@@ -73,49 +73,6 @@ class Watcher:
         self._thread, self._cost, self._begun = 0, 0.0, 0.0
         self._clock, self.closed = time.perf_counter(), False
         self._unseen: tuple[str, ...] | None = None
-
-    @property
-    def verdicts(self) -> tuple[Verdict, ...]:
-        """What was found so far: one verdict for each check that failed or warned, in the order of first sight."""
-        return tuple(self._sink.verdicts)
-
-    @property
-    def unseen(self) -> tuple[str, ...]:
-        """What this watcher could not see so far, in a few words each; meant to be read after some steps."""
-        return unseen(self) if self._unseen is None else self._unseen
-
-    def emit(
-        self, name: str, values: Mapping[str, float], subjects: Sequence[str] = (), step: int | None = None
-    ) -> None:
-        """Say what was measured; what has been the same many times in a row is not said again."""
-        said, times = self._said.get(name, (None, 0))
-        times = times + 1 if said == (values, subjects) else 0
-        self._said[name] = ((values, subjects), times)
-        if times > SAME:
-            return
-        epoch, at = self._progress()[0], self.now if step is None else step
-        found = {**values, "watcher": self.index} if self.index else dict(values)
-        self._sink.measured(Watch(name=name, epoch=epoch, step=at, subjects=tuple(subjects), values=found))
-
-    def later(self, values: Tensor | Sequence[Tensor], use: Callable[[list[float], int], None]) -> None:
-        """Call ``use(numbers, step)`` once these tensors have come from the device."""
-        step = self.now
-        self.readings.add(values, self.guard.hook("a measurement", lambda numbers: use(numbers, step)))
-
-    @property
-    def forwards(self) -> int:
-        """Forward passes of training since the last step."""
-        return self.modes.forwards
-
-    @property
-    def now(self) -> int:
-        """The step under way where it is measured, else the last one."""
-        return self.step + self.sampling
-
-    @property
-    def recorded(self) -> int:
-        """Steps that the loop reported to its recorder."""
-        return self._progress()[1]
 
     def attach(self) -> Self:
         """Put the hooks."""
@@ -131,10 +88,11 @@ class Watcher:
                 slot.optimizer.register_step_post_hook(after),
             ]
         hook = partial(self.guard.hook, "watch")
-        self.handles += [
-            self.model.register_forward_pre_hook(hook(self._before_forward), with_kwargs=True),
-            self.model.register_forward_hook(hook(self._after_forward), with_kwargs=True),
-        ]
+        for part in self.parts:
+            self.handles += [
+                part.register_forward_pre_hook(hook(self._before_forward), with_kwargs=True),
+                part.register_forward_hook(hook(self._after_forward), with_kwargs=True),
+            ]
         self._team.ask("start")
         self._begin_sample()
 
@@ -161,6 +119,7 @@ class Watcher:
         self.close()
         self.guard.process, self._unseen = 0, self.unseen  # a call that is under way still has the hooks
         self.model, self.scheduler, self.slots, self.handles = nn.Module(), None, [], []
+        self.parts = (self.model,)
         self.modes, self.readings = Modes(self.model), Readings()
 
     def __enter__(self) -> Self:
@@ -215,11 +174,14 @@ class Watcher:
 
     def forward_begins(self, args: tuple[Any, ...]) -> None:
         """The model is being called, and its call began before the hooks were there."""
-        self._before_forward(self.model, args, {})
+        self._before_forward(self.parts[0], args, {})
 
     def _before_forward(self, module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-        if module is not self.model or self._in_another_thread():
+        if module not in self.parts or self._in_another_thread():
             return  # a replica has the hooks of the model
+        if module is not self.parts[0]:
+            self._timed_part("before_part", (args, keywords))
+            return
         self.modes.before_forward(self)
         if self.modes.between and torch.is_grad_enabled() and not self.evaluating:
             self.modes.between = False
@@ -233,7 +195,11 @@ class Watcher:
         return torch.is_grad_enabled() and self._thread != threading.get_ident()
 
     def _after_forward(self, module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
-        if module is self.model and not self._in_another_thread():
+        if module not in self.parts or self._in_another_thread():
+            return
+        if module is not self.parts[0]:
+            self._timed_part("after_part", output)
+        else:
             self.modes.after_forward()
             if self.sampling and torch.is_grad_enabled() and self.forwards <= MOST:
                 self._timed("after_forward", (args, keywords), output)
@@ -293,6 +259,10 @@ class Watcher:
             slot.measuring = False
         whole = time.perf_counter() - self._clock + self._begun
         self._budget.sample_took(self.step + 1, self._cost, whole if measured else 0.0)
+
+    def _timed_part(self, method: str, *more: Any) -> None:
+        if self.sampling and torch.is_grad_enabled() and self.forwards <= MOST:
+            self._timed(method, *more)
 
     def _timed(self, method: str, *more: Any) -> None:
         began = time.perf_counter()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lvmcheck import Recorder
-from suites.watch import faults_data, faults_model
+from suites.watch import faults_data, faults_model, faults_pairs
 
 Train = Callable[[Recorder, str], None]
 
@@ -252,6 +252,7 @@ def _faults(train: Train, checks: dict[str, str]) -> list[Fault]:
     return [Fault(name, train, check) for name, check in checks.items()]
 
 
+MORE = (*faults_data.CHECKS, *faults_model.CHECKS, *faults_pairs.CHECKS)
 FAULTS = [
     *_faults(
         classifier,
@@ -307,7 +308,11 @@ FAULTS = [
             "evaluated_in_train_mode_by_loader": "evaluates_in_eval_mode",
         },
     ),
-    *(fault for train, checks in (*faults_data.CHECKS, *faults_model.CHECKS) for fault in _faults(train, checks)),
+    *(
+        fault
+        for train, checks in (*faults_data.CHECKS, *faults_model.CHECKS, *faults_pairs.CHECKS)
+        for fault in _faults(train, checks)
+    ),
 ]
 TWINS: dict[str, Train] = {train.__name__: train for train in (classifier, regressor, tied, loaders)}
-TWINS |= {train.__name__: train for train, _ in (*faults_data.CHECKS, *faults_model.CHECKS)}
+TWINS |= {train.__name__: train for train, _ in MORE}

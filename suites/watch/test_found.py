@@ -14,7 +14,7 @@ from torch.nn.modules import module as modules
 from torch.optim import optimizer as optimizers
 
 import lvmcheck
-from lvmcheck.run.events import Note
+from lvmcheck.run.events import Note, Watch
 
 STEPS = 6
 
@@ -98,6 +98,35 @@ def test_parts_that_one_optimizer_trains_are_watched_as_one(tmp_path: Path) -> N
     with lvmcheck.record(tmp_path / "whole") as rec:
         steps(lambda rows: whole.head(whole.body(rows).relu()), adam(whole), rec)
     assert watched(rec) == [("Whole", STEPS - 1, 1)]
+
+
+def test_losses_of_parts_are_seen(tmp_path: Path) -> None:
+    body, head = nn.Linear(4, 8), nn.Linear(8, 3)
+    with lvmcheck.record(tmp_path / "run") as rec:
+        steps(lambda rows: head(body(rows).relu()).softmax(-1), adam(body, head), rec)
+    verdicts = {verdict.check for watcher in rec.watchers for verdict in watcher.verdicts}
+    assert "loss_inputs" in verdicts
+    assert rec.watchers[0].unseen == ()
+
+
+def test_networks_that_a_loss_is_measured_with_are_left_alone(tmp_path: Path) -> None:
+    """Weights as PyTorch makes them are forgotten, others are pretrained, and a scale that is changed is used."""
+
+    def outside(critic: nn.Module) -> list[float]:
+        with lvmcheck.record(tmp_path / f"run{len(list(tmp_path.iterdir()))}") as rec:
+            student = net()
+            steps(lambda rows: critic(student(rows).relu()), adam(student), rec, 40)
+        run = lvmcheck.load(rec.path)
+        return [event.values["outside"] for event in run.of(Watch) if event.name == "loss_parameters"]
+
+    pretrained, forgotten = nn.Sequential(nn.Linear(3, 32), nn.ReLU(), nn.Linear(32, 3)), nn.Linear(3, 3)
+    big = nn.Sequential(nn.Linear(3, 32), nn.ReLU(), nn.Linear(32, 3))
+    with torch.no_grad():
+        for parameter in pretrained.parameters():
+            parameter.mul_(1.5)
+    assert not any(outside(pretrained))
+    assert not any(outside(forgotten)), "too few weights to say how they were made"
+    assert outside(big)[-1] == 4
 
 
 def test_the_optimizer_that_steps_is_meant(tmp_path: Path) -> None:

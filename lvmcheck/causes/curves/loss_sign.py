@@ -31,6 +31,9 @@ class LossSign(Cause):
     """The loss falls without limit or below 0 while what it stands for gets worse."""
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        negated = evidence.failed("loss_minimised")
+        if negated is not None:
+            return _negated(self, evidence, negated)
         away = coded(evidence, "loss_diverging", "runs_away")
         other = coded(evidence, "train_val_ratio", "other_sign")
         if other is not None and coded(evidence, "validation_in_scale", "far_above_and_wild") is not None:
@@ -79,6 +82,18 @@ class LossSign(Cause):
             tell_apart="print(outputs.std(0).mean()) of one batch at first and at last: near 0 is a collapse; else "
             "look at what is applied to the outputs before the loss",
         )
+
+
+def _negated(cause: Cause, evidence: Evidence, finding: Finding) -> Diagnosis:
+    return found(
+        cause,
+        Standing.MEASURED,
+        "the loss is maximised: its cross-entropy or error has a negative factor",
+        (*finding_facts(finding), *train_facts(evidence.run)),
+        fix="remove the minus sign; compute the loss of a perfect prediction by hand: it must be the lowest",
+        explain="loss_minimised",
+        explains=(*EXPLAINS, *CLIMBING, "metric_worsens", "below_chance", "learns_slowly", "validation_in_scale"),
+    )
 
 
 def maximizes(run: Run) -> bool:
@@ -139,6 +154,11 @@ FAILS: Sequence[CauseCase] = (
         name="score_is_minimised",
         run=run_from({"train_loss": made.lines(20, 0.2, 0.01), "val_dice": made.lines(20, 6e-3, 4e-3, 3e-3)}),
         standing=Standing.CONSISTENT,
+    ),
+    CauseCase(
+        name="negated",
+        run=case_run("loss_direction", [{"terms": 1.0, "known": 1.0, "maximised": 1.0}] * 4, ["NllLoss"]),
+        standing=Standing.MEASURED,
     ),
     CauseCase(name="maximize", run=_uphill(made.lines(20, 1.0, 9.0)), standing=Standing.MEASURED),
     CauseCase(name="reward_falls", run=run_from({"loss": wave(-0.1, 0.05), "reward": made.lines(20, 20.0, 9.5, 9.4)})),

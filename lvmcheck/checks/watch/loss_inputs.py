@@ -21,17 +21,19 @@ SAYS: Mapping[str, str] = {
     "out_of_range": "{function} is given targets outside of 0 to 1",
     "rectified": "{function} is given the output of a ReLU in place of logits",
     "squashed": "{function} is given the output of a tanh or a sigmoid in place of logits",
+    "over_batch": "{function} takes lengths over the rows of the batch, which a loss over pairs compares",
     "out_of_reach": "{function} is given targets that the activation of the output cannot be",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossInputs(Watched):
-    """No call of a loss function between a forward pass and its step is given what it does not expect:
-    probabilities for logits (cross_entropy, logsumexp, softmax), values normalised over the batch (cross_entropy,
-    nll_loss, kl_div), no logs of probabilities (nll_loss, kl_div), a sigmoid, a tanh or a ReLU for logits, shapes
-    [N, 1] and [N], targets outside of 0 to 1 (binary_cross_entropy_with_logits), or targets of which 5 % are beyond
-    what the output's ReLU, softplus, sigmoid or tanh gives by 5 % of their range (mean squared and absolute errors).
+    """No call of a loss function between a forward pass and its step is given what it does not expect: probabilities
+    for logits (cross_entropy, logsumexp, softmax), values normalised over the batch (cross_entropy, nll_loss, kl_div),
+    no logs of probabilities (nll_loss, kl_div), a sigmoid, a tanh or a ReLU for logits, shapes [N, 1] and [N],
+    embeddings normalised over the batch beside a cross-entropy of a batch with a batch, targets outside of 0 to 1
+    (binary_cross_entropy_with_logits), or targets of which 5 % are beyond what the output's ReLU, softplus, sigmoid or
+    tanh gives by 5 % of their range (mean squared and absolute errors).
     Calls that carry no gradient, and those inside of the model, are not looked at.
 
     Why:

@@ -51,7 +51,7 @@ class ApartCollector(Collector):
             return
         (inputs, rows), self._done = self._inputs, True
         self._inputs = None
-        model = watcher.model
+        model = watcher.parts[0]
         if compiled(model) or (torch.distributed.is_available() and torch.distributed.is_initialized()):
             self._cannot(watcher, "the model is compiled or distributed")
             return

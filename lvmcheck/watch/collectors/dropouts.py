@@ -25,7 +25,7 @@ class DropoutsCollector(Collector):
     def start(self, watcher: Loop) -> None:
         self._watcher, self._left = watcher, PASSES
         self._mode: Any = None
-        model = watcher.model
+        model = watcher.parts[0]
         self._handles = [
             model.register_forward_pre_hook(watcher.guard.hook("dropout of evaluations", self._before)),
             model.register_forward_hook(watcher.guard.hook("dropout of evaluations", self._after), always_call=True),

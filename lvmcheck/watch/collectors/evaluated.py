@@ -25,7 +25,7 @@ class EvaluatedCollector(Collector):
         self._trained: list[Tensor] = []
         self._seen: list[Tensor] = []
         self._watcher, self._done = watcher, False
-        self._handle = watcher.model.register_forward_pre_hook(
+        self._handle = watcher.parts[0].register_forward_pre_hook(
             watcher.guard.hook("evaluations", self._evaluates), with_kwargs=True
         )
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from lvmcheck.watch.budget import rests
 from lvmcheck.watch.collector import Collector
-from lvmcheck.watch.measure.batches import tensors
+from lvmcheck.watch.measure.batches import main_output, tensors
 from lvmcheck.watch.measure.frequencies import Frequencies
 from lvmcheck.watch.measure.loss_calls import BINARY, SQUARES, Call, LossCalls, alike, compiling, judged
 from lvmcheck.watch.measure.modules import compiled
+from lvmcheck.watch.measure.outputs import views_apart
 from lvmcheck.watch.measure.scored import copied, padding, sides
 from lvmcheck.watch.measure.shifts import SHIFTS, agreements, tokens_of
 
@@ -22,8 +24,9 @@ if TYPE_CHECKING:
 
 FROM, INPUTS, OUTPUTS, CALLS, ROWS = 2, 4, 4, 24, 8
 """Step from which calls are seen; inputs, outputs and calls of one step that are measured; rows of embeddings."""
-UNIT, SURE, PURE = 1e-3, 0.98, 8
-"""How far rows are from length 1, how often targets are shifted tokens, and rows from which one class is no chance."""
+VIEWS, UNIT, SURE, PURE = 2, 1e-3, 0.98, 8
+"""Views of a batch; how far rows are from length 1, how often targets are shifted tokens, and rows from which one
+class is no chance."""
 
 FREQUENCIES = ("entropy", "rows", "classes", "loss")
 
@@ -49,6 +52,8 @@ class LossesCollector(Collector):
         self._targets_given = self._samples = 0
         self._frequencies = Frequencies()
         self._plain: list[tuple[Tensor, int, Tensor, int]] = []
+        self._pairs: Tensor | None = None
+        self._views: list[Tensor] = []
 
     def before_sample(self, watcher: Loop) -> None:
         self._clear()
@@ -62,6 +67,7 @@ class LossesCollector(Collector):
             self._calls.append(replace(call, classes=None, embedding=None, given=None, plain=None))
             if call.plain is not None:
                 self._plain.append(call.plain)
+            self._pairs = call.pairs if self._pairs is None else self._pairs
             if call.classes is not None and self._tokens is not None and self._shares is None:
                 self._shares = agreements(self._tokens, *call.classes)
             if call.classes is not None and call.scored and self._padding is None:
@@ -82,7 +88,17 @@ class LossesCollector(Collector):
         if self._mode is not None:
             self._mode.close()
 
+    def before_part(self, watcher: Loop, inputs: Any) -> None:  # noqa: ARG002
+        if self._mode is not None:
+            self._mode.close()
+
     def after_forward(self, watcher: Loop, inputs: Any, output: Any) -> None:  # noqa: ARG002
+        out = main_output(output) if self._mode is not None else None
+        if out is not None and out.ndim == 2 and len(self._views) <= VIEWS:
+            self._views.append(out.detach())
+        self.after_part(watcher, output)
+
+    def after_part(self, watcher: Loop, output: Any) -> None:
         if self._mode is None:
             return
         for tensor in tensors(output):
@@ -99,7 +115,11 @@ class LossesCollector(Collector):
         self._frequencies.add(self._plain)
         calls, self._calls = self._calls, []
         for call in calls:
-            self._say(watcher, call)
+            # Correlations between features are taken over the batch as well: those of pairs are not.
+            alone = "over_batch" in call.flags and self._pairs is None
+            self._say(watcher, replace(call, flags=call.flags - {"over_batch"}) if alone else call)
+        if self._pairs is not None and (apart := views_apart(self._views)) is not None:
+            self._emit(watcher, "views", torch.stack([apart, self._pairs.to(apart)]), ("apart", "pairs"))
         self._targets(watcher, [call for call in calls if call.name in SQUARES])
         if self._embeddings:
             self._alike(watcher)
@@ -190,3 +210,4 @@ class LossesCollector(Collector):
         self._calls, self._embeddings, self._inputs = [], [], []
         self._tokens = self._shares = self._padding = self._copied = self._table = self._sides = None
         self._targets_given, self._plain = 0, []
+        self._pairs, self._views = None, []

@@ -12,6 +12,7 @@ from torch import Tensor
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.guard import Hook
 from lvmcheck.watch.measure.batches import fingerprints, first_input, tensors
+from lvmcheck.watch.measure.leaves import Outside
 from lvmcheck.watch.measure.ledger import Ledger, Term, compiling, plain
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ VARIES = 1e-6
 """Relative difference between values of an addend that is no constant."""
 ROWS = 4
 """Rows of an input that tell it from others."""
+KNOWN = frozenset({"NllLoss", "NllLoss2D", "MseLoss", "L1Loss", "SmoothL1Loss", "HuberLoss"})
+"""Losses that are meant to fall; one of two classes is driven up by one of two players."""
 RECENT = 5
 """Values of an addend that its present level is the mean of."""
 
@@ -46,6 +49,7 @@ class ObjectiveCollector(Collector):
         self._said: list[tuple[str, ...]] = []
         self._history: dict[tuple[str, ...], list[list[float]]] = {}
         self._unused = 0
+        self._outside, self._graphs = Outside(), 0
 
     def before_sample(self, watcher: Loop) -> None:
         self._outputs, self._roots, self._rows, self._searched = [], [], [], False
@@ -64,7 +68,14 @@ class ObjectiveCollector(Collector):
             self._searched = self._searched or batch.requires_grad
             self._rows.append(fingerprints(batch, ROWS))
 
+    def before_part(self, watcher: Loop, inputs: Any) -> None:  # noqa: ARG002
+        if self._ledger is not None:
+            self._ledger.close()
+
     def after_forward(self, watcher: Loop, inputs: Any, output: Any) -> None:  # noqa: ARG002
+        self.after_part(watcher, output)
+
+    def after_part(self, watcher: Loop, output: Any) -> None:
         if self._ledger is not None:
             self._outputs += [t for t in tensors(output) if t.requires_grad and t.ndim and t.is_floating_point()][:8]
             if not any(slot.closure for slot in watcher.slots):  # then it would be open in the optimizer's own steps
@@ -80,6 +91,7 @@ class ObjectiveCollector(Collector):
             slot.scale = float(scaled.detach() / loss.detach().clamp_min(1e-30))
         without = [t for t in terms if not t.trains and not self._ledger.swapped(t, terms)]
         trained = [term for term in terms if term.trains]
+        self._graph(watcher, loss, trained)
         if len(terms) <= 1 and not self._roots:
             self._roots.append(loss.detach())
             return
@@ -87,6 +99,27 @@ class ObjectiveCollector(Collector):
         self._roots.append(loss.detach())
         if first and trained:
             self._say(watcher, trained, without)
+
+    def _graph(self, watcher: Loop, loss: Tensor, trained: Sequence[Term]) -> None:
+        """Which known losses are driven up, and parameters that no optimizer holds."""
+        known = [term.weight for term in trained if term.kind in KNOWN]
+        if known:
+            counts = {"terms": len(trained), "known": len(known), "maximised": sum(weight < 0 for weight in known)}
+            watcher.emit("loss_direction", counts, sorted({term.kind for term in trained}))
+        self._graphs += 1
+        if not _power(self._graphs):
+            return
+        found = self._outside.look(loss, watcher.model, [slot.optimizer for slot in watcher.slots])
+        if found is None:
+            watcher.emit("loss_parameters", {"outside": 0})
+            return
+        names, changes = found
+
+        def use(numbers: list[float], step: int) -> None:
+            still = [name for name, change in zip(names, numbers, strict=True) if not change > 0]
+            watcher.emit("loss_parameters", {"outside": len(still)}, still, step)
+
+        watcher.later(changes, use)
 
     def _say(self, watcher: Loop, trained: Sequence[Term], without: Sequence[Term]) -> None:
         kinds = tuple(term.kind for term in (*trained, *without))
@@ -208,7 +241,9 @@ def batched(numbers: Sequence[float], size: int) -> list[tuple[float, ...]]:
 
 def _value(term: Term) -> Tensor:
     value = term.value
-    return value.float().reshape(()) if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float32)
+    if isinstance(value, Tensor):
+        return value.float().reshape(())
+    return torch.tensor(value, dtype=torch.float32, device="cpu")
 
 
 def _varies(values: Sequence[float]) -> bool:

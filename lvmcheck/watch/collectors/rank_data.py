@@ -53,7 +53,7 @@ class RankDataCollector(Collector):
     def start(self, watcher: Loop) -> None:
         if self._meeting is not None:
             look = watcher.guard.hook("rows of ranks", lambda _, args, keywords: self._look(watcher, (args, keywords)))
-            self._hook = watcher.model.register_forward_pre_hook(look, with_kwargs=True)
+            self._hook = watcher.parts[0].register_forward_pre_hook(look, with_kwargs=True)
 
     @torch.no_grad()
     def _look(self, watcher: Loop, inputs: Any) -> None:

@@ -50,7 +50,7 @@ class SharedRowsCollector(Collector):
         self._windows = 0
         self._text, self._own, self._own_windows = False, 0, 0
         self._evaluated_parts: list[Tensor] = []
-        self._handle = watcher.model.register_forward_pre_hook(
+        self._handle = watcher.parts[0].register_forward_pre_hook(
             watcher.guard.hook("rows of evaluations", self._evaluates), with_kwargs=True
         )
 

@@ -41,7 +41,7 @@ VIEWS = (
 )
 FLAGS = (
     *("softmax_twice", "wrong_axis", "not_log_probabilities", "sigmoid_twice", "broadcast", "out_of_range"),
-    *("rectified", "squashed", "out_of_reach"),
+    *("rectified", "squashed", "out_of_reach", "over_batch"),
 )
 REACH = {"Relu": (0.0, math.inf), "Softplus": (0.0, math.inf), "Sigmoid": (0.0, 1.0), "Tanh": (-1.0, 1.0)}
 """What an activation can give, by the operation that autograd saw last."""
@@ -65,6 +65,7 @@ class Call:
         given: target of any loss.
         scored: the loss is a mean or a sum over all of its targets.
         plain: targets, the class that is ignored, the loss and the number of classes of a plain mean over classes.
+        pairs: 1 where the logits compare a batch with a batch, each row with one other; else 0 or None.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Call:
     given: Any = None
     scored: bool = False
     plain: tuple[Tensor, int, Tensor, int] | None = None
+    pairs: Tensor | None = None
 
     @property
     def measured(self) -> Tensor | None:
@@ -125,7 +127,9 @@ def _call(name: str, args: Any, more: dict[str, Any], result: Tensor) -> Call | 
     if not isinstance(one, Tensor) or not one.ndim or not one.numel() or one.is_sparse:
         return None
     if name in EMBEDDINGS:
-        return Call(name, embedding=result if name == "normalize" else one) if one.ndim == 2 else None
+        over = name == "normalize" and _over_batch(one, args[2] if len(args) > 2 else more.get("dim", 1))
+        found = frozenset({"over_batch"} if over else ())
+        return Call(name, found, embedding=result if name == "normalize" else one) if one.ndim == 2 else None
     if name in SOFTMAXES:
         return _softmax(name, one, args[1] if len(args) > 1 else more.get("dim"))
     if name in CLASSES:
@@ -135,7 +139,8 @@ def _call(name: str, args: Any, more: dict[str, Any], result: Tensor) -> Call | 
         average = None
         if isinstance(other, Tensor) and plain_target(name, args, more, result):
             average = other, ignored, result, one.shape[1 if one.ndim > 1 else 0]
-        return replace(_classes(name, one), classes=classes, given=other, scored=scored, plain=average)
+        known = replace(_classes(name, one), classes=classes, given=other, scored=scored, plain=average)
+        return replace(known, pairs=_pairs(one, other))
     if not isinstance(other, Tensor) or not other.numel():
         return None
     flags = {"broadcast"} if spread_out(one, other) and one.requires_grad != other.requires_grad else set()
@@ -149,6 +154,20 @@ def _call(name: str, args: Any, more: dict[str, Any], result: Tensor) -> Call | 
     if not plain:
         return Call(name, frozenset(flags))
     return Call(name, frozenset(flags), target=_range(other), beyond=_beyond(one, other), given=other)
+
+
+def _over_batch(given: Tensor, axis: Any) -> bool:
+    """Whether a table that is computed, and so no weight, is normalised along its rows."""
+    return given.ndim == 2 and axis in (0, -2) and not given.is_leaf and not came_from(given, "torch::autograd::Accu")
+
+
+def _pairs(logits: Tensor, targets: Any) -> Tensor | None:
+    """Whether square logits have each row's own class, as similarities within a batch have; [] float32."""
+    if logits.ndim != 2 or len(logits) < 4 or logits.shape[0] != logits.shape[1]:
+        return None
+    if not isinstance(targets, Tensor) or targets.is_floating_point() or targets.shape != logits.shape[:1]:
+        return None
+    return (targets.sort().values == torch.arange(len(targets), device=targets.device)).all().float()
 
 
 def _beyond(output: Tensor, target: Tensor) -> Tensor | None:

@@ -51,3 +51,24 @@ def sums(tensor: Tensor) -> Tensor:
     whole = tensor.ndim == 2 and 1 < len(tensor) <= WHOLE
     down = (tensor.detach().float().sum(0) - 1).abs().amax() if whole else torch.full_like(across, float("nan"))
     return torch.stack([across, down, rows.amin()])
+
+
+def views_apart(outputs: list[Tensor]) -> Tensor | None:
+    """Largest difference between the embeddings of two views of a batch, over the largest value; None of one view.
+
+    Args:
+        outputs: of each call of the model in a step, [rows, features]; of a single call both views are in its rows, one
+            after the other or row by row.
+    """
+    if len(outputs) == 2 and outputs[0].shape == outputs[1].shape:
+        pairs = [(outputs[0], outputs[1])]
+    elif len(outputs) == 1 and len(outputs[0]) % 2 == 0 and len(outputs[0]) >= 8:
+        half = len(outputs[0]) // 2
+        pairs = [(outputs[0][:half], outputs[0][half:]), (outputs[0][::2], outputs[0][1::2])]
+    else:
+        return None
+    size = outputs[0].detach().float().abs().amax().clamp_min(1e-30)
+    return (
+        torch.stack([(one.detach().float() - other.detach().float()).abs().amax() for one, other in pairs]).amin()
+        / size
+    )

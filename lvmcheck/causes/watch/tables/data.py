@@ -37,6 +37,16 @@ CAUSES: Sequence[Measured] = (
         },
     ),
     Measured(
+        cause="views_identical",
+        what="The two views that a contrastive loss compares are one and the same.",
+        checks=("views_differ",),
+        explains=("too_good_to_be_true", "validation_in_scale", "embeddings_apart", "memorises", "nothing_learned"),
+        phrase="the two views of a batch are the same",
+        fix="draw the augmentation anew for each view",
+        healthy={"two_views": case_run("views", [{"apart": 0.4, "pairs": 1.0}] * 4)},
+        shown={"one_view": case_run("views", [{"apart": 0.0, "pairs": 1.0}] * 4)},
+    ),
+    Measured(
         cause="inputs_ignored",
         what="A part of the input has no effect on the output.",
         probes=(

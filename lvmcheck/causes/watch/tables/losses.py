@@ -99,6 +99,17 @@ CAUSES: Sequence[Measured] = (
         shown={"collapsed": case_run("outputs", [{"spread": 0.0, "input_spread": 2.0, "rows": 32}] * 5)},
     ),
     Measured(
+        cause="normalised_over_batch",
+        what="Embeddings are normalised over the rows of the batch in place of their features.",
+        checks=("loss_inputs",),
+        codes=("over_batch",),
+        explains=("learns_slowly", "nothing_learned"),
+        phrase="embeddings are normalised over the batch",
+        fix="F.normalize(embeddings, dim=-1)",
+        healthy={"features": case_run("loss_input", [_FREE] * 3, ["normalize"])},
+        shown={"dim_0": case_run("loss_input", [{**_FREE, "over_batch": 1.0}] * 3, ["normalize"])},
+    ),
+    Measured(
         cause="softmax_too_many",
         what="Softmax is applied before a loss that applies it itself.",
         checks=("output_not_probabilities", "softmax_once", "loss_inputs"),

@@ -69,13 +69,16 @@ CAUSES: Sequence[Measured] = (
     Measured(
         cause="parameters_not_optimized",
         what="Trainable parameters are in no optimizer.",
-        checks=("missing_from_optimizer",),
-        explains=("parameters_move",),
+        checks=("missing_from_optimizer", "loss_parameters_optimized"),
+        explains=("parameters_move", "nothing_learned", "learns_slowly"),
         probes=("optimizer_coverage:missing",),
         phrase="trainable parameters are in no optimizer",
         fix="make the optimizer after the model is complete, or call optimizer.add_param_group",
         healthy={"all_held": case_run("coverage", [{"trainable": 4, "missing": 0}])},
-        shown={"forgotten_head": case_run("coverage", [{"trainable": 4, "missing": 2}], ["head.weight", "head.bias"])},
+        shown={
+            "forgotten_head": case_run("coverage", [{"trainable": 4, "missing": 2}], ["head.weight", "head.bias"]),
+            "second_tower": case_run("loss_parameters", [{"outside": 2}] * 3, ["Tower.0.weight", "Tower.0.bias"]),
+        },
     ),
     Measured(
         cause="parameters_updated_twice",
