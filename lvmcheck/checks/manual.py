@@ -8,7 +8,17 @@ from lvmcheck.checks.protocol import Check
 
 
 def manual(kind: type[Check]) -> dict[str, str]:
-    """Sections of the docstring: ``what`` is all before the first heading, then ``why``, ``usual causes``, ``fix``."""
+    """Sections of the docstring: ``what`` is all before the first heading, then ``why``, ``usual causes``, ``fix``.
+
+    A source that a check does not state is that of the kind of checks it extends.
+    """
+    sections = _sections(kind)
+    stated = (_sections(base).get("source") for base in kind.__mro__ if issubclass(base, Check))
+    source = next(filter(None, stated), None)
+    return sections if source is None else {**sections, "source": source}
+
+
+def _sections(kind: type[Check]) -> dict[str, str]:
     sections: dict[str, list[str]] = {"what": []}
     current = "what"
     for line in inspect.cleandoc(kind.__doc__ or "").splitlines():

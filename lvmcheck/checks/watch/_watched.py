@@ -35,7 +35,11 @@ TAIL = "tail"
 
 @dataclass(frozen=True, kw_only=True)
 class Watched(Check):
-    """A check whose answer rests on the events ``event``: it fails at the ``streak``-th in a row that is not met."""
+    """A check whose answer rests on the events ``event``: it fails at the ``streak``-th in a row that is not met.
+
+    Source:
+    This project's list of faults in training loops.
+    """
 
     metric_fields = ()
 

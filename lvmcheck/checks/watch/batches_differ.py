@@ -30,9 +30,6 @@ class BatchesDiffer(Watched):
 
     Healthy runs that must pass:
     Overfitting one batch on purpose; gradient descent on all rows at once.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True

@@ -32,9 +32,6 @@ class EpochOrderChanges(Watched):
     Healthy runs that must pass:
     One batch for the whole data; a sampler of one's own, such as a curriculum; text that is read in order by a
     recurrent model, and other data where order is meant.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True

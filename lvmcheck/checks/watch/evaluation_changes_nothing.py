@@ -30,9 +30,6 @@ class EvaluationChangesNothing(Watched):
     Healthy runs that must pass:
     Forward passes without gradients that belong to training; re-estimation of statistics on training data outside of
     an evaluation.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True

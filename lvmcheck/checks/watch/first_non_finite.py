@@ -33,9 +33,6 @@ class FirstNonFinite(Watched):
 
     Healthy runs that must pass:
     Steps that a gradient scaler skips; masks of -inf inside attention, whose outputs are finite.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True

@@ -35,9 +35,6 @@ class GradientAtStep(Watched):
     Healthy runs that must pass:
     A task that is solved, to a gradient of exactly 0 (warned of); the first step of a warm-up; optimizers that call
     a closure; a hinge loss that is satisfied on single batches.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True

@@ -34,9 +34,6 @@ class GradientByDepth(Watched):
 
     Healthy runs that must pass:
     Biases before a norm; adapters that begin at zero; queries and keys with small gradients at the start.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True

@@ -36,9 +36,6 @@ class GradientReaches(Watched):
     Healthy runs that must pass:
     A parameter of no layer, and the pooler of an encoder, which nobody may need (warned of); biases before a norm,
     whose gradient is zero by construction; frozen layers; heads that take turns within five measured steps.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True

@@ -36,9 +36,6 @@ class InputsScaled(Watched):
 
     Healthy runs that must pass:
     Inputs in [0, 1] with mean 0.3; sparse and one-hot inputs; unit vectors of many dimensions; token ids.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True

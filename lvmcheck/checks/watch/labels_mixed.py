@@ -29,9 +29,6 @@ class LabelsMixed(Watched):
 
     Healthy runs that must pass:
     Many classes in small batches; unbalanced data; episodes of few-shot learning with several classes.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True

@@ -31,9 +31,6 @@ class LossUsesOutput(Watched):
     Healthy runs that must pass:
     Rollouts with gradients enabled, beside forward passes that are trained; a fake that is detached for the
     discriminator.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True

@@ -30,9 +30,6 @@ class OneStepPerBackward(Watched):
 
     Healthy runs that must pass:
     Optimizers that call a closure; several backward passes per step; gradients written by hand, without autograd.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True

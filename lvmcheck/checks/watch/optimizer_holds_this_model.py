@@ -32,9 +32,6 @@ class OptimizerHoldsThisModel(Watched):
     Healthy runs that must pass:
     A loss with parameters of its own (a temperature, class centres) in the same optimizer; a model that is watched in
     part.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True

@@ -33,9 +33,6 @@ class OutputNotProbabilities(Watched):
 
     Healthy runs that must pass:
     Probabilities with a loss that expects them (log and nll_loss, squared error); policies; attention weights.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True

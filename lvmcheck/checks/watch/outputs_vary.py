@@ -33,9 +33,6 @@ class OutputsVary(Watched):
 
     Healthy runs that must pass:
     A last layer that begins at zero, in its first steps; batches of equal rows; outputs of one row.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True

@@ -29,9 +29,6 @@ class ParametersHeldOnce(Watched):
 
     Healthy runs that must pass:
     Weights that are tied on purpose, which are one parameter with two names; several optimizers over different parts.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True

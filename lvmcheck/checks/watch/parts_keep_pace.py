@@ -36,9 +36,6 @@ class PartsKeepPace(Watched):
     Healthy runs that must pass:
     Layer-wise rates that fall by a constant factor; fine-tuning; parts that are frozen, or in a group with rate 0;
     warm-up; layers that begin at zero.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True

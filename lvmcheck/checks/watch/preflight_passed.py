@@ -32,9 +32,6 @@ class PreflightPassed(Watched):
 
     Healthy runs that must pass:
     Probes that warn, do not apply or ran out of time.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True

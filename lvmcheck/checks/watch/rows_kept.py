@@ -32,9 +32,6 @@ class RowsKept(Watched):
 
     Healthy runs that must pass:
     A replay memory that is filled anew; preparation once, before the first step.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True

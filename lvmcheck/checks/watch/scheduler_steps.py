@@ -38,9 +38,6 @@ class SchedulerSteps(Watched):
 
     Healthy runs that must pass:
     One call per epoch, with epochs in T_max; warm-up that is over early; cosines with restarts; plateau schedulers.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True

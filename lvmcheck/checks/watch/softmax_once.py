@@ -39,9 +39,6 @@ class SoftmaxOnce(Watched):
     Healthy runs that must pass:
     Cross entropy with class weights, label smoothing or ignored targets; log-probabilities with nll_loss;
     distillation.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True

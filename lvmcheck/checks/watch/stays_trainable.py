@@ -32,9 +32,6 @@ class StaysTrainable(Watched):
 
     Healthy runs that must pass:
     Layers frozen before the first step; freezing for one pass of an adversarial step; layers unfrozen later.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True

@@ -34,9 +34,6 @@ class StepsAreTaken(Watched):
     Healthy runs that must pass:
     A teacher that an optimizer still holds; accumulation over many passes; the first steps that a gradient scaler
     skips; a loop of a few passes.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True

@@ -34,9 +34,6 @@ class TargetsDifferByRow(Watched):
     Healthy runs that must pass:
     Least-squares GANs, whose targets are constants; outputs that are all alike at the start; losses other than a
     squared error.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True

@@ -30,9 +30,6 @@ class TargetsVary(Watched):
 
     Healthy runs that must pass:
     Adversarial losses, whose targets are 0 and 1; terms that pull to a constant beside a term with data.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True

@@ -33,9 +33,6 @@ class TrainRowsDiffer(Watched):
 
     Healthy runs that must pass:
     A rare class that was repeated against an imbalance; binary features; a sampler with replacement.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True

@@ -32,9 +32,6 @@ class TrainsInTrainMode(Watched):
     Healthy runs that must pass:
     Models without dropout and batch norm; single layers in eval mode (a frozen batch norm); forward passes of an
     evaluation with gradients enabled.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True

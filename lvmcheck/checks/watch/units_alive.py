@@ -34,9 +34,6 @@ class UnitsAlive(Watched):
     Healthy runs that must pass:
     Half of the units inactive, as with inputs of one sign; biases before a norm; classes that are absent, in the last
     layer.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True

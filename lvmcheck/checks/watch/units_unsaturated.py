@@ -30,9 +30,6 @@ class UnitsUnsaturated(Watched):
 
     Healthy runs that must pass:
     The sigmoid of an output that is sure; gates that are open on some rows and closed on others.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True

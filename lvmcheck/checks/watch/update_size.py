@@ -42,9 +42,6 @@ class UpdateSize(Watched):
     Healthy runs that must pass:
     Warm-up, and the end of a schedule (steps below a tenth of the highest rate do not count); layers that begin at
     zero; fine-tuning at 1e-5.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True

@@ -38,9 +38,6 @@ class ValidationRowsUnseen(Watched):
 
     Healthy runs that must pass:
     Discrete data in which equal rows are natural; a few duplicates.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True

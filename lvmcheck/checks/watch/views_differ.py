@@ -32,9 +32,6 @@ class ViewsDiffer(Watched):
 
     Healthy runs that must pass:
     Views that differ by dropout alone; two towers; supervised contrastive losses.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True

@@ -33,9 +33,6 @@ class WeightsKeepSize(Watched):
 
     Healthy runs that must pass:
     Layers that begin at zero (adapters, last layers); growth by a factor of a few; pruning that is meant.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True

@@ -31,9 +31,6 @@ class WeightsStayTied(Watched):
 
     Healthy runs that must pass:
     Weights tied on purpose; models without ties; a target network that starts as a copy.
-
-    Source:
-    This project's list of faults in training loops.
     """
 
     universal = True
