@@ -7,16 +7,24 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lvmcheck.errors import InputError, nearest
+from lvmcheck.run.role_names import PLURALS
 
 AXES = ("epoch", "step")
 ALIASES = {
-    "epoch": ("epochs", "current_epoch", "epoch_id", "epoch_num"),
+    "epoch": (
+        *("epochs", "current_epoch", "epoch_id", "epoch_num", "epoch_number", "train_epoch", "trainer_epoch"),
+        *("round", "rounds", "server_round", "communication_round", "fl_round", "global_round", "training_iteration"),
+    ),
     "step": (
-        *("global_step", "iteration", "iter", "current_steps", "current_step", "_step", "trainer/global_step"),
-        *("steps", "iterations", "num_updates", "n_iter", "train/global_step", "it"),
+        *("global_step", "trainer_global_step", "train_global_step", "iteration", "iter", "current_steps"),
+        *("current_step", "_step", "steps", "iterations", "num_updates", "n_iter", "it", "total_timesteps"),
+        *("time_total_timesteps", "timesteps", "timesteps_total", "num_env_steps_sampled", "env_steps", "env_step"),
+        *("total_env_steps", "frames", "batch", "batch_idx", "batch_id", "boosting_round", "episode", "episodes"),
     ),
 }
-"""Names that other loggers give the axes; the first that is there counts where the axis itself is not."""
+"""Names that other loggers give the axes; the first that is there counts where the axis itself is not. Folded."""
+MAY_FALL = frozenset({"steps", "it", "iterations", "timesteps", "frames", "batch", "batch_idx", "batch_id"})
+"""Names of steps that may also be lengths: no axis where they go back."""
 SIDECAR = ".columns.toml"
 _SPLITS = {"validation": "val", "valid": "val", "eval": "val", "dev": "val", "training": "train"}
 _SEPARATORS = re.compile(r"[\s/.:\-]+")
@@ -25,9 +33,12 @@ _SEPARATORS = re.compile(r"[\s/.:\-]+")
 TIMES = frozenset(
     {
         *("time", "elapsed_time", "remaining_time", "eta", "percentage", "data_time", "total_steps", "wall_time"),
-        *("timestamp", "runtime", "duration", "eta_seconds", "rank_data_time"),
+        *("timestamp", "runtime", "duration", "eta_seconds", "rank_data_time", "epoch_time", "fps", "total_flos"),
+        *("total_epochs", "num_epochs", "max_steps", "iterations_since_restore", "timesteps_since_restore"),
     }
 )
+_AXIS_NAMES = frozenset(name for aliases in ALIASES.values() for name in aliases)
+_SPEEDS = ("_per_second", "_runtime", "_per_sec")
 """Columns that say how far or how long a run is: they are no metrics."""
 
 
@@ -73,12 +84,22 @@ def sidecar(path: Path) -> dict[str, str]:
     return body
 
 
-def with_axes(names: Iterable[str], columns: Mapping[str, str]) -> dict[str, str]:
-    """The column map, with axes that go by a name of another logger, in whatever case."""
+def folded(name: str) -> str:
+    """A name in small letters, with one sign between its words: ``Wall time`` is wall_time."""
+    return _SEPARATORS.sub("_", name.strip()).lower()
+
+
+def with_axes(names: Iterable[str], columns: Mapping[str, str], falling: Iterable[str] = ()) -> dict[str, str]:
+    """The column map, with axes that go by a name of another logger, in whatever case.
+
+    ``falling`` names columns whose values go back.
+    """
     present = set(names)
-    folded = {name.lower(): name for name in sorted(present, reverse=True)}  # the lower case one counts where both are
+    lengths = {name for name in falling if folded(name) in MAY_FALL}
+    usable = sorted(present - lengths, reverse=True)
+    known = {folded(name): name for name in usable}  # the lower case one counts where both are
     found = {
-        axis: next((folded[name] for name in (axis, *aliases) if name in folded), None)
+        axis: next((known[name] for name in (axis, *aliases) if name in known), None)
         for axis, aliases in ALIASES.items()
         if axis not in present and axis not in columns
     }
@@ -93,9 +114,11 @@ def axes(names: Iterable[str]) -> dict[str, str]:
 
 def usual_name(name: str) -> str:
     """``validation/loss`` and ``eval_loss`` as ``val_loss``, ``Train/Loss`` as ``train_loss``: the names of checks."""
-    words = _SEPARATORS.sub("_", name.strip()).lower().strip("_")
+    words = folded(name).strip("_")
     head, _, rest = words.partition("_")
-    return f"{_SPLITS.get(head, head)}_{rest}" if rest else words
+    said = f"{_SPLITS.get(head, head)}_{rest}" if rest else words
+    before, sign, last = said.rpartition("_")
+    return f"{before}{sign}{PLURALS.get(last, last)}"
 
 
 def rename(names: Iterable[str], columns: Mapping[str, str], where: Path) -> dict[str, str]:
@@ -114,8 +137,14 @@ def rename(names: Iterable[str], columns: Mapping[str, str], where: Path) -> dic
     rest = [name for name in present if name not in mapped]
     usual = [usual_name(_whole_epoch(name, present)) for name in rest]
     plain = {name: name if usual.count(new) > 1 else new for name, new in zip(rest, usual, strict=True)}
-    left_out = {name for name in plain if name.lower() in TIMES}
+    left_out = {name for name in plain if _no_metric(folded(name))}
     return {**{name: "" if new in columns or name in left_out else new for name, new in plain.items()}, **mapped}
+
+
+def _no_metric(name: str) -> bool:
+    """Whether a column says how far or how long a run is, by its folded name."""
+    aside = name.removeprefix("train_").removeprefix("eval_").strip("_")
+    return aside in TIMES or name in _AXIS_NAMES or name.startswith("time_") or name.endswith(_SPEEDS)
 
 
 def _whole_epoch(name: str, present: list[str]) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +13,7 @@ from lvmcheck.readers._numbers import NotANumberError, number
 
 MAX_COLUMNS = 10_000
 MAX_ROWS = 2_000_000
-MAX_DEPTH = 4
-DELIMITERS = (",", ";", "\t")
+MAX_DEPTH = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,53 +24,11 @@ class Line:
     cells: Mapping[str, object]
 
 
-def delimiter(header: str) -> str:
-    """The one that splits the header into most columns; a comma where none does."""
-    return max(DELIMITERS, key=header.count)
-
-
-def read_csv(path: Path) -> list[Line]:
-    """Rows of a delimited table with a header.
-
-    Raises:
-        InputError: no header, a column without a name or twice, a row with another number of cells.
-    """
-    said = text(path)
-    if not said.strip():
-        raise InputError(path, "expected a header and rows, got an empty file")
-    _bounded(said, path)
-    header_line = said.replace("\r", "\n", 1).partition("\n")[0]
-    reader = csv.reader(io.StringIO(said, newline=""), delimiter=delimiter(header_line), strict=True)
-    found: list[Line] = []
-    try:
-        header = [name.strip() for name in next(reader)]
-        _check_header(header, path)
-        for row in reader:
-            if not row:
-                continue
-            if len(row) != len(header):
-                raise InputError(path, f"expected {len(header)} cells, got {len(row)}", line=reader.line_num)
-            found.append(Line(reader.line_num, dict(zip(header, row, strict=True))))
-    except csv.Error as problem:
-        raise InputError(path, f"is not a table ({problem})", line=reader.line_num) from None
-    return found
-
-
-def _bounded(said: str, path: Path) -> None:
+def bounded_rows(said: str, path: Path) -> None:
     """Refuse more rows than are read, before any of them is."""
     rows = said.count("\n")
     if rows > MAX_ROWS:
         raise InputError(path, f"expected at most {MAX_ROWS:,} rows, got {rows:,}", fix=SMALLER)
-
-
-def _check_header(header: list[str], path: Path) -> None:
-    if len(header) > MAX_COLUMNS:
-        raise InputError(path, f"expected at most {MAX_COLUMNS:,} columns, got {len(header):,}", line=1)
-    for place, name in enumerate(header, start=1):
-        if not name:
-            raise InputError(path, f"column {place} has no name", line=1)
-        if name in header[: place - 1]:
-            raise InputError(path, f"column {name!r} stands twice", line=1, key=name)
 
 
 def read_jsonl(path: Path) -> list[Line]:
@@ -84,7 +39,7 @@ def read_jsonl(path: Path) -> list[Line]:
     """
     found: list[Line] = []
     whole = text(path)
-    _bounded(whole, path)
+    bounded_rows(whole, path)
     for line, said in lines(whole):
         try:
             body = parse_json(said, path, line)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from lvmcheck.errors import InputError, nearest
 from lvmcheck.readers._asked import Asked
 from lvmcheck.readers._assemble import run_of
-from lvmcheck.readers._columns import AXES, axes, sidecar, with_axes
+from lvmcheck.readers._columns import AXES, MAY_FALL, axes, folded, sidecar, with_axes
+from lvmcheck.readers._csv import delimiter, read_csv
 from lvmcheck.readers._files import head
-from lvmcheck.readers._numbers import axis
-from lvmcheck.readers._rows import Row, chosen, epochs_filled
-from lvmcheck.readers._table import delimiter, left_out, numbers, read_csv, read_jsonl
+from lvmcheck.readers._numbers import NotANumberError, axis, number
+from lvmcheck.readers._results import refuse_results
+from lvmcheck.readers._rows import Row, chosen, epochs_filled, restarts
+from lvmcheck.readers._shapes import shaped
+from lvmcheck.readers._table import Line, left_out, numbers, read_jsonl
 from lvmcheck.run.view import Run
 
 WHAT = "a CSV, TSV or JSON-lines table with a column 'epoch' or 'step', or with --columns"
@@ -45,22 +48,19 @@ def read(path: Path, asked: Asked | None = None) -> Run:
     Raises:
         InputError: not such a table, a mapped column that is missing, text where a number belongs.
     """
-    start = head(path)
-    if not start:
-        raise InputError(path, "expected a table, got an empty file or none")
-    is_lines = start.lstrip().startswith(b"{")
-    lines = read_jsonl(path) if is_lines else read_csv(path)
-    if path.suffix.lower() == ".json" and len(lines) == 1 and not axes(lines[0].cells):
-        raise InputError(path, "expected rows of a log, got one JSON object without an epoch or a step")
-    columns = {**sidecar(path), **(asked.columns if asked else {})}
+    asked = asked or Asked()
+    columns = {**sidecar(path), **asked.columns}
+    lines, notes, reshaped = _lines(path, asked.run, columns)
     present = list(dict.fromkeys(name for line in lines for name in line.cells))
-    columns = with_axes(present, columns)
+    stated = with_axes(present, columns, _falling(lines))
+    if not {*AXES} & {*stated, *present}:
+        refuse_results([line.cells for line in lines], path)
+    columns = stated
     for ours, theirs in columns.items():
         if theirs not in present:
-            fix = nearest(theirs, present)
-            if len(present) == 1 and not is_lines:
-                fix += f" The header was split at {delimiter(start.decode(errors='replace').splitlines()[0])!r}."
-            raise InputError(path, f"no column {theirs!r} (asked for as {ours})", line=None if is_lines else 1, fix=fix)
+            raise InputError(
+                path, f"no column {theirs!r} (asked for as {ours})", fix=_other_name(theirs, present, path)
+            )
     values, texts = numbers(lines, path, frozenset({*columns.values(), *AXES}))
     unread = left_out(lines, values, texts)
     rows = []
@@ -72,8 +72,57 @@ def read(path: Path, asked: Asked | None = None) -> Run:
             found.pop("step", None)
         if found or epoch is not None:
             rows.append(Row(values=found, epoch=epoch, step=step, line=line.line))
-    rows = _with_epochs(chosen(rows, path, asked.run if asked else None), path, columns)
-    return run_of(path, rows, columns=columns, notes=unread)
+    one = None if reshaped and len(restarts(rows)) == 1 else asked.run
+    rows = _with_epochs(chosen(rows, path, one), path, columns)
+    return run_of(path, rows, columns=columns, notes=[*notes, *unread])
+
+
+def _lines(path: Path, run: str | None, columns: Mapping[str, str]) -> tuple[list[Line], list[str], bool]:
+    """The rows of the file, one a moment, notes, and whether they stand in another shape there.
+
+    Raises:
+        InputError: not such a table.
+    """
+    start = head(path)
+    if not start:
+        raise InputError(path, "expected a table, got an empty file or none")
+    if start.lstrip().startswith(b"{"):
+        lines = read_jsonl(path)
+        notes: tuple[str, ...] = ()
+        if path.suffix.lower() == ".json" and len(lines) == 1 and not axes(lines[0].cells):
+            raise InputError(path, "expected rows of a log, got one JSON object without an epoch or a step")
+    else:
+        table = read_csv(path, columns.values())
+        lines, notes = table.lines, table.notes
+    lines, remarks = shaped(lines, path, run)
+    return lines, [*notes, *remarks], bool(remarks)
+
+
+def _other_name(name: str, present: list[str], path: Path) -> str:
+    """The nearest name, and at what the header was split where it holds one column."""
+    start = head(path)
+    fix = nearest(name, present)
+    if len(present) == 1 and not start.lstrip().startswith(b"{"):
+        fix += f" The header was split at {delimiter(start.decode(errors='replace').splitlines()[0])!r}."
+    return fix
+
+
+def _falling(lines: Sequence[Line]) -> set[str]:
+    """Columns whose numbers go back somewhere."""
+    last: dict[str, float] = {}
+    found = set()
+    for line in lines:
+        for name, cell in line.cells.items():
+            if name in found or folded(name) not in MAY_FALL:
+                continue
+            try:
+                value = number(cell)
+            except NotANumberError:
+                continue
+            if value is not None:
+                found |= {name} if value < last.get(name, value) else set()
+                last[name] = value
+    return found
 
 
 def _with_epochs(rows: list[Row], path: Path, columns: Mapping[str, str]) -> list[Row]:

@@ -7,10 +7,11 @@ from pathlib import Path
 from lvmcheck.errors import InputError
 from lvmcheck.readers._asked import Asked
 from lvmcheck.readers._assemble import run_of
+from lvmcheck.readers._csv import read_csv
 from lvmcheck.readers._files import head, inside
 from lvmcheck.readers._numbers import axis
 from lvmcheck.readers._rows import Row, epochs_filled
-from lvmcheck.readers._table import left_out, numbers, read_csv
+from lvmcheck.readers._table import left_out, numbers
 from lvmcheck.run.view import Run
 
 WHAT = "metrics.csv of Lightning's CSVLogger, with columns epoch and step"
@@ -53,7 +54,8 @@ def read(path: Path, asked: Asked | None = None) -> Run:
         names = ", ".join(place.parent.name for place in found) or "none"
         raise InputError(path, f"expected one run, got {names}", fix="Name one: --run version_0." if found else None)
     place = found[0]
-    lines = read_csv(place)
+    table = read_csv(place)
+    lines = table.lines
     values, texts = numbers(lines, place, frozenset({"epoch", "step"}))
     unread = left_out(lines, values, texts)
     rows = []
@@ -61,4 +63,4 @@ def read(path: Path, asked: Asked | None = None) -> Run:
         epoch, step = cells.pop("epoch", None), axis(cells.pop("step", None), "step", place, line.line)
         if cells:
             rows.append(Row(values=cells, epoch=epoch, step=step, line=line.line))
-    return run_of(place, epochs_filled(rows), columns=asked.columns, notes=unread)
+    return run_of(place, epochs_filled(rows), columns=asked.columns, notes=[*table.notes, *unread])

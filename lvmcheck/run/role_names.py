@@ -115,6 +115,34 @@ PLAYERS = {
     **dict.fromkeys(("d", "disc", "discriminator", "critic", "lossd", "dloss"), "discriminator"),
 }
 _SECOND, _JUDGED = "discriminator", frozenset({"real", "fake"})
+PLURALS = {
+    "losses": "loss",
+    "accs": "acc",
+    "accuracies": "accuracy",
+    "lrs": "lr",
+    "rates": "rate",
+    "norms": "norm",
+    "errors": "error",
+    "errs": "err",
+    "scores": "score",
+    "f1s": "f1",
+    "aucs": "auc",
+    "precisions": "precision",
+    "recalls": "recall",
+    "perplexities": "perplexity",
+    "ppls": "ppl",
+    "maes": "mae",
+    "mses": "mse",
+    "rmses": "rmse",
+    "dices": "dice",
+    "ious": "iou",
+    "mious": "miou",
+    "psnrs": "psnr",
+    "bleus": "bleu",
+    "rewards": "reward",
+    "returns": "return",
+}
+"""What people call a list of values, and one of them."""
 _DISTANCE = frozenset({"distance", "dist"})
 _OF_SAMPLES = _set("sample samples sampling sampled generated fake frechet sliced chamfer hausdorff earth mover energy")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -126,6 +154,7 @@ def words(name: str) -> list[str]:
     for cased, plain in _CASED.items():
         name = name.replace(cased, plain)
     parts = [part for word in _SEPARATORS.split(_CAMEL.sub("_", name).lower()) if word for part in _divided(word)]
+    parts = [PLURALS.get(part, part) for part in parts]
     parts = [
         "hits" if part == "hr" and after.isdigit() else part
         for part, after in zip(parts, [*parts[1:], ""], strict=False)
