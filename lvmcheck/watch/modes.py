@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -26,8 +27,8 @@ class Modes:
         between: an epoch, or an evaluation after several steps, has ended, and training has not gone on yet.
     """
 
-    def __init__(self, model: nn.Module, called: nn.Module | None = None) -> None:
-        self.model = model if called is None else called
+    def __init__(self, model: nn.Module, parts: Sequence[nn.Module] = ()) -> None:
+        self.parts = tuple(parts) or (model,)
         self.modal = modal(model)
         self._statistics = [buffer for _, buffer in statistics(model)[:LOOKED_AT]]
         self.forwards = self.train_forwards = 0
@@ -45,7 +46,7 @@ class Modes:
         """A forward pass begins."""
         self.seen += 1
         leave_late()
-        training = self.model.training
+        training = any(part.training for part in self.parts)
         if torch.is_grad_enabled() and not watcher.evaluating:
             self.forwards += 1
             self.train_forwards += training
@@ -73,7 +74,9 @@ class Modes:
         if not slot.steps and slot.moved():
             return
         values = {"forwards": self.forwards, "backwards": slot.backwards, "steps": slot.steps}
-        watcher.emit("step_calls", {**values, "recorded": watcher.recorded, "without_backward": 0, **more})
+        former = float(bool(slot.optimizer.state) and len(watcher.peers()) > 1 and not slot.steps)
+        counts = {**values, "recorded": watcher.recorded, "without_backward": 0, "former": former}
+        watcher.emit("step_calls", {**counts, **more})
 
     def close(self, watcher: Loop) -> None:
         """Watching ends."""

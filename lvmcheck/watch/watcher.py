@@ -61,7 +61,7 @@ class Watcher(Measuring):
         self.step, self.sampling = 0, False
         self.readings = Readings()
         self.slots = [Slot(model, optimizer, self.guard) for optimizer in optimizers]
-        self.modes = Modes(model, self.parts[0])
+        self.modes = Modes(model, self.parts)
         self.train: Loader | None = None
         self.val: Loader | None = None
         self.evaluating = False

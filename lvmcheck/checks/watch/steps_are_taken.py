@@ -43,6 +43,8 @@ class StepsAreTaken(Watched):
         of = event.values
         if not of.get("steps") and not of.get("backwards"):
             return None  # it is called, and not trained, as a teacher is
+        if of.get("former"):
+            return None  # it stepped before this run, in which another model is trained
         enough = RECORDED if of.get("ended") else BACKWARDS
         if of.get("recorded", 0) < RECORDED and of.get("backwards", 0) < enough and not of.get("steps"):
             return None
@@ -64,6 +66,7 @@ PASSES: Sequence[Case] = (
     _case("perfect_oracle", [_TAKEN] * 2),
     _case("a_few_passes", [{**_TAKEN, "steps": 0, "recorded": 0, "backwards": 9, "ended": 1.0}, _TAKEN]),
     _case("a_teacher_with_an_optimizer", [{**_TAKEN, "steps": 0, "recorded": 31, "backwards": 0}, _TAKEN]),
+    _case("a_teacher_with_gradients", [{**_TAKEN, "steps": 0, "recorded": 31, "former": 1.0}, _TAKEN]),
     _case("accumulates_64", [{**_TAKEN, "steps": 0, "backwards": 64}, _TAKEN]),
 )
 FAILS: Sequence[Case] = (
