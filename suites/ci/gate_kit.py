@@ -135,7 +135,7 @@ def ask(*args: str | Path, cwd: Path, script: Path = GATE, base: str = "none") -
     environment = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
     environment["LVMCHECK_NONCE"] = NONCE
     command = [sys.executable, str(script), *map(str, args), "--base", base]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=30)
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=120)
 
 
 @cache

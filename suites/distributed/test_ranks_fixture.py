@@ -55,11 +55,11 @@ def test_ranks_see_the_environment_of_now_and_what_torchrun_sets(ranks: Any) -> 
 def test_the_rank_and_its_error_come_first(function: Any, said: str, ranks: Any) -> None:
     began = time.monotonic()
     assert re.search(said, failed(ranks, function).splitlines()[0])
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
 
 
 def test_a_hang_says_which_rank_waits_in_which_collective(ranks: Any) -> None:
-    first, *others = failed(ranks, calls.hangs, timeout=1.0).splitlines()
+    first, *others = failed(ranks, calls.hangs, timeout=3.0).splitlines()
     assert re.search(
         r"rank 1 was not done after \d+ s: it is in no collective \(suites/distributed/calls\.py:\d+\)", first
     )
@@ -67,10 +67,10 @@ def test_a_hang_says_which_rank_waits_in_which_collective(ranks: Any) -> None:
 
 
 def test_nothing_is_left_of_ranks_that_hang(ranks: Any, tmp_path: Path) -> None:
-    failed(ranks, calls.starts_a_process_and_hangs, str(tmp_path), timeout=0.5)
+    failed(ranks, calls.starts_a_process_and_hangs, str(tmp_path), timeout=3.0)
     for rank in range(2):
         pid = int((tmp_path / str(rank)).read_text())
-        until = time.monotonic() + 5
+        until = time.monotonic() + 30
         while time.monotonic() < until and _runs(pid):
             time.sleep(0.02)
         assert not _runs(pid)

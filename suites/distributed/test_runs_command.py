@@ -33,7 +33,7 @@ def test_a_run_is_shown_and_stops_when_it_is_cancelled(project: Project, capsys:
     assert main([*words, "--cancel", "nobody"]) == 2
     assert "--cancel nobody: no run that trains has that name." in capsys.readouterr().err
     assert main([*words, "--cancel", "toy"]) == 0
-    assert session.wait(timeout=60) == 1
+    assert session.wait(timeout=180) == 1
     assert done(project.run())["reason"] == "lvmcheck runs --cancel"
     assert "stopped at epoch 1 of 4 by lvmcheck runs --cancel" in (project.path / "pytest.log").read_text()
     capsys.readouterr()

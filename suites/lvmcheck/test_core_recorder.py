@@ -280,7 +280,7 @@ def test_a_full_disk_is_one_clear_error_and_keeps_what_was_written(tmp_path: Pat
     """RLIMIT_FSIZE refuses writes as a full disk does: the last one is short, the next one fails."""
     folder = tmp_path / "run"
     done = subprocess.run(
-        [sys.executable, "-c", FULL, str(folder)], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", FULL, str(folder)], capture_output=True, text=True, check=False, timeout=180
     )
     assert done.returncode == 3, done.stderr
     assert done.stderr == ""
@@ -312,7 +312,7 @@ def test_a_killed_loop_leaves_a_readable_run(tmp_path: Path) -> None:
     for _ in range(5):
         said = int(child.stdout.readline())
     child.send_signal(signal.SIGKILL)
-    child.wait(timeout=30)
+    child.wait(timeout=90)
     child.stdout.close()
     run = lvmcheck.load(folder)
     assert not run.over, "nobody wrote a completion record"

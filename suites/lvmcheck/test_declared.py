@@ -38,13 +38,13 @@ def test_a_second_process_is_refused_while_the_first_writes(tmp_path: Path, opti
     command = [sys.executable, "-c", code, tmp_path / "run"]
     with lvmcheck.record(tmp_path / "run") as rec:
         rec.step(loss=1.0)
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=180)
         assert done.returncode
         assert "another process is writing this run" in done.stderr.splitlines()[-1]
         rec.step(loss=0.5)
     assert lvmcheck.load(tmp_path / "run").step == 2
     assert not (tmp_path / "run.1").exists()
-    assert subprocess.run(command, capture_output=True, timeout=60).returncode == 0
+    assert subprocess.run(command, capture_output=True, timeout=180).returncode == 0
 
 
 def test_two_recorders_of_one_process(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_run_that_this_process_writes_is_not_dead(tmp_path: Path) -> None:
     assert not writer_is_gone(tmp_path / "run")
     assert as_it_stands(lvmcheck.load(tmp_path / "run")).death is None
     code = "import sys, lvmcheck; lvmcheck.record(sys.argv[1], resume='auto')"
-    done = subprocess.run([sys.executable, "-c", code, tmp_path / "run"], capture_output=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "run"], capture_output=True, timeout=180)
     assert done.returncode, "a look at the lock has given it up"
     rec.close("finished")
     assert writer_is_gone(tmp_path / "run")

@@ -53,7 +53,7 @@ def test_a_command_loads_no_check_of_what_was_not_measured(tmp_path: Path) -> No
         "print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, tmp_path / "log.csv"], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code, tmp_path / "log.csv"], capture_output=True, text=True, check=True, timeout=180
     )
     loaded = set(json.loads(done.stderr))
     assert not {f"lvmcheck.checks.watch.{name}" for name in OF} & loaded

@@ -17,7 +17,7 @@ def project(pytester: pytest.Pytester) -> Project:
 
 def test_four_sessions_train_once(project: Project) -> None:
     sessions = [project.start(log=f"{number}.log") for number in range(4)]
-    assert [session.wait(timeout=60) for session in sessions] == [0] * 4
+    assert [session.wait(timeout=180) for session in sessions] == [0] * 4
     assert project.trainings() == 1
     assert all("4 passed" in (project.path / f"{number}.log").read_text() for number in range(4))
 
@@ -32,7 +32,7 @@ def test_another_session_takes_over_when_the_first_is_killed(project: Project) -
     first.kill()
     first.wait(timeout=30)
     project.release()
-    assert second.wait(timeout=60) == 0
+    assert second.wait(timeout=180) == 0
     folder = project.run()
     assert lvmcheck.load(folder).finished
     assert len(events(folder, "begin")) == 2
@@ -43,7 +43,7 @@ def test_another_session_takes_over_when_the_first_is_killed(project: Project) -
 def test_what_follows_survives_when_the_trainer_dies(project: Project) -> None:
     project.suite(*CHECKS, steps=10, pause=0.02, die="sigkill", die_epoch=3)
     sessions = [project.start(log=f"{number}.log") for number in range(2)]
-    assert [session.wait(timeout=60) for session in sessions] == [1, 1]
+    assert [session.wait(timeout=180) for session in sessions] == [1, 1]
     for number in range(2):
         text = (project.path / f"{number}.log").read_text()
         assert "killed by SIGKILL" in text

@@ -119,5 +119,5 @@ def test_a_wrong_name_offers_the_nearest(capsys: pytest.CaptureFixture[str], arg
 
 
 def test_the_package_is_a_command() -> None:
-    done = subprocess.run([sys.executable, "-m", "lvmcheck", "--version"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-m", "lvmcheck", "--version"], capture_output=True, text=True, timeout=180)
     assert (done.returncode, done.stdout) == (PASSED, f"lvmcheck {lvmcheck.__version__}\n")

@@ -88,7 +88,7 @@ def test_a_fifo_inside_a_store_is_refused(tmp_path: Path) -> None:
     (run / "meta.yaml").write_text("run_id: aa\n")
     os.mkfifo(run / "metrics" / "loss")
     code = "import sys; from lvmcheck.commands.main import main; sys.exit(main(['check', sys.argv[1]]))"
-    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, timeout=180)
     assert done.returncode == BAD_INPUT
     assert len(done.stderr.splitlines()) == 1
 

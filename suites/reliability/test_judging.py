@@ -126,7 +126,7 @@ def test_a_check_that_loops_for_ever_has_a_limit_and_is_located() -> None:
 
     began = time.monotonic()
     outcome = judged(loop, limit=0.3)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     assert (outcome.status, outcome.why) == (Status.ERROR, Why.CRASHED)
     assert __file__.rpartition("/")[2] in outcome.reason
 

@@ -56,7 +56,7 @@ def while_training(config, rec):
 
 def slowly(config, rec):
     """Steps, but no event and no output for longer than the limit."""
-    for step in range(30):
+    for step in range(40):
         time.sleep(0.1)
         rec.step(loss=1.0 / (1 + step))
     for epoch in range(1, config["epochs"] + 1):
@@ -115,7 +115,7 @@ def test_a_trainer_that_hangs_is_ended_and_its_stacks_are_shown(
     project.suite(floor(1, 0.45), floor("final", 0.45), trainer=f"hangs:{trainer}", timeout=1.0)
     began = time.monotonic()
     result = project.pytest("-v")
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 120
     assert verdicts(result) == {f"seed0::{NODE_1}": first, f"seed0::{NODE_END}": "FAILED"}
     text = result.stdout.str()
     assert re.search(r"gave no sign of life for \d+ s", text)
@@ -132,11 +132,11 @@ def test_the_option_comes_before_the_suite(project: Project) -> None:
     project.suite(floor(1, 0.45), trainer="hangs:before_training", timeout=600)
     began = time.monotonic()
     project.pytest("--lvm-timeout", "0.5").assert_outcomes(failed=1)
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 120
 
 
 def test_steps_are_signs_of_life_although_nothing_is_written(project: Project) -> None:
-    project.suite(floor(1, 0.45), trainer="hangs:slowly", timeout=1.5, window=1000)
+    project.suite(floor(1, 0.45), trainer="hangs:slowly", timeout=3.0, window=1000)
     project.pytest().assert_outcomes(passed=1)
 
 
@@ -175,7 +175,7 @@ def test_what_left_the_process_group_ends_with_the_trainer(project: Project, tra
     before = {*sleepers(0)}
     project.suite(floor("final", 0.45), trainer=f"orphans:{trainer}")
     project.pytest().assert_outcomes(**{"passed" if trainer == "leaves" else "failed": 1})
-    wait_for(lambda: not {*sleepers(0)} - before, limit=10)
+    wait_for(lambda: not {*sleepers(0)} - before)
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="Linux only")
@@ -187,9 +187,9 @@ def test_nothing_outlives_a_session_that_is_killed(project: Project, number: sig
     try:
         wait_for(lambda: len({*sleepers(0)} - before) == 2)
         session.send_signal(number)
-        session.wait(timeout=30)
-        wait_for(lambda: not {*sleepers(0)} - before, limit=15)
-        wait_for(lambda: not trainers_of(project.run()), limit=15)
+        session.wait(timeout=60)
+        wait_for(lambda: not {*sleepers(0)} - before)
+        wait_for(lambda: not trainers_of(project.run()))
     finally:
         session.kill()
         session.wait()

@@ -108,7 +108,7 @@ def in_terminal(project: Project, width: int, *args: str, **environ: str) -> str
         pass  # a terminal that nobody writes to any more says so in this way
     finally:
         os.close(ours)
-        process.wait(timeout=60)
+        process.wait(timeout=180)
     return b"".join(parts).decode("utf-8", "replace")
 
 

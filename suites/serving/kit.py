@@ -65,7 +65,7 @@ class Served:
 
     def ask(self, path: str, body: bytes | dict[str, Any] | None = None, **headers: str) -> tuple[int, Any]:
         """Status and body of one request, as JSON where it is; without a body a GET."""
-        client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             data = json.dumps(body).encode() if isinstance(body, dict) else body
             named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -79,7 +79,7 @@ class Served:
 
     def connect(self) -> socket.socket:
         """A connection for what no orderly client sends."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
 
     def metric(self, name: str, **labels: str) -> float:
         """A figure of /metrics, 0 where it is not there yet."""

@@ -61,7 +61,7 @@ def test_judging_a_long_run(benchmark: Any, cpu: Place, figures: Figures) -> Non
     )
 
 
-LOOKED_AT = (1_000, 10_000, 100_000, 1_000_000) if FULL else (1_000, 10_000, 100_000)
+LOOKED_AT = (1_000, 10_000, 100_000, 1_000_000) if FULL else (1_000, 30_000)
 """Steps after which the looks of the live judge are timed."""
 LOOKS, TURNS = 11, 5
 

@@ -144,7 +144,7 @@ except InputError as error:
 def test_a_full_disk_leaves_the_previous_checkpoint(saved: Path) -> None:
     digests = {path.name: sha256(path.read_bytes()) for path in saved.iterdir()}
     code = FULL.format(root=str(Path(__file__).parents[2]), folder=str(saved.parent))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=180)
     assert "expected room for" in done.stdout
     assert "bytes, got" in done.stdout
     assert "The previous one is untouched." in done.stdout
@@ -201,7 +201,7 @@ print("whole")
 
 def test_a_kill_at_any_system_call_leaves_a_whole_checkpoint(saved: Path) -> None:
     code = KILLED.format(root=str(Path(__file__).parents[2]), folder=str(saved.parent), params=PARAMS)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=100)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300)
     assert done.stdout == "whole\n", done.stderr
     publish(saved.parent, taken(model()))
     assert not list(saved.parent.glob(".tmp-*")), "what the kills left behind is swept away"

@@ -28,7 +28,7 @@ with lvmcheck.record(folder, config={"epochs": 4}, resume="auto") as rec:
                 os._exit(9)
         rec.epoch(epoch, val_loss=1 / epoch)
 """
-WAIT = 60
+WAIT = 180
 
 
 def follow(run: Path, *options: str) -> subprocess.Popen[str]:

@@ -142,7 +142,7 @@ def verdicts(result: pytest.RunResult) -> dict[str, str]:
     return found
 
 
-def wait_for(what: Callable[[], object], *, limit: float = 30.0) -> None:
+def wait_for(what: Callable[[], object], *, limit: float = 50.0) -> None:
     """Return when ``what`` is true; fail after ``limit`` seconds, which is no bound on speed."""
     end = time.monotonic() + limit
     while not what():
