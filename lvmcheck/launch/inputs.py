@@ -14,7 +14,7 @@ from typing import Any
 from lvmcheck.errors import InputError
 from lvmcheck.launch import packages
 from lvmcheck.launch.key import file_digest
-from lvmcheck.launch.looks import CONTENT, LOOKED, SIZED, VARIABLE, glance, other_surroundings
+from lvmcheck.launch.looks import CONTENT, LOOKED, SIZED, TIMED, TIMES, VARIABLE, glance, other_surroundings
 from lvmcheck.launch.opened import PIPE, names_in, stamp
 from lvmcheck.launch.sights import SMALL, Sights, digested, is_new, vanished
 from lvmcheck.launch.sights import content as content
@@ -45,6 +45,7 @@ def write_inputs(folder: Path, root: Path, *, stated: bool, sought: Sought | Non
         "files": sights.files,
         "folders": sights.folders,
         "looked": sights.looked,
+        "times": sights.times,
         "variables": sights.variables,
         "cores": sights.cores,
         "modules": {} if sought is None else sought.missing(),
@@ -104,7 +105,7 @@ def changed(
     for path, then in record["folders"].items():
         if names_in(path) != then:
             return f"the files in {path} are not the same"
-    for path, then in record.get("looked", {}).items():
+    for path, then in (*record.get("looked", {}).items(), *record.get("times", {}).items()):
         if (now := glance(path, then, digested)) != then:
             return f"{path} is looked at: {_short(then)} then, {_short(now)} now"
     surroundings = record.get("variables", {}), record.get("cores", {})
@@ -113,7 +114,7 @@ def changed(
 
 
 def _short(seen: str) -> str:
-    return "another content" if seen.startswith(CONTENT) else seen
+    return "another content" if seen.startswith(CONTENT) else "other times" if seen.startswith(TIMES) else seen
 
 
 def _differs(path: str, then: list[Any] | None, cache: Path) -> str | None:
@@ -149,7 +150,7 @@ def changed_since(folder: Path, root: Path, environment: Mapping[str, str] | Non
             now = stamp(path)
             if now != tuple(then) and not vanished(path, now, root) and then[1] != PIPE:
                 return f"{path} has changed"
-        elif kind in (LOOKED, SIZED) and then[0] != CONTENT and path not in written and not is_new(path, start):
+        elif kind in (LOOKED, SIZED, TIMED) and then[0] != CONTENT and path not in written and not is_new(path, start):
             now_seen = glance(path, then[0], digested)
             if now_seen != then[0]:
                 return f"{path} is looked at: {then[0]} then, {now_seen} now"

@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import importlib
 import os
 import stat
 import sys
 import sysconfig
 from collections.abc import Callable, Mapping
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 from lvmcheck.launch.executed import INSTALLED, OWN
@@ -27,12 +28,16 @@ HOMES = tuple(f"{home}{os.sep}" for home in INSTALLED)
 OURS = f"{OWN}{os.sep}"
 PACKAGED = tuple(f"{os.sep}{name}-packages{os.sep}" for name in ("site", "dist"))
 """What is in the path of every installed package, also of those that an environment has from another one."""
-LOOKED, SIZED, VARIABLE, CORES = "looked", "sized", "variable", "cores"
+LOOKED, SIZED, TIMED, VARIABLE, CORES = "looked", "sized", "timed", "variable", "cores"
 """Kinds of notes."""
 NOTHING, FOLDER, FILE, LINK, SIZE, CONTENT = "nothing", "a folder", "a file", "a link to ", " bytes", "content"
 """What was seen: nothing, a folder, a file, where a link leads, the size of a file, or its content (where a package
 looked, which may open it unseen).
 """
+TIME, TIMES = " ns of change", "names and times of change:"
+"""What was seen where the trainer's own code asks when a file was changed, or lists a folder and asks that."""
+ASKS_WHEN = frozenset(("getmtime", "getctime", "st_mtime", "st_mtime_ns", "st_ctime", "st_ctime_ns"))
+"""Names in code that asks for a time of change."""
 NOT_SET = "not set"
 WHETHER = frozenset(("exists", "isfile", "isdir", "is_file", "is_dir", "lexists"))
 """Functions of the standard library that ask whether something is there, and not how large it is."""
@@ -46,14 +51,30 @@ def of_own_code(depth: int) -> bool | None:
     Args:
         depth: frames to be passed over.
     """
+    frame = _asking(depth + 1)
+    if frame is None:
+        return False
+    file = frame.f_code.co_filename
+    packaged = any(mark in file for mark in PACKAGED)
+    return not file.startswith(OURS) and (None if packaged or file.startswith(HOMES) else True)
+
+
+def asks_when(depth: int) -> bool:
+    """Whether the code that called a function of the standard library asks for times of change."""
+    frame = _asking(depth + 1)
+    codes = () if frame is None else (frame.f_code, *frame.f_code.co_consts)  # and a lambda in it
+    return any(isinstance(code, CodeType) and not ASKS_WHEN.isdisjoint(code.co_names) for code in codes)
+
+
+def _asking(depth: int) -> FrameType | None:
+    """The nearest frame that is none of the standard library's own."""
     frame: FrameType | None = sys._getframe(depth)
     while frame is not None:
         file = frame.f_code.co_filename
-        packaged = any(mark in file for mark in PACKAGED)
-        if packaged or not file.startswith(("<frozen ", *STDLIB)):
-            return not file.startswith(OURS) and (None if packaged or file.startswith(HOMES) else True)
+        if any(mark in file for mark in PACKAGED) or not file.startswith(("<frozen ", *STDLIB)):
+            return frame
         frame = frame.f_back
-    return False
+    return None
 
 
 class Looks:
@@ -82,6 +103,7 @@ class Looks:
         for name, see in ways.items():
             if hasattr(os, name):
                 _wrap(name, see)
+        _tell_of_shared_memory()
 
     def forget(self) -> None:
         """The working directory is another one: relative paths lead elsewhere."""
@@ -89,11 +111,12 @@ class Looks:
 
     def _at(self, path: Any, _found: Any, whether: bool = False) -> None:
         """A path was looked at through links."""
-        name, above = sys._getframe(2).f_code.co_name, sys._getframe(3).f_code.co_name
-        whether = whether or name in WHETHER or (name == "stat" and above in WHETHER)
-        if (path, whether) in self._seen:
+        name, above = sys._getframe(2).f_code.co_name, sys._getframe(3).f_code
+        whether = whether or name in WHETHER or (name == "stat" and above.co_name in WHETHER)
+        key = path, whether, id(above)
+        if key in self._seen:
             return
-        self._seen.add((path, whether))
+        self._seen.add(key)
         own = of_own_code(3)
         if own is False or not (whole := self._counts(path)):
             return
@@ -106,6 +129,8 @@ class Looks:
                 self._note(LOOKED, whole, NOTHING if there is None else FOLDER)
         elif own:
             self._note(*(LOOKED, whole, FILE) if whether else (SIZED, whole, f"{there.st_size}{SIZE}"))
+            if not whether and asks_when(3):
+                self._note(TIMED, whole, f"{there.st_mtime_ns}{TIME}")
         elif f"{os.sep}." not in whole:  # no cache of a package
             self._note(LOOKED, whole, CONTENT)
 
@@ -156,6 +181,34 @@ def _wrap(name: str, see: Callable[[Any, Any], None]) -> None:
     setattr(os, name, looked)
 
 
+def _tell_of_shared_memory() -> None:
+    """A segment of shared memory that is opened by its name is a file that is read: Python itself does not say so."""
+    try:
+        memory: Any = importlib.import_module("_posixshmem")
+    except ImportError:
+        return
+    plain = memory.shm_open
+
+    @functools.wraps(plain)
+    def opened(path: str, flags: int, *args: Any, **more: Any) -> int:
+        made = flags & os.O_CREAT
+        sys.audit("open", f"/dev/shm/{path.lstrip('/')}", None, flags if made else os.O_RDONLY)
+        found: int = plain(path, flags, *args, **more)
+        return found
+
+    memory.shm_open = opened
+
+
+def times_in(folder: str) -> str:
+    """When each file of a folder was changed."""
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted((entry.name, entry.stat(follow_symlinks=False).st_mtime_ns) for entry in entries)
+    except OSError:
+        return NOTHING
+    return f"{TIMES}{digest_of(repr([(name, when) for name, when in found if name[0] != '.']))}"
+
+
 def digest_of(value: str | None) -> str:
     return NOT_SET if value is None else hashlib.sha256(value.encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -173,10 +226,14 @@ def glance(path: str, then: str, content: Callable[[str], str]) -> str:
         found = os.stat(path)  # noqa: PTH116 - pathlib is slower
     except OSError:
         return "no link" if then.startswith(LINK) else NOTHING
+    if then.startswith(TIMES):
+        return times_in(path)
     if stat.S_ISDIR(found.st_mode):
         return FOLDER
     if then == FILE:
         return FILE
+    if then.endswith(TIME):
+        return f"{found.st_mtime_ns}{TIME}"
     return content(path) if then.startswith(CONTENT) else f"{found.st_size}{SIZE}"
 
 

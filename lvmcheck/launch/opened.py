@@ -19,7 +19,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from lvmcheck.launch.executed import INSTALLED, OWN, blob_hash
-from lvmcheck.launch.looks import FOLDER, SITES, Looks, of_own_code
+from lvmcheck.launch.hosts import far_host, near_server
+from lvmcheck.launch.looks import FOLDER, SITES, TIMED, Looks, asks_when, of_own_code, times_in
 from lvmcheck.launch.sought import Sought
 from lvmcheck.launch.spawned import follow_spawned
 from lvmcheck.launch.texts import READERS, Texts, in_open_folders, named_files, of_git
@@ -82,6 +83,7 @@ class Opened:
             "os.exec": lambda args: self._start(args[0], args[1]),
             "os.system": lambda args: self._start(args[0], args[0]),
             "socket.connect": lambda args: self._connect(args[1]),
+            "socket.bind": lambda _: self._seen.add("serves") if of_own_code(3) else None,
             "compile": lambda args: self._text(args[0], args[1]),
             "marshal.loads": lambda args: self._text(args[0], None),
             "ctypes.dlsym": lambda args: self._look_up(args[1]),
@@ -165,6 +167,8 @@ class Opened:
             own = of_own_code(3) or False
             self._seen.add(("listed", whole))  # which is listed here next
             self._note("folder", whole, names_in(whole), own)
+            if own and asks_when(3):
+                self._note(TIMED, whole, times_in(whole))
 
     def _start(self, program: Any, words: Any, folder: Any = None) -> None:
         name = os.fsdecode(program if isinstance(program, str | bytes | os.PathLike) else program[0])
@@ -177,10 +181,9 @@ class Opened:
                 self._note("beside", f".git: {content}")
 
     def _connect(self, address: Any) -> None:
-        host = str(address[0]) if isinstance(address, tuple) else ""
-        if host and host not in ("localhost", "::1", "0.0.0.0") and not host.startswith("127."):
-            self._note("host", host[:200])
-        elif self._texts is not None and self._texts.own_start(sys._getframe(3)):
+        if host := far_host(address) or (near_server(address) if of_own_code(4) and "serves" not in self._seen else ""):
+            self._note("host", host)
+        if not far_host(address) and self._texts is not None and self._texts.own_start(sys._getframe(3)):
             self._note("beside", f"another process of this machine at {address}"[:200])
 
     def _text(self, source: Any, file: Any) -> None:
@@ -246,9 +249,6 @@ class Opened:
                 os.close(fd)
 
 
-STATE_OF_GIT = frozenset(("HEAD", "ORIG_HEAD", "config", "index", "refs", "packed-refs", "logs", "shallow"))
-
-
 def database(name: Any) -> Any:
     """The file of a data base of SQLite, which may be named by a URI; None for one in memory."""
     text = os.fsdecode(name)
@@ -292,9 +292,3 @@ def names_in(path: str) -> str:
     except OSError:
         return ""
     return hashlib.sha256("\0".join(names).encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def no_state_of_git(path: str) -> bool:
-    """Whether a file in the folder of a repository is none of those that say where it stands."""
-    _, found, below = path.rpartition(f"{os.sep}.git{os.sep}")
-    return bool(found) and below.partition(os.sep)[0] not in STATE_OF_GIT

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sys
 import tempfile
 import time
@@ -13,8 +14,21 @@ from pathlib import Path
 from typing import Any
 
 from lvmcheck.launch.executed import COMPILED, OWN, executed
-from lvmcheck.launch.looks import CONTENT, CORES, FILE, FOLDER, LINK, LOOKED, NOTHING, SITES, SIZED, VARIABLE, glance
-from lvmcheck.launch.opened import OPENED, PIPE, SYSTEM, beginnings, interpreter, names_in, no_state_of_git, stamp
+from lvmcheck.launch.looks import (
+    CONTENT,
+    CORES,
+    FILE,
+    FOLDER,
+    LINK,
+    LOOKED,
+    NOTHING,
+    SITES,
+    SIZED,
+    TIMED,
+    VARIABLE,
+    glance,
+)
+from lvmcheck.launch.opened import OPENED, PIPE, SYSTEM, beginnings, interpreter, names_in, stamp
 from lvmcheck.run.regular_file import open_regular
 
 WHOLE = 256 << 20
@@ -28,13 +42,23 @@ LISTED = "listed"
 """In place of a digest: a name in a folder that was listed, or a link that was looked at, whose content nobody read."""
 BLIND = (
     *("pyarrow", "h5py", "polars", "duckdb", "lmdb", "cv2", "netCDF4", "soundfile", "torchcodec", "decord"),
-    *("rasterio", "tables", "pysam", "sentencepiece", "safetensors", "tokenizers"),
+    *("rasterio", "tables", "pysam", "sentencepiece", "safetensors", "tokenizers", "_gdbm", "_dbm", "plyvel"),
+    *("xgboost", "lightgbm", "catboost", "faiss", "onnxruntime", "fasttext", "kenlm", "av", "SimpleITK", "osgeo"),
+    *("openslide", "tensorstore", "ffcv", "rocksdict", "redis", "psycopg", "psycopg2", "pymongo", "pymysql"),
+    *("asyncpg", "MySQLdb", "pyodbc", "oracledb"),
 )
-"""Packages that open files in compiled code, where Python does not see it."""
+"""Packages that open files in compiled code, where Python does not see it, or ask a server of this machine."""
+CALLS = re.compile(
+    rb"\b(?:torch|\w*Storage)\.from_file\(|\bPyTorchFileReader\(|\btorchvision\.io\b|\btorchaudio\.load\("
+)
+"""Calls of the trainer's own code by which torch and its like open files in compiled code."""
 SPAWNED = ("multiprocessing.popen_spawn_posix", "multiprocessing.popen_forkserver")
 NO_TEXT, NUMBA = (f".egg-info{os.sep}", f".dist-info{os.sep}"), (".nbi", ".nbc")
 """Parts and ends of paths that a gate need not compare: what is installed where, and compiled functions."""
 STATE = 'state what it reads: [run] inputs = ["data/*"], or input_files(config) in the trainer\'s schema'
+
+
+STATE_OF_GIT = frozenset(("HEAD", "ORIG_HEAD", "config", "index", "refs", "packed-refs", "logs", "shallow"))
 
 
 class Sights:
@@ -46,6 +70,7 @@ class Sights:
         self.opened: dict[str, str] = {}
         self.made: list[str] = []
         self.looked: dict[str, str] = {}
+        self.times: dict[str, str] = {}
         self.variables: dict[str, str] = {}
         self.cores: dict[str, str] = {}
         self._longer: set[str] = set()
@@ -62,6 +87,8 @@ class Sights:
                 self._longer |= {what} if kind == "longer" else set()
             elif kind in (LOOKED, SIZED):
                 self.looked |= {what: str(rest[0])} if kind == SIZED or what not in self.looked else {}
+            elif kind == TIMED:
+                self.times.setdefault(what, str(rest[0]))
             elif kind in (VARIABLE, CORES):
                 (self.variables if kind == VARIABLE else self.cores).setdefault(what, str(rest[0]))
             elif kind == "aside" and no_state_of_git(what):
@@ -90,6 +117,8 @@ class Sights:
             elif kind == "folder" and not own and then[-1] is True:  # by the trainer's own code
                 self._show_names(path)
         self.looked = dict(self._still(self.looked))
+        made = {path for path in self.times if path in self._written or is_new(path, self._start)}
+        self.times = {path: then for path, then in self.times.items() if path not in made}
 
     def _still(self, looked: dict[str, str]) -> Iterator[tuple[str, str]]:
         """What was only looked at, is none of what the run has made, and looks as it did then."""
@@ -177,6 +206,9 @@ class Sights:
         for name in BLIND:
             if name in sys.modules:
                 yield f"what {name} reads cannot be seen; {STATE}"
+        for file in executed(self._root, outside=False):
+            if found := CALLS.search(read_bytes(file)):
+                yield f"what {found[0].decode().rstrip('(')} reads cannot be seen; {STATE}"
         if any(name in sys.modules for name in SPAWNED):
             yield f"what a worker process that was not forked reads cannot be seen; {STATE}"
 
@@ -211,6 +243,21 @@ def mapped(root: Path) -> Iterator[str]:
         below = path.startswith(f"{root}{os.sep}") and not path.startswith(installed)
         if (below or not path.startswith(skip)) and not path.endswith(" (deleted)") and Path(path).is_file():
             yield path
+
+
+def no_state_of_git(path: str) -> bool:
+    """Whether a file in the folder of a repository is none of those that say where it stands."""
+    _, found, below = path.rpartition(f"{os.sep}.git{os.sep}")
+    return bool(found) and below.partition(os.sep)[0] not in STATE_OF_GIT
+
+
+def read_bytes(path: str) -> bytes:
+    """The source of a module; empty for what cannot be read."""
+    try:
+        with open_regular(Path(path)) as file:
+            return file.read(SMALL)
+    except OSError:
+        return b""
 
 
 def content(path: Path, whole: int = WHOLE) -> str:

@@ -12,6 +12,9 @@ import ctypes, importlib, importlib.machinery, importlib.util, os, runpy, sqlite
 from pathlib import Path
 import numpy
 
+def newest():
+    return max(Path("dated").glob("*"), key=lambda path: path.stat().st_mtime)
+
 def train(config, rec):
     seen = [importlib.import_module("plug" + "in_" + str(7)).X, importlib.import_module("space." + "inner").X]
     seen.append(runpy.run_path("script" + ".txt")["X"])
@@ -49,6 +52,7 @@ def train(config, rec):
     seen.append(Path(Path("shm.txt").read_text()).read_text())
     seen += [os.environ.get("CI"), os.environ.get("SLURM_ARRAY_TASK_ID"), os.environ.get("SLURM_JOB_ID")]
     seen += [Path("~").expanduser(), len(os.sched_getaffinity(0))]
+    seen.append(newest().read_text())
     for epoch in range(1, config["epochs"] + 1):
         rec.step(loss=1.0 / epoch)
         rec.epoch(epoch, val_cosine=0.5 + epoch / 100)
@@ -94,6 +98,10 @@ def lay_out(path: Path, memory: Path | None = None) -> Path:
     (path / "latest.txt").symlink_to("data.txt")
     (path / "first").mkdir()
     (path / "kept").mkdir()
+    (path / "dated").mkdir()
+    for number, name in enumerate("ab"):
+        (path / "dated" / name).write_text(name)
+        os.utime(path / "dated" / name, (number, number))
     (path / "lookup.py").write_text("X = 1\n")
     (path / "shm.txt").write_text(str(memory or path / "data.txt"))
     if memory is not None:
@@ -173,6 +181,11 @@ def longer(path: Path) -> Callable[[], object]:
     return lambda: (path / "sized.txt").write_text("12345")
 
 
+def touched(path: Path) -> Callable[[], object]:
+    os.utime(path / "dated" / "a", (7, 7))
+    return lambda: os.utime(path / "dated" / "a", (0, 0))
+
+
 def in_memory(path: Path) -> Callable[[], object]:
     shared(path).write_text("54321")
     return lambda: shared(path).write_text("12345")
@@ -217,6 +230,7 @@ CHANGES: dict[str, Callable[[Path], Callable[[], object]]] = {
     "a module that was asked for": added("fancy_module.py"),
     "a file that a package looks at": rewritten("used.bin"),
     "a file in shared memory": in_memory,
+    "which file is the newest": touched,
 }
 VARIABLES = ("CI", "SLURM_ARRAY_TASK_ID", "HOME")
 """Variables that are no part of the key, and that the trainer asks for; also one that is another in every job."""

@@ -15,7 +15,7 @@ import pytest
 
 from lvmcheck.launch import looks
 from lvmcheck.launch.environment import may_decide, tell_of_withheld
-from lvmcheck.launch.looks import CONTENT, CORES, FILE, FOLDER, LOOKED, NOT_SET, NOTHING, SIZED, VARIABLE, Looks
+from lvmcheck.launch.looks import CONTENT, CORES, FILE, FOLDER, LOOKED, NOT_SET, NOTHING, SIZED, TIMED, VARIABLE, Looks
 from lvmcheck.launch.opened import Opened, database, is_data
 from lvmcheck.launch.sights import noted
 from lvmcheck.launch.sought import Sought, appeared, modules_in
@@ -35,6 +35,11 @@ def looks():
     os.stat(0); os.stat("pipe"); os.stat("other", dir_fd=os.open("folder", os.O_RDONLY)); os.stat(path="named")
     os.cpu_count(); os.sched_getaffinity(0); os.sched_getaffinity(0)
     os.environ.get("CI"); os.environ["CI"]; os.environ.get("HOME"); os.environ.get("PATH")
+    newest()
+
+def newest():
+    max(["dated"], key=os.path.getmtime); max([Path("dated")], key=lambda path: path.stat().st_mtime)
+    os.path.exists("dated"); os.path.getsize("file")
 """
 PACKAGED = """
 import os
@@ -46,9 +51,10 @@ def looks():
 
 
 def lay_out(root: Path) -> None:
-    for name in ("file", "flag", "used", ".cached", "folder/other", "named"):
+    for name in ("file", "flag", "used", ".cached", "folder/other", "named", "dated"):
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text("12345")
+    os.utime(root / "dated", ns=(9, 9))
     os.mkfifo(root / "pipe")
     (root / "link").symlink_to("file")
     (root / "dangling").symlink_to("nowhere")
@@ -118,6 +124,10 @@ def test_what_own_code_looks_at(root: Path) -> None:
         [CORES, "sched_getaffinity", str(len(os.sched_getaffinity(0)))],
         [VARIABLE, "CI", looks.digest_of("1")],
         [VARIABLE, "HOME", NOT_SET],
+        [SIZED, "dated", "5 bytes"],
+        [TIMED, "dated", "9 ns of change"],
+        [LOOKED, "dated", FILE],
+        [TIMED, "file", f"{(root / 'file').stat().st_mtime_ns} ns of change"],
     ]
 
 
@@ -142,6 +152,9 @@ def test_a_glance_later(root: Path) -> None:
         ("link", "a link to x"): "a link to file",
         ("file", "a link to x"): "no link",
         ("none", f"{CONTENT}:x"): NOTHING,
+        ("dated", "8 ns of change"): "9 ns of change",
+        ("none", "8 ns of change"): NOTHING,
+        ("folder", "names and times of change:x"): looks.times_in(str(root / "folder")),
     }
     for (name, then), now in glances.items():
         assert looks.glance(str(root / name), then, content) == now, name
@@ -199,6 +212,16 @@ def test_modules_that_are_looked_for(tmp_path: Path) -> None:
     assert "no_such_module_anywhere" in sought.missing()[str(looks.SITES[0]).rstrip(os.sep)]
 
 
+def test_times_in_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("1")
+    first = looks.times_in(str(tmp_path))
+    (tmp_path / ".hidden").write_text("1")
+    assert looks.times_in(str(tmp_path)) == first
+    os.utime(tmp_path / "a", ns=(1, 1))
+    assert looks.times_in(str(tmp_path)) != first
+    assert looks.times_in(str(tmp_path / "none")) == NOTHING
+
+
 def test_what_counts(tmp_path: Path) -> None:
     folder, root = tmp_path / "root" / "run", tmp_path / "root"
     folder.mkdir(parents=True)
@@ -253,6 +276,24 @@ def test_who_lists_a_folder(tmp_path: Path) -> None:
     assert found == [("own", True), ("packaged", False)]
 
 
+def test_shared_memory_that_is_opened_by_its_name(tmp_path: Path) -> None:
+    """What is there is read, and what is made is written."""
+    folder, name = tmp_path / "run", f"lvmcheck_{os.getpid()}"
+    folder.mkdir()
+    child = os.fork()
+    if child == 0:
+        Opened(folder, tmp_path).watch()
+        import _posixshmem as memory
+
+        for flags in (os.O_CREAT | os.O_RDWR, os.O_RDWR):
+            memory.shm_open(f"/{name}", flags, mode=0o600)
+        os._exit(0)
+    os.waitpid(child, 0)
+    Path("/dev/shm", name).unlink()
+    kinds = [line[0] for line in noted(folder) if line[1] == f"/dev/shm/{name}"]
+    assert kinds == ["write", "read"]
+
+
 def test_what_is_noted_of_programs_hosts_and_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
@@ -264,8 +305,10 @@ def test_what_is_noted_of_programs_hosts_and_too_many(tmp_path: Path, monkeypatc
     hook._hook("os.posix_spawn", ("/bin/true", ["x"], {}))
     hook._hook("os.system", (b"make all",))
     here = (("localhost", 9), ("::1", 9, 0, 0), ("0.0.0.0", 9), ("127.1.2.3", 9), "/a/socket", ("", 9))
-    for address in (("192.0.2.1", 9), *here):
+    for address in (("192.0.2.1", 9), *here, "/tmp/pymp-1/listener", b"\0listener"):
         hook._hook("socket.connect", (None, address))
+    hook._hook("socket.bind", (None, ("", 0)))
+    hook._hook("socket.connect", (None, ("localhost", 10)))  # perhaps a server of its own
     code = compile("hook._hook('os.listdir', (folder,))", "/lib/importlib/a.py", "exec")
     exec(code, {"hook": hook, "folder": str(tmp_path)})
     hook._hook("os.utime", (str(tmp_path / "kept"),))
@@ -275,6 +318,7 @@ def test_what_is_noted_of_programs_hosts_and_too_many(tmp_path: Path, monkeypatc
         ["process", "/bin/true"],
         ["process", "make all"],
         ["host", "192.0.2.1"],
+        *(["host", address] for address in ("localhost:9", "::1:9", "0.0.0.0:9", "127.1.2.3:9", "/a/socket")),
         ["longer", str(tmp_path / "kept")],
         ["write", str(tmp_path / "new")],
     ]
@@ -282,4 +326,4 @@ def test_what_is_noted_of_programs_hosts_and_too_many(tmp_path: Path, monkeypatc
     for name in "abcd":
         hook._note("read", name)
     many = ["many", str(len(hook._seen) - 2)]
-    assert [line[:2] for line in noted(folder)][6:] == [["read", "a"], ["read", "b"], many]
+    assert [line[:2] for line in noted(folder)][11:] == [["read", "a"], ["read", "b"], many]

@@ -82,12 +82,12 @@ def test_any_change_of_what_was_read(read: tuple[Path, Plan], change: str) -> No
     path, plan = read
     restore = CHANGES[change](path)
     try:
-        began = time.monotonic()
+        began = time.process_time()
         said = reason(plan)
         assert said is not None, change
         assert str(path) in said or str(shared(path)) in said
         assert "\n" not in said
-        assert time.monotonic() - began < 2
+        assert time.process_time() - began < 2
     finally:
         restore()
     assert reason(plan) is None
@@ -157,6 +157,11 @@ UNKNOWN = {
         "192.0.2.1",
     ),
     "a package that reads in compiled code": ('__import__("h5py")', "h5py"),
+    "a server of this machine": (
+        's = __import__("socket").socket()\n    try: s.connect(("127.0.0.1", 9))\n    except OSError: pass',
+        "127.0.0.1:9",
+    ),
+    "a file that torch opens": ("0 and torch.from_file(0)", "torch.from_file"),
     "a file that changes meanwhile": ('Path("data.txt").write_text("other")', "data.txt"),
 }
 

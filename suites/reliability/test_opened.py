@@ -224,7 +224,10 @@ def test_nothing_is_looked_up_without_a_gate(tmp_path: Path) -> None:
     hook._hook("ctypes.dlsym", (None, "open"))
     hook._hook("socket.connect", (None, ("127.0.0.1", 1)))
     hook._hook("no.such.event", ())
-    assert [line[:2] for line in inputs.noted(tmp_path / "run")] == [["read", str(tmp_path / "a")]]
+    assert [line[:2] for line in inputs.noted(tmp_path / "run")] == [
+        ["read", str(tmp_path / "a")],
+        ["host", "127.0.0.1:1"],
+    ]
 
 
 def test_the_words_of_a_command(tmp_path: Path) -> None:
