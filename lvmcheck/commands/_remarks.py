@@ -138,7 +138,7 @@ def _tolerated(verdicts: Sequence[Verdict]) -> Iterator[str]:
 
 def extent(run: Run) -> str:
     """`` in 5 steps``: how little a run holds; empty where it is no question."""
-    if not run.windows and not run.last_epoch:
+    if not run.windows and not run.last_epoch and not run.step:
         return " before the first step had ended"
     unfinished = run.death is not None or str((run.done or {}).get("status")) in ("failed", "interrupted")
     if run.last_epoch < SHOWN and 0 < run.step < LONG:

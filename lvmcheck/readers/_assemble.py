@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from lvmcheck.errors import InputError, several
+from lvmcheck.readers._columns import folded
 from lvmcheck.readers._rows import VAL, Numbered, Row, named, numbered
 from lvmcheck.run import events as ev
-from lvmcheck.run.view import Run
+from lvmcheck.run.view import EPOCH_AT, Run
 
 LOSSES = ("train_loss", "loss", "train_loss_step", "loss_step", "total_loss", "train_total_loss", "loss_total")
 RATES = ("lr", "learning_rate", "train_lr", "train_learning_rate")
 NORMS = ("grad_norm", "train_grad_norm")
+SUMMARY = "train_runtime"
+"""Only the one row at the end of the Hugging Face Trainer's log has it."""
 FINISHED = {"status": "finished"}
 
 
@@ -46,6 +49,7 @@ def run_of(
     Raises:
         InputError: no metric at all, an epoch that stands twice, or an order that goes back.
     """
+    rows, summary = _without_summary(rows)
     found, names = named(rows, columns or {}, path)
     known = [row for row in found if row.values]
     if not known:
@@ -53,9 +57,26 @@ def run_of(
     table = numbered(known, path)
     often = _often(table, path)
     remarks = [ev.Note(text=text) for text in (*notes, *_renamed(names), *table.notes, *_last_of_several(table, often))]
-    events = (*said, *remarks, *_events(table, often, means), *after)
+    events = (*said, *remarks, *_events(table, often, means or bool(summary)), *summary, *after)
+    fractions = {} if table.ends is None else _fractions(table.rows)
+    info = {**(info or {}), **({EPOCH_AT: fractions} if fractions else {})}
     # What a log does not say cannot be awaited: where it stops, the run has ended.
-    return Run(events=events, info=dict(info or {}), done=dict(done or FINISHED))
+    return Run(events=events, info=info, done=dict(done or FINISHED))
+
+
+def _without_summary(rows: Sequence[Row]) -> tuple[Sequence[Row], list[ev.Event]]:
+    """The rows without those with which the Hugging Face Trainer ends, which state means over the whole training."""
+    ends = [row for row in rows if any(folded(name).endswith(SUMMARY) for name in row.values)]
+    said: list[ev.Event] = [
+        ev.Evaluation(name="train_summary", metrics=row.values, about="the whole training") for row in ends
+    ]
+    return ([row for row in rows if row not in ends] if ends else rows), said
+
+
+def _fractions(rows: Sequence[Row]) -> dict[int, float]:
+    """Step -> the epoch that is stated there, where each metric was last recorded."""
+    last = {name: row for row in rows for name in row.values}
+    return {row.step: row.epoch for row in last.values() if row.step is not None and row.epoch is not None}
 
 
 def _renamed(names: Mapping[str, str]) -> Iterator[str]:
@@ -121,7 +142,8 @@ def _events(table: Numbered, often: frozenset[str], means: bool) -> Iterator[ev.
         for name, value in by_step.items():
             yield ev.Probe(name=name, epoch=epoch, step=row.step or 0, values={"value": value}, t=row.t)
         if table.ends is not None and i in table.ends:
-            yield ev.Epoch(epoch=epoch, step=step, metrics=metrics, t=row.t)
+            end = ev.Log if table.counted else ev.Epoch
+            yield end(epoch=epoch, step=step, metrics=metrics, t=row.t)
             metrics = {}
     if table.ends is None and current is not None:
         yield ev.Epoch(epoch=current, step=step, metrics=metrics, t=table.rows[-1].t)

@@ -40,12 +40,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """Rows with the 1-based epoch of each; ``ends`` holds the rows that end an epoch, None where epochs are stated."""
+    """Rows with the 1-based epoch of each; ``ends`` holds the rows that end an epoch, None where epochs are stated.
+
+    ``counted``: what ends are evaluations at steps, which are no epochs of the run.
+    """
 
     rows: Sequence[Row]
     epochs: Sequence[int]
     ends: frozenset[int] | None
     notes: tuple[str, ...] = ()
+    counted: bool = False
 
 
 def named(rows: Sequence[Row], columns: Mapping[str, str], path: Path) -> tuple[list[Row], dict[str, str]]:
@@ -220,13 +224,16 @@ def _by_evaluation(rows: Sequence[Row], ends: Sequence[int]) -> Numbered:
     """Epochs end with evaluations; those are numbered by the epochs they state, where these are whole and distinct."""
     stated = [whole(rows[i].epoch) for i in ends]
     usable = [epoch for epoch in stated if epoch is not None and epoch >= 1]
-    numbers, notes = list(range(1, len(ends) + 1)), []
+    numbers, notes, counted = list(range(1, len(ends) + 1)), [], False
     if len(usable) == len(ends) and usable == sorted(set(usable)):
         numbers = usable
     else:
-        notes.append(f"whole epochs are not recorded: the n-th of {len(ends)} evaluations counts as epoch n")
+        steps = [rows[i].step or 0 for i in ends]
+        counted = steps[0] > 0 and all(a < b for a, b in pairwise(steps))
+        how = "judged by its steps" if counted else "the n-th counts as epoch n"
+        notes.append(f"{len(ends)} {'evaluation' if len(ends) == 1 else 'evaluations'}, not one a whole epoch: {how}")
     epochs: list[int] = []
     for number, i in zip(numbers, ends, strict=True):
         epochs += [number] * (i + 1 - len(epochs))
     epochs += [numbers[-1] + 1] * (len(rows) - len(epochs))
-    return Numbered(rows, epochs, frozenset(ends), tuple(notes))
+    return Numbered(rows, epochs, frozenset(ends), tuple(notes), counted)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lvmcheck.errors import InputError
 from lvmcheck.readers._asked import Asked
-from lvmcheck.readers._assemble import run_of
+from lvmcheck.readers._assemble import SUMMARY, run_of
 from lvmcheck.readers._files import head, inside, json_object, shown
 from lvmcheck.readers._numbers import NotANumberError, axis, number
 from lvmcheck.readers._rows import Row
@@ -18,8 +19,6 @@ from lvmcheck.run.view import Run
 
 WHAT = "trainer_state.json of the Hugging Face Trainer"
 NAME = "trainer_state.json"
-SUMMARY = "train_runtime"
-"""Only the one row at the end of training has it."""
 OURS = {"loss": "train_loss", "learning_rate": "lr"}
 TIMINGS = ("_runtime", "_per_second")
 _NUMBER = re.compile(r"checkpoint-(\d+)")
@@ -62,13 +61,36 @@ def read(path: Path, asked: Asked | None = None) -> Run:
         raise InputError(path, f"expected {NAME} in it or in its checkpoint folders, got none")
     body = json_object(place)
     history = body.get("log_history")
-    if not isinstance(history, list) or not history:
+    if history == []:
+        raise _nothing(body, place)
+    if not isinstance(history, list):
         raise InputError(place, f"expected a list of log rows, got {shown(history)}", key="log_history")
     rows, after, notes = _rows(history, place)
-    info = {"config": _config(body)}
     columns = asked.columns if asked else {}
     done = _done(body, ended=bool(after))
-    return run_of(place, rows, columns=columns, info=info, done=done, after=after, notes=notes, means=True)
+    run = run_of(place, rows, columns=columns, done=done, after=after, notes=notes, means=True)
+    whole = bool(run.of(ev.Epoch)) and not run.counts_evaluations
+    run = replace(run, info={**run.info, "config": _config(body, whole=whole)})
+    return run.extended(_end(body, run, whole=whole)) if done["status"] == "finished" else run
+
+
+def _nothing(body: Mapping[str, Any], place: Path) -> InputError:
+    """The error for a run that logged nothing, and why it did not where the state says so."""
+    every, steps = body.get("logging_steps"), body.get("max_steps")
+    fix = "Set logging_steps, and evaluate every epoch."
+    if isinstance(every, int | float) and isinstance(steps, int) and every > steps > 0:
+        fix = f"logging_steps is {every:g}, and it took {steps:,}: lower it."
+    return InputError(place, "the run logged nothing: its log_history is empty", key="log_history", fix=fix)
+
+
+def _end(body: Mapping[str, Any], run: Run, *, whole: bool) -> list[ev.Event]:
+    """The end of a finished training, where nothing was logged there: a state is written before its last evaluation."""
+    steps, planned = body.get("global_step"), body.get("num_train_epochs")
+    if not isinstance(steps, int) or isinstance(steps, bool) or steps <= run.step:
+        return []
+    if whole and isinstance(planned, int) and planned > run.last_epoch:
+        return [ev.Epoch(epoch=planned, step=steps)]
+    return [ev.Log(epoch=run.last_epoch + 1, step=steps)]
 
 
 def _done(body: Mapping[str, Any], *, ended: bool) -> dict[str, Any]:
@@ -85,11 +107,13 @@ def _done(body: Mapping[str, Any], *, ended: bool) -> dict[str, Any]:
     return {"status": "open", "reason": f"its state at step {steps:,} of {planned:,}"}
 
 
-def _config(body: Mapping[str, Any]) -> dict[str, Any]:
-    """What the state says of the plan: steps, and epochs where they are whole."""
+def _config(body: Mapping[str, Any], *, whole: bool) -> dict[str, Any]:
+    """What the state says of the plan: steps, and epochs; under the Trainer's name where none of the run's is whole."""
     found = {name: body[name] for name in ("max_steps", "train_batch_size") if isinstance(body.get(name), int)}
     epochs = body.get("num_train_epochs")
-    return {**found, **({"epochs": epochs} if isinstance(epochs, int) and not isinstance(epochs, bool) else {})}
+    if isinstance(epochs, int) and not isinstance(epochs, bool):
+        found["epochs" if whole else "num_train_epochs"] = epochs
+    return found
 
 
 def _rows(history: list[Any], place: Path) -> tuple[list[Row], list[ev.Event], list[str]]:

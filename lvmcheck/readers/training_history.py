@@ -14,16 +14,23 @@ from lvmcheck.readers._asked import Asked
 from lvmcheck.readers._assemble import run_of
 from lvmcheck.readers._columns import axes
 from lvmcheck.readers._files import head, parse_json, shown, text
+from lvmcheck.readers._lists import by_metric
 from lvmcheck.readers._numbers import NotANumberError, is_empty, number
 from lvmcheck.readers._numbers import axis as axis_number
+from lvmcheck.readers._results import refuse_results
 from lvmcheck.readers._rows import Row, chosen
+from lvmcheck.readers._shapes import shaped
+from lvmcheck.readers._table import Line
 from lvmcheck.run import events as ev
+from lvmcheck.run.curves import PRIMARY
+from lvmcheck.run.role_names import Quantity
+from lvmcheck.run.roles import by_name
 from lvmcheck.run.view import Run
 
 WHAT = "a JSON list of epochs, an object with a list 'history', or one list of values a metric (Keras)"
 NAME = "training_history.json"
 _ROWS = re.compile(rb"\[\s*(\{|\]|$)")
-_METRIC_LIST = re.compile(rb'\{\s*"[^"]+"\s*:\s*\[')
+_METRIC_LIST = re.compile(rb'"([^"\\]{1,80})"\s*:\s*\[\s*(?:-?[\d.]|NaN|-?Infinity|null)')
 BEST = "best_val_loss"
 
 
@@ -33,8 +40,16 @@ def reads(path: Path) -> bool:
     start = head(path).lstrip()
     if b'"log_history"' in start or not start.startswith((b"{", b"[")):
         return False
-    bare = path.suffix.lower() == ".json" and (_ROWS.match(start) is not None or _METRIC_LIST.match(start) is not None)
+    bare = path.suffix.lower() == ".json" and (_ROWS.match(start) is not None or _has_metric(path))
     return bare or (start.startswith(b"{") and b'"history"' in start)
+
+
+def _has_metric(path: Path) -> bool:
+    """Whether a list of numbers goes by the name of a loss, a score or a reward, or is the first of the file."""
+    start = head(path, 1 << 16)
+    hits = list(_METRIC_LIST.finditer(start))
+    first = bool(hits) and start.lstrip()[1:].lstrip().startswith(hits[0][0])
+    return first or any(by_name(hit[1].decode(errors="replace")).quantity in (*PRIMARY, Quantity.TERM) for hit in hits)
 
 
 def read(path: Path, asked: Asked | None = None) -> Run:
@@ -47,35 +62,48 @@ def read(path: Path, asked: Asked | None = None) -> Run:
     place = path / NAME if path.is_dir() else path
     whole = parse_json(text(place), place)
     body = whole if isinstance(whole, dict) else {"history": whole}
-    history = body["history"] if "history" in body else _by_metric(body, place)
-    if isinstance(history, dict):
-        history = _by_metric(history, place)
+    history, listed = body.get("history"), None
+    if not isinstance(history, list) or _are_runs(history):
+        listed = by_metric(body if history is None else history, asked.run if asked else None)
+        history = history if listed is None else listed.rows
     if not isinstance(history, list) or not history:
         got = "none" if history is None else shown(history)
         raise InputError(place, f"expected a list of epochs, got {got}", key="history")
+    run = None if listed is not None and listed.notes else asked.run if asked else None
+    history, remarks = _moments(history, place, run) if listed is None else (history, listed.notes)
     rows = [_row(entry, i, place) for i, entry in enumerate(history, start=1)]
     _consistent(history, rows, place)
-    rows = chosen(rows, place, asked.run if asked else None)
+    rows = chosen(rows, place, None if remarks else run)
     columns = asked.columns if asked else {}
     config = body.get("config")
     info = {"config": config} if isinstance(config, dict) else {}
-    return run_of(place, rows, columns=columns, info=info, said=list(_model(body)), notes=list(_notes(body, rows)))
+    beside = listed.beside if listed else {}
+    after = [ev.Evaluation(name="summary", metrics=beside, about="after training")] if beside else []
+    notes = [*remarks, *_notes(body, rows)]
+    return run_of(place, rows, columns=columns, info=info, said=list(_model(body)), after=after, notes=notes)
 
 
-def _by_metric(body: Mapping[str, Any], place: Path) -> list[dict[str, Any]] | None:
-    """``{"loss": [..], "val_loss": [..]}``, as Keras keeps a history, as rows; None where no value is a list.
+def _are_runs(history: list[Any]) -> bool:
+    """Whether a list holds runs with lists of values, not epochs."""
+    return (
+        bool(history)
+        and all(isinstance(entry, dict) for entry in history)
+        and not any(axes(entry) or any(isinstance(value, int | float) for value in entry.values()) for entry in history)
+    )
+
+
+def _moments(history: list[Any], place: Path, run: str | None) -> tuple[list[Any], list[str]]:
+    """Rows as one a moment, where they stand in another shape.
 
     Raises:
-        InputError: lists of different lengths.
+        InputError: they are no course of a run.
     """
-    lists = {name: values for name, values in body.items() if isinstance(values, list)}
-    if not lists:
-        return None
-    counts = {len(values) for values in lists.values()}
-    if len(counts) > 1:
-        found = ", ".join(f"{name} {len(values)}" for name, values in list(lists.items())[:6])
-        raise InputError(place, f"expected lists of one length, got {found}")
-    return [{name: values[i] for name, values in lists.items()} for i in range(counts.pop())]
+    if not all(isinstance(entry, dict) for entry in history):
+        return history, []
+    if not any(axes(entry) for entry in history):
+        refuse_results(history, place)
+    lines, notes = shaped([Line(i, entry) for i, entry in enumerate(history, start=1)], place, run)
+    return ([dict(line.cells) for line in lines], notes) if notes else (history, [])
 
 
 def _row(entry: object, index: int, place: Path) -> Row:

@@ -8,7 +8,7 @@ from lvmcheck.checks.wording import figure, spaced
 from lvmcheck.run.curves import PRIMARY, Curve
 from lvmcheck.run.main_metrics import main_first
 from lvmcheck.run.roles import Split
-from lvmcheck.run.view import Run
+from lvmcheck.run.view import EPOCH_AT, Run
 
 
 def key_curves(run: Run) -> tuple[Curve, ...]:
@@ -38,6 +38,12 @@ def last_figures(run: Run) -> str:
     if not curves:
         return ""
     epoch, step = curves[0].place(len(curves[0]) - 1)
-    epoch = None if step is not None and run.counts_evaluations else epoch
-    place = f" at epoch {epoch}" if epoch is not None else f" at step {step}" if step is not None else ""
+    epoch = None if step is not None and (run.counts_evaluations or not run.last_epoch) else epoch
+    place = f" at epoch {epoch}" if epoch is not None else f" at step {step:,}{_fraction(run, step)}" if step else ""
     return ", ".join(f"{spaced(item.name)} {figure(float(item.values[-1]))}" for item in curves) + place
+
+
+def _fraction(run: Run, step: int) -> str:
+    """`` (epoch 1.6)``: the epoch that a log of steps states at a step."""
+    epoch = run.info.get(EPOCH_AT, {}).get(step)
+    return "" if epoch is None else f" (epoch {round(epoch, 2):g})"

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 E = TypeVar("E", bound=ev.Event)
+EPOCH_AT = "epoch_at"
+"""Key of ``info``: step -> the epoch, perhaps with a fraction, that a log of steps states there."""
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,9 @@ def test_a_keras_history_of_one_list_a_metric(tmp_path: Path) -> None:
     path.write_text(json.dumps({"loss": [1.0, 0.5], "val_loss": [1.1, 0.6]}))
     assert open_run(path).series("val_loss").values.tolist() == [1.1, 0.6]
     path.write_text(json.dumps({"loss": [1.0, 0.5], "val_loss": [1.1]}))
-    with pytest.raises(InputError, match="lists of one length"):
-        open_run(path)
+    assert open_run(path).metric_names == ("loss",)
+    assert "2_values; left out" in open_run(path).of(ev.Note)[0].text
+    assert open_run(path, run="1_values").metric_names == ("val_loss",)
 
 
 def test_step_rows_without_an_epoch_belong_to_the_next_that_is_stated(tmp_path: Path) -> None:

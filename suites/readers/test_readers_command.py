@@ -30,7 +30,7 @@ def test_a_table_is_checked_and_diagnosed(capsys: pytest.CaptureFixture[str], ta
     code, out, _ = call(capsys, "diagnose", table)
     assert code == PASSED
     assert out.startswith(
-        "5 epochs · val cosine 0.5100 -> 0.5500 · not recorded: config, seed, data\nno problem found: "
+        "500 steps · val cosine 0.5100 -> 0.5500 · not recorded: config, seed, data\nno problem found: "
     )
 
 
