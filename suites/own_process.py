@@ -2,7 +2,8 @@
 
 A test marked ``own_process`` sets the user, the working directory, the environment or a limit. Trainers of other suites
 are started from the same process meanwhile, so a child pytest runs all marked tests of the file, and their reports are
-shown here as if they had run here.
+shown here as if they had run here. Of several workers of pytest-xdist, which may share the tests of a file, the first
+starts the child, and the others wait for its reports.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import os
 import subprocess
 import sys
 import tempfile
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 MARK = "own_process"
 REPORTS = "LVM_OWN_PROCESS"
@@ -41,7 +44,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         marked = [
             other.nodeid for other in item.session.items if other.path == item.path and other.get_closest_marker(MARK)
         ]
-        known.update(_run(item, marked))
+        known.update(_once(item, marked))
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     for data in known[item.nodeid]:
         report = item.config.hook.pytest_report_from_serializable(config=item.config, data=data)
@@ -64,6 +67,19 @@ class Keeper:
         body = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
         with self._path.open("a", encoding="utf-8") as file:
             print(json.dumps(body), file=file)
+
+
+def _once(item: pytest.Item, nodeids: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """The child's reports, which the workers of a session share by a file in its temporary folder."""
+    if not hasattr(item.config, "workerinput"):
+        return _run(item, nodeids)
+    base: Path = item.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
+    place = base.parent / f"{item.path.stem}-{sha256(str(item.path).encode()).hexdigest()[:8]}.json"
+    with FileLock(f"{place}.lock"):
+        if not place.exists():
+            place.write_text(json.dumps(_run(item, nodeids)), encoding="utf-8")
+        found: dict[str, list[dict[str, Any]]] = json.loads(place.read_text(encoding="utf-8"))
+        return found
 
 
 def _run(item: pytest.Item, nodeids: list[str]) -> dict[str, list[dict[str, Any]]]:
