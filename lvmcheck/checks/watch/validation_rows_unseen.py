@@ -12,17 +12,18 @@ from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
 ROWS, MOST, TIMES = 16, 0.01, 3
-PASSED, LEAST = 0.05, 0.03
-"""Share of rows that passed through the model, and of those of each of its batches."""
+PASSED, LEAST, OF_TEXT = 0.05, 0.03, 0.4
+"""Share of rows that passed through the model, of those of each of its batches, and of rows of tokens."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationRowsUnseen(Watched):
     """At most 1 % of the validation rows that were seen are rows of training, and three times the share of rows that
     occur twice within training itself: rows that train= and val= of watch hold or hand on. Of rows that pass through
-    the model, of which those of measured steps are known, at most 5 %, unless a batch of the evaluation holds none:
-    then the loop evaluates rows of training beside those of validation. Where a module of the same parameters, such as
-    an average of the model, is evaluated as well, what passes through the model itself is not judged.
+    the model, of which those of measured steps are known, at most 5 % (40 % of rows of tokens), unless a batch of the
+    evaluation holds none: then the loop evaluates rows of training beside those of validation. Where a module of the
+    same parameters, such as an average of the model, is evaluated as well, what passes through the model itself is not
+    judged.
 
     Why:
     Validation on rows that were trained on measures memory: the figures are better than they should be, and nothing
@@ -51,10 +52,11 @@ class ValidationRowsUnseen(Watched):
         share = of.get("in_train", float("nan")) / rows
         if of.get("passed") and of.get("least", 0.0) < LEAST:
             share *= 0.0
+        most = OF_TEXT if of.get("text") else PASSED if of.get("passed") else MOST
         return Finding(
             code="in_training",
             measured=share,
-            bounds=(ceiling((PASSED if of.get("passed") else MOST) + TIMES * of.get("repeated", 0.0)),),
+            bounds=(ceiling(most + TIMES * of.get("repeated", 0.0)),),
             step=event.step,
             evidence=(Fact("validation_rows", rows), Fact("train_rows", of.get("train_rows"))),
             phrase="share of {validation_rows} validation rows that are also training rows {measured}",

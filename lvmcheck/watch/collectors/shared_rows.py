@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.measure.batches import fingerprints, first_input
-from lvmcheck.watch.measure.held import telling
+from lvmcheck.watch.measure.held import telling, tokens_tell
 from lvmcheck.watch.measure.twins import Twins
 from lvmcheck.watch.measure.windows import is_text, parts, parts_of_text, reversed_parts
 
@@ -49,6 +49,7 @@ class SharedRowsCollector(Collector):
         self._parts: set[int] = set()
         self._windows = 0
         self._text, self._own, self._own_windows = False, 0, 0
+        self._tokens = False
         self._evaluated_parts: list[Tensor] = []
         self._handle = watcher.parts[0].register_forward_pre_hook(
             watcher.guard.hook("rows of evaluations", self._evaluates), with_kwargs=True
@@ -96,7 +97,8 @@ class SharedRowsCollector(Collector):
         if batch is None or batch.ndim < 2 or self._tells is False:
             return None
         if self._tells is None:
-            self._tells = telling(batch) or parts_of_text(batch)
+            self._tells = telling(batch) or parts_of_text(batch) or tokens_tell(batch)
+            self._tokens = is_text(batch)
         return batch if self._tells else None
 
     def epoch_ended(self, watcher: Loop, evaluated: bool) -> None:  # noqa: ARG002
@@ -121,9 +123,9 @@ class SharedRowsCollector(Collector):
             "repeated": self._again / max(1, self._counted),
             "least": min(shares),
             "passed": 1.0,
+            "text": float(self._tokens),
         }
-        if not self._text:  # whole sentences may well be there twice
-            watcher.emit("leak", values, (), watcher.step)
+        watcher.emit("leak", values, (), watcher.step)
         self._say_windows(watcher, [list(filter(self._is_window, batch.tolist())) for batch in windows])
         if not self._left:
             self._handle.remove()

@@ -15,8 +15,8 @@ ROWS, COLUMNS = 4096, 512
 """Rows, and evenly spaced elements of each, whose statistics are taken."""
 MOST = 200_000
 """Rows that are compared with each other."""
-BITS, VALUES = 64, 32
-"""Bits that a row must hold, in so many different values, for equal rows to be no chance."""
+BITS, VALUES, KINDS = 64, 32, 8
+"""Bits that a row must hold, in so many different values or tokens, for equal rows to be no chance."""
 
 
 def held_tensors(loader: Any) -> list[Tensor] | None:
@@ -101,6 +101,15 @@ def telling(rows: Tensor) -> bool:
     values = len(torch.unique(columns(rows, 512)))
     bits = math.log2(max(2, values)) * (rows[0].numel() if rows.ndim > 1 else 1)
     return rows.is_floating_point() and values >= VALUES and bits >= BITS
+
+
+def tokens_tell(rows: Tensor) -> bool:
+    """The same of rows of tokens, in which the commonest one may be padding."""
+    if rows.ndim != 2 or rows.dtype not in (torch.int64, torch.int32):
+        return False
+    kinds, counts = torch.unique(rows[:COLUMNS], return_counts=True)
+    others = 1 - float(counts.max()) / float(counts.sum())
+    return len(kinds) >= KINDS and math.log2(len(kinds)) * others * rows.shape[1] >= BITS
 
 
 def _repeated(marks: Tensor) -> float:
