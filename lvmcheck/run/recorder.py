@@ -123,6 +123,7 @@ class Recorder(Watching):
         """
         if type(loss) is not float:
             check_number(loss, "loss")
+            self._reported(loss)
         if terms or metrics or type(grad_norm) is not float or type(lr) is not float:
             grad_norm, lr = self._checked(terms, grad_norm, lr, metrics)
         if type(samples) is not int or samples < 0:

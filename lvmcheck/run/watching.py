@@ -75,6 +75,12 @@ class Watching(Statements):
             self.measured(ev.Watch(name=ev.MODELS, epoch=self.epochs + 1, step=self.steps, subjects=(), values=values))
         return watcher
 
+    def _reported(self, loss: Any) -> None:
+        """The loop reports the tensor of a loss, whose graph leads to what was trained."""
+        if getattr(loss, "grad_fn", None) is not None:
+            for watcher in self.watchers:
+                watcher.loss_reported(loss)
+
     def measured(self, event: ev.Watch) -> None:
         """A measurement of a watcher."""
         self._write(replace(event, t=self._now()))

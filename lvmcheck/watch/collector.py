@@ -51,5 +51,8 @@ class Collector:
     def evaluation_ended(self, watcher: Loop) -> None:
         """The loop reported a metric of an evaluation."""
 
+    def loss_reported(self, watcher: Loop, loss: Any) -> None:
+        """The loop reported the loss of a step, whose graph is still there."""
+
     def finish(self, watcher: Loop) -> None:
         """Watching ends."""

@@ -133,6 +133,11 @@ class Watcher(Measuring):
         self._pause(evaluated=evaluated)
         self._team.ask("epoch_ended", evaluated)
 
+    def loss_reported(self, loss: Any) -> None:
+        """The loop reports the loss of a step as a tensor with its graph."""
+        if not self.closed:
+            self._team.ask("loss_reported", loss)
+
     def observe(self, train: Any, val: Any) -> None:
         """Look at the rows of these loaders from now on."""
         self.train = None if train is None else Loader(train, self, evaluates=False)

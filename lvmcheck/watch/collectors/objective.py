@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 FIRST = 2
 """Optimizer step from which a loss is looked at: by then torch.compile has begun where it is used."""
+REPORTED = 6
+"""Step from which a loss that is reported is looked at, where no backward pass was seen."""
 ALL = 40
 """Looks that follow each other; later ones double their distance."""
 VARIES = 1e-6
@@ -49,7 +51,7 @@ class ObjectiveCollector(Collector):
         self._said: list[tuple[str, ...]] = []
         self._history: dict[tuple[str, ...], list[list[float]]] = {}
         self._unused = 0
-        self._outside, self._graphs = Outside(), 0
+        self._outside, self._graphs, self._seen_backward = Outside(), 0, False
 
     def before_sample(self, watcher: Loop) -> None:
         self._outputs, self._roots, self._rows, self._searched = [], [], [], False
@@ -106,6 +108,15 @@ class ObjectiveCollector(Collector):
         if known:
             counts = {"terms": len(trained), "known": len(known), "maximised": sum(weight < 0 for weight in known)}
             watcher.emit("loss_direction", counts, sorted({term.kind for term in trained}))
+        self._seen_backward = True
+        self._leaves(watcher, loss)
+
+    def loss_reported(self, watcher: Loop, loss: Any) -> None:
+        """Where no backward pass is seen, as after many forward passes, a loss that the loop reports tells as much."""
+        if not self._seen_backward and watcher.step >= REPORTED:
+            self._leaves(watcher, loss)
+
+    def _leaves(self, watcher: Loop, loss: Tensor) -> None:
         self._graphs += 1
         if not _power(self._graphs):
             return
