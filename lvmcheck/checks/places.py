@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from lvmcheck.checks.finding import Fact, Finding, Outcome
 from lvmcheck.run import events as ev
-from lvmcheck.run.view import Run
+from lvmcheck.run.view import EPOCH_AT, Run
 
 P = TypeVar("P", Finding, Fact)
 
@@ -16,7 +16,7 @@ P = TypeVar("P", Finding, Fact)
 def at_steps(outcome: Outcome, run: Run) -> Outcome:
     """The outcome with the places of its finding and evidence as steps, where the run has no epochs of its own."""
     finding = outcome.finding
-    if finding is None or not run.counts_evaluations:
+    if finding is None or not (run.counts_evaluations or (EPOCH_AT in run.info and not run.last_epoch)):
         return outcome
     steps = {event.epoch: event.step for event in run.of(ev.Epoch)}
     moved = _moved(finding, steps)

@@ -9,7 +9,7 @@ from typing import Any
 
 from lvmcheck.errors import InputError, several
 from lvmcheck.readers._columns import folded
-from lvmcheck.readers._rows import VAL, Numbered, Row, named, numbered
+from lvmcheck.readers._rows import VAL, Numbered, Row, continued, named, numbered
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import EPOCH_AT, Run
 
@@ -51,15 +51,14 @@ def run_of(
     """
     rows, summary = _without_summary(rows)
     found, names = named(rows, columns or {}, path)
-    known = [row for row in found if row.values]
+    known = continued([row for row in found if row.values])
     if not known:
         raise InputError(path, "expected at least one row with a metric, got none")
     table = numbered(known, path)
     often = _often(table, path)
     remarks = [ev.Note(text=text) for text in (*notes, *_renamed(names), *table.notes, *_last_of_several(table, often))]
     events = (*said, *remarks, *_events(table, often, means or bool(summary)), *summary, *after)
-    fractions = {} if table.ends is None else _fractions(table.rows)
-    info = {**(info or {}), **({EPOCH_AT: fractions} if fractions else {})}
+    info = {**(info or {}), **({} if table.ends is None else {EPOCH_AT: _fractions(table.rows)})}
     # What a log does not say cannot be awaited: where it stops, the run has ended.
     return Run(events=events, info=info, done=dict(done or FINISHED))
 

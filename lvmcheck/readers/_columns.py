@@ -27,6 +27,7 @@ MAY_FALL = frozenset({"steps", "it", "iterations", "timesteps", "frames", "batch
 """Names of steps that may also be lengths: no axis where they go back."""
 SIDECAR = ".columns.toml"
 _SPLITS = {"validation": "val", "valid": "val", "eval": "val", "dev": "val", "training": "train"}
+_CAMEL = re.compile(r"(?:(?<=[a-z]{2})|(?<=[A-Z][a-z]))(?=[A-Z][a-z])")
 _SEPARATORS = re.compile(r"[\s/.:\-]+")
 
 
@@ -114,7 +115,7 @@ def axes(names: Iterable[str]) -> dict[str, str]:
 
 def usual_name(name: str) -> str:
     """``validation/loss`` and ``eval_loss`` as ``val_loss``, ``Train/Loss`` as ``train_loss``: the names of checks."""
-    words = folded(name).strip("_")
+    words = folded(_CAMEL.sub("_", name)).strip("_")
     head, _, rest = words.partition("_")
     said = f"{_SPLITS.get(head, head)}_{rest}" if rest else words
     before, sign, last = said.rpartition("_")

@@ -18,6 +18,8 @@ from lvmcheck.readers._table import MAX_COLUMNS, Line, bounded_rows
 DELIMITERS = (",", ";", "\t")
 _INDEX = re.compile(r"(Unnamed: \d+)?")
 """What pandas calls the index of a frame, where it writes it and where it reads it again."""
+INDEX = "index"
+"""The name of a first column of words that has none."""
 NAMED = 'Name its columns by place, --columns "train_loss=1,val_loss=2", or add a header line.'
 
 
@@ -129,9 +131,9 @@ def _fitted(cells: list[str], header: Sequence[str], path: Path, line: int) -> l
 
 
 def _unnamed(
-    header: Sequence[str], body: Sequence[tuple[int, list[str]]], path: Path, line: int
+    header: list[str], body: Sequence[tuple[int, list[str]]], path: Path, line: int
 ) -> tuple[set[int], list[str]]:
-    """Columns without a name that hold nothing to be read, and a note on each kind."""
+    """Columns without a name that hold nothing to be read, and a note on each kind; one of names gets one."""
     left_out: set[int] = set()
     notes = []
     for place, name in enumerate(header):
@@ -146,6 +148,9 @@ def _unnamed(
             )
         elif name:
             continue
+        elif place == 0 and not any(_is_number(cell) for cell in cells):
+            header[0] = INDEX
+            continue
         else:
             raise InputError(path, f"column {place + 1} has no name", line=line, fix="Name it, or take it out.")
         left_out.add(place)
@@ -153,9 +158,9 @@ def _unnamed(
 
 
 def _counts(cells: Sequence[str]) -> bool:
-    """Whether cells are whole numbers that go up by one."""
+    """Whether cells are whole numbers that go up."""
     found = [whole(number(cell)) if _is_number(cell) else None for cell in cells]
-    return None not in found and all(b - a == 1 for a, b in pairwise(found))  # type: ignore[operator]
+    return None not in found and all(b > a for a, b in pairwise(found))  # type: ignore[operator]
 
 
 def _distinct(header: Sequence[str], path: Path, line: int) -> None:

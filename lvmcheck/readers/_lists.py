@@ -8,7 +8,7 @@ from itertools import combinations
 
 from lvmcheck.errors import InputError, excerpt, several
 from lvmcheck.readers._columns import axes, folded
-from lvmcheck.readers._numbers import NotANumberError, number
+from lvmcheck.readers._numbers import NotANumberError, number, whole
 from lvmcheck.run.curves import PRIMARY
 from lvmcheck.run.role_names import TRAIN, VALIDATION, Quantity
 from lvmcheck.run.roles import by_name
@@ -34,6 +34,9 @@ def by_metric(body: object, run: str | None) -> Listed | None:
     Raises:
         InputError: no such run.
     """
+    rounds = _by_round(body)
+    if rounds:
+        return Listed(rounds)
     runs = {name: found for name, found in _runs(body) if found}
     if not runs:
         return None
@@ -45,6 +48,30 @@ def by_metric(body: object, run: str | None) -> Listed | None:
         notes = [f"judged: {chosen[0]}; left out, which --run NAME selects: {several(others, 4)}", *notes]
     beside = dict(_beside(body)) if isinstance(body, Mapping) else {}
     return Listed(rows, notes, beside)
+
+
+def _by_round(body: object) -> list[dict[str, object]]:
+    """Lists of ``[round, value]``, as Flower keeps a history, as rows; those of round 0 are left out."""
+    found: dict[int, dict[str, object]] = {}
+    for name, pairs in _pairs(body):
+        for at, value in pairs:
+            if at > 0:
+                found.setdefault(int(at), {"epoch": at})[name] = value
+    return [found[at] for at in sorted(found)]
+
+
+def _pairs(body: object, above: str = "", depth: int = 1) -> Iterator[tuple[str, Sequence[Sequence[float]]]]:
+    for key, value in body.items() if isinstance(body, Mapping) else ():
+        if isinstance(value, Mapping) and depth < MAX_DEPTH:
+            yield from _pairs(value, f"{above}{key}/", depth + 1)
+        elif isinstance(value, list) and value and all(map(_is_pair, value)):
+            yield f"{above}{key}", value
+
+
+def _is_pair(value: object) -> bool:
+    """Whether a value is a whole number and another number."""
+    pair = isinstance(value, list) and len(value) == 2 and all(isinstance(each, int | float) for each in value)
+    return pair and isinstance(value, list) and whole(_number(value[0])) is not None
 
 
 def _runs(body: object) -> Iterator[tuple[str, dict[str, Sequence[object]]]]:

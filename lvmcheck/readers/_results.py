@@ -21,7 +21,7 @@ REPORT = frozenset({"precision", "recall", "support"})
 CHOSEN = words(
     """model model_name models method architecture arch backbone network algorithm experiment experiment_name exp
     config configuration variant optimizer optim activation dataset run run_name run_id trial trial_id params loss_fn
-    loss_function scheduler class label"""
+    loss_function scheduler class label index"""
 )
 """What is chosen before a run, in words: its name in a table of runs."""
 SIZES = words(

@@ -92,6 +92,29 @@ def epochs_filled(rows: Sequence[Row]) -> list[Row]:
     return filled[::-1]
 
 
+def continued(rows: Sequence[Row]) -> list[Row]:
+    """Steps that begin again in every epoch, as steps since the run began."""
+    trained = [row for row in rows if not all(name.startswith(VAL) for name in row.values)]
+    again = any(_again(row, before) for before, row in pairwise(trained))
+    if not again or any(row.epoch is None or row.step is None for row in rows):
+        return list(rows)
+    shift = 0 if rows[0].step else 1  # from 0 on, the first step is step 1
+    found: list[Row] = []
+    offset, last = 0, 0
+    before = rows[0]
+    for row in rows:
+        if any(not name.startswith(VAL) for name in row.values):
+            offset = last if _again(row, before) else offset
+            last, before = offset + (row.step or 0) + shift, row
+        found.append(replace(row, step=last))
+    return found
+
+
+def _again(row: Row, before: Row) -> bool:
+    rises = row.epoch is not None and before.epoch is not None and row.epoch > before.epoch
+    return rises and row.step is not None and before.step is not None and row.step <= before.step
+
+
 def chosen(rows: Sequence[Row], path: Path, run: str | None) -> list[Row]:
     """The rows of one run, where a run that was started again has written into the same file.
 
@@ -229,7 +252,8 @@ def _by_evaluation(rows: Sequence[Row], ends: Sequence[int]) -> Numbered:
         numbers = usable
     else:
         steps = [rows[i].step or 0 for i in ends]
-        counted = steps[0] > 0 and all(a < b for a, b in pairwise(steps))
+        each = len(ends) == len(rows) and all(b - a == 1 for a, b in pairwise(steps))  # a logger's steps are epochs
+        counted = steps[0] > 0 and not (each and len(rows) > 1) and all(a < b for a, b in pairwise(steps))
         how = "judged by its steps" if counted else "the n-th counts as epoch n"
         notes.append(f"{len(ends)} {'evaluation' if len(ends) == 1 else 'evaluations'}, not one a whole epoch: {how}")
     epochs: list[int] = []

@@ -115,10 +115,11 @@ def _one_row_a_split(lines: Sequence[Line], path: Path, run: str | None) -> Shap
     found = []
     for line in lines:
         side = str(line.cells.get(split)).strip().lower()
+        rates = {name for name in line.cells if folded(name) in ("lr", "learning_rate")}
         cells = {
-            name if folded(name) in stated or folded(name) in ("lr", "learning_rate") else f"{side}_{name}": cell
+            name if folded(name) in stated or name in rates else f"{side}_{name}": cell
             for name, cell in line.cells.items()
-            if name != split
+            if name != split and not (name in rates and side in VALIDATION)
         }
         found.append(Line(line.line, cells))
     return found, [f"the metrics of a row are of the split that its column {split} says"]

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from lvmcheck.errors import InputError, nearest
 from lvmcheck.readers._asked import Asked
 from lvmcheck.readers._assemble import run_of
 from lvmcheck.readers._columns import AXES, MAY_FALL, axes, folded, sidecar, with_axes
-from lvmcheck.readers._csv import delimiter, read_csv
+from lvmcheck.readers._csv import DELIMITERS, delimiter, read_csv
 from lvmcheck.readers._files import head
 from lvmcheck.readers._numbers import NotANumberError, axis, number
 from lvmcheck.readers._results import refuse_results
 from lvmcheck.readers._rows import Row, chosen, epochs_filled, restarts
 from lvmcheck.readers._shapes import shaped
 from lvmcheck.readers._table import Line, left_out, numbers, read_jsonl
+from lvmcheck.run.curves import PRIMARY
+from lvmcheck.run.roles import by_name
 from lvmcheck.run.view import Run
 
 WHAT = "a CSV, TSV or JSON-lines table with a column 'epoch' or 'step', or with --columns"
 LINES = (".jsonl", ".ndjson", ".json", ".log", ".txt")
+TEXTS = (".log", ".txt")
 TABLES = (".csv", ".tsv")
 
 
@@ -31,7 +33,27 @@ def reads(path: Path) -> bool:
         return False
     if path.suffix.lower() in TABLES:
         return not start.lstrip().startswith(b"{")
-    return path.suffix.lower() in LINES and _is_object(start.lstrip().partition(b"\n")[0])
+    if path.suffix.lower() not in LINES:
+        return False
+    return _is_object(start.lstrip().partition(b"\n")[0]) or (path.suffix.lower() in TEXTS and _is_table(start))
+
+
+def _is_table(start: bytes) -> bool:
+    """Whether a text begins with names, an axis or a loss among them, and goes on with as many numbers."""
+    lines = start.decode(errors="replace").splitlines()[:3]
+    if len(lines) < 2:
+        return False
+    sign = delimiter(lines[0]) if any(map(lines[0].count, DELIMITERS)) else None
+    names, cells = ([cell.strip() for cell in line.split(sign)] for line in lines[:2])
+    known = axes(names) or any(by_name(name).quantity in PRIMARY for name in names)
+    return bool(known) and len(names) == len(cells) > 1 and _is_number(cells[0]) and not _is_number(names[0])
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return number(cell) is not None
+    except NotANumberError:
+        return False
 
 
 def _is_object(line: bytes) -> bool:
@@ -52,7 +74,9 @@ def read(path: Path, asked: Asked | None = None) -> Run:
     columns = {**sidecar(path), **asked.columns}
     lines, notes, reshaped = _lines(path, asked.run, columns)
     present = list(dict.fromkeys(name for line in lines for name in line.cells))
-    stated = with_axes(present, columns, _falling(lines))
+    stated = with_axes(present, columns)
+    if "epoch" not in stated and "epoch" not in present:
+        stated = with_axes(present, columns, _falling(lines))
     if not {*AXES} & {*stated, *present}:
         refuse_results([line.cells for line in lines], path)
     columns = stated
@@ -63,18 +87,27 @@ def read(path: Path, asked: Asked | None = None) -> Run:
             )
     values, texts = numbers(lines, path, frozenset({*columns.values(), *AXES}))
     unread = left_out(lines, values, texts)
+    rows = _rows(lines, values, columns, path)
+    one = None if reshaped and len(restarts(rows)) == 1 else asked.run
+    rows = _with_epochs(chosen(rows, path, one), path, columns.get("epoch", "epoch"))
+    notes += [f"read {columns[ours]} as {ours}" for ours in AXES if folded(columns.get(ours, ours)) != ours]
+    metrics = {ours: theirs for ours, theirs in columns.items() if ours not in AXES}
+    return run_of(path, rows, columns=metrics, notes=[*notes, *unread])
+
+
+def _rows(
+    lines: Sequence[Line], values: Sequence[Mapping[str, float]], columns: Mapping[str, str], path: Path
+) -> list[Row]:
+    """Rows with their axes; one in which nothing was measured, such as a comment, is no epoch."""
+    epoch_name, step_name = (columns.get(ours, ours) for ours in AXES)
     rows = []
     for line, found in zip(lines, values, strict=True):
-        # A row in which nothing was measured, such as a comment, is no epoch.
-        epoch = found.pop("epoch", None) if "epoch" not in columns.values() else found.get("epoch")
-        step = axis(found.get("step"), "step", path, line.line)
-        if "step" not in columns.values():
-            found.pop("step", None)
-        if found or epoch is not None:
-            rows.append(Row(values=found, epoch=epoch, step=step, line=line.line))
-    one = None if reshaped and len(restarts(rows)) == 1 else asked.run
-    rows = _with_epochs(chosen(rows, path, one), path, columns)
-    return run_of(path, rows, columns=columns, notes=[*notes, *unread])
+        step = axis(found.get(step_name), "step", path, line.line)
+        metrics = {name: value for name, value in found.items() if name not in (epoch_name, step_name)}
+        epoch = found.get(epoch_name)
+        if metrics or epoch is not None:
+            rows.append(Row(values=metrics, epoch=epoch, step=step, line=line.line))
+    return rows
 
 
 def _lines(path: Path, run: str | None, columns: Mapping[str, str]) -> tuple[list[Line], list[str], bool]:
@@ -89,6 +122,7 @@ def _lines(path: Path, run: str | None, columns: Mapping[str, str]) -> tuple[lis
     if start.lstrip().startswith(b"{"):
         lines = read_jsonl(path)
         notes: tuple[str, ...] = ()
+        lines = lines[1:] if _is_settings(lines) else lines
         if path.suffix.lower() == ".json" and len(lines) == 1 and not axes(lines[0].cells):
             raise InputError(path, "expected rows of a log, got one JSON object without an epoch or a step")
     else:
@@ -96,6 +130,11 @@ def _lines(path: Path, run: str | None, columns: Mapping[str, str]) -> tuple[lis
         lines, notes = table.lines, table.notes
     lines, remarks = shaped(lines, path, run)
     return lines, [*notes, *remarks], bool(remarks)
+
+
+def _is_settings(lines: Sequence[Line]) -> bool:
+    """Whether the first of several lines says what was set, before those that state an epoch or a step."""
+    return len(lines) > 1 and not axes(lines[0].cells) and all(axes(line.cells) for line in lines[1:])
 
 
 def _other_name(name: str, present: list[str], path: Path) -> str:
@@ -110,7 +149,7 @@ def _other_name(name: str, present: list[str], path: Path) -> str:
 def _falling(lines: Sequence[Line]) -> set[str]:
     """Columns whose numbers go back somewhere."""
     last: dict[str, float] = {}
-    found = set()
+    found: set[str] = set()
     for line in lines:
         for name, cell in line.cells.items():
             if name in found or folded(name) not in MAY_FALL:
@@ -125,38 +164,15 @@ def _falling(lines: Sequence[Line]) -> set[str]:
     return found
 
 
-def _with_epochs(rows: list[Row], path: Path, columns: Mapping[str, str]) -> list[Row]:
+def _with_epochs(rows: list[Row], path: Path, name: str) -> list[Row]:
     """In a table that states epochs, rows of steps that state none belong to the next one that is stated.
 
     Raises:
         InputError: a row with neither an epoch nor a step, which nothing places.
     """
-    name = columns.get("epoch", "epoch")
-    mapped = "epoch" in columns
-
-    def epoch_of(row: Row) -> float | None:
-        if not mapped:
-            return row.epoch
-        return row.step if name == "step" else row.values.get(name, row.epoch)
-
-    stated = [epoch_of(row) for row in rows]
-    if all(epoch is None for epoch in stated) and not mapped:
+    if all(row.epoch is None for row in rows):
         return rows
-    missing = next((row for row, epoch in zip(rows, stated, strict=True) if epoch is None and row.step is None), None)
+    missing = next((row for row in rows if row.epoch is None and row.step is None), None)
     if missing is not None:
         raise InputError(path, "expected an epoch, got an empty cell", line=missing.line, key=name)
-    return rows if mapped and name == "step" else _filled(rows, stated, name if mapped else None)
-
-
-def _filled(rows: list[Row], stated: list[float | None], name: str | None) -> list[Row]:
-    if all(epoch is not None for epoch in stated):
-        return rows
-    if name is None:
-        return epochs_filled(rows)
-    values = [row.values if epoch is not None else {**row.values} for row, epoch in zip(rows, stated, strict=True)]
-    following = None
-    for index in reversed(range(len(rows))):
-        following = stated[index] if stated[index] is not None else following
-        if following is not None:
-            values[index] = {**values[index], name: following}
-    return [replace(row, values=found) for row, found in zip(rows, values, strict=True)]
+    return epochs_filled(rows)

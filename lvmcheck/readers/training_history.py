@@ -30,7 +30,7 @@ from lvmcheck.run.view import Run
 WHAT = "a JSON list of epochs, an object with a list 'history', or one list of values a metric (Keras)"
 NAME = "training_history.json"
 _ROWS = re.compile(rb"\[\s*(\{|\]|$)")
-_METRIC_LIST = re.compile(rb'"([^"\\]{1,80})"\s*:\s*\[\s*(?:-?[\d.]|NaN|-?Infinity|null)')
+_METRIC_LIST = re.compile(rb'"([^"\\]{1,80})"\s*:\s*\[\s*(?:-?[\d.]|\[\s*\d+,|NaN|-?Infinity|null)')
 BEST = "best_val_loss"
 
 

@@ -36,9 +36,9 @@ IGNORED = _set("step epoch mean avg average running smoothed ema total overall m
 NOT_THE_MODEL = _set(
     """baseline baselines persistence climatology teacher oracle chance majority naive bayes dummy trivial random human
     sota reference ref unigram bigram optimal optimum theoretical floor ceiling threshold goal before initial untrained
-    best prev previous"""
+    best prev previous std stdev stddev sem"""
 )
-"""Words of a line that is drawn for comparison, or of a model before it was trained: constant in healthy runs."""
+"""Words of a line that is drawn for comparison, of a model before it was trained, or of a spread."""
 WEIGHTS = _set("sigma weight weights coef coefficient coefficients lambda logvar logsigma uncertainty")
 """Words of a figure that belongs to a term, and is none."""
 TERMS = _set(
