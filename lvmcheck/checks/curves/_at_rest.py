@@ -8,6 +8,7 @@ from lvmcheck.checks.curves._curves import accuracies, share
 from lvmcheck.checks.curves._trivial import OVERLAP
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import Quantity, words
+from lvmcheck.run.roles import Split
 from lvmcheck.run.view import Run
 from lvmcheck.statistics.curve import constant_from, shape
 
@@ -63,8 +64,10 @@ def zero_throughout(run: Run) -> Curve | None:
         return None
     if any(float(share(other)[-1]) >= RARE for other in accuracies(run)):
         return None
+    learns = any(fell(loss) for loss in run.curves.validation)
     for curve in run.curves.of(Quantity.SCORE, Quantity.ACCURACY):
-        if OVERLAP & set(words(curve.name)) and len(curve) >= FEW and not curve.values.any():
+        plain = learns and curve.role.quantity is Quantity.ACCURACY and curve.role.split is Split.VALIDATION
+        if (plain or OVERLAP & set(words(curve.name))) and len(curve) >= FEW and not curve.values.any():
             return curve
     return None
 

@@ -44,6 +44,8 @@ DECIBELS = frozenset({"psnr", "snr", "sdr", "sisdr", "score", "cider"})
 """Words of scores that are no shares, nor percentages."""
 UNIFORM, STEPS = 0.9, 200
 """Share of ln V above which a language model has learned nothing, and steps that any needs to get below it."""
+HALF = 0.5
+"""Share of the reward that training gained, which one evaluation must have shown."""
 CREEP, LITTLE = 15, 3e-3
 """Epochs of two losses that fall along lines, and the share that they fall by."""
 POOR = 0.06
@@ -119,12 +121,23 @@ def _flat(run: Run) -> Finding | None:
         return None
     if not scores and any(_from_the_beginning(run, curve) for curve in curves):
         return None
+    if any(_came_with_training(run, curve) for curve in curves):
+        return None
     if sum(trend(lower_is_better(curve)) for curve in curves) / math.sqrt(len(curves)) <= -SOME:
         return None
     train = run.curves.train
     if not scores and (train is None or not improved(train)):
         return None  # flat in every curve: what it says of that is more
     return _finding(run, "evaluations_flat", max(scores or curves, key=len), len(curves))
+
+
+def _came_with_training(run: Run, curve: Curve) -> bool:
+    """Whether a reward that is evaluated now and then got a good part of what the reward in training gained."""
+    if curve.role.quantity is not Quantity.REWARD:
+        return False
+    trained = [other for other in run.curves.rewards if other is not curve and improved(other)]
+    got = float(curve.values.max() - curve.values[0])
+    return any(got > HALF * (shape(other.values).last - shape(other.values).first) > 0 for other in trained)
 
 
 def _no_score(run: Run) -> Finding | None:

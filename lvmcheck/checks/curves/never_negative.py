@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from lvmcheck.checks.bounds import floor
-from lvmcheck.checks.curves._curves import CurveCheck, concluded
+from lvmcheck.checks.curves._curves import CurveCheck, concluded, improved
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import NOT_THE_MODEL, WEIGHTS, words
+from lvmcheck.run.roles import Split
 from lvmcheck.run.view import Run, run_from
 
 _SQUARES = """mse rmse mae mape smape msle rmsle mase nrmse huber smoothl1 logcosh pinball crps ce bce crossentropy xent
@@ -37,9 +38,10 @@ DISTILLED, GROWN = 1.05, 10.0
 class NeverNegative(CurveCheck):
     """No squared or absolute error, no cross-entropy of classes, no pinball or Huber loss ends below 0.
 
-    Known by name. The level is the median of the last quarter, and a thousandth of the largest value is rounding.
-    Below 0 it fails. A KL divergence below -0.1 warns, since some record what they subtract, and fails where it grows
-    tenfold below 0; a loss of distillation fails below -1.
+    Known by name. The level is the median of the last quarter, and a thousandth of the largest value is rounding. Below
+    0 it fails, and warns where a score of validation improves: then the name is wrong. A KL divergence below -0.1
+    warns, since some record what they subtract, and fails where it grows tenfold below 0; a loss of distillation fails
+    below -1.
 
     Why:
     The name promises a number that has a lowest value. Where it is below that, something else was computed, and an
@@ -69,6 +71,10 @@ class NeverNegative(CurveCheck):
             return not_recorded("no loss or error that cannot be negative is recorded by name")
         values = sum(map(len, curves))
         below = [curve for curve in curves if _level(curve) < -_slack(curve)]
+        scores = [score for score in run.curves.scores if score.role.split is Split.VALIDATION]
+        learns = any(improved(score) and all(score.name != curve.name for curve in below) for score in scores)
+        if below and learns:
+            return warning(_finding("named_so", below[0]), evaluated=values)
         for curve in below:
             if NEVER & set(words(curve.name)) or _endless(curve):
                 return failed(_finding("negative", curve), evaluated=values)

@@ -28,6 +28,8 @@ MEANS, EVEN = frozenset({"balanced", "uar"}), 1e-4
 """Words of means of recalls, and how near to a whole number one over such a mean is where it is one."""
 HIGH = 0.9
 """Accuracy from which a plateau is that of a good model."""
+FEWER = 0.5
+"""Accuracy below which one class of several is given, and no common one of two."""
 AT_START = 0.98
 """Share of its first value at which a validation loss has gained nothing."""
 FELL, STILL = 0.05, 0.05
@@ -76,6 +78,10 @@ class PredictionsConstant(CurveCheck):
         both = _both_stand_still(run) or _one_class(curves)
         if both is not None:
             return failed(both, evaluated=values)
+        if not _fell(train) and not any(map(_learns, run.curves.validation)):
+            few = next((curve for curve in curves if _stuck(curve) >= LEAST and share(curve)[-1] < FEWER), None)
+            if few is not None:
+                return failed(_finding("constant_and_flat", few, Fact("evaluations", _stuck(few))), evaluated=values)
         if any(map(_learns, run.curves.validation)) or not _fell(train):
             return concluded(_finding("moves", curves[0]), curves, evaluated=values)
         for curve in curves:

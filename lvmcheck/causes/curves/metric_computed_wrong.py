@@ -1,0 +1,119 @@
+"""metric_computed_wrong: a recorded figure contradicts another one of the same answers, or its own definition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvmcheck.causes.curves._signs import coded, found
+from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.checks.curves.running_loss_reset import running_run
+from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.view import run_from
+
+SCORED = ("memorises", "generalisation_gap", "metric_constant", "nothing_learned", "predictions_constant")
+KEPT = ("loss_diverging", "train_val_ratio", "learning_kept", "overfits")
+
+
+@dataclass(frozen=True)
+class _Says:
+    check: str
+    code: str
+    standing: Standing
+    phrase: str
+    fix: str
+    explains: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    tell_apart: str = ""
+
+
+_AXIS = "look at the axis of argmax, at what is compared with what, and at what is divided by what"
+ALL = (
+    _Says(
+        "loss_fits_accuracy",
+        "accuracy_contradicts_loss",
+        Standing.LIKELY,
+        "the score is computed wrongly: the loss of the same answers allows no such score",
+        _AXIS,
+        SCORED,
+    ),
+    _Says(
+        "running_loss_reset",
+        "summed",
+        Standing.MEASURED,
+        "the running training loss is not reset at the beginning of an epoch",
+        "set the running loss and its count to 0 inside of the loop over epochs",
+        KEPT,
+    ),
+    _Says(
+        "running_loss_reset",
+        "climbs",
+        Standing.CONSISTENT,
+        "the running training loss may not be reset at the beginning of an epoch",
+        "set the running loss and its count to 0 inside of the loop over epochs",
+        KEPT,
+        ("diverging", "loss_sign"),
+        "print the loss of the last step of each epoch beside the recorded one",
+    ),
+    _Says(
+        "never_negative",
+        "named_so",
+        Standing.LIKELY,
+        "{metric} is named after an error that cannot be negative, and is another loss: validation gets better",
+        "record it by the name of what it is, such as train_nll",
+    ),
+    _Says(
+        "metric_constant",
+        "zero_throughout",
+        Standing.CONSISTENT,
+        "no answer is ever counted as right, while the loss falls",
+        _AXIS,
+        (),
+        ("class_imbalance", "metric_constant"),
+        "print predictions and targets of eight rows side by side, with their types and shapes",
+    ),
+)
+
+
+class MetricComputedWrong(Cause):
+    """A figure cannot be what others of the same answers allow: it is computed wrongly, or has a wrong name."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        for says in ALL:
+            finding = coded(evidence, says.check, says.code)
+            if finding is None:
+                continue
+            return found(
+                self,
+                says.standing,
+                says.phrase.format(metric=finding.metric),
+                finding_facts(finding),
+                fix=says.fix,
+                explain=says.check,
+                explains=says.explains,
+                also=says.also,
+                tell_apart=says.tell_apart,
+            )
+        return None
+
+
+_TRAINED = {"train_loss": made.lines(8, 1.0, 0.35), "train_acc": made.lines(8, 0.7, 0.91)}
+_MEANS = [1.8, 1.0, 0.8, 0.7, 0.6, 0.6]
+_SUMS = [sum(_MEANS[: i + 1]) for i in range(6)]
+_VAL = [0.9, 0.5, 0.4, 0.35, 0.3, 0.3]
+PASSES: Sequence[CauseCase] = (
+    CauseCase(name="fits", run=run_from({**_TRAINED, "val_loss": [0.36] * 8, "val_acc": made.lines(8, 0.7, 0.9)})),
+    CauseCase(
+        name="hard_validation",
+        run=run_from({**_TRAINED, "val_loss": made.lines(8, 1.6, 1.36), "val_acc": [0.4] * 8}),
+    ),
+)
+FAILS: Sequence[CauseCase] = (
+    CauseCase(
+        name="other_axis",
+        run=run_from({**_TRAINED, "val_loss": made.lines(8, 0.6, 0.36), "val_acc": [0.0, 0.1] * 4}),
+        standing=Standing.LIKELY,
+    ),
+    CauseCase(name="never_reset", run=running_run(_SUMS, _MEANS), standing=Standing.MEASURED),
+    CauseCase(name="climbs", run=run_from({"train_loss": _SUMS, "val_loss": _VAL}), standing=Standing.CONSISTENT),
+)
