@@ -84,8 +84,6 @@ class Recorder(Watching):
         self._stopping = Stopping(path, meeting)
         self._stop: str | None = None
         self._closed = False
-        self._digest = hashlib.sha256()
-        self._offset = 0
         self._epoch_began = self._window_began = self._origin = time.monotonic()
         self._lock = lock
         self._fd = self._open()

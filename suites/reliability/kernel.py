@@ -53,7 +53,7 @@ KERNEL = {
     "lvmcheck/run/directory.py": f"{CORE}rundir.py {JUDGED}",
     "lvmcheck/run/event_lines.py": f"{CORE}events.py {CORE}rundir.py {JUDGED}",
     "lvmcheck/run/events.py": f"{CORE}events.py {CORE}recorder.py {JUDGED}",
-    "lvmcheck/run/recorder.py": f"{CORE}recorder.py {CORE}rundir.py",
+    "lvmcheck/run/recorder.py": f"{CORE}reported.py {CORE}recorder.py {CORE}rundir.py",
     "lvmcheck/run/seal.py": JUDGED,
     "lvmcheck/run/statements.py": "suites/reliability/test_said.py",
     "lvmcheck/run/values.py": "suites/reliability/test_said.py",
