@@ -53,11 +53,15 @@ SEEDS := $(foreach suite,amn_790k selftest/ordinary_regression,$(foreach seed,1 
 
 # Three at a time, so that no core waits: the linters, of which mypy takes a minute from nothing; the suites that train,
 # shown when they have ended; and the tests that train nothing, in three processes. The hundreds of sessions that these
-# start read all they import compiled, also where PYTHONDONTWRITEBYTECODE is set: what one suite imports, which `trained`
-# does not train again. (pip would compile nine thousand files, most of which nothing imports, for half a minute.)
+# start read all they import compiled, also where PYTHONDONTWRITEBYTECODE is set: what a suite imports, which `trained` does
+# not train again, the tests, and a step of an optimizer. (pip would compile nine thousand files, most of which nothing
+# imports, for half a minute.)
+COMPILED := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python
 test: $(STAMP)
 	$(BIN)/python -m compileall -q -j 2 lvmcheck models
-	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -q suites/vectors/suite.toml > /dev/null || true
+	$(COMPILED) -m pytest -q suites/vectors/suite.toml > /dev/null & \
+		$(COMPILED) -m pytest -q --collect-only --ignore-glob='*/suite.toml' > /dev/null; \
+		$(COMPILED) -c 'import torch; torch.optim.SGD([torch.zeros(1, requires_grad=True)]).step()'; wait
 	$(MAKE) --no-print-directory -j3 lint trained tests
 
 PACE := suites/throughput suites/throughput_compare# pytest-benchmark measures nothing in workers
