@@ -210,6 +210,17 @@ def role(name: str, values: Sequence[float] = (), said: object = None) -> Role:
     return declared(name, said, values) if said is not None else by_values(by_name(name), values)
 
 
+EVALUATED = (Quantity.ACCURACY, Quantity.SCORE, Quantity.ERROR, Quantity.R2, Quantity.PERPLEXITY)
+
+
+def _beside_validation(role: Role, roles: Sequence[Role]) -> bool:
+    """Whether the same is recorded of validation, as accuracy and val_accuracy are, and not of training as well."""
+    splits = {r.split for r in roles if (r.quantity, r.group) == (role.quantity, role.group)}
+    last = words(role.name)[-1:]
+    same = any(r.split is Split.VALIDATION and words(r.name)[1:] == words(role.name) for r in roles)
+    return bool(last) and same and Split.TRAIN not in splits
+
+
 def settle(roles: Sequence[Role]) -> dict[str, Role]:
     """Roles of all metrics of a run, each looked at beside the others.
 
@@ -233,6 +244,8 @@ def settle(roles: Sequence[Role]) -> dict[str, Role]:
                 now = replace(now, quantity=Quantity.TERM, direction=Direction.UNKNOWN)
         if now.quantity is Quantity.LOSS and now.group and now.split is not Split.VALIDATION and now.split in plain:
             now = replace(now, quantity=Quantity.TERM, direction=Direction.UNKNOWN)
+        if now.split is Split.NONE and now.quantity in EVALUATED and _beside_validation(now, roles):
+            now = replace(now, split=Split.TRAIN)
         if now.quantity in (Quantity.LEARNING_RATE, Quantity.GRAD_NORM):
             now = replace(now, split=Split.TRAIN)
         found[now.name] = now

@@ -67,6 +67,8 @@ def _counted(evidence: Evidence) -> Finding | None:
     role = evidence.run.curves.roles.get(str(finding.metric)) if finding is not None else None
     if finding is None or role is None or role.quantity is not Quantity.ACCURACY:
         return None
+    if finding.number < LEAST_SHARE:
+        return None  # no class is the commonest with so few rows, see metric_computed_wrong
     validation = evidence.run.curves.validation
     partner = evidence.run.curves.partner(next(c for c in evidence.run.curves.scores if c.name == finding.metric))
     alike = (
@@ -91,6 +93,8 @@ def _never_the_rare_class(evidence: Evidence) -> Finding | None:
 
 SAME_ANSWER = 0.005
 """Share by which an accuracy in training moves where every answer is one class."""
+LEAST_SHARE = 0.01
+"""Accuracy that the commonest class has at least."""
 RARE = frozenset({"recall", "sensitivity", "f1", "precision"})
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.causes.curves._signs import coded, found
+from lvmcheck.causes.curves.class_imbalance import LEAST_SHARE
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves.running_loss_reset import running_run
 from lvmcheck.checks.shared import cases as made
+from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.view import run_from
 
 SCORED = ("memorises", "generalisation_gap", "metric_constant", "nothing_learned", "predictions_constant")
@@ -25,6 +28,7 @@ class _Says:
     explains: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     tell_apart: str = ""
+    at_most: float = math.inf
 
 
 _AXIS = "look at the axis of argmax, at what is compared with what, and at what is divided by what"
@@ -72,6 +76,17 @@ ALL = (
         ("class_imbalance", "metric_constant"),
         "print predictions and targets of eight rows side by side, with their types and shapes",
     ),
+    _Says(
+        "metric_constant",
+        "constant",
+        Standing.CONSISTENT,
+        "{metric} counts next to no answer as right in every evaluation, as an accuracy of numbers does",
+        "judge a regression by its error; compare classes with classes",
+        (),
+        ("metric_constant",),
+        "print predictions and targets of eight rows side by side, with their types and shapes",
+        LEAST_SHARE,
+    ),
 )
 
 
@@ -81,7 +96,10 @@ class MetricComputedWrong(Cause):
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         for says in ALL:
             finding = coded(evidence, says.check, says.code)
-            if finding is None:
+            if finding is None or not finding.number < says.at_most:
+                continue
+            role = evidence.run.curves.roles.get(str(finding.metric))
+            if says.check == "metric_constant" and (role is None or role.quantity is not Quantity.ACCURACY):
                 continue
             return found(
                 self,

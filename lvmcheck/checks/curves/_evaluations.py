@@ -46,6 +46,8 @@ UNIFORM, STEPS = 0.9, 200
 """Share of ln V above which a language model has learned nothing, and steps that any needs to get below it."""
 HALF = 0.5
 """Share of the reward that training gained, which one evaluation must have shown."""
+NONE, RESTS = 0.1, 0.08
+"""Accuracy of next to no answer, and share of its first value that a loss of the frequencies of classes falls by."""
 CREEP, LITTLE = 15, 3e-3
 """Epochs of two losses that fall along lines, and the share that they fall by."""
 POOR = 0.06
@@ -58,7 +60,7 @@ BETTER = 0.05
 
 
 def not_on_evaluations(run: Run) -> Finding | None:
-    return _disagree(run) or _without_code(run) or _flat(run) or _no_score(run)
+    return _disagree(run) or _without_code(run) or _flat(run) or _no_score(run) or _rests(run)
 
 
 def hardly_trained(run: Run) -> bool:
@@ -87,10 +89,22 @@ def _settled(run: Run) -> bool:
     return poor and len(losses) > 1 and all(map(_at_rest, losses))
 
 
-def _at_rest(curve: Curve) -> bool:
+def _at_rest(curve: Curve, most: float = 0.02) -> bool:
     values, late = curve.values, curve.values[2 * len(curve) // 3 :]
     fall = float(values[0] - values[-1])
-    return 0 < fall < 0.02 * float(values[0]) and float(np.ptp(late)) < 0.25 * fall
+    return 0 < fall < most * float(values[0]) and float(np.ptp(late)) < 0.25 * fall
+
+
+def _rests(run: Run) -> Finding | None:
+    """Losses of both sets that rest close to where they began and to each other, beside an accuracy of next to none."""
+    scores = [curve for curve in accuracies(run) if len(curve) >= CREEP]
+    losses = [c for c in (run.curves.epoch_losses, *run.curves.validation) if c is not None and len(c) >= CREEP]
+    if not scores or len(losses) < 2 or any(float(share(c).max()) >= NONE or improved(c) for c in scores):
+        return None
+    ends = [float(loss.values[-1]) for loss in losses]
+    if not all(_at_rest(loss, RESTS) for loss in losses) or max(ends) > 1.01 * min(ends):
+        return None
+    return _finding(run, "evaluations_flat", max(scores, key=len), len(scores))
 
 
 def _line(curve: Curve) -> bool:

@@ -275,4 +275,6 @@ def good_already(run: Run, curve: Curve) -> bool:
         return last >= 0.7
     if {"successrate", "winrate"} & set(words(curve.name)):
         return last in (1, 100)
+    if {"map", "map50", "map50-95"} & set(words(curve.name)):  # of a detector that was trained before
+        return last >= 0.5
     return quantity is Quantity.LOSS and bool((curve.values == 0).all())

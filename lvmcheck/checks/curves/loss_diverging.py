@@ -37,6 +37,8 @@ PART = 0.25
 """Share of its first value that a loss may rise without having fallen, doubled."""
 SURE_OF_ITSELF = 2.0
 """The same share of a validation loss beside an accuracy that stays good: the model grows sure of its errors."""
+ROWS = 1.5
+"""Rows of a validation set by which an accuracy must be below its limit."""
 COLLAPSE = 0.1
 """Cosine that may be lost since the best; the healthy recorded runs never lose more than 0.01 in an epoch."""
 
@@ -129,6 +131,8 @@ def _diverged(run: Run, curve: Curve) -> Finding | None:
     code, limit = _limit(run, curve, found)
     # The noise of few points cannot be separated from their trend: the smallest step stands for it.
     slack = FAR * found.error if len(curve) >= 8 else float(np.abs(np.diff(values)).min())
+    if curve.role.quantity is Quantity.ACCURACY:
+        slack = max(slack, ROWS * _one_row(values))
     if found.last > limit + slack and found.low_at < len(curve) - 1:
         return _finding(run, code, curve, found, limit)
     if curve.role.quantity is Quantity.COSINE and found.last > max(found.first, found.low + COLLAPSE):
@@ -136,6 +140,12 @@ def _diverged(run: Run, curve: Curve) -> Finding | None:
     if curve.role.direction is Direction.LOWER and runs_away(values, curve.steps, found):
         return _finding(run, "runs_away", curve, found, None)
     return None
+
+
+def _one_row(values: np.ndarray) -> float:
+    """The smallest difference between two values of an accuracy: that of one row, or a multiple of it."""
+    steps = np.diff(np.unique(values.round(9)))
+    return float(steps.min()) if len(steps) else 0.0
 
 
 def _limit(run: Run, curve: Curve, found: Shape) -> tuple[str, float]:

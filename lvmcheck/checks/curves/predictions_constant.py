@@ -32,8 +32,9 @@ FEWER = 0.5
 """Accuracy below which one class of several is given, and no common one of two."""
 AT_START = 0.98
 """Share of its first value at which a validation loss has gained nothing."""
-FELL, STILL = 0.05, 0.05
-"""Share by which the training loss falls meanwhile, and the validation loss at most in all."""
+FELL, STILL, RATHER = 0.05, 0.05, 0.08
+"""Share by which the training loss falls meanwhile, the validation loss at most in all, and losses that gain only the
+frequencies of the classes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +79,7 @@ class PredictionsConstant(CurveCheck):
         both = _both_stand_still(run) or _one_class(curves)
         if both is not None:
             return failed(both, evaluated=values)
-        if not _fell(train) and not any(map(_learns, run.curves.validation)):
+        if not any(_fell(curve, RATHER) for curve in (train, *run.curves.validation)):
             few = next((curve for curve in curves if _stuck(curve) >= LEAST and share(curve)[-1] < FEWER), None)
             if few is not None:
                 return failed(_finding("constant_and_flat", few, Fact("evaluations", _stuck(few))), evaluated=values)
@@ -123,8 +124,8 @@ def _at_rest(curve: Curve) -> int:
     return count if poor and len(values) >= LONG and 2 * count >= len(values) else 0
 
 
-def _fell(curve: Curve) -> bool:
-    return float(curve.values[0] - curve.values[-1]) > FELL * abs(float(curve.values[0]))
+def _fell(curve: Curve, share_of_first: float = FELL) -> bool:
+    return float(curve.values[0] - curve.values[-1]) > share_of_first * abs(float(curve.values[0]))
 
 
 def _learns(curve: Curve) -> bool:

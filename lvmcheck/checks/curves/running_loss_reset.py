@@ -19,8 +19,8 @@ from lvmcheck.run.view import Run, run_from
 
 LEAST, LONG = 3, 5
 """Epochs that must add up, and epochs in which a training loss that climbs alone is no chance."""
-EXACT = 0.02
-"""Relative distance of an epoch's loss from the sum of the means of all epochs up to it."""
+EXACT, NEAR = 0.02, 0.8
+"""Relative spread of the ratios of an epoch's loss to the sum of the means of all epochs up to it, and the ratio."""
 ALIKE, LOOSE, FELL = 0.8, 0.35, 0.1
 """Correlation, and spread of the ratio, of what an epoch adds with the validation loss, and share that it fell by."""
 
@@ -29,9 +29,9 @@ ALIKE, LOOSE, FELL = 0.8, 0.35, 0.1
 class RunningLossReset(CurveCheck):
     """A training loss that is recorded by epoch is not the sum of the mean losses of all epochs so far.
 
-    Compared with the means of the steps, within 2 % in three or more epochs: that fails. Without steps it warns where
-    the training loss climbs in every one of five or more epochs while the validation loss falls by a tenth, and what
-    each epoch adds goes with the validation loss.
+    Compared with the means of the steps, at one ratio near 1 within 2 % in three or more epochs: that fails. Without
+    steps it warns where the training loss climbs in every one of five or more epochs while the validation loss falls by
+    a tenth, and what each epoch adds goes with the validation loss.
 
     Why:
     A running loss that is not set to 0 at the beginning of each epoch climbs while the model learns. Whoever looks at
@@ -63,13 +63,20 @@ class RunningLossReset(CurveCheck):
         if means is not None:
             total, own = aligned(named, means)
             if len(total) >= LEAST and len(total) == len(named):
-                summed = float(np.abs(total / np.cumsum(own) - 1)[1:].max()) < EXACT and own.min() > 0
+                summed = own.min() > 0 and _sums(total, own)
                 finding = _finding("summed" if summed else "of_its_epoch", named, float(total[-1] / own[-1]))
                 return failed(finding, evaluated=len(total)) if summed else concluded(finding, [named], evaluated=1)
         for val in run.curves.validation:
             if val.role.quantity is Quantity.LOSS and _climbs_with(named, val):
                 return warning(_finding("climbs", named, float(named.values[-1] / named.values[0])), evaluated=1)
         return concluded(_finding("of_its_epoch", named, 1.0), [named], evaluated=len(named))
+
+
+def _sums(total: np.ndarray, own: np.ndarray) -> bool:
+    """Whether these are the sums of all means so far, up to a factor near 1, as where a last batch is smaller."""
+    ratios = total / np.cumsum(own)
+    even = float(np.ptp(ratios)) < EXACT * float(np.median(ratios))
+    return even and NEAR < float(np.median(ratios)) < 1 / NEAR and float(total[-1]) > 1.5 * float(own[-1])
 
 
 def _climbs_with(train: Curve, val: Curve) -> bool:
