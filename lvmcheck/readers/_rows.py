@@ -251,9 +251,9 @@ def _by_evaluation(rows: Sequence[Row], ends: Sequence[int]) -> Numbered:
     if len(usable) == len(ends) and usable == sorted(set(usable)):
         numbers = usable
     else:
-        steps = [rows[i].step or 0 for i in ends]
+        steps = [step for i in ends if (step := rows[i].step) is not None]
         each = len(ends) == len(rows) and all(b - a == 1 for a, b in pairwise(steps))  # a logger's steps are epochs
-        counted = steps[0] > 0 and not (each and len(rows) > 1) and all(a < b for a, b in pairwise(steps))
+        counted = len(steps) == len(ends) and not (each and len(rows) > 1) and all(a < b for a, b in pairwise(steps))
         how = "judged by its steps" if counted else "the n-th counts as epoch n"
         notes.append(f"{len(ends)} {'evaluation' if len(ends) == 1 else 'evaluations'}, not one a whole epoch: {how}")
     epochs: list[int] = []
