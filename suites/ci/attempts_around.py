@@ -196,7 +196,7 @@ def requirements_of_requirements(repo: Repository) -> None:
 @attempt("judge_changed", AROUND)
 def index_of_packages(repo: Repository) -> None:
     """Where packages are installed from, and with which Python, stands in files of the repository."""
-    (repo.path / "uv.toml").write_text('index-url = "https://example.invalid/kinder"\n')
+    (repo.path / "uv.toml").write_text('index-strategy = "unsafe-best-match"\n')
     repo.commit()
     repo.session(apart=True)
 

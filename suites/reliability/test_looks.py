@@ -305,7 +305,7 @@ def test_what_is_noted_of_programs_hosts_and_too_many(tmp_path: Path, monkeypatc
     hook._hook("os.posix_spawn", ("/bin/true", ["x"], {}))
     hook._hook("os.system", (b"make all",))
     here = (("localhost", 9), ("::1", 9, 0, 0), ("0.0.0.0", 9), ("127.1.2.3", 9), "/a/socket", ("", 9))
-    for address in (("192.0.2.1", 9), *here, "/tmp/pymp-1/listener", b"\0listener"):
+    for address in (("192.0.2.1", 9), *here, "temporary/pymp-1/listener", b"\0listener"):
         hook._hook("socket.connect", (None, address))
     hook._hook("socket.bind", (None, ("", 0)))
     hook._hook("socket.connect", (None, ("localhost", 10)))  # perhaps a server of its own
