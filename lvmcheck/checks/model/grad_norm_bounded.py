@@ -127,7 +127,9 @@ def _explosion(norms: NDArray[np.float64], factor: float) -> int | None:
     if len(norms) <= NEED:
         return None
     padded = np.concatenate([np.full(BEFORE, np.nan), norms[:-1]])
-    medians = np.nanmedian(np.lib.stride_tricks.sliding_window_view(padded, BEFORE)[NEED:], axis=1)
+    before = np.lib.stride_tricks.sliding_window_view(padded, BEFORE)[NEED:]
+    known, medians = ~np.isnan(before).all(axis=1), np.full(len(before), np.nan)
+    medians[known] = np.nanmedian(before[known], axis=1)
     high = np.concatenate([np.zeros(NEED, dtype=bool), norms[NEED:] > factor * medians])
     counts = np.convolve(high, np.ones(SPAN, dtype=np.int64))[: len(high)]
     hits = np.flatnonzero(counts >= HITS)
@@ -168,4 +170,5 @@ FAILS: Sequence[Case] = (
         median_before=0.01,
     ),
     made.case("nan", _CHECK, made.window_run([1.0] * 10, grad_norms=[1.0] * 9 + [_NAN]), measured=_NAN),
+    made.case("nan_for_long", _CHECK, made.window_run([1.0] * 50, grad_norms=[1.0] * 9 + [_NAN] * 41), measured=_NAN),
 )
