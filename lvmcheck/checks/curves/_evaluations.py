@@ -95,11 +95,16 @@ def _at_rest(curve: Curve, most: float = 0.02) -> bool:
     return 0 < fall < most * float(values[0]) and float(np.ptp(late)) < 0.25 * fall
 
 
+def _gains(score: Curve) -> bool:
+    values = share(score)
+    return float(np.median(values[-3:]) - np.median(values[1:4])) > 0.01
+
+
 def _rests(run: Run) -> Finding | None:
     """Losses of both sets that rest close to where they began and to each other, beside an accuracy of next to none."""
     scores = [curve for curve in accuracies(run) if len(curve) >= CREEP]
     losses = [c for c in (run.curves.epoch_losses, *run.curves.validation) if c is not None and len(c) >= CREEP]
-    if not scores or len(losses) < 2 or any(float(share(c).max()) >= NONE or improved(c) for c in scores):
+    if not scores or len(losses) < 2 or any(float(share(c).max()) >= NONE or _gains(c) for c in scores):
         return None
     ends = [float(loss.values[-1]) for loss in losses]
     if not all(_at_rest(loss, RESTS) for loss in losses) or max(ends) > 1.01 * min(ends):
