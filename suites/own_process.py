@@ -37,13 +37,11 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """In the session: replay what the child reported of this test. In the child: run it as usual."""
-    if REPORTS in os.environ or item.get_closest_marker(MARK) is None:
+    if REPORTS in os.environ or not _is_marked(item):
         return None
     known = item.config.stash.setdefault(REPORTED, {})
     if item.nodeid not in known:
-        marked = [
-            other.nodeid for other in item.session.items if other.path == item.path and other.get_closest_marker(MARK)
-        ]
+        marked = [other.nodeid for other in item.session.items if other.path == item.path and _is_marked(other)]
         known.update(_once(item, marked))
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     for data in known[item.nodeid]:
@@ -55,6 +53,12 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     item.session._setupstate.teardown_exact(nextitem)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
+
+
+def _is_marked(item: pytest.Item) -> bool:
+    """Whether it runs in a process of its own; what is skipped needs none."""
+    skipped = item.get_closest_marker("skip") or any(mark.args[:1] == (True,) for mark in item.iter_markers("skipif"))
+    return item.get_closest_marker(MARK) is not None and not skipped
 
 
 class Keeper:
