@@ -222,7 +222,15 @@ def test_what_a_ci_runs(case: str) -> None:
     assert said(base.loosenings(Files(before), Files(after), RULES, None)) == [("judge_changed", it) for it in named]
 
 
-@pytest.mark.parametrize(("word", "links"), [("tools/judge", {"tools/judge": "../b/c"}), ("d/c", {"d": "b"})])
+@pytest.mark.parametrize(
+    ("word", "links"),
+    [
+        ("tools/judge", {"tools/judge": "../b/c"}),
+        ("tools/judge", {"x/tools/judge": "../../b/c"}),  # named by its end
+        ("d/c", {"d": "b"}),
+    ],
+    ids=["link", "end", "folder"],
+)
 def test_what_a_ci_runs_through_links(word: str, links: dict[str, str]) -> None:
     before = {**FILES, FLOW: f"run: {word}", "b/c": "", **links}
     modes = dict.fromkeys(links, LINK)
