@@ -224,6 +224,13 @@ def test_what_a_commit_holds(commit: str, tmp_path: Path, monkeypatch: pytest.Mo
     assert (held.read("a.txt"), held.read("link"), held.read("none")) == (b"a\n", None, None)
     assert (held.sha256("a.txt"), held.sha256("none")) == (sha("a\n"), None)
     assert (held.in_the_way("link"), held.in_the_way("link/x"), held.in_the_way("a.txt")) == (LINK, LINK, None)
+    assert (held.target("link"), held.target("a.txt"), held.target("none")) == ("a.txt", "", "")
+    assert (held.folders, held.holds("folder"), held.holds("a.txt"), held.holds("fold")) == (
+        {"folder"},
+        True,
+        True,
+        False,
+    )
     digests = held.digests(["a.txt", "folder/b.txt", "empty", "large.bin", "link", "none"])
     assert digests == {
         "a.txt": (sha("a\n"),),
@@ -238,6 +245,9 @@ def test_what_a_commit_holds(commit: str, tmp_path: Path, monkeypatch: pytest.Mo
     assert held.read("folder/b.txt") is None
     assert held.digests(["a.txt", "folder/b.txt"]) == {"a.txt": (sha("a\n"),), "folder/b.txt": ("too large",)}
     assert git.resolved("nowhere") is None
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("GIT_DIR", "/nowhere")
+        assert git.resolved("HEAD") == commit
     with pytest.raises(finding.Unusable):
         git.Tree("0" * 40)
     assert git.tracked_path(Path("folder/../a.txt")) == "a.txt"
@@ -247,22 +257,24 @@ def test_what_a_commit_holds(commit: str, tmp_path: Path, monkeypatch: pytest.Mo
     assert git.tracked_path(Path("a.txt")) is None
 
 
-@pytest.mark.parametrize("kind", ["commit", "tree", "tree below", "blob", "blob among others"])
+@pytest.mark.parametrize("kind", ["commit", "tree", "tree below", "blob", "blob among others", "link"])
 def test_an_object_that_was_forged(commit: str, tmp_path: Path, kind: str) -> None:
     """git shows what stands in the file of an object; the gate asks whether that is what its name says."""
     held = git.Tree(commit)
-    names = {"commit": "HEAD", "tree": "HEAD^{tree}", "tree below": "HEAD:folder"}
+    names = {"commit": "HEAD", "tree": "HEAD^{tree}", "tree below": "HEAD:folder", "link": "HEAD:link"}
     name = (git.git("rev-parse", names.get(kind, "HEAD:a.txt")) or b"").decode().strip()
-    real = kind.split()[0]
+    real = kind.replace("link", "blob").split()[0]
     content = git.git("cat-file", real, name) or b""
     content = content.replace(b"b.txt", b"c.txt").replace(b"a.txt", b"b.txt") if real == "tree" else content + b"\n"
     file = tmp_path / ".git" / "objects" / name[:2] / name[2:]
     file.chmod(0o644)
     file.write_bytes(zlib.compress(b"%s %d\0" % (real.encode(), len(content)) + content))
     with pytest.raises(finding.Unusable, match=commit if kind == "tree" else name):  # git itself proves that one
-        {"blob": lambda: held.read("a.txt"), "blob among others": lambda: held.digests(["a.txt"])}.get(
-            kind, lambda: git.Tree(commit)
-        )()
+        {
+            "blob": lambda: held.read("a.txt"),
+            "blob among others": lambda: held.digests(["a.txt"]),
+            "link": lambda: held.target("link"),
+        }.get(kind, lambda: git.Tree(commit))()
 
 
 def test_names_of_objects() -> None:
