@@ -157,6 +157,7 @@ def test_what_is_there_already_may_be_called_anything() -> None:
         ("LEAST = 'kept/bounds.json'", {"kept/bounds.json": "x", "other/bounds.json": "x"}, ["kept/bounds.json"]),
         ("LEAST = 'a'", {"a": "x"}, []),
         ("LEAST = f'least_{kind}.txt'", {"least_a.txt": "x", "b/least_a.txt": "x", "least.txt": "x"}, ["least_a.txt"]),
+        ("LEAST = f'least_{kind}'", {"least_a": "x"}, []),
         ("LEAST = Path('b').glob('*.txt')", {"a.txt": "x", "b/a.txt": "x", "c/a.txt": "x"}, ["a.txt", "b/a.txt"]),
         ("LEAST = Path(__file__).with_suffix('.txt')", {"own.txt": "x", "b/own.txt": "x"}, ["own.txt"]),
         ("LEAST = b'bounds.json'", {"bounds.json": "x"}, []),
