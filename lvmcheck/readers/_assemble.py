@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lvmcheck.errors import InputError, several
-from lvmcheck.readers._columns import folded
+from lvmcheck.readers._columns import folded, usual_name
 from lvmcheck.readers._rows import VAL, Numbered, Row, continued, named, numbered
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import EPOCH_AT, Run
@@ -31,6 +31,7 @@ def run_of(
     said: Sequence[ev.Event] = (),
     after: Sequence[ev.Event] = (),
     notes: Sequence[str] = (),
+    read: Sequence[str] = (),
     means: bool = False,
 ) -> Run:
     """A run made of the rows of a log.
@@ -44,32 +45,47 @@ def run_of(
         said: events that come before the rows, such as the model.
         after: events that come after them.
         notes: what the reader of the run must know.
+        read: axes that go by another name in the file, such as "round as epoch".
         means: whether a loss that is logged every k steps is the mean of these steps (else it is one step's).
 
     Raises:
         InputError: no metric at all, an epoch that stands twice, or an order that goes back.
     """
-    rows, summary = _without_summary(rows)
+    rows, summary, trainer = _without_summary(rows)
     found, names = named(rows, columns or {}, path)
     known = continued([row for row in found if row.values])
     if not known:
         raise InputError(path, "expected at least one row with a metric, got none")
     table = numbered(known, path)
     often = _often(table, path)
-    remarks = [ev.Note(text=text) for text in (*notes, *_renamed(names), *table.notes, *_last_of_several(table, often))]
-    events = (*said, *remarks, *_events(table, often, means or bool(summary)), *summary, *after)
+    told = (*notes, *table.notes, *_renamed(names, read), *_last_of_several(table, often))
+    remarks = [ev.Note(text=text) for text in told]
+    events = (*said, *remarks, *_events(table, often, means or trainer), *summary, *after)
     info = {**(info or {}), **({} if table.ends is None else {EPOCH_AT: _fractions(table.rows)})}
     # What a log does not say cannot be awaited: where it stops, the run has ended.
     return Run(events=events, info=info, done=dict(done or FINISHED))
 
 
-def _without_summary(rows: Sequence[Row]) -> tuple[Sequence[Row], list[ev.Event]]:
-    """The rows without those with which the Hugging Face Trainer ends, which state means over the whole training."""
-    ends = [row for row in rows if any(folded(name).endswith(SUMMARY) for name in row.values)]
-    said: list[ev.Event] = [
-        ev.Evaluation(name="train_summary", metrics=row.values, about="the whole training") for row in ends
-    ]
-    return ([row for row in rows if row not in ends] if ends else rows), said
+def _without_summary(rows: Sequence[Row]) -> tuple[Sequence[Row], list[ev.Event], bool]:
+    """The rows without those with which the Hugging Face Trainer ends, what these say, and whether it wrote the log.
+
+    It states means over the whole training, and evaluations again where one was made.
+    """
+    trainer = any(folded(name).endswith(SUMMARY) for row in rows for name in row.values)
+    kept: list[Row] = []
+    said: list[ev.Event] = []
+    seen: set[tuple[float | None, int | None, str]] = set()
+    for row in rows:
+        losses = {(row.epoch, row.step, name) for name in row.values if usual_name(name).startswith(VAL)}
+        again = not losses.isdisjoint(seen) and len(losses) == len(row.values)
+        if any(folded(name).endswith(SUMMARY) for name in row.values):
+            said.append(ev.Evaluation(name="train_summary", metrics=row.values, about="the whole training"))
+        elif again and (trainer or row.step is not None):
+            said.append(ev.Evaluation(name="after_training", metrics=row.values, about="again, after training"))
+        else:
+            kept.append(row)
+            seen |= losses
+    return kept, said, trainer
 
 
 def _fractions(rows: Sequence[Row]) -> dict[int, float]:
@@ -78,9 +94,9 @@ def _fractions(rows: Sequence[Row]) -> dict[int, float]:
     return {row.step: row.epoch for row in last.values() if row.step is not None and row.epoch is not None}
 
 
-def _renamed(names: Mapping[str, str]) -> Iterator[str]:
+def _renamed(names: Mapping[str, str], read: Sequence[str]) -> Iterator[str]:
     """Which columns go by another name here, and which are no metrics."""
-    renamed = [f"{name} as {new}" for name, new in names.items() if new and new != name]
+    renamed = [*read, *(f"{name} as {new}" for name, new in names.items() if new and new != name)]
     if renamed:
         yield f"read {several(renamed, 4)}"
     left_out = [name for name, new in names.items() if not new]
@@ -111,7 +127,7 @@ def _often(table: Numbered, path: Path) -> frozenset[str]:
                         else f"epoch {epoch} stands twice",
                         line=row.line,
                         key=name,
-                        fix="Remove the rows that do not belong to the run; none is chosen here.",
+                        fix="Remove the rows of other runs, or name the steps: --columns step=NAME. None is chosen.",
                     )
                 found.add(name)
             last[name] = (epoch, row)

@@ -87,7 +87,7 @@ def sidecar(path: Path) -> dict[str, str]:
 
 def folded(name: str) -> str:
     """A name in small letters, with one sign between its words: ``Wall time`` is wall_time."""
-    return _SEPARATORS.sub("_", name.strip()).lower()
+    return _SEPARATORS.sub("_", name.strip(" \t#")).lower()
 
 
 def with_axes(names: Iterable[str], columns: Mapping[str, str], falling: Iterable[str] = ()) -> dict[str, str]:

@@ -7,13 +7,16 @@ import io
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 from lvmcheck.errors import InputError, excerpt
+from lvmcheck.readers._columns import axes
 from lvmcheck.readers._files import text
 from lvmcheck.readers._numbers import NotANumberError, is_empty, number, whole
 from lvmcheck.readers._table import MAX_COLUMNS, Line, bounded_rows
+from lvmcheck.run.curves import PRIMARY
+from lvmcheck.run.roles import by_name
 
 DELIMITERS = (",", ";", "\t")
 _INDEX = re.compile(r"(Unnamed: \d+)?")
@@ -49,7 +52,8 @@ def read_csv(path: Path, mapped: Collection[str] = ()) -> Table:
     if not said.strip():
         raise InputError(path, "expected a header and rows, got an empty file")
     bounded_rows(said, path)
-    rows = _rows(said, path)
+    title = _title(said)
+    rows = _rows(said, path, after=title)
     skipped = _comments(rows)
     (first, header), body = rows[skipped], rows[skipped + 1 :]
     header = [name.strip() for name in header]
@@ -62,23 +66,40 @@ def read_csv(path: Path, mapped: Collection[str] = ()) -> Table:
             raise InputError(path, f"has no header line: {_shown(header)} are numbers", line=first, fix=NAMED)
         header, body = places, rows[skipped:]
     width = len(header)
+    body = _without_gap(body, len(header))
     body = [(line, _fitted(cells, header, path, line)) for line, cells in body]
     left_out, notes = _unnamed(header, body, path, first)
     _distinct(header, path, first)
     kept = [place for place in range(width) if place not in left_out]
     lines = [Line(line, {header[place]: cells[place] for place in kept}) for line, cells in body]
-    return Table(lines, tuple(notes))
+    return Table(lines, (*(["a title above the header: left out"] if title else []), *notes))
 
 
-def _rows(said: str, path: Path) -> list[tuple[int, list[str]]]:
-    """Line number and cells of every row that is not blank."""
-    top = next(line for line in said.replace("\r", "\n").splitlines() if line.strip() and not line.startswith("#{"))
+def _title(said: str) -> int:
+    """Lines above the header that are a title: a first line of words above one that names an epoch or metrics."""
+    top = [line for line in islice(io.StringIO(said), 3) if line.strip()]
+    if len(top) < 3:
+        return 0
+    title, names, cells = (line.strip().split(delimiter(top[1])) for line in top)
+    told = [any(map(_is_number, line)) for line in (title, names)]
+    return 1 if not any(told) and _is_number(cells[0]) and _are_names(names) and not _are_names(title) else 0
+
+
+def _are_names(cells: Sequence[str]) -> bool:
+    """Whether cells name an axis, or two metrics."""
+    return bool(axes(cells)) or sum(by_name(cell).quantity in PRIMARY for cell in cells) > 1
+
+
+def _rows(said: str, path: Path, *, after: int) -> list[tuple[int, list[str]]]:
+    """Line number and cells of every row that is not blank, below a title."""
+    found = [line for line in said.replace("\r", "\n").splitlines() if line.strip() and not line.startswith("#{")]
+    top = found[min(after, len(found) - 1)]
     sign = delimiter(top)
     if top.count(sign) == 0 and len(top.split()) > 1 and not top.startswith('"') and _by_spaces(said):
-        return [(at, line.split()) for at, line in enumerate(said.splitlines(), start=1) if line.strip()]
+        return [(at, line.split()) for at, line in enumerate(said.splitlines(), start=1) if line.strip()][after:]
     reader = csv.reader(io.StringIO(said, newline=""), delimiter=sign, strict=True)
     try:
-        return [(reader.line_num, row) for row in reader if row]
+        return [(reader.line_num, row) for row in reader if row][after:]
     except csv.Error as problem:
         raise InputError(path, f"is not a table ({problem})", line=reader.line_num) from None
 
@@ -118,6 +139,14 @@ def _shown(header: Sequence[str]) -> str:
     return ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
 
 
+def _without_gap(body: Sequence[tuple[int, list[str]]], width: int) -> list[tuple[int, list[str]]]:
+    """Rows that all have one cell more than the header, without the one that is empty in all of them."""
+    if not body or any(len(cells) != width + 1 for _, cells in body):
+        return list(body)
+    gap = next((i for i in range(width) if not any(cells[i].strip() for _, cells in body)), None)
+    return list(body) if gap is None else [(line, [*cells[:gap], *cells[gap + 1 :]]) for line, cells in body]
+
+
 def _fitted(cells: list[str], header: Sequence[str], path: Path, line: int) -> list[str]:
     """A row as wide as the header, where what one of both has more than the other is empty cells at its end."""
     width, got = len(header), len(cells)
@@ -152,7 +181,8 @@ def _unnamed(
             header[0] = INDEX
             continue
         else:
-            raise InputError(path, f"column {place + 1} has no name", line=line, fix="Name it, or take it out.")
+            fix = "Name it, or take it out." if header.count("") == 1 else "The header must name every column."
+            raise InputError(path, f"column {place + 1} has no name", line=line, fix=fix)
         left_out.add(place)
     return left_out, notes
 

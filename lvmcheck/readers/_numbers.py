@@ -9,7 +9,9 @@ from lvmcheck.errors import InputError
 from lvmcheck.readers._files import shown
 
 _WORDS = {"nan": math.nan, "inf": math.inf, "infinity": math.inf, "-inf": -math.inf, "-infinity": -math.inf}
-EMPTY = frozenset({"", "null", "none", "na", "n/a", "#n/a", "<na>", "n.a.", "-", "--", "\N{EM DASH}", "\N{EN DASH}"})
+EMPTY = frozenset(
+    {"", "null", "none", "na", "n/a", "#n/a", "<na>", "n.a.", "-", "--", "_", "\N{EM DASH}", "\N{EN DASH}"}
+)
 """What people and tools write into a cell in which nothing was measured, in small letters."""
 _COMMA = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
 

@@ -52,7 +52,7 @@ def refuse_results(rows: Sequence[Mapping[str, object]], path: Path) -> None:
             path, f"is a table of experiments, one a row ({what} differ), not the course of a run", fix=FIX
         )
     losses = [name for name in names if by_name(name).quantity in (Quantity.LOSS, Quantity.TERM)]
-    if len(rows) == 1 and not losses:
+    if len(rows) == 1 and (not losses or any(folded(name) in CHOSEN | SIZES for name in names)):
         raise InputError(path, "holds one row of results, not the course of a run", fix=FIX)
 
 

@@ -90,9 +90,9 @@ def read(path: Path, asked: Asked | None = None) -> Run:
     rows = _rows(lines, values, columns, path)
     one = None if reshaped and len(restarts(rows)) == 1 else asked.run
     rows = _with_epochs(chosen(rows, path, one), path, columns.get("epoch", "epoch"))
-    notes += [f"read {columns[ours]} as {ours}" for ours in AXES if folded(columns.get(ours, ours)) != ours]
+    read = [f"{columns[ours]} as {ours}" for ours in AXES if folded(columns.get(ours, ours)) != ours]
     metrics = {ours: theirs for ours, theirs in columns.items() if ours not in AXES}
-    return run_of(path, rows, columns=metrics, notes=[*notes, *unread])
+    return run_of(path, rows, columns=metrics, notes=[*notes, *unread], read=read)
 
 
 def _rows(

@@ -179,13 +179,14 @@ def _value(said: str) -> float | None:
 
 
 def _joined(rows: Sequence[Row]) -> list[Row]:
-    """Rows of one moment as one, where they hold different metrics."""
+    """Rows of one moment as one: of what is printed twice there the later counts, as the end of an epoch says it."""
+    stepped = any(row.step is not None for row in rows)
     found: list[Row] = []
     for row in rows:
         last = found[-1] if found else None
         same = last is not None and (last.epoch, last.step) == (row.epoch, row.step)
         apart = last is None or SUMMARY in row.values or SUMMARY in last.values
-        if last is not None and same and not apart and not set(last.values) & set(row.values):
+        if last is not None and same and not apart and (stepped or not set(last.values) & set(row.values)):
             found[-1] = Row(values={**last.values, **row.values}, epoch=row.epoch, step=row.step, line=last.line)
         else:
             found.append(row)

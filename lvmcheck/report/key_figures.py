@@ -7,8 +7,12 @@ from collections.abc import Sequence
 from lvmcheck.checks.wording import figure, spaced
 from lvmcheck.run.curves import PRIMARY, Curve
 from lvmcheck.run.main_metrics import main_first
+from lvmcheck.run.role_names import words
 from lvmcheck.run.roles import Split
 from lvmcheck.run.view import EPOCH_AT, Run
+
+ONE_SIDE = frozenset({"precision", "recall", "sensitivity", "specificity"})
+"""Words of scores that say half of what matters."""
 
 
 def key_curves(run: Run) -> tuple[Curve, ...]:
@@ -16,9 +20,13 @@ def key_curves(run: Run) -> tuple[Curve, ...]:
     curves = run.curves
     found = {item.name: item for item in curves.of(*PRIMARY)}
     ranked = [found[name] for name in main_first(found)]
+    ranked.sort(key=lambda item: not ONE_SIDE.isdisjoint(words(item.name)))
     held_out = [item for item in ranked if item.role.split is Split.VALIDATION]
+    others = [item for item in ranked if item.role.split is Split.NONE]
+    if curves.window_losses is not None and all(item.role.group for item in others):
+        others = []  # scores of parts say less than the loss of the whole
     chosen: dict[object, Curve] = {}
-    for item in held_out or [item for item in ranked if item.role.split is Split.NONE] or ranked:
+    for item in held_out or others or ([] if curves.window_losses is not None else ranked):
         chosen.setdefault(item.role.direction, item)
     if not chosen and curves.train is not None:
         return (curves.train,)

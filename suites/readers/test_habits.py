@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from lvmcheck.errors import InputError
 from lvmcheck.readers import open_run
 from lvmcheck.report.key_figures import last_figures
 
@@ -70,6 +69,16 @@ HABITS: dict[str, Habit] = {
     "numpy_savetxt": Habit("h.csv", rows("# epoch,val_loss", "{e},{l}", 1), "val loss 0.6000 at epoch 4"),
     "words_by_spaces": Habit(
         "h.csv", rows("epoch  loss   val_loss", "{e}  {l}   {l}", 1), "val loss 0.6000 at epoch 4"
+    ),
+    "title_above": Habit(
+        "h.csv", "my model\n" + rows("epoch;loss;val_loss", "{e};{l};{l}", 1), "val loss 0.6000 at epoch 4"
+    ),
+    "flair": Habit(
+        "loss.tsv",
+        rows(
+            "EPOCH\tTIMESTAMP\tTRAIN_LOSS\tTRAIN_F-SCORE\tDEV_LOSS\tDEV_F-SCORE", "{e}\t11:17:16\t{l}\t\t_\t{l}\t{a}", 1
+        ),
+        "val loss 0.6000, val f score 0.7000 at epoch 4",
     ),
     "comment_above": Habit(
         "h.csv", "# run of today\n" + rows("epoch,val_loss", "{e},{l}", 1), "val loss 0.6000 at epoch 4"
@@ -323,73 +332,3 @@ def test_a_file_is_read_as_people_leave_it(tmp_path: Path, name: str) -> None:
     assert last_figures(run) == habit.headline
     assert set(habit.metrics) <= set(run.metric_names)
     assert [window.last_step for window in run.windows] == list(habit.windows)
-
-
-NO_HISTORY: dict[str, tuple[str, str, str]] = {
-    "no_header": ("h.csv", rows("3.17,-0.09,3.08", "{l},{l},{l}"), "no header line"),
-    "experiments": ("m.csv", table("Model,Optimizer,Accuracy", "LSTM,Adam,0.5", "GRU,SGD,0.6"), "table of experiments"),
-    "experiments_in_numbers": (
-        "m.csv",
-        table("hidden_size,n_layers,loss", "100,1,0.5", "200,2,0.6"),
-        "table of experiments",
-    ),
-    "report": (
-        "r.csv",
-        table(",precision,recall,f1-score,support", "cat,0.9,0.8,0.85,20", "dog,0.7,0.8,0.75,25"),
-        "classification report",
-    ),
-    "one_row": ("r.csv", table("accuracy,f1_macro", "0.9,0.8"), "one row of results"),
-    "nothing_logged": (
-        "trainer_state.json",
-        json.dumps({"log_history": [], "logging_steps": 50, "max_steps": 6}),
-        "logging_steps is 50",
-    ),
-    "two_runs_of_a_chart": ("w.csv", rows('"Step","a - loss","a - loss__MAX","b - loss"', "{e},{l},{l},{l}"), "2 runs"),
-    "two_runs_of_mlflow": ("m.csv", table("Run ID,metric,step,value", "a,loss,1,0.5", "b,loss,1,0.4"), "2 runs"),
-    "settings": (
-        "config.json",
-        json.dumps({"lr": 0.1, "betas": [0.9, 0.99], "hidden": [64, 64]}, indent=1),
-        "without a history",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", NO_HISTORY)
-def test_what_is_no_history_is_one_line(tmp_path: Path, name: str) -> None:
-    file, text, words = NO_HISTORY[name]
-    (tmp_path / file).write_text(text)
-    with pytest.raises(InputError) as caught:
-        open_run(tmp_path / file)
-    assert words in str(caught.value)
-    assert len(str(caught.value).splitlines()) == 1
-
-
-def test_a_finished_trainer_ended_at_its_last_epoch(tmp_path: Path) -> None:
-    """Its state is written before the evaluation of its last epoch."""
-    log = [{"epoch": float(e), "step": 4 * e, "eval_loss": 1.0 / e} for e in (1, 2)]
-    body = {"log_history": log, "epoch": 3.0, "global_step": 12, "max_steps": 12, "num_train_epochs": 3}
-    (tmp_path / "trainer_state.json").write_text(json.dumps(body))
-    run = open_run(tmp_path)
-    assert (run.last_epoch, run.step, run.stated_epochs) == (3, 12, 3)
-    assert last_figures(run) == "val loss 0.5000 at epoch 2"
-
-
-def test_evaluations_within_epochs_are_none(tmp_path: Path) -> None:
-    log = [*TUNED[:2], {"eval_loss": 0.8, "epoch": 1.6, "step": 10}, *TUNED[2:]]
-    body = {"log_history": log, "epoch": 4.0, "global_step": 25, "max_steps": 25, "num_train_epochs": 4}
-    (tmp_path / "trainer_state.json").write_text(json.dumps(body))
-    run = open_run(tmp_path)
-    assert run.counts_evaluations
-    assert run.stated_epochs is None
-    assert run.step == 25
-    assert last_figures(run) == "val loss 0.8000 at step 10 (epoch 1.6)"
-
-
-def test_the_end_of_a_trainers_log_is_a_fact_and_no_loss(tmp_path: Path) -> None:
-    path = tmp_path / "log.csv"
-    path.write_text("epoch,step,loss,train_loss,train_runtime\n1.5,10,0.9,,\n3.0,20,0.3,,\n3.0,20,,0.6,33.0\n")
-    run = open_run(path)
-    said = run.evaluation("train_summary")
-    assert said is not None
-    assert said.metrics["train_loss"] == 0.6
-    assert [window.loss_mean for window in run.windows] == [0.9, 0.3]
