@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lvmcheck.run.events import Term, Window
 from lvmcheck.run.window import StepRow, floats, summarise
 
 torch.set_num_threads(1)
@@ -52,6 +53,43 @@ def test_the_first_number_that_is_not_finite_is_named(losses: list[float], data:
     assert window.non_finite == {"step": 100 - len(losses) + 1 + at, "what": "loss", "value": str(bad)}
     for value in (window.loss_mean, window.loss_min, window.loss_max):
         assert not math.isfinite(value), "a summary must not hide it"
+
+
+def test_all_that_a_window_says() -> None:
+    """Of two steps, each of which leaves something out."""
+    rows = [
+        StepRow(2.0, {"a": (1.0, 0.5), "b": (0.5, 2.0)}, None, 0.1, 3, {"accuracy": 0.5}),
+        StepRow(4.0, {"a": (3.0, 1.0), "b": (0.5, 2.0)}, 8.0, None, 5, {"accuracy": 1.0, "top5": 0.25}),
+    ]
+    assert summarise(rows, epoch=3, last_step=12, seconds=1.5, t=9.0) == Window(
+        t=9.0,
+        epoch=3,
+        first_step=11,
+        last_step=12,
+        samples=8,
+        seconds=1.5,
+        loss_mean=3.0,
+        loss_min=2.0,
+        loss_max=4.0,
+        terms={"a": Term(weight=2.0, mean=0.75), "b": Term(weight=0.5, mean=2.0)},
+        ledger_error=0.25,  # 0.5 + 1 of 2
+        grad_norm_mean=8.0,
+        grad_norm_max=8.0,
+        lr=0.1,
+        non_finite=None,
+        metrics={"accuracy": 0.75, "top5": 0.25},
+    )
+
+
+@pytest.mark.parametrize(
+    ("loss", "weight", "value", "error"),
+    [(0.0, 2.0, 0.0, 0.0), (0.0, 2.0, 0.5, 1.0), (1.0, 1.0, -1.0, 2.0), (math.nan, 1.0, 1.0, math.nan)],
+)
+def test_how_far_a_loss_is_from_its_terms(loss: float, weight: float, value: float, error: float) -> None:
+    rows = [StepRow(one, {"a": (weight, value)}, None, None, 0) for one in (loss, weight * value)]
+    for listed in (rows, rows[::-1]):
+        found = summarise(listed, epoch=1, last_step=2, seconds=0.0, t=0.0).ledger_error
+        assert found == pytest.approx(error, nan_ok=True)
 
 
 def test_a_nan_in_a_term_or_a_norm_is_named() -> None:
