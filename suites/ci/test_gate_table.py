@@ -23,7 +23,7 @@ pytestmark = pytest.mark.own_process  # it sets the environment
 STEP = 1 if os.environ.get("LVM_GATE") == "full" else 6
 ATTEMPTS = [*KNOWN[::STEP], *INVENTED[::STEP], *FRESH[::STEP], *READ[:: 3 * STEP - 2], *BESIDE[:: 6 * STEP - 5]]
 ATTEMPTS += [*CLEVER, *AROUND] if STEP == 1 else CLEVER[2:3]
-"""Minutes for all of them: by default every sixth, and the fewest of those that train apart; with LVM_GATE=full each."""
+"""Minutes for all of them: by default every sixth, few of those that train apart; with LVM_GATE=full each."""
 
 
 @pytest.fixture
