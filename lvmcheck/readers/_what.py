@@ -10,6 +10,8 @@ from pathlib import Path
 from lvmcheck.errors import InputError, excerpt, several
 from lvmcheck.readers._elsewhere import must_export
 from lvmcheck.readers._files import head, inside
+from lvmcheck.run.curves import PRIMARY
+from lvmcheck.run.roles import by_name
 
 LOOK = 1 << 16
 """Bytes of a file that are looked at."""
@@ -40,6 +42,7 @@ MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (b"\xff\xd8\xff", "an image", ""),
     (b"\x7fELF", "a program", ""),
 )
+RESULTS = "It holds results alone; the course of the run is in its log, such as trainer_state.json beside it."
 KINDS = {stat.S_ISFIFO: "a FIFO", stat.S_ISSOCK: "a socket", stat.S_ISCHR: "a device", stat.S_ISBLK: "a device"}
 
 
@@ -119,18 +122,23 @@ def _text(path: Path, said: str) -> tuple[str, str]:
     if stripped[:14].lower().startswith(("<!doctype html", "<html")):
         return "an HTML page", "Was it a download link that asked for a login?"
     if stripped.startswith(("{", "[")):
-        return _json(path, said), ""
+        return _json(path, said)
     return f"text that begins {excerpt(stripped.splitlines()[0], 40)!r}", ""
 
 
-def _json(path: Path, said: str) -> str:
+def _json(path: Path, said: str) -> tuple[str, str]:
+    """What a JSON text is, and what to do where it holds results alone."""
     if path.stat().st_size > LOOK:
-        return "JSON without a history of epochs or steps"
+        return "JSON without a history of epochs or steps", ""
     try:
         body = json.loads(said)
     except RecursionError:
-        return "JSON that is nested too deeply"
+        return "JSON that is nested too deeply", ""
     except ValueError:
-        return "text that begins like JSON and is none"
+        return "text that begins like JSON and is none", ""
+    names = (
+        [str(key) for key, value in body.items() if isinstance(value, int | float)] if isinstance(body, dict) else []
+    )
     keys = ", ".join(excerpt(key, 20) for key in list(body)[:4]) if isinstance(body, dict) else ""
-    return f"JSON without a history of epochs or steps{f' (keys {keys})' if keys else ''}"
+    found = f"JSON without a history of epochs or steps{f' (keys {keys})' if keys else ''}"
+    return found, RESULTS if any(by_name(name).quantity in PRIMARY for name in names) else ""

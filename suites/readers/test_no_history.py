@@ -36,6 +36,7 @@ NO_HISTORY: dict[str, tuple[str, str, str]] = {
     ),
     "two_runs_of_a_chart": ("w.csv", '"Step","a - loss","a - loss__MAX","b - loss"\n1,1.0,1.0,2.0\n', "2 runs"),
     "two_runs_of_mlflow": ("m.csv", table("Run ID,metric,step,value", "a,loss,1,0.5", "b,loss,1,0.4"), "2 runs"),
+    "results": ("all_results.json", json.dumps({"eval_loss": 0.4, "train_runtime": 3.0}, indent=1), "results alone"),
     "settings": (
         "config.json",
         json.dumps({"lr": 0.1, "betas": [0.9, 0.99], "hidden": [64, 64]}, indent=1),
