@@ -90,9 +90,10 @@ def _ledger_error(rows: Sequence[StepRow], losses: list[float], columns: Mapping
     for i, (row, loss) in enumerate(zip(rows, losses, strict=True)):
         parts = [float((row.terms or {})[name][0]) * columns[name][i] for name in columns]
         scale = max(abs(loss), sum(abs(part) for part in parts))
-        difference = abs(loss - sum(parts)) / scale if scale > 0 else 0.0
-        if not difference <= worst:  # a NaN difference wins over every number
-            worst = difference
+        difference = abs(loss - sum(parts)) / scale if scale else 0.0
+        if math.isnan(difference):  # wins over every number
+            return difference
+        worst = max(worst, difference)
     return worst
 
 
