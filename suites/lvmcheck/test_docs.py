@@ -23,6 +23,7 @@ EXAMPLES = {
 }
 EACH_IN_A_PROCESS = """
 import json, os, sys, traceback, torch
+torch.optim.SGD([torch.zeros(1, requires_grad=True)]).step()
 for name, code in json.load(sys.stdin).items():
     os.makedirs(name)
     child = os.fork()
@@ -36,7 +37,7 @@ for name, code in json.load(sys.stdin).items():
         os._exit(0)
     print(json.dumps([name, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])]), flush=True)
 """
-"""Imports torch once; every example has a fork of its own, an empty folder and empty globals."""
+"""Imports torch, and what an optimizer needs of it, once; every example has a fork of its own, an empty folder and empty globals."""
 
 
 def test_python_examples_run(tmp_path: Path) -> None:
