@@ -9,7 +9,8 @@ from typing import Any
 
 from lvmcheck.errors import InputError, several
 from lvmcheck.readers._columns import folded, usual_name
-from lvmcheck.readers._rows import VAL, Numbered, Row, continued, named, numbered
+from lvmcheck.readers._numbers import whole
+from lvmcheck.readers._rows import VAL, Numbered, Row, continued, counted, named, numbered
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import EPOCH_AT, Run
 
@@ -56,6 +57,11 @@ def run_of(
     known = continued([row for row in found if row.values])
     if not known:
         raise InputError(path, "expected at least one row with a metric, got none")
+    if all(row.step is None for row in known) and any(
+        row.epoch is not None and whole(row.epoch) is None for row in known
+    ):
+        known, note = counted(known)
+        notes = [*notes, note]
     table = numbered(known, path)
     often = _often(table, path)
     told = (*notes, *table.notes, *_renamed(names, read), *_last_of_several(table, often))

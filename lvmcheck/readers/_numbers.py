@@ -10,7 +10,7 @@ from lvmcheck.readers._files import shown
 
 _WORDS = {"nan": math.nan, "inf": math.inf, "infinity": math.inf, "-inf": -math.inf, "-infinity": -math.inf}
 EMPTY = frozenset(
-    {"", "null", "none", "na", "n/a", "#n/a", "<na>", "n.a.", "-", "--", "_", "\N{EM DASH}", "\N{EN DASH}"}
+    {"", "null", "none", "na", "n/a", "#n/a", "<na>", "n.a.", "-", "--", "_", "no log", "\N{EM DASH}", "\N{EN DASH}"}
 )
 """What people and tools write into a cell in which nothing was measured, in small letters."""
 _COMMA = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
@@ -18,6 +18,10 @@ _COMMA = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
 
 class NotANumberError(ValueError):
     """A cell that is no number; the message says what it is."""
+
+
+_TENSOR = re.compile(r"tensor\(\s*([^,()\s]+)\s*(?:,[^()]*)?\)")
+"""What is written where ``.item()`` was left out."""
 
 
 def number(value: object) -> float | None:
@@ -51,10 +55,11 @@ def _from_text(said: str) -> float | None:
         return known
     if _COMMA.fullmatch(said):
         raise NotANumberError(f"{said!r}, a decimal comma; write {said.replace(',', '.')}")
+    plain = _TENSOR.sub(r"\1", said).removesuffix("%").rstrip()
     try:
         if "_" in said:
             raise ValueError
-        return float(said)
+        return float(plain)
     except ValueError:
         raise NotANumberError(shown(said)) from None
 

@@ -12,6 +12,7 @@ from lvmcheck.errors import InputError, several
 from lvmcheck.readers._columns import AXES, rename
 from lvmcheck.readers._numbers import axis, whole
 from lvmcheck.readers._table import MAX_ROWS
+from lvmcheck.run.roles import Split, by_name
 
 MAX_METRICS = 10_000
 MAX_GUESSED = 1000
@@ -110,6 +111,15 @@ def continued(rows: Sequence[Row]) -> list[Row]:
     return found
 
 
+def counted(rows: Sequence[Row]) -> tuple[list[Row], str]:
+    """Rows with the number of the row of training that each follows as its step, and a note."""
+    step, found = 0, []
+    for row in rows:
+        step += not all(by_name(name).split is Split.VALIDATION for name in row.values)
+        found.append(replace(row, step=step))
+    return found, "no step is recorded: the n-th row of training counts as step n"
+
+
 def _again(row: Row, before: Row) -> bool:
     rises = row.epoch is not None and before.epoch is not None and row.epoch > before.epoch
     return rises and row.step is not None and before.step is not None and row.step <= before.step
@@ -181,7 +191,8 @@ def numbered(rows: Sequence[Row], path: Path) -> Numbered:
     if ends:
         return _by_evaluation(rows, ends)
     steps = sorted({row.step for row in rows if row.step is not None})
-    if 1 < len(steps) <= MAX_GUESSED and steps[0] in (0, 1) and steps[-1] - steps[0] + 1 == len(steps):
+    unstated = all(row.epoch is None for row in rows)
+    if unstated and 1 < len(steps) <= MAX_GUESSED and steps[0] in (0, 1) and steps[-1] - steps[0] + 1 == len(steps):
         numbers = [max(0, (row.step or 0) - steps[0]) + 1 for row in rows]
         if numbers == sorted(numbers):
             note = f"no epoch is recorded: the steps {steps[0]} to {steps[-1]} count as epochs"

@@ -49,19 +49,20 @@ def read_jsonl(path: Path) -> list[Line]:
             raise
         if not isinstance(body, dict):
             raise InputError(path, f"expected an object, got {shown(body)}", line=line)
-        cells = dict(_flat(body, path, line))
+        cells = dict(flat(body, path, line))
         if len(cells) > MAX_COLUMNS:
             raise InputError(path, f"expected at most {MAX_COLUMNS:,} columns, got {len(cells):,}", line=line)
         found.append(Line(line, cells))
     return found
 
 
-def _flat(body: Mapping[str, Any], path: Path, line: int, above: str = "", depth: int = 1) -> Iterator[tuple[str, Any]]:
+def flat(body: Mapping[str, Any], path: Path, line: int, above: str = "", depth: int = 1) -> Iterator[tuple[str, Any]]:
+    """The values of an object by their keys; those of an object inside it by both keys."""
     for key, value in body.items():
         if isinstance(value, dict):
             if depth >= MAX_DEPTH:
                 raise InputError(path, f"expected at most {MAX_DEPTH} levels of objects", line=line, key=above + key)
-            yield from _flat(value, path, line, f"{above}{key}/", depth + 1)
+            yield from flat(value, path, line, f"{above}{key}/", depth + 1)
         else:
             yield above + key, value
 

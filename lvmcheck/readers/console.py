@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lvmcheck.errors import InputError
@@ -12,8 +12,8 @@ from lvmcheck.readers import columns
 from lvmcheck.readers._asked import Asked
 from lvmcheck.readers._assemble import SUMMARY, run_of
 from lvmcheck.readers._files import head, text
-from lvmcheck.readers._numbers import NotANumberError, number, whole
-from lvmcheck.readers._rows import Row, chosen, epochs_filled
+from lvmcheck.readers._numbers import NotANumberError, number
+from lvmcheck.readers._rows import Row, chosen, counted, epochs_filled
 from lvmcheck.readers._table import bounded_rows
 from lvmcheck.run.curves import PRIMARY
 from lvmcheck.run.role_names import QUANTITIES, TERMS, TRAIN, VALIDATION, Quantity
@@ -35,13 +35,15 @@ _EPOCH = re.compile(
     re.IGNORECASE,
 )
 _STEP = re.compile(
-    r"""(?<![a-z_])(?:global_step|step|steps|iter|iteration|num_updates|update)["']?\s*[:=\[#(|]?\s*\[?(?P<a>\d+)""",
+    r"""(?<![a-z_])(?:global_step|step|steps|iter|iteration|num_updates|update)["']?\s*[:=\[#(|]?\s*\[?(?P<a>\d+)"""
+    r"""|^\[(?P<b>\d+)\]\s""",
     re.IGNORECASE,
 )
+"""The last form is that of XGBoost and LightGBM."""
 _SHARE = re.compile(r"\d+\s*/\s*\d+\s*\((\d+(?:\.\d+)?)\s*%\)")
 _OF_ALL = re.compile(r"\d+\s*/\s*\d+")
 _SIDES = "|".join(sorted(TRAIN | VALIDATION, key=len, reverse=True))
-_SIDE = re.compile(rf"(?<![a-z_])(?P<side>{_SIDES})(?![a-z_])", re.IGNORECASE)
+_SIDE = re.compile(rf"(?<![a-z_])(?P<side>{_SIDES})(?:_\d+)?(?![a-z_])", re.IGNORECASE)
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|\x08")
 WORDS = TERMS | set(QUANTITIES)
 """What may stand beside the word that says what a metric is."""
@@ -82,27 +84,19 @@ def read(path: Path, asked: Asked | None = None) -> Run:
     rows = chosen(rows, path, asked.run)
     notes = [f"{len(rows)} of {len(said.splitlines())} printed lines hold figures"]
     if _recur(rows):
-        rows = _counted(rows)
-        notes.append("no step is printed: the n-th line of training counts as step n")
+        rows, note = counted(rows)
+        notes.append(note)
     elif any(row.epoch is not None for row in rows):
         rows = epochs_filled(rows)
     return run_of(path, rows, columns=asked.columns, notes=notes)
 
 
 def _recur(rows: Sequence[Row]) -> bool:
-    """Whether a metric is printed several times an epoch, or within epochs, and no step."""
+    """Whether a metric is printed several times an epoch, and no step."""
     if any(row.step is not None for row in rows):
         return False
     seen = [(row.epoch, name) for row in rows for name in row.values]
-    return len(set(seen)) < len(seen) or any(whole(row.epoch) is None for row in rows)
-
-
-def _counted(rows: Sequence[Row]) -> list[Row]:
-    step, found = 0, []
-    for row in rows:
-        step += not all(by_name(name).split == "validation" for name in row.values)
-        found.append(replace(row, step=step))
-    return found
+    return len(set(seen)) < len(seen)
 
 
 def _rows(said: str) -> list[Row]:

@@ -20,7 +20,7 @@ from lvmcheck.readers._numbers import axis as axis_number
 from lvmcheck.readers._results import refuse_results
 from lvmcheck.readers._rows import Row, chosen
 from lvmcheck.readers._shapes import shaped
-from lvmcheck.readers._table import Line
+from lvmcheck.readers._table import Line, flat
 from lvmcheck.run import events as ev
 from lvmcheck.run.curves import PRIMARY
 from lvmcheck.run.role_names import Quantity
@@ -30,6 +30,11 @@ from lvmcheck.run.view import Run
 WHAT = "a JSON list of epochs, an object with a list 'history', or one list of values a metric (Keras)"
 NAME = "training_history.json"
 _ROWS = re.compile(rb"\[\s*(\{|\]|$)")
+_EPOCH_KEY = re.compile(r"(?:epoch|ep|round|iter|iteration|step)?[_ \-]?(\d+)", re.IGNORECASE)
+_BY_KEY = re.compile(
+    rb'\{\s*"(?:epoch|ep|round|iter|iteration|step|[A-Za-z_ ]{1,80}"\s*:\s*\{\s*")?[_ \-]?[01]"\s*:', re.IGNORECASE
+)
+_LIST_OF_ROWS = re.compile(rb':\s*\[\s*\{[^\[\]{}]*"(?:epoch|step|round|iteration)"', re.IGNORECASE)
 _METRIC_LIST = re.compile(rb'"([^"\\]{1,80})"\s*:\s*\[\s*(?:-?[\d.]|\[\s*\d+,|NaN|-?Infinity|null)')
 BEST = "best_val_loss"
 
@@ -47,6 +52,8 @@ def reads(path: Path) -> bool:
 def _has_metric(path: Path) -> bool:
     """Whether a list of numbers goes by the name of a loss, a score or a reward, or is the first of the file."""
     start = head(path, 1 << 16)
+    if _BY_KEY.match(start.lstrip()) or _LIST_OF_ROWS.search(start):
+        return True
     hits = list(_METRIC_LIST.finditer(start))
     first = bool(hits) and start.lstrip()[1:].lstrip().startswith(hits[0][0])
     return first or any(by_name(hit[1].decode(errors="replace")).quantity in (*PRIMARY, Quantity.TERM) for hit in hits)
@@ -62,6 +69,7 @@ def read(path: Path, asked: Asked | None = None) -> Run:
     place = path / NAME if path.is_dir() else path
     whole = parse_json(text(place), place)
     body = whole if isinstance(whole, dict) else {"history": whole}
+    body = _by_key(body)
     history, listed = body.get("history"), None
     if not isinstance(history, list) or _are_runs(history):
         listed = by_metric(body if history is None else history, asked.run if asked else None)
@@ -83,6 +91,34 @@ def read(path: Path, asked: Asked | None = None) -> Run:
     return run_of(place, rows, columns=columns, info=info, said=list(_model(body)), after=after, notes=notes)
 
 
+def _by_key(body: dict[str, Any]) -> dict[str, Any]:
+    """An object of epochs (``{"1": {..}, "2": {..}}``), or with a list of rows under any key, as a history."""
+    if "history" in body:
+        return body
+    columns = {name: _column(value) for name, value in body.items()}
+    if body and all(columns.values()):
+        return columns
+    keys = [_EPOCH_KEY.fullmatch(key) for key in body]
+    if len(keys) > 1 and all(keys) and all(isinstance(row, dict) for row in body.values()):
+        rows = [{"epoch": int(key[1]), **row} for key, row in zip(keys, body.values(), strict=True) if key is not None]
+        return {"history": sorted(rows, key=lambda row: row["epoch"])}
+    found = [name for name, value in body.items() if _are_rows(value)]
+    return {**body, "history": body[found[0]]} if len(found) == 1 else body
+
+
+def _column(value: object) -> list[Any] | None:
+    """The values of a column as ``DataFrame.to_json`` writes it: ``{"0": .., "1": ..}``."""
+    is_column = isinstance(value, dict) and len(value) > 1 and list(value) == [str(i) for i in range(len(value))]
+    if not isinstance(value, dict) or not is_column or any(isinstance(each, dict) for each in value.values()):
+        return None
+    return list(value.values())
+
+
+def _are_rows(value: object) -> bool:
+    """Whether a value is a list of objects that state an epoch or a step."""
+    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) and axes(row) for row in value)
+
+
 def _are_runs(history: list[Any]) -> bool:
     """Whether a list holds runs with lists of values, not epochs."""
     return (
@@ -100,6 +136,7 @@ def _moments(history: list[Any], place: Path, run: str | None) -> tuple[list[Any
     """
     if not all(isinstance(entry, dict) for entry in history):
         return history, []
+    history = [dict(flat(entry, place, i)) for i, entry in enumerate(history, start=1)]
     if not any(axes(entry) for entry in history):
         refuse_results(history, place)
     lines, notes = shaped([Line(i, entry) for i, entry in enumerate(history, start=1)], place, run)

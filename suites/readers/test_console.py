@@ -98,6 +98,13 @@ PRINTED: dict[str, tuple[str, str, tuple[str, ...], int]] = {
         ("train_loss", "val_accuracy_top1"),
         0,
     ),
+    "xgboost": (lines("[{e}]\ttrain-rmse:{l}\teval-rmse:{l}", 0), "val rmse 0.6000 at epoch 4", ("train_rmse",), 0),
+    "printed_again_at_the_end": (
+        lines("epoch={e} step={s} train_loss={l} val_loss={l}") + "epoch_end=4 train_loss=0.5 val_loss=0.5\n",
+        "val loss 0.5000 at epoch 4",
+        ("train_loss",),
+        0,
+    ),
     "ignite": (
         lines("Training Results - Epoch: {e}  Avg loss: {l}\nValidation Results - Epoch: {e}  Avg loss: {l}"),
         "val avg loss 0.6000 at epoch 4",

@@ -70,6 +70,19 @@ HABITS: dict[str, Habit] = {
     "words_by_spaces": Habit(
         "h.csv", rows("epoch  loss   val_loss", "{e}  {l}   {l}", 1), "val loss 0.6000 at epoch 4"
     ),
+    "table_of_a_notebook": Habit(
+        "h.txt",
+        table("Epoch\tTraining Loss\tValidation Loss", "1\tNo log\t0.9", "2\t0.8\t0.6"),
+        "val loss 0.6000 at epoch 2",
+    ),
+    "percent_and_tensors": Habit(
+        "h.csv",
+        rows("epoch,val_loss,val_acc", "{e},tensor({l}),{a}%", 1),
+        "val loss 0.6000, val acc 0.7000 at epoch 4",
+    ),
+    "epochs_with_fractions": Habit(
+        "h.csv", rows("epoch,loss", "{e}.5,{l}"), "train loss 0.6000 at step 4 (epoch 3.5)", windows=(1, 2, 3, 4)
+    ),
     "title_above": Habit(
         "h.csv", "my model\n" + rows("epoch;loss;val_loss", "{e};{l};{l}", 1), "val loss 0.6000 at epoch 4"
     ),
@@ -251,6 +264,24 @@ HABITS: dict[str, Habit] = {
         "h.json",
         json.dumps([{"round": r, "val_accuracy": a} for r, a in enumerate(RISE, 1)]),
         "val accuracy 0.7000 at epoch 4",
+    ),
+    "rows_below_splits": Habit(
+        "h.json",
+        json.dumps([{"epoch": e, "val": {"loss": loss}} for e, loss in enumerate(L, 1)]),
+        "val loss 0.6000 at epoch 4",
+    ),
+    "epochs_by_key": Habit(
+        "h.json",
+        json.dumps({f"epoch_{e}": {"val_loss": loss} for e, loss in enumerate(L, 1)}),
+        "val loss 0.6000 at epoch 4",
+    ),
+    "frame_as_json": Habit(
+        "h.json", json.dumps({"val_loss": {str(i): loss for i, loss in enumerate(L)}}), "val loss 0.6000 at epoch 4"
+    ),
+    "rows_under_another_key": Habit(
+        "h.json",
+        json.dumps({"config": {"lr": 0.1}, "results": [{"epoch": e, "val_loss": loss} for e, loss in enumerate(L, 1)]}),
+        "val loss 0.6000 at epoch 4",
     ),
     # lines of JSON
     "detr": Habit(
