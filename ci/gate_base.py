@@ -123,7 +123,6 @@ def of_checks(who: str, before: Sequence[Table], after: Sequence[Table]) -> Iter
     left = [dict(entry) for entry in after]
     for entry in [*before]:
         if entry in left:
-            left.remove(entry)
             continue
         same = [other for other in left if label(other) == label(entry) and other not in before]
         subject = f"{who}: {label(entry)}"

@@ -100,12 +100,16 @@ LOOSER: dict[str, tuple[Callable[[dict[str, str]], None], list[tuple[str, str]]]
     "a plugin of a conftest": (there("plug.py"), [("judge_changed", "plug.py")]),
     "what an import of a conftest imports": (there("further.py"), [("judge_changed", "further.py")]),
     "what the trainer imports, too": (there("shared.py"), []),
+    "what a conftest and the trainer import": (there("both.py"), [("judge_changed", "both.py")]),
     "what a schema imports": (there("defaults.py"), [("judge_changed", "defaults.py")]),
     "where packages come from": (there("uv.toml"), [("judge_changed", "uv.toml")]),
     "what a conftest elsewhere imports": (there("away.py"), []),
 }
-BESIDE = {"suites/conftest.py": "import helper\npytest_plugins = ['plug']\n", "other/conftest.py": "import away\n"}
-BESIDE |= {"helper.py": "import further, shared\n", "mine.py": "import shared\n", "shared.py": ""}
+BESIDE = {
+    "suites/conftest.py": "import helper, both\npytest_plugins = ['plug']\n",
+    "other/conftest.py": "import away\n",
+}
+BESIDE |= {"helper.py": "import further, shared\n", "mine.py": "import shared, both\n", "shared.py": "", "both.py": ""}
 BESIDE |= {"mine_config.py": "import mine, middle\n", "middle.py": "import defaults\n", "defaults.py": ""}
 
 
