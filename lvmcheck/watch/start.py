@@ -16,6 +16,7 @@ from lvmcheck.watch.budget import Every
 from lvmcheck.watch.collectors import (
     activations,
     apart,
+    arguments,
     beginning,
     checkpoints,
     copies,
@@ -112,6 +113,7 @@ def watch(
             apart.ApartCollector(),
             losses.LossesCollector(),
             data.DataCollector(),
+            arguments.ArgumentsCollector(),
             evaluated.EvaluatedCollector(),
             dropouts.DropoutsCollector(),
             shared_rows.SharedRowsCollector(),

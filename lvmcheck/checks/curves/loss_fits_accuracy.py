@@ -15,6 +15,7 @@ from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
+from lvmcheck.run.events import Watch
 from lvmcheck.run.role_names import Quantity, words
 from lvmcheck.run.view import Run, run_from
 from lvmcheck.statistics.curve import trend
@@ -108,6 +109,12 @@ def _too_few_right(run: Run, loss: Curve, accuracy: Curve) -> Finding | None:
 
 def _contradicts(run: Run, loss: Curve, accuracy: Curve) -> Finding | None:
     """Far fewer right answers in validation than its loss guarantees, while those of training fit their loss."""
+    lacks = 1 - loss.values / math.log(2) - share(accuracy)
+    least = float(np.median(1 - loss.values / math.log(2)))
+    if float(np.median(lacks)) <= CERTAIN:
+        return None
+    if _one_answer_a_row(run) and _of_first_answers(accuracy) and not OF_ONE_CLASS & set(words(accuracy.name)):
+        return _finding("accuracy_contradicts_loss", loss, accuracy, floor(least, "1 - loss / ln 2"))
     trained, right = run.curves.partner(loss), run.curves.partner(accuracy)
     plain = trained is not None and right is not None and right.role.quantity is Quantity.ACCURACY
     if not plain or trained is None or right is None or not _of_first_answers(accuracy):
@@ -115,11 +122,21 @@ def _contradicts(run: Run, loss: Curve, accuracy: Curve) -> Finding | None:
     if len(trained) != len(right) or len(trained) != len(loss):
         return None
     fits = share(right) - (1 - trained.values / math.log(2))
-    lacks = 1 - loss.values / math.log(2) - share(accuracy)
-    if float(fits.min()) < -CONSISTENT or float(np.median(lacks)) <= CERTAIN:
+    if float(fits.min()) < -CONSISTENT:
         return None
-    least = float(np.median(1 - loss.values / math.log(2)))
     return _finding("accuracy_contradicts_loss", loss, accuracy, floor(least, "1 - loss / ln 2"))
+
+
+def _one_answer_a_row(run: Run) -> bool:
+    """Whether a plain cross entropy of one class a row was watched, whose loss is the recorded one."""
+    events = {
+        event.name: event.values for event in run.of(Watch) if event.name in ("class_weights", "class_frequencies")
+    }
+    one, plain, windows = events.get("class_weights"), events.get("class_frequencies"), run.curves.window_losses
+    if not one or not plain or not one.get("one_a_row") or windows is None:
+        return False
+    last = float(np.median(windows.values[-4:]))
+    return abs(plain.get("loss", math.nan) - last) < 0.5 * abs(last)
 
 
 def _of_perplexity(run: Run, loss: Curve) -> bool:

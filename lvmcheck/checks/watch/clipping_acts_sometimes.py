@@ -43,7 +43,7 @@ class ClippingActsSometimes(Series):
     """The gradient norms at twenty measured steps in a row are not all the same number.
 
     Fails where that number is a usual bound divided by a power of two, and below 0.001 (clipping before a gradient
-    scaler has unscaled), warns elsewhere.
+    scaler has unscaled), passes where it is a usual bound (0.1 to 10), warns elsewhere.
 
     Why:
     When every step is clipped, its size says nothing about the loss any more, and the learning rate means another
@@ -58,7 +58,8 @@ class ClippingActsSometimes(Series):
     Call scaler.unscale_(optimizer) before clipping; set the bound to a few times the median norm.
 
     Healthy runs that must pass:
-    Clipping at the start of a training, or now and then; full-batch descent on a loss that is nearly linear.
+    Policies and language models that are clipped to a usual bound throughout; clipping at the start of a training, or
+    now and then; full-batch descent on a loss that is nearly linear.
 
     Source:
     This project's list of faults in training loops: clip_effective.
@@ -74,11 +75,12 @@ class ClippingActsSometimes(Series):
         if len(norms) < STEPS or not max(norms) > 0:
             return None
         spread = math.nan if any(map(math.isnan, norms)) else max(norms) / min(norms) - 1 if min(norms) > 0 else 1.0
-        same = spread < SAME
+        same, scaled = spread < SAME, _scaled(norms[-1], events[-1].values.get("scale"))
+        usual = same and not scaled and _bound(norms[-1])
         return Finding(
-            code=SCALED if _scaled(norms[-1], events[-1].values.get("scale")) else "always_clipped",
+            code=SCALED if scaled else "usual_bound" if usual else "always_clipped",
             measured=spread,
-            bounds=(floor(SAME),),
+            bounds=(floor(0.0 if usual else SAME),),
             step=events[-1].step,
             evidence=(Fact("gradient_norm", norms[-1]), Fact("steps", len(norms))),
             phrase="gradient norm {gradient_norm} at each of {steps} measured steps"
@@ -103,12 +105,15 @@ def _norms(*values: float) -> list[dict[str, float]]:
 
 PASSES: Sequence[Case] = (
     _case("perfect_oracle", _norms(*[1.0, 0.9] * 12)),
+    _case("clipped_to_1", _norms(*[1.0] * 20), measured=0.0),
     _case("clipped_at_the_start", _norms(*[1.0] * 12, *[0.5, 0.4] * 6)),
 )
 FAILS: Sequence[Case] = (
     _case("clipped_before_unscale", _norms(*[1 / 65536] * 20), SCALED, step=20, gradient_norm=1 / 65536),
     _case("clipped_before_unscale_by_16", [{"norm": 1 / 16, "scale": 16.0}] * 20, SCALED, step=20),
-    _case("always_after_unscale", [{"norm": 1.0, "scale": 65536.0}] * 20, "always_clipped", 0.0, status=Status.WARNING),
+    _case(
+        "always_after_unscale", [{"norm": 0.01, "scale": 65536.0}] * 20, "always_clipped", 0.0, status=Status.WARNING
+    ),
     _case("bound_far_too_low", _norms(*[0.00099999] * 20), "always_clipped", 0.0, status=Status.WARNING),
-    _case("always", _norms(*[1.0] * 20), "always_clipped", 0.0, status=Status.WARNING),
+    _case("always", _norms(*[0.03] * 20), "always_clipped", 0.0, status=Status.WARNING),
 )

@@ -6,18 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
-from lvmcheck.checks.finding import Fact, Finding
+from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, passed, pending
 from lvmcheck.checks.protocol import Case
+from lvmcheck.checks.shared.epochs import complete
 from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
+from lvmcheck.run.view import Run
 
+NEARLY_ALL = 0.99
+"""Share from which they do not come back."""
 MOST = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
 class UnitsAlive(Watched):
     """In no layer with a bias, except the last, more than nine tenths of the units have a gradient of exactly zero
-    over five measured steps.
+    over five measured steps, twice in a row; up to 99 %, at the end of the run as well.
 
     Why:
     A unit behind a ReLU that is never active gets no gradient and never comes back: the layer is smaller than it
@@ -40,6 +44,20 @@ class UnitsAlive(Watched):
     event = "dead_units"
     streak = 2
 
+    def decide_on(self, run: Run, events: Sequence[Watch]) -> Outcome:
+        """Units that a plateau silences may come back: up to 0.99 of them are judged at the end."""
+        outcome = super().decide_on(run, events)
+        finding = outcome.finding
+        if outcome.status is not Status.FAILED or finding is None or not finding.number < NEARLY_ALL:
+            return outcome
+        if not run.over:
+            return pending("whether units come back", evaluated=outcome.evaluated)
+        last = self.look(events[-1])
+        if not last.met:
+            return outcome
+        done = passed(last, evaluated=outcome.evaluated)
+        return done if complete(run) else pending("the end of the run", evaluated=outcome.evaluated)
+
     def look(self, event: Watch) -> Finding:
         return Finding(
             code="dead",
@@ -54,9 +72,11 @@ class UnitsAlive(Watched):
 _case = Cases(UnitsAlive())
 PASSES: Sequence[Case] = (
     _case("perfect_oracle", [{"share": 0.0, "layers": 2}], subjects=["0.bias"]),
+    _case("come_back", [{"share": s, "layers": 2} for s in (0.3, 0.95, 0.97, 0.93, 0.6)], subjects=["0.bias"]),
     _case("half_inactive", [{"share": 0.6, "layers": 2}] * 3, subjects=["0.bias"]),
 )
 FAILS: Sequence[Case] = (
+    _case("stay_away", [{"share": s, "layers": 2} for s in (0.3, 0.95, 0.97)], "dead", 0.97, subjects=["0.bias"]),
     _case("killed", [{"share": 1.0, "layers": 2}] * 2, "dead", 1.0, subjects=["0.bias"], layer="0.bias"),
     _case("not_a_number", [{"share": float("nan"), "layers": 2}] * 2),
 )

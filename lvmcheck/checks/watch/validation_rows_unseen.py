@@ -11,7 +11,7 @@ from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
-ROWS, MOST, TIMES = 16, 0.01, 3
+ROWS, MOST, TIMES, OFTEN = 16, 0.01, 3, 0.1
 PASSED, LEAST, OF_TEXT = 0.05, 0.03, 0.4
 """Share of rows that passed through the model, of those of each of its batches, and of rows of tokens."""
 
@@ -53,10 +53,12 @@ class ValidationRowsUnseen(Watched):
         if of.get("passed") and of.get("least", 0.0) < LEAST:
             share *= 0.0
         most = OF_TEXT if of.get("text") else PASSED if of.get("passed") else MOST
+        repeated = of.get("repeated", 0.0)
+        times = TIMES if repeated > OFTEN or of.get("text") or not of.get("passed") else 1
         return Finding(
             code="in_training",
             measured=share,
-            bounds=(ceiling(most + TIMES * of.get("repeated", 0.0)),),
+            bounds=(ceiling(most + times * repeated),),
             step=event.step,
             evidence=(Fact("validation_rows", rows), Fact("train_rows", of.get("train_rows"))),
             phrase="share of {validation_rows} validation rows that are also training rows {measured}",

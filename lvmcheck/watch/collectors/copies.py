@@ -168,6 +168,9 @@ class CopiesCollector(Collector):
             self._look(watcher, self._called.modules())
         self._measure(watcher)
 
+    def evaluation_ended(self, watcher: Loop) -> None:
+        self._measure(watcher)
+
     def _no_longer_see(self) -> None:
         if self._calls is not None:
             self._calls()

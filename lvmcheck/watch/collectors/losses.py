@@ -10,7 +10,8 @@ from torch import Tensor
 
 from lvmcheck.watch.budget import rests
 from lvmcheck.watch.collector import Collector
-from lvmcheck.watch.measure.batches import main_output, tensors
+from lvmcheck.watch.measure.batches import first_input, main_output, tensors
+from lvmcheck.watch.measure.class_weights import KEYS, ClassWeights
 from lvmcheck.watch.measure.frequencies import Frequencies
 from lvmcheck.watch.measure.loss_calls import BINARY, SQUARES, Call, LossCalls, alike, compiling, judged
 from lvmcheck.watch.measure.modules import compiled
@@ -50,7 +51,9 @@ class LossesCollector(Collector):
         self._padding: Tensor | None = None
         self._copied: Tensor | None = None
         self._targets_given = self._samples = 0
-        self._frequencies = Frequencies()
+        self._frequencies, self._weights = Frequencies(), ClassWeights()
+        self._batch: int | None = None
+        self._weighed = False
         self._plain: list[tuple[Tensor, int, Tensor, int]] = []
         self._pairs: Tensor | None = None
         self._views: list[Tensor] = []
@@ -64,7 +67,10 @@ class LossesCollector(Collector):
     def _seen(self, call: Call) -> None:
         if len(self._calls) < CALLS:
             # What is measured now is not kept.
-            self._calls.append(replace(call, classes=None, embedding=None, given=None, plain=None))
+            self._calls.append(replace(call, classes=None, embedding=None, given=None, plain=None, asked=None))
+            if call.asked is not None and not self._weighed:
+                self._weighed = True
+                self._weights.add(*call.asked, self._batch)
             if call.plain is not None:
                 self._plain.append(call.plain)
             self._pairs = call.pairs if self._pairs is None else self._pairs
@@ -82,6 +88,8 @@ class LossesCollector(Collector):
 
     def before_forward(self, watcher: Loop, inputs: Any) -> None:  # noqa: ARG002
         self._tokens = tokens_of(inputs)
+        batch = first_input(inputs)
+        self._batch = None if batch is None else len(batch)
         if self._mode is not None:
             self._inputs = [tensor for tensor in tensors(inputs) if tensor.ndim == 2][:INPUTS]
             self._table = next((tensor.flatten(1) for tensor in tensors(inputs) if tensor.ndim in (2, 3)), None)
@@ -196,6 +204,10 @@ class LossesCollector(Collector):
         watcher.later([value for pair in pairs for value in pair], use)
 
     def finish(self, watcher: Loop) -> None:
+        weights = self._weights.measured()
+        if weights is not None:
+            found = {key: n for key, n in zip(KEYS, weights.tolist(), strict=True) if n == n}
+            watcher.emit("class_weights", found, (), watcher.step)
         measured = self._frequencies.measured()
         if measured is not None:
             watcher.emit("class_frequencies", dict(zip(FREQUENCIES, measured.tolist(), strict=True)), (), watcher.step)
@@ -210,4 +222,4 @@ class LossesCollector(Collector):
         self._calls, self._embeddings, self._inputs = [], [], []
         self._tokens = self._shares = self._padding = self._copied = self._table = self._sides = None
         self._targets_given, self._plain = 0, []
-        self._pairs, self._views = None, []
+        self._pairs, self._views, self._weighed = None, [], False

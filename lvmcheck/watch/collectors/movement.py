@@ -108,7 +108,7 @@ class MovementCollector(Collector):
         zero_long = [name for name, count in self._zero.items() if count >= DEAF]
         values = {"parameters": total, "none": len(none_long), "zero": len(zero_long)}
         if none_long:
-            values["unused"] = sum(may_be_unused(name, self._leaves) for name in none_long)
+            values["unused"] = sum(may_be_unused(name, self._leaves, found) for name in none_long)
         if zero_long:
             empty, matrices = kinds
             values["empty"] = len(empty & matrices & set(zero_long))

@@ -14,6 +14,7 @@ from lvmcheck.watch.guard import Hook
 from lvmcheck.watch.measure.batches import fingerprints, first_input, tensors
 from lvmcheck.watch.measure.leaves import Outside
 from lvmcheck.watch.measure.ledger import Ledger, Term, compiling, plain
+from lvmcheck.watch.measure.penalties import pull
 
 if TYPE_CHECKING:
     from lvmcheck.watch.loop import Loop
@@ -51,6 +52,7 @@ class ObjectiveCollector(Collector):
         self._said: list[tuple[str, ...]] = []
         self._history: dict[tuple[str, ...], list[list[float]]] = {}
         self._unused = 0
+        self._penalty: tuple[Tensor, Tensor] | None = None
         self._outside, self._graphs, self._seen_backward = Outside(), 0, False
 
     def before_sample(self, watcher: Loop) -> None:
@@ -137,6 +139,7 @@ class ObjectiveCollector(Collector):
         key, count = (str(len(trained)), *kinds), len(trained)
         numbers = torch.stack([_value(term) for term in (*trained, *without)])
         norms = self._norms(trained) if count > 1 and _power(self._gradients) else None
+        self._penalty = pull(trained, self._outputs) if count > 1 and _power(self._gradients) else None
         self._gradients += count > 1
         weights = [abs(term.weight) for term in trained]
 
@@ -221,6 +224,7 @@ class ObjectiveCollector(Collector):
         if slot is not watcher.slots[0] or self._ledger is None:
             return
         self._ledger.close()
+        self._pulled(watcher)
         self._unused = 0 if self._roots else self._unused + 1
         added = not self._searched and slot.found_none < 2 and len(self._rows) == len(self._roots)
         if added and len(self._roots) > 1:
@@ -236,12 +240,20 @@ class ObjectiveCollector(Collector):
             if len({len(found) for found in rows}) == 1:
                 watcher.later(torch.cat([roots.double(), *[found.to(roots.device).double() for found in rows]]), use)
 
+    def _pulled(self, watcher: Loop) -> None:
+        """How far the gradient at the step points where a penalty on the weights alone does."""
+        found, self._penalty = self._penalty, None
+        if found is not None and (whole := found[0].grad) is not None and not whole.is_sparse:
+            one, other = whole.detach().float().flatten(), found[1].float().flatten()
+            cosine = torch.dot(one, other) / (one.norm() * other.norm()).clamp_min(1e-30)
+            watcher.later(cosine[None], lambda numbers, at: watcher.emit("penalty", {"cosine": numbers[0]}, (), at))
+
     def after_sample(self, watcher: Loop) -> None:  # noqa: ARG002
         if self._ledger is not None:
             self._ledger.close()
             self._looks += 1
             self._next = self._looks + 1 if self._looks < ALL else 2 * self._looks
-        self._ledger = None
+        self._ledger = self._penalty = None
         self._outputs, self._roots = [], []
 
 

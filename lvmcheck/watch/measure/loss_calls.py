@@ -65,6 +65,7 @@ class Call:
         given: target of any loss.
         scored: the loss is a mean or a sum over all of its targets.
         plain: targets, the class that is ignored, the loss and the number of classes of a plain mean over classes.
+        asked: the arguments of a loss over classes.
         pairs: 1 where the logits compare a batch with a batch, each row with one other; else 0 or None.
     """
 
@@ -79,6 +80,7 @@ class Call:
     scored: bool = False
     plain: tuple[Tensor, int, Tensor, int] | None = None
     pairs: Tensor | None = None
+    asked: tuple[Any, dict[str, Any]] | None = None
 
     @property
     def measured(self) -> Tensor | None:
@@ -140,7 +142,7 @@ def _call(name: str, args: Any, more: dict[str, Any], result: Tensor) -> Call | 
         if isinstance(other, Tensor) and plain_target(name, args, more, result):
             average = other, ignored, result, one.shape[1 if one.ndim > 1 else 0]
         known = replace(_classes(name, one), classes=classes, given=other, scored=scored, plain=average)
-        return replace(known, pairs=_pairs(one, other))
+        return replace(known, pairs=_pairs(one, other), asked=(args, more) if classes is not None else None)
     if not isinstance(other, Tensor) or not other.numel():
         return None
     flags = {"broadcast"} if spread_out(one, other) and one.requires_grad != other.requires_grad else set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -137,11 +137,13 @@ def whole_branches(names: Iterable[str], silent: set[str], matrices: set[str], l
     return {name for prefix in parts_of for name in inside[prefix]}
 
 
-def may_be_unused(name: str, leaves: set[str]) -> bool:
+def may_be_unused(name: str, leaves: set[str], used: Container[str] = ()) -> bool:
     """Whether a parameter without gradient may well be one that this training has no use for.
 
     It belongs to no layer, as the weight of an option that is off does; or to the pooler that encoders of sentences
-    compute whether or not anybody wants it.
+    compute whether or not anybody wants it; or it is the bias of a layer whose weight is used by itself, as a tied one.
     """
-    owner = name.rpartition(".")[0]
+    owner, _, own_name = name.rpartition(".")
+    if own_name == "bias" and f"{owner}.weight" in used:
+        return True
     return owner not in leaves or "pooler" in owner.split(".")

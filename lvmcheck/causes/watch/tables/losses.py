@@ -99,6 +99,16 @@ CAUSES: Sequence[Measured] = (
         shown={"collapsed": case_run("outputs", [{"spread": 0.0, "input_spread": 2.0, "rows": 32}] * 5)},
     ),
     Measured(
+        cause="penalty_dominates",
+        what="A penalty on the weights decides where they go, whatever the data say.",
+        checks=("penalty_is_small",),
+        explains=("nothing_learned", "learns_slowly", "beats_class_frequencies", "update_size", "outputs_vary"),
+        phrase="a penalty on the weights outweighs the rest of the loss",
+        fix="divide its factor by 10 until the rest of the loss falls, or use weight_decay",
+        healthy={"usual": case_run("penalty", [{"cosine": 0.2}] * 6)},
+        shown={"far_too_large": case_run("penalty", [{"cosine": 0.999}] * 5)},
+    ),
+    Measured(
         cause="normalised_over_batch",
         what="Embeddings are normalised over the rows of the batch in place of their features.",
         checks=("loss_inputs",),

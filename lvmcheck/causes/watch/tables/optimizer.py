@@ -27,7 +27,7 @@ CAUSES: Sequence[Measured] = (
         phrase="max_norm of gradient clipping is below every gradient norm",
         fix="set max_norm to a few times the median gradient norm",
         healthy={"unclipped": case_run("gradient_norm", [{"norm": 1.0}, {"norm": 0.5}] * 20)},
-        shown={"always": case_run("gradient_norm", [{"norm": 1.0}] * 20)},
+        shown={"always": case_run("gradient_norm", [{"norm": 0.01}] * 20)},
     ),
     Measured(
         cause="clipped_before_unscale",

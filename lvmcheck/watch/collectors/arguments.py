@@ -1,0 +1,41 @@
+"""Inputs of the model beside the batch, one number a row, that are 0 in every batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from lvmcheck.watch.collector import Collector
+from lvmcheck.watch.measure.batches import tensors
+
+if TYPE_CHECKING:
+    from lvmcheck.watch.loop import Loop
+
+MOST = 6
+"""Inputs that are looked at."""
+
+
+class ArgumentsCollector(Collector):
+    """Remembers which of them was ever another number: a time, a label or a noise level that a model is told."""
+
+    def start(self, watcher: Loop) -> None:  # noqa: ARG002
+        self._other: dict[int, Tensor] = {}
+        self._samples = 0
+
+    def before_forward(self, watcher: Loop, inputs: Any) -> None:  # noqa: ARG002
+        given = list(tensors(inputs))[:MOST]
+        if not given or not given[0].ndim or len(given[0]) < 2:
+            return
+        rows = len(given[0])
+        self._samples += 1
+        for place, tensor in enumerate(given[1:], 1):
+            if tensor.shape in ((rows,), (rows, 1)) and not tensor.is_sparse:
+                other = (tensor.detach() != 0).any()
+                self._other[place] = other | self._other[place] if place in self._other else other
+
+    def finish(self, watcher: Loop) -> None:
+        if self._other:
+            zero = [f"input {place + 1}" for place, other in self._other.items() if not bool(other)]
+            values = {"inputs": len(self._other), "zero": len(zero), "samples": self._samples}
+            watcher.emit("arguments", values, zero, watcher.step)

@@ -1,0 +1,60 @@
+"""Weights and ignored classes of a cross entropy, beside how often each class is asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+KEYS = ("classes", "rows", "range", "with_frequency", "against_frequency", "ignored", "one_a_row")
+_NAMES = ("input", "target", "weight", "size_average", "ignore_index", "reduce", "reduction", "label_smoothing")
+
+
+class ClassWeights:
+    """Counts what the first cross entropy of a step with one class for each row of logits is asked for."""
+
+    def __init__(self) -> None:
+        self._counts: Tensor | None = None
+        self._weight: Tensor | None = None
+        self._ignored = -1
+        self._rows = True
+
+    def add(self, args: Any, more: dict[str, Any], batch: int | None) -> None:
+        """A call of cross_entropy or nll_loss on a batch of that many rows."""
+        given = dict(zip(_NAMES, args, strict=False)) | more
+        logits, target, weight = given.get("input"), given.get("target"), given.get("weight")
+        if not isinstance(logits, Tensor) or not isinstance(target, Tensor) or target.is_floating_point():
+            return
+        if logits.ndim != 2 or target.ndim != 1:
+            self._rows = False
+            return
+        classes, flat = logits.shape[1], target.detach()
+        if self._counts is None or len(self._counts) != classes:
+            self._counts = torch.zeros(classes, device=flat.device)
+        kept = flat[(flat >= 0) & (flat < classes)].long()
+        self._counts.scatter_add_(0, kept, torch.ones_like(kept, dtype=self._counts.dtype))
+        self._weight = weight.detach() if isinstance(weight, Tensor) and len(weight) == classes else None
+        self._ignored = int(given.get("ignore_index", -100))
+        self._rows = self._rows and batch == len(logits)
+
+    def measured(self) -> Tensor | None:
+        """:data:`KEYS` as float32 [7]; None where no such call was seen.
+
+        ``range`` is the largest weight over the smallest, ``with_frequency`` the largest ratio between two quotients of
+        weight and frequency, ``against_frequency`` that of two products; 1 is exact. NaN without weights.
+        """
+        if self._counts is None:
+            return None
+        counts = self._counts
+        rows, seen = counts.sum().clamp_min(1), counts > 0
+        nothing = counts.new_full((), float("nan"))
+        spread = falls = wide = nothing
+        if self._weight is not None:
+            weight, share = self._weight.to(counts)[seen], counts[seen] / rows
+            wide = weight.amax() / weight.amin().clamp_min(1e-12)
+            quotient, product = weight / share, weight * share
+            spread, falls = (found.amax() / found.amin().clamp_min(1e-12) for found in (quotient, product))
+        ignored = counts[self._ignored] / rows if 0 <= self._ignored < len(counts) else counts.new_zeros(())
+        known = [counts.new_full((), float(number)) for number in (len(counts), self._rows)]
+        return torch.stack([known[0], rows, wide, spread, falls, ignored, known[1]])
