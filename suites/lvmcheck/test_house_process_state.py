@@ -58,8 +58,13 @@ def marked(node: ast.AST) -> bool:
     return "mark.own_process" in ast.unparse(node)
 
 
+NAMED = {"setattr", *ENVIRON, *(name for names in CALLS.values() for name in names)}
+
+
 def changes_state(node: ast.AST, patched: set[str]) -> bool:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        if node.func.attr not in NAMED:
+            return False
         owner = ast.unparse(node.func.value)
         if owner == "monkeypatch" and node.func.attr == "setattr":
             return ast.unparse(node.args[0]) in patched
@@ -78,8 +83,8 @@ FILES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "conftest.p
 
 
 def test_no_test_changes_the_state_of_the_whole_process() -> None:
-    trees = {file: ast.parse((ROOT / file).read_text(encoding="utf-8")) for file in FILES if file not in OWN}
-    found = {file: lines for file, tree in trees.items() if not whole_file_is_marked(tree) and (lines := changes(tree))}
+    trees = ((file, ast.parse((ROOT / file).read_text(encoding="utf-8"))) for file in FILES if file not in OWN)
+    found = {file: lines for file, tree in trees if not whole_file_is_marked(tree) and (lines := changes(tree))}
     assert not found, "mark the test with pytest.mark.own_process (suites/own_process.py), or start a process"
 
 

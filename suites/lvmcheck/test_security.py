@@ -33,12 +33,20 @@ def imports(tree: ast.AST) -> Iterator[str]:
             yield str(node.module)
 
 
+def owner(call: ast.Call) -> str:
+    """The name that a call begins with: ``a`` of ``a.b.c()``."""
+    node: ast.AST = call.func
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
 def offences(name: str, tree: ast.AST) -> list[str]:
     """What a file does against the rules."""
     found = sorted({*imports(tree)} & UNPICKLES - COMPARED.get(name, set()))
     if not name.startswith(CONNECTS):
         found += sorted({*imports(tree)} & NETWORK)
-    calls = (ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Call))
+    calls = (ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Call) and owner(node) == "torch")
     loads = [call for call in calls if re.match(r"torch\.(load|jit\.load|hub\.)", call)]
     return found + [call for call in loads if not (name.startswith(IN_MEMORY) and "weights_only=True" in call)]
 
