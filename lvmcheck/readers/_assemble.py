@@ -77,21 +77,25 @@ def _without_summary(rows: Sequence[Row]) -> tuple[Sequence[Row], list[ev.Event]
 
     It states means over the whole training, and evaluations again where one was made.
     """
-    trainer = any(folded(name).endswith(SUMMARY) for row in rows for name in row.values)
+    names = dict.fromkeys(name for row in rows for name in row.values)
+    summary = {name for name in names if folded(name).endswith(SUMMARY)}
+    evaluated = {name for name in names if usual_name(name).startswith(VAL)}
+    if not evaluated and not summary:
+        return rows, [], False
     kept: list[Row] = []
     said: list[ev.Event] = []
     seen: set[tuple[float | None, int | None, str]] = set()
     for row in rows:
-        losses = {(row.epoch, row.step, name) for name in row.values if usual_name(name).startswith(VAL)}
-        again = not losses.isdisjoint(seen) and len(losses) == len(row.values)
-        if any(folded(name).endswith(SUMMARY) for name in row.values):
+        losses = {(row.epoch, row.step, name) for name in evaluated.intersection(row.values)}
+        again = len(losses) == len(row.values) and not losses.isdisjoint(seen)
+        if not summary.isdisjoint(row.values):
             said.append(ev.Evaluation(name="train_summary", metrics=row.values, about="the whole training"))
-        elif again and (trainer or row.step is not None):
+        elif again and (summary or row.step is not None):
             said.append(ev.Evaluation(name="after_training", metrics=row.values, about="again, after training"))
         else:
             kept.append(row)
             seen |= losses
-    return kept, said, trainer
+    return kept, said, bool(summary)
 
 
 def _fractions(rows: Sequence[Row]) -> dict[int, float]:

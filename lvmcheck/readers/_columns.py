@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from lvmcheck.errors import InputError, nearest
@@ -85,6 +86,7 @@ def sidecar(path: Path) -> dict[str, str]:
     return body
 
 
+@lru_cache(maxsize=20_000)
 def folded(name: str) -> str:
     """A name in small letters, with one sign between its words: ``Wall time`` is wall_time."""
     return _SEPARATORS.sub("_", name.strip(" \t#")).lower()
@@ -113,6 +115,7 @@ def axes(names: Iterable[str]) -> dict[str, str]:
     return with_axes(present, {axis: axis for axis in AXES if axis in present})
 
 
+@lru_cache(maxsize=20_000)
 def usual_name(name: str) -> str:
     """``validation/loss`` and ``eval_loss`` as ``val_loss``, ``Train/Loss`` as ``train_loss``: the names of checks."""
     words = folded(_CAMEL.sub("_", name)).strip("_")

@@ -20,6 +20,8 @@ class NotANumberError(ValueError):
     """A cell that is no number; the message says what it is."""
 
 
+_STARTS = frozenset("0123456789.-+")
+"""How nearly every number begins."""
 _TENSOR = re.compile(r"tensor\(\s*([^,()\s]+)\s*(?:,[^()]*)?\)")
 """What is written where ``.item()`` was left out."""
 
@@ -48,6 +50,11 @@ def is_empty(value: object) -> bool:
 
 
 def _from_text(said: str) -> float | None:
+    if said[:1] in _STARTS and "_" not in said:
+        try:
+            return float(said)
+        except ValueError:
+            pass
     if said.lower() in EMPTY:
         return None
     known = _WORDS.get(said.lower().lstrip("+"))

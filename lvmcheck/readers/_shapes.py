@@ -13,7 +13,9 @@ from lvmcheck.readers._table import Line
 from lvmcheck.run.role_names import TRAIN, VALIDATION
 
 Shaped = tuple[list[Line], list[str]]
-Shape = Callable[[Sequence[Line], Path, str | None], Shaped | None]
+Names = Mapping[str, str]
+"""Folded name -> the file's name of every column."""
+Shape = Callable[[Sequence[Line], Names, Path, str | None], Shaped | None]
 
 METRIC = ("metric", "metric_name", "metricname", "metric_key", "key", "tag", "name")
 VALUE = ("value", "metric_value", "metricvalue", "scalar")
@@ -30,16 +32,12 @@ def shaped(lines: Sequence[Line], path: Path, run: str | None) -> Shaped:
     Raises:
         InputError: several runs and none chosen, or a metric that stands twice at one moment.
     """
+    names = {folded(name): name for name in dict.fromkeys(name for line in lines for name in line.cells)}
     for shape in SHAPES:
-        found = shape(lines, path, run)
+        found = shape(lines, names, path, run)
         if found is not None:
             return found
     return list(lines), []
-
-
-def _names(lines: Sequence[Line]) -> dict[str, str]:
-    """Folded name -> the file's name of every column."""
-    return {folded(name): name for line in lines for name in line.cells}
 
 
 def _first(names: Mapping[str, str], wanted: Sequence[str]) -> str | None:
@@ -47,9 +45,8 @@ def _first(names: Mapping[str, str], wanted: Sequence[str]) -> str | None:
 
 
 # -- one row a value ---------------------------------------------------------------------------------------------------
-def _one_row_a_value(lines: Sequence[Line], path: Path, run: str | None) -> Shaped | None:
+def _one_row_a_value(lines: Sequence[Line], names: Names, path: Path, run: str | None) -> Shaped | None:
     """Columns ``metric``, ``step`` and ``value``, as MLflow's page and many scripts write them."""
-    names = _names(lines)
     metric, value = _first(names, METRIC), _first(names, VALUE)
     if metric is None or value is None or not all(_is_text(line.cells.get(metric)) for line in lines):
         return None
@@ -106,12 +103,12 @@ def _of_run(lines: Sequence[Line], path: Path, run: str | None, names_of: Callab
 
 
 # -- one row a split ---------------------------------------------------------------------------------------------------
-def _one_row_a_split(lines: Sequence[Line], path: Path, run: str | None) -> Shaped | None:  # noqa: ARG001
+def _one_row_a_split(lines: Sequence[Line], names: Names, path: Path, run: str | None) -> Shaped | None:  # noqa: ARG001
     """A column ``phase`` that says train or val: the metrics of each row are of that split."""
-    split = next((name for name in (_names(lines).get(each) for each in SPLIT) if name and _splits(lines, name)), None)
+    split = next((name for name in (names.get(each) for each in SPLIT) if name and _splits(lines, name)), None)
     if split is None:
         return None
-    stated = {folded(name) for name in axes(name for line in lines for name in line.cells).values()}
+    stated = {folded(name) for name in axes(names.values()).values()}
     found = []
     for line in lines:
         side = str(line.cells.get(split)).strip().lower()
@@ -131,9 +128,8 @@ def _splits(lines: Sequence[Line], name: str) -> bool:
 
 
 # -- one row a client --------------------------------------------------------------------------------------------------
-def _one_row_a_client(lines: Sequence[Line], path: Path, run: str | None) -> Shaped | None:  # noqa: ARG001
+def _one_row_a_client(lines: Sequence[Line], names: Names, path: Path, run: str | None) -> Shaped | None:  # noqa: ARG001
     """Federated training: several rows a round, one for each client; their mean is the round's."""
-    names = _names(lines)
     client, stated = _first(names, CLIENT), axes(names.values())
     axis = stated.get("epoch") or stated.get("step")
     if client is None or axis is None:
@@ -157,12 +153,12 @@ def _means(lines: Sequence[Line], axis: str, client: str) -> Iterator[tuple[str,
 
 
 # -- exports of dashboards ---------------------------------------------------------------------------------------------
-def _chart(lines: Sequence[Line], path: Path, run: str | None) -> Shaped | None:
+def _chart(lines: Sequence[Line], names: Names, path: Path, run: str | None) -> Shaped | None:
     """A chart of W&B: columns ``RUN - METRIC``, each with its ``__MIN`` and ``__MAX``."""
-    names = list(dict.fromkeys(name for line in lines for name in line.cells))
-    stated = set(axes(names).values())
-    hits = {name: hit for name in names if (hit := _CHART.fullmatch(name)) is not None}
-    if not hits or set(names) - set(hits) - stated or not any(name.endswith("__MAX") for name in names):
+    columns = list(names.values())
+    stated = set(axes(columns).values())
+    hits = {name: hit for name in columns if (hit := _CHART.fullmatch(name)) is not None}
+    if not hits or set(columns) - set(hits) - stated or not any(name.endswith("__MAX") for name in columns):
         return None
     runs = list(dict.fromkeys(hit["run"] for hit in hits.values()))
     if run is None and len(runs) > 1:
@@ -176,9 +172,8 @@ def _chart(lines: Sequence[Line], path: Path, run: str | None) -> Shaped | None:
     return found, [f"a chart of the run {run or runs[0]}; its __MIN and __MAX are left out"]
 
 
-def _scalar(lines: Sequence[Line], path: Path, run: str | None) -> Shaped | None:  # noqa: ARG001
+def _scalar(lines: Sequence[Line], names: Names, path: Path, run: str | None) -> Shaped | None:  # noqa: ARG001
     """One scalar of TensorBoard's page (Wall time, Step, Value): its name stands in the file's."""
-    names = _names(lines)
     if set(names) != {"wall_time", "step", "value"}:
         return None
     hit = _TAG.fullmatch(path.stem)
@@ -189,9 +184,9 @@ def _scalar(lines: Sequence[Line], path: Path, run: str | None) -> Shaped | None
     return found, [f"one scalar of TensorBoard, {tag} by the file's name"]
 
 
-def _episodes(lines: Sequence[Line], path: Path, run: str | None) -> Shaped | None:  # noqa: ARG001
+def _episodes(lines: Sequence[Line], names: Names, path: Path, run: str | None) -> Shaped | None:  # noqa: ARG001
     """``monitor.csv`` of Stable-Baselines: reward, length and time of every episode."""
-    if not {"r", "l", "t"} <= set(_names(lines)):
+    if not {"r", "l", "t"} <= set(names):
         return None
     step = 0.0
     found = []

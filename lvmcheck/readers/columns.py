@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from lvmcheck.errors import InputError, nearest
@@ -134,7 +135,11 @@ def _lines(path: Path, run: str | None, columns: Mapping[str, str]) -> tuple[lis
 
 def _is_settings(lines: Sequence[Line]) -> bool:
     """Whether the first of several lines says what was set, before those that state an epoch or a step."""
-    return len(lines) > 1 and not axes(lines[0].cells) and all(axes(line.cells) for line in lines[1:])
+    return len(lines) > 1 and not axes(lines[0].cells) and bool(axes(lines[1].cells)) and not _metrics(lines[0])
+
+
+def _metrics(line: Line) -> bool:
+    return any(by_name(name).quantity in PRIMARY for name in line.cells)
 
 
 def _other_name(name: str, present: list[str], path: Path) -> str:
@@ -148,20 +153,16 @@ def _other_name(name: str, present: list[str], path: Path) -> str:
 
 def _falling(lines: Sequence[Line]) -> set[str]:
     """Columns whose numbers go back somewhere."""
-    last: dict[str, float] = {}
-    found: set[str] = set()
-    for line in lines:
-        for name, cell in line.cells.items():
-            if name in found or folded(name) not in MAY_FALL:
-                continue
-            try:
-                value = number(cell)
-            except NotANumberError:
-                continue
-            if value is not None:
-                found |= {name} if value < last.get(name, value) else set()
-                last[name] = value
-    return found
+    names = dict.fromkeys(name for line in lines for name in line.cells)
+    return {name for name in names if folded(name) in MAY_FALL and _falls([line.cells.get(name) for line in lines])}
+
+
+def _falls(cells: Sequence[object]) -> bool:
+    try:
+        values = [value for cell in cells if (value := number(cell)) is not None]
+    except NotANumberError:
+        return False
+    return any(after < before for before, after in pairwise(values))
 
 
 def _with_epochs(rows: list[Row], path: Path, name: str) -> list[Row]:

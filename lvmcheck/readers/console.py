@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from lvmcheck.errors import InputError
@@ -17,7 +18,7 @@ from lvmcheck.readers._rows import Row, chosen, counted, epochs_filled
 from lvmcheck.readers._table import bounded_rows
 from lvmcheck.run.curves import PRIMARY
 from lvmcheck.run.role_names import QUANTITIES, TERMS, TRAIN, VALIDATION, Quantity
-from lvmcheck.run.roles import by_name
+from lvmcheck.run.roles import Split, by_name
 from lvmcheck.run.view import Run
 
 WHAT = "what a training loop printed (.txt, .log, .out): names and numbers with an epoch or a step"
@@ -121,7 +122,7 @@ def _take(line: str, at: int, state: _Said) -> None:
         state.epoch = epoch
     if step is not None:
         state.step = int(step)
-    values = dict(_figures(line))
+    values = dict(_figures(line)) if any(map(str.isdigit, line)) or "nan" in line.lower() else {}
     if values and (state.epoch is not None or state.step is not None):
         state.rows.append(Row(values=values, epoch=state.epoch, step=state.step, line=at))
 
@@ -135,34 +136,34 @@ def _stated(pattern: re.Pattern[str], line: str) -> float | None:
 def _figures(line: str) -> Iterator[tuple[str, float]]:
     """Names that are known for a metric with their numbers; the split that the line is about goes before them."""
     line = _OF_ALL.sub(" ", _SHARE.sub(r"\1", line))
+    sides: list[re.Match[str]] | None = None
     for hit in _PAIR.finditer(line):
-        name, value = _metric(hit["name"], told=hit["sign"] is not None), _value(hit["value"])
+        name, of_split = _metric(hit["name"], told=hit["sign"] is not None)
+        value = _value(hit["value"]) if name else None
         if name is None or value is None:
             continue
-        role = by_name(name)
-        sides = [side["side"].lower() for side in _SIDE.finditer(line[: hit.end("name")])]
-        of_split = role.quantity not in (Quantity.LEARNING_RATE, Quantity.GRAD_NORM) and role.split == "none"
-        yield (f"{sides[-1]}_{name}" if sides and of_split else name), value
+        sides = list(_SIDE.finditer(line)) if sides is None else sides
+        before = [side["side"].lower() for side in sides if side.end() <= hit.end("name")]
+        yield (f"{before[-1]}_{name}" if before and of_split else name), value
 
 
-def _metric(name: str, *, told: bool) -> str | None:
-    """The longest end of some words that names a metric: ``the train loss`` is train_loss.
+@lru_cache(maxsize=20_000)
+def _metric(name: str, *, told: bool) -> tuple[str | None, bool]:
+    """The longest end of some words that names a metric (``the train loss``), and whether it lacks a split.
 
     ``told``: a sign stands between the name and its number; without one no other word may stand there.
     """
     said = name.split()
     if said[-1].endswith(SUMMARY):
-        return said[-1]
+        return said[-1], False
     for start in range(len(said)):
         part = "_".join(said[start:])
         role = by_name(part)
-        alone = start + 1 == len(said)
-        group = set(role.group.split("_")) - {""}
-        if role.quantity in _KNOWN and (
-            (alone and (told or not group or "_" in part)) or group <= TERMS | set(QUANTITIES)
-        ):
-            return part
-    return None
+        last = start + 1 == len(said) and (told or "_" in part)
+        if role.quantity in _KNOWN and (last or set(role.group.split("_")) - {""} <= WORDS):
+            of_training = role.quantity in (Quantity.LEARNING_RATE, Quantity.GRAD_NORM)
+            return part, role.split is Split.NONE and not of_training
+    return None, False
 
 
 def _value(said: str) -> float | None:
