@@ -109,7 +109,12 @@ BESIDE = {
     "suites/conftest.py": "import helper, both\npytest_plugins = ['plug']\n",
     "other/conftest.py": "import away\n",
 }
-BESIDE |= {"helper.py": "import further, shared\n", "mine.py": "import shared, both\n", "shared.py": "", "both.py": ""}
+BESIDE |= {
+    "helper.py": "import further, shared\n",
+    "mine.py": "import shared, both\n",
+    "shared.py": "",
+    "both.py": "import shared\n",
+}
 BESIDE |= {"mine_config.py": "import mine, middle\n", "middle.py": "import defaults\n", "defaults.py": ""}
 
 
@@ -205,6 +210,10 @@ CALLED: dict[str, tuple[dict[str, str], list[str]]] = {
         {FLOW: "run: tools/judge", "tools/judge": "#!/bin/sh\ntools/more", "tools/more": ""},
         ["tools/more"],
     ),
+    "scripts that call each other": (
+        {FLOW: "run: ./a.sh", "a.sh": "#!/bin/sh\nb/c.sh", "b/c.sh": "#!/bin/sh\n./a.sh"},
+        ["b/c.sh"],
+    ),
     "what a program names": ({FLOW: "run: tools/judge", "tools/judge": "tools/more", "tools/more": ""}, []),
     "what a Makefile calls": ({"Makefile": "a:\n\ttools/judge", "tools/judge": ""}, ["tools/judge"]),
     "the trainer": ({FLOW: "run: python mine.py"}, []),
@@ -252,3 +261,16 @@ def test_data_that_are_gone(gone: str, named: list[str]) -> None:
     report = {"suites": [{"file": SUITE, "profile": "smoke", "runs": [run]}]}
     found = base.of_data([report], Files({**after, gone: ""}), Files(after), RULES)
     assert [reason.subject for reason in found] == named
+
+
+def test_links_that_lead_round() -> None:
+    before = {**FILES, FLOW: "run: a/b", "a": "c", "c": "a"}
+    modes = dict.fromkeys(("a", "c"), LINK)
+    after = {**before, "c": "d"}
+    found = said(base.loosenings(Files(before, modes), Files(after, modes), RULES, None))
+    assert found == []  # and it ends
+
+
+def test_a_suite_that_is_new_asks_no_less() -> None:
+    before = {name: text for name, text in FILES.items() if name != SUITE}
+    assert said(base.of_suite(Files(before), Files(FILES), RULES["suite"][0])) == []

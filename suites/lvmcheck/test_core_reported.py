@@ -43,11 +43,25 @@ def test_what_is_logged_between_epochs(tmp_path: Path) -> None:
         rec.step(loss=1.0)
     rec.log({"val_loss": 0.5}, val_cosine=0.25)
     rec.log({"val_loss": 0.4}, step=9)
+    rec.epoch(0)
     rec.close("finished")
     run = lvmcheck.load(tmp_path / "run")
     logged = [(event.epoch, event.step, event.metrics) for event in run.of(ev.Log)]
     assert logged == [(1, 3, {"val_loss": 0.5, "val_cosine": 0.25}), (1, 9, {"val_loss": 0.4})]
     assert [(w.first_step, w.last_step) for w in run.windows] == [(1, 3)]
+    assert [(event.epoch, event.counted_as) for event in run.of(ev.Epoch)] == [(1, 0)]
+
+
+def test_first_steps_are_windows_of_their_own(tmp_path: Path) -> None:
+    record(tmp_path / "run").close("finished")
+    (tmp_path / "run" / rundir.EVENTS).unlink()
+    rec = Recorder(tmp_path / "run", window=5, early=2)
+    rec.begin()
+    for _ in range(6):
+        rec.step(loss=1.0)
+    rec.close("finished")
+    windows = lvmcheck.load(tmp_path / "run").windows
+    assert [(w.first_step, w.last_step) for w in windows] == [(1, 1), (2, 2), (3, 5), (6, 6)]
 
 
 def test_a_run_bears_the_nonce_that_was_handed_to_its_session(tmp_path: Path) -> None:
