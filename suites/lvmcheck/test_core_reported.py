@@ -30,6 +30,7 @@ REFUSED: tuple[tuple[Callable[[Recorder], None], str], ...] = (
     (lambda rec: rec.epoch(2), "an epoch after 4, which was reported last, got 2"),
     (lambda rec: rec.epoch(True), "epoch: expected an integer from 0"),
     (lambda rec: rec.epoch(-1), "epoch: expected an integer from 0"),
+    (lambda rec: rec.epoch(ev.MAX_EPOCH + 1), "epoch: expected an integer from 0"),
     (lambda rec: rec.epoch(10**30), "epoch: expected an integer from 0"),
     (lambda rec: rec.log(loss=1.0, step=0), "step: expected a step of at least 1"),
     (lambda rec: rec.log(loss=1.0, step=True), "step: expected a step of at least 1"),
@@ -59,7 +60,9 @@ def test_first_steps_are_windows_of_their_own(tmp_path: Path) -> None:
     rec.begin()
     for _ in range(6):
         rec.step(loss=1.0)
+    rec.epoch(ev.MAX_EPOCH)
     rec.close("finished")
+    assert lvmcheck.load(tmp_path / "run").last_epoch == ev.MAX_EPOCH
     windows = lvmcheck.load(tmp_path / "run").windows
     assert [(w.first_step, w.last_step) for w in windows] == [(1, 1), (2, 2), (3, 5), (6, 6)]
 
