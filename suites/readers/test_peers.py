@@ -69,7 +69,7 @@ def test_tensorboard_by_step(tmp_path: Path) -> None:
     assert run.windows[-1].last_step == 500
     assert run.windows[-1].lr == pytest.approx(0.1)
     assert [event.step for event in run.of(ev.Epoch)] == [100, 200, 300, 400, 500]
-    assert "the n-th of 5 evaluations counts as epoch n" in notes(run)
+    assert "5 evaluations, not one a whole epoch" in notes(run)
     mapped = open_run(tmp_path, columns="epoch=step,cosine=validation/cosine")
     assert mapped.series("cosine").epochs.tolist() == [100, 200, 300, 400, 500]
 
