@@ -37,7 +37,7 @@ for name, code in json.load(sys.stdin).items():
         os._exit(0)
     print(json.dumps([name, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])]), flush=True)
 """
-"""Imports torch and what an optimizer needs once; every example has a fork of its own, an empty folder, empty globals."""
+"""Imports torch and what an optimizer needs once; every example has a fork, an empty folder and empty globals."""
 
 
 def test_python_examples_run(tmp_path: Path) -> None:
