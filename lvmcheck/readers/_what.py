@@ -42,6 +42,8 @@ MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (b"\xff\xd8\xff", "an image", ""),
     (b"\x7fELF", "a program", ""),
 )
+SHEET = ("an Excel file", "Save the sheet as CSV.")
+NOTEBOOK = ("a notebook", "Save what its training printed as .txt, or its history as CSV or JSON.")
 RESULTS = "It holds results alone; the course of the run is in its log, such as trainer_state.json beside it."
 KINDS = {stat.S_ISFIFO: "a FIFO", stat.S_ISSOCK: "a socket", stat.S_ISCHR: "a device", stat.S_ISBLK: "a device"}
 
@@ -107,7 +109,7 @@ def _file(path: Path) -> tuple[str, str]:
         return "an empty file", WRITTEN
     known = next(((what, fix) for magic, what, fix in MAGIC if start.startswith(magic)), None)
     if known is not None:
-        return known
+        return SHEET if path.suffix.lower() in (".xlsx", ".xlsm") else known
     if b"\0" in start:
         zeros = sorted((start[::2].count(0), start[1::2].count(0)))
         text = 2 * zeros[1] > 0.8 * len(start) and 2 * zeros[0] < 0.2 * len(start)
@@ -121,6 +123,8 @@ def _text(path: Path, said: str) -> tuple[str, str]:
         return "a file of blank lines", WRITTEN
     if stripped[:14].lower().startswith(("<!doctype html", "<html")):
         return "an HTML page", "Was it a download link that asked for a login?"
+    if path.suffix.lower() == ".ipynb":
+        return NOTEBOOK
     if stripped.startswith(("{", "[")):
         return _json(path, said)
     return f"text that begins {excerpt(stripped.splitlines()[0], 40)!r}", ""

@@ -24,19 +24,20 @@ from lvmcheck.run.view import Run
 WHAT = "what a training loop printed (.txt, .log, .out): names and numbers with an epoch or a step"
 SUFFIXES = (".txt", ".log", ".out")
 LOOK = 1 << 16
-LONGEST = 2000
-"""Characters of a line that are looked at."""
+LONGEST, LONGEST_BOX = 2000, 200
+"""Characters of a line, and of a line of a boxed table, that are looked at."""
 _NUMBER = r"[-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|\.\d+|nan|inf)"
 _NAME = r"[A-Za-z][A-Za-z0-9_@/.\-]*(?: [A-Za-z][A-Za-z0-9_@/.\-]*){0,3}"
 _PAIR = re.compile(
-    rf"""["']?(?P<name>{_NAME})["']?(?:\s*(?P<sign>[:=])\s*|\s+)["']?(?P<value>{_NUMBER})(?![\w.:/-])""", re.IGNORECASE
+    rf"""["']?(?<![\w@/.\-])(?P<name>{_NAME})["']?(?:\s*(?P<sign>[:=])\s*|\s+)["']?(?P<value>{_NUMBER})(?![\w.:/-])""",
+    re.IGNORECASE,
 )
 _EPOCH = re.compile(
     r"""(?<![a-z_])(?:epoch["']?\s*(?:\([a-z]+\))?\s*[:=\[#(]?\s*\[?(?P<a>\d+(?:\.\d+)?)|(?P<b>\d+)\s*epoch)""",
     re.IGNORECASE,
 )
 _STEP = re.compile(
-    r"""(?<![a-z_])(?:global_step|step|steps|iter|iteration|num_updates|update)["']?\s*[:=\[#(|]?\s*\[?(?P<a>\d+)"""
+    r"""(?<![a-z_])(?:global_step|total_timesteps|step|steps|iter|iteration|num_updates|update)["']?\s*[:=\[#(|]?\s*\[?(?P<a>\d+)"""
     r"""|^\[(?P<b>\d+)\]\s""",
     re.IGNORECASE,
 )
@@ -45,6 +46,8 @@ _SHARE = re.compile(r"\d+\s*/\s*\d+\s*\((\d+(?:\.\d+)?)\s*%\)")
 _OF_ALL = re.compile(r"\d+\s*/\s*\d+")
 _SIDES = "|".join(sorted(TRAIN | VALIDATION, key=len, reverse=True))
 _SIDE = re.compile(rf"(?<![a-z_])(?P<side>{_SIDES})(?:_\d+)?(?![a-z_])", re.IGNORECASE)
+_BOXED = re.compile(r"\|\s*([^|]*[^|\s])\s*\|\s*([^|\s]*)\s*\|")
+"""A line of the tables of Stable-Baselines."""
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|\x08")
 WORDS = TERMS | set(QUANTITIES)
 """What may stand beside the word that says what a metric is."""
@@ -108,10 +111,19 @@ def _rows(said: str) -> list[Row]:
 
 
 def _lines(said: str) -> Iterator[str]:
-    """Lines as a terminal shows them: of a line that was written over, what stood there last."""
+    """Lines as a terminal shows them: of a line that was written over, what stood there last; a boxed table is one."""
+    box: list[str] = []
     for line in said.split("\n"):
         kept = [part for part in _ESCAPES.sub("\r", line).split("\r") if part.strip()]
-        yield kept[-1] if kept else ""
+        shown = kept[-1].strip() if kept else ""
+        cells = _BOXED.fullmatch(shown) if len(shown) < LONGEST_BOX else None
+        if cells is not None:
+            box += [f"{cells[1]}: {cells[2]}"] if cells[2] else []
+            yield ""
+        else:
+            yield "  ".join([*box, shown])
+            box = []
+    yield "  ".join(box)
 
 
 def _take(line: str, at: int, state: _Said) -> None:

@@ -98,6 +98,15 @@ PRINTED: dict[str, tuple[str, str, tuple[str, ...], int]] = {
         ("train_loss", "val_accuracy_top1"),
         0,
     ),
+    "stable_baselines": (
+        lines(
+            "-----\n| rollout/           |      |\n|    ep_rew_mean     | {a}  |\n| time/              |      |\n"
+            "|    total_timesteps | {s} |\n| train/             |      |\n|    loss            | {l}  |\n-----"
+        ),
+        "ep rew mean 0.7000 at step 1,000",
+        (),
+        4,
+    ),
     "xgboost": (lines("[{e}]\ttrain-rmse:{l}\teval-rmse:{l}", 0), "val rmse 0.6000 at epoch 4", ("train_rmse",), 0),
     "printed_again_at_the_end": (
         lines("epoch={e} step={s} train_loss={l} val_loss={l}") + "epoch_end=4 train_loss=0.5 val_loss=0.5\n",

@@ -50,6 +50,8 @@ UNREADABLE: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "bytes": ("log.bin", lambda path: path.write_bytes(bytes(range(256)) * 4), "binary"),
     "gzip": ("log.csv.gz", lambda path: path.write_bytes(gzip.compress(b"epoch,loss\n1,2\n")), "gzip"),
     "pickle": ("log.pkl", lambda path: path.write_bytes(pickle.dumps({"loss": [1]})), "pickle"),
+    "sheet": ("log.xlsx", lambda path: path.write_bytes(b"PK\x03\x04" + bytes(60)), "Save the sheet as CSV"),
+    "notebook": ("run.ipynb", lambda path: path.write_text('{"cells": [], "nbformat": 4}'), "a notebook"),
     "deep list": ("log.json", lambda path: path.write_text('[{"a":' * 100_000), "nested"),
     "deep object": ("log.jsonl", lambda path: path.write_text('{"a":' * 5000 + "1" + "}" * 5000), "nested"),
     "page": ("log.csv.html", lambda path: path.write_text("<!DOCTYPE html><p>"), "HTML"),
