@@ -109,8 +109,9 @@ def _too_few_right(run: Run, loss: Curve, accuracy: Curve) -> Finding | None:
 
 def _contradicts(run: Run, loss: Curve, accuracy: Curve) -> Finding | None:
     """Far fewer right answers in validation than its loss guarantees, while those of training fit their loss."""
-    lacks = 1 - loss.values / math.log(2) - share(accuracy)
-    least = float(np.median(1 - loss.values / math.log(2)))
+    late = slice(len(loss) // 2, None)
+    lacks = (1 - loss.values / math.log(2) - share(accuracy))[late]
+    least = float(np.median(1 - loss.values[late] / math.log(2)))
     if float(np.median(lacks)) <= CERTAIN:
         return None
     if _one_answer_a_row(run) and _of_first_answers(accuracy) and not OF_ONE_CLASS & set(words(accuracy.name)):

@@ -15,12 +15,15 @@ LOW, HIGH, FAR = 1e-4, 30.0, 30.0
 ALIKE = 1e-9
 """Largest difference between rows over the largest magnitude, below which all rows of a batch are one."""
 
+TWICE = (0.0038, 0.00393, 0.01)
+"""Highest value, at least and at most, of pixels that were divided by 255 twice, and what it would have to be."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class InputsScaled(Watched):
     """The mean of the inputs is within 30 of their standard deviations from 0, and that is between 1e-4 and 30, in
-    three measured steps in a row, and the rows of a batch differ. Inputs of both 0 and 1, integers, and models that
-    begin with a norm do not count.
+    three measured steps in a row, and the rows of a batch differ; from 0 to 1/255 they were divided twice. Inputs of
+    both 0 and 1, integers, and models that begin with a norm do not count.
 
     Why:
     Initialisation and learning rates are made for inputs near 0 with deviation near 1. Pixels of 0 to 255 saturate or
@@ -57,6 +60,16 @@ class InputsScaled(Watched):
                 evidence=(Fact("mean", mean), Fact("standard_deviation", std)),
                 phrase="all rows of a batch are the same",
             )
+        top = of.get("highest", float("nan"))
+        if of.get("lowest") == 0 and TWICE[0] <= top <= TWICE[1]:
+            return Finding(
+                code="divided_twice",
+                measured=top,
+                bounds=(floor(TWICE[2]),),
+                step=event.step,
+                evidence=(Fact("mean", mean), Fact("standard_deviation", std)),
+                phrase="the highest of the inputs is {measured}, as that of pixels divided by 255 twice",
+            )
         offset = abs(mean) / std if std > 0 else float("nan")
         shifted = LOW <= std <= HIGH
         return Finding(
@@ -80,6 +93,9 @@ PASSES: Sequence[Case] = (
 FAILS: Sequence[Case] = (
     _case("pixels_of_255", [{**_IN, "mean": 120, "std": 70}] * 3, "scale", 70, step=3),
     _case("one_row", [{**_IN, "spread": 0.0}] * 3, "equal_rows", 0.0),
+    _case(
+        "pixels_divided_twice", [{**_IN, "lowest": 0.0, "highest": 1 / 255, "std": 9e-4}] * 3, "divided_twice", 1 / 255
+    ),
     _case("constant", [{**_IN, "std": 0.0}] * 3, "constant", 0.0),
     _case("offset", [{**_IN, "mean": 2000, "std": 10}] * 3, "offset", 200),
     _case("not_a_number", [{**_IN, "std": float("nan")}] * 3),

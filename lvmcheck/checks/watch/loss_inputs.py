@@ -18,10 +18,11 @@ SAYS: Mapping[str, str] = {
     "not_log_probabilities": "{function} is given no logs of probabilities",
     "sigmoid_twice": "{function} is given the output of a sigmoid in place of logits",
     "broadcast": "{function} compares every row with every other: [N, 1] meets [N]",
-    "out_of_range": "{function} is given targets outside of 0 to 1",
+    "out_of_range": "{function} is given targets outside of 0 to 1, or of 0 and 1/255",
     "rectified": "{function} is given the output of a ReLU in place of logits",
     "squashed": "{function} is given the output of a tanh or a sigmoid in place of logits",
     "over_batch": "{function} takes lengths over the rows of the batch, which a loss over pairs compares",
+    "divided": "{function} is given targets of 0 and 1/255 in place of 0 and 1",
     "out_of_reach": "{function} is given targets that the activation of the output cannot be",
 }
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.measure.elements import elements, lengths, rms_by_tensor
 from lvmcheck.watch.measure.local import gradient, local
-from lvmcheck.watch.measure.modules import depth_order, leaves, may_be_unused, useless_biases, whole_branches
+from lvmcheck.watch.measure.modules import depth_order, leaves, may_be_unused, tied, useless_biases, whole_branches
 from lvmcheck.watch.measure.norms import norms
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class MovementCollector(Collector):
 
     def start(self, watcher: Loop) -> None:
         self._useless = useless_biases(watcher.model)
+        self._tied = tied(watcher.model)
         ends = [name for name, _ in leaves(watcher.model)]
         self._last, self._leaves = ends[-1] if ends else "", set(ends)
         sizes = {name: weight.numel() // len(weight) for name, weight in depth_order(watcher.model)}
@@ -108,7 +109,8 @@ class MovementCollector(Collector):
         zero_long = [name for name, count in self._zero.items() if count >= DEAF]
         values = {"parameters": total, "none": len(none_long), "zero": len(zero_long)}
         if none_long:
-            values["unused"] = sum(may_be_unused(name, self._leaves, found) for name in none_long)
+            used = {*found, *(alias for first, names in self._tied.items() if first in found for alias in names)}
+            values["unused"] = sum(may_be_unused(name, self._leaves, used) for name in none_long)
         if zero_long:
             empty, matrices = kinds
             values["empty"] = len(empty & matrices & set(zero_long))

@@ -33,7 +33,7 @@ class OutputsCollector(Collector):
     def start(self, watcher: Loop) -> None:
         first = next((module for _, module in leaves(watcher.model)), None)
         self._normed = first is not None and is_norm(first)
-        self._outputs = self._reached = self._samples = 0
+        self._outputs = self._reached = self._samples = self._backwards = 0
         self._classes: set[int] = set()
 
     def before_sample(self, watcher: Loop) -> None:  # noqa: ARG002
@@ -45,6 +45,7 @@ class OutputsCollector(Collector):
         floating = [tensor for tensor in tensors(output) if tensor.is_floating_point()]
         if floating and not any(tensor.requires_grad and tensor.is_leaf for tensor in floating):
             self._outputs += 1
+            self._backwards = watcher.slots[0].backwards
         for tensor in floating[:8]:
             if tensor.requires_grad and not tensor.is_leaf:  # a parameter would keep the hook
                 tensor.register_hook(  # type: ignore[no-untyped-call]
@@ -138,6 +139,7 @@ class OutputsCollector(Collector):
         watcher.later(affine_residual(rows_of(out, POSITIONS), rows_of(gradient, POSITIONS)), use)
 
     def before_step(self, watcher: Loop, slot: Slot) -> None:
-        if slot is watcher.slots[0] and self._outputs:
+        since = slot.backwards > self._backwards  # else the backward pass comes after the step
+        if slot is watcher.slots[0] and self._outputs and (since or slot.closure or not slot.ever):
             values = {"forwards": self._outputs, "reached": min(self._reached, self._outputs)}
             watcher.emit("output_gradient", values)

@@ -9,6 +9,7 @@ from torch.utils.data import RandomSampler
 
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.measure.batches import fingerprints, first_input
+from lvmcheck.watch.measure.held import telling
 
 if TYPE_CHECKING:
     from lvmcheck.watch.loop import Loop
@@ -27,6 +28,7 @@ class RowsCollector(Collector):
     def start(self, watcher: Loop) -> None:
         self._in_order = any(isinstance(module, nn.RNNBase) for module in watcher.model.modules())
         self._steps = 0
+        self._tells: bool | None = None
         self._first: list[float] = []
         self._last: list[float] = []
         self._began = 0
@@ -62,13 +64,17 @@ class RowsCollector(Collector):
         if batch is None or not several or self._seen_at == watcher.now:
             return
         self._seen_at = watcher.now
+        if self._tells is None:
+            self._tells = telling(batch)
+        tells = float(self._tells)
 
         def use(numbers: list[float], step: int) -> None:
             same = float(self._last == numbers)
             self._last = numbers
             again = not self._first or numbers == self._first
             self._equal, self._varied = self._equal + again, self._varied or not again
-            watcher.emit("batch", {"same_as_last": same, "rows": len(numbers), "distinct": len(set(numbers))}, (), step)
+            counts = {"rows": len(numbers), "distinct": len(set(numbers)), "telling": tells}
+            watcher.emit("batch", {"same_as_last": same, **counts}, (), step)
 
         watcher.later(fingerprints(batch), use)
 

@@ -41,7 +41,7 @@ VIEWS = (
 )
 FLAGS = (
     *("softmax_twice", "wrong_axis", "not_log_probabilities", "sigmoid_twice", "broadcast", "out_of_range"),
-    *("rectified", "squashed", "out_of_reach", "over_batch"),
+    *("rectified", "squashed", "out_of_reach", "over_batch", "divided"),
 )
 REACH = {"Relu": (0.0, math.inf), "Softplus": (0.0, math.inf), "Sigmoid": (0.0, 1.0), "Tanh": (-1.0, 1.0)}
 """What an activation can give, by the operation that autograd saw last."""
@@ -147,13 +147,13 @@ def _call(name: str, args: Any, more: dict[str, Any], result: Tensor) -> Call | 
         return None
     flags = {"broadcast"} if spread_out(one, other) and one.requires_grad != other.requires_grad else set()
     if name in DIFFERENCES:
-        return Call(name, frozenset(flags)) if flags else None
+        beyond = _beyond(one, other) if one.shape == other.shape and one.requires_grad and _is_target(other) else None
+        return Call(name, frozenset(flags), beyond=beyond) if flags or beyond is not None else None
     if name in BINARY:
         flags |= {"sigmoid_twice"} if came_from(one, "Sigmoid") else set()
         flags |= {"rectified"} if came_from(one, "Relu") else {"squashed"} if came_from(one, "Tanh") else set()
         return Call(name, frozenset(flags), target=_range(other), given=other)
-    plain = other.is_floating_point() and not other.requires_grad and other.numel() >= 8
-    if not plain:
+    if not _is_target(other):
         return Call(name, frozenset(flags))
     return Call(name, frozenset(flags), target=_range(other), beyond=_beyond(one, other), given=other)
 
@@ -170,6 +170,10 @@ def _pairs(logits: Tensor, targets: Any) -> Tensor | None:
     if not isinstance(targets, Tensor) or targets.is_floating_point() or targets.shape != logits.shape[:1]:
         return None
     return (targets.sort().values == torch.arange(len(targets), device=targets.device)).all().float()
+
+
+def _is_target(given: Tensor) -> bool:
+    return given.is_floating_point() and not given.requires_grad and given.numel() >= 8
 
 
 def _beyond(output: Tensor, target: Tensor) -> Tensor | None:
@@ -237,6 +241,7 @@ def judged(call: Call, numbers: list[float]) -> dict[str, float]:
         flags |= {"out_of_reach"} if numbers[0] >= BEYOND else set()
     elif call.name in BINARY and call.target is not None and numbers:
         flags |= {"out_of_range"} if numbers[0] < -CLOSE or numbers[1] > 1 + CLOSE else set()
+        flags |= {"divided"} if numbers[0] == 0 and abs(numbers[1] * 255 - 1) < CLOSE else set()
     return {flag: float(flag in flags) for flag in FLAGS}
 
 

@@ -49,6 +49,8 @@ def _series(batch: Tensor) -> Tensor | None:
     if is_text(batch):
         long = LEAST_TOKENS <= batch.shape[1] <= LONGEST
         return batch.detach()[:ROWS, :, None].long() if long else None
+    if batch.ndim == 3 and batch.shape[1] < SHORTEST <= batch.shape[2]:
+        batch = batch.transpose(1, 2)  # channels come first
     if not batch.is_floating_point() or batch.ndim not in (2, 3) or not SHORTEST <= batch.shape[1] <= LONGEST:
         return None
     values = batch.detach()[:ROWS].float().reshape(min(ROWS, len(batch)), batch.shape[1], -1)

@@ -120,7 +120,7 @@ CAUSES: Sequence[Measured] = (
     ),
     Measured(
         cause="one_batch_repeated",
-        what="Every step sees the same batch.",
+        what="Every step sees the same batch, or the same few rows.",
         checks=("batches_differ",),
         explains=(
             "epoch_order_changes",
@@ -130,8 +130,9 @@ CAUSES: Sequence[Measured] = (
             "nothing_learned",
             "train_val_ratio",
         ),
-        phrase="every step trains on the same rows",
-        fix="iterate over the loader: next(iter(loader)) inside the loop gives the first batch every time",
+        phrase="every step trains on the same few rows",
+        fix="iterate over the loader: next(iter(loader)) inside the loop gives the first batch every time; give a "
+        "sampler one weight for each row, not for each class",
         healthy={"others": case_run("batch", [{"same_as_last": 0, "rows": 32, "distinct": 32}] * 10)},
         shown={"same": case_run("batch", [{"same_as_last": 1, "rows": 32, "distinct": 32}] * 10)},
     ),
