@@ -116,7 +116,8 @@ def test_events_of_another_record_are_counted(tmp_path: Path) -> None:
     rec.forward(ev.Log(t=0.0, epoch=1, step=7, metrics={"val_loss": 0.5}))
     rec.forward(ev.Note(t=0.0, text="a"))
     rec.forward(ev.Epoch(t=0.0, epoch=3, step=6, metrics={}, seconds=1.0))
-    assert asked == [(1, 0, False), (7, 0, False), (7, 0, False), (7, 3, True)]
+    rec.log(val_loss=0.5)
+    assert asked == [(1, 0, False), (7, 0, False), (7, 0, False), (7, 3, True), (7, 3, False)]
     assert (rec.written, ended) == ((tmp_path / "run" / rundir.EVENTS).stat().st_size, [])
     rec.close("stopped", reason="enough")
     run = lvmcheck.load(tmp_path / "run")

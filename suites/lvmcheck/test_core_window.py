@@ -105,6 +105,13 @@ def test_a_nan_in_a_term_or_a_norm_is_named() -> None:
     assert window.grad_norm_max == math.inf
 
 
+def test_the_first_step_is_named_whatever_was_not_finite() -> None:
+    numbers = [(1.0, 1.0), (math.nan, 1.0), (1.0, math.inf)]
+    rows = [StepRow(loss, None, norm, None, 0) for loss, norm in numbers]
+    window = summarise(rows, epoch=1, last_step=3, seconds=0.0, t=0.0)
+    assert window.non_finite == {"step": 2, "what": "loss", "value": "nan"}
+
+
 def test_huge_losses_have_a_mean() -> None:
     window = summarise([StepRow(1.7e308, None, None, None, 0)] * 3, epoch=1, last_step=3, seconds=0.0, t=0.0)
     assert math.isclose(window.loss_mean, 1.7e308)

@@ -15,7 +15,10 @@ def raise_(kind, *args):
     raise kind(*args)
 
 def by_signal(name):
-    os.kill(os.getpid(), getattr(signal, name))
+    number = getattr(signal, name)
+    if signal.getsignal(number) is signal.SIG_IGN:  # as below nohup
+        signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
     time.sleep(5)
 
 def from_a_thread(act, *args, daemon=True):
