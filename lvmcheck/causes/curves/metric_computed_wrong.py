@@ -42,6 +42,13 @@ ALL = (
         SCORED,
     ),
     _Says(
+        "perplexity_fits_loss",
+        "base_two",
+        Standing.LIKELY,
+        "the perplexity is taken to base 2 of a loss in nats",
+        "math.exp(loss); 2 ** loss is right for a loss in bits only",
+    ),
+    _Says(
         "running_loss_reset",
         "summed",
         Standing.MEASURED,

@@ -30,7 +30,9 @@ class NotLearning(Cause):
         named = by_code(self, evidence)
         if named is not None:
             return named
-        finding = failed_first(evidence, "nothing_learned", "predictions_constant", "beats_class_frequencies")
+        finding = failed_first(
+            evidence, "nothing_learned", "predictions_constant", "beats_class_frequencies", "beats_target_mean"
+        )
         specific = ("learning_rate_zero", "gradient_norm_zero", "loss_exactly_zero", "train_val_ratio", "finite")
         if finding is None or any(evidence.failed(check) for check in specific):
             return None
@@ -70,8 +72,12 @@ class NotLearning(Cause):
 
 HALF = 0.5
 """Share of its first value that a training loss keeps at most where training learns."""
-OTHERS = ("predictions_constant", "nothing_learned", "beats_class_frequencies")
-EXPLAIN = {"constant": "predictions_constant", "at_class_frequencies": "beats_class_frequencies"}
+OTHERS = ("predictions_constant", "nothing_learned", "beats_class_frequencies", "beats_target_mean")
+EXPLAIN = {
+    "constant": "predictions_constant",
+    "at_class_frequencies": "beats_class_frequencies",
+    "at_the_mean": "beats_target_mean",
+}
 
 
 def _only_training(evidence: Evidence, finding: Finding) -> bool:

@@ -28,6 +28,8 @@ PHRASES = {
     "shared_articles": "the split leaks: {shared} articles are in training and in validation",
     "in_training": "the split leaks: a share of {shared} of the validation rows is trained on",
     "overlapping": "the split leaks: half of a validation window lies in training windows, for a share of {shared}",
+    "as_often_as_training": "the split leaks: parts of validation windows are met in training as often as those of "
+    "training windows",
     "overlap": "the split leaks: a share of {shared} of the validation records was trained on",
 }
 

@@ -77,7 +77,7 @@ class BeatsClassFrequencies(Watched):
 
 def _against(run: Run, event: Watch) -> Finding | None:
     """The recorded training loss of the last quarter of the steps beside the entropy of its targets' frequencies."""
-    of, level = event.values, _level(run)
+    of, level = event.values, recorded_level(run)
     entropy, seen = of.get("entropy", math.nan), of.get("loss", math.nan)
     if level is None or run.step < STEPS or of.get("rows", math.nan) < ROWS or entropy <= 0:
         return None
@@ -96,7 +96,7 @@ def _against(run: Run, event: Watch) -> Finding | None:
     )
 
 
-def _level(run: Run) -> tuple[float, float, float] | None:
+def recorded_level(run: Run) -> tuple[float, float, float] | None:
     """Mean training loss of the last quarter of the steps, of the quarter before, and the standard error of the first;
     None where it is recorded too coarsely.
     """

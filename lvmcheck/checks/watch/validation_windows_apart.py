@@ -19,6 +19,10 @@ SHARE_OF_TEXT, LEAST_OF_TEXT, REPEATS = 0.25, 0.12, 0.15
 """The same for windows of tokens, of which texts repeat some, and the share that the first 64 windows of training share
 with earlier ones where a text repeats itself."""
 
+OFTEN, AS_OFTEN, MANY = 0.08, 0.6, 48
+"""Share of late windows of training that were met before, times that from which validation is of the same text, and
+windows of an evaluation."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationWindowsApart(Watched):
@@ -56,6 +60,15 @@ class ValidationWindowsApart(Watched):
             return None
         text = bool(of.get("text"))
         chance = of.get("reversed", 0.0) > BACKWARD * met or (text and of.get("own", 0.0) > REPEATS)
+        if text and _alike(met / windows, of.get("late", 0.0), of.get("own", 0.0)) and windows >= MANY:
+            return Finding(
+                code="as_often_as_training",
+                measured=met / windows / of["late"],
+                bounds=(ceiling(AS_OFTEN),),
+                step=event.step,
+                evidence=(Fact("windows", windows), Fact("of_training", of["late"])),
+                phrase="validation windows are met in training {measured} as often as windows of training themselves",
+            )
         beside = of.get("least", 1.0) < (LEAST_OF_TEXT if text else LEAST)
         return Finding(
             code="overlapping",
@@ -67,11 +80,17 @@ class ValidationWindowsApart(Watched):
         )
 
 
+def _alike(met: float, late: float, own: float) -> bool:
+    """Whether windows of validation were met nearly as often as late ones of training, which first ones rarely were."""
+    return late >= OFTEN and own < late / 3 and met > AS_OFTEN * late
+
+
 _case = Cases(ValidationWindowsApart())
 _APART = {"windows": 200.0, "met": 3.0, "reversed": 0.0, "least": 0.04, "trained": 900.0}
 _TEXT = {"windows": 256.0, "met": 20.0, "reversed": 0.0, "least": 0.02, "trained": 2000.0, "text": 1.0, "own": 0.05}
 PASSES: Sequence[Case] = (
     _case("phrases_that_a_text_repeats", [_TEXT]),
+    _case("phrases_met_more_and_more", [{**_TEXT, "met": 20.0, "own": 0.02, "late": 0.3}]),
     _case("templates", [{**_TEXT, "met": 200.0, "least": 0.7, "own": 0.6}]),
     _case("perfect_oracle", [{**_APART, "met": 0.0}], measured=0.0),
     _case("split_by_time", [_APART]),
@@ -80,6 +99,7 @@ PASSES: Sequence[Case] = (
 )
 FAILS: Sequence[Case] = (
     _case("split_at_random", [{**_APART, "met": 180.0}], "overlapping", 0.9, over=False),
+    _case("a_file_read_twice", [{**_TEXT, "met": 40.0, "own": 0.02, "late": 0.16}], "as_often_as_training"),
     _case("text_of_training", [{**_TEXT, "met": 110.0, "least": 0.3}], "overlapping", over=False),
     _case("not_a_number", [{**_APART, "met": float("nan")}]),
 )

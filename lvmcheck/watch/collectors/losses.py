@@ -12,7 +12,7 @@ from lvmcheck.watch.budget import rests
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.measure.batches import first_input, main_output, tensors
 from lvmcheck.watch.measure.class_weights import KEYS, ClassWeights
-from lvmcheck.watch.measure.frequencies import Frequencies
+from lvmcheck.watch.measure.frequencies import VARIANCE, Frequencies, Variance
 from lvmcheck.watch.measure.loss_calls import BINARY, SQUARES, Call, LossCalls, alike, compiling, judged
 from lvmcheck.watch.measure.modules import compiled
 from lvmcheck.watch.measure.outputs import views_apart
@@ -51,7 +51,8 @@ class LossesCollector(Collector):
         self._padding: Tensor | None = None
         self._copied: Tensor | None = None
         self._targets_given = self._samples = 0
-        self._frequencies, self._weights = Frequencies(), ClassWeights()
+        self._frequencies, self._weights, self._variance = Frequencies(), ClassWeights(), Variance()
+        self._squared: list[tuple[Tensor, Tensor]] = []
         self._batch: int | None = None
         self._weighed = False
         self._plain: list[tuple[Tensor, int, Tensor, int]] = []
@@ -67,10 +68,14 @@ class LossesCollector(Collector):
     def _seen(self, call: Call) -> None:
         if len(self._calls) < CALLS:
             # What is measured now is not kept.
-            self._calls.append(replace(call, classes=None, embedding=None, given=None, plain=None, asked=None))
+            self._calls.append(
+                replace(call, classes=None, embedding=None, given=None, plain=None, asked=None, squared=None)
+            )
             if call.asked is not None and not self._weighed:
                 self._weighed = True
                 self._weights.add(*call.asked, self._batch)
+            if call.squared is not None:
+                self._squared.append(call.squared)
             if call.plain is not None:
                 self._plain.append(call.plain)
             self._pairs = call.pairs if self._pairs is None else self._pairs
@@ -121,6 +126,7 @@ class LossesCollector(Collector):
             return
         self._mode.close()
         self._frequencies.add(self._plain)
+        self._variance.add(self._squared)
         calls, self._calls = self._calls, []
         for call in calls:
             # Correlations between features are taken over the batch as well: those of pairs are not.
@@ -204,6 +210,9 @@ class LossesCollector(Collector):
         watcher.later([value for pair in pairs for value in pair], use)
 
     def finish(self, watcher: Loop) -> None:
+        variance = self._variance.measured()
+        if variance is not None:
+            watcher.emit("target_variance", dict(zip(VARIANCE, variance.tolist(), strict=True)), (), watcher.step)
         weights = self._weights.measured()
         if weights is not None:
             found = {key: n for key, n in zip(KEYS, weights.tolist(), strict=True) if n == n}
@@ -222,4 +231,4 @@ class LossesCollector(Collector):
         self._calls, self._embeddings, self._inputs = [], [], []
         self._tokens = self._shares = self._padding = self._copied = self._table = self._sides = None
         self._targets_given, self._plain = 0, []
-        self._pairs, self._views, self._weighed = None, [], False
+        self._pairs, self._views, self._weighed, self._squared = None, [], False, []

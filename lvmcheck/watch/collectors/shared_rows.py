@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -26,7 +27,7 @@ PASSED = 0.05
 """Share of rows that are trained on, above which it matters whether another model is evaluated, too."""
 LEAST = 64
 """Rows of training that must have been seen."""
-WINDOWS, TEXTS, OWN = 1000, 3000, 64
+WINDOWS, TEXTS, OWN, LATE = 1000, 3000, 64, 256
 """Windows of a series, and of a text, whose parts are kept; the first ones, in which parts met before are counted."""
 
 
@@ -50,6 +51,7 @@ class SharedRowsCollector(Collector):
         self._windows = 0
         self._text, self._own, self._own_windows = False, 0, 0
         self._tokens = False
+        self._late: deque[bool] = deque(maxlen=LATE)
         self._evaluated_parts: list[Tensor] = []
         self._handle = watcher.parts[0].register_forward_pre_hook(
             watcher.guard.hook("rows of evaluations", self._evaluates), with_kwargs=True
@@ -69,6 +71,8 @@ class SharedRowsCollector(Collector):
         if self._parts and self._own_windows < OWN:  # a text that repeats itself from the beginning on
             self._own_windows += len(first)
             self._own += sum(mark in self._parts for mark in first)
+        elif self._parts:
+            self._late.extend(mark in self._parts for mark in first)
         self._parts.update(mark for mark in marks if mark >= 0)
 
     def _train(self, numbers: list[float], _step: int) -> None:
@@ -153,6 +157,7 @@ class SharedRowsCollector(Collector):
             "trained": float(self._windows),
             "text": float(self._text),
             "own": self._own / max(1, self._own_windows),
+            "late": sum(self._late) / len(self._late) if len(self._late) >= LATE // 2 else 0.0,
         }
         watcher.emit("window_parts", values, (), watcher.step)
 

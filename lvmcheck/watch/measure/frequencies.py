@@ -1,4 +1,4 @@
-"""How often each class is asked for, and the loss that these frequencies alone give, from calls of cross entropy."""
+"""What a constant answer gives: the loss of the classes' frequencies, and the variance of the targets."""
 
 from __future__ import annotations
 
@@ -48,6 +48,35 @@ class Frequencies:
         entropy = -(share * share.clamp_min(1e-30).log()).sum() + ((counts > 0).sum() - 1) / (2 * rows)
         classes = rows.new_full((), len(counts))
         return torch.stack([entropy, rows, classes, torch.stack(list(self._values)).mean()])
+
+
+VARIANCE = ("variance", "values", "loss")
+
+
+class Variance:
+    """Variance of the targets of the one plain squared error of a step, and its latest values."""
+
+    def __init__(self) -> None:
+        self._variances: list[Tensor] = []
+        self._values: deque[Tensor] = deque(maxlen=WINDOW)
+        self._count = 0
+        self._several = False
+
+    def add(self, calls: list[tuple[Tensor, Tensor]]) -> None:
+        """The calls of one step: target and loss."""
+        self._several |= len(calls) > 1
+        for target, value in calls[:1]:
+            rows = target.detach().float().flatten(1) if target.ndim > 1 else target.detach().float()[:, None]
+            self._variances.append(rows.var(0).mean())
+            self._values.append(value.detach().float())
+            self._count += target.numel()
+
+    def measured(self) -> Tensor | None:
+        """Mean variance of a target over the rows of a batch, values seen, and mean loss of the last steps; [3]."""
+        if self._several or len(self._values) < WINDOW:
+            return None
+        variance = torch.stack(self._variances).mean()
+        return torch.stack([variance, variance.new_full((), self._count), torch.stack(list(self._values)).mean()])
 
 
 def plain_target(name: str, args: Any, more: dict[str, Any], result: Tensor) -> bool:

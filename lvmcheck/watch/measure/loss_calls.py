@@ -25,7 +25,8 @@ _STACK: Any = overrides  # its functions on the stack of modes have no types
 SEEN = CLASSES | BINARY | SQUARES | SOFTMAXES | DIFFERENCES | EMBEDDINGS
 CLOSE, FAR = 1e-3, 1e-2
 """How near to 1 sums of probabilities are, and how far those are that are none."""
-ROWS = 128
+ROWS, FEWEST = 128, 8
+"""Rows that are looked at, and rows from which a batch has a variance."""
 VIEWS = (
     "View",
     "Reshape",
@@ -65,6 +66,7 @@ class Call:
         given: target of any loss.
         scored: the loss is a mean or a sum over all of its targets.
         plain: targets, the class that is ignored, the loss and the number of classes of a plain mean over classes.
+        squared: the target of a plain mean squared error, and its value.
         asked: the arguments of a loss over classes.
         pairs: 1 where the logits compare a batch with a batch, each row with one other; else 0 or None.
     """
@@ -81,6 +83,7 @@ class Call:
     plain: tuple[Tensor, int, Tensor, int] | None = None
     pairs: Tensor | None = None
     asked: tuple[Any, dict[str, Any]] | None = None
+    squared: tuple[Tensor, Tensor] | None = None
 
     @property
     def measured(self) -> Tensor | None:
@@ -155,7 +158,10 @@ def _call(name: str, args: Any, more: dict[str, Any], result: Tensor) -> Call | 
         return Call(name, frozenset(flags), target=_range(other), given=other)
     if not _is_target(other):
         return Call(name, frozenset(flags))
-    return Call(name, frozenset(flags), target=_range(other), beyond=_beyond(one, other), given=other)
+    mean = name == "mse_loss" and not result.ndim and more.get("reduction", "mean") == "mean"
+    squared = (other, result) if mean and one.shape == other.shape and len(other) >= FEWEST else None
+    beyond = _beyond(one, other)
+    return Call(name, frozenset(flags), target=_range(other), beyond=beyond, given=other, squared=squared)
 
 
 def _over_batch(given: Tensor, axis: Any) -> bool:
