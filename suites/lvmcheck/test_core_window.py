@@ -106,10 +106,14 @@ def test_a_nan_in_a_term_or_a_norm_is_named() -> None:
 
 
 def test_the_first_step_is_named_whatever_was_not_finite() -> None:
-    numbers = [(1.0, 1.0), (math.nan, 1.0), (1.0, math.inf)]
-    rows = [StepRow(loss, None, norm, None, 0) for loss, norm in numbers]
-    window = summarise(rows, epoch=1, last_step=3, seconds=0.0, t=0.0)
-    assert window.non_finite == {"step": 2, "what": "loss", "value": "nan"}
+    cases: list[tuple[list[tuple[float, float | None]], dict[str, object] | None]] = [
+        ([(1.0, 1.0), (math.nan, 1.0), (1.0, math.inf)], {"step": 2, "what": "loss", "value": "nan"}),
+        ([(1.0, 1.0), (1.0, 1.0), (1.0, math.inf)], {"step": 3, "what": "grad_norm", "value": "inf"}),
+        ([(1.0, None), (1.0, 1.0), (1.0, math.inf)], None),  # of which step is not known
+    ]
+    for numbers, named in cases:
+        rows = [StepRow(loss, None, norm, None, 0) for loss, norm in numbers]
+        assert summarise(rows, epoch=1, last_step=3, seconds=0.0, t=0.0).non_finite == named
 
 
 def test_huge_losses_have_a_mean() -> None:
