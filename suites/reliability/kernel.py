@@ -46,7 +46,7 @@ KERNEL = {
     "lvmcheck/launch/key.py": "suites/lvmcheck/test_launch_source.py suites/lvmcheck/test_launch_reuse.py",
     "lvmcheck/launch/looks.py": "suites/reliability/test_looks.py",
     "lvmcheck/launch/hosts.py": "suites/reliability/test_looks.py",
-    "lvmcheck/launch/opened.py": "suites/reliability/test_opened.py suites/reliability/test_looks.py",
+    "lvmcheck/launch/opened.py": "suites/reliability/test_opened.py suites/reliability/test_looks.py suites/reliability/test_sights.py",
     "lvmcheck/launch/sights.py": "suites/reliability/test_sights.py suites/reliability/test_opened.py",
     "lvmcheck/launch/sought.py": "suites/reliability/test_looks.py",
     "lvmcheck/launch/texts.py": "suites/reliability/test_opened.py",

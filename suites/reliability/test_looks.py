@@ -302,6 +302,10 @@ def test_what_is_noted_of_programs_hosts_and_too_many(tmp_path: Path, monkeypatc
     for program in ("/usr/bin/gcc", "git", b"uname"):
         hook._hook("subprocess.Popen", (program, [program], None, None))
     hook._hook("subprocess.Popen", (None, ["cat", "x"], None, None))
+    hook._hook("subprocess.Popen", ("/opt/tool", ["called"], None, None))
+    hook._hook("os.exec", ("/opt/next", ["called"], {}))
+    hook._hook("ctypes.dlopen", ("libm.so.6",))
+    hook._hook("ctypes.dlopen", (str(tmp_path / "kept"),))
     hook._hook("os.posix_spawn", ("/bin/true", ["x"], {}))
     hook._hook("os.system", (b"make all",))
     here = (("localhost", 9), ("::1", 9, 0, 0), ("0.0.0.0", 9), ("127.1.2.3", 9), "/a/socket", ("", 9))
@@ -315,6 +319,9 @@ def test_what_is_noted_of_programs_hosts_and_too_many(tmp_path: Path, monkeypatc
     hook._hook("os.rename", (str(tmp_path / "none"), str(tmp_path / "new")))
     assert [line[:2] for line in noted(folder)] == [
         ["process", "cat"],
+        ["process", "/opt/tool"],
+        ["process", "/opt/next"],
+        ["read", str(tmp_path / "kept")],
         ["process", "/bin/true"],
         ["process", "make all"],
         ["host", "192.0.2.1"],
@@ -326,4 +333,4 @@ def test_what_is_noted_of_programs_hosts_and_too_many(tmp_path: Path, monkeypatc
     for name in "abcd":
         hook._note("read", name)
     many = ["many", str(len(hook._seen) - 2)]
-    assert [line[:2] for line in noted(folder)][11:] == [["read", "a"], ["read", "b"], many]
+    assert [line[:2] for line in noted(folder)][14:] == [["read", "a"], ["read", "b"], many]

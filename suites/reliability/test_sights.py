@@ -169,3 +169,11 @@ def test_what_is_gone(tmp_path: Path) -> None:
     names = ("hooks/x", "HEAD", "refs/a", "own")
     assert [no_state_of_git(f"/a/.git/{name}") for name in names] == [True, False, False, True]
     assert not no_state_of_git("/a/git/x")
+
+
+def test_names_in_a_folder(tmp_path: Path) -> None:
+    file(tmp_path / "one" / "a")
+    for name in ("a", ".hidden", "__pycache__/a.pyc"):
+        file(tmp_path / "other" / name)
+    assert names_in(str(tmp_path / "one")) == names_in(str(tmp_path / "other")) != names_in(str(tmp_path))
+    assert names_in(str(tmp_path / "none")) == ""
