@@ -24,6 +24,7 @@ JUDGED = "suites/reliability/test_one_answer.py suites/reliability/test_sealed.p
 CHECKS = "suites/reliability/test_oracle.py suites/reliability/test_judging.py suites/lvmcheck/test_checks_edges.py"
 ASKED = "suites/ci/test_gate_asked.py"
 ANSWERS = "suites/reliability/test_answers.py"
+SIGHTS = "suites/reliability/test_sights.py suites/reliability/test_opened.py"
 KERNEL = {
     "ci/gate.py": f"{ASKED} {EDITS}",
     "ci/gate_base.py": TREES,
@@ -46,8 +47,8 @@ KERNEL = {
     "lvmcheck/launch/key.py": "suites/lvmcheck/test_launch_source.py suites/lvmcheck/test_launch_reuse.py",
     "lvmcheck/launch/looks.py": "suites/reliability/test_looks.py",
     "lvmcheck/launch/hosts.py": "suites/reliability/test_looks.py",
-    "lvmcheck/launch/opened.py": "suites/reliability/test_opened.py suites/reliability/test_looks.py suites/reliability/test_sights.py",
-    "lvmcheck/launch/sights.py": "suites/reliability/test_sights.py suites/reliability/test_opened.py",
+    "lvmcheck/launch/opened.py": f"{SIGHTS} suites/reliability/test_looks.py",
+    "lvmcheck/launch/sights.py": SIGHTS,
     "lvmcheck/launch/sought.py": "suites/reliability/test_looks.py",
     "lvmcheck/launch/texts.py": "suites/reliability/test_opened.py",
     "lvmcheck/run/alike.py": "suites/lvmcheck/test_plugin_equal_seeds.py -k 'runs_that or begin_with or beginning'",
