@@ -162,11 +162,15 @@ def _fit(one: Lists, other: Lists) -> bool:
     if _is_phase(short, long):
         return False
     few, many = _most(short), _most(long)
-    return few > 1 and (many - few == 1 or (many % few == 0 and any(map(_is_validation, short))))
+    steps = many % few == 0 and any(map(_is_validation, short)) and not any(map(_is_validation, long))
+    return few > 1 and (many - few == 1 or steps)
 
 
 def _is_phase(short: Lists, long: Lists) -> bool:
-    """Whether the names of one group are those of the other behind a common word."""
+    """Whether the names of one group are those of the other behind or before a common word."""
+    pairs = [(a, b) for one, other in ((short, long), (long, short)) for a in one for b in other]
+    if any(a.startswith(f"{b}_") and folded(a[len(b) + 1 :]) not in SPLITS for a, b in pairs):
+        return True
     return any(
         prefix and {name.removeprefix(prefix) for name in one} & set(other)
         for one, other in ((short, long), (long, short))

@@ -8,7 +8,7 @@ import numpy as np
 
 from lvmcheck.causes.curves._signs import coded, failed_first, found, training_learns
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
-from lvmcheck.checks.curves._at_rest import fell
+from lvmcheck.checks.curves._at_rest import LEAST_SHARE, fell
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.curves._curves import improved, share
 from lvmcheck.checks.curves.metric_constant import GAINED
@@ -93,8 +93,6 @@ def _never_the_rare_class(evidence: Evidence) -> Finding | None:
 
 SAME_ANSWER = 0.005
 """Share by which an accuracy in training moves where every answer is one class."""
-LEAST_SHARE = 0.01
-"""Accuracy that the commonest class has at least."""
 RARE = frozenset({"recall", "sensitivity", "f1", "precision"})
 
 

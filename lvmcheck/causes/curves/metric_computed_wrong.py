@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.causes.curves._signs import coded, found
-from lvmcheck.causes.curves.class_imbalance import LEAST_SHARE
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.checks.curves._at_rest import LEAST_SHARE
 from lvmcheck.checks.curves.running_loss_reset import running_run
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.role_names import Quantity

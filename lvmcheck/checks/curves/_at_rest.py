@@ -21,6 +21,8 @@ FEW, STEPS, RARE = 5, 150, 0.9
 EVALUATIONS, DIGITS = 8, 4
 """Evaluations of one term that must agree, and significant digits from which that is no coincidence of rounding."""
 
+LONG = 15
+"""Evaluations in which one accuracy throughout is no coincidence, whatever the loss does."""
 COUNTED, LOST = 8, 5
 """Evaluations of a counted metric (an accuracy on few samples) that must agree to fail, and beside a loss that fell."""
 LOW = 0.6
@@ -29,6 +31,8 @@ ANSWERS = 0.5
 """Share of the loss of always giving the commonest class below which a model answers otherwise."""
 ALMOST_ALL, NEARLY_ALL, ROWS = 0.7, 0.93, 200
 """Share of a loss that falls while not one answer changes, accuracy that may be as good as it gets, and few rows."""
+LEAST_SHARE = 0.01
+"""Accuracy that the commonest class has at least."""
 PARTED = 0.2
 """Accuracy gained in training beside validation losses that fell, and not one answer changed."""
 
@@ -56,6 +60,12 @@ def term_at_rest(run: Run) -> Curve | None:
         if own and still and not curve.by_step and digits(curve) >= DIGITS:
             return curve
     return None
+
+
+def long_at_rest(curve: Curve) -> bool:
+    """An accuracy of validation that is the same in so many evaluations that one class may be all that is answered."""
+    validation = curve.role.quantity is Quantity.ACCURACY and curve.role.split is Split.VALIDATION
+    return validation and len(curve) >= LONG and constant_from(curve.values, SAME) == 0 and 0 < curve.values[-1] < 1
 
 
 def zero_throughout(run: Run) -> Curve | None:

@@ -14,6 +14,7 @@ from lvmcheck.checks.curves._at_rest import (
     contradicts,
     digits,
     fell,
+    long_at_rest,
     term_at_rest,
     zero_throughout,
 )
@@ -45,8 +46,6 @@ MOVED = 0.02
 """Share by which the training loss must fall on after a metric became constant."""
 TINY = 1e-6
 """Share of the first training loss at which a loss has got to the end of its numbers."""
-LONG = 15
-"""Evaluations in which one accuracy throughout is no coincidence, whatever the loss does."""
 COMMON = 0.9
 """Accuracy from which what is scored may just be rare."""
 GAINED = 0.05
@@ -106,7 +105,7 @@ class MetricConstant(CurveCheck):
                 curve.role.quantity is not Quantity.ACCURACY or len(curve) - start >= COUNTED or contradicts(run, curve)
             )
             return (failed if sure else warning)(_finding(run, curve, start), evaluated=values)
-        long = next((curve for curve in curves if _long_at_rest(run, curve)), None)
+        long = next((c for c in curves if long_at_rest(c) and not _beside_another(run, c)), None)
         if long is not None:
             return warning(_finding(run, long, 0), evaluated=values)
         zero = zero_throughout(run)
@@ -138,12 +137,6 @@ def _stuck(curve: Curve) -> int | None:
         return None  # the best that there is
     exact = len(f"{abs(value):.17g}".replace(".", "").strip("0")) >= DIGITS and digits(curve) >= DIGITS
     return start if exact and not counted else None
-
-
-def _long_at_rest(run: Run, curve: Curve) -> bool:
-    """An accuracy of validation that is the same in so many evaluations that one class may be all that is answered."""
-    validation = curve.role.quantity is Quantity.ACCURACY and curve.role.split is Split.VALIDATION
-    return validation and len(curve) >= LONG and _stuck(curve) == 0 and not _beside_another(run, curve)
 
 
 def _goes_on(run: Run, curve: Curve, start: int) -> bool:
