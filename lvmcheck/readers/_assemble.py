@@ -10,7 +10,7 @@ from typing import Any
 from lvmcheck.errors import InputError, several
 from lvmcheck.readers._columns import folded, usual_name
 from lvmcheck.readers._numbers import whole
-from lvmcheck.readers._rows import VAL, Numbered, Row, continued, counted, named, numbered
+from lvmcheck.readers._rows import VAL, Numbered, Row, continued, counted, named, numbered, side
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import EPOCH_AT, Run
 
@@ -145,7 +145,8 @@ def _often(table: Numbered, path: Path) -> frozenset[str]:
 
 
 def _last_of_several(table: Numbered, often: frozenset[str]) -> Iterator[str]:
-    several = sorted(name for name in often if name.startswith(VAL))
+    held_out = side(table.rows)
+    several = sorted(name for name in often if name.startswith(held_out))
     if several and table.ends is None:
         yield f"{several[0]} is recorded several times an epoch: the last of each epoch counts, the others are probes"
 
@@ -153,13 +154,14 @@ def _last_of_several(table: Numbered, often: frozenset[str]) -> Iterator[str]:
 def _events(table: Numbered, often: frozenset[str], means: bool) -> Iterator[ev.Event]:
     metrics: dict[str, float] = {}
     step, last_window, current = 0, 0, None
+    held_out = side(table.rows)
     for i, (epoch, row) in enumerate(zip(table.epochs, table.rows, strict=True)):
         if table.ends is None and current is not None and epoch != current:
             yield ev.Epoch(epoch=current, step=step, metrics=metrics, t=row.t)
             metrics = {}
         current, step = epoch, max(step, row.step or 0)
         by_step = {name: value for name, value in row.values.items() if name in often}
-        metrics |= {name: v for name, v in row.values.items() if name not in often or name.startswith(VAL)}
+        metrics |= {name: v for name, v in row.values.items() if name not in often or name.startswith(held_out)}
         window = _window(row, by_step, epoch, last_window if means else None)
         if window is not None:
             last_window = window.last_step

@@ -29,6 +29,8 @@ MAY_FALL = frozenset({"steps", "it", "iterations", "timesteps", "frames", "batch
 SIDECAR = ".columns.toml"
 _SPLITS = {"validation": "val", "valid": "val", "eval": "val", "dev": "val", "training": "train"}
 _CAMEL = re.compile(r"(?:(?<=[a-z]{2})|(?<=[A-Z][a-z]))(?=[A-Z][a-z])")
+_SIDES = "train|training|val|valid|validation|eval|test|dev"
+_SIDE_LAST = re.compile(rf"(?!(?:{_SIDES})_)(.+)_({_SIDES})")
 _SEPARATORS = re.compile(r"[\s/.:\-]+")
 
 
@@ -119,10 +121,17 @@ def axes(names: Iterable[str]) -> dict[str, str]:
 def usual_name(name: str) -> str:
     """``validation/loss`` and ``eval_loss`` as ``val_loss``, ``Train/Loss`` as ``train_loss``: the names of checks."""
     words = folded(_CAMEL.sub("_", name)).strip("_")
+    words = _side_first(words)
     head, _, rest = words.partition("_")
     said = f"{_SPLITS.get(head, head)}_{rest}" if rest else words
     before, sign, last = said.rpartition("_")
     return f"{before}{sign}{PLURALS.get(last, last)}"
+
+
+def _side_first(words: str) -> str:
+    """``loss_val`` as val_loss, where no split goes before it."""
+    hit = _SIDE_LAST.fullmatch(words)
+    return words if hit is None else f"{hit[2]}_{hit[1]}"
 
 
 def rename(names: Iterable[str], columns: Mapping[str, str], where: Path) -> dict[str, str]:

@@ -17,7 +17,7 @@ from lvmcheck.run.roles import Split, by_name
 MAX_METRICS = 10_000
 MAX_GUESSED = 1000
 """Steps in a row up to which they may be taken for epochs; more are optimizer steps."""
-VAL = "val_"
+VAL, TEST = "val_", "test_"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,9 +201,16 @@ def numbered(rows: Sequence[Row], path: Path) -> Numbered:
     return Numbered(rows, [1] * len(rows), frozenset(), (note,))
 
 
+def side(rows: Sequence[Row]) -> str:
+    """What the names of held-out metrics begin with: val_, or test_ where there is none."""
+    names = dict.fromkeys(name for row in rows for name in row.values)
+    return next((each for each in (VAL, TEST) if any(name.startswith(each) for name in names)), VAL)
+
+
 def _evaluations(rows: Sequence[Row]) -> list[int]:
     """Rows that end with an evaluation; evaluations of several sets at one step are one."""
-    hits = [i for i, row in enumerate(rows) if any(name.startswith(VAL) for name in row.values)]
+    held_out = side(rows)
+    hits = [i for i, row in enumerate(rows) if any(name.startswith(held_out) for name in row.values)]
     same = {
         i
         for i, j in pairwise(hits)

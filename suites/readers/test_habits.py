@@ -196,6 +196,12 @@ HABITS: dict[str, Habit] = {
         rows("Epoch\tAverageEpRet\tStdEpRet\tTotalEnvInteracts", "{e}\t{a}\t0.1\t{e}000"),
         "average ep ret 0.7000 at epoch 4",
     ),
+    "split_last_by_step": Habit(
+        "s.csv",
+        table("step,Loss/train,Loss/test", *(f"{s}0,{loss},{loss if s % 2 else ''}" for s, loss in enumerate(L, 1))),
+        "test loss 0.7000 at step 30",
+        windows=(10, 20, 30, 40),
+    ),
     # JSON
     "plural_lists": Habit(
         "h.json",
@@ -219,6 +225,11 @@ HABITS: dict[str, Habit] = {
         "val loss 0.4000 at epoch 2",
         options={"run": "fine_tune"},
     ),
+    "two_phases_by_their_end": Habit(
+        "h.json",
+        json.dumps({"loss": L, "val_loss": L, "loss_phase2": [0.5, 0.4], "val_loss_phase2": [0.5, 0.4]}),
+        "val loss 0.6000 at epoch 4",
+    ),
     "several_runs": Habit(
         "h.json",
         json.dumps({"small": {"time": 3.0, "losses": L[:2]}, "large": {"time": 9.0, "losses": L}}),
@@ -229,6 +240,9 @@ HABITS: dict[str, Habit] = {
         json.dumps({"train_losses": [1.0 - i / 10 for i in range(8)], "val_losses": L}),
         "val loss 0.6000 at step 8",
         windows=(1, 2, 3, 4, 5, 6, 7, 8),
+    ),
+    "split_at_the_end": Habit(
+        "h.json", json.dumps({"loss": [*L, *L], "loss_val": L}), "val loss 0.6000 at step 8", windows=range(1, 9)
     ),
     "evaluated_before": Habit(
         "h.json", json.dumps({"train_loss": L, "val_loss": [2.0, *L]}), "val loss 0.6000 at epoch 4"
