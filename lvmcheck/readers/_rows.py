@@ -96,7 +96,8 @@ def epochs_filled(rows: Sequence[Row]) -> list[Row]:
 def continued(rows: Sequence[Row]) -> list[Row]:
     """Steps that begin again in every epoch, as steps since the run began."""
     trained = [row for row in rows if not all(name.startswith(VAL) for name in row.values)]
-    again = any(_again(row, before) for before, row in pairwise(trained))
+    start = trained[0].step if trained else None
+    again = any(_again(row, before, start) for before, row in pairwise(trained))
     if not again or any(row.epoch is None or row.step is None for row in rows):
         return list(rows)
     shift = 0 if rows[0].step else 1  # from 0 on, the first step is step 1
@@ -105,7 +106,7 @@ def continued(rows: Sequence[Row]) -> list[Row]:
     before = rows[0]
     for row in rows:
         if any(not name.startswith(VAL) for name in row.values):
-            offset = last if _again(row, before) else offset
+            offset = last if _again(row, before, start) else offset
             last, before = offset + (row.step or 0) + shift, row
         found.append(replace(row, step=last))
     return found
@@ -120,9 +121,11 @@ def counted(rows: Sequence[Row]) -> tuple[list[Row], str]:
     return found, "no step is recorded: the n-th row of training counts as step n"
 
 
-def _again(row: Row, before: Row) -> bool:
-    rises = row.epoch is not None and before.epoch is not None and row.epoch > before.epoch
-    return rises and row.step is not None and before.step is not None and row.step <= before.step
+def _again(row: Row, before: Row, start: int | None) -> bool:
+    """Whether a row begins a later epoch at the step at which the run began."""
+    if row.epoch is None or before.epoch is None or row.step is None or before.step is None or start is None:
+        return False
+    return row.epoch > before.epoch and row.step < before.step and row.step <= start
 
 
 def chosen(rows: Sequence[Row], path: Path, run: str | None) -> list[Row]:
