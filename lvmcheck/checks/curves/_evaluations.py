@@ -63,6 +63,12 @@ def not_on_evaluations(run: Run) -> Finding | None:
     return _disagree(run) or _without_code(run) or _flat(run) or _no_score(run) or _rests(run)
 
 
+def explores(run: Run) -> bool:
+    """Whether an epsilon says that more than half of the actions are random to the end."""
+    known = [curve for name, curve in {**run.curves.by_step, **run.curves.by_epoch}.items() if "epsilon" in words(name)]
+    return bool(run.curves.rewards) and any(0.5 < float(curve.values.min()) <= 1 for curve in known)
+
+
 def hardly_trained(run: Run) -> bool:
     """Whether a loss that falls steadily and hardly at all is one of a uniform guess, or of a rate of nothing."""
     rate = run.curves.rate

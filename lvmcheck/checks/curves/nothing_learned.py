@@ -19,7 +19,7 @@ from lvmcheck.checks.curves._curves import (
     lower_is_better,
     share,
 )
-from lvmcheck.checks.curves._evaluations import hardly_trained, not_on_evaluations
+from lvmcheck.checks.curves._evaluations import explores, hardly_trained, not_on_evaluations
 from lvmcheck.checks.curves._trivial import LEAST, LITTLE, PARTS, at_trivial, good_already, near_uniform
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
@@ -91,7 +91,7 @@ class NothingLearned(CurveCheck):
             if run.curves.adversarial:
                 return not_applicable("GAN losses need not fall, and no score is recorded")
             return not_recorded("no loss or other metric with a known direction is recorded four times")
-        if _explores(run):
+        if explores(run):
             return not_applicable("most actions are drawn at random so far")
         trivial = at_trivial(run)
         if trivial is not None:
@@ -130,12 +130,6 @@ def _judged(run: Run) -> list[Curve]:
         return [curve for curve in curves.rewards or curves.scores if len(curve) >= LEAST]
     train = [curves.train] if curves.train is not None else []
     return [curve for curve in (*train, *curves.validation, *curves.scores) if len(curve) >= LEAST]
-
-
-def _explores(run: Run) -> bool:
-    """Whether an epsilon says that more than half of the actions are random to the end."""
-    known = [curve for name, curve in {**run.curves.by_step, **run.curves.by_epoch}.items() if "epsilon" in words(name)]
-    return bool(run.curves.rewards) and any(0.5 < float(curve.values.min()) <= 1 for curve in known)
 
 
 def _short_fine_tune(run: Run) -> bool:

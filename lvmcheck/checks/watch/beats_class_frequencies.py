@@ -13,13 +13,14 @@ from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import complete
+from lvmcheck.checks.watch._levels import recorded_level
 from lvmcheck.checks.watch._watched import Watched, case_run
 from lvmcheck.run.events import Watch
 from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.view import Run, run_from
 
-STEPS, ROWS, LEAST = 200, 2000, 4
-"""Optimizer steps, rows, and windows of half of the run from which it is judged."""
+STEPS, ROWS = 200, 2000
+"""Optimizer steps and rows from which it is judged."""
 ALIKE, FALLS = 0.1, 0.01
 """How near the recorded loss is to the measured one, and share of the entropy that it falls by in a quarter."""
 MANY, BETTER = 20, 0.98
@@ -94,21 +95,6 @@ def _against(run: Run, event: Watch) -> Finding | None:
         evidence=(Fact("entropy", entropy, "nats"), Fact("rows", of.get("rows")), Fact("classes", of.get("classes"))),
         phrase="loss {measured} at last; the frequencies of {classes} classes alone give {entropy}",
     )
-
-
-def recorded_level(run: Run) -> tuple[float, float, float] | None:
-    """Mean training loss of the last quarter of the steps, of the quarter before, and the standard error of the first;
-    None where it is recorded too coarsely.
-    """
-    train = run.curves.train
-    if train is None or not train.by_step or len(train) < 2 * LEAST:
-        return None
-    part = train.steps / max(1, int(train.steps[-1]))
-    last, before = train.values[part > 0.75], train.values[(part > 0.5) & (part <= 0.75)]
-    if not len(last) or not len(before):
-        return None
-    error = float(np.std(train.values[part > 0.5])) / math.sqrt(len(last))
-    return float(np.mean(last)), float(np.mean(before)), error
 
 
 _CHECK = BeatsClassFrequencies()

@@ -14,8 +14,8 @@ from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import complete
 from lvmcheck.checks.shared.laws import LEVELS
+from lvmcheck.checks.watch._levels import recorded_level
 from lvmcheck.checks.watch._watched import Watched, case_run
-from lvmcheck.checks.watch.beats_class_frequencies import recorded_level
 from lvmcheck.run.events import Watch
 from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.view import Run, run_from

@@ -116,6 +116,8 @@ class CopiesCollector(Collector):
         self._parts = list(_parts(watcher.model))
         self._began = {id(part): _marks(part) for _, part in self._parts}
         self._pairs: list[_Pair] = []
+        self._starts: dict[int, Tensor] = {}
+        self._ends: dict[int, Tensor] = {}
         self._looks = self._searches = 0
         self._since = time.process_time()
         held = _held(watcher)
@@ -125,6 +127,24 @@ class CopiesCollector(Collector):
         if not compiled(watcher.model) and not compiling():  # torch warns of global hooks where it calls compiled code
             allow_global_hooks()
             self._calls = finalize(self, register_module_forward_pre_hook(self._called.sees).remove)
+
+    def epoch_began(self, watcher: Loop, inputs: Any) -> None:  # noqa: ARG002
+        self._back(watcher)
+
+    def _back(self, watcher: Loop) -> None:
+        """Which parts begin an epoch with the weights that the epoch before began with, though these moved in it."""
+        now = {id(part): _marks(part) for _, part in self._parts}
+        moved = {
+            key for key, end in self._ends.items() if key in self._starts and not torch.equal(end, self._starts[key])
+        }
+        back = [
+            name or type(part).__name__
+            for name, part in self._parts
+            if id(part) in moved and torch.equal(now[id(part)], self._starts[id(part)])
+        ]
+        self._starts, self._ends = now, {}
+        if moved:
+            watcher.emit("weights_back", {"moved": len(moved), "back": len(back)}, back, watcher.step)
 
     def before_sample(self, watcher: Loop) -> None:
         self._looks += 1
@@ -167,9 +187,14 @@ class CopiesCollector(Collector):
         if self._calls is not None:
             self._look(watcher, self._called.modules())
         self._measure(watcher)
+        self._epoch_ends()
 
     def evaluation_ended(self, watcher: Loop) -> None:
         self._measure(watcher)
+        self._epoch_ends()
+
+    def _epoch_ends(self) -> None:
+        self._ends = {id(part): _marks(part) for _, part in self._parts} if self._starts else {}
 
     def _no_longer_see(self) -> None:
         if self._calls is not None:

@@ -81,6 +81,16 @@ CAUSES: Sequence[Measured] = (
         },
     ),
     Measured(
+        cause="weights_loaded_in_loop",
+        what="Weights are loaded again at the beginning of each epoch.",
+        checks=("weights_go_on",),
+        explains=("epoch_pattern", "learns_slowly", "learning_kept"),
+        phrase="weights of the beginning are loaded again in each epoch",
+        fix="load them once, before the first epoch",
+        healthy={"go_on": case_run("weights_back", [{"moved": 2, "back": 0}] * 3)},
+        shown={"loaded": case_run("weights_back", [{"moved": 2, "back": 1}] * 3, ["body"])},
+    ),
+    Measured(
         cause="parameters_updated_twice",
         what="Parameters are in the optimizer more than once.",
         checks=("parameters_held_once",),
