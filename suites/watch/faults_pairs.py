@@ -1,4 +1,4 @@
-"""A contrastive program with one silent error each: two views, a learned temperature that stands alone."""
+"""Programs with one silent error each: pairs of views and a temperature that stands alone; epochs and a penalty."""
 
 from __future__ import annotations
 
@@ -36,7 +36,39 @@ def _loss(one: Tensor, other: Tensor, temperature: Tensor, axis: int) -> Tensor:
     return (F.cross_entropy(scores, own) + F.cross_entropy(scores.T, own)) / 2
 
 
+def epochs(rec: Recorder, fault: str) -> None:
+    """A classifier in epochs of eight steps, with a penalty on its weights."""
+    inputs = torch.randn(320, 16)
+    labels = inputs[:, :4].argmax(1)
+    model = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 4))
+    first = {name: value.clone() for name, value in model.state_dict().items()}
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    rec.watch(model, optimizer)
+    for epoch in range(6):
+        if fault == "loaded_in_the_loop":
+            model.load_state_dict(first)
+        model.train()
+        for rows in torch.randperm(256).split(32):
+            penalty = sum((p.square().sum() for p in model.parameters()), torch.zeros(()))
+            loss = F.cross_entropy(model(inputs[rows]), labels[rows])
+            loss = loss + (30.0 if fault == "penalty_of_30" else 1e-4) * penalty
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            rec.step(loss=loss)
+        model.eval()
+        with torch.no_grad():
+            rec.epoch(epoch, val_loss=F.cross_entropy(model(inputs[256:]), labels[256:]))
+
+
 CHECKS = [
+    (
+        epochs,
+        {
+            "penalty_of_30": "penalty_is_small",
+            "loaded_in_the_loop": "weights_go_on",
+        },
+    ),
     (
         pairs,
         {
@@ -45,5 +77,5 @@ CHECKS = [
             "one_view_twice": "views_differ",
             "normalised_over_the_batch": "loss_inputs",
         },
-    )
+    ),
 ]

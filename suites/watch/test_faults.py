@@ -20,8 +20,12 @@ FROM_THE_RECORD = {
     "loss_is_optimised",
     "beats_class_frequencies",
     "norm_statistics_settle",
+    "class_weights_fit",
+    "arguments_vary",
+    "beats_target_mean",
 }
-"""They need losses that the loop reports, or a run that is over: suites/gallery/silent, test_class_frequencies.py."""
+"""They need losses that the loop reports, or a run that is over: suites/gallery/silent, test_class_frequencies.py and
+test_at_the_end.py."""
 OF_RANKS = "ranks_"
 """They need two processes: suites/distributed."""
 FULL = os.environ.get("LVM_RELIABILITY") == "full"

@@ -66,8 +66,7 @@ class BeatsTargetMean(Watched):
             return not_recorded(
                 f"no plain squared error beside its recorded loss that no longer falls, in {STEPS} steps"
             )
-        limit = found.bounds[0].value
-        assert isinstance(limit, float)
+        limit = LEFT * events[-1].values["variance"]
         known = [loss for loss in run.curves.of(Quantity.LOSS) if len(loss) and float(np.min(loss.values)) < limit]
         below = not found.met and bool(known) and not math.isnan(found.number)
         if below:
@@ -87,16 +86,16 @@ def _against(run: Run, event: Watch) -> Finding | None:
         return None  # another measure, or it still falls, or it is too noisy to say
     return Finding(
         code="at_the_mean",
-        measured=math.nan if any(map(math.isnan, of.values())) else loss,
-        bounds=(ceiling(LEFT * variance, "0.995 of the variance of the targets"),),
+        measured=math.nan if any(map(math.isnan, of.values())) else of.get("left"),
+        bounds=(ceiling(LEFT),),
         step=run.step,
-        evidence=(Fact("variance", variance), Fact("values", of.get("values"))),
-        phrase="loss {measured} at last; the mean of the targets alone gives {variance}",
+        evidence=(Fact("loss", loss), Fact("variance", variance), Fact("values", of.get("values"))),
+        phrase="{measured} of the variance of the targets is left at last, where their mean alone leaves 1",
     )
 
 
 _CHECK = BeatsTargetMean()
-_NOISE = {"variance": 1.0, "values": 40000.0}
+_NOISE = {"variance": 1.0, "values": 40000.0, "left": 1.002}
 
 
 def _run(losses: Sequence[float], values: Mapping[str, float] = _NOISE, **curves: list[float]) -> Run:
@@ -107,8 +106,8 @@ def _run(losses: Sequence[float], values: Mapping[str, float] = _NOISE, **curves
 
 
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run([1.2, 0.01, 0.01])),
-    made.case("weak_signal", _CHECK, _run([1.1, 0.985, 0.985])),
+    made.case("perfect_oracle", _CHECK, _run([1.2, 0.01, 0.01], {**_NOISE, "left": 0.01})),
+    made.case("weak_signal", _CHECK, _run([1.1, 0.985, 0.985], {**_NOISE, "left": 0.985})),
     made.case("dropout", _CHECK, _run([1.2, 1.01, 1.01], val_loss=[1.0, 0.9, 0.9])),
 )
 FAILS: Sequence[Case] = (

@@ -50,14 +50,14 @@ class Frequencies:
         return torch.stack([entropy, rows, classes, torch.stack(list(self._values)).mean()])
 
 
-VARIANCE = ("variance", "values", "loss")
+VARIANCE = ("left", "variance", "values", "loss")
 
 
 class Variance:
-    """Variance of the targets of the one plain squared error of a step, and its latest values."""
+    """Variance of the targets of the one plain squared error of a step, and how much of it the last steps left."""
 
     def __init__(self) -> None:
-        self._variances: list[Tensor] = []
+        self._variances: deque[Tensor] = deque(maxlen=WINDOW)
         self._values: deque[Tensor] = deque(maxlen=WINDOW)
         self._count = 0
         self._several = False
@@ -67,16 +67,17 @@ class Variance:
         self._several |= len(calls) > 1
         for target, value in calls[:1]:
             rows = target.detach().float().flatten(1) if target.ndim > 1 else target.detach().float()[:, None]
-            self._variances.append(rows.var(0).mean())
+            self._variances.append(rows.var(0, correction=0).mean())
             self._values.append(value.detach().float())
             self._count += target.numel()
 
     def measured(self) -> Tensor | None:
-        """Mean variance of a target over the rows of a batch, values seen, and mean loss of the last steps; [3]."""
+        """:data:`VARIANCE` of the last steps, whose own targets are compared: noise of a batch is in both; [4]."""
         if self._several or len(self._values) < WINDOW:
             return None
-        variance = torch.stack(self._variances).mean()
-        return torch.stack([variance, variance.new_full((), self._count), torch.stack(list(self._values)).mean()])
+        variance, loss = torch.stack(list(self._variances)).mean(), torch.stack(list(self._values)).mean()
+        count = variance.new_full((), self._count)
+        return torch.stack([loss / variance.clamp_min(1e-30), variance, count, loss])
 
 
 def plain_target(name: str, args: Any, more: dict[str, Any], result: Tensor) -> bool:

@@ -1,0 +1,103 @@
+"""What is known of a watched loop when it is over: weights of classes, inputs that are 0, regressions at the mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import lvmcheck
+from lvmcheck.checks.finding import Finding, Status
+from lvmcheck.checks.protocol import judge, load_check
+
+STEPS, ROWS = 40, 24
+INPUTS = torch.randn(600, 8, generator=torch.Generator().manual_seed(0))
+LABELS = (INPUTS[:, :1] > torch.tensor([-1.2, -0.4, 0.8])).sum(1)
+COUNTS = torch.bincount(LABELS).float()
+
+
+def outcome(path: Path, check: str) -> tuple[Status, Finding | None]:
+    found = judge(load_check(check)(), lvmcheck.load(path))
+    return found.status, found.finding
+
+
+def classifier(path: Path, weight: Tensor | None, ignored: int = -100) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    with lvmcheck.record(path) as rec:
+        for _ in range(STEPS):
+            rows = torch.randperm(600)[:ROWS]
+            loss = F.cross_entropy(model(INPUTS[rows]), LABELS[rows], weight=weight, ignore_index=ignored)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            rec.step(loss=loss)
+
+
+@pytest.mark.parametrize(
+    ("weight", "ignored", "code"),
+    [
+        (COUNTS / COUNTS.sum(), -100, "with_frequency"),
+        (None, 0, "ignored"),
+        (COUNTS.sum() / COUNTS, -100, None),
+        (None, -100, None),
+    ],
+    ids=["proportional", "ignored", "inverse", "plain"],
+)
+def test_weights_of_classes(weight: Tensor | None, ignored: int, code: str | None, tmp_path: Path) -> None:
+    classifier(tmp_path / "run", weight, ignored)
+    status, finding = outcome(tmp_path / "run", "class_weights_fit")
+    assert status is (Status.PASSED if code is None else Status.FAILED)
+    assert finding is not None
+    assert code is None or finding.code == code
+
+
+class Timed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(9, 16), nn.Tanh(), nn.Linear(16, 8))
+
+    def forward(self, rows: Tensor, time: Tensor) -> Tensor:
+        out: Tensor = self.net(torch.cat([rows, time[:, None]], 1))
+        return out
+
+
+@pytest.mark.parametrize("integer", [True, False])
+def test_a_time_that_is_divided_as_an_integer(integer: bool, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = Timed()
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    with lvmcheck.record(tmp_path / "run") as rec:
+        for _ in range(STEPS):
+            time = torch.randint(50, (ROWS,))
+            time = (time // 50).float() if integer else time / 50
+            loss = F.mse_loss(model(torch.randn(ROWS, 8), time), torch.randn(ROWS, 8))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            rec.step(loss=loss)
+    status, _ = outcome(tmp_path / "run", "arguments_vary")
+    assert status is (Status.FAILED if integer else Status.PASSED)
+
+
+@pytest.mark.parametrize("signal", [0.0, 0.4], ids=["targets_drawn_anew", "weak_signal"])
+def test_a_regression_at_the_mean(signal: float, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = nn.Linear(8, 4)
+    optimizer = torch.optim.SGD(model.parameters(), 0.02)
+    with lvmcheck.record(tmp_path / "run") as rec:
+        for _ in range(500):
+            rows = torch.randn(256, 8)
+            loss = F.mse_loss(model(rows), signal * rows[:, :4] + torch.randn(256, 4))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            rec.step(loss=loss)
+    status, finding = outcome(tmp_path / "run", "beats_target_mean")
+    assert status is (Status.PASSED if signal else Status.FAILED)
+    assert finding is not None
+    assert finding.code == "at_the_mean"
