@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -28,7 +27,7 @@ from lvmcheck.checks.finding import (
 )
 from lvmcheck.checks.protocol import check_names, universal_checks
 from lvmcheck.commands._judging import exit_code
-from lvmcheck.commands.main import BAD_INPUT, EXITS, FAILED, NO_READER, PASSED, command_names, main
+from lvmcheck.commands.main import BAD_INPUT, EXITS, FAILED, PASSED, command_names, main
 
 SUITE = """[suite]
 about = "a"
@@ -397,28 +396,3 @@ def test_only_the_command_that_is_called_is_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-2:] == ["['explain']", "[]"]
-
-
-# -- as a command ------------------------------------------------------------------------------------------------------
-def command(*args: str | Path, stdout: int = subprocess.PIPE, **env: str) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "lvmcheck.commands.main", *map(str, args)]
-    return subprocess.run(
-        words, stdout=stdout, stderr=subprocess.PIPE, text=True, env={**os.environ, **env}, check=False
-    )
-
-
-def test_a_terminal_without_our_signs(run: Path) -> None:
-    done = command("check", run, "-v", PYTHONIOENCODING="ascii")
-    assert (done.returncode, done.stderr) == (PASSED, "")
-    assert "? finite" in done.stdout
-
-
-def test_nobody_reads_the_answer(run: Path) -> None:
-    """``lvmcheck check ... | head -0``: no complaint, and not the exit code of a pass."""
-    reader, writer = os.pipe()
-    os.close(reader)
-    try:
-        done = command("check", run, stdout=writer)
-    finally:
-        os.close(writer)
-    assert (done.returncode, done.stderr) == (NO_READER, "")
