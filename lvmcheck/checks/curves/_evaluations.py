@@ -66,7 +66,8 @@ def not_on_evaluations(run: Run) -> Finding | None:
 def explores(run: Run) -> bool:
     """Whether an epsilon says that more than half of the actions are random to the end."""
     known = [curve for name, curve in {**run.curves.by_step, **run.curves.by_epoch}.items() if "epsilon" in words(name)]
-    return bool(run.curves.rewards) and any(0.5 < float(curve.values.min()) <= 1 for curve in known)
+    falls = [curve for curve in known if float(curve.values[0] - curve.values[-1]) > 1e-3]
+    return bool(run.curves.rewards) and any(0.5 < float(curve.values.min()) <= 1 for curve in falls)
 
 
 def hardly_trained(run: Run) -> bool:

@@ -12,6 +12,7 @@ from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicab
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
+from lvmcheck.run.role_names import TRAIN, Quantity, words
 from lvmcheck.run.view import Run, run_from
 
 LEAST = 3
@@ -51,6 +52,8 @@ class TrainValIdentical(CurveCheck):
             return not_recorded("no metric is recorded on training and on validation data")
         compared = 0
         for val, train in pairs:
+            if train.role.quantity is not Quantity.LOSS and not TRAIN & set(words(train.name)):
+                continue  # without a set in its name it may be the same figure by another name
             a, b = aligned(train, val)
             compared += len(a)
             if len(a) >= LEAST and np.ptp(b) > 0 and bool((np.abs(a - b) <= SAME * np.abs(b)).all()):
