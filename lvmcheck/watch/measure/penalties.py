@@ -28,7 +28,7 @@ def pull(terms: Sequence[Term], outputs: Iterable[Tensor]) -> tuple[Tensor, Tens
         return None
     term, parameters = max(alone, key=lambda pair: max(p.numel() for p in pair[1]))
     largest = max(parameters, key=lambda p: p.numel())
-    ones = torch.ones(()).to(largest)
+    ones = largest.new_ones(())
     (gradient,) = torch.autograd.grad([term.edge], [largest], [ones], retain_graph=True, allow_unused=True)
     return None if gradient is None else (largest, gradient.detach() * term.weight)
 
