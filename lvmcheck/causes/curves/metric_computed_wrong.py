@@ -74,6 +74,13 @@ ALL = (
         "record it by the name of what it is, such as train_nll",
     ),
     _Says(
+        "never_negative",
+        "computed_so",
+        Standing.LIKELY,
+        "{metric} is computed wrongly: such an error cannot be negative, and other scores get better",
+        "take absolute values or squares before the mean",
+    ),
+    _Says(
         "metric_constant",
         "zero_throughout",
         Standing.CONSISTENT,

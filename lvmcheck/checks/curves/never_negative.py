@@ -39,9 +39,9 @@ class NeverNegative(CurveCheck):
     """No squared or absolute error, no cross-entropy of classes, no pinball or Huber loss ends below 0.
 
     Known by name. The level is the median of the last quarter, and a thousandth of the largest value is rounding. Below
-    0 it fails, and warns where a score of validation improves: then the name is wrong. A KL divergence below -0.1
-    warns, since some record what they subtract, and fails where it grows tenfold below 0; a loss of distillation fails
-    below -1.
+    0 it fails, and warns of training where a score of validation improves: then the name is wrong. A KL divergence
+    below -0.1 warns, since some record what they subtract, and fails where it grows tenfold below 0; a loss of
+    distillation fails below -1.
 
     Why:
     The name promises a number that has a lowest value. Where it is below that, something else was computed, and an
@@ -73,8 +73,11 @@ class NeverNegative(CurveCheck):
         below = [curve for curve in curves if _level(curve) < -_slack(curve)]
         scores = [score for score in run.curves.scores if score.role.split is Split.VALIDATION]
         learns = any(improved(score) and all(score.name != curve.name for curve in below) for score in scores)
-        if below and learns:
+        evaluated = next((curve for curve in below if curve.role.split is Split.VALIDATION), None)
+        if evaluated is None and below and learns:
             return warning(_finding("named_so", below[0]), evaluated=values)
+        if evaluated is not None and learns and NEVER & set(words(evaluated.name)):
+            return failed(_finding("computed_so", evaluated), evaluated=values)
         for curve in below:
             if NEVER & set(words(curve.name)) or _endless(curve):
                 return failed(_finding("negative", curve), evaluated=values)

@@ -64,7 +64,9 @@ class RunningLossReset(CurveCheck):
             total, own = aligned(named, means)
             if len(total) >= LEAST and len(total) == len(named):
                 summed = own.min() > 0 and _sums(total, own)
-                finding = _finding("summed" if summed else "of_its_epoch", named, float(total[-1] / own[-1]))
+                finding = _finding(
+                    "summed" if summed else "of_its_epoch", named, float(total[-1] / own[-1]) if own[-1] else 1.0
+                )
                 return failed(finding, evaluated=len(total)) if summed else concluded(finding, [named], evaluated=1)
         for val in run.curves.validation:
             if val.role.quantity is Quantity.LOSS and _climbs_with(named, val):

@@ -79,7 +79,13 @@ class BeatsTargetMean(Watched):
 def _against(run: Run, event: Watch) -> Finding | None:
     of, level = event.values, recorded_level(run)
     variance, seen = of.get("variance", math.nan), of.get("loss", math.nan)
-    if level is None or run.step < STEPS or of.get("values", math.nan) < VALUES or variance <= LEAST:
+    if (
+        level is None
+        or "left" not in of
+        or run.step < STEPS
+        or of.get("values", math.nan) < VALUES
+        or variance <= LEAST
+    ):
         return None
     loss, earlier, error = level
     if abs(seen - loss) > ALIKE * abs(loss) or earlier - loss > FALLS * variance or error > FALLS * variance:

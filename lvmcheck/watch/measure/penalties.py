@@ -14,16 +14,17 @@ NODES = 2000
 """Nodes of a penalty's graph: that of a model is larger."""
 
 
-def pull(terms: Sequence[Term], outputs: Iterable[Tensor]) -> tuple[Tensor, Tensor] | None:
+def pull(terms: Sequence[Term], outputs: Iterable[Tensor], own: set[int]) -> tuple[Tensor, Tensor] | None:
     """The largest parameter that the heaviest penalty depends on, and the penalty's gradient there; None without one.
 
     Args:
         terms: addends that have a gradient; at least one of them must depend on the outputs.
         outputs: those of the model in this step.
+        own: its parameters: what depends on those of another model is none of its penalties.
     """
     ends = {tensor.grad_fn for tensor in outputs}
     graphs = [(term, _graph(term, ends)) for term in terms]
-    alone = [(term, found) for term, found in graphs if found]
+    alone = [(term, found) for term, found in graphs if found and all(id(p) in own for p in found)]
     if not alone or len(alone) == len(graphs):
         return None
     term, parameters = max(alone, key=lambda pair: max(p.numel() for p in pair[1]))
