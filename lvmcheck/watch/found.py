@@ -37,6 +37,7 @@ from lvmcheck.watch.alive import (
 )
 from lvmcheck.watch.guard import allow_global_hooks, tracing
 from lvmcheck.watch.measure.ledger import compiling
+from lvmcheck.watch.replaced import Replaced
 
 if TYPE_CHECKING:
     from lvmcheck.run.recorder import Recorder
@@ -86,6 +87,7 @@ class Finder:
         self._stepped = _Seen()
         self._watched = _Seen()
         self._steps = 0
+        self._replaced = Replaced()
         self._step_handle: Any = optimizers.register_optimizer_step_pre_hook(self._before_step)
         self._module_handles: list[Any] = []
         self._looking = False
@@ -233,9 +235,16 @@ class Finder:
         for watcher in self._mine:
             if held(optimizer) & own(watcher.model) and self._idle(watcher) > len(self._stepped):
                 model = watcher.model
+                self._say_replaced(watcher, optimizer)
                 watcher.release()
                 return [model]
         return []
+
+    def _say_replaced(self, watcher: Watcher, optimizer: Optimizer) -> None:
+        known = [item for item in self._known(optimizer) if item is not optimizer]
+        former = [item for item in known if isinstance(item, Optimizer) and held(item) & held(optimizer)]
+        steps = self._replaced.by_another(former, [item for item in known if isinstance(item, LRScheduler)])
+        watcher.emit("stale_scheduler", {"steps": steps, "replaced": self._replaced.count}, (), watcher.step)
 
     def _idle(self, watcher: Watcher) -> int:
         """Steps of others since it was trained."""

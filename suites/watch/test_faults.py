@@ -23,9 +23,10 @@ FROM_THE_RECORD = {
     "class_weights_fit",
     "arguments_vary",
     "beats_target_mean",
+    "scheduler_drives_optimizer",
 }
-"""They need losses that the loop reports, or a run that is over: suites/gallery/silent, test_class_frequencies.py and
-test_at_the_end.py."""
+"""They need losses that the loop reports, or a run that is over: suites/gallery/silent, test_class_frequencies.py,
+test_at_the_end.py and test_found.py."""
 OF_RANKS = "ranks_"
 """They need two processes: suites/distributed."""
 FULL = os.environ.get("LVM_RELIABILITY") == "full"

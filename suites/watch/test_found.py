@@ -260,6 +260,24 @@ def test_an_optimizer_of_a_former_model_is_watched_with_the_model_that_is_traine
 
 
 @pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("once", [False, True], ids=["made_in_the_loop", "phases"])
+def test_a_scheduler_of_a_former_optimizer(once: bool, tmp_path: Path) -> None:
+    model = net()
+    optimizer = adam(model)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.9)
+    with lvmcheck.record(tmp_path / "run") as rec:
+        for epoch in range(5):
+            steps(model, optimizer, rec, 12)
+            scheduler.step()
+            rec.epoch(epoch)
+            optimizer = adam(model)
+            if once:
+                scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.9)
+    seen = [event for event in lvmcheck.load(rec.path).of(Watch) if event.name == "stale_scheduler"]
+    assert len(seen) > 1
+    assert any(event.values["steps"] > 0 for event in seen) is not once
+
+
 def test_a_watched_model_goes_to_another_process(tmp_path: Path) -> None:
     model = net()
     with lvmcheck.record(tmp_path / "run") as rec:

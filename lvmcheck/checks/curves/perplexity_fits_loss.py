@@ -18,8 +18,9 @@ from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.roles import Split
 from lvmcheck.run.view import Run, run_from
 
-LEAST, EXACT, NATS = 3, 0.01, 0.2
-"""Evaluations, relative distance from the power, and how near the recorded loss is to a cross entropy in nats."""
+LEAST, EXACT, NATS, APART = 3, 0.01, 0.2, 0.3
+"""Evaluations, relative distance from the power, and how near the recorded loss is to a cross entropy in nats,
+and loss from which both powers differ."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +65,9 @@ class PerplexityFitsLoss(CurveCheck):
             return not_applicable(f"fewer than {LEAST} evaluations")
         values = sum(len(loss) for loss, _ in long)
         for loss, curve in long:
-            if np.allclose(curve.values, np.exp2(np.minimum(loss.values, 90)), rtol=EXACT):
+            if loss.values.max() > APART and np.allclose(
+                curve.values, np.exp2(np.minimum(loss.values, 90)), rtol=EXACT
+            ):
                 return (failed if _in_nats(run) else warning)(_finding("base_two", loss, curve), evaluated=values)
         return concluded(_finding("fits", *long[0]), list(long[0]), evaluated=values)
 

@@ -21,6 +21,8 @@ LEAST = 6
 """Recorded rates from which a schedule has a shape."""
 SHORT, MANY, LONG = 40, 5, 200
 """Steps of a period, and periods, that no schedule is meant to have; steps in which a warm-up has got somewhere."""
+ALTERNATE = 2
+"""Steps of a period in which no schedule swings: two rates are recorded in turn."""
 SWINGS = 4
 """Turns from low to high from which a schedule is periodic."""
 KEYS = ("scheduler", "lr_scheduler", "lr_scheduler_type", "schedule", "lr_schedule")
@@ -138,6 +140,8 @@ def _swings(run: Run, rate: Curve, declared: str) -> tuple[Finding | None, bool]
     if len(turns) < SWINGS:
         return None, False
     period = float(np.median(np.diff(steps[turns + 1])))
+    if period <= ALTERNATE:
+        return None, False  # two optimizers are recorded in turn
     epochs = run.config.get("epochs")
     accident = isinstance(epochs, int) and abs(period / (2 * epochs) - 1) < 0.05
     accident = accident or (not declared and period < SHORT and len(turns) >= MANY and _to_nothing(values))

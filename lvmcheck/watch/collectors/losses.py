@@ -13,7 +13,7 @@ from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.measure.batches import first_input, main_output, tensors
 from lvmcheck.watch.measure.class_weights import KEYS, ClassWeights
 from lvmcheck.watch.measure.frequencies import VARIANCE, Frequencies, Variance
-from lvmcheck.watch.measure.loss_calls import BINARY, SQUARES, Call, LossCalls, alike, compiling, judged
+from lvmcheck.watch.measure.loss_calls import BINARY, DIFFERENCES, SQUARES, Call, LossCalls, alike, compiling, judged
 from lvmcheck.watch.measure.modules import compiled
 from lvmcheck.watch.measure.outputs import views_apart
 from lvmcheck.watch.measure.scored import copied, padding, sides
@@ -133,7 +133,9 @@ class LossesCollector(Collector):
             alone = "over_batch" in call.flags and self._pairs is None
             self._say(watcher, replace(call, flags=call.flags - {"over_batch"}) if alone else call)
         if self._pairs is not None and (apart := views_apart(self._views)) is not None:
-            self._emit(watcher, "views", torch.stack([apart, self._pairs.to(apart)]), ("apart", "pairs"))
+            self._emit(watcher, "views", torch.stack([apart, self._pairs[0].to(apart)]), ("apart", "pairs"))
+        if self._pairs is not None:
+            self._emit(watcher, "similarities", self._pairs, ("pairs", "range"))
         self._targets(watcher, [call for call in calls if call.name in SQUARES])
         if self._embeddings:
             self._alike(watcher)
@@ -175,13 +177,13 @@ class LossesCollector(Collector):
         watcher.later(shares, use)
 
     def _say(self, watcher: Loop, call: Call) -> None:
-        measured = call.measured
+        measured, name = call.measured, "a subtraction" if call.name in DIFFERENCES else call.name
         if measured is None:
-            watcher.emit("loss_input", judged(call, []), (call.name,))
+            watcher.emit("loss_input", judged(call, []), (name,))
             return
 
         def use(numbers: list[float], step: int) -> None:
-            watcher.emit("loss_input", judged(call, numbers), (call.name,), step)
+            watcher.emit("loss_input", judged(call, numbers), (name,), step)
 
         watcher.later(measured, use)
 

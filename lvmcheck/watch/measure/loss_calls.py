@@ -32,6 +32,8 @@ VIEWS = (
     "Reshape",
     "Squeeze",
     "Unsqueeze",
+    "Select",
+    "Slice",
     "Transpose",
     "Permute",
     "Unsafe",
@@ -68,7 +70,7 @@ class Call:
         plain: targets, the class that is ignored, the loss and the number of classes of a plain mean over classes.
         squared: the target of a plain mean squared error, and its value.
         asked: the arguments of a loss over classes.
-        pairs: 1 where the logits compare a batch with a batch, each row with one other; else 0 or None.
+        pairs: 1 where the logits compare a batch with a batch, each row with one other, else 0, and their range.
     """
 
     name: str
@@ -170,12 +172,15 @@ def _over_batch(given: Tensor, axis: Any) -> bool:
 
 
 def _pairs(logits: Tensor, targets: Any) -> Tensor | None:
-    """Whether square logits have each row's own class, as similarities within a batch have; [] float32."""
+    """Whether square logits have each row's own class, as similarities within a batch have, and their range; [2]."""
     if logits.ndim != 2 or len(logits) < 4 or logits.shape[0] != logits.shape[1]:
         return None
     if not isinstance(targets, Tensor) or targets.is_floating_point() or targets.shape != logits.shape[:1]:
         return None
-    return (targets.sort().values == torch.arange(len(targets), device=targets.device)).all().float()
+    own = (targets.sort().values == torch.arange(len(targets), device=targets.device)).all().float()
+    values = logits.detach().float()
+    kept = values[values > values.amin() / 2 - 1e3]  # a masked diagonal is no similarity
+    return torch.stack([own.to(values), (kept.amax() - kept.amin()) if kept.numel() else values.new_zeros(())])
 
 
 def _is_target(given: Tensor) -> bool:

@@ -81,6 +81,16 @@ CAUSES: Sequence[Measured] = (
         },
     ),
     Measured(
+        cause="optimizer_made_in_loop",
+        what="The optimizer is made anew, and the scheduler goes on with the former one.",
+        checks=("scheduler_drives_optimizer",),
+        explains=("schedule_shape", "scheduler_steps", "learns_slowly"),
+        phrase="the optimizer was made anew, and the scheduler changes the rate of the former one",
+        fix="make optimizer and scheduler once, before the loop over epochs",
+        healthy={"phases": case_run("stale_scheduler", [{"steps": 0, "replaced": 2}] * 2)},
+        shown={"in_the_loop": case_run("stale_scheduler", [{"steps": 1, "replaced": 2}] * 2)},
+    ),
+    Measured(
         cause="weights_loaded_in_loop",
         what="Weights are loaded again at the beginning of each epoch.",
         checks=("weights_go_on",),
