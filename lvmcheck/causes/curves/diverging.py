@@ -62,7 +62,7 @@ class Diverging(Cause):
 
 CODES = (
     *("above_start", "back_at_start", "gave_back", "far_above_minimum", "collapsed"),
-    *("players_run_away", "both_climb"),
+    *("players_run_away", "both_climb", "climbs_to_the_end"),
 )
 GROWN = 10.0
 """Times its first level at which a training loss grew whatever else it shows."""

@@ -24,6 +24,8 @@ SETTLED, ROSE = 12, 1.1
 """Epochs from which a loss has a course after a first one that was huge, and times its lowest level that it ends at."""
 CLIMB, CLIMBS = 8, (1.3, 2.0)
 """Epochs that show a climb, and times its lowest value that training and validation end at."""
+IN_A_ROW, SEVERAL, PART = 5, 4.0, 0.1
+"""Epochs at the end that all rise, times the lowest value that they rise to, and part of the whole fall."""
 MATCH, STILL_GROWS = 10, 1.8
 """Evaluations of two players that show where they go, and times its middle level that a loss ends at."""
 BOTTOMLESS = 1e5
@@ -38,7 +40,13 @@ BlowUp = tuple[str, Curve, Shape, float]
 def blown_up(run: Run) -> BlowUp | None:
     if run.curves.rewards or run.curves.adversarial or run.of(ev.Stage):
         return None
-    return _never_back(run) or _first_epoch_best(run) or _first_epoch_huge(run) or _both_climb(run)
+    return (
+        _never_back(run)
+        or _first_epoch_best(run)
+        or _first_epoch_huge(run)
+        or _both_climb(run)
+        or _climbs_to_the_end(run)
+    )
 
 
 def _never_back(run: Run) -> BlowUp | None:
@@ -100,6 +108,21 @@ def _both_climb(run: Run) -> BlowUp | None:
         if len(curve) >= CLIMB and early and last > CLIMBS[1] * low > 0 and trend(curve.values) > 2:
             return "both_climb", curve, replace(shape(curve.values), last=last), CLIMBS[1] * low
     return None
+
+
+def _climbs_to_the_end(run: Run) -> BlowUp | None:
+    """A training loss that rises in each of the last epochs, to several times its lowest, as no restart does."""
+    train = run.curves.epoch_losses
+    if train is None or train.by_step or len(train) < CLIMB:
+        return None
+    values = train.values
+    low, at, last = float(values.min()), int(values.argmin()), float(values[-1])
+    rises = len(values) - 1 - at
+    if rises < IN_A_ROW or not low > 0 or bool((np.diff(values[at:]) <= 0).any()):
+        return None
+    if last < SEVERAL * low or last - low < PART * (float(values[0]) - low):
+        return None
+    return "climbs_to_the_end", train, replace(shape(values), last=last), SEVERAL * low
 
 
 def of_players(run: Run) -> list[Curve]:

@@ -53,7 +53,8 @@ class LossDiverging(CurveCheck):
     fall, or is ten times its minimum and a tenth of its beginning; a loss that leapt to ten times its first value in
     the first half ends above 0.85 of that (1.5 of it after a leap to a hundred times, whatever a score says); a first
     epoch is a hundred times the lowest and the loss then rises for two thirds of the run; a negative loss falls ever
-    faster; the losses of both players of an adversarial run grow tenfold and go on growing.
+    faster; a training loss rises in each of the last five epochs, to four times its lowest; the losses of both players
+    of an adversarial run grow tenfold and go on growing.
 
     Why:
     A run that diverged trains on noise until its end, and its last checkpoint is worse than an early one. A loss whose
@@ -208,6 +209,7 @@ PASSES: Sequence[Case] = (
         _CHECK,
         made.window_run([2e-4 * (1 + 60 * (i % 7 == 3)) * (0.3 if i % 3 else 1.0) for i in range(50)] + [2e-4] * 4),
     ),
+    made.case("warm_restart", _CHECK, run_from({"train_loss": [2.0, 0.4, 0.1, 0.5, 0.3, 0.1, 0.06, 0.5, 0.3, 0.2]})),
     made.case(
         "first_epoch_of_raw_targets",
         _CHECK,
@@ -269,6 +271,12 @@ FAILS: Sequence[Case] = (
             run_from({"eval_accuracy": made.lines(10, 0.08, 0.16, 0.64)}).events
         ),
         "never_back_after_a_leap",
+    ),
+    made.case(
+        "rises_in_each_of_the_last_epochs",
+        _CHECK,
+        run_from({"train_loss": [2.6, 1.0, 0.3, 0.06, 0.08, 0.13, 0.2, 0.33, 0.46, 0.55]}),
+        "climbs_to_the_end",
     ),
     made.case(
         "first_epoch_blew_up",
