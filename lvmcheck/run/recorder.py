@@ -99,7 +99,7 @@ class Recorder(Watching):
     def step(
         self,
         *,
-        loss: Any,
+        loss: Any = None,
         terms: Mapping[str, tuple[float, Any]] | None = None,
         grad_norm: Any = None,
         lr: float | None = None,
@@ -109,7 +109,7 @@ class Recorder(Watching):
         """One optimizer step.
 
         Args:
-            loss: the total that was differentiated; a float or a 0-d tensor on any device.
+            loss: the total that was differentiated; a float or a 0-d tensor on any device. Of two players, their sum.
             terms: every loss term that was computed: name -> (weight, unweighted value). Leave out what was not.
             grad_norm: global gradient norm before clipping.
             lr: learning rate that this step used.

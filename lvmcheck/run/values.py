@@ -42,6 +42,9 @@ def check_number(value: Any, name: str) -> None:
             raise refused(name, f"a number or a 0-d tensor, got shape {list(value.shape)}", "Reduce it first: .mean().")
     elif isinstance(value, int | float) or (hasattr(value, "__float__") and not isinstance(value, str | bytes)):
         return
+    if value is None:
+        fix = "Two players report the sum of their losses, and each by its name: step(loss=d + g, d_loss=d, g_loss=g)."
+        raise refused(name, "a number or a 0-d tensor, got none", fix if name == "loss" else None)
     raise refused(name, f"a number or a 0-d tensor, got {type(value).__name__} {str(value)[:40]!r}", None)
 
 
