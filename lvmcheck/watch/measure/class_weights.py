@@ -30,10 +30,10 @@ class ClassWeights:
             self._rows = False
             return
         classes, flat = logits.shape[1], target.detach()
-        if self._counts is None or len(self._counts) != classes:
-            self._counts = torch.zeros(classes, device=flat.device)
-        kept = flat[(flat >= 0) & (flat < classes)].long()
-        self._counts.scatter_add_(0, kept, torch.ones_like(kept, dtype=self._counts.dtype))
+        if self._counts is None or len(self._counts) != classes + 1:
+            self._counts = torch.zeros(classes + 1, device=flat.device)  # the last is of what is no class
+        place = torch.where((flat >= 0) & (flat < classes), flat, classes).long()
+        self._counts.scatter_add_(0, place, torch.ones_like(place, dtype=self._counts.dtype))
         self._weight = weight.detach() if isinstance(weight, Tensor) and len(weight) == classes else None
         self._ignored = int(given.get("ignore_index", -100))
         self._rows = self._rows and batch == len(logits)
@@ -46,7 +46,7 @@ class ClassWeights:
         """
         if self._counts is None:
             return None
-        counts = self._counts
+        counts = self._counts[:-1]
         rows, seen = counts.sum().clamp_min(1), counts > 0
         nothing = counts.new_full((), float("nan"))
         spread = falls = wide = nothing

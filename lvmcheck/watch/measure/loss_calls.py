@@ -23,8 +23,9 @@ DIFFERENCES = frozenset({"sub", "__sub__", "rsub", "__rsub__"})
 EMBEDDINGS = frozenset({"normalize", "cosine_similarity"})
 _STACK: Any = overrides  # its functions on the stack of modes have no types
 SEEN = CLASSES | BINARY | SQUARES | SOFTMAXES | DIFFERENCES | EMBEDDINGS
-CLOSE, FAR = 1e-3, 1e-2
-"""How near to 1 sums of probabilities are, and how far those are that are none."""
+CLOSE, FAR, MASKED = 1e-3, 1e-2, -1e3
+"""How near to 1 sums of probabilities are, and how far those are that are none, and what no
+similarity is."""
 ROWS, FEWEST = 128, 8
 """Rows that are looked at, and rows from which a batch has a variance."""
 VIEWS = (
@@ -179,8 +180,8 @@ def _pairs(logits: Tensor, targets: Any) -> Tensor | None:
         return None
     own = (targets.sort().values == torch.arange(len(targets), device=targets.device)).all().float()
     values = logits.detach().float()
-    kept = values[values > values.amin() / 2 - 1e3]  # a masked diagonal is no similarity
-    return torch.stack([own.to(values), (kept.amax() - kept.amin()) if kept.numel() else values.new_zeros(())])
+    lowest = torch.where(values > MASKED, values, values.amax()).amin()  # a masked diagonal is no similarity
+    return torch.stack([own.to(values), values.amax() - lowest])
 
 
 def _is_target(given: Tensor) -> bool:
