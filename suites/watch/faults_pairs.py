@@ -23,8 +23,7 @@ def pairs(rec: Recorder, fault: str) -> None:
         rows = data[torch.randperm(400)[:32]]
         one = rows + 0.3 * torch.randn_like(rows)
         other = one if fault == "one_view_twice" else rows + 0.3 * torch.randn_like(rows)
-        scale = -2 * temperature if fault == "divided_by_the_scale" else temperature
-        loss = _loss(encoder(one), encoder(other), scale, 0 if fault == "normalised_over_the_batch" else 1)
+        loss = _loss(encoder(one), encoder(other), temperature, 0 if fault == "normalised_over_the_batch" else 1)
         optimizer.zero_grad()
         (-loss if fault == "sign_of_the_loss" else loss).backward()
         optimizer.step()
@@ -76,7 +75,6 @@ CHECKS = [
             "temperature_left_out": "loss_parameters_optimized",
             "sign_of_the_loss": "loss_minimised",
             "one_view_twice": "views_differ",
-            "divided_by_the_scale": "similarities_spread",
             "normalised_over_the_batch": "loss_inputs",
         },
     ),

@@ -101,3 +101,21 @@ def test_a_regression_at_the_mean(signal: float, tmp_path: Path) -> None:
     assert status is (Status.PASSED if signal else Status.FAILED)
     assert finding is not None
     assert finding.code == "at_the_mean"
+
+
+@pytest.mark.parametrize("scale", [1 / 14, 14.0], ids=["divided", "multiplied"])
+def test_similarities_that_softmax_cannot_tell_apart(scale: float, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = nn.Linear(8, 16)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    with lvmcheck.record(tmp_path / "run") as rec:
+        for _ in range(400):
+            rows = torch.randn(ROWS, 8)
+            one, other = (F.normalize(model(rows + 0.3 * torch.randn(ROWS, 8)), dim=1) for _ in range(2))
+            loss = F.cross_entropy(scale * one @ other.T, torch.arange(ROWS))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            rec.step(loss=loss)
+    status, _ = outcome(tmp_path / "run", "similarities_spread")
+    assert status is (Status.FAILED if scale < 1 else Status.PASSED)

@@ -24,6 +24,7 @@ FROM_THE_RECORD = {
     "arguments_vary",
     "beats_target_mean",
     "scheduler_drives_optimizer",
+    "similarities_spread",
 }
 """They need losses that the loop reports, or a run that is over: suites/gallery/silent, test_class_frequencies.py,
 test_at_the_end.py and test_found.py."""

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import equal
-from lvmcheck.checks.finding import Fact, Finding
+from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
+from lvmcheck.run.view import Run
 
 LEAST = 20
 """Measured forward passes."""
@@ -17,7 +18,8 @@ LEAST = 20
 
 @dataclass(frozen=True, kw_only=True)
 class ArgumentsVary(Watched):
-    """No further input of the model with one number for each row is 0 in each of twenty measured forward passes.
+    """No further input of the model with one number for each row is 0 in each of twenty measured forward passes; whole
+    numbers warn, since one label, task or flag may be all there is.
 
     Why:
     A time step that is divided as an integer, or a label that is lost on the way, is 0 for every row. The model trains
@@ -40,12 +42,20 @@ class ArgumentsVary(Watched):
     universal = True
     event = "arguments"
 
+    def decide_on(self, run: Run, events: Sequence[Watch]) -> Outcome:
+        """Whole numbers may be the one label, task or flag that there is: they warn."""
+        outcome = super().decide_on(run, events)
+        finding = outcome.finding
+        if outcome.status is Status.FAILED and finding is not None and finding.code == "zero_whole":
+            return warning(finding, evaluated=outcome.evaluated)
+        return outcome
+
     def look(self, event: Watch) -> Finding | None:
         of = event.values
         if of.get("samples", 0.0) < LEAST:
             return None
         return Finding(
-            code="zero",
+            code="zero_whole" if of.get("zero", 0.0) > 0 and of.get("floats") == 0.0 else "zero",
             measured=of.get("zero"),
             bounds=(equal(0),),
             step=event.step,
@@ -57,12 +67,15 @@ class ArgumentsVary(Watched):
 
 
 _case = Cases(ArgumentsVary())
-_TOLD = {"inputs": 1.0, "zero": 0.0, "samples": 40.0}
+_TOLD = {"inputs": 1.0, "zero": 0.0, "floats": 0.0, "samples": 40.0}
 PASSES: Sequence[Case] = (
     _case("perfect_oracle", [_TOLD]),
     _case("few_passes", [{**_TOLD, "zero": 1.0, "samples": 9.0}, _TOLD]),
 )
 FAILS: Sequence[Case] = (
-    _case("integer_division", [{**_TOLD, "zero": 1.0}], "zero", 1, subjects=["input 2"], inputs="input 2"),
+    _case("one_task", [{**_TOLD, "zero": 1.0}], "zero_whole", 1, status=Status.WARNING),
+    _case(
+        "integer_division", [{**_TOLD, "zero": 1.0, "floats": 1.0}], "zero", 1, subjects=["input 2"], inputs="input 2"
+    ),
     _case("not_a_number", [{**_TOLD, "zero": float("nan")}]),
 )

@@ -11,14 +11,15 @@ from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
-LEAST = 0.7
-"""Range of logits within which the likeliest of two pairs is twice as likely as the other."""
+LEAST, FROM = 0.7, 40
+"""Range of logits within which the likeliest of two pairs is twice as likely as the other, and step from
+which it is asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimilaritiesSpread(Watched):
     """Where the logits of a cross entropy compare a batch with a batch, their range is at least 0.7 (e ** 0.7 is 2) in
-    one of any twenty measured steps in a row.
+    one of any ten measured steps in a row after the first forty.
 
     Why:
     Cosines lie between -1 and 1. Divided by a scale of 14 in place of multiplied they give every pair about the same
@@ -37,10 +38,10 @@ class SimilaritiesSpread(Watched):
 
     universal = True
     event = "similarities"
-    streak = 20
+    streak = 10
 
     def look(self, event: Watch) -> Finding | None:
-        if event.values.get("pairs") == 0.0:
+        if event.values.get("pairs") == 0.0 or event.step < FROM:
             return None
         return Finding(
             code="flat",
@@ -54,15 +55,15 @@ class SimilaritiesSpread(Watched):
 _case = Cases(SimilaritiesSpread())
 
 
-def _ranges(*values: float) -> list[dict[str, float]]:
-    return [{"pairs": 1.0, "range": value} for value in values]
+def _ranges(*values: float, early: int = 39) -> list[dict[str, float]]:
+    return [{"pairs": 1.0, "range": value} for value in ([0.2] * early + list(values))]
 
 
 PASSES: Sequence[Case] = (
-    _case("perfect_oracle", _ranges(*[14.0] * 24)),
-    _case("alike_at_first", _ranges(*[0.3] * 15, 0.9, *[2.0] * 8)),
+    _case("perfect_oracle", _ranges(*[14.0] * 12)),
+    _case("alike_at_first", _ranges(*[0.3] * 8, 0.9, *[2.0] * 4)),
 )
 FAILS: Sequence[Case] = (
-    _case("divided_by_the_scale", _ranges(*[0.13] * 24), "flat", 0.13, step=20),
-    _case("not_a_number", _ranges(*[float("nan")] * 20)),
+    _case("divided_by_the_scale", _ranges(*[0.13] * 12), "flat", 0.13, step=49),
+    _case("not_a_number", _ranges(*[float("nan")] * 12)),
 )

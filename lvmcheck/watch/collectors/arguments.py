@@ -21,6 +21,7 @@ class ArgumentsCollector(Collector):
 
     def start(self, watcher: Loop) -> None:  # noqa: ARG002
         self._other: dict[int, Tensor] = {}
+        self._whole: set[int] = set()
         self._samples = 0
 
     def before_forward(self, watcher: Loop, inputs: Any) -> None:  # noqa: ARG002
@@ -31,11 +32,13 @@ class ArgumentsCollector(Collector):
         self._samples += 1
         for place, tensor in enumerate(given[1:], 1):
             if tensor.shape in ((rows,), (rows, 1)) and not tensor.is_sparse:
+                self._whole |= {place} if not tensor.is_floating_point() else set()
                 other = (tensor.detach() != 0).any()
                 self._other[place] = other | self._other[place] if place in self._other else other
 
     def finish(self, watcher: Loop) -> None:
         if self._other:
             zero = [f"input {place + 1}" for place, other in self._other.items() if not bool(other)]
-            values = {"inputs": len(self._other), "zero": len(zero), "samples": self._samples}
+            numbers = sum(not bool(other) for place, other in self._other.items() if place not in self._whole)
+            values = {"inputs": len(self._other), "zero": len(zero), "floats": numbers, "samples": self._samples}
             watcher.emit("arguments", values, zero, watcher.step)

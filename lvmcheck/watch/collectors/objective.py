@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from lvmcheck.watch.alive import own
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.guard import Hook
 from lvmcheck.watch.measure.batches import fingerprints, first_input, tensors
@@ -140,9 +139,7 @@ class ObjectiveCollector(Collector):
         key, count = (str(len(trained)), *kinds), len(trained)
         numbers = torch.stack([_value(term) for term in (*trained, *without)])
         norms = self._norms(trained) if count > 1 and _power(self._gradients) else None
-        self._penalty = (
-            pull(trained, self._outputs, own(watcher.model)) if count > 1 and _power(self._gradients) else None
-        )
+        self._penalty = pull(trained, self._outputs, watcher.model) if count > 1 and _power(self._gradients) else None
         self._gradients += count > 1
         weights = [abs(term.weight) for term in trained]
 

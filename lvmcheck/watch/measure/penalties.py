@@ -6,25 +6,29 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from lvmcheck.watch.alive import own
 from lvmcheck.watch.measure.ledger import Term
 
 NODES = 2000
 """Nodes of a penalty's graph: that of a model is larger."""
 
 
-def pull(terms: Sequence[Term], outputs: Iterable[Tensor], own: set[int]) -> tuple[Tensor, Tensor] | None:
+def pull(terms: Sequence[Term], outputs: Iterable[Tensor], model: nn.Module) -> tuple[Tensor, Tensor] | None:
     """The largest parameter that the heaviest penalty depends on, and the penalty's gradient there; None without one.
 
     Args:
         terms: addends that have a gradient; at least one of them must depend on the outputs.
         outputs: those of the model in this step.
-        own: its parameters: what depends on those of another model is none of its penalties.
+        model: what depends on parameters of another one is none of its penalties. Of tables of embeddings, of which a
+            step asks for few rows, nothing is said.
     """
+    parameters_of, tables = own(model), {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
     ends = {tensor.grad_fn for tensor in outputs}
     graphs = [(term, _graph(term, ends)) for term in terms]
-    alone = [(term, found) for term, found in graphs if found and all(id(p) in own for p in found)]
+    graphs = [(term, [p for p in found if id(p) not in tables]) for term, found in graphs]
+    alone = [(term, found) for term, found in graphs if found and all(id(p) in parameters_of for p in found)]
     if not alone or len(alone) == len(graphs):
         return None
     term, parameters = max(alone, key=lambda pair: max(p.numel() for p in pair[1]))

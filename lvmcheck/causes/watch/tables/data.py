@@ -44,7 +44,9 @@ CAUSES: Sequence[Measured] = (
         phrase="an input with one number a row is 0 for every row",
         fix="print it before the model is called; t // T is 0 for every t below T",
         healthy={"varies": case_run("arguments", [{"inputs": 1.0, "zero": 0.0, "samples": 40.0}])},
-        shown={"integer_division": case_run("arguments", [{"inputs": 1.0, "zero": 1.0, "samples": 40.0}])},
+        shown={
+            "integer_division": case_run("arguments", [{"inputs": 1.0, "zero": 1.0, "floats": 1.0, "samples": 40.0}])
+        },
     ),
     Measured(
         cause="class_weights_inverted",

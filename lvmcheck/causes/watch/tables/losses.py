@@ -115,8 +115,8 @@ CAUSES: Sequence[Measured] = (
         explains=("nothing_learned", "learns_slowly", "beats_class_frequencies"),
         phrase="similarities are scaled down: softmax hardly tells them apart",
         fix="divide cosines by a temperature of 0.05 to 0.5, or multiply by its inverse; see which of them is learned",
-        healthy={"scaled": case_run("similarities", [{"pairs": 1.0, "range": 12.0}] * 30)},
-        shown={"divided": case_run("similarities", [{"pairs": 1.0, "range": 0.1}] * 30)},
+        healthy={"scaled": case_run("similarities", [{"pairs": 1.0, "range": 12.0}] * 60)},
+        shown={"divided": case_run("similarities", [{"pairs": 1.0, "range": 0.1}] * 60)},
     ),
     Measured(
         cause="targets_divided",

@@ -98,7 +98,7 @@ CAUSES: Sequence[Measured] = (
         phrase="weights of the beginning are loaded again in each epoch",
         fix="load them once, before the first epoch",
         healthy={"go_on": case_run("weights_back", [{"moved": 2, "back": 0}] * 3)},
-        shown={"loaded": case_run("weights_back", [{"moved": 2, "back": 1}] * 3, ["body"])},
+        shown={"loaded": case_run("weights_back", [{"moved": 2, "back": 1}] * 4, ["body"])},
     ),
     Measured(
         cause="parameters_updated_twice",
