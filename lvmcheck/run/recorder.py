@@ -84,6 +84,7 @@ class Recorder(Watching):
         self._stopping = Stopping(path, meeting)
         self._stop: str | None = None
         self._closed = False
+        self._digest, self._offset = hashlib.sha256(), 0  # of a recorder that never begins, as in a test
         self._epoch_began = self._window_began = self._origin = time.monotonic()
         self._lock = lock
         self._fd = self._open()
