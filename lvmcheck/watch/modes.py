@@ -33,7 +33,7 @@ class Modes:
         self._statistics = [buffer for _, buffer in statistics(model)[:LOOKED_AT]]
         self.forwards = self.train_forwards = 0
         self.seen = 0
-        self.between = True
+        self.between, self._counted = True, False
         self._evaluated_at = 0
         self._reset()
 
@@ -46,8 +46,8 @@ class Modes:
         """A forward pass begins."""
         self.seen += 1
         leave_late()
-        training = any(part.training for part in self.parts)
         if torch.is_grad_enabled() and not watcher.evaluating:
+            training = any(part.training for part in self.parts)
             self.forwards += 1
             self.train_forwards += training
             if self.forwards & (self.forwards - 1) == 0 and self.forwards >= 16:
@@ -56,9 +56,22 @@ class Modes:
         self._evaluations += 1
         self._declared = self._declared or watcher.evaluating
         self._before = self._versions()
-        if training:
+        self._counted = False
+        if self.parts[0].training:
+            self._trains(self.parts[0])
+
+    def before_part(self, part: nn.Module) -> None:
+        """Another part of the model is called: it may be left in train mode while the first is in eval mode."""
+        if self._evaluations and not self._counted and part.training and not torch.is_grad_enabled():
+            self._trains(part)
+
+    def _trains(self, part: nn.Module) -> None:
+        inside = {id(module) for module in part.modules()}
+        active = [name for name, module in self.modal if module.training and id(module) in inside]
+        if active or part is self.parts[0]:
+            self._counted = True
             self._in_train_mode += 1
-            self._active = self._active or [name for name, module in self.modal if module.training]
+            self._active = self._active or active
 
     def after_forward(self) -> None:
         """It has ended."""

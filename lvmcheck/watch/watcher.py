@@ -185,6 +185,7 @@ class Watcher(Measuring):
         if module not in self.parts or self._in_another_thread():
             return  # a replica has the hooks of the model
         if module is not self.parts[0]:
+            self.modes.before_part(module)
             self._timed_part("before_part", (args, keywords))
             return
         self.modes.before_forward(self)

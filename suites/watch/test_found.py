@@ -109,6 +109,25 @@ def test_losses_of_parts_are_seen(tmp_path: Path) -> None:
     assert rec.watchers[0].unseen == ()
 
 
+@pytest.mark.parametrize(("head_called", "found"), [(True, 1), (False, 0)])
+def test_a_part_that_stays_in_train_mode(head_called: bool, found: int, tmp_path: Path) -> None:
+    """A head with dropout counts where the evaluation calls it; a projection that it leaves out does not."""
+    body, head = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5)), nn.Sequential(nn.Dropout(0.5), nn.Linear(8, 3))
+    optimizer = adam(body, head)
+    with lvmcheck.record(tmp_path / "run") as rec:
+        for epoch in range(3):
+            body.train()
+            steps(lambda rows: head(body(rows).relu()), optimizer, rec, 8)
+            body.eval()
+            with torch.no_grad():
+                hidden = body(torch.randn(16, 4)).relu()
+                value = (head(hidden) if head_called else hidden).mean()
+            rec.epoch(epoch, val_loss=value)
+    modes = [event for event in lvmcheck.load(rec.path).of(Watch) if event.name == "evaluation"]
+    assert modes
+    assert {event.values["in_train_mode"] for event in modes} == {found}
+
+
 def test_networks_that_a_loss_is_measured_with_are_left_alone(tmp_path: Path) -> None:
     """Weights as PyTorch makes them are forgotten, others are pretrained, and a scale that is changed is used."""
 

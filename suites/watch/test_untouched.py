@@ -5,14 +5,14 @@ from __future__ import annotations
 import gc
 import os
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import lvmcheck
 from lvmcheck.run.events import Watch
@@ -106,3 +106,28 @@ def test_a_forked_process_says_nothing(tmp_path: Path) -> None:
         assert os.waitpid(child, 0)[1] == 0
         told = {event.step for event in lvmcheck.load(tmp_path / "run").of(Watch)}
     assert max(told) <= 3
+
+
+def test_hooks_of_parameters_run_once_a_step(tmp_path: Path) -> None:
+    """What is asked of a penalty by itself runs no code of the loop."""
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+    calls = dict.fromkeys((name for name, _ in model.named_parameters()), 0)
+
+    def counting(name: str) -> Callable[[Tensor], None]:
+        def count(_: Tensor) -> None:
+            calls[name] += 1
+
+        return count
+
+    for name, parameter in model.named_parameters():
+        parameter.register_hook(counting(name))
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with lvmcheck.record(tmp_path / "run") as rec:
+        for _ in range(20):
+            penalty = sum((p.square().sum() for p in model.parameters()), torch.zeros(()))
+            loss = model(torch.randn(16, 8)).square().mean() + 0.01 * penalty
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            rec.step(loss=loss)
+    assert set(calls.values()) == {20}

@@ -1,11 +1,17 @@
-"""The level at which the recorded training loss of a watched run ends."""
+"""The level at which the recorded training loss of a watched run ends, beside what a constant answer gives."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from lvmcheck.checks.finding import Finding, Outcome, failed, passed, pending
+from lvmcheck.checks.shared.epochs import complete
+from lvmcheck.run.events import Watch
+from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.view import Run
 
 LEAST = 4
@@ -25,3 +31,14 @@ def recorded_level(run: Run) -> tuple[float, float, float] | None:
         return None
     error = float(np.std(train.values[part > 0.5])) / math.sqrt(len(last))
     return float(np.mean(last)), float(np.mean(before)), error
+
+
+def beside_recorded(run: Run, events: Sequence[Watch], found: Finding, limit: float) -> Outcome:
+    """The answer where a level is too high, unless a loss that is recorded elsewhere, as of validation, is below."""
+    known = [loss for loss in run.curves.of(Quantity.LOSS) if len(loss) and float(np.min(loss.values)) < limit]
+    below = not found.met and bool(known) and not math.isnan(found.number)
+    if below:
+        found = replace(found, code="recorded_loss_is_below", bounds=())
+    if below or found.met:
+        return passed(found, evaluated=len(events)) if complete(run) else pending("the end of the run")
+    return failed(found, evaluated=len(events))

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-
-import numpy as np
+from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
-from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded, passed, pending
+from lvmcheck.checks.finding import Fact, Finding, Outcome, not_recorded, pending
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.shared.epochs import complete
-from lvmcheck.checks.watch._levels import recorded_level
+from lvmcheck.checks.watch._levels import beside_recorded, recorded_level
 from lvmcheck.checks.watch._watched import Watched, case_run
 from lvmcheck.run.events import Watch
-from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.view import Run, run_from
 
 STEPS, ROWS = 200, 2000
@@ -67,13 +63,7 @@ class BeatsClassFrequencies(Watched):
             )
         limit = found.bounds[0].value
         assert isinstance(limit, float)
-        known = [loss for loss in run.curves.of(Quantity.LOSS) if len(loss) and float(np.min(loss.values)) < limit]
-        below = not found.met and bool(known) and not math.isnan(found.number)
-        if below:
-            found = replace(found, code="recorded_loss_is_below", bounds=())
-        if below or found.met:
-            return passed(found, evaluated=len(events)) if complete(run) else pending("the end of the run")
-        return failed(found, evaluated=len(events))
+        return beside_recorded(run, events, found, limit)
 
 
 def _against(run: Run, event: Watch) -> Finding | None:

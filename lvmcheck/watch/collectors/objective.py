@@ -139,7 +139,8 @@ class ObjectiveCollector(Collector):
         key, count = (str(len(trained)), *kinds), len(trained)
         numbers = torch.stack([_value(term) for term in (*trained, *without)])
         norms = self._norms(trained) if count > 1 and _power(self._gradients) else None
-        self._penalty = pull(trained, self._outputs, watcher.model) if count > 1 and _power(self._gradients) else None
+        again = count > 1 and _power(self._gradients) and self._may_run_again(trained)
+        self._penalty = pull(trained, self._outputs, watcher.model) if again else None
         self._gradients += count > 1
         weights = [abs(term.weight) for term in trained]
 

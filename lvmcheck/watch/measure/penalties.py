@@ -27,7 +27,8 @@ def pull(terms: Sequence[Term], outputs: Iterable[Tensor], model: nn.Module) -> 
     parameters_of, tables = own(model), {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
     ends = {tensor.grad_fn for tensor in outputs}
     graphs = [(term, _graph(term, ends)) for term in terms]
-    graphs = [(term, [p for p in found if id(p) not in tables]) for term, found in graphs]
+    # A hook of a parameter, ours or the loop's, would be called once more.
+    graphs = [(term, [p for p in found if id(p) not in tables and not p._backward_hooks]) for term, found in graphs]
     alone = [(term, found) for term, found in graphs if found and all(id(p) in parameters_of for p in found)]
     if not alone or len(alone) == len(graphs):
         return None

@@ -38,7 +38,7 @@ CAUSES: Sequence[Measured] = (
     ),
     Measured(
         cause="argument_lost",
-        what="What the model is told of each row, such as a time step, is 0 throughout.",
+        what="An input of the model with one number a row, such as a time step, is 0 throughout.",
         checks=("arguments_vary",),
         explains=("learns_slowly",),
         phrase="an input with one number a row is 0 for every row",
