@@ -32,7 +32,7 @@ END = "run_completed"
 """Passes on a run that recorded nothing and ended, so it shows nothing of the training."""
 BLAS = "OPENBLAS_NUM_THREADS"
 BAD = (Status.FAILED, Status.ERROR)
-ANOTHER = "{measured} of {total} settings of the run are not those of the suite, so that it is no pass of it"
+ANOTHER = "{measured} of {total} settings of the run differ from the suite: it is a run of another config"
 
 
 def add_judging(parser: argparse.ArgumentParser) -> None:

@@ -232,10 +232,13 @@ def _believed(report: Path, digest: str, heard: _Said, judge: ParentJudge | None
         return True
     from lvmcheck.text.say import complain
 
-    if report.is_file():
-        report.replace(report.with_name(f"{report.name}.edited"))
+    aside = report.with_name(f"{report.name}.edited")
+    there = report.is_file()
+    if there:
+        report.replace(aside)
     if not same:
-        complain(f"lvmcheck: {report} was changed after the session had written it: it is none")
+        now = f"it is {aside.name} now" if there else "it is gone"
+        complain(f"lvmcheck: {report} was changed after the session had written it; {now}")
     for doubt in doubts[:SHOWN]:
-        complain(f"lvmcheck: {report} is not believed: {doubt}")
+        complain(f"lvmcheck: {report} is refused: {doubt}")
     return False
