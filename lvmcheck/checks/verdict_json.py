@@ -128,14 +128,7 @@ def _figure(value: Any) -> Any:
 
 def with_messages(schema: dict[str, Any]) -> dict[str, Any]:
     """A schema made from the types, completed by the message that every verdict carries."""
-    verdict = schema["$defs"].get("Verdict", schema)
+    verdict = schema["$defs"]["Verdict"]
     verdict["properties"]["message"] = {"type": "string", "title": "Message"}
     verdict["required"] = [*verdict["properties"]]
     return schema
-
-
-def verdict_schema() -> dict[str, Any]:
-    """JSON schema (2020-12) of :func:`verdict_json`."""
-    from pydantic import TypeAdapter
-
-    return with_messages(TypeAdapter(Verdict).json_schema(mode="serialization"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lvmcheck import __version__
 from lvmcheck.commands._exit import BAD_INPUT, FAILED, INTERNAL, NO_READER, PASSED
-from lvmcheck.text.commands import Command, CommandLine
+from lvmcheck.text.commands import CommandLine
 
 EXITS = {
     PASSED: "nothing failed",
@@ -38,11 +38,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def command_names() -> list[str]:
     """Names of the commands, from the file system alone."""
     return LINE.names()
-
-
-def load_command(name: str) -> Command:
-    """The module of a command."""
-    return LINE.load(name)
 
 
 if __name__ == "__main__":

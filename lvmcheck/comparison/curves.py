@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from lvmcheck.comparison.sides import Side
 from lvmcheck.run.view import Run
-from lvmcheck.statistics.student import t_quantile, upper_tail
+from lvmcheck.statistics.student import upper_tail
 
 P = 0.01
 """p-value below which two sides differ."""
@@ -123,11 +123,6 @@ def _parts(
             break
         found = epoch
     return found
-
-
-def detectable(n: int, spread: float) -> float:
-    """The smallest difference of two means of ``n`` repeats each that would be distinguished from noise at p < 0.01."""
-    return math.nan if n < 2 else t_quantile(P / 2, 2 * n - 2) * spread * math.sqrt(2 / n)
 
 
 def first_step(a: Run, b: Run) -> int | None:

@@ -104,7 +104,6 @@ def unfound(body: dict[str, Any], status: str, message: str, why: str = "other")
     first(body)["verdict"]["message"] = message
 
 
-TROUBLE = {"where": "x.py", "when": "setup", "message": ""}
 SEALED: dict[str, tuple[Edit, str]] = {
     "verdict": (lambda b: first(b).update(pytest="failed"), "says passed, and pytest says failed"),
     "skipped": (lambda b: first(b).update(pytest="skipped"), "says passed, and pytest says skipped"),

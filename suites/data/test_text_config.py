@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lvmcheck.errors import InputError
-from models.data.text.config import TextConfig, parse_text_config, text_inputs, validate_text_config
+from models.data.text.config import TextConfig, parse_text_config, text_inputs
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -47,7 +47,7 @@ ROOT = Path(__file__).resolve().parents[2]
 )
 def test_each_mistake_names_key_value_and_remedy(config: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError) as caught:
-        validate_text_config(config, where="suite.toml")
+        parse_text_config(config, where="suite.toml")
     assert str(caught.value).startswith(f"suite.toml: {said}")
     assert "\n" not in str(caught.value)
 
@@ -77,7 +77,7 @@ def test_input_files_are_what_decides_the_data(tmp_path: Path) -> None:
 
 def test_checking_a_suite_imports_neither_torch_nor_tokenizers() -> None:
     code = (
-        "import sys; from models.data.text.config import validate_text_config as v; v({}); "
+        "import sys; from models.data.text.config import parse_text_config as v; v({}); "
         "print([n for n in ('torch', 'tokenizers', 'numpy', 'pyarrow', 'datasets') if n in sys.modules])"
     )
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from lvmcheck.commands.main import main
-from lvmcheck.comparison.curves import compare_metric, detectable, first_step, p_value
+from lvmcheck.comparison.curves import compare_metric, first_step, p_value
 from lvmcheck.comparison.report import compare, screen
 from lvmcheck.comparison.sides import Side, side
 from lvmcheck.run import events as ev
@@ -77,14 +77,6 @@ def test_the_difference_of_equal_means_is_seen_as_often_as_stated() -> None:
     p = np.array([p_value(rng.normal(size=4).tolist(), rng.normal(size=4).tolist()) for _ in range(3000)])
     assert abs((p < 0.05).mean() - 0.05) < 0.015
     assert abs((p < 0.01).mean() - 0.01) < 0.007
-
-
-def test_a_difference_that_is_called_detectable_is_detected() -> None:
-    rng = np.random.default_rng(0)
-    gap = detectable(5, 1.0)
-    seen = [p_value(rng.normal(size=5).tolist(), rng.normal(2 * gap, size=5).tolist()) < 0.01 for _ in range(300)]
-    assert np.mean(seen) > 0.9
-    assert math.isnan(detectable(1, 1.0))
 
 
 def test_p_values_at_the_edges() -> None:

@@ -53,10 +53,6 @@ def _rows(count: int) -> tuple[Tensor, Tensor]:
     return inputs, (inputs @ torch.randn(8, 3, generator=torch.Generator().manual_seed(1))).argmax(1)
 
 
-def _of_probabilities(output: Tensor, labels: Tensor) -> Tensor:
-    return F.cross_entropy(output.softmax(1), labels)
-
-
 def rows(rec: Recorder, fault: str) -> None:
     """A classifier of rows, with loaders over tensors or over a data set with noise."""
     (inputs, labels), (others, theirs) = _rows(256), _rows(160)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,7 +14,7 @@ from lvmcheck.checks.protocol import Check
 from lvmcheck.run import events as ev
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import Quantity
-from lvmcheck.run.roles import Direction, Role, Split
+from lvmcheck.run.roles import Direction, Split
 from lvmcheck.run.view import Run
 from lvmcheck.statistics.curve import shape, trend
 
@@ -183,13 +183,6 @@ def course(run: Run, curve: Curve, best: str = "best") -> tuple[Fact, Fact, Fact
     whole = as_recorded(run, curve)
     at = int(lower_is_better(whole).argmin())
     return place_fact("first", whole, 0), place_fact(best, whole, at), place_fact("last", whole, len(whole) - 1)
-
-
-def made_curve(values: Sequence[float], build: Callable[..., Role] = Role) -> Curve:
-    """A curve of the training loss by epoch, for tests."""
-    count = np.arange(1, len(values) + 1)
-    role = build("train_loss", Quantity.LOSS, Split.TRAIN, Direction.LOWER)
-    return Curve(role, count, count, np.array(values, dtype=np.float64))
 
 
 def aligned(train: Curve, other: Curve) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

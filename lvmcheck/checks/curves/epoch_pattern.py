@@ -130,7 +130,6 @@ def _finding(code: str, windows: Curve, *evidence: Fact) -> Finding:
 _CHECK = EpochPattern()
 _SAWS = [v + 0.01 * e for e in range(6) for v in (2.0, 1.9, 1.5, 1.2, 0.9, 0.8, 0.7, 0.6, 0.5, 0.5)]
 _STAIRS = [1.2 - 0.1 * (i // 10) + 0.03 * ((i * i) % 7) for i in range(60)]
-_FALL = [value + 0.05 * ((i * 7) % 11) for i, value in enumerate(made.lines(60, 2.0, 0.5))]
 _CLASSES = [level * 0.88 ** (i % 28) for level in (1.25, 4.4, 3.0) for i in range(28)]
 _RANDOM = [1.0 + 0.3 * ((i * i * 7 + i) % 23 - 11) / 11 - 0.004 * i for i in range(80)]
 _BOWL = [(0.4 + 0.01 * ((i - 10) % 20 - 9) ** 2) * (1 + 0.05 * ((i * 5) % 7)) for i in range(80)]

@@ -165,7 +165,6 @@ def _pair(d: Sequence[float], g: Sequence[float]) -> Run:
 
 
 _CHECK = GanBalance()
-_WILD = [12.0, 5.0, 40.0]
 _DOWN = [1.2 * 0.5**i for i in range(16)]
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, _pair([1.3863] * 12, [0.6931] * 12)),

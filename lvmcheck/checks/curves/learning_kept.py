@@ -243,7 +243,6 @@ _PHRASES = {
 _CHECK = LearningKept()
 _SAW = [2.3, 2.1, 1.7, 1.3, 1.0, 0.8, 0.7, 0.65, 0.6, 0.55]
 _EVERY = [2.04, 1.99, 1.93, 1.92, 1.87, 2.0, 1.96, 1.99, 2.01, 1.97]
-_LOST = [*[0.9, 0.95, 0.94, 0.17] * 4, 0.9]
 _STILL = [*[0.66, 0.65, 0.67] * 3, 0.6]
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, run_from({"train_loss": [0.0] * 12, "val_loss": [0.0] * 12})),

@@ -85,7 +85,6 @@ def _finding(code: str, curve: Curve, level: float, floor: float, accuracy: floa
 
 _CHECK = LossFloor()
 _SOFT = {"train_loss": made.lines(12, 2.08, 1.275, 1.2745, 1.274), "val_acc": made.lines(12, 18.0, 99.0)}
-_GOOD = made.lines(12, 0.1, 0.9)
 PASSES: Sequence[Case] = (
     made.case("perfect_oracle", _CHECK, run_from({"train_loss": [1e-9] * 5, "val_acc": [1.0] * 5})),
     made.case(

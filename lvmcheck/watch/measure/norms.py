@@ -28,8 +28,3 @@ def groups(tensors: Sequence[Tensor]) -> list[list[int]]:
     for i, tensor in enumerate(tensors):
         alike.setdefault((tensor.device, tensor.dtype), []).append(i)
     return list(alike.values())
-
-
-def rms(norm: Tensor, counts: Tensor) -> Tensor:
-    """Root mean squares from norms and numbers of elements."""
-    return norm / counts.sqrt()

@@ -104,11 +104,6 @@ def parse_text_config(config: Mapping[str, object], *, where: str | Path = "suit
     return parsed
 
 
-def validate_text_config(config: Mapping[str, object], *, where: str | Path = "suite") -> None:
-    """Raise the :class:`InputError` of :func:`parse_text_config`, or return."""
-    parse_text_config(config, where=where)
-
-
 def text_inputs(config: Mapping[str, object], *, where: str | Path = "suite") -> list[Path]:
     """The files whose content decides the data, sorted; for a run's cache key. Generated text has none.
 
