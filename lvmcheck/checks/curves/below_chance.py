@@ -17,7 +17,7 @@ from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import words
 from lvmcheck.run.roles import Split
-from lvmcheck.run.view import Run, run_from
+from lvmcheck.run.view import Run
 from lvmcheck.statistics.curve import trend
 
 LEAST, FEW = 8, 4
@@ -118,23 +118,22 @@ PHRASES = {
     "below_chance": "best {metric} {measured}, below guessing in all of {evaluations} evaluations",
     "at_chance": "{metric} is next to guessing in all of {evaluations} evaluations: {median} in the median",
 }
-_CHECK = BelowChance()
+_case = made.Cases(BelowChance())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, run_from({"val_auc": [1.0] * 5})),
-    made.case("hard_task", _CHECK, run_from({"val_auc": [0.49, 0.51, 0.53, 0.55, 0.54, 0.55, 0.54, 0.55]})),
-    made.case("begins_below", _CHECK, run_from({"c_index": made.lines(10, 0.41, 0.7)})),
-    made.case("about_nothing", _CHECK, run_from({"val_spearman": [-0.02, -0.01, 0.01, -0.03, -0.02]})),
-    made.case("short", _CHECK, run_from({"auroc": [0.496, 0.499, 0.497, 0.51, 0.495]})),
+    _case("perfect_oracle", {"val_auc": [1.0] * 5}),
+    _case("hard_task", {"val_auc": [0.49, 0.51, 0.53, 0.55, 0.54, 0.55, 0.54, 0.55]}),
+    _case("begins_below", {"c_index": made.lines(10, 0.41, 0.7)}),
+    _case("about_nothing", {"val_spearman": [-0.02, -0.01, 0.01, -0.03, -0.02]}),
+    _case("short", {"auroc": [0.496, 0.499, 0.497, 0.51, 0.495]}),
 )
 FAILS: Sequence[Case] = (
-    made.case("wrong_order", _CHECK, run_from({"val_c_index": [0.46, 0.38, 0.35, 0.35, 0.37, 0.39]}), "below_chance"),
-    made.case("inverted", _CHECK, run_from({"val/auc": made.lines(8, 0.44, 0.48, 0.49)}), evaluations=8),
-    made.case(
+    _case("wrong_order", {"val_c_index": [0.46, 0.38, 0.35, 0.35, 0.37, 0.39]}, "below_chance"),
+    _case("inverted", {"val/auc": made.lines(8, 0.44, 0.48, 0.49)}, evaluations=8),
+    _case(
         "next_to_chance",
-        _CHECK,
-        run_from({"auroc": [0.5 + 0.01 * ((i * 7) % 5 - 2) for i in range(9)]}),
+        {"auroc": [0.5 + 0.01 * ((i * 7) % 5 - 2) for i in range(9)]},
         "at_chance",
         status=Status.WARNING,
     ),
-    made.case("negative_correlation", _CHECK, run_from({"test_spearman": made.lines(6, -0.1, -0.6)})),
+    _case("negative_correlation", {"test_spearman": made.lines(6, -0.1, -0.6)}),
 )

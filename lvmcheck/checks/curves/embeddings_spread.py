@@ -14,7 +14,7 @@ from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import TRAIN, VALIDATION, words
-from lvmcheck.run.view import Run, run_from
+from lvmcheck.run.view import Run
 from lvmcheck.statistics.curve import trend
 
 LEAST = 6
@@ -102,14 +102,14 @@ _PHRASES = {
     "together": "{metric} rose from {first} to {measured}: embeddings become one point",
     "spread": "",
 }
-_CHECK = EmbeddingsSpread()
+_case = made.Cases(EmbeddingsSpread())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, run_from({"embedding_std": [0.125] * 8})),
-    made.case("settles", _CHECK, run_from({"feature_std": made.lines(12, 1.0, 0.7, 0.68)})),
-    made.case("sphere", _CHECK, run_from({"uniformity": made.lines(12, -0.8, -2.5, -3.4)})),
-    made.case("classes", _CHECK, run_from({"emb_std": [0.1] * 9, "within_class_emb_std": made.lines(9, 0.1, 0.01)})),
+    _case("perfect_oracle", {"embedding_std": [0.125] * 8}),
+    _case("settles", {"feature_std": made.lines(12, 1.0, 0.7, 0.68)}),
+    _case("sphere", {"uniformity": made.lines(12, -0.8, -2.5, -3.4)}),
+    _case("classes", {"emb_std": [0.1] * 9, "within_class_emb_std": made.lines(9, 0.1, 0.01)}),
 )
 FAILS: Sequence[Case] = (
-    made.case("no_variance", _CHECK, run_from({"embedding_std": made.lines(12, 0.115, 0.06, 0.038)}), "shrinks"),
-    made.case("uniformity", _CHECK, run_from({"uniformity": made.lines(12, -0.8, -0.2, -0.09)}), "together"),
+    _case("no_variance", {"embedding_std": made.lines(12, 0.115, 0.06, 0.038)}, "shrinks"),
+    _case("uniformity", {"uniformity": made.lines(12, -0.8, -0.2, -0.09)}, "together"),
 )

@@ -127,7 +127,7 @@ def _finding(code: str, windows: Curve, *evidence: Fact) -> Finding:
     )
 
 
-_CHECK = EpochPattern()
+_case = made.Cases(EpochPattern())
 _SAWS = [v + 0.01 * e for e in range(6) for v in (2.0, 1.9, 1.5, 1.2, 0.9, 0.8, 0.7, 0.6, 0.5, 0.5)]
 _STAIRS = [1.2 - 0.1 * (i // 10) + 0.03 * ((i * i) % 7) for i in range(60)]
 _CLASSES = [level * 0.88 ** (i % 28) for level in (1.25, 4.4, 3.0) for i in range(28)]
@@ -148,41 +148,19 @@ def _wide() -> Run:
 
 
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, made.window_run([0.0] * 60)),
-    made.case(
-        "falls", _CHECK, made.window_run([v + 0.05 * ((i * 7) % 11) for i, v in enumerate(made.lines(60, 2, 0.5))])
-    ),
-    made.case("single_steps_at_random", _CHECK, made.window_run(_RANDOM, per_epoch=20, steps=1)),
-    made.case(
-        "smooth_single_steps",
-        _CHECK,
-        made.window_run([2.0 / (1 + 0.1 * i) for i in range(80)], per_epoch=20, steps=1),
-    ),
-    made.case(
-        "spike_that_recovers",
-        _CHECK,
-        made.window_run([*_CLASSES[:28], 4.0, 1.5, 0.4, *[0.1] * 49], per_epoch=20, steps=1),
-    ),
-    made.case(
-        "steps_down_at_each_epoch", _CHECK, made.window_run([v + 0.04 * ((i * i) % 7) for i, v in enumerate(_STAIRS)])
-    ),
+    _case("perfect_oracle", made.window_run([0.0] * 60)),
+    _case("falls", made.window_run([v + 0.05 * ((i * 7) % 11) for i, v in enumerate(made.lines(60, 2, 0.5))])),
+    _case("single_steps_at_random", made.window_run(_RANDOM, per_epoch=20, steps=1)),
+    _case("smooth_single_steps", made.window_run([2.0 / (1 + 0.1 * i) for i in range(80)], per_epoch=20, steps=1)),
+    _case("spike_that_recovers", made.window_run([*_CLASSES[:28], 4.0, 1.5, 0.4, *[0.1] * 49], per_epoch=20, steps=1)),
+    _case("steps_down_at_each_epoch", made.window_run([v + 0.04 * ((i * i) % 7) for i, v in enumerate(_STAIRS)])),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "sorted_by_target",
-        _CHECK,
-        made.window_run(_BOWL, per_epoch=20, steps=1),
-        "same_course",
-        status=Status.WARNING,
+    _case("sorted_by_target", made.window_run(_BOWL, per_epoch=20, steps=1), "same_course", status=Status.WARNING),
+    _case(
+        "sorted_by_class", made.window_run(_CLASSES, per_epoch=84, steps=1), "falls_and_leaps", status=Status.WARNING
     ),
-    made.case(
-        "sorted_by_class",
-        _CHECK,
-        made.window_run(_CLASSES, per_epoch=84, steps=1),
-        "falls_and_leaps",
-        status=Status.WARNING,
-    ),
-    made.case("made_anew_in_each_epoch", _CHECK, made.window_run(_SAWS), "begins_anew", resets=5, boundaries=5),
-    made.case("wide_windows_that_go_part_of_the_way_back", _CHECK, _wide(), "begins_anew", resets=3),
-    made.case("four_epochs", _CHECK, made.window_run(_SAWS[:40]), resets=3),
+    _case("made_anew_in_each_epoch", made.window_run(_SAWS), "begins_anew", resets=5, boundaries=5),
+    _case("wide_windows_that_go_part_of_the_way_back", _wide(), "begins_anew", resets=3),
+    _case("four_epochs", made.window_run(_SAWS[:40]), resets=3),
 )

@@ -111,7 +111,7 @@ def _finding(run: Run, code: str, curve: Curve, train: Curve) -> Finding:
     )
 
 
-_CHECK = ErrorFollowsLoss()
+_case = made.Cases(ErrorFollowsLoss())
 
 
 def _run(loss: Sequence[float], error: Sequence[float]) -> Run:
@@ -120,12 +120,12 @@ def _run(loss: Sequence[float], error: Sequence[float]) -> Run:
 
 _FALL = [2.0 * 0.5**i for i in range(20)]
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run([1.0, *[1e-9] * 9], [1.0, *[1e-5] * 9])),
-    made.case("solved", _CHECK, _run(_FALL, [v**0.5 for v in _FALL])),
-    made.case("hard", _CHECK, _run(made.lines(20, 2.0, 0.7), made.lines(20, 1.0, 0.6))),
+    _case("perfect_oracle", _run([1.0, *[1e-9] * 9], [1.0, *[1e-5] * 9])),
+    _case("solved", _run(_FALL, [v**0.5 for v in _FALL])),
+    _case("hard", _run(made.lines(20, 2.0, 0.7), made.lines(20, 1.0, 0.6))),
 )
 FAILS: Sequence[Case] = (
-    made.case("no_boundary", _CHECK, _run(_FALL, made.lines(20, 0.98, 0.96)), "stays"),
-    made.case("sign", _CHECK, _run(_FALL, made.lines(20, 1.2, 1.4, 1.5)), "other_answer"),
-    made.case("weight_of_a_million", _CHECK, _run([1e6 * v for v in _FALL], made.lines(20, 1.66, 0.7, 0.43)), "stays"),
+    _case("no_boundary", _run(_FALL, made.lines(20, 0.98, 0.96)), "stays"),
+    _case("sign", _run(_FALL, made.lines(20, 1.2, 1.4, 1.5)), "other_answer"),
+    _case("weight_of_a_million", _run([1e6 * v for v in _FALL], made.lines(20, 1.66, 0.7, 0.43)), "stays"),
 )

@@ -119,7 +119,7 @@ def _together(windows: Curve, loss: Curve, level: float) -> bool:
     return fall > 0 and float(np.log(loss.values[0] / loss.values.min())) > TOGETHER * fall
 
 
-_CHECK = FirstEpochAgrees()
+_case = made.Cases(FirstEpochAgrees())
 _STEPS = [1.2 - 0.02 * i + 0.03 * ((i * 7) % 5 - 2) for i in range(40)]
 
 
@@ -132,11 +132,11 @@ def first_epoch_run(val: Sequence[float], later: Sequence[float] = (0.3, 0.2), s
 
 
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, first_epoch_run([0.5, 0.3, 0.2])),
-    made.case("overfits_later", _CHECK, first_epoch_run([0.6, 0.8, 1.9, 2.6], (0.1, 0.02))),
-    made.case("norms_that_settle", _CHECK, first_epoch_run([4.0, 0.7, 0.4])),
+    _case("perfect_oracle", first_epoch_run([0.5, 0.3, 0.2])),
+    _case("overfits_later", first_epoch_run([0.6, 0.8, 1.9, 2.6], (0.1, 0.02))),
+    _case("norms_that_settle", first_epoch_run([4.0, 0.7, 0.4])),
 )
 FAILS: Sequence[Case] = (
-    made.case("columns_in_another_order", _CHECK, first_epoch_run([1.7, 1.4, 1.45]), "apart"),
-    made.case("another_measure", _CHECK, first_epoch_run([2.4, 1.5, 1.01]), "apart", status=Status.WARNING),
+    _case("columns_in_another_order", first_epoch_run([1.7, 1.4, 1.45]), "apart"),
+    _case("another_measure", first_epoch_run([2.4, 1.5, 1.01]), "apart", status=Status.WARNING),
 )

@@ -164,27 +164,20 @@ def _pair(d: Sequence[float], g: Sequence[float]) -> Run:
     return run_from({"d_loss": d, "g_loss": g})
 
 
-_CHECK = GanBalance()
+_case = made.Cases(GanBalance())
 _DOWN = [1.2 * 0.5**i for i in range(16)]
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _pair([1.3863] * 12, [0.6931] * 12)),
-    made.case("at_a_guess", _CHECK, _pair(made.lines(16, 0.67, 0.62, 0.7), made.lines(16, 0.7, 0.95, 0.7))),
-    made.case("critic_ahead", _CHECK, _pair(made.lines(16, 1.3, 0.3, 0.15), made.lines(16, 0.7, 3.0, 5.0))),
-    made.case("hinge", _CHECK, _pair(made.lines(16, 1.3, 1.97, 1.6), made.lines(16, 0.5, 0.005, 0.13))),
-    made.case("wasserstein", _CHECK, _pair(made.lines(16, 0.5, -1.4, 0.2), made.lines(16, -0.2, -1.4, 5.9))),
+    _case("perfect_oracle", _pair([1.3863] * 12, [0.6931] * 12)),
+    _case("at_a_guess", _pair(made.lines(16, 0.67, 0.62, 0.7), made.lines(16, 0.7, 0.95, 0.7))),
+    _case("critic_ahead", _pair(made.lines(16, 1.3, 0.3, 0.15), made.lines(16, 0.7, 3.0, 5.0))),
+    _case("hinge", _pair(made.lines(16, 1.3, 1.97, 1.6), made.lines(16, 0.5, 0.005, 0.13))),
+    _case("wasserstein", _pair(made.lines(16, 0.5, -1.4, 0.2), made.lines(16, -0.2, -1.4, 5.9))),
 )
 FAILS: Sequence[Case] = (
-    made.case("label_of_data", _CHECK, _pair(_DOWN, [0.7 * v for v in _DOWN]), "both_win"),
-    made.case("detached", _CHECK, _pair(_DOWN, made.lines(16, 0.8, 4.5, 6.5)), "critic_wins"),
-    made.case("optimizers_mixed", _CHECK, _pair(made.lines(16, 1.37, 1.05), made.lines(16, 0.6, 0.47)), "both_gain"),
-    made.case("not_trained", _CHECK, _pair(made.lines(16, 1.4, 9.0, 25.0), _DOWN), "critic_loses"),
-    made.case(
-        "rate_of_a_half",
-        _CHECK,
-        _pair([1.4, 9.0, 3.0, *[12.0, 5.0, 40.0, 9.0] * 3, 20.0], [2.0, 9.0] * 8),
-        "critic_wild",
-    ),
-    made.case(
-        "no_penalty", _CHECK, _pair(made.lines(20, -1.6, -20.0, 6.6, -6.0), made.lines(20, -0.1, -54.0, 32.0)), "swings"
-    ),
+    _case("label_of_data", _pair(_DOWN, [0.7 * v for v in _DOWN]), "both_win"),
+    _case("detached", _pair(_DOWN, made.lines(16, 0.8, 4.5, 6.5)), "critic_wins"),
+    _case("optimizers_mixed", _pair(made.lines(16, 1.37, 1.05), made.lines(16, 0.6, 0.47)), "both_gain"),
+    _case("not_trained", _pair(made.lines(16, 1.4, 9.0, 25.0), _DOWN), "critic_loses"),
+    _case("rate_of_a_half", _pair([1.4, 9.0, 3.0, *[12.0, 5.0, 40.0, 9.0] * 3, 20.0], [2.0, 9.0] * 8), "critic_wild"),
+    _case("no_penalty", _pair(made.lines(20, -1.6, -20.0, 6.6, -6.0), made.lines(20, -0.1, -54.0, 32.0)), "swings"),
 )

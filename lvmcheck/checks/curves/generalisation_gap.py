@@ -123,19 +123,14 @@ class GeneralisationGap(Check):
         )
 
 
-_CHECK = GeneralisationGap()
+_case = made.Cases(GeneralisationGap())
 _MAMBA2 = {"train_cosine": made.MAMBA2_TRAIN, "val_cosine": made.lines(20, 0.0125, 0.0280, 0.0266)}
 
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, run_from({"train_cosine": [1.0, 1.0], "val_cosine": [1.0, 1.0]})),
-    made.case(
-        "amn_584k",
-        _CHECK,
-        run_from({"train_cosine": made.AMN_584K_TRAIN, "val_cosine": made.AMN_584K_VAL}),
-        measured=0.00183,
-    ),
-    made.case("gru_gap_0.052", _CHECK, run_from({"train_cosine": [0.35, 0.6195], "val_cosine": [0.386, 0.5675]})),
-    made.case("dropout_lowers_train", _CHECK, run_from({"train_cosine": [0.30], "val_cosine": [0.52]})),
+    _case("perfect_oracle", {"train_cosine": [1.0, 1.0], "val_cosine": [1.0, 1.0]}),
+    _case("amn_584k", {"train_cosine": made.AMN_584K_TRAIN, "val_cosine": made.AMN_584K_VAL}, measured=0.00183),
+    _case("gru_gap_0.052", {"train_cosine": [0.35, 0.6195], "val_cosine": [0.386, 0.5675]}),
+    _case("dropout_lowers_train", {"train_cosine": [0.30], "val_cosine": [0.52]}),
     made.case(
         "same_definition_preferred",
         GeneralisationGap(max_gap=0.01),
@@ -145,7 +140,7 @@ PASSES: Sequence[Case] = (
 )
 _NAN = float("nan")
 FAILS: Sequence[Case] = (
-    made.case("mamba2_october_13", _CHECK, run_from(_MAMBA2, over=False), "memorised", epoch=6),
+    _case("mamba2_october_13", run_from(_MAMBA2, over=False), "memorised", epoch=6),
     made.case(
         "mamba2_final",
         GeneralisationGap(epoch="final"),
@@ -154,7 +149,7 @@ FAILS: Sequence[Case] = (
         train_cosine=0.4976,
         val_cosine=0.0266,
     ),
-    made.case("gru_phase0", _CHECK, run_from({"train_cosine": [0.26, 0.563], "val_cosine": [0.261, 0.253]})),
-    made.case("nan_train", _CHECK, run_from({"train_cosine": [_NAN], "val_cosine": [0.5]}), measured=_NAN),
-    made.case("nan_val", _CHECK, run_from({"train_cosine": [0.5], "val_cosine": [_NAN]}), measured=_NAN),
+    _case("gru_phase0", {"train_cosine": [0.26, 0.563], "val_cosine": [0.261, 0.253]}),
+    _case("nan_train", {"train_cosine": [_NAN], "val_cosine": [0.5]}, measured=_NAN),
+    _case("nan_val", {"train_cosine": [0.5], "val_cosine": [_NAN]}, measured=_NAN),
 )

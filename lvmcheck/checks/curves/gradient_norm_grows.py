@@ -150,21 +150,20 @@ def _finding(code: str, norm: Curve, early: float, growth: float, limit: float |
     )
 
 
-_CHECK = GradientNormGrows()
+_case = made.Cases(GradientNormGrows())
 _FALL = made.lines(40, 2.3, 0.4)
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, made.window_run(_FALL, grad_norms=[1.0] * 40)),
-    made.case("falls", _CHECK, made.window_run(_FALL, grad_norms=[0.9**i for i in range(40)])),
-    made.case("rises_a_little", _CHECK, made.window_run(_FALL, grad_norms=made.lines(40, 0.2, 0.4, 1.0))),
-    made.case("one_large_batch", _CHECK, made.window_run(_FALL, grad_norms=[0.1] * 20 + [500.0] + [0.1] * 19)),
+    _case("perfect_oracle", made.window_run(_FALL, grad_norms=[1.0] * 40)),
+    _case("falls", made.window_run(_FALL, grad_norms=[0.9**i for i in range(40)])),
+    _case("rises_a_little", made.window_run(_FALL, grad_norms=made.lines(40, 0.2, 0.4, 1.0))),
+    _case("one_large_batch", made.window_run(_FALL, grad_norms=[0.1] * 20 + [500.0] + [0.1] * 19)),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "adds_up_while_the_loss_falls",
-        _CHECK,
         made.window_run(made.lines(40, 4.4, 3.6, 2.9), grad_norms=[2.0 * 1.13**i for i in range(40)]),
         "grows_beside_a_still_loss",
     ),
-    made.case("adds_up", _CHECK, made.window_run([2.3] * 40, grad_norms=made.lines(40, 0.0, 400.0)), "grows_in_a_line"),
-    made.case("explodes", _CHECK, made.window_run(_FALL, grad_norms=[1.5**i for i in range(40)]), "grows"),
+    _case("adds_up", made.window_run([2.3] * 40, grad_norms=made.lines(40, 0.0, 400.0)), "grows_in_a_line"),
+    _case("explodes", made.window_run(_FALL, grad_norms=[1.5**i for i in range(40)]), "grows"),
 )

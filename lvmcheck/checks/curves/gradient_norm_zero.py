@@ -101,21 +101,20 @@ def _finding(code: str, norm: Curve, zeros: int) -> Finding:
     )
 
 
-_CHECK = GradientNormZero()
+_case = made.Cases(GradientNormZero())
 _FALL = made.lines(20, 2.3, 0.4)
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, made.window_run(_FALL, grad_norms=[1.0] * 20)),
-    made.case("falls_with_the_loss", _CHECK, made.window_run(_FALL, grad_norms=[0.5**i for i in range(20)])),
-    made.case(
+    _case("perfect_oracle", made.window_run(_FALL, grad_norms=[1.0] * 20)),
+    _case("falls_with_the_loss", made.window_run(_FALL, grad_norms=[0.5**i for i in range(20)])),
+    _case(
         "policy_that_is_as_good_as_can_be",
-        _CHECK,
         made.window_run([0.0, *made.lines(19, 0.2, 0.1)], grad_norms=[1.0] * 12 + [0.0] * 8).extended(
             run_from({"reward": [10.0, 60.0, 110.0, 150.0, 150.0, 150.0, 150.0, 150.0]}).events
         ),
     ),
-    made.case("a_step_without", _CHECK, made.window_run(_FALL, grad_norms=[1.0] * 10 + [0.0] + [1.0] * 9)),
+    _case("a_step_without", made.window_run(_FALL, grad_norms=[1.0] * 10 + [0.0] + [1.0] * 9)),
 )
 FAILS: Sequence[Case] = (
-    made.case("cut_graph", _CHECK, made.window_run([2.3] * 20, grad_norms=[0.0] * 20), "always_zero", 0.0),
-    made.case("died", _CHECK, made.window_run([2.3] * 20, grad_norms=[1.0] * 10 + [0.0] * 10), "zero_to_the_end"),
+    _case("cut_graph", made.window_run([2.3] * 20, grad_norms=[0.0] * 20), "always_zero", 0.0),
+    _case("died", made.window_run([2.3] * 20, grad_norms=[1.0] * 10 + [0.0] * 10), "zero_to_the_end"),
 )

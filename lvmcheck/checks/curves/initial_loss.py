@@ -112,15 +112,15 @@ def _steps(first: float, **config: object) -> Run:
     return Run(events=tuple(said), info={"config": config}, done={"status": "finished"})
 
 
-_CHECK = InitialLoss()
+_case = made.Cases(InitialLoss())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _steps(0.0, num_classes=10)),
-    made.case("ten_classes", _CHECK, _steps(2.4, num_classes=10), expected=2.302585),
-    made.case("stated", _CHECK, _steps(6.0, num_classes=10, expected_initial_loss=5.0), expected=5.0),
-    made.case("fine_tune", _CHECK, _steps(0.3, num_classes=10)),
+    _case("perfect_oracle", _steps(0.0, num_classes=10)),
+    _case("ten_classes", _steps(2.4, num_classes=10), expected=2.302585),
+    _case("stated", _steps(6.0, num_classes=10, expected_initial_loss=5.0), expected=5.0),
+    _case("fine_tune", _steps(0.3, num_classes=10)),
 )
-_SUMMED = made.case("summed", _CHECK, _steps(2.3 * 32, num_classes=10), "far_above", expected=2.302585)
-_SCALED = made.case("too_large", _CHECK, _steps(40.0, vocab_size=50257), "far_above")
+_SUMMED = _case("summed", _steps(2.3 * 32, num_classes=10), "far_above", expected=2.302585)
+_SCALED = _case("too_large", _steps(40.0, vocab_size=50257), "far_above")
 _TOKENS = run_from({"val_loss": made.lines(8, 9.0, 3.0), "val_ppl": [math.exp(v) for v in made.lines(8, 9.0, 3.0)]})
-_ANY = made.case("any_vocabulary", _CHECK, _steps(41.0).extended(_TOKENS.events), "far_above")
+_ANY = _case("any_vocabulary", _steps(41.0).extended(_TOKENS.events), "far_above")
 FAILS: Sequence[Case] = (_ANY, replace(_SUMMED, status=Status.WARNING), replace(_SCALED, status=Status.WARNING))

@@ -22,7 +22,7 @@ from lvmcheck.run import events as ev
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import Quantity, words
 from lvmcheck.run.roles import Split
-from lvmcheck.run.view import Run, run_from
+from lvmcheck.run.view import Run
 from lvmcheck.statistics.curve import noise, trend
 
 LEAST, RETURNS = 12, 2
@@ -240,27 +240,24 @@ _PHRASES = {
     "lost": "the first steps brought {metric} from {first} to {reached}, and no later window gets near it",
     "kept": "",
 }
-_CHECK = LearningKept()
+_case = made.Cases(LearningKept())
 _SAW = [2.3, 2.1, 1.7, 1.3, 1.0, 0.8, 0.7, 0.65, 0.6, 0.55]
 _EVERY = [2.04, 1.99, 1.93, 1.92, 1.87, 2.0, 1.96, 1.99, 2.01, 1.97]
 _STILL = [*[0.66, 0.65, 0.67] * 3, 0.6]
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, run_from({"train_loss": [0.0] * 12, "val_loss": [0.0] * 12})),
-    made.case("falls", _CHECK, made.window_run(made.lines(60, 2.3, 0.4, 0.3))),
-    made.case("spikes", _CHECK, made.window_run([*_SAW, 2.3, 0.55, *[0.5] * 6, 2.2, 0.5, *[0.5] * 20])),
-    made.case("warm_restarts", _CHECK, made.window_run([*_SAW, *[v * 0.6 for v in _SAW], *[v * 0.5 for v in _SAW]])),
-    made.case("fine_tune", _CHECK, run_from({"train_loss": _EVERY, "val_loss": [1.02 * v for v in _EVERY]})),
-    made.case("augmented", _CHECK, run_from({"loss": made.lines(12, 2.2, 1.7), "val_loss": made.lines(12, 1.6, 1.0)})),
+    _case("perfect_oracle", {"train_loss": [0.0] * 12, "val_loss": [0.0] * 12}),
+    _case("falls", made.window_run(made.lines(60, 2.3, 0.4, 0.3))),
+    _case("spikes", made.window_run([*_SAW, 2.3, 0.55, *[0.5] * 6, 2.2, 0.5, *[0.5] * 20])),
+    _case("warm_restarts", made.window_run([*_SAW, *[v * 0.6 for v in _SAW], *[v * 0.5 for v in _SAW]])),
+    _case("fine_tune", {"train_loss": _EVERY, "val_loss": [1.02 * v for v in _EVERY]}),
+    _case("augmented", {"loss": made.lines(12, 2.2, 1.7), "val_loss": made.lines(12, 1.6, 1.0)}),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "checkpoint", _CHECK, run_from({"loss": [1.5] * 17, "val_acc": [0.9, 0.95, 0.94, 0.17] * 4 + [0.9]}), "forgets"
-    ),
-    made.case("drawn_anew", _CHECK, made.window_run(_SAW * 4, per_epoch=40), "returns", returns=3),
-    made.case(
+    _case("checkpoint", {"loss": [1.5] * 17, "val_acc": [0.9, 0.95, 0.94, 0.17] * 4 + [0.9]}, "forgets"),
+    _case("drawn_anew", made.window_run(_SAW * 4, per_epoch=40), "returns", returns=3),
+    _case(
         "built_in_the_loop",
-        _CHECK,
-        run_from({"train_loss": _EVERY, "val_loss": [0.7 * v for v in _EVERY], "val_acc": _STILL}),
+        {"train_loss": _EVERY, "val_loss": [0.7 * v for v in _EVERY], "val_acc": _STILL},
         "epochs_alike",
     ),
 )

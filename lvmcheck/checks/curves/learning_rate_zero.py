@@ -13,7 +13,7 @@ from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicab
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import LEVELS
-from lvmcheck.run.view import Run, run_from
+from lvmcheck.run.view import Run
 
 LEAST = 3
 """Recorded rates from which all zeros are no warm-up."""
@@ -64,13 +64,13 @@ class LearningRateZero(CurveCheck):
         return concluded(finding, [rate], evaluated=len(rate)) if highest else failed(finding, evaluated=len(rate))
 
 
-_CHECK = LearningRateZero()
+_case = made.Cases(LearningRateZero())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, rates([1e-3] * 20)),
-    made.case("warm_up_and_decay_to_zero", _CHECK, rates([0.0, 5e-4, 1e-3, 5e-4, 0.0])),
-    made.case("by_epoch", _CHECK, run_from({"loss": [2.0, 1.0, 0.5], "lr": [1e-3, 1e-4, 1e-5]})),
+    _case("perfect_oracle", rates([1e-3] * 20)),
+    _case("warm_up_and_decay_to_zero", rates([0.0, 5e-4, 1e-3, 5e-4, 0.0])),
+    _case("by_epoch", {"loss": [2.0, 1.0, 0.5], "lr": [1e-3, 1e-4, 1e-5]}),
 )
 FAILS: Sequence[Case] = (
-    made.case("always_zero", _CHECK, rates([0.0] * 20), "always_zero", 0.0),
-    made.case("by_epoch_zero", _CHECK, run_from({"loss": [2.0, 2.0, 2.0], "learning_rate": [0.0] * 3})),
+    _case("always_zero", rates([0.0] * 20), "always_zero", 0.0),
+    _case("by_epoch_zero", {"loss": [2.0, 2.0, 2.0], "learning_rate": [0.0] * 3}),
 )

@@ -14,7 +14,7 @@ from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve, evened
 from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.roles import Split
-from lvmcheck.run.view import Run, run_from
+from lvmcheck.run.view import Run
 from lvmcheck.statistics.curve import shape, trend
 
 LEAST = 10
@@ -147,28 +147,24 @@ _PHRASES = {
     "below_mean": "{metric} is below 0, worse than the mean of the targets, in most evaluations, and {last} at last",
     "bent": "{metric} went from {first} to {last}",
 }
-_CHECK = LearnsSlowly()
+_case = made.Cases(LearnsSlowly())
 _LOW = made.lines(30, 0.976, 0.893)
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, run_from({"train_loss": [0.0] * 12, "val_loss": [0.0] * 12})),
-    made.case("amn_584k", _CHECK, made.val_run(made.AMN_584K_VAL)),
-    made.case("bends", _CHECK, run_from({"train_loss": [1.0 - 0.1 * (1 - 0.8**i) for i in range(30)]})),
-    made.case("plateau", _CHECK, run_from({"train_loss": [1.0] * 20 + made.lines(10, 1.0, 0.9)})),
-    made.case("learns", _CHECK, run_from({"train_loss": made.lines(30, 1.0, 0.4)})),
-    made.case(
-        "bad_start", _CHECK, run_from({"loss": made.lines(30, 9.0, 0.4, 0.3), "r2": made.lines(30, -9, 0.6, 0.7)})
-    ),
-    made.case("validation_bends", _CHECK, run_from({"loss": _LOW, "val_loss": [0.9] * 15 + made.lines(15, 0.9, 0.89)})),
+    _case("perfect_oracle", {"train_loss": [0.0] * 12, "val_loss": [0.0] * 12}),
+    _case("amn_584k", made.val_run(made.AMN_584K_VAL)),
+    _case("bends", {"train_loss": [1.0 - 0.1 * (1 - 0.8**i) for i in range(30)]}),
+    _case("plateau", {"train_loss": [1.0] * 20 + made.lines(10, 1.0, 0.9)}),
+    _case("learns", {"train_loss": made.lines(30, 1.0, 0.4)}),
+    _case("bad_start", {"loss": made.lines(30, 9.0, 0.4, 0.3), "r2": made.lines(30, -9, 0.6, 0.7)}),
+    _case("validation_bends", {"loss": _LOW, "val_loss": [0.9] * 15 + made.lines(15, 0.9, 0.89)}),
 )
 _SUSPICIOUS: Sequence[Case] = (
-    made.case("rate_too_low", _CHECK, run_from({"train_loss": _LOW}), "straight"),
-    made.case(
-        "with_validation", _CHECK, run_from({"train_loss": _LOW, "val_loss": made.lines(30, 0.934, 0.849)}), "straight"
-    ),
+    _case("rate_too_low", {"train_loss": _LOW}, "straight"),
+    _case("with_validation", {"train_loss": _LOW, "val_loss": made.lines(30, 0.934, 0.849)}, "straight"),
 )
 _RAW = {"train_loss": [3e4 * 0.96**i for i in range(30)], "r2": made.lines(30, -1.3, -0.4, 0.08)}
 FAILS: Sequence[Case] = (
     *(replace(case, status=Status.WARNING) for case in _SUSPICIOUS),
-    made.case("rate_of_3e-6", _CHECK, run_from({"train_loss": _LOW, "lr": [3e-6] * 30}), "straight"),
-    made.case("targets_of_thousands", _CHECK, run_from(_RAW), "below_mean"),
+    _case("rate_of_3e-6", {"train_loss": _LOW, "lr": [3e-6] * 30}, "straight"),
+    _case("targets_of_thousands", _RAW, "below_mean"),
 )

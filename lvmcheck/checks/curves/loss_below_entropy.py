@@ -191,7 +191,7 @@ def _perfect(curve: Curve) -> Finding:
     )
 
 
-_CHECK = LossBelowEntropy()
+_case = made.Cases(LossBelowEntropy())
 _LM = {
     "train_loss": made.lines(10, 3.4, 1.5),
     "eval_loss": made.lines(10, 3.3, 1.6),
@@ -224,25 +224,23 @@ def _read_backwards(low: float) -> Run:
 
 
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, made.with_facts(run_from({"val_loss": [0.62] * 4}), {"loss_floor": 0.62})),
-    made.case("language_model", _CHECK, run_from(_LM)),
-    made.case("a_quarter_nat_soon", _CHECK, _read_backwards(0.25)),
-    made.case("below_unigram", _CHECK, made.with_facts(run_from(_LM), {"unigram_entropy": 2.9})),
+    _case("perfect_oracle", made.with_facts(run_from({"val_loss": [0.62] * 4}), {"loss_floor": 0.62})),
+    _case("language_model", _LM),
+    _case("a_quarter_nat_soon", _read_backwards(0.25)),
+    _case("below_unigram", made.with_facts(run_from(_LM), {"unigram_entropy": 2.9})),
 )
 FAILS: Sequence[Case] = (
-    made.case("not_shifted", _CHECK, made.with_facts(run_from(_COPIED), {"unigram_entropy": 2.9}), "below_entropy"),
-    made.case(
+    _case("not_shifted", made.with_facts(run_from(_COPIED), {"unigram_entropy": 2.9}), "below_entropy"),
+    _case(
         "sees_what_comes_next",
-        _CHECK,
         _early(run_from({"val_loss": [0.12, 0.08, 0.06, 0.06]}, config={"vocab_size": 70}), 100),
         measured=0.06,
     ),
-    made.case("one_view_twice", _CHECK, _views()),
-    made.case("reads_backwards", _CHECK, _read_backwards(0.17), measured=0.17, status=Status.WARNING),
-    made.case("vocabulary_of_the_first_loss", _CHECK, _read_backwards(0.02), measured=0.02),
-    made.case(
+    _case("one_view_twice", _views()),
+    _case("reads_backwards", _read_backwards(0.17), measured=0.17, status=Status.WARNING),
+    _case("vocabulary_of_the_first_loss", _read_backwards(0.02), measured=0.02),
+    _case(
         "below_what_is_known",
-        _CHECK,
         made.with_facts(run_from({"val_loss": [1.4, 0.2]}), {"loss_floor": 0.62}),
         measured=0.2,
         epoch=2,

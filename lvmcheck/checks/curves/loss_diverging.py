@@ -192,108 +192,83 @@ def _finding(run: Run, code: str, curve: Curve, found: Shape, limit: float | Non
     )
 
 
-_CHECK = LossDiverging()
+_case = made.Cases(LossDiverging())
 _NOISE = [0.05 * math.sin(7.3 * i * i) for i in range(60)]
 _FALL = [a + b for a, b in zip(made.lines(60, 3.0, 1.0, 0.6, 0.5, 0.45), _NOISE, strict=True)]
 _SPIKE = [*_FALL[:30], 3.5, 2.4, 1.5, *_FALL[33:]]
 _UP = [*_FALL[:40], *made.lines(20, 0.5, 4.0)]
 
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, made.window_run([0.0] * 20)),
-    made.case("amn_584k", _CHECK, made.val_run(made.AMN_584K_VAL, train_cosine=made.AMN_584K_TRAIN)),
-    made.case("spike_that_recovers", _CHECK, made.window_run(_SPIKE)),
-    made.case("cognate_epoch_means", _CHECK, run_from({"train_loss": made.COGNATE_TRAIN_LOSS})),
-    made.case("leap_that_is_made_good", _CHECK, made.window_run([2.0, 40.0, 30.0, 25.0, *_FALL])),
-    made.case(
+    _case("perfect_oracle", made.window_run([0.0] * 20)),
+    _case("amn_584k", made.val_run(made.AMN_584K_VAL, train_cosine=made.AMN_584K_TRAIN)),
+    _case("spike_that_recovers", made.window_run(_SPIKE)),
+    _case("cognate_epoch_means", {"train_loss": made.COGNATE_TRAIN_LOSS}),
+    _case("leap_that_is_made_good", made.window_run([2.0, 40.0, 30.0, 25.0, *_FALL])),
+    _case(
         "fine_tune_of_noisy_tiny_losses",
-        _CHECK,
         made.window_run([2e-4 * (1 + 60 * (i % 7 == 3)) * (0.3 if i % 3 else 1.0) for i in range(50)] + [2e-4] * 4),
     ),
-    made.case("warm_restart", _CHECK, run_from({"train_loss": [2.0, 0.4, 0.1, 0.5, 0.3, 0.1, 0.06, 0.5, 0.3, 0.2]})),
-    made.case(
-        "first_epoch_of_raw_targets",
-        _CHECK,
-        run_from({"train_loss": [3e5, 900.0, 40.0, *made.lines(9, 20.0, 9.0, 8.0, 8.5)]}),
-    ),
-    made.case(
+    _case("warm_restart", {"train_loss": [2.0, 0.4, 0.1, 0.5, 0.3, 0.1, 0.06, 0.5, 0.3, 0.2]}),
+    _case("first_epoch_of_raw_targets", {"train_loss": [3e5, 900.0, 40.0, *made.lines(9, 20.0, 9.0, 8.0, 8.5)]}),
+    _case(
         "critic_whose_offset_drifts",
-        _CHECK,
-        run_from(
-            {"d_loss": made.lines(10, -1.3, -0.4, -0.6, -0.4), "g_loss": made.lines(10, 0.4, 5.9, 60.0)}
-            | {"distance": made.lines(10, 0.9, 0.5)}
-        ),
+        {"d_loss": made.lines(10, -1.3, -0.4, -0.6, -0.4), "g_loss": made.lines(10, 0.4, 5.9, 60.0)}
+        | {"distance": made.lines(10, 0.9, 0.5)},
     ),
-    made.case("near_zero", _CHECK, made.window_run([1.0] * 5 + [1e-7, 5e-7, 2e-7, 9e-7, 1e-6] * 7)),
-    made.case(
+    _case("near_zero", made.window_run([1.0] * 5 + [1e-7, 5e-7, 2e-7, 9e-7, 1e-6] * 7)),
+    _case(
         "fine_tune_that_grows_sure_of_its_errors",
-        _CHECK,
-        run_from(
-            {"train_loss": made.lines(4, 0.45, 0.2, 0.05), "eval_loss": made.lines(4, 0.33, 0.42, 0.58)}
-            | {"eval_accuracy": [0.9, 0.91, 0.915, 0.9]}
-        ),
+        {"train_loss": made.lines(4, 0.45, 0.2, 0.05), "eval_loss": made.lines(4, 0.33, 0.42, 0.58)}
+        | {"eval_accuracy": [0.9, 0.91, 0.915, 0.9]},
     ),
-    made.case("density", _CHECK, run_from({"loss": made.lines(20, 1.4, -2.0, -3.0, -3.2)})),
-    made.case(
-        "policy",
-        _CHECK,
-        run_from({"loss": made.lines(20, 0.01, 0.4), "reward": made.lines(20, 10.0, 180.0)}),
-    ),
+    _case("density", {"loss": made.lines(20, 1.4, -2.0, -3.0, -3.2)}),
+    _case("policy", {"loss": made.lines(20, 0.01, 0.4), "reward": made.lines(20, 10.0, 180.0)}),
 )
 FAILS: Sequence[Case] = (
-    made.case("climbs_at_the_end", _CHECK, made.window_run(_UP), "gave_back"),
-    made.case("gave_back", _CHECK, made.window_run([*_FALL[:40], *[2.4] * 20]), "gave_back"),
+    _case("climbs_at_the_end", made.window_run(_UP), "gave_back"),
+    _case("gave_back", made.window_run([*_FALL[:40], *[2.4] * 20]), "gave_back"),
     replace(
-        made.case(
+        _case(
             "data_that_become_harder",
-            _CHECK,
-            run_from(
-                {"loss": [0.30, 0.4, 0.55, 0.84, 0.68, 0.7], "val_loss": [0.53, 0.37, 0.359, 0.356, 0.355, 0.354]}
-            ),
+            {"loss": [0.30, 0.4, 0.55, 0.84, 0.68, 0.7], "val_loss": [0.53, 0.37, 0.359, 0.356, 0.355, 0.354]},
         ),
         status=Status.WARNING,
     ),
-    made.case("from_the_first_step", _CHECK, made.window_run(made.lines(20, 1.0, 5.0)), "above_start"),
-    made.case(
-        "leap_at_the_first_steps",
-        _CHECK,
-        made.window_run([4.47, 70.0, 2e4, 4e5, 7e6, *made.lines(40, 1e6, 300.0, 6.0, 4.7)]),
+    _case("from_the_first_step", made.window_run(made.lines(20, 1.0, 5.0)), "above_start"),
+    _case(
+        "leap_at_the_first_steps", made.window_run([4.47, 70.0, 2e4, 4e5, 7e6, *made.lines(40, 1e6, 300.0, 6.0, 4.7)])
     ),
-    made.case(
+    _case(
         "made_again_in_every_epoch",
-        _CHECK,
-        run_from({"loss": [0.54, 0.62, 0.63, 0.59, 0.57, 0.61], "val_loss": [0.25, 0.33, 0.37, 0.30, 0.32, 0.34]}),
+        {"loss": [0.54, 0.62, 0.63, 0.59, 0.57, 0.61], "val_loss": [0.25, 0.33, 0.37, 0.30, 0.32, 0.34]},
         "worse_than_the_first_epoch",
     ),
-    made.case(
+    _case(
         "leap_at_the_first_steps_that_a_score_makes_good",
-        _CHECK,
         made.window_run([0.43, 4393.0, 3314.0, 989.0, *made.lines(40, 2429.0, 800.0, 5.0, 0.97)]).extended(
             run_from({"eval_accuracy": made.lines(10, 0.08, 0.16, 0.64)}).events
         ),
         "never_back_after_a_leap",
     ),
-    made.case(
+    _case(
         "rises_in_each_of_the_last_epochs",
-        _CHECK,
-        run_from({"train_loss": [2.6, 1.0, 0.3, 0.06, 0.08, 0.13, 0.2, 0.33, 0.46, 0.55]}),
+        {"train_loss": [2.6, 1.0, 0.3, 0.06, 0.08, 0.13, 0.2, 0.33, 0.46, 0.55]},
         "climbs_to_the_end",
     ),
-    made.case(
+    _case(
         "first_epoch_blew_up",
-        _CHECK,
-        run_from({"train_loss": [3311.0, 88.0, 6.6, *made.lines(27, 0.66, 0.64, 0.68, 0.8)]}),
+        {"train_loss": [3311.0, 88.0, 6.6, *made.lines(27, 0.66, 0.64, 0.68, 0.8)]},
         "blew_up_at_first",
     ),
-    made.case(
+    _case(
         "critic_without_a_penalty",
-        _CHECK,
-        run_from({"d_loss": made.lines(16, -0.5, -0.6, -4.0, -13.2), "g_loss": made.lines(16, 3.0, 8.0, 30.0, 101.0)}),
+        {"d_loss": made.lines(16, -0.5, -0.6, -4.0, -13.2), "g_loss": made.lines(16, 3.0, 8.0, 30.0, 101.0)},
         "players_run_away",
     ),
-    made.case("sign_of_a_term", _CHECK, run_from({"val_loss": [48.2, -4.0e17, *[-2.0e23] * 8]}), "runs_away"),
-    made.case("sign", _CHECK, run_from({"loss": [2.3, -4.0, -40.0, -160.0, -600.0, -2400.0]}), "runs_away"),
-    made.case("p4", _CHECK, made.val_run(made.P4_VAL), "collapsed", measured=0.338),
-    made.case("v3", _CHECK, made.val_run(made.V3_VAL), "collapsed"),
-    made.case("p6b", _CHECK, made.val_run(made.P6B_VAL), "above_start"),
-    made.case("validation_alone", _CHECK, run_from({"loss": [2.0, 1.0, 0.8], "val_loss": [2.1, 9.0, 40.0]})),
+    _case("sign_of_a_term", {"val_loss": [48.2, -4.0e17, *[-2.0e23] * 8]}, "runs_away"),
+    _case("sign", {"loss": [2.3, -4.0, -40.0, -160.0, -600.0, -2400.0]}, "runs_away"),
+    _case("p4", made.val_run(made.P4_VAL), "collapsed", measured=0.338),
+    _case("v3", made.val_run(made.V3_VAL), "collapsed"),
+    _case("p6b", made.val_run(made.P6B_VAL), "above_start"),
+    _case("validation_alone", {"loss": [2.0, 1.0, 0.8], "val_loss": [2.1, 9.0, 40.0]}),
 )

@@ -20,7 +20,7 @@ from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import AS_RECORDED
 from lvmcheck.run import events as ev
 from lvmcheck.run.curves import Curve
-from lvmcheck.run.view import Run, run_from
+from lvmcheck.run.view import Run
 
 SMALL = 1e-3
 """Share of its first value below which a loss may round to 0."""
@@ -129,7 +129,7 @@ _PHRASES = {
 }
 
 
-_CHECK = LossExactlyZero()
+_case = made.Cases(LossExactlyZero())
 _FALL = made.lines(20, 2.3, 0.4)
 
 
@@ -144,23 +144,18 @@ def _scored(losses: Sequence[float], accuracy: float) -> Run:
 
 
 PASSES: Sequence[Case] = (
-    made.case("triplets_of_a_trained_model", _CHECK, _scored([0.0, 0.0, 0.0, 2e-4, 0.0, *[0.0, 3e-5] * 10], 0.93)),
-    made.case("perfect_oracle", _CHECK, run_from({"train_loss": [1e-3, 1e-6, 1e-8, 0.0, 0.0]})),
-    made.case("amn_584k", _CHECK, made.window_run(_FALL)),
-    made.case("underflows", _CHECK, made.window_run([2.0 * 0.5**i for i in range(20)] + [0.0] * 10)),
-    made.case("one_easy_batch", _CHECK, made.window_run([0.9, 0.4, 0.0, 0.3, 0.0, 0.1, 0.05, 0.0, 0.02])),
+    _case("triplets_of_a_trained_model", _scored([0.0, 0.0, 0.0, 2e-4, 0.0, *[0.0, 3e-5] * 10], 0.93)),
+    _case("perfect_oracle", {"train_loss": [1e-3, 1e-6, 1e-8, 0.0, 0.0]}),
+    _case("amn_584k", made.window_run(_FALL)),
+    _case("underflows", made.window_run([2.0 * 0.5**i for i in range(20)] + [0.0] * 10)),
+    _case("one_easy_batch", made.window_run([0.9, 0.4, 0.0, 0.3, 0.0, 0.1, 0.05, 0.0, 0.02])),
 )
 FAILS: Sequence[Case] = (
-    made.case("nan_filtered", _CHECK, made.window_run([*_FALL, *[0.0] * 10]), "exactly_zero", before=0.4),
+    _case("nan_filtered", made.window_run([*_FALL, *[0.0] * 10]), "exactly_zero", before=0.4),
     replace(
-        made.case("compared_with_itself", _CHECK, made.window_run([-1.2e-7, -6e-9, 3.5e-8, -1e-8, 0.0, 4e-8])),
+        _case("compared_with_itself", made.window_run([-1.2e-7, -6e-9, 3.5e-8, -1e-8, 0.0, 4e-8])),
         status=Status.WARNING,
     ),
-    made.case(
-        "zero_at_once",
-        _CHECK,
-        _scored([0.0, 0.0, 0.0, 2e-4, 0.0, 0.0, 1e-4, *[0.0, 3e-5] * 10], 0.12),
-        "zero_at_once",
-    ),
-    made.case("by_epoch", _CHECK, run_from({"loss": [2.0, 1.5, 1.2, 0.0, 0.0, 0.0]}), epoch=4),
+    _case("zero_at_once", _scored([0.0, 0.0, 0.0, 2e-4, 0.0, 0.0, 1e-4, *[0.0, 3e-5] * 10], 0.12), "zero_at_once"),
+    _case("by_epoch", {"loss": [2.0, 1.5, 1.2, 0.0, 0.0, 0.0]}, epoch=4),
 )

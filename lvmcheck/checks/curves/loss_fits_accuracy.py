@@ -203,61 +203,48 @@ def _language(losses: Sequence[float], accuracy: Sequence[float], name: str = "e
     return run_from({"eval_loss": losses, "eval_ppl": [math.exp(v) for v in losses], name: accuracy})
 
 
-_CHECK = LossFitsAccuracy()
+_case = made.Cases(LossFitsAccuracy())
 _LOW = made.lines(10, 0.6, 0.33, 0.31)
 _FEW = made.lines(10, 0.2, 0.33)
 _TRAINED = {"train_loss": made.lines(8, 1.0, 0.35), "train_acc": made.lines(8, 0.7, 0.91)}
 _HIGH = {"train_loss": made.lines(20, 3.9, 3.6, 3.5), "val_loss": made.lines(20, 5.39, 5.32, 5.29)}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, run_from({"val_loss": [1e-9] * 8, "val_acc": [1.0] * 8})),
-    made.case("language_model", _CHECK, _language(made.lines(10, 3.0, 1.6), made.lines(10, 0.2, 0.5))),
-    made.case(
+    _case("perfect_oracle", {"val_loss": [1e-9] * 8, "val_acc": [1.0] * 8}),
+    _case("language_model", _language(made.lines(10, 3.0, 1.6), made.lines(10, 0.2, 0.5))),
+    _case(
         "smoothed",
-        _CHECK,
-        run_from(
-            {"train_loss": made.lines(20, 2.3, 0.9), "val_loss": made.lines(20, 1.7, 0.77), "val_acc": [0.95] * 20}
-        ),
+        {"train_loss": made.lines(20, 2.3, 0.9), "val_loss": made.lines(20, 1.7, 0.77), "val_acc": [0.95] * 20},
     ),
-    made.case("of_whole_sequences", _CHECK, _language(_LOW, _FEW, "eval_acc")),
-    made.case(
-        "overconfident",
-        _CHECK,
-        run_from({"loss": made.lines(9, 0.11, 0.1), "val_loss": made.lines(9, 1.12, 1.1), "val_acc": [0.84] * 9}),
+    _case("of_whole_sequences", _language(_LOW, _FEW, "eval_acc")),
+    _case(
+        "overconfident", {"loss": made.lines(9, 0.11, 0.1), "val_loss": made.lines(9, 1.12, 1.1), "val_acc": [0.84] * 9}
     ),
-    made.case("margin_loss", _CHECK, run_from({"val_loss": made.lines(9, 0.05, 0.02), "val/top1": [0.4] * 9})),
-    made.case(
+    _case("margin_loss", {"val_loss": made.lines(9, 0.05, 0.02), "val/top1": [0.4] * 9}),
+    _case(
         "hard_validation",
-        _CHECK,
-        run_from(
-            {
-                **_TRAINED,
-                "val_loss": made.lines(8, 1.6, 1.36),
-                "val_acc": [0.4] * 8,
-            }
-        ),
+        {
+            **_TRAINED,
+            "val_loss": made.lines(8, 1.6, 1.36),
+            "val_acc": [0.4] * 8,
+        },
     ),
-    made.case("top_5", _CHECK, run_from({**_HIGH, "val_acc": made.lines(20, 0.05, 0.1), "top5": [0.4] * 20})),
+    _case("top_5", {**_HIGH, "val_acc": made.lines(20, 0.05, 0.1), "top5": [0.4] * 20}),
 )
 _SUSPICIOUS = (
-    made.case("all_tokens_counted", _CHECK, _language(_LOW, _FEW), "accuracy_below_loss"),
-    made.case(
-        "softmax_twice", _CHECK, run_from({**_HIGH, "recall@1": made.lines(20, 0.51, 0.6)}), "loss_above_accuracy"
-    ),
+    _case("all_tokens_counted", _language(_LOW, _FEW), "accuracy_below_loss"),
+    _case("softmax_twice", {**_HIGH, "recall@1": made.lines(20, 0.51, 0.6)}, "loss_above_accuracy"),
 )
 _TWICE = {"train_loss": made.lines(20, 2.26, 1.5, 1.478, 1.477, 1.476), "val_acc": made.lines(20, 0.6, 0.95, 0.97)}
 FAILS: Sequence[Case] = (
     *(replace(case, status=Status.WARNING) for case in _SUSPICIOUS),
-    made.case(
+    _case(
         "compared_along_another_axis",
-        _CHECK,
-        run_from(
-            {
-                **_TRAINED,
-                "val_loss": made.lines(8, 0.6, 0.36),
-                "val_acc": [0.0, 0.1] * 4,
-            }
-        ),
+        {
+            **_TRAINED,
+            "val_loss": made.lines(8, 0.6, 0.36),
+            "val_acc": [0.0, 0.1] * 4,
+        },
         "accuracy_contradicts_loss",
     ),
-    made.case("softmax_before_the_loss", _CHECK, run_from(_TWICE), "two_softmaxes", classes=10),
+    _case("softmax_before_the_loss", _TWICE, "two_softmaxes", classes=10),
 )

@@ -83,20 +83,14 @@ def _finding(code: str, curve: Curve, level: float, floor: float, accuracy: floa
     )
 
 
-_CHECK = LossFloor()
+_case = made.Cases(LossFloor())
 _SOFT = {"train_loss": made.lines(12, 2.08, 1.275, 1.2745, 1.274), "val_acc": made.lines(12, 18.0, 99.0)}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, run_from({"train_loss": [1e-9] * 5, "val_acc": [1.0] * 5})),
-    made.case(
-        "classifier", _CHECK, run_from({"train_loss": made.lines(12, 2.3, 0.2), "val_acc": made.lines(12, 0.1, 0.93)})
-    ),
-    made.case(
-        "label_smoothing",
-        _CHECK,
-        run_from({"train_loss": made.lines(12, 2.3, 0.52), "val_acc": made.lines(12, 0.1, 0.9)}),
-    ),
+    _case("perfect_oracle", {"train_loss": [1e-9] * 5, "val_acc": [1.0] * 5}),
+    _case("classifier", {"train_loss": made.lines(12, 2.3, 0.2), "val_acc": made.lines(12, 0.1, 0.93)}),
+    _case("label_smoothing", {"train_loss": made.lines(12, 2.3, 0.52), "val_acc": made.lines(12, 0.1, 0.9)}),
 )
 FAILS: Sequence[Case] = (
-    made.case("stated", _CHECK, run_from(_SOFT, config={"num_classes": 8}), "double_softmax", floor=1.2735),
-    made.case("implied", _CHECK, run_from(_SOFT), "double_softmax"),
+    _case("stated", run_from(_SOFT, config={"num_classes": 8}), "double_softmax", floor=1.2735),
+    _case("implied", _SOFT, "double_softmax"),
 )

@@ -198,101 +198,71 @@ def _finding(code: str, val: Curve, train: Curve, *more: Fact) -> Finding:
     )
 
 
-_CHECK = Memorises()
+_case = made.Cases(Memorises())
 _TRAIN = made.lines(20, 2.8, 0.5, 0.1, 0.01)
 _OVERCONFIDENT = {"train_loss": made.lines(12, 2.3, 0.1, 0.01, 0.003), "val_loss": made.lines(12, 2.2, 0.6, 0.9, 1.1)}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, run_from({"train_loss": [0.0] * 5, "val_loss": [0.0] * 5})),
-    made.case("amn_584k", _CHECK, made.val_run(made.AMN_584K_VAL, train_cosine=made.AMN_584K_TRAIN)),
-    made.case("generalises", _CHECK, run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.7, 1.0, 0.9)})),
-    made.case(
+    _case("perfect_oracle", {"train_loss": [0.0] * 5, "val_loss": [0.0] * 5}),
+    _case("amn_584k", made.val_run(made.AMN_584K_VAL, train_cosine=made.AMN_584K_TRAIN)),
+    _case("generalises", {"train_loss": _TRAIN, "val_loss": made.lines(20, 2.7, 1.0, 0.9)}),
+    _case(
         "recall_among_many_thousands",
-        _CHECK,
-        run_from(
-            {"loss": made.lines(12, 0.69, 0.3), "val_loss": made.lines(12, 0.68, 0.4)}
-            | {"recall@10": made.lines(12, 0.003, 0.011)}
-        ),
+        {"loss": made.lines(12, 0.69, 0.3), "val_loss": made.lines(12, 0.68, 0.4)}
+        | {"recall@10": made.lines(12, 0.003, 0.011)},
     ),
-    made.case(
-        "interpolates_and_is_good",
-        _CHECK,
-        run_from({**_OVERCONFIDENT, "val_acc": made.lines(12, 0.3, 0.88, 0.9)}),
-    ),
-    made.case(
-        "interpolates_and_still_gains",
-        _CHECK,
-        run_from({**_OVERCONFIDENT, "val_acc": made.lines(12, 0.3, 0.65, 0.7, 0.75)}),
-    ),
-    made.case(
+    _case("interpolates_and_is_good", {**_OVERCONFIDENT, "val_acc": made.lines(12, 0.3, 0.88, 0.9)}),
+    _case("interpolates_and_still_gains", {**_OVERCONFIDENT, "val_acc": made.lines(12, 0.3, 0.65, 0.7, 0.75)}),
+    _case(
         "validation_good_from_its_first_value_on",
-        _CHECK,
-        run_from({"train_loss": made.lines(12, 0.9, 0.3), "val_loss": made.lines(12, 0.5, 0.49)}),
+        {"train_loss": made.lines(12, 0.9, 0.3), "val_loss": made.lines(12, 0.5, 0.49)},
     ),
-    made.case(
-        "fine_tune",
-        _CHECK,
-        run_from({"loss": _TRAIN, "eval_loss": made.lines(20, 0.62, 0.60), "eval_accuracy": [0.9] * 20}),
-    ),
+    _case("fine_tune", {"loss": _TRAIN, "eval_loss": made.lines(20, 0.62, 0.60), "eval_accuracy": [0.9] * 20}),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "another_vocabulary",
-        _CHECK,
         made.window_run([4.8], steps=1).extended(
             run_from({"train_loss": made.lines(6, 3.3, 2.3), "val_loss": [5.38, 5.3, 5.48, 5.56, 5.57, 5.57]}).events
         ),
         "above_untrained",
         untrained_loss=4.8,
     ),
-    made.case(
+    _case(
         "sixty_four_rows",
-        _CHECK,
-        run_from(
-            {"train_loss": made.lines(40, 2.3, 0.05, 0.01), "val_loss": made.lines(40, 2.3, 1.3, 1.27, 1.27)}
-            | {"val_acc": made.lines(40, 0.1, 0.59, 0.60, 0.60)}
-        ),
+        {"train_loss": made.lines(40, 2.3, 0.05, 0.01), "val_loss": made.lines(40, 2.3, 1.3, 1.27, 1.27)}
+        | {"val_acc": made.lines(40, 0.1, 0.59, 0.60, 0.60)},
         "learned_by_heart",
     ),
-    made.case(
+    _case(
         "rows_and_labels_off_by_one",
-        _CHECK,
-        run_from(
-            {"train_loss": made.lines(15, 0.38, 0.209, 0.199, 0.189), "val_loss": made.lines(15, 0.2117, 0.219)}
-            | {"val_mAP": made.lines(15, 0.053, 0.063)}
-        ),
+        {"train_loss": made.lines(15, 0.38, 0.209, 0.199, 0.189), "val_loss": made.lines(15, 0.2117, 0.219)}
+        | {"val_mAP": made.lines(15, 0.053, 0.063)},
         "validation_only_rises",
     ),
-    made.case(
+    _case(
         "score_without_a_split",
-        _CHECK,
-        run_from(
-            {"train_loss": made.lines(20, 2.1, 0.5), "val_loss": made.lines(20, 9.6, 10.1, 9.2)}
-            | {"recall@5": wave(0.02, 0.004)}
-        ),
+        {"train_loss": made.lines(20, 2.1, 0.5), "val_loss": made.lines(20, 9.6, 10.1, 9.2)}
+        | {"recall@5": wave(0.02, 0.004)},
         "validation_stands_still",
     ),
-    made.case(
+    _case(
         "average_that_hardly_moves",
-        _CHECK,
-        run_from({"train_mse": made.lines(12, 0.816, 0.24, 0.22), "valid_mse": made.lines(12, 0.866, 0.862)}),
+        {"train_mse": made.lines(12, 0.816, 0.24, 0.22), "valid_mse": made.lines(12, 0.866, 0.862)},
         "validation_apart",
     ),
-    made.case(
+    _case(
         "back_to_nothing",
-        _CHECK,
-        run_from({"loss": made.lines(60, 0.92, 0.02, 0.003), "val_loss": made.lines(60, 0.79, 0.67, 0.74, 0.76)}),
+        {"loss": made.lines(60, 0.92, 0.02, 0.003), "val_loss": made.lines(60, 0.79, 0.67, 0.74, 0.76)},
         "validation_stands_still",
     ),
-    made.case(
+    _case(
         "noise_learned_by_heart",
-        _CHECK,
-        run_from({"train_mse": _TRAIN, "valid_mse": made.lines(20, 2.96, 2.75, 2.81)}),
+        {"train_mse": _TRAIN, "valid_mse": made.lines(20, 2.96, 2.75, 2.81)},
         "validation_stands_still",
     ),
-    made.case(
+    _case(
         "mamba2_october_13",
-        _CHECK,
-        run_from({"train_cosine": made.MAMBA2_TRAIN, "val_cosine": made.lines(20, 0.0125, 0.0280, 0.0266)}),
+        {"train_cosine": made.MAMBA2_TRAIN, "val_cosine": made.lines(20, 0.0125, 0.0280, 0.0266)},
         "score_gap",
     ),
 )

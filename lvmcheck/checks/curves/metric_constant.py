@@ -35,7 +35,7 @@ from lvmcheck.checks.shared.laws import LEVELS
 from lvmcheck.run.curves import PRIMARY, Curve
 from lvmcheck.run.role_names import Quantity, words
 from lvmcheck.run.roles import Split
-from lvmcheck.run.view import Run, run_from
+from lvmcheck.run.view import Run
 from lvmcheck.statistics.curve import constant_from
 
 LEAST = 3
@@ -210,88 +210,64 @@ def _moving(curve: Curve) -> Finding:
     )
 
 
-_CHECK = MetricConstant()
+_case = made.Cases(MetricConstant())
 _TRAIN = made.lines(10, 2.3, 0.4)
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, run_from({"train_loss": [1e-9, 2e-9, 1e-9, 2e-9], "val_accuracy": [1.0] * 4})),
-    made.case("amn_584k", _CHECK, made.val_run(made.AMN_584K_VAL)),
-    made.case("rounded_plateau", _CHECK, run_from({"loss": [2, 1, 0.9, 0.8], "val_loss": [2.5, 2.4, 2.4, 2.4]})),
-    made.case("settings", _CHECK, run_from({"train_loss": _TRAIN, "batch": [32.0] * 10, "momentum": [0.9] * 10})),
-    made.case(
+    _case("perfect_oracle", {"train_loss": [1e-9, 2e-9, 1e-9, 2e-9], "val_accuracy": [1.0] * 4}),
+    _case("amn_584k", made.val_run(made.AMN_584K_VAL)),
+    _case("rounded_plateau", {"loss": [2, 1, 0.9, 0.8], "val_loss": [2.5, 2.4, 2.4, 2.4]}),
+    _case("settings", {"train_loss": _TRAIN, "batch": [32.0] * 10, "momentum": [0.9] * 10}),
+    _case(
         "policy_that_always_wins",
-        _CHECK,
-        run_from({"reward": made.lines(20, -0.3, 0.87, 0.9063), "eval_reward": [0.183112, *[0.910025] * 19]}),
+        {"reward": made.lines(20, -0.3, 0.87, 0.9063), "eval_reward": [0.183112, *[0.910025] * 19]},
     ),
-    made.case(
+    _case(
         "teacher_drawn_for_comparison",
-        _CHECK,
-        run_from({"loss": _TRAIN, "student_acc": made.lines(10, 0.5, 0.94), "teacher_acc": [0.933333] * 10}),
+        {"loss": _TRAIN, "student_acc": made.lines(10, 0.5, 0.94), "teacher_acc": [0.933333] * 10},
     ),
-    made.case(
-        "rare_class_not_found_yet",
-        _CHECK,
-        run_from({"loss": _TRAIN, "val_acc": [0.96, *[0.97] * 9], "val_f1": [0.0] * 10}),
-    ),
-    made.case(
+    _case("rare_class_not_found_yet", {"loss": _TRAIN, "val_acc": [0.96, *[0.97] * 9], "val_f1": [0.0] * 10}),
+    _case(
         "another_model_drawn_beside",
-        _CHECK,
-        run_from({"loss": _TRAIN, "val_micro_f1": made.lines(10, 0.8, 0.97), "mlp_micro_f1": [0.39] * 10}),
+        {"loss": _TRAIN, "val_micro_f1": made.lines(10, 0.8, 0.97), "mlp_micro_f1": [0.39] * 10},
     ),
-    made.case(
-        "commonest_class_at_first",
-        _CHECK,
-        run_from({"loss": _TRAIN, "val_loss": made.lines(10, 0.69, 0.16), "val_acc": [0.9627] * 10}),
+    _case(
+        "commonest_class_at_first", {"loss": _TRAIN, "val_loss": made.lines(10, 0.69, 0.16), "val_acc": [0.9627] * 10}
     ),
-    made.case("always_reached", _CHECK, run_from({"reward": made.lines(10, 0.1, 0.8), "success_rate": [1.0] * 10})),
-    made.case("few_evaluations_of_few", _CHECK, run_from({"train_loss": _TRAIN[:3], "val_acc": [0.95] * 3})),
+    _case("always_reached", {"reward": made.lines(10, 0.1, 0.8), "success_rate": [1.0] * 10}),
+    _case("few_evaluations_of_few", {"train_loss": _TRAIN[:3], "val_acc": [0.95] * 3}),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "encoder_that_never_moves",
-        _CHECK,
-        run_from(
-            {"loss": made.lines(12, 44.0, 27.0), "val_loss": made.lines(12, 36.0, 27.4), "val_kl": [0.08347] * 12}
-        ),
+        {"loss": made.lines(12, 44.0, 27.0), "val_loss": made.lines(12, 36.0, 27.4), "val_kl": [0.08347] * 12},
         "term_constant",
     ),
-    made.case("the_literal_2.5", _CHECK, run_from({"train_loss": _TRAIN, "val_loss": [2.5] * 10}), "constant", 2.5),
-    made.case("other_name", _CHECK, run_from({"loss": _TRAIN, "Validation/Perplexity": [12.5] * 10}), "constant"),
-    made.case(
+    _case("the_literal_2.5", {"train_loss": _TRAIN, "val_loss": [2.5] * 10}, "constant", 2.5),
+    _case("other_name", {"loss": _TRAIN, "Validation/Perplexity": [12.5] * 10}, "constant"),
+    _case(
         "frozen_copy",
-        _CHECK,
-        run_from({"loss": _TRAIN, "valid_loss": [2.0, 1.5, 1.2, *[1.0123456789] * 7]}),
+        {"loss": _TRAIN, "valid_loss": [2.0, 1.5, 1.2, *[1.0123456789] * 7]},
         "constant_from_there",
         evaluations=7,
     ),
-    made.case("empty_loader", _CHECK, run_from({"loss": _TRAIN, "val_loss": [0.0] * 10}), measured=0.0),
-    made.case("accuracy", _CHECK, run_from({"train_loss": _TRAIN, "val_acc": [37.5] * 10})),
-    made.case(
-        "accuracy_of_constant_predictions",
-        _CHECK,
-        run_from({"loss": _TRAIN, "eval_loss": made.lines(10, 1.3, 0.5), "top1": [19.0] * 10}),
+    _case("empty_loader", {"loss": _TRAIN, "val_loss": [0.0] * 10}, measured=0.0),
+    _case("accuracy", {"train_loss": _TRAIN, "val_acc": [37.5] * 10}),
+    _case(
+        "accuracy_of_constant_predictions", {"loss": _TRAIN, "eval_loss": made.lines(10, 1.3, 0.5), "top1": [19.0] * 10}
     ),
-    made.case(
+    _case(
         "threshold_out_of_reach",
-        _CHECK,
-        run_from({"loss": _TRAIN, "val_loss": made.lines(10, 0.3, 0.1), "pixel_accuracy": [0.8955] * 10}),
+        {"loss": _TRAIN, "val_loss": made.lines(10, 0.3, 0.1), "pixel_accuracy": [0.8955] * 10},
     ),
-    made.case(
+    _case(
         "a_number_in_the_source",
-        _CHECK,
-        run_from(
-            {
-                "train_loss": _TRAIN,
-                "train_acc": made.lines(10, 0.38, 0.94),
-                "val_loss": made.lines(10, 1.2, 0.25),
-                "val_acc": [0.9] * 10,
-            }
-        ),
+        {
+            "train_loss": _TRAIN,
+            "train_acc": made.lines(10, 0.38, 0.94),
+            "val_loss": made.lines(10, 1.2, 0.25),
+            "val_acc": [0.9] * 10,
+        },
     ),
-    made.case("hits_of_nothing", _CHECK, run_from({"loss": _TRAIN, "val_hit@10": [0.0] * 10}), measured=0.0),
-    made.case(
-        "f1_of_nothing",
-        _CHECK,
-        run_from({"loss": _TRAIN, "val_acc": made.lines(10, 0.78, 0.98), "val_f1": [0.0] * 10}),
-        measured=0.0,
-    ),
+    _case("hits_of_nothing", {"loss": _TRAIN, "val_hit@10": [0.0] * 10}, measured=0.0),
+    _case("f1_of_nothing", {"loss": _TRAIN, "val_acc": made.lines(10, 0.78, 0.98), "val_f1": [0.0] * 10}, measured=0.0),
 )

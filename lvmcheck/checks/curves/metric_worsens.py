@@ -16,7 +16,7 @@ from lvmcheck.run import events as ev
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import Quantity, words
 from lvmcheck.run.roles import Direction, Split
-from lvmcheck.run.view import Run, run_from
+from lvmcheck.run.view import Run
 from lvmcheck.statistics.curve import trend
 
 LEAST = 8
@@ -150,35 +150,21 @@ def _finding(run: Run, code: str, curve: Curve, lost: float) -> Finding:
     )
 
 
-_CHECK = MetricWorsens()
+_case = made.Cases(MetricWorsens())
 _FALL = made.lines(20, 0.05, 0.004, 0.001)
 _SCORE = made.lines(20, 0.41, 0.39, 0.23)
 _RISES = made.lines(20, 0.1, 0.5, 0.6)
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, run_from({"val_loss": [0.0] * 20, "val_acc": [1.0] * 20})),
-    made.case("amn_584k", _CHECK, made.val_run(made.AMN_584K_VAL, train_cosine=made.AMN_584K_TRAIN)),
-    made.case(
-        "overfits", _CHECK, run_from({"val_loss": made.lines(20, 1.0, 2.0), "val_acc": made.lines(20, 0.8, 0.5)})
-    ),
-    made.case("another_gets_better", _CHECK, run_from({"val_loss": _FALL, "old_acc": _SCORE, "new_acc": _RISES})),
-    made.case(
-        "accuracy_for_rare_classes",
-        _CHECK,
-        run_from({"val_loss": made.lines(20, 0.69, 0.3), "val_acc": made.lines(20, 0.97, 0.85)}),
-    ),
-    made.case("precision_for_recall", _CHECK, run_from({"val_loss": _FALL, "precision": _SCORE, "val_acc": _RISES})),
-    made.case(
-        "lost_late",
-        _CHECK,
-        run_from({"val_loss": _FALL, "val_auc": [*made.lines(14, 0.6, 0.9), *made.lines(6, 0.8, 0.6)]}),
-    ),
+    _case("perfect_oracle", {"val_loss": [0.0] * 20, "val_acc": [1.0] * 20}),
+    _case("amn_584k", made.val_run(made.AMN_584K_VAL, train_cosine=made.AMN_584K_TRAIN)),
+    _case("overfits", {"val_loss": made.lines(20, 1.0, 2.0), "val_acc": made.lines(20, 0.8, 0.5)}),
+    _case("another_gets_better", {"val_loss": _FALL, "old_acc": _SCORE, "new_acc": _RISES}),
+    _case("accuracy_for_rare_classes", {"val_loss": made.lines(20, 0.69, 0.3), "val_acc": made.lines(20, 0.97, 0.85)}),
+    _case("precision_for_recall", {"val_loss": _FALL, "precision": _SCORE, "val_acc": _RISES}),
+    _case("lost_late", {"val_loss": _FALL, "val_auc": [*made.lines(14, 0.6, 0.9), *made.lines(6, 0.8, 0.6)]}),
 )
 FAILS: Sequence[Case] = (
-    made.case("no_negatives", _CHECK, run_from({"val_loss": _FALL, "recall@5": _SCORE}), "worsens"),
-    made.case(
-        "score_is_minimised",
-        _CHECK,
-        run_from({"train_loss": _FALL, "val_dice": made.lines(20, 6e-3, 4e-3, 3e-3)}),
-    ),
-    made.case("every_time_worse", _CHECK, run_from({"val_loss": _FALL, "val_map": made.lines(20, 0.074, 0.065)})),
+    _case("no_negatives", {"val_loss": _FALL, "recall@5": _SCORE}, "worsens"),
+    _case("score_is_minimised", {"train_loss": _FALL, "val_dice": made.lines(20, 6e-3, 4e-3, 3e-3)}),
+    _case("every_time_worse", {"val_loss": _FALL, "val_map": made.lines(20, 0.074, 0.065)}),
 )

@@ -15,7 +15,7 @@ from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import NOT_THE_MODEL, WEIGHTS, words
 from lvmcheck.run.roles import Split
-from lvmcheck.run.view import Run, run_from
+from lvmcheck.run.view import Run
 
 _SQUARES = """mse rmse mae mape smape msle rmsle mase nrmse huber smoothl1 logcosh pinball crps ce bce crossentropy xent
 logloss hinge wer cer eer brier ece"""
@@ -127,27 +127,19 @@ def _finding(code: str, curve: Curve) -> Finding:
     )
 
 
-_CHECK = NeverNegative()
+_case = made.Cases(NeverNegative())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, run_from({"train_mse": [0.0] * 5, "val_ce": [0.0] * 5})),
-    made.case("rounding", _CHECK, run_from({"train_mse": [1.0, 0.1, -1e-9], "kl": [0.0, -0.02, -0.01]})),
-    made.case("density", _CHECK, run_from({"val_nll": made.lines(8, 1.0, -3.0), "val_mse": made.lines(8, 1.0, 0.1)})),
-    made.case("distilled_cosine", _CHECK, run_from({"kd_loss": made.lines(8, -0.2, -0.97), "mse": [1.0] * 8})),
-    made.case(
-        "learned_weights",
-        _CHECK,
-        run_from({"loss": [1.0] * 8, "sigma_mse": made.lines(8, 0.05, -2.2), "mse": [1.0] * 8}),
-    ),
-    made.case("negated_by_name", _CHECK, run_from({"neg_mse": made.lines(8, -9.0, -1.0), "mse": [1.0] * 8})),
-    made.case(
-        "policy",
-        _CHECK,
-        run_from({"reward": made.lines(8, 1.0, 9.0), "kl": made.lines(8, 0.0, -0.5), "value_mse": [1.0] * 8}),
-    ),
+    _case("perfect_oracle", {"train_mse": [0.0] * 5, "val_ce": [0.0] * 5}),
+    _case("rounding", {"train_mse": [1.0, 0.1, -1e-9], "kl": [0.0, -0.02, -0.01]}),
+    _case("density", {"val_nll": made.lines(8, 1.0, -3.0), "val_mse": made.lines(8, 1.0, 0.1)}),
+    _case("distilled_cosine", {"kd_loss": made.lines(8, -0.2, -0.97), "mse": [1.0] * 8}),
+    _case("learned_weights", {"loss": [1.0] * 8, "sigma_mse": made.lines(8, 0.05, -2.2), "mse": [1.0] * 8}),
+    _case("negated_by_name", {"neg_mse": made.lines(8, -9.0, -1.0), "mse": [1.0] * 8}),
+    _case("policy", {"reward": made.lines(8, 1.0, 9.0), "kl": made.lines(8, 0.0, -0.5), "value_mse": [1.0] * 8}),
 )
 FAILS: Sequence[Case] = (
-    made.case("min_for_max", _CHECK, run_from({"val/pinball": made.lines(8, -2.0, -3e4)}), "negative"),
-    made.case("probabilities_for_logarithms", _CHECK, run_from({"kd_loss": made.lines(15, -23.0, -31.0)}), "negative"),
-    made.case("subtracted", _CHECK, run_from({"val_kl": [-28.0, *made.lines(12, -100.0, -1e4, -1e7)]}), "negative"),
-    made.case("pixels_of_255", _CHECK, run_from({"val_bce": made.lines(8, 0.7, -40.0)}), "negative"),
+    _case("min_for_max", {"val/pinball": made.lines(8, -2.0, -3e4)}, "negative"),
+    _case("probabilities_for_logarithms", {"kd_loss": made.lines(15, -23.0, -31.0)}, "negative"),
+    _case("subtracted", {"val_kl": [-28.0, *made.lines(12, -100.0, -1e4, -1e7)]}, "negative"),
+    _case("pixels_of_255", {"val_bce": made.lines(8, 0.7, -40.0)}, "negative"),
 )

@@ -168,45 +168,43 @@ def _run(*losses: Sequence[float], stages: Sequence[int] = (), over: bool = True
     return Run(events=tuple(said), done={"status": "finished"} if over else None)
 
 
-_CHECK = NoLateDivergence()
+_case = made.Cases(NoLateDivergence())
 _LINE = made.lines
 _FOUR = [1.0 * (0.5, 1.0, 1.5)[i % 3] for i in range(24)]
 _HARDER = _LINE(16, 2.2, 1.2, 1.0)
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run([0.0] * 16, [0.0] * 16)),
-    made.case("cognate_epoch_means", _CHECK, run_from({"train_loss": made.COGNATE_TRAIN_LOSS})),
-    made.case("cognate_window_means_of_epochs_5_to_7", _CHECK, _run(
+    _case("perfect_oracle", _run([0.0] * 16, [0.0] * 16)),
+    _case("cognate_epoch_means", {"train_loss": made.COGNATE_TRAIN_LOSS}),
+    _case("cognate_window_means_of_epochs_5_to_7", _run(
         _LINE(24, 0.163, 0.155, 0.150, 0.154),
         _LINE(24, 0.130, 0.140, 0.160, 0.166),
         # from running means 0.1273@50 0.1177@1000 0.1207@2400 0.1367@3500 0.1452@4600 0.1464@5000
         [0.127] + [0.117] * 4 + [0.123] * 7 + [0.172] * 11 + [0.160] * 2,
     )),
-    made.case("harder_data_that_come_down_again", _CHECK, _run(_LINE(16, 3.0, 0.6), _HARDER, stages=(1, 2))),
-    made.case("plateau_then_drop", _CHECK, _run([2.0] * 16, [2.0] * 16, _LINE(16, 2.0, 0.3))),
-    made.case("sorted_by_length", _CHECK, _run(_LINE(16, 5.0, 2.0), *[_LINE(16, 0.5, 1.3)] * 3)),
-    made.case("batches_of_four", _CHECK, _run(_FOUR, _FOUR, _FOUR)),
-    made.case("near_zero", _CHECK, _run(_LINE(16, 1.0, 1e-4), [1e-7, 5e-7, 9e-7] * 6)),
-    made.case("one_bad_epoch", _CHECK, _run([1.0] * 16, _LINE(16, 1.0, 0.5), [0.9] * 16, [0.45] * 16)),
+    _case("harder_data_that_come_down_again", _run(_LINE(16, 3.0, 0.6), _HARDER, stages=(1, 2))),
+    _case("plateau_then_drop", _run([2.0] * 16, [2.0] * 16, _LINE(16, 2.0, 0.3))),
+    _case("sorted_by_length", _run(_LINE(16, 5.0, 2.0), *[_LINE(16, 0.5, 1.3)] * 3)),
+    _case("batches_of_four", _run(_FOUR, _FOUR, _FOUR)),
+    _case("near_zero", _run(_LINE(16, 1.0, 1e-4), [1e-7, 5e-7, 9e-7] * 6)),
+    _case("one_bad_epoch", _run([1.0] * 16, _LINE(16, 1.0, 0.5), [0.9] * 16, [0.45] * 16)),
 )  # fmt: skip
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "rises_inside_an_epoch",
-        _CHECK,
         _run(_LINE(16, 3.0, 0.5), _LINE(16, 0.5, 0.4, 1.4), over=False),
         "end_of_epoch",
         1.2,
         end_of_epoch_before=0.75,
     ),
-    made.case(
+    _case(
         "stage_that_never_recovers",
-        _CHECK,
         _run(_LINE(16, 3.0, 0.6), [2.2] * 16, [2.1] * 16, stages=(1, 2)),
         "end_of_stage",
         2.1,
         before=0.84,
         peak=2.2,
     ),
-    made.case("ends_high", _CHECK, _run([1.0] * 16, [0.4] * 16, [0.7] * 16), "between_epochs", best_end=0.4),
-    made.case("two_epochs", _CHECK, run_from({"train_loss": [1.0, 0.3, 0.7, 0.8]}, over=False), epoch=3),
-    made.case("nan", _CHECK, _run([1.0] * 16, [1.0] * 15 + [math.nan]), measured=math.nan),
+    _case("ends_high", _run([1.0] * 16, [0.4] * 16, [0.7] * 16), "between_epochs", best_end=0.4),
+    _case("two_epochs", run_from({"train_loss": [1.0, 0.3, 0.7, 0.8]}, over=False), epoch=3),
+    _case("nan", _run([1.0] * 16, [1.0] * 15 + [math.nan]), measured=math.nan),
 )

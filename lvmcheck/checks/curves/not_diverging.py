@@ -19,7 +19,7 @@ from lvmcheck.checks.shared.epochs import (
     not_finite,
     windows_not_at_end,
 )
-from lvmcheck.run.view import Run, Series, run_from
+from lvmcheck.run.view import Run, Series
 
 if TYPE_CHECKING:
     import numpy as np
@@ -175,30 +175,29 @@ def _sustained(values: NDArray[np.float64], factor: float) -> int | None:
     return int(hits[0]) if len(hits) else None
 
 
-_CHECK = NotDiverging()
+_case = made.Cases(NotDiverging())
 _FALLING = [3.76, 1.5, 1.1, 0.9, 0.8, 0.7, 0.5, 0.4] + [0.3] * 32
 _SWINGING = [loss * (0.5, 1.0, 1.5)[i % 3] for i, loss in enumerate(_FALLING)]
 
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, made.window_run([0.0] * 20)),
-    made.case("amn_584k", _CHECK, made.val_run(made.AMN_584K_VAL, train_cosine=made.AMN_584K_TRAIN)),
-    made.case("attempt_2_is_bad_and_does_not_diverge", _CHECK, made.val_run(made.AMN_790K_2_VAL)),
-    made.case("cognate_epoch_means", _CHECK, run_from({"train_loss": made.COGNATE_TRAIN_LOSS})),
-    made.case("batches_of_four", _CHECK, made.window_run(_SWINGING)),
-    made.case("near_zero", _CHECK, made.window_run([1.0] * 5 + [1e-7, 5e-7, 2e-7, 9e-7, 1e-6] * 7)),
+    _case("perfect_oracle", made.window_run([0.0] * 20)),
+    _case("amn_584k", made.val_run(made.AMN_584K_VAL, train_cosine=made.AMN_584K_TRAIN)),
+    _case("attempt_2_is_bad_and_does_not_diverge", made.val_run(made.AMN_790K_2_VAL)),
+    _case("cognate_epoch_means", {"train_loss": made.COGNATE_TRAIN_LOSS}),
+    _case("batches_of_four", made.window_run(_SWINGING)),
+    _case("near_zero", made.window_run([1.0] * 5 + [1e-7, 5e-7, 2e-7, 9e-7, 1e-6] * 7)),
 )
 FAILS: Sequence[Case] = (
-    made.case("p4", _CHECK, made.val_run(made.P4_VAL, over=False), "collapsed", 0.202, epoch=4, best=0.54),
-    made.case("v3", _CHECK, made.val_run(made.V3_VAL), measured=0.186),
-    made.case("p6b", _CHECK, made.val_run(made.P6B_VAL), value=-0.0494),
-    made.case("slow_loss_of_everything", _CHECK, made.val_run(made.lines(12, 0.55, 0.56, 0.48)), "collapsed"),
-    made.case(
+    _case("p4", made.val_run(made.P4_VAL, over=False), "collapsed", 0.202, epoch=4, best=0.54),
+    _case("v3", made.val_run(made.V3_VAL), measured=0.186),
+    _case("p6b", made.val_run(made.P6B_VAL), value=-0.0494),
+    _case("slow_loss_of_everything", made.val_run(made.lines(12, 0.55, 0.56, 0.48)), "collapsed"),
+    _case(
         "rises_inside_an_epoch",
-        _CHECK,
         made.window_run(_FALLING[:20] + [0.3 + 0.1 * i for i in range(20)], per_epoch=40, over=False),
         "above_minimum",
         step=2000,
     ),
-    made.case("train_loss_by_epoch", _CHECK, run_from({"train_loss": [1.0, 0.3, 0.7, 0.8, 0.9]}), epoch=5),
-    made.case("nan", _CHECK, made.window_run([1.0, float("nan")], over=False), "not_finite"),
+    _case("train_loss_by_epoch", {"train_loss": [1.0, 0.3, 0.7, 0.8, 0.9]}, epoch=5),
+    _case("nan", made.window_run([1.0, float("nan")], over=False), "not_finite"),
 )

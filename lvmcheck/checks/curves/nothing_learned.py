@@ -206,90 +206,64 @@ def _finding(run: Run, code: str, curve: Curve, count: int) -> Finding:
     )
 
 
-_CHECK = NothingLearned()
+_case = made.Cases(NothingLearned())
 _FALL = made.lines(10, 2.3, 0.9, 0.5)
 _FLAT = {"train_loss": wave(2.303, 0.02), "val_loss": wave(2.304, 0.003), "val_acc": wave(0.1, 0.004)}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, run_from({"train_loss": [0.0] * 5, "val_loss": [0.0] * 5})),
-    made.case("amn_584k", _CHECK, made.val_run(made.AMN_584K_VAL)),
-    made.case("plateau_then_drop", _CHECK, run_from({"train_loss": wave(2.3, 0.02, 15) + _FALL})),
-    made.case("fine_tune_that_starts_good", _CHECK, run_from({"loss": wave(0.31, 0.03), "val_acc": wave(91.0, 0.3)})),
-    made.case(
-        "neighbours_good_from_the_first_epoch_on",
-        _CHECK,
-        run_from({"loss": made.lines(12, 0.9, 0.3), "knn_acc": wave(0.82, 0.01, 12)}),
+    _case("perfect_oracle", {"train_loss": [0.0] * 5, "val_loss": [0.0] * 5}),
+    _case("amn_584k", made.val_run(made.AMN_584K_VAL)),
+    _case("plateau_then_drop", {"train_loss": wave(2.3, 0.02, 15) + _FALL}),
+    _case("fine_tune_that_starts_good", {"loss": wave(0.31, 0.03), "val_acc": wave(91.0, 0.3)}),
+    _case(
+        "neighbours_good_from_the_first_epoch_on", {"loss": made.lines(12, 0.9, 0.3), "knn_acc": wave(0.82, 0.01, 12)}
     ),
-    made.case(
+    _case(
         "validation_lowest_in_the_first_epoch",
-        _CHECK,
-        run_from({"loss": made.lines(12, 0.9, 0.3), "val_loss": wave(0.5, 0.02, 12), "val_acc": wave(0.8, 0.01, 12)}),
+        {"loss": made.lines(12, 0.9, 0.3), "val_loss": wave(0.5, 0.02, 12), "val_acc": wave(0.8, 0.01, 12)},
     ),
-    made.case(
-        "variational",
-        _CHECK,
-        run_from({"elbo_loss": made.lines(12, 37.5, 30.5), "kl": made.lines(12, 0.05, 2.2)}),
-    ),
-    made.case(
+    _case("variational", {"elbo_loss": made.lines(12, 37.5, 30.5), "kl": made.lines(12, 0.05, 2.2)}),
+    _case(
         "r2_that_is_on_its_way_to_zero",
-        _CHECK,
-        run_from(
-            {"loss": made.lines(6, 2.3, 1.2), "val_loss": made.lines(6, 2.4, 1.5), "val_r2": made.lines(6, -0.9, -0.2)}
-        ),
+        {"loss": made.lines(6, 2.3, 1.2), "val_loss": made.lines(6, 2.4, 1.5), "val_r2": made.lines(6, -0.9, -0.2)},
     ),
-    made.case(
-        "ends_at_one", _CHECK, run_from({"loss": made.lines(20, 2.3, 1.0), "val_loss": made.lines(20, 2.2, 1.0)})
-    ),
-    made.case("learns_within_the_first_interval", _CHECK, made.window_run([1.9, *wave(0.5, 0.02, 30)])),
-    made.case(
-        "reward_rises_and_loss_does_not_fall",
-        _CHECK,
-        run_from({"loss": wave(0.01, 0.1), "reward": made.lines(20, 12.0, 190.0)}),
-    ),
+    _case("ends_at_one", {"loss": made.lines(20, 2.3, 1.0), "val_loss": made.lines(20, 2.2, 1.0)}),
+    _case("learns_within_the_first_interval", made.window_run([1.9, *wave(0.5, 0.02, 30)])),
+    _case("reward_rises_and_loss_does_not_fall", {"loss": wave(0.01, 0.1), "reward": made.lines(20, 12.0, 190.0)}),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "motionless",
-        _CHECK,
-        run_from({"loss": [0.6927 - 1e-6 * i for i in range(12)], "val_f1": [0.0] * 12, "val_psnr": [2.97] * 12}),
+    _case(
+        "motionless", {"loss": [0.6927 - 1e-6 * i for i in range(12)], "val_f1": [0.0] * 12, "val_psnr": [2.97] * 12}
     ),
-    made.case("saturated", _CHECK, run_from({"loss": [6.47, 25.5, 7.7, 6.2, 6.16, 6.155, *[6.154] * 10]}), "stuck"),
-    made.case("flat_loss", _CHECK, made.window_run(wave(1.7, 0.03, 40)), "flat"),
-    made.case("at_chance_of_ten_classes", _CHECK, run_from(_FLAT), "at_chance", classes_that_the_loss_implies=10),
-    made.case(
+    _case("saturated", {"loss": [6.47, 25.5, 7.7, 6.2, 6.16, 6.155, *[6.154] * 10]}, "stuck"),
+    _case("flat_loss", made.window_run(wave(1.7, 0.03, 40)), "flat"),
+    _case("at_chance_of_ten_classes", _FLAT, "at_chance", classes_that_the_loss_implies=10),
+    _case(
         "unigram",
-        _CHECK,
         made.with_facts(run_from({"val_loss": made.lines(8, 4.2, 3.3, 3.3)}), {"unigram_entropy": 3.29}),
         "at_unigram_entropy",
     ),
-    made.case(
-        "neighbours_at_chance",
-        _CHECK,
-        run_from({"loss": made.lines(12, 0.9, 0.3), "knn_acc": wave(0.21, 0.02, 12)}),
-        "evaluations_flat",
+    _case(
+        "neighbours_at_chance", {"loss": made.lines(12, 0.9, 0.3), "knn_acc": wave(0.21, 0.02, 12)}, "evaluations_flat"
     ),
-    made.case(
+    _case(
         "temperature_inverted",
-        _CHECK,
-        run_from({"train_loss": made.lines(10, 4.07, 3.98), "train_top1": made.lines(10, 17.0, 45.0)}),
+        {"train_loss": made.lines(10, 4.07, 3.98), "train_top1": made.lines(10, 17.0, 45.0)},
         "loss_and_accuracy_disagree",
         accuracy=0.419,
     ),
-    made.case(
+    _case(
         "posterior_collapse",
-        _CHECK,
-        run_from({"elbo_loss": made.lines(12, 39.0, 33.5, 33.5), "kl": made.lines(12, 4e-4, 1e-5, 1e-5)}),
+        {"elbo_loss": made.lines(12, 39.0, 33.5, 33.5), "kl": made.lines(12, 4e-4, 1e-5, 1e-5)},
         "code_without_information",
     ),
-    made.case("coin", _CHECK, run_from({"loss": wave(0.6933, 0.0005), "val_loss": wave(0.6932, 0.0004)}), "at_ln_2"),
-    made.case(
+    _case("coin", {"loss": wave(0.6933, 0.0005), "val_loss": wave(0.6932, 0.0004)}, "at_ln_2"),
+    _case(
         "mean_of_scaled_targets",
-        _CHECK,
-        run_from({"loss": made.lines(30, 1.01, 0.998), "val_loss": made.lines(30, 0.9935, 0.9908)}),
+        {"loss": made.lines(30, 1.01, 0.998), "val_loss": made.lines(30, 0.9935, 0.9908)},
         "at_one",
     ),
-    made.case(
+    _case(
         "always_the_commonest_class",
-        _CHECK,
         made.with_facts(
             run_from({"val_loss": made.lines(8, 0.6, 0.33), "val_acc": [0.9] * 8}), {"majority_share": 0.9}
         ),

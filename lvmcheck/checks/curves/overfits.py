@@ -27,7 +27,7 @@ from lvmcheck.checks.shared.laws import AS_RECORDED
 from lvmcheck.run import events as ev
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.roles import Split
-from lvmcheck.run.view import Run, run_from
+from lvmcheck.run.view import Run
 from lvmcheck.statistics.curve import shape, trend
 
 LEAST = 4
@@ -194,48 +194,34 @@ def _finding(run: Run, code: str, curve: Curve, scale: float, give_back: float) 
     )
 
 
-_CHECK = Overfits()
+_case = made.Cases(Overfits())
 _TRAIN = made.lines(20, 2.3, 0.4, 0.1, 0.02)
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, run_from({"train_loss": [0.0] * 5, "val_loss": [0.0] * 5})),
-    made.case("amn_584k", _CHECK, made.val_run(made.AMN_584K_VAL)),
-    made.case("mild_rise", _CHECK, run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.2, 0.6, 0.62, 0.68)})),
-    made.case(
-        "small_validation_set",
-        _CHECK,
-        run_from({"train_loss": _TRAIN, "val_loss": [1.0, *[0.7, 0.8, 0.5, 0.72, 0.55, 0.66] * 3, 0.66]}),
+    _case("perfect_oracle", {"train_loss": [0.0] * 5, "val_loss": [0.0] * 5}),
+    _case("amn_584k", made.val_run(made.AMN_584K_VAL)),
+    _case("mild_rise", {"train_loss": _TRAIN, "val_loss": made.lines(20, 2.2, 0.6, 0.62, 0.68)}),
+    _case(
+        "small_validation_set", {"train_loss": _TRAIN, "val_loss": [1.0, *[0.7, 0.8, 0.5, 0.72, 0.55, 0.66] * 3, 0.66]}
     ),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "accuracy_falls_from_its_best_on",
-        _CHECK,
-        run_from(
-            {"train_loss": made.lines(12, 7.5, 0.35, 0.34), "val_loss": made.lines(12, 2.9, 0.7, 1.2, 1.9)}
-            | {"val_accuracy": made.lines(12, 0.44, 0.75, 0.66, 0.54)}
-        ),
+        {"train_loss": made.lines(12, 7.5, 0.35, 0.34), "val_loss": made.lines(12, 2.9, 0.7, 1.2, 1.9)}
+        | {"val_accuracy": made.lines(12, 0.44, 0.75, 0.66, 0.54)},
         "falls_with_its_accuracy",
     ),
-    made.case(
-        "climbs",
-        _CHECK,
-        run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.2, 0.9, 1.6, 2.4)}),
-        "rises_after_minimum",
-    ),
-    made.case(
+    _case("climbs", {"train_loss": _TRAIN, "val_loss": made.lines(20, 2.2, 0.9, 1.6, 2.4)}, "rises_after_minimum"),
+    _case(
         "best_at_the_first_evaluation",
-        _CHECK,
-        run_from({"loss": made.lines(10, 1.4, 0.3, 0.02), "eval_loss": made.lines(10, 1.26, 2.2, 3.35)}),
+        {"loss": made.lines(10, 1.4, 0.3, 0.02), "eval_loss": made.lines(10, 1.26, 2.2, 3.35)},
     ),
-    made.case(
+    _case(
         "one_of_two_sets",
-        _CHECK,
-        run_from(
-            {
-                "train_loss": _TRAIN,
-                "eval_news_loss": made.lines(20, 2.2, 0.7, 0.6, 0.6),
-                "eval_code_loss": made.lines(20, 2.2, 0.9, 1.6, 2.4),
-            }
-        ),
+        {
+            "train_loss": _TRAIN,
+            "eval_news_loss": made.lines(20, 2.2, 0.7, 0.6, 0.6),
+            "eval_code_loss": made.lines(20, 2.2, 0.9, 1.6, 2.4),
+        },
     ),
 )

@@ -101,7 +101,7 @@ def _finding(code: str, loss: Curve, curve: Curve) -> Finding:
     )
 
 
-_CHECK = PerplexityFitsLoss()
+_case = made.Cases(PerplexityFitsLoss())
 _LOSS = made.lines(8, 4.0, 2.4)
 
 
@@ -115,10 +115,10 @@ def perplexity_run(base: float, *, watched: bool = False) -> Run:
 
 
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, perplexity_run(math.e)),
-    made.case("other_tokens", _CHECK, perplexity_run(2.3)),
+    _case("perfect_oracle", perplexity_run(math.e)),
+    _case("other_tokens", perplexity_run(2.3)),
 )
 FAILS: Sequence[Case] = (
-    made.case("unit_unknown", _CHECK, perplexity_run(2.0), "base_two", status=Status.WARNING),
-    made.case("of_nats", _CHECK, perplexity_run(2.0, watched=True), "base_two"),
+    _case("unit_unknown", perplexity_run(2.0), "base_two", status=Status.WARNING),
+    _case("of_nats", perplexity_run(2.0, watched=True), "base_two"),
 )

@@ -184,40 +184,34 @@ def _halting(mean: float, **config: object) -> Run:
     return language.epochs(probe, [], metrics=metrics, config=config)
 
 
-_CHECK = PlausibleRange()
+_case = made.Cases(PlausibleRange())
 PASSES: Sequence[Case] = (
-    made.case(
-        "one_of_two_in_percent",
-        _CHECK,
-        run_from({"train_acc": [0.48, 0.87, 0.98, 0.99], "val_acc": [41.0, 80.0, 93.0, 94.0]}),
-    ),
-    made.case("perfect_oracle", _CHECK, run_from({"val_cosine": [0.9, 1.0000001], "exact_match": [0.5, 1.0]})),
-    made.case("amn_584k", _CHECK, made.val_run(made.AMN_584K_VAL)),
-    made.case("all_steps", _CHECK, _halting(4.0)),
+    _case("one_of_two_in_percent", {"train_acc": [0.48, 0.87, 0.98, 0.99], "val_acc": [41.0, 80.0, 93.0, 94.0]}),
+    _case("perfect_oracle", {"val_cosine": [0.9, 1.0000001], "exact_match": [0.5, 1.0]}),
+    _case("amn_584k", made.val_run(made.AMN_584K_VAL)),
+    _case("all_steps", _halting(4.0)),
     made.case(
         "own_bounds", PlausibleRange(metric="loss", at_least=0.0, at_most=11.0), run_from({"loss": [10.8, 3.0, 0.0]})
     ),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "counter_that_is_not_reset",
-        _CHECK,
-        run_from({"train_acc": [0.48, 0.87, 0.98, 0.99], "val_acc": [0.91, 1.86, 2.8, 23.9]}),
+        {"train_acc": [0.48, 0.87, 0.98, 0.99], "val_acc": [0.91, 1.86, 2.8, 23.9]},
         "impossible",
         1.86,
         epoch=2,
     ),
-    made.case(
+    _case(
         "divided_by_the_number_of_batches",
-        _CHECK,
-        run_from({"train_acc": [0.38, 0.78, 0.88, 0.94], "val_acc": [115.3, 145.7, 152.3, 154.7]}),
+        {"train_acc": [0.38, 0.78, 0.88, 0.94], "val_acc": [115.3, 145.7, 152.3, 154.7]},
         "impossible",
         115.3,
     ),
-    made.case("halting_7.5_of_4", _CHECK, _halting(7.5), "impossible", 7.5, epoch=2),
-    made.case("halting_beyond_the_configured_steps", _CHECK, _halting(3.5, model={"recursion_steps": 3})),
-    made.case("cosine_of_a_sum", _CHECK, run_from({"val_cosine": [0.1, 1.2]}), measured=1.2),
-    made.case("perplexity_below_1", _CHECK, run_from({"val_perplexity": [0.4]})),
+    _case("halting_7.5_of_4", _halting(7.5), "impossible", 7.5, epoch=2),
+    _case("halting_beyond_the_configured_steps", _halting(3.5, model={"recursion_steps": 3})),
+    _case("cosine_of_a_sum", {"val_cosine": [0.1, 1.2]}, measured=1.2),
+    _case("perplexity_below_1", {"val_perplexity": [0.4]}),
     made.case("nan", PlausibleRange(metric="v", at_least=0.0), run_from({"v": [0.3, math.nan]}), measured=math.nan),
     made.case("own_bound", PlausibleRange(metric="loss", at_least=0.5), run_from({"loss": [10.8, 0.1]}), measured=0.1),
 )

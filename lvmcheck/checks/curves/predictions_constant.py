@@ -14,7 +14,7 @@ from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import words
 from lvmcheck.run.roles import Split
-from lvmcheck.run.view import Run, run_from
+from lvmcheck.run.view import Run
 
 LEAST = 6
 """Evaluations in a row on one value."""
@@ -159,45 +159,38 @@ def _finding(code: str, curve: Curve, *more: Fact) -> Finding:
     )
 
 
-_CHECK = PredictionsConstant()
+_case = made.Cases(PredictionsConstant())
 _LOSS = made.lines(12, 1.08, 0.87)
 _STUCK = [0.7628] * 8 + [0.7625, 0.7606, 0.7616, 0.7601]
 PASSES: Sequence[Case] = (
-    made.case(
+    _case(
         "only_validation_rests",
-        _CHECK,
-        run_from(
-            {"train_loss": made.lines(14, 1.0, 0.3), "val_loss": made.lines(14, 1.0, 0.5)}
-            | {"train_acc": made.lines(14, 0.5, 0.88), "val_acc": [0.6, *[0.8214] * 13]}
-        ),
+        {"train_loss": made.lines(14, 1.0, 0.3), "val_loss": made.lines(14, 1.0, 0.5)}
+        | {"train_acc": made.lines(14, 0.5, 0.88), "val_acc": [0.6, *[0.8214] * 13]},
     ),
-    made.case("perfect_oracle", _CHECK, run_from({"train_loss": [0.0] * 8, "val_accuracy": [1.0] * 8})),
-    made.case("rises", _CHECK, run_from({"loss": _LOSS, "val_acc": [0.7628] * 8 + made.lines(4, 0.77, 0.9)})),
-    made.case("hundred_rows", _CHECK, run_from({"loss": _LOSS, "val_acc": [0.76] * 12})),
-    made.case("good", _CHECK, run_from({"loss": _LOSS, "val_acc": [0.9371] * 12})),
-    made.case("validation_learns", _CHECK, run_from({"loss": _LOSS, "val_loss": _LOSS, "val_acc": _STUCK})),
+    _case("perfect_oracle", {"train_loss": [0.0] * 8, "val_accuracy": [1.0] * 8}),
+    _case("rises", {"loss": _LOSS, "val_acc": [0.7628] * 8 + made.lines(4, 0.77, 0.9)}),
+    _case("hundred_rows", {"loss": _LOSS, "val_acc": [0.76] * 12}),
+    _case("good", {"loss": _LOSS, "val_acc": [0.9371] * 12}),
+    _case("validation_learns", {"loss": _LOSS, "val_loss": _LOSS, "val_acc": _STUCK}),
 )
 _SUSPICIOUS: Sequence[Case] = (
-    made.case("commonest_class", _CHECK, run_from({"loss": _LOSS, "val_acc": _STUCK}), "constant", evaluations=7),
-    made.case("percent", _CHECK, run_from({"loss": _LOSS, "val_acc": [100 * v for v in _STUCK]}), "constant"),
+    _case("commonest_class", {"loss": _LOSS, "val_acc": _STUCK}, "constant", evaluations=7),
+    _case("percent", {"loss": _LOSS, "val_acc": [100 * v for v in _STUCK]}, "constant"),
 )
 _STILL = {"loss": _LOSS, "val_acc": _STUCK, "val_loss": made.lines(12, 0.925, 0.905, 0.936)}
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "one_of_five_classes",
-        _CHECK,
-        run_from({"loss": _LOSS, "val_loss": made.lines(12, 1.5, 1.2), "val_balanced_accuracy": [0.2] * 12}),
+        {"loss": _LOSS, "val_loss": made.lines(12, 1.5, 1.2), "val_balanced_accuracy": [0.2] * 12},
         "constant_at_one_class",
     ),
-    made.case(
+    _case(
         "every_answer_the_same",
-        _CHECK,
-        run_from(
-            {"train_loss": [1344.0, 0.69, *[0.664] * 12], "val_loss": [0.7053, 0.67, *[0.6512] * 12]}
-            | {"train_acc": [0.4452, 0.5214, *[0.6214] * 12], "val_acc": [0.3557, *[0.6443] * 13]}
-        ),
+        {"train_loss": [1344.0, 0.69, *[0.664] * 12], "val_loss": [0.7053, 0.67, *[0.6512] * 12]}
+        | {"train_acc": [0.4452, 0.5214, *[0.6214] * 12], "val_acc": [0.3557, *[0.6443] * 13]},
         "constant_in_both",
     ),
     *(replace(case, status=Status.WARNING) for case in _SUSPICIOUS),
-    made.case("validation_gains_nothing", _CHECK, run_from(_STILL), "constant"),
+    _case("validation_gains_nothing", _STILL, "constant"),
 )

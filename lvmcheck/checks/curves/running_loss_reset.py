@@ -118,19 +118,17 @@ def running_run(train: Sequence[float], means: Sequence[float]) -> Run:
     return run_from({}).extended([*windows, *ends])
 
 
-_CHECK = RunningLossReset()
+_case = made.Cases(RunningLossReset())
 _MEANS = [1.8, 1.0, 0.8, 0.7, 0.6, 0.6]
 _SUMS = [sum(_MEANS[: i + 1]) for i in range(6)]
 _VAL = [0.9, 0.5, 0.4, 0.35, 0.3, 0.3]
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, running_run(_MEANS, _MEANS)),
-    made.case("evaluated_afterwards", _CHECK, running_run([0.9 * m for m in _MEANS], _MEANS)),
-    made.case("diverges", _CHECK, running_run([1.8, 2.1, 2.9, 4.0], [1.8, 2.1, 2.9, 4.0])),
-    made.case("climbs_alone", _CHECK, run_from({"train_loss": _SUMS, "val_loss": [0.9, 0.95, 1.1, 1.2, 1.3, 1.4]})),
+    _case("perfect_oracle", running_run(_MEANS, _MEANS)),
+    _case("evaluated_afterwards", running_run([0.9 * m for m in _MEANS], _MEANS)),
+    _case("diverges", running_run([1.8, 2.1, 2.9, 4.0], [1.8, 2.1, 2.9, 4.0])),
+    _case("climbs_alone", {"train_loss": _SUMS, "val_loss": [0.9, 0.95, 1.1, 1.2, 1.3, 1.4]}),
 )
 FAILS: Sequence[Case] = (
-    made.case("never_reset", _CHECK, running_run(_SUMS, _MEANS), "summed"),
-    made.case(
-        "without_steps", _CHECK, run_from({"train_loss": _SUMS, "val_loss": _VAL}), "climbs", status=Status.WARNING
-    ),
+    _case("never_reset", running_run(_SUMS, _MEANS), "summed"),
+    _case("without_steps", {"train_loss": _SUMS, "val_loss": _VAL}, "climbs", status=Status.WARNING),
 )

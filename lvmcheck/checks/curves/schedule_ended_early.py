@@ -16,7 +16,7 @@ from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import AS_RECORDED
 from lvmcheck.run import events as ev
 from lvmcheck.run.curves import Curve
-from lvmcheck.run.view import Run, run_from
+from lvmcheck.run.view import Run
 
 LEAST = 5
 """Recorded rates from which a schedule has a shape."""
@@ -233,62 +233,45 @@ def _finding(rate: Curve, start: int, ahead: float, ratio: float) -> Finding:
     )
 
 
-_CHECK = ScheduleEndedEarly()
+_case = made.Cases(ScheduleEndedEarly())
 _DOWN = made.lines(20, 1e-3, 0.0)
 _WIGGLES = [0.67, *[0.38 + 0.003 * ((i * 7) % 5) for i in range(29)]]
 _RESTS = [value / 3 for value in (1.029, 1.0065, 1.0072, 1.0073, *[1.0074] * 26)]
 _LATE = [value / 3 for value in (*made.lines(22, 2.9, 1.3), *[1.3] * 8)]
 PASSES: Sequence[Case] = (
-    made.case("rests_at_the_end", _CHECK, run_from({"train_loss": _WIGGLES, "val_loss": _LATE})),
-    made.case(
-        "rounded", _CHECK, run_from({"train_loss": _WIGGLES, "val_loss": [round(v, 4) for v in _RESTS]}), "moves"
-    ),
-    made.case(
-        "solved",
-        _CHECK,
-        run_from({"train_loss": [0.67, *[1e-4 * v for v in _WIGGLES[1:]]], "val_loss": _RESTS}),
-    ),
-    made.case("converges_with_training", _CHECK, run_from({"train_loss": [0.5] * 30, "val_loss": _RESTS})),
-    made.case("perfect_oracle", _CHECK, rates([1e-3] * 20)),
-    made.case("ends_with_the_run", _CHECK, rates(_DOWN)),
-    made.case("floor_of_a_tenth", _CHECK, rates([*made.lines(20, 1e-3, 1e-4), *[1e-4] * 30])),
-    made.case("constant", _CHECK, run_from({"lr": [3e-3] * 12, "val_loss": [0.7, *[0.686] * 11]})),
-    made.case(
-        "low_and_still_learning",
-        _CHECK,
-        run_from({"lr": [3e-3, *[3e-5] * 11], "val_loss": made.lines(12, 0.7, 0.6)}),
-    ),
-    made.case("restarts", _CHECK, rates([*_DOWN, *_DOWN, *_DOWN])),
-    made.case("interrupted", _CHECK, rates(made.lines(40, 1e-3, 5e-4), epochs=8)),
+    _case("rests_at_the_end", {"train_loss": _WIGGLES, "val_loss": _LATE}),
+    _case("rounded", {"train_loss": _WIGGLES, "val_loss": [round(v, 4) for v in _RESTS]}, "moves"),
+    _case("solved", {"train_loss": [0.67, *[1e-4 * v for v in _WIGGLES[1:]]], "val_loss": _RESTS}),
+    _case("converges_with_training", {"train_loss": [0.5] * 30, "val_loss": _RESTS}),
+    _case("perfect_oracle", rates([1e-3] * 20)),
+    _case("ends_with_the_run", rates(_DOWN)),
+    _case("floor_of_a_tenth", rates([*made.lines(20, 1e-3, 1e-4), *[1e-4] * 30])),
+    _case("constant", {"lr": [3e-3] * 12, "val_loss": [0.7, *[0.686] * 11]}),
+    _case("low_and_still_learning", {"lr": [3e-3, *[3e-5] * 11], "val_loss": made.lines(12, 0.7, 0.6)}),
+    _case("restarts", rates([*_DOWN, *_DOWN, *_DOWN])),
+    _case("interrupted", rates(made.lines(40, 1e-3, 5e-4), epochs=8)),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "rests_without_a_rate", _CHECK, run_from({"train_loss": _WIGGLES, "val_loss": _RESTS}), evaluations_at_rest=26
-    ),
-    made.case(
+    _case("rests_without_a_rate", {"train_loss": _WIGGLES, "val_loss": _RESTS}, evaluations_at_rest=26),
+    _case(
         "stairs_of_batches",
-        _CHECK,
         rates([1e-3 * 0.3 ** (i // 20) for i in range(240)]).extended(made.window_run([4.5] * 240, steps=1).windows),
         "low_for_long",
         status=Status.WARNING,
     ),
-    made.case("eight_processes", _CHECK, rates([*_DOWN, *[0.0] * 140]), "ended_early", planned_over_schedule=8.0),
-    made.case(
+    _case("eight_processes", rates([*_DOWN, *[0.0] * 140]), "ended_early", planned_over_schedule=8.0),
+    _case(
         "milestones_at_once",
-        _CHECK,
-        run_from({"lr": [3e-3, *[3e-5] * 11], "val_loss": [0.6867, 0.68601, *[0.686 - 1e-6 * i for i in range(10)]]}),
+        {"lr": [3e-3, *[3e-5] * 11], "val_loss": [0.6867, 0.68601, *[0.686 - 1e-6 * i for i in range(10)]]},
         "ended_early",
     ),
-    made.case(
+    _case(
         "divided_by_ten_in_every_epoch",
-        _CHECK,
-        run_from(
-            {
-                "lr": [0.1**i for i in range(3, 13)],
-                "val_loss": [0.067, 0.034, 0.031, *[0.03086 - 1e-7 * i for i in range(7)]],
-            }
-        ),
+        {
+            "lr": [0.1**i for i in range(3, 13)],
+            "val_loss": [0.067, 0.034, 0.031, *[0.03086 - 1e-7 * i for i in range(7)]],
+        },
         "ended_early",
     ),
-    made.case("planned_longer", _CHECK, rates([*_DOWN, *[0.0] * 20], epochs=8), planned_over_schedule=4.0),
+    _case("planned_longer", rates([*_DOWN, *[0.0] * 20], epochs=8), planned_over_schedule=4.0),
 )

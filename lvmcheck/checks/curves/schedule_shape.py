@@ -245,33 +245,28 @@ def _finding(code: str, rate: Curve, *more: Fact) -> Finding:
     )
 
 
-_CHECK = ScheduleShape()
+_case = made.Cases(ScheduleShape())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, rates(cosine(40, 80), scheduler="cosine")),
-    made.case("constant_undeclared", _CHECK, rates([1e-3] * 20)),
-    made.case("step_decay_beyond_the_run", _CHECK, rates([1e-3] * 20, scheduler="step")),
-    made.case("stairs", _CHECK, rates([1e-3 * 0.3 ** (i // 20) for i in range(240)])),
-    made.case("declared_cycles", _CHECK, rates(cosine(100, 8), lr_scheduler="cyclic")),
-    made.case(
-        "warm_up_of_batches",
-        _CHECK,
-        rates(made.lines(80, 5e-5, 4e-3), lr=4e-3, warmup_steps=10, max_steps=80, accumulation=8),
+    _case("perfect_oracle", rates(cosine(40, 80), scheduler="cosine")),
+    _case("constant_undeclared", rates([1e-3] * 20)),
+    _case("step_decay_beyond_the_run", rates([1e-3] * 20, scheduler="step")),
+    _case("stairs", rates([1e-3 * 0.3 ** (i // 20) for i in range(240)])),
+    _case("declared_cycles", rates(cosine(100, 8), lr_scheduler="cyclic")),
+    _case(
+        "warm_up_of_batches", rates(made.lines(80, 5e-5, 4e-3), lr=4e-3, warmup_steps=10, max_steps=80, accumulation=8)
     ),
-    made.case("search_for_a_rate", _CHECK, rates([1e-6 * 1.1**i for i in range(130)])),
-    made.case("warm_up", _CHECK, rates([*made.lines(5, 0.0, 1e-3), *[1e-3] * 30])),
+    _case("search_for_a_rate", rates([1e-6 * 1.1**i for i in range(130)])),
+    _case("warm_up", rates([*made.lines(5, 0.0, 1e-3), *[1e-3] * 30])),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "made_anew_in_every_epoch", _CHECK, rates(made.lines(20, 1e-4, 8e-4) * 5, per_epoch=20, epochs=5), "begins_anew"
-    ),
-    made.case(
+    _case("made_anew_in_every_epoch", rates(made.lines(20, 1e-4, 8e-4) * 5, per_epoch=20, epochs=5), "begins_anew"),
+    _case(
         "warm_up_in_epochs",
-        _CHECK,
         rates(made.lines(80, 5e-5, 9e-4), lr=4e-3, warmup_steps=12, steps=80),
         "warm_up_never_ends",
         warm_up=12,
     ),
-    made.case("for_ever", _CHECK, rates(made.lines(80, 0, 8e-6), lr=5e-4, epochs=8), "rises_to_the_end"),
-    made.case("never_stepped", _CHECK, rates([1e-3] * 20, scheduler={"name": "cosine"}), "never_decayed"),
-    made.case("stepped_once_a_batch", _CHECK, rates(cosine(100, 20), epochs=10), "swings", period=20.0),
+    _case("for_ever", rates(made.lines(80, 0, 8e-6), lr=5e-4, epochs=8), "rises_to_the_end"),
+    _case("never_stepped", rates([1e-3] * 20, scheduler={"name": "cosine"}), "never_decayed"),
+    _case("stepped_once_a_batch", rates(cosine(100, 20), epochs=10), "swings", period=20.0),
 )

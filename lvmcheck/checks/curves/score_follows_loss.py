@@ -18,7 +18,7 @@ from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import Quantity, words
 from lvmcheck.run.roles import Direction, Split
-from lvmcheck.run.view import Run, run_from
+from lvmcheck.run.view import Run
 
 LEAST = 4
 """Evaluations that all say the same."""
@@ -182,48 +182,31 @@ def _finding(code: str, curve: Curve, *facts: Fact, bound: object = None) -> Fin
     )
 
 
-_CHECK = ScoreFollowsLoss()
+_case = made.Cases(ScoreFollowsLoss())
 _FALL = made.lines(8, 1.8, 0.3, 0.05)
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, run_from({"val_loss": [0.0] * 6, "val_acc": [1.0] * 6, "val_mae": [0.0] * 6})),
-    made.case("long_answers", _CHECK, run_from({"val_loss": made.lines(8, 2.4, 0.4, 0.1), "val_exact_acc": [0.0] * 8})),
-    made.case("late", _CHECK, run_from({"val_loss": made.lines(8, 0.7, 0.02, 0.004), "val_f1": [0.0] * 5 + [0.1] * 3})),
-    made.case(
-        "smoothed_labels_and_no_error",
-        _CHECK,
-        run_from({"val_loss": made.lines(8, 0.9, 0.55, 0.52), "val_error_rate": [0.0] * 8}),
-    ),
-    made.case(
+    _case("perfect_oracle", {"val_loss": [0.0] * 6, "val_acc": [1.0] * 6, "val_mae": [0.0] * 6}),
+    _case("long_answers", {"val_loss": made.lines(8, 2.4, 0.4, 0.1), "val_exact_acc": [0.0] * 8}),
+    _case("late", {"val_loss": made.lines(8, 0.7, 0.02, 0.004), "val_f1": [0.0] * 5 + [0.1] * 3}),
+    _case("smoothed_labels_and_no_error", {"val_loss": made.lines(8, 0.9, 0.55, 0.52), "val_error_rate": [0.0] * 8}),
+    _case(
         "rare_positives_not_found_yet",
-        _CHECK,
-        run_from(
-            {"train_loss": made.lines(8, 0.69, 0.0045, 0.0043), "val_loss": [0.0046] * 7 + [0.0045]}
-            | {"val_recall": [0.0] * 8}
-        ),
+        {"train_loss": made.lines(8, 0.69, 0.0045, 0.0043), "val_loss": [0.0046] * 7 + [0.0045]}
+        | {"val_recall": [0.0] * 8},
     ),
-    made.case("learns", _CHECK, run_from({"train_loss": _FALL, "val_acc": made.lines(8, 0.2, 0.9)})),
+    _case("learns", {"train_loss": _FALL, "val_acc": made.lines(8, 0.2, 0.9)}),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "fed_its_answers",
-        _CHECK,
-        run_from(
-            {"train_loss": made.lines(8, 2.4, 2e-4), "dev_loss": made.lines(8, 2.0, 1e-4), "dev_exact": [0.0] * 8}
-        ),
+        {"train_loss": made.lines(8, 2.4, 2e-4), "dev_loss": made.lines(8, 2.0, 1e-4), "dev_exact": [0.0] * 8},
         "never_right",
         0.0,
     ),
-    made.case(
-        "mean_before_comparison",
-        _CHECK,
-        run_from({"val_loss": made.lines(8, 0.26, 0.21), "val_mae": [0.0] * 8}),
-        "perfect",
-        0.0,
-    ),
-    made.case(
+    _case("mean_before_comparison", {"val_loss": made.lines(8, 0.26, 0.21), "val_mae": [0.0] * 8}, "perfect", 0.0),
+    _case(
         "numbered_from_one",
-        _CHECK,
-        run_from({"train_loss": _FALL, "val_acc": [0.008, 0.018, 0.01, 0.013, 0.005, 0.012, 0.008, 0.01]}),
+        {"train_loss": _FALL, "val_acc": [0.008, 0.018, 0.01, 0.013, 0.005, 0.012, 0.008, 0.01]},
         "below_guessing",
         0.018,
         classes_that_the_first_loss_implies=6,

@@ -24,7 +24,7 @@ from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.roles import Split
-from lvmcheck.run.view import Run, run_from
+from lvmcheck.run.view import Run
 from lvmcheck.statistics.curve import noise, trend
 
 LEAST = 10
@@ -141,30 +141,26 @@ _PHRASES = {
     "surprised": "training is less accurate than validation in nearly all epochs, and its loss jumps by {train_noise}",
     "settles": "",
 }
-_CHECK = Settles()
+_case = made.Cases(Settles())
 _VAL = [2.28, 2.14, 2.16, 1.88, 2.32, 2.02, 2.82, 1.96, 2.5, 1.9, 2.4, 1.95]
 _TRAIN = [2.63, 2.48, 2.46, 2.38, 2.61, 2.65, 2.25, 2.45, 2.27, 2.4, 2.1, 2.3]
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, run_from({"train_loss": [0.0] * 12, "val_loss": [0.0] * 12})),
-    made.case("next_to_its_floor", _CHECK, run_from({"loss": _TRAIN, "val_loss": [9.0, *_VAL[1:]]})),
-    made.case(
+    _case("perfect_oracle", {"train_loss": [0.0] * 12, "val_loss": [0.0] * 12}),
+    _case("next_to_its_floor", {"loss": _TRAIN, "val_loss": [9.0, *_VAL[1:]]}),
+    _case(
         "mixed_labels",
-        _CHECK,
-        run_from(
-            {"train_loss": _TRAIN, "val_loss": made.lines(12, 1.6, 0.4, 0.32)}
-            | {"train_acc": [0.3, 0.5, 0.46, 0.48, 0.6, 0.55] * 2, "val_acc": made.lines(12, 0.3, 0.85, 0.92)}
-        ),
+        {"train_loss": _TRAIN, "val_loss": made.lines(12, 1.6, 0.4, 0.32)}
+        | {"train_acc": [0.3, 0.5, 0.46, 0.48, 0.6, 0.55] * 2, "val_acc": made.lines(12, 0.3, 0.85, 0.92)},
     ),
-    made.case("training_is_smooth", _CHECK, run_from({"loss": made.lines(12, 2.3, 1.0), "val_loss": _VAL})),
-    made.case("scores_rise", _CHECK, run_from({"loss": _TRAIN, "val_loss": _VAL, "acc": made.lines(12, 0.1, 0.8)})),
+    _case("training_is_smooth", {"loss": made.lines(12, 2.3, 1.0), "val_loss": _VAL}),
+    _case("scores_rise", {"loss": _TRAIN, "val_loss": _VAL, "acc": made.lines(12, 0.1, 0.8)}),
 )
 _ORDERED = {"train_acc": [0.06, 0.003, 0.07, 0.11, 0.1, 0.04] * 2, "val_acc": [0.12, 0.22, 0.17, 0.42, 0.26, 0.24] * 2}
 FAILS: Sequence[Case] = (
-    made.case("sorted_by_class", _CHECK, run_from({"train_loss": _TRAIN, "val_loss": _VAL, **_ORDERED}), "surprised"),
-    made.case(
+    _case("sorted_by_class", {"train_loss": _TRAIN, "val_loss": _VAL, **_ORDERED}, "surprised"),
+    _case(
         "rate_of_5",
-        _CHECK,
-        run_from({"train_loss": [24.0, 10.0, *[7.0, 5.9, 6.7] * 4], "val_loss": [13.0, 8.7, *[6.2, 7.6, 5.4] * 4]}),
+        {"train_loss": [24.0, 10.0, *[7.0, 5.9, 6.7] * 4], "val_loss": [13.0, 8.7, *[6.2, 7.6, 5.4] * 4]},
         "restless",
         status=Status.WARNING,
     ),

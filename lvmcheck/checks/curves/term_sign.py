@@ -128,16 +128,16 @@ def _run(task: Sequence[float], extra: Sequence[float], name: str = "kl", weight
     return made.window_run(total, terms={"task": (1.0, task), name: (weight, extra)})
 
 
-_CHECK = TermSign()
+_case = made.Cases(TermSign())
 _TASK = made.lines(20, 1.0, 0.6, 0.4)
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run([0.0] * 20, [0.0] * 20)),
-    made.case("divergence", _CHECK, _run(_TASK, made.lines(20, 0.0, 12.0, 14.0), weight=0.1)),
-    made.case("noise_of_an_estimate", _CHECK, _run(_TASK, made.lines(20, 0.01, -0.02, -0.03))),
-    made.case("negative_entropy_of_the_load", _CHECK, _run(_TASK, made.lines(20, -1.2, -1.38, -1.386), "balance")),
+    _case("perfect_oracle", _run([0.0] * 20, [0.0] * 20)),
+    _case("divergence", _run(_TASK, made.lines(20, 0.0, 12.0, 14.0), weight=0.1)),
+    _case("noise_of_an_estimate", _run(_TASK, made.lines(20, 0.01, -0.02, -0.03))),
+    _case("negative_entropy_of_the_load", _run(_TASK, made.lines(20, -1.2, -1.38, -1.386), "balance")),
 )
 FAILS: Sequence[Case] = (
-    made.case("divergence_subtracted", _CHECK, _run(_TASK, made.lines(20, -0.1, -20.0, -4e3)), "driven_below_0"),
-    made.case("negative_weight", _CHECK, _run(_TASK, made.lines(20, 0.1, 3.0, 40.0), "l2", -0.5), measured=-20.0),
-    made.case("balance_outweighs", _CHECK, _run(_TASK, made.lines(20, -1.0, -1.8, -4.0), "balance")),
+    _case("divergence_subtracted", _run(_TASK, made.lines(20, -0.1, -20.0, -4e3)), "driven_below_0"),
+    _case("negative_weight", _run(_TASK, made.lines(20, 0.1, 3.0, 40.0), "l2", -0.5), measured=-20.0),
+    _case("balance_outweighs", _run(_TASK, made.lines(20, -1.0, -1.8, -4.0), "balance")),
 )

@@ -16,7 +16,7 @@ from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import PRIMARY, Curve, curve
 from lvmcheck.run.role_names import IGNORED, Quantity, words
 from lvmcheck.run.roles import Direction, Role, Split
-from lvmcheck.run.view import Run, run_from
+from lvmcheck.run.view import Run
 
 LEAST, FEW = 8, 5
 """Windows, and evaluations, in which two of them must be equal."""
@@ -143,15 +143,15 @@ def _run(kind: Sequence[float], size: Sequence[float], *names: str) -> Run:
     return made.window_run(total, terms={first: (1.0, kind), second: (1.0, size)})
 
 
-_CHECK = TermsAlike()
+_case = made.Cases(TermsAlike())
 _A, _B = made.lines(20, 1.6, 0.9, 0.1), made.lines(20, 1.4, 0.7, 0.2)
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run([0.0] * 20, [0.0] * 20)),
-    made.case("two_tasks", _CHECK, _run(_A, _B)),
-    made.case("a_loss_and_a_score", _CHECK, run_from({"val_loss": _A, "val_acc": _B})),
+    _case("perfect_oracle", _run([0.0] * 20, [0.0] * 20)),
+    _case("two_tasks", _run(_A, _B)),
+    _case("a_loss_and_a_score", {"val_loss": _A, "val_acc": _B}),
 )
 FAILS: Sequence[Case] = (
-    made.case("one_head_twice", _CHECK, _run(_A, _A), "alike", values=20),
-    made.case("other_names", _CHECK, _run(_B, _B, "loss_box", "loss_cls"), "alike"),
-    made.case("loss_logged_as_score", _CHECK, run_from({"val_loss": _B, "val_auc": _B}), status=Status.WARNING),
+    _case("one_head_twice", _run(_A, _A), "alike", values=20),
+    _case("other_names", _run(_B, _B, "loss_box", "loss_cls"), "alike"),
+    _case("loss_logged_as_score", {"val_loss": _B, "val_auc": _B}, status=Status.WARNING),
 )

@@ -14,7 +14,7 @@ from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import words
-from lvmcheck.run.view import Run, run_from
+from lvmcheck.run.view import Run
 from lvmcheck.statistics.curve import shape, trend
 
 RISEN, FELL = 1.05, 0.8
@@ -178,7 +178,7 @@ _PHRASES = {
     "stays": "{metric} stays at {last} while {other} fell from {other_first} to {other_last}",
     "descend": "",
 }
-_CHECK = TermsDescend()
+_case = made.Cases(TermsDescend())
 _DOWN, _UP = made.lines(15, 1.5, 0.8, 0.6), made.lines(15, 1.4, 1.6, 1.7)
 
 
@@ -189,42 +189,24 @@ def _run(**terms: tuple[float, Sequence[float]]) -> Run:
 
 
 PASSES: Sequence[Case] = (
-    made.case(
-        "perfect_oracle",
-        _CHECK,
-        run_from({"train_box": [0.0] * 8, "train_loss_box": [0.0] * 8, "train_loss_cls": [0.0] * 8}),
-    ),
-    made.case("two_tasks", _CHECK, _run(kind=(1.0, _DOWN), size=(0.5, made.lines(15, 3.0, 1.0)))),
-    made.case("code_begins_to_be_used", _CHECK, _run(mse=(1.0, _DOWN), bce=(1.0, _DOWN), kl=(1.0, _UP))),
-    made.case(
-        "one_task_overfits",
-        _CHECK,
-        run_from({"train_ce": _DOWN, "train_mse": _DOWN, "val_ce": _DOWN, "val_mse": _UP}),
-    ),
-    made.case(
-        "floor_of_noise", _CHECK, _run(data=(1.0, [0.4, *[0.3] * 14]), residual=(1.0, made.lines(15, 1.0, 0.05)))
-    ),
+    _case("perfect_oracle", {"train_box": [0.0] * 8, "train_loss_box": [0.0] * 8, "train_loss_cls": [0.0] * 8}),
+    _case("two_tasks", _run(kind=(1.0, _DOWN), size=(0.5, made.lines(15, 3.0, 1.0)))),
+    _case("code_begins_to_be_used", _run(mse=(1.0, _DOWN), bce=(1.0, _DOWN), kl=(1.0, _UP))),
+    _case("one_task_overfits", {"train_ce": _DOWN, "train_mse": _DOWN, "val_ce": _DOWN, "val_mse": _UP}),
+    _case("floor_of_noise", _run(data=(1.0, [0.4, *[0.3] * 14]), residual=(1.0, made.lines(15, 1.0, 0.05)))),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "first_term_twice",
-        _CHECK,
-        run_from({"train_ce": _DOWN, "train_mse": _UP, "val_ce": _DOWN, "val_mse": _UP}),
-        "rises",
-        1.7,
-    ),
-    made.case("no_weight", _CHECK, _run(kind=(1.0, _DOWN), size=(0.0, _UP)), "rises", weight=0.0),
-    made.case(
+    _case("first_term_twice", {"train_ce": _DOWN, "train_mse": _UP, "val_ce": _DOWN, "val_mse": _UP}, "rises", 1.7),
+    _case("no_weight", _run(kind=(1.0, _DOWN), size=(0.0, _UP)), "rises", weight=0.0),
+    _case(
         "detached",
-        _CHECK,
-        run_from({"loss/ode": [2.0 * 0.5**i for i in range(15)], "loss/start": [0.98 + 1e-3 * i for i in range(15)]}),
+        {"loss/ode": [2.0 * 0.5**i for i in range(15)], "loss/start": [0.98 + 1e-3 * i for i in range(15)]},
         "stays",
     ),
-    made.case(
+    _case(
         "residual_detached",
-        _CHECK,
         _run(edge=(20.0, [0.9 * 0.3**i for i in range(20)]), residual=(1.0, [0.2, 0.16, 3.0, 7.5, *[4.2, 4.3] * 8])),
         "stays",
     ),
-    made.case("not_computed", _CHECK, _run(recon=(1.0, [0.0] * 15), kl=(0.1, _DOWN)), "zero"),
+    _case("not_computed", _run(recon=(1.0, [0.0] * 15), kl=(0.1, _DOWN)), "zero"),
 )

@@ -118,7 +118,7 @@ def _finding(code: str, known: Sequence[Part], at: int, share: float, weights: n
     )
 
 
-_CHECK = TermsNotNegligible()
+_case = made.Cases(TermsNotNegligible())
 _DOWN, _SLOW = made.lines(40, 1.5, 0.8, 0.6), made.lines(40, 1.4, 1.2, 1.1)
 
 
@@ -133,15 +133,15 @@ def _sum(weight: float) -> Run:
 
 
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run(kind=(1.0, [1.0, *[0.0] * 39]), size=(1.0, [1.0] * 40))),
-    made.case("two_tasks", _CHECK, _run(kind=(1.0, _DOWN), size=(0.01, _SLOW))),
-    made.case("penalty", _CHECK, _run(kind=(1.0, _DOWN), size=(1.0, _SLOW), l2=(1e-6, _DOWN))),
-    made.case("solved_at_once", _CHECK, _run(data=(1.0, _DOWN), start=(10.0, [1.0, 0.1, *[1e-7] * 38]))),
-    made.case("computed", _CHECK, _sum(0.3)),
-    made.case("only_logged", _CHECK, _sum(0.0)),
+    _case("perfect_oracle", _run(kind=(1.0, [1.0, *[0.0] * 39]), size=(1.0, [1.0] * 40))),
+    _case("two_tasks", _run(kind=(1.0, _DOWN), size=(0.01, _SLOW))),
+    _case("penalty", _run(kind=(1.0, _DOWN), size=(1.0, _SLOW), l2=(1e-6, _DOWN))),
+    _case("solved_at_once", _run(data=(1.0, _DOWN), start=(10.0, [1.0, 0.1, *[1e-7] * 38]))),
+    _case("computed", _sum(0.3)),
+    _case("only_logged", _sum(0.0)),
 )
 FAILS: Sequence[Case] = (
-    made.case("in_days", _CHECK, _run(kind=(1.0, _DOWN), age=(1.0, [1e6 * v for v in _SLOW])), "left_out"),
-    made.case("tiny_weight", _CHECK, _run(residual=(1.0, _DOWN), start=(1e-7, _SLOW)), "left_out"),
-    made.case("computed_weight", _CHECK, _sum(1e5), "left_out"),
+    _case("in_days", _run(kind=(1.0, _DOWN), age=(1.0, [1e6 * v for v in _SLOW])), "left_out"),
+    _case("tiny_weight", _run(residual=(1.0, _DOWN), start=(1e-7, _SLOW)), "left_out"),
+    _case("computed_weight", _sum(1e5), "left_out"),
 )

@@ -120,32 +120,22 @@ def _run(facts: Mapping[str, ev.Value], **columns: Sequence[float]) -> Run:
     return made.with_facts(language.epochs(*([] for _ in range(count)), metrics=columns), facts, "text")
 
 
-_CHECK = TooGoodToBeTrue()
+_case = made.Cases(TooGoodToBeTrue())
 _ENTROPY: dict[str, ev.Value] = {"loss_floor": 0.62, "compressor_bits_per_byte": 1.3}
 _REAL: dict[str, ev.Value] = {"compressor_bits_per_byte": 1.96}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run(_ENTROPY, val_loss=[0.62], train_loss=[0.62])),
-    made.case("learned_by_heart", _CHECK, _run(_ENTROPY, val_loss=[1.1, 0.9, 1.3], train_loss=[2.0, 0.5, 0.05])),
-    made.case(
-        "a_good_language_model",
-        _CHECK,
-        _run(_REAL, val_bits_per_byte=[1.6, 0.9, 0.7], train_bits_per_byte=[2.0, 0.8, 0.3]),
-    ),
+    _case("perfect_oracle", _run(_ENTROPY, val_loss=[0.62], train_loss=[0.62])),
+    _case("learned_by_heart", _run(_ENTROPY, val_loss=[1.1, 0.9, 1.3], train_loss=[2.0, 0.5, 0.05])),
+    _case("a_good_language_model", _run(_REAL, val_bits_per_byte=[1.6, 0.9, 0.7], train_bits_per_byte=[2.0, 0.8, 0.3])),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "labels_not_shifted",
-        _CHECK,
         _run(_REAL, val_bits_per_byte=[0.12, 0.004], train_bits_per_byte=[1.1, 0.01]),
         epoch=1,
         compressor_bits_per_byte=1.96,
     ),
-    made.case("below_the_entropy", _CHECK, _run(_ENTROPY, val_loss=[1.4, 0.2], train_loss=[2.0, 0.3]), epoch=2),
-    made.case(
-        "only_training_is_logged",
-        _CHECK,
-        _run(_REAL, train_bits_per_byte=[0.17], val_bits_per_byte=[3.6]),
-        measured=0.17,
-    ),
-    made.case("nan", _CHECK, _run(_REAL, val_bits_per_byte=[1.6, math.nan]), measured=math.nan),
+    _case("below_the_entropy", _run(_ENTROPY, val_loss=[1.4, 0.2], train_loss=[2.0, 0.3]), epoch=2),
+    _case("only_training_is_logged", _run(_REAL, train_bits_per_byte=[0.17], val_bits_per_byte=[3.6]), measured=0.17),
+    _case("nan", _run(_REAL, val_bits_per_byte=[1.6, math.nan]), measured=math.nan),
 )

@@ -13,7 +13,7 @@ from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import TRAIN, Quantity, words
-from lvmcheck.run.view import Run, run_from
+from lvmcheck.run.view import Run
 
 LEAST = 3
 """Evaluations that must agree."""
@@ -76,14 +76,14 @@ def _finding(code: str, val: Curve, train: Curve, count: int) -> Finding:
     )
 
 
-_CHECK = TrainValIdentical()
+_case = made.Cases(TrainValIdentical())
 _FALL = made.lines(8, 2.3, 0.4)
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, run_from({"train_loss": [0.0] * 5, "val_loss": [0.0] * 5})),
-    made.case("close", _CHECK, run_from({"train_loss": _FALL, "val_loss": [value * 1.001 for value in _FALL]})),
-    made.case("amn_584k", _CHECK, made.val_run(made.AMN_584K_VAL, train_cosine=made.AMN_584K_TRAIN)),
+    _case("perfect_oracle", {"train_loss": [0.0] * 5, "val_loss": [0.0] * 5}),
+    _case("close", {"train_loss": _FALL, "val_loss": [value * 1.001 for value in _FALL]}),
+    _case("amn_584k", made.val_run(made.AMN_584K_VAL, train_cosine=made.AMN_584K_TRAIN)),
 )
 FAILS: Sequence[Case] = (
-    made.case("same_loader", _CHECK, run_from({"train_loss": _FALL, "val_loss": _FALL}), "identical", evaluations=8),
-    made.case("same_errors", _CHECK, run_from({"loss": _FALL, "train_mse": _FALL[::-1], "valid_mse": _FALL[::-1]})),
+    _case("same_loader", {"train_loss": _FALL, "val_loss": _FALL}, "identical", evaluations=8),
+    _case("same_errors", {"loss": _FALL, "train_mse": _FALL[::-1], "valid_mse": _FALL[::-1]}),
 )

@@ -198,44 +198,36 @@ def _finding(code: str, train: Curve, other: Curve, ratio: float, count: int, fa
     )
 
 
-_CHECK = TrainValRatio()
+_case = made.Cases(TrainValRatio())
 _FALL = made.lines(8, 2.9, 2.2, 2.0)
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, run_from({"train_loss": [0.0] * 5, "val_loss": [0.0] * 5})),
-    made.case("dropout", _CHECK, run_from({"train_loss": [1.6 * v for v in _FALL], "val_loss": _FALL})),
-    made.case(
-        "falls_below_validation",
-        _CHECK,
-        run_from({"train_loss": made.lines(8, 2.0, 0.1), "val_loss": made.lines(8, 2.0, 0.5)}),
-    ),
+    _case("perfect_oracle", {"train_loss": [0.0] * 5, "val_loss": [0.0] * 5}),
+    _case("dropout", {"train_loss": [1.6 * v for v in _FALL], "val_loss": _FALL}),
+    _case("falls_below_validation", {"train_loss": made.lines(8, 2.0, 0.1), "val_loss": made.lines(8, 2.0, 0.5)}),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "normalised_over_the_batch",
-        _CHECK,
         replace(
             made.window_run([4.16, *made.lines(79, 4.1, 2.9, 2.8)], config={"batch_size": 64}),
             done={"status": "finished"},
         ).extended(run_from({"val_loss": made.lines(8, 1.4, 0.5), "val_acc": made.lines(8, 0.4, 0.84)}).events),
         "at_ln_of_batch",
     ),
-    made.case(
+    _case(
         "accumulation_summed",
-        _CHECK,
         run_from({"loss": [8.02 * v for v in _FALL], "eval_loss": _FALL}, config={"accumulation": 8}),
         "whole_multiple",
         factor=8,
     ),
-    made.case(
+    _case(
         "sign_of_the_log_determinant",
-        _CHECK,
-        run_from({"train_loss": made.lines(10, -5.0, -18.0, -20.3), "val_nll": [27.7, *[27.67] * 9]}),
+        {"train_loss": made.lines(10, -5.0, -18.0, -20.3), "val_nll": [27.7, *[27.67] * 9]},
         "other_sign",
     ),
-    made.case(
+    _case(
         "no_log",
-        _CHECK,
-        run_from({"train_loss": made.lines(8, -0.13, -0.96, -0.9999), "val_loss": made.lines(8, 2.05, 0.05)}),
+        {"train_loss": made.lines(8, -0.13, -0.96, -0.9999), "val_loss": made.lines(8, 2.05, 0.05)},
         "ends_at_minus_one",
     ),
 )

@@ -119,20 +119,18 @@ class ValIdentity(Check):
         )
 
 
-_CHECK = ValIdentity()
+_case = made.Cases(ValIdentity())
 _UNIT = {"dim": made.D}
 
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, made.val_run([0.5, 1.0], facts=_UNIT)),
-    made.case("amn_584k", _CHECK, made.val_run(made.AMN_584K_VAL, facts=_UNIT)),
+    _case("perfect_oracle", made.val_run([0.5, 1.0], facts=_UNIT)),
+    _case("amn_584k", made.val_run(made.AMN_584K_VAL, facts=_UNIT)),
     made.case("attempt_2_fails_elsewhere", ValIdentity(dim=made.D), made.val_run(made.AMN_790K_2_VAL)),
-    made.case("negative_cosine", _CHECK, made.val_run([-0.003, 0.016, 0.005], facts=_UNIT)),
+    _case("negative_cosine", made.val_run([-0.003, 0.016, 0.005], facts=_UNIT)),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "cosine_from_other_weights", _CHECK, made.val_run([0.5, 0.5], facts=_UNIT, val_cosine=[0.5, 0.51]), epoch=2
-    ),
-    made.case("targets_of_length_2", _CHECK, made.val_run([0.5], facts=_UNIT, val_loss=[3 / made.D]), factor=3.0),
-    made.case("nan_loss", _CHECK, made.val_run([0.5, 0.5], facts=_UNIT, val_loss=[1 / made.D, float("nan")])),
-    made.case("nan_cosine", _CHECK, made.val_run([0.5], facts=_UNIT, val_cosine=[float("nan")])),
+    _case("cosine_from_other_weights", made.val_run([0.5, 0.5], facts=_UNIT, val_cosine=[0.5, 0.51]), epoch=2),
+    _case("targets_of_length_2", made.val_run([0.5], facts=_UNIT, val_loss=[3 / made.D]), factor=3.0),
+    _case("nan_loss", made.val_run([0.5, 0.5], facts=_UNIT, val_loss=[1 / made.D, float("nan")])),
+    _case("nan_cosine", made.val_run([0.5], facts=_UNIT, val_cosine=[float("nan")])),
 )

@@ -115,22 +115,22 @@ class ValLossDescends(Check):
         return abs(lowest) <= 1e-12 or lowest <= floor * 1.01
 
 
-_CHECK = ValLossDescends()
+_case = made.Cases(ValLossDescends())
 _NOISY = [0.0012 - 0.00001 * i + (3e-6 if i % 2 else -3e-6) for i in range(12)]
 
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, run_from({"val_loss": [0.0, 0.0, 0.0]})),
-    made.case("amn_584k_rises_4_times", _CHECK, made.val_run(made.AMN_584K_VAL), rises=4),
-    made.case("attempt_1_descends_on_scrambled_data", _CHECK, made.val_run(made.AMN_790K_1_VAL)),
-    made.case("amn_232k_ends_above_its_best", _CHECK, made.val_run(made.lines(20, 0.5307, 0.5613, 0.5645, 0.5638))),
-    made.case("noisy_small_validation_set", _CHECK, run_from({"val_loss": _NOISY})),
-    made.case("plateau_and_then_a_drop", _CHECK, run_from({"val_loss": [1.0] * 8 + [0.4, 0.3, 0.29]})),
-    made.case("starts_at_its_optimum", _CHECK, made.val_run([0.641] * 4, facts=made.TWIN_FACTS)),
+    _case("perfect_oracle", {"val_loss": [0.0, 0.0, 0.0]}),
+    _case("amn_584k_rises_4_times", made.val_run(made.AMN_584K_VAL), rises=4),
+    _case("attempt_1_descends_on_scrambled_data", made.val_run(made.AMN_790K_1_VAL)),
+    _case("amn_232k_ends_above_its_best", made.val_run(made.lines(20, 0.5307, 0.5613, 0.5645, 0.5638))),
+    _case("noisy_small_validation_set", {"val_loss": _NOISY}),
+    _case("plateau_and_then_a_drop", {"val_loss": [1.0] * 8 + [0.4, 0.3, 0.29]}),
+    _case("starts_at_its_optimum", made.val_run([0.641] * 4, facts=made.TWIN_FACTS)),
 )
 FAILS: Sequence[Case] = (
-    made.case("attempt_2", _CHECK, made.val_run(made.AMN_790K_2_VAL), "gave_back"),
-    made.case("constant", _CHECK, run_from({"val_loss": [2.5] * 10}), "never_fell"),
-    made.case("best_at_epoch_1", _CHECK, made.val_run(made.lines(20, 0.4118, 0.4051))),
-    made.case("infonce_with_a_little_mse", _CHECK, made.val_run(made.lines(20, 0.4116, 0.4147, 0.4050))),
-    made.case("nan", _CHECK, run_from({"val_loss": [1.0, float("nan"), 0.5]}, over=False), "not_finite", epoch=2),
+    _case("attempt_2", made.val_run(made.AMN_790K_2_VAL), "gave_back"),
+    _case("constant", {"val_loss": [2.5] * 10}, "never_fell"),
+    _case("best_at_epoch_1", made.val_run(made.lines(20, 0.4118, 0.4051))),
+    _case("infonce_with_a_little_mse", made.val_run(made.lines(20, 0.4116, 0.4147, 0.4050))),
+    _case("nan", run_from({"val_loss": [1.0, float("nan"), 0.5]}, over=False), "not_finite", epoch=2),
 )

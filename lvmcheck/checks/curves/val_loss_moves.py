@@ -131,53 +131,38 @@ def _trained(train: Mapping[int, float], idle: set[int], before: int, after: int
     return first is None or second is None or first != second
 
 
-_CHECK = ValLossMoves()
+_case = made.Cases(ValLossMoves())
 _FALLING = [1.0 / (i + 1) for i in range(6)]
 
 PASSES: Sequence[Case] = (
-    made.case(
-        "perfect_oracle",
-        _CHECK,
-        run_from({"train_loss": [0.1234567, 1e-9, 0.0, 0.0], "val_loss": [0.1134567, 1e-9, 0.0, 0.0]}),
-    ),
-    made.case(
+    _case("perfect_oracle", {"train_loss": [0.1234567, 1e-9, 0.0, 0.0], "val_loss": [0.1134567, 1e-9, 0.0, 0.0]}),
+    _case(
         "amn_584k_rounded",
-        _CHECK,
         made.val_run(
             made.AMN_584K_VAL,
             val_loss=[round(loss, 7) for loss in made.mse_of(made.AMN_584K_VAL)],
             train_loss=[0.0011 - i * 1e-6 for i in range(20)],
         ),
     ),
-    made.case(
-        "rounded_plateau", _CHECK, run_from({"val_loss": [2.51, 2.4, 2.4, 2.4, 2.39], "train_loss": _FALLING[:5]})
-    ),
-    made.case(
+    _case("rounded_plateau", {"val_loss": [2.51, 2.4, 2.4, 2.4, 2.39], "train_loss": _FALLING[:5]}),
+    _case(
         "warm_up_with_learning_rate_0",
-        _CHECK,
-        run_from({"val_loss": [0.7312345, 0.7312345, 0.61], "train_loss": [0.7, 0.71, 0.6], "lr": [0.0, 0.0, 1e-3]}),
+        {"val_loss": [0.7312345, 0.7312345, 0.61], "train_loss": [0.7, 0.71, 0.6], "lr": [0.0, 0.0, 1e-3]},
     ),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "the_literal_2.5",
-        _CHECK,
         run_from({"train_loss": made.COGNATE_TRAIN_LOSS[:2], "val_loss": [2.5] * 2}, over=False),
         "constant",
         value=2.5,
     ),
-    made.case(
-        "stuck_later",
-        _CHECK,
-        run_from({"val_loss": [0.91234567, 0.81234567, 0.81234567, 0.7], "train_loss": _FALLING[:4]}),
-        epoch=3,
-    ),
-    made.case(
+    _case("stuck_later", {"val_loss": [0.91234567, 0.81234567, 0.81234567, 0.7], "train_loss": _FALLING[:4]}, epoch=3),
+    _case(
         "stuck_under_a_schedule_that_ends_at_0",
-        _CHECK,
-        run_from({"val_loss": [0.7312345, 0.7312345], "train_loss": [0.7, 0.6], "lr": [5e-4, 0.0]}),
+        {"val_loss": [0.7312345, 0.7312345], "train_loss": [0.7, 0.6], "lr": [5e-4, 0.0]},
         epoch=2,
     ),
-    made.case("nothing_else_recorded", _CHECK, run_from({"val_loss": [2.5] * 3})),
-    made.case("nan", _CHECK, run_from({"val_loss": [0.5, float("nan")]}), "not_finite"),
+    _case("nothing_else_recorded", {"val_loss": [2.5] * 3}),
+    _case("nan", {"val_loss": [0.5, float("nan")]}, "not_finite"),
 )

@@ -200,83 +200,61 @@ def _finding(code: str, curve: Curve, *facts: Fact, bound: Bound | None = None) 
     )
 
 
-_CHECK = ValidationInScale()
+_case = made.Cases(ValidationInScale())
 _TRAIN = made.lines(15, 2.1, 0.3, 0.05, 0.02)
 PASSES: Sequence[Case] = (
-    made.case("diverges_at_the_end", _CHECK, run_from({"val_psnr": [8.0, 12.0, *made.lines(8, 14.0, -40.0)]})),
-    made.case("perfect_oracle", _CHECK, run_from({"train_loss": [0.0] * 8, "val_loss": [0.0] * 8})),
-    made.case(
-        "amn_584k",
-        _CHECK,
-        run_from({"train_mse": made.mse_of(made.AMN_584K_TRAIN), "val_mse": made.mse_of(made.AMN_584K_VAL)}),
-    ),
-    made.case(
+    _case("diverges_at_the_end", {"val_psnr": [8.0, 12.0, *made.lines(8, 14.0, -40.0)]}),
+    _case("perfect_oracle", {"train_loss": [0.0] * 8, "val_loss": [0.0] * 8}),
+    _case("amn_584k", {"train_mse": made.mse_of(made.AMN_584K_TRAIN), "val_mse": made.mse_of(made.AMN_584K_VAL)}),
+    _case(
         "overconfident",
-        _CHECK,
         run_from({"train_loss": _TRAIN, "val_loss": made.lines(15, 1.5, 0.4, 0.8, 1.6)}).extended(
             run_from({"val_acc": made.lines(15, 0.5, 0.9, 0.92)}).events
         ),
     ),
-    made.case(
+    _case(
         "another_measure",
-        _CHECK,
-        run_from(
-            {"loss": made.lines(10, 0.9, 0.2), "val_loss": made.lines(10, 0.9, 0.3), "val_mae": wave(9e3, 4e3, 10)}
-        ),
+        {"loss": made.lines(10, 0.9, 0.2), "val_loss": made.lines(10, 0.9, 0.3), "val_mae": wave(9e3, 4e3, 10)},
     ),
-    made.case("noise_at_first", _CHECK, run_from({"val_psnr": [-8.0, 2.0, *made.lines(8, 14.0, 21.0)]})),
+    _case("noise_at_first", {"val_psnr": [-8.0, 2.0, *made.lines(8, 14.0, 21.0)]}),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "loss_of_whole_sequences",  # beside errors of tokens: a unit of its own, which warns
-        _CHECK,
-        run_from(
-            {"train_loss": _TRAIN, "val_loss": made.lines(15, 60.0, 40.0, 35.0), "val_acc": made.lines(15, 0.3, 0.6)}
-        ),
+    _case(
+        "loss_of_whole_sequences",
+        {"train_loss": _TRAIN, "val_loss": made.lines(15, 60.0, 40.0, 35.0), "val_acc": made.lines(15, 0.3, 0.6)},
         "far_above",
         status=Status.WARNING,
     ),
-    made.case(
+    _case(
         "not_divided_by_the_rows",
-        _CHECK,
-        run_from(
-            {"train_loss": _TRAIN, "val_loss": made.lines(15, 615.0, 153.0, 124.0)}
-            | {"val_acc": made.lines(15, 0.69, 0.91, 0.93)}
-        ),
+        {"train_loss": _TRAIN, "val_loss": made.lines(15, 615.0, 153.0, 124.0)}
+        | {"val_acc": made.lines(15, 0.69, 0.91, 0.93)},
         "sum_of_rows",
     ),
-    made.case(
+    _case(
         "weights_that_were_blown_up",
-        _CHECK,
-        run_from(
-            {"train_loss": [1.9e6, 1.8e6, *made.lines(14, 1.2, 0.7)], "val_loss": [4e6, 2e6, *[1.27e5] * 14]}
-            | {"val_acc": [0.89, 0.79, *[0.4765] * 14]}
-        ),
+        {"train_loss": [1.9e6, 1.8e6, *made.lines(14, 1.2, 0.7)], "val_loss": [4e6, 2e6, *[1.27e5] * 14]}
+        | {"val_acc": [0.89, 0.79, *[0.4765] * 14]},
         "far_above_at_the_end",
     ),
-    made.case(
+    _case(
         "not_normalised",
-        _CHECK,
-        run_from({"train_loss": _TRAIN, "val_loss": wave(2.2, 0.4, 15), "val_acc": made.lines(15, 0.6, 0.9, 0.92)}),
+        {"train_loss": _TRAIN, "val_loss": wave(2.2, 0.4, 15), "val_acc": made.lines(15, 0.6, 0.9, 0.92)},
         "errors_cost_too_much",
     ),
-    made.case(
+    _case(
         "exp_applied_twice",
-        _CHECK,
-        run_from({"nll": made.lines(8, -2.3, -4.5), "val_nll": [1e7, 1e13, 2e13, 6e11, 5e10, 3e9, 6e8, 7e9]}),
+        {"nll": made.lines(8, -2.3, -4.5), "val_nll": [1e7, 1e13, 2e13, 6e11, 5e10, 3e9, 6e8, 7e9]},
         "far_above_and_wild",
     ),
-    made.case(
+    _case(
         "pixels_of_255",
-        _CHECK,
-        run_from(
-            {
-                "train_loss": made.lines(10, 1.3, 0.75),
-                "test_loss": [40.0, 52.0, 63.0, 76.0, 88.0, 95.0, 105.0, 118.0, 126.0, 133.0],
-                "test_acc": made.lines(10, 0.46, 0.56),
-            }
-        ),
+        {
+            "train_loss": made.lines(10, 1.3, 0.75),
+            "test_loss": [40.0, 52.0, 63.0, 76.0, 88.0, 95.0, 105.0, 118.0, 126.0, 133.0],
+            "test_acc": made.lines(10, 0.46, 0.56),
+        },
         "far_above_and_rising",
     ),
-    made.case("scaled_by_255", _CHECK, run_from({"val_psnr": made.lines(10, -29.0, -27.0)}), "psnr_below_zero"),
+    _case("scaled_by_255", {"val_psnr": made.lines(10, -29.0, -27.0)}, "psnr_below_zero"),
 )

@@ -96,16 +96,15 @@ def _source(name: str, margin: float) -> str:
     return f"{name} {'-' if margin < 0 else '+'} {abs(margin):g}" if margin else name
 
 
-_CHECK = BeatsBaselines()
+_case = made.Cases(BeatsBaselines())
 _80K: dict[str, float] = {"constant_mean": 0.4218, "persistence": 0.4383, "mean_of_context": 0.5462}
 _WIKITEXT = {"constant_mean": 0.211, "persistence": 0.454, "mean_of_context": 0.5425, "best_linear": 0.561}
 
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, made.val_run([1.0], facts=made.TWIN_FACTS), optimum=0.641),
-    made.case("amn_80k", _CHECK, made.val_run([0.5167, 0.5657], facts=_80K), "trivial", 0.5657),
-    made.case(
+    _case("perfect_oracle", made.val_run([1.0], facts=made.TWIN_FACTS), optimum=0.641),
+    _case("amn_80k", made.val_run([0.5167, 0.5657], facts=_80K), "trivial", 0.5657),
+    _case(
         "scrambled_corpus",
-        _CHECK,
         made.val_run(
             made.AMN_790K_3_VAL, facts={"constant_mean": 0.42, "persistence": 0.336, "mean_of_context": 0.426}
         ),
@@ -113,21 +112,20 @@ PASSES: Sequence[Case] = (
     made.case("near_the_linear_optimum", BeatsBaselines(linear_margin=-0.02), made.val_run([0.55], facts=_WIKITEXT)),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "passes_0.55_but_worse_than_an_average",
-        _CHECK,
         made.val_run([0.523, 0.575], facts=made.TWIN_FACTS),
         "trivial",
         0.575,
         mean_of_context=0.6,
         optimum=0.641,
     ),
-    made.case("infonce_below_the_constant", _CHECK, made.val_run([0.234, 0.3163], facts=_80K), constant_mean=0.4218),
+    _case("infonce_below_the_constant", made.val_run([0.234, 0.3163], facts=_80K), constant_mean=0.4218),
     made.case(
         "below_the_linear_predictor",
         BeatsBaselines(linear_margin=0.0),
         made.val_run([0.5440], facts=_WIKITEXT),
         "linear",
     ),
-    made.case("nan", _CHECK, made.val_run([0.6, float("nan")], facts=_80K), measured=float("nan")),
+    _case("nan", made.val_run([0.6, float("nan")], facts=_80K), measured=float("nan")),
 )

@@ -95,30 +95,28 @@ def _count(value: object) -> float:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
 
 
-_CHECK = DatasetsPresent()
+_case = made.Cases(DatasetsPresent())
 _SETS: dict[str, ev.Value] = {"arithmetic": 3000, "recall": 3000, "code": 1200}
 _ASKED = {"data": {"sets": ["arithmetic", "code"]}, "curriculum": [{"sets": ["recall"]}, {"epochs": 2}]}
 PASSES: Sequence[Case] = (
-    made.case("all_there", _CHECK, language.data({"sets": _SETS, "missing": []}, **_ASKED)),
+    _case("all_there", language.data({"sets": _SETS, "missing": []}, **_ASKED)),
     made.case("more_than_asked", DatasetsPresent(sets=("code",)), language.data({"sets": _SETS, "missing": []})),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "skipped_because_offline",
-        _CHECK,
         language.data({"sets": _SETS, "missing": ["mbpp", "hellaswag"]}),
         "missing",
         2,
         missing="mbpp, hellaswag",
         records_arithmetic=3000,
     ),
-    made.case(
+    _case(
         "silently_dropped",
-        _CHECK,
         language.data({"sets": {"arithmetic": 3000}, "missing": []}, **_ASKED),
         missing="code, recall",
     ),
-    made.case("filtered_to_nothing", _CHECK, language.data({"sets": {**_SETS, "code": 0}, "missing": []})),
+    _case("filtered_to_nothing", language.data({"sets": {**_SETS, "code": 0}, "missing": []})),
     made.case(
         "asked_for_by_the_suite",
         DatasetsPresent(sets=("arithmetics",)),

@@ -62,21 +62,20 @@ class DifficultyParity(Gate):
         )
 
 
-_CHECK = DifficultyParity()
+_case = made.Cases(DifficultyParity())
 PASSES: Sequence[Case] = (
-    made.case("wikitext", _CHECK, cases.run()),
-    made.case("twin", _CHECK, cases.run(facts=cases.TWIN)),
+    _case("wikitext", cases.run()),
+    _case("twin", cases.run(facts=cases.TWIN)),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "easier_region",
-        _CHECK,
         cases.run({"gate.validation.lag_profile": [0.59, 0.52, 0.48, 0.46, 0.44]}),
         "adjacent_cosine",
         0.1286,
         train=0.4614,
         validation=0.59,
     ),
-    made.case("harder", _CHECK, cases.run({"gate.validation.mean_of_context": 0.40}), "mean_of_context"),
-    made.case("not_a_number", _CHECK, cases.run({"gate.validation.mean_of_context": math.nan}), measured=math.nan),
+    _case("harder", cases.run({"gate.validation.mean_of_context": 0.40}), "mean_of_context"),
+    _case("not_a_number", cases.run({"gate.validation.mean_of_context": math.nan}), measured=math.nan),
 )

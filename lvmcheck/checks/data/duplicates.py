@@ -72,27 +72,15 @@ class Duplicates(Gate):
         ]
 
 
-_CHECK = Duplicates()
+_case = made.Cases(Duplicates())
 PASSES: Sequence[Case] = (
-    made.case("wikitext", _CHECK, cases.run()),
-    made.case("twin", _CHECK, cases.run(facts=cases.TWIN)),
+    _case("wikitext", cases.run()),
+    _case("twin", cases.run(facts=cases.TWIN)),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "ingested_twice",
-        _CHECK,
-        cases.run({"gate.data.duplicate_rows": 21_000}),
-        "repeated_rows",
-        21_000 / 43_387,
-        rows=21_000,
+    _case(
+        "ingested_twice", cases.run({"gate.data.duplicate_rows": 21_000}), "repeated_rows", 21_000 / 43_387, rows=21_000
     ),
-    made.case(
-        "almost_copies",
-        _CHECK,
-        cases.run({"gate.ood.enwiki.near_share": 0.2}),
-        "near_duplicates",
-        0.2,
-        part="ood.enwiki",
-    ),
-    made.case("not_a_number", _CHECK, cases.run({"gate.data.near_share": math.nan}), measured=math.nan),
+    _case("almost_copies", cases.run({"gate.ood.enwiki.near_share": 0.2}), "near_duplicates", 0.2, part="ood.enwiki"),
+    _case("not_a_number", cases.run({"gate.data.near_share": math.nan}), measured=math.nan),
 )

@@ -72,19 +72,17 @@ class EncoderMatches(Gate):
         return at_least(code, least, self.min_cosine, evidence=evidence, phrase=_COMPARED[code])
 
 
-_CHECK = EncoderMatches()
+_case = made.Cases(EncoderMatches())
 PASSES: Sequence[Case] = (
-    made.case("copies_of_rows", _CHECK, cases.run()),
-    made.case(
+    _case("copies_of_rows", cases.run()),
+    _case(
         "encoded_again",
-        _CHECK,
         cases.run({"gate.golden.encoded_rows": 48, "gate.golden.encoded_mean": 1.0, "gate.golden.encoded_least": 1.0}),
     ),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "another_build",
-        _CHECK,
         cases.run(
             {"gate.golden.encoded_rows": 48, "gate.golden.encoded_mean": 0.076, "gate.golden.encoded_least": -0.02}
         ),
@@ -92,6 +90,6 @@ FAILS: Sequence[Case] = (
         -0.02,
         mean_cosine=0.076,
     ),
-    made.case("rows_have_moved", _CHECK, cases.run({"gate.golden.stored_least": 0.3}), "stored", 0.3),
-    made.case("not_a_number", _CHECK, cases.run({"gate.golden.stored_least": math.nan}), measured=math.nan),
+    _case("rows_have_moved", cases.run({"gate.golden.stored_least": 0.3}), "stored", 0.3),
+    _case("not_a_number", cases.run({"gate.golden.stored_least": math.nan}), measured=math.nan),
 )

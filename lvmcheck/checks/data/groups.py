@@ -99,22 +99,21 @@ class Groups(Gate):
         ]
 
 
-_CHECK = Groups()
+_case = made.Cases(Groups())
 PASSES: Sequence[Case] = (
     made.case("wikitext", Groups(expected=657), cases.run()),
-    made.case("twin", _CHECK, cases.run(facts=cases.TWIN)),
-    made.case("articles_of_one_chunk", _CHECK, cases.run({"gate.data.median_article": 1.0})),
+    _case("twin", cases.run(facts=cases.TWIN)),
+    _case("articles_of_one_chunk", cases.run({"gate.data.median_article": 1.0})),
 )
 FAILS: Sequence[Case] = (
-    made.case("null_group", _CHECK, cases.run({"gate.data.null_rows": 34_926}), "rows_without_id", 0.805),
-    made.case("one_huge_article", _CHECK, cases.run({"gate.data.largest_article": 30_000}), "largest_article"),
-    made.case(
+    _case("null_group", cases.run({"gate.data.null_rows": 34_926}), "rows_without_id", 0.805),
+    _case("one_huge_article", cases.run({"gate.data.largest_article": 30_000}), "largest_article"),
+    _case(
         "oversized",
-        _CHECK,
         cases.run({"gate.data.oversized_rows": 2_000, "gate.data.oversized_articles": 1}),
         "oversized_articles",
     ),
-    made.case("torn", _CHECK, cases.run({"gate.data.torn_articles": 12_000}), "torn_articles", 12_000),
+    _case("torn", cases.run({"gate.data.torn_articles": 12_000}), "torn_articles", 12_000),
     made.case(
         "too_few",
         Groups(expected=15_192),
@@ -123,5 +122,5 @@ FAILS: Sequence[Case] = (
         articles=4_736,
         expected=15_192,
     ),
-    made.case("not_a_number", _CHECK, cases.run({"gate.data.null_rows": math.nan}), measured=math.nan),
+    _case("not_a_number", cases.run({"gate.data.null_rows": math.nan}), measured=math.nan),
 )

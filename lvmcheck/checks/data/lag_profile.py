@@ -97,17 +97,16 @@ class LagProfile(Gate):
         ]
 
 
-_CHECK = LagProfile()
+_case = made.Cases(LagProfile())
 PASSES: Sequence[Case] = (
-    made.case("wikitext", _CHECK, cases.run()),
-    made.case("twin", _CHECK, cases.run(facts=cases.TWIN)),
+    _case("wikitext", cases.run()),
+    _case("twin", cases.run(facts=cases.TWIN)),
     made.case("relative", LagProfile(over_random=0.25), cases.run()),
-    made.case("corpus_584k", _CHECK, cases.run({"gate.train.lag_profile": [0.4569, 0.3869, 0.3649, 0.3515, 0.3399]})),
+    _case("corpus_584k", cases.run({"gate.train.lag_profile": [0.4569, 0.3869, 0.3649, 0.3515, 0.3399]})),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "corpus_790k",
-        _CHECK,
         cases.run({"gate.train.lag_profile": [0.336, 0.31, 0.29, 0.27, 0.255]}),
         "adjacent_cosine",
         0.336,
@@ -121,9 +120,8 @@ FAILS: Sequence[Case] = (
         "lag_drop",
         0.0149,
     ),
-    made.case(
+    _case(
         "not_decreasing",
-        _CHECK,
         cases.run({"gate.validation.lag_profile": [0.47, 0.30, 0.41, 0.38, 0.35]}),
         "lag_rise",
         0.11,
@@ -132,5 +130,5 @@ FAILS: Sequence[Case] = (
     made.case(
         "relative_to_random", LagProfile(over_random=0.25), cases.run({"gate.train.random_cosine": 0.25}), random=0.25
     ),
-    made.case("not_a_number", _CHECK, cases.run({"gate.train.lag_profile": [math.nan] * 5}), measured=math.nan),
+    _case("not_a_number", cases.run({"gate.train.lag_profile": [math.nan] * 5}), measured=math.nan),
 )

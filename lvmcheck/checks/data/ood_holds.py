@@ -113,29 +113,21 @@ def _facts(val: float, ood: float) -> dict[str, float | int]:
     return {"mean_of_context": val, "ood.other.mean_of_context": ood}
 
 
-_CHECK = OodHolds()
+_case = made.Cases(OodHolds())
 
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, made.val_run([1.0], facts=_facts(0.6, 0.6), ood_cosine=[1.0])),
-    made.case("harder_text", _CHECK, made.val_run([0.5295], facts=_facts(0.5425, 0.474), ood_cosine=[0.459])),
-    made.case(
-        "easier_text",
-        _CHECK,
-        made.val_run([0.5597], facts=_facts(0.524, 0.620), ood_cosine=[0.6375]),
-        "easier_data",
-    ),
-    made.case("ood_slightly_higher", _CHECK, made.val_run([0.5546], facts=_facts(0.524, 0.530), ood_cosine=[0.5622])),
+    _case("perfect_oracle", made.val_run([1.0], facts=_facts(0.6, 0.6), ood_cosine=[1.0])),
+    _case("harder_text", made.val_run([0.5295], facts=_facts(0.5425, 0.474), ood_cosine=[0.459])),
+    _case("easier_text", made.val_run([0.5597], facts=_facts(0.524, 0.620), ood_cosine=[0.6375]), "easier_data"),
+    _case("ood_slightly_higher", made.val_run([0.5546], facts=_facts(0.524, 0.530), ood_cosine=[0.5622])),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "wrong_class_loaded",
-        _CHECK,
         made.val_run(made.AMN_790K_3_VAL, facts=_facts(0.426, 0.600), ood_cosine=[0.0211] * 20),
         "near_zero",
         value=0.0211,
     ),
-    made.case("memorised", _CHECK, made.val_run([0.70], facts=_facts(0.60, 0.60), ood_cosine=[0.61]), "drop", 0.09),
-    made.case(
-        "nan", _CHECK, made.val_run([0.56], facts=_facts(0.5, 0.5), ood_cosine=[float("nan")]), measured=float("nan")
-    ),
+    _case("memorised", made.val_run([0.70], facts=_facts(0.60, 0.60), ood_cosine=[0.61]), "drop", 0.09),
+    _case("nan", made.val_run([0.56], facts=_facts(0.5, 0.5), ood_cosine=[float("nan")]), measured=float("nan")),
 )

@@ -91,23 +91,21 @@ class OodSameSpace(Gate):
         return found
 
 
-_CHECK = OodSameSpace()
+_case = made.Cases(OodSameSpace())
 PASSES: Sequence[Case] = (
-    made.case("wikitext_enwiki_and_pydoc", _CHECK, cases.run()),
-    made.case("twin", _CHECK, cases.run(facts=cases.TWIN)),
+    _case("wikitext_enwiki_and_pydoc", cases.run()),
+    _case("twin", cases.run(facts=cases.TWIN)),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "rotated_real_text",
-        _CHECK,
         cases.run({"gate.ood.pydoc.space_alignment": -0.059, "ood.pydoc.best_linear": 0.5199}),
         "alignment",
         -0.059,
         part="ood.pydoc",
     ),
-    made.case(
+    _case(
         "rotated_twin",
-        _CHECK,
         cases.run({"gate.ood.coherent.space_alignment": 0.048, "ood.coherent.best_linear": 0.6583}, cases.TWIN),
         "alignment",
         0.048,
@@ -119,5 +117,5 @@ FAILS: Sequence[Case] = (
         "linear_predictor",
         part="ood.enwiki",
     ),
-    made.case("not_a_number", _CHECK, cases.run({"gate.ood.pydoc.space_alignment": math.nan}), measured=math.nan),
+    _case("not_a_number", cases.run({"gate.ood.pydoc.space_alignment": math.nan}), measured=math.nan),
 )

@@ -103,17 +103,14 @@ def _counts(reference: Sequence[int], corpus: Sequence[int]) -> dict[str, list[i
     return {"gate.reference.pairs": list(reference), "gate.reference.corpus_pairs": list(corpus)}
 
 
-_CHECK = PairsKept()
+_case = made.Cases(PairsKept())
 PASSES: Sequence[Case] = (
-    made.case("against_itself", _CHECK, cases.run(), level=0.8),
-    made.case(
-        "appended", _CHECK, cases.run({**_counts([35, 430, 2861, 8952, 17_991], [60, 700, 4000, 12_000, 25_000])})
-    ),
+    _case("against_itself", cases.run(), level=0.8),
+    _case("appended", cases.run({**_counts([35, 430, 2861, 8952, 17_991], [60, 700, 4000, 12_000, 25_000])})),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "corpus_790k",
-        _CHECK,
         cases.run(
             {
                 **_counts([28_785, 45_705, 66_335, 112_998, 200_000], [2_704, 6_228, 14_513, 42_133, 120_000]),
@@ -124,13 +121,12 @@ FAILS: Sequence[Case] = (
         reference_pairs=28_785,
         corpus_pairs=2_704,
     ),
-    made.case(
+    _case(
         "reordered_inside",
-        _CHECK,
         cases.run({"gate.reference.adjacent_kept": 8_000}),
         "neighbours_apart",
         adjacent=8_000,
         reference_adjacent=42_730,
     ),
-    made.case("not_a_number", _CHECK, cases.run({"gate.reference.pairs": [math.nan] * 5}), measured=math.nan),
+    _case("not_a_number", cases.run({"gate.reference.pairs": [math.nan] * 5}), measured=math.nan),
 )

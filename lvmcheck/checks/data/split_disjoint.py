@@ -123,27 +123,20 @@ def _twinned(*shares: float, pairs: int = 120, covered: float = 0.0, **more: ev.
     return {PREFIX + key: value for key, value in given.items()}
 
 
-_CHECK = SplitDisjoint()
+_case = made.Cases(SplitDisjoint())
 _COPIED = _twinned(*[0.0268] * 4, 0.0270, copied_share=0.0268)
 PASSES: Sequence[Case] = (
-    made.case("wikitext", _CHECK, cases.run()),
-    made.case("twin_of_two_corpora", _CHECK, cases.run(facts=cases.TWIN)),
-    made.case(
-        "sentences_that_prose_repeats", _CHECK, cases.run(_twinned(0.001, 0.001, 0.001, 0.0012, 0.002)), "twins", 0.0012
-    ),
-    made.case(
-        "a_chapter_quoted", _CHECK, cases.run(_twinned(0.044, 0.046, 0.0486, 0.0486, 0.053, pairs=2)), "quotations", 2
-    ),
-    made.case("four_targets_of_ninety", _CHECK, cases.run(_twinned(*[4 / 90] * 5, targets_searched=90))),
+    _case("wikitext", cases.run()),
+    _case("twin_of_two_corpora", cases.run(facts=cases.TWIN)),
+    _case("sentences_that_prose_repeats", cases.run(_twinned(0.001, 0.001, 0.001, 0.0012, 0.002)), "twins", 0.0012),
+    _case("a_chapter_quoted", cases.run(_twinned(0.044, 0.046, 0.0486, 0.0486, 0.053, pairs=2)), "quotations", 2),
+    _case("four_targets_of_ninety", cases.run(_twinned(*[4 / 90] * 5, targets_searched=90))),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "random_split", _CHECK, cases.run({"leak": 1.0, "split": "random"}), "targets_in_training", 1.0, split="random"
-    ),
-    made.case("rows_copied_under_new_ids", _CHECK, cases.run(_COPIED), "twins", 0.0268, copied=0.0268),
-    made.case(
+    _case("random_split", cases.run({"leak": 1.0, "split": "random"}), "targets_in_training", 1.0, split="random"),
+    _case("rows_copied_under_new_ids", cases.run(_COPIED), "twins", 0.0268, copied=0.0268),
+    _case(
         "articles_twice",
-        _CHECK,
         cases.run(_twinned(0.0, 0.031, 0.05, 0.052, 0.052, pairs=4, covered=0.05)),
         "twins",
         0.052,
@@ -157,8 +150,8 @@ FAILS: Sequence[Case] = (
         0.3,
         cosine=0.95,
     ),
-    made.case("one_article_on_both_sides", _CHECK, cases.run({"gate.split.shared_articles": 1}), "shared_articles", 1),
-    made.case("leak_without_ids", _CHECK, cases.run({"leak": 0.5, "gate.grouped": ""}), measured=0.5),
-    made.case("copies_without_ids", _CHECK, cases.run({**_COPIED, "gate.grouped": ""}), "twins", 0.0268),
-    made.case("not_a_number", _CHECK, cases.run({"leak": math.nan}), measured=math.nan),
+    _case("one_article_on_both_sides", cases.run({"gate.split.shared_articles": 1}), "shared_articles", 1),
+    _case("leak_without_ids", cases.run({"leak": 0.5, "gate.grouped": ""}), measured=0.5),
+    _case("copies_without_ids", cases.run({**_COPIED, "gate.grouped": ""}), "twins", 0.0268),
+    _case("not_a_number", cases.run({"leak": math.nan}), measured=math.nan),
 )

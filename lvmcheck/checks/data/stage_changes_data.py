@@ -96,15 +96,14 @@ def _run(*prints: str, planned: int | None = None, over: bool = True) -> Run:
     return Run(events=tuple(events), info=info, done={"status": "finished"} if over else None)
 
 
-_CHECK = StageChangesData()
+_case = made.Cases(StageChangesData())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run("a" * 64, "b" * 64, "c" * 64)),
-    made.case("back_to_the_first", _CHECK, _run("a" * 64, "b" * 64, "a" * 64)),
+    _case("perfect_oracle", _run("a" * 64, "b" * 64, "c" * 64)),
+    _case("back_to_the_first", _run("a" * 64, "b" * 64, "a" * 64)),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "stage_3_is_stage_2",
-        _CHECK,
         _run("a" * 64, "b" * 64, "b" * 64, over=False),
         "same_records",
         epoch=3,
@@ -112,5 +111,5 @@ FAILS: Sequence[Case] = (
         stage_name="part 3",
         previous=2,
     ),
-    made.case("all_the_same", _CHECK, _run("a" * 64, "a" * 64), "same_records", epoch=2, step=100),
+    _case("all_the_same", _run("a" * 64, "a" * 64), "same_records", epoch=2, step=100),
 )

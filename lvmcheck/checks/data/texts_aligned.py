@@ -122,25 +122,23 @@ class TextsAligned(Gate):
 
 
 _NO_WORDS: dict[str, None] = {f"gate.texts.{key}": None for key in ("pairs", "correlation", "moved", "margins")}
-_CHECK = TextsAligned()
+_case = made.Cases(TextsAligned())
 PASSES: Sequence[Case] = (
-    made.case("wikitext", _CHECK, cases.run()),
-    made.case("equal_texts_alone", _CHECK, cases.run(_NO_WORDS), "equal_texts"),
+    _case("wikitext", cases.run()),
+    _case("equal_texts_alone", cases.run(_NO_WORDS), "equal_texts"),
 )
 FAILS: Sequence[Case] = (
-    made.case("one_too_few", _CHECK, cases.run({"gate.texts.rows": 43_386}), "row_count", 1, texts=43_386),
-    made.case(
+    _case("one_too_few", cases.run({"gate.texts.rows": 43_386}), "row_count", 1, texts=43_386),
+    _case(
         "slipped_from_the_middle_on",
-        _CHECK,
         cases.run({"gate.texts.margins": [0.5, 0.34, 0.41, 0.45, -0.36, -0.44, -0.45, -0.38]}),
         "words",
         -0.45,
         eighth=7,
     ),
-    made.case("equal_texts_differ", _CHECK, cases.run({"gate.texts.equal_agree": 0.1}), "equal_texts", pairs=15),
-    made.case(
+    _case("equal_texts_differ", cases.run({"gate.texts.equal_agree": 0.1}), "equal_texts", pairs=15),
+    _case(
         "encoded_again",
-        _CHECK,
         cases.run(
             {
                 "gate.texts.encoded_rows": 48,
@@ -152,5 +150,5 @@ FAILS: Sequence[Case] = (
         0.15,
         encoded=48,
     ),
-    made.case("not_a_number", _CHECK, cases.run({"gate.texts.margins": [0.4, math.nan]}), measured=math.nan),
+    _case("not_a_number", cases.run({"gate.texts.margins": [0.4, math.nan]}), measured=math.nan),
 )

@@ -83,14 +83,12 @@ class TokensScoredOnce(Check):
         )
 
 
-_CHECK = TokensScoredOnce()
+_case = made.Cases(TokensScoredOnce())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, language.staged(1000, [500, 500], [600, 400])),
-    made.case("a_token_here_and_there", _CHECK, language.staged(10_000, [5_000, 4_995])),
+    _case("perfect_oracle", language.staged(1000, [500, 500], [600, 400])),
+    _case("a_token_here_and_there", language.staged(10_000, [5_000, 4_995])),
 )
 FAILS: Sequence[Case] = (
-    made.case("padding_counted", _CHECK, language.staged(1000, [800, 800]), "scored_more", 0.6, scored=1600),
-    made.case(
-        "left_over_batches_dropped", _CHECK, language.staged(1000, [500, 500], [500, 420]), "scored_fewer", epoch=2
-    ),
+    _case("padding_counted", language.staged(1000, [800, 800]), "scored_more", 0.6, scored=1600),
+    _case("left_over_batches_dropped", language.staged(1000, [500, 500], [500, 420]), "scored_fewer", epoch=2),
 )

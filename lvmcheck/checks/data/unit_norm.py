@@ -61,22 +61,19 @@ class UnitNorm(Gate):
         )
 
 
-_CHECK = UnitNorm()
+_case = made.Cases(UnitNorm())
 PASSES: Sequence[Case] = (
-    made.case("wikitext", _CHECK, cases.run()),
-    made.case("twin", _CHECK, cases.run(facts=cases.TWIN)),
+    _case("wikitext", cases.run()),
+    _case("twin", cases.run(facts=cases.TWIN)),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "raw_output",
-        _CHECK,
         cases.run({"gate.data.off_norm_rows": 43_387, "gate.data.norm_mean": 3.1}),
         "off_norm_rows",
         1.0,
         mean=3.1,
     ),
-    made.case(
-        "one_row", _CHECK, cases.run({"gate.data.off_norm_rows": 1, "gate.data.first_off_norm_row": 9}), first_row=9
-    ),
-    made.case("not_a_number", _CHECK, cases.run({"gate.data.off_norm_rows": math.nan}), measured=math.nan),
+    _case("one_row", cases.run({"gate.data.off_norm_rows": 1, "gate.data.first_off_norm_row": 9}), first_row=9),
+    _case("not_a_number", cases.run({"gate.data.off_norm_rows": math.nan}), measured=math.nan),
 )

@@ -62,22 +62,15 @@ class ValDisjointFromTrain(Gate):
         )
 
 
-_CHECK = ValDisjointFromTrain()
+_case = made.Cases(ValDisjointFromTrain())
 _FACTS = {"val_overlap": 0.0, "train_records": 9_000, "val_records": 1_000}
 PASSES: Sequence[Case] = (
-    made.case("held_out", _CHECK, language.data(_FACTS)),
+    _case("held_out", language.data(_FACTS)),
     made.case("a_few_allowed", ValDisjointFromTrain(max_overlap=0.01), language.data({**_FACTS, "val_overlap": 0.004})),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "validation_is_training",
-        _CHECK,
-        language.data({**_FACTS, "val_overlap": 1.0}),
-        "overlap",
-        1.0,
-        train_records=9_000,
-    ),
-    made.case("one_question_in_common", _CHECK, language.data({**_FACTS, "val_overlap": 0.001})),
-    made.case("no_validation", _CHECK, language.data({**_FACTS, "val_records": 0}), "val_records", 0),
-    made.case("nan", _CHECK, language.data({**_FACTS, "val_overlap": math.nan}), "overlap", math.nan),
+    _case("validation_is_training", language.data({**_FACTS, "val_overlap": 1.0}), "overlap", 1.0, train_records=9_000),
+    _case("one_question_in_common", language.data({**_FACTS, "val_overlap": 0.001})),
+    _case("no_validation", language.data({**_FACTS, "val_records": 0}), "val_records", 0),
+    _case("nan", language.data({**_FACTS, "val_overlap": math.nan}), "overlap", math.nan),
 )

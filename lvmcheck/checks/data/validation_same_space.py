@@ -84,17 +84,17 @@ class ValidationSameSpace(Gate):
         return [*found, at_most("length", abs(length - 1.0), self.max_length, evidence=at, phrase=words)]
 
 
-_CHECK = ValidationSameSpace()
+_case = made.Cases(ValidationSameSpace())
 PASSES: Sequence[Case] = (
-    made.case("wikitext", _CHECK, cases.run()),
-    made.case("twin", _CHECK, cases.run(facts=cases.TWIN)),
-    made.case("nine_other_articles", _CHECK, cases.run({PREFIX + "mean_kept": 0.64, PREFIX + "mean_cosine": 0.48})),
-    made.case("both_centred", _CHECK, cases.run({PREFIX + "mean_length": 0.02, PREFIX + "mean_kept": -0.4})),
+    _case("wikitext", cases.run()),
+    _case("twin", cases.run(facts=cases.TWIN)),
+    _case("nine_other_articles", cases.run({PREFIX + "mean_kept": 0.64, PREFIX + "mean_cosine": 0.48})),
+    _case("both_centred", cases.run({PREFIX + "mean_length": 0.02, PREFIX + "mean_kept": -0.4})),
 )
 FAILS: Sequence[Case] = (
-    made.case("another_encoder", _CHECK, cases.run({PREFIX + "alignment": 0.03}), "other_space", 0.03),
-    made.case("centred", _CHECK, cases.run({PREFIX + "mean_kept": 0.01, PREFIX + "length": 0.975}), "mean", 0.01),
-    made.case("flipped", _CHECK, cases.run({PREFIX + "mean_kept": -0.97}), "mean", -0.97),
-    made.case("twice_as_long", _CHECK, cases.run({PREFIX + "length": 2.0}), "length", 1.0),
-    made.case("not_a_number", _CHECK, cases.run({PREFIX + "alignment": math.nan}), measured=math.nan),
+    _case("another_encoder", cases.run({PREFIX + "alignment": 0.03}), "other_space", 0.03),
+    _case("centred", cases.run({PREFIX + "mean_kept": 0.01, PREFIX + "length": 0.975}), "mean", 0.01),
+    _case("flipped", cases.run({PREFIX + "mean_kept": -0.97}), "mean", -0.97),
+    _case("twice_as_long", cases.run({PREFIX + "length": 2.0}), "length", 1.0),
+    _case("not_a_number", cases.run({PREFIX + "alignment": math.nan}), measured=math.nan),
 )

@@ -48,22 +48,21 @@ class VectorsFinite(Gate):
         return few_rows(data, "nonfinite", self.max_share)
 
 
-_CHECK = VectorsFinite()
+_case = made.Cases(VectorsFinite())
 PASSES: Sequence[Case] = (
-    made.case("wikitext", _CHECK, cases.run()),
-    made.case("twin", _CHECK, cases.run(facts=cases.TWIN)),
+    _case("wikitext", cases.run()),
+    _case("twin", cases.run(facts=cases.TWIN)),
     made.case("exactly_at_the_bound", VectorsFinite(max_share=0.5), cases.run({"gate.data.nonfinite_rows": 21_693})),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "nan_in_one_row",
-        _CHECK,
         cases.run({"gate.data.nonfinite_rows": 1, "gate.data.first_nonfinite_row": 731}),
         "nonfinite_rows",
         1 / 43_387,
         part="data",
         first_row=731,
     ),
-    made.case("nan_in_ood_only", _CHECK, cases.run({"gate.ood.pydoc.nonfinite_rows": 3}), part="ood.pydoc", rows=3),
-    made.case("not_a_number", _CHECK, cases.run({"gate.data.nonfinite_rows": math.nan}), measured=math.nan),
+    _case("nan_in_ood_only", cases.run({"gate.ood.pydoc.nonfinite_rows": 3}), part="ood.pydoc", rows=3),
+    _case("not_a_number", cases.run({"gate.data.nonfinite_rows": math.nan}), measured=math.nan),
 )

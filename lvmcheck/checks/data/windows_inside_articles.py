@@ -80,31 +80,27 @@ class WindowsInsideArticles(Gate):
         return found
 
 
-_CHECK = WindowsInsideArticles()
+_case = made.Cases(WindowsInsideArticles())
 PASSES: Sequence[Case] = (
-    made.case("wikitext", _CHECK, cases.run()),
-    made.case("twin", _CHECK, cases.run(facts=cases.TWIN)),
-    made.case("fewer_than_could_be", _CHECK, cases.run({"gate.data.windows": 20_000})),
+    _case("wikitext", cases.run()),
+    _case("twin", cases.run(facts=cases.TWIN)),
+    _case("fewer_than_could_be", cases.run({"gate.data.windows": 20_000})),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "n_minus_context",
-        _CHECK,
         cases.run({"gate.data.windows": 43_382, "gate.data.windows_inside": 43_382, "gate.data.articles": 1}),
         "one_article",
         rows=43_387,
         context=5,
     ),
-    made.case(
+    _case(
         "no_ids_and_n_minus_context",
-        _CHECK,
         cases.run({"gate.data.windows": 43_382, "gate.data.windows_inside": 43_382, "gate.grouped": ""}),
     ),
-    made.case(
-        "crossing", _CHECK, cases.run({"gate.data.windows_crossing": 3_500}), "outside_one_article", crossing=3_500
-    ),
-    made.case("listed", _CHECK, cases.run({"gate.left_article": 3_280}), "outside_one_article", left_article=3_280),
-    made.case("null_group", _CHECK, cases.run({"gate.data.windows_unplaced": 32_000}), unplaced=32_000),
-    made.case("too_many", _CHECK, cases.run({"gate.data.windows": 43_000}), "window_count", 43_000),
-    made.case("not_a_number", _CHECK, cases.run({"gate.data.windows_crossing": math.nan}), measured=math.nan),
+    _case("crossing", cases.run({"gate.data.windows_crossing": 3_500}), "outside_one_article", crossing=3_500),
+    _case("listed", cases.run({"gate.left_article": 3_280}), "outside_one_article", left_article=3_280),
+    _case("null_group", cases.run({"gate.data.windows_unplaced": 32_000}), unplaced=32_000),
+    _case("too_many", cases.run({"gate.data.windows": 43_000}), "window_count", 43_000),
+    _case("not_a_number", cases.run({"gate.data.windows_crossing": math.nan}), measured=math.nan),
 )

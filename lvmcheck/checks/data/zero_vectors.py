@@ -48,21 +48,20 @@ class ZeroVectors(Gate):
         return few_rows(data, "zero", self.max_share)
 
 
-_CHECK = ZeroVectors()
+_case = made.Cases(ZeroVectors())
 PASSES: Sequence[Case] = (
-    made.case("wikitext", _CHECK, cases.run()),
-    made.case("twin", _CHECK, cases.run(facts=cases.TWIN)),
+    _case("wikitext", cases.run()),
+    _case("twin", cases.run(facts=cases.TWIN)),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "failed_encodes",
-        _CHECK,
         cases.run({"gate.ood.enwiki.zero_rows": 208, "gate.ood.enwiki.first_zero_row": 17}),
         "zero_rows",
         208 / 10_412,
         part="ood.enwiki",
         first_row=17,
     ),
-    made.case("one_row", _CHECK, cases.run({"gate.data.zero_rows": 1}), part="data", rows=1),
-    made.case("not_a_number", _CHECK, cases.run({"gate.data.zero_rows": math.nan}), measured=math.nan),
+    _case("one_row", cases.run({"gate.data.zero_rows": 1}), part="data", rows=1),
+    _case("not_a_number", cases.run({"gate.data.zero_rows": math.nan}), measured=math.nan),
 )

@@ -87,16 +87,16 @@ def _run(*shares: float, questions: float = 64) -> Run:
     return language.epochs(*([] for _ in shares), metrics=metrics)
 
 
-_CHECK = AnswersCorrect(floor=0.5)
+_case = made.Cases(AnswersCorrect(floor=0.5))
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run(1.0)),
-    made.case("learns_in_the_end", _CHECK, _run(0.0, 0.02, 0.73), "answers", 0.73, standard_error=0.0555),
-    made.case("exactly_at_the_floor", _CHECK, _run(0.5)),
+    _case("perfect_oracle", _run(1.0)),
+    _case("learns_in_the_end", _run(0.0, 0.02, 0.73), "answers", 0.73, standard_error=0.0555),
+    _case("exactly_at_the_floor", _run(0.5)),
     made.case("nearer_to_all_than_to_the_floor", AnswersCorrect(floor=0.4), _run(0.78), "answers", 0.78),
 )
 FAILS: Sequence[Case] = (
-    made.case("form_without_content", _CHECK, _run(0.0, 0.05), "answers", 0.05, questions=64),
+    _case("form_without_content", _run(0.0, 0.05), "answers", 0.05, questions=64),
     made.case("at_epoch_1", AnswersCorrect(floor=0.5, epoch=1), _run(0.3, 0.9)),
-    made.case("a_percentage", _CHECK, _run(73.0), "share", 73.0),
-    made.case("nan", _CHECK, _run(float("nan")), measured=float("nan")),
+    _case("a_percentage", _run(73.0), "share", 73.0),
+    _case("nan", _run(float("nan")), measured=float("nan")),
 )

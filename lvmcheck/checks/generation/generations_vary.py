@@ -159,32 +159,24 @@ def _run(greedy: dict[str, float], sampled: dict[str, float], reference: dict[st
     )
 
 
-_CHECK = GenerationsVary()
+_case = made.Cases(GenerationsVary())
 _ONE = {key: value for key, value in _HEALTHY.items() if key != "distinct_2"} | {"tokens": 32.0}
 _SHORT = {"distinct_2": 0.9, "entropy": 2.2, "top_token_share": 0.3, "identical_share": 0.45}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run({**_HEALTHY, **_REFERENCE}, {**_HEALTHY, **_REFERENCE})),
-    made.case("greedily_repeats_a_common_word", _CHECK, _run(_REPEATS, _HEALTHY)),
-    made.case("answers_of_one_token", _CHECK, _run(_ONE, _ONE, {k: _ONE[k] for k in _REFERENCE if k in _ONE})),
-    made.case(
+    _case("perfect_oracle", _run({**_HEALTHY, **_REFERENCE}, {**_HEALTHY, **_REFERENCE})),
+    _case("greedily_repeats_a_common_word", _run(_REPEATS, _HEALTHY)),
+    _case("answers_of_one_token", _run(_ONE, _ONE, {k: _ONE[k] for k in _REFERENCE if k in _ONE})),
+    _case(
         "a_quarter_of_its_sums_right",
-        _CHECK,
         _run({**_HEALTHY, "identical_share": 0.725}, {**_HEALTHY, "identical_share": 0.475}, _SHORT),
     ),
 )
 FAILS: Sequence[Case] = (
-    made.case(
-        "colons", _CHECK, _run(_COLONS, _COLONS), mode="sampled", top_token_share=1.0, reference_top_token_share=0.15
+    _case("colons", _run(_COLONS, _COLONS), mode="sampled", top_token_share=1.0, reference_top_token_share=0.15),
+    _case("samples_repeat_one_word", _run(_REPEATS, _REPEATS), mode="sampled"),
+    _case(
+        "one_answer_to_all", _run({**_HEALTHY, "identical_share": 1.0}, _HEALTHY), "identical_share", 1.0, mode="greedy"
     ),
-    made.case("samples_repeat_one_word", _CHECK, _run(_REPEATS, _REPEATS), mode="sampled"),
-    made.case(
-        "one_answer_to_all",
-        _CHECK,
-        _run({**_HEALTHY, "identical_share": 1.0}, _HEALTHY),
-        "identical_share",
-        1.0,
-        mode="greedy",
-    ),
-    made.case("nothing_generated", _CHECK, _run(_HEALTHY, {"prompts": 32.0, "tokens": 0.0}), "tokens", mode="sampled"),
-    made.case("nan", _CHECK, _run(_HEALTHY, {**_HEALTHY, "entropy": float("nan")}), "entropy", float("nan")),
+    _case("nothing_generated", _run(_HEALTHY, {"prompts": 32.0, "tokens": 0.0}), "tokens", mode="sampled"),
+    _case("nan", _run(_HEALTHY, {**_HEALTHY, "entropy": float("nan")}), "entropy", float("nan")),
 )

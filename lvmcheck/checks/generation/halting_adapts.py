@@ -91,15 +91,15 @@ def _run(correlation: float, tokens: float = 4096, variance: float = 0.3) -> Run
     return language.probed(PROBE, values)
 
 
-_CHECK = HaltingAdapts()
+_case = made.Cases(HaltingAdapts())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run(1.0)),
-    made.case("weak_over_many_tokens", _CHECK, _run(0.1)),
+    _case("perfect_oracle", _run(1.0)),
+    _case("weak_over_many_tokens", _run(0.1)),
 )
 FAILS: Sequence[Case] = (
-    made.case("halts_at_random", _CHECK, _run(0.004)),
-    made.case("by_chance_over_few_tokens", _CHECK, _run(0.2, tokens=120), "correlation", 0.2, tokens=120),
-    made.case("longer_on_easy_tokens", _CHECK, _run(-0.3), "negative_correlation", -0.3),
-    made.case("constant_probability", _CHECK, _run(float("nan")), "constant", float("nan")),
-    made.case("all_halt_at_one_step", _CHECK, _run(0.6, variance=0.0), "constant_steps", 0.0, mean_steps=3.0),
+    _case("halts_at_random", _run(0.004)),
+    _case("by_chance_over_few_tokens", _run(0.2, tokens=120), "correlation", 0.2, tokens=120),
+    _case("longer_on_easy_tokens", _run(-0.3), "negative_correlation", -0.3),
+    _case("constant_probability", _run(float("nan")), "constant", float("nan")),
+    _case("all_halt_at_one_step", _run(0.6, variance=0.0), "constant_steps", 0.0, mean_steps=3.0),
 )

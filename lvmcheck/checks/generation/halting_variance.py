@@ -92,43 +92,28 @@ def _probe(variance: float, p: float, *, mean: float = 1.9, tokens: float = 4096
     return {"mean": mean, "variance": variance, "p_variance": p, "tokens": tokens, "max": 3.0, **shares}
 
 
-_CHECK = HaltingVariance()
+_case = made.Cases(HaltingVariance())
 _GOOD = _probe(0.69, 0.02)
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, language.probed(PROBE, _GOOD), share_1=0.4),
-    made.case(
-        "batch_of_one_in_an_early_epoch",
-        _CHECK,
-        language.probed(PROBE, _probe(float("nan"), float("nan"), tokens=1), _GOOD),
+    _case("perfect_oracle", language.probed(PROBE, _GOOD), share_1=0.4),
+    _case(
+        "batch_of_one_in_an_early_epoch", language.probed(PROBE, _probe(float("nan"), float("nan"), tokens=1), _GOOD)
     ),
-    made.case("dead_at_first", _CHECK, language.probed(PROBE, _probe(0.0, 0.0, mean=3.0), _GOOD)),
+    _case("dead_at_first", language.probed(PROBE, _probe(0.0, 0.0, mean=3.0), _GOOD)),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "dead_halting_head",
-        _CHECK,
         language.probed(PROBE, _probe(0.0, 0.0, mean=3.0)),
         "step_variance",
         0.0,
         mean_steps=3.0,
         max_steps=3.0,
     ),
-    made.case(
-        "batch_of_one",
-        _CHECK,
-        language.probed(PROBE, _GOOD, _probe(float("nan"), float("nan"), tokens=1)),
-        "tokens",
-        1,
-    ),
-    made.case("one_probability_for_all", _CHECK, language.probed(PROBE, _probe(0.4, 1e-7)), "probability_variance"),
-    made.case("threshold_out_of_reach", _CHECK, language.probed(PROBE, _probe(0.0, 0.004, mean=3.0)), "step_variance"),
-    made.case("nearly_constant_steps", _CHECK, language.probed(PROBE, _probe(0.003, 0.004)), "step_variance", 0.003),
-    made.case("nan", _CHECK, language.probed(PROBE, _probe(float("nan"), 0.02)), "step_variance", float("nan")),
-    made.case(
-        "nan_probability",
-        _CHECK,
-        language.probed(PROBE, _probe(0.7, float("nan"))),
-        "probability_variance",
-        float("nan"),
-    ),
+    _case("batch_of_one", language.probed(PROBE, _GOOD, _probe(float("nan"), float("nan"), tokens=1)), "tokens", 1),
+    _case("one_probability_for_all", language.probed(PROBE, _probe(0.4, 1e-7)), "probability_variance"),
+    _case("threshold_out_of_reach", language.probed(PROBE, _probe(0.0, 0.004, mean=3.0)), "step_variance"),
+    _case("nearly_constant_steps", language.probed(PROBE, _probe(0.003, 0.004)), "step_variance", 0.003),
+    _case("nan", language.probed(PROBE, _probe(float("nan"), 0.02)), "step_variance", float("nan")),
+    _case("nan_probability", language.probed(PROBE, _probe(0.7, float("nan"))), "probability_variance", float("nan")),
 )

@@ -98,22 +98,21 @@ def _run(queries: float = 512.0, texts: int = 43_387, **metrics: float) -> Run:
     return run.extended([Evaluation(name="reconstruction", metrics={"queries": queries, "bank": 43_387.0, **metrics})])
 
 
-_CHECK = ReconstructionFloor()
+_case = made.Cases(ReconstructionFloor())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run(mrr=1.0, baseline_mrr=0.04)),
-    made.case("above_the_mean_of_the_context", _CHECK, _run(mrr=0.062, baseline_mrr=0.048), "below", 0.062),
-    made.case("exactly_at_the_baseline", _CHECK, _run(mrr=0.05, baseline_mrr=0.05)),
-    made.case(
+    _case("perfect_oracle", _run(mrr=1.0, baseline_mrr=0.04)),
+    _case("above_the_mean_of_the_context", _run(mrr=0.062, baseline_mrr=0.048), "below", 0.062),
+    _case("exactly_at_the_baseline", _run(mrr=0.05, baseline_mrr=0.05)),
+    _case(
         "no_text_is_hit_and_ranks_are_better",
-        _CHECK,
         _run(mrr=0.01, baseline_mrr=0.008, exact_match=0.0, baseline_exact_match=0.0),
     ),
     made.case("a_number", ReconstructionFloor(metric="bleu", floor=2.0), _run(bleu=2.4)),
 )
 FAILS: Sequence[Case] = (
-    made.case("the_mean_direction_names_nothing", _CHECK, _run(mrr=0.0004, baseline_mrr=0.048), "below", 0.0004),
+    _case("the_mean_direction_names_nothing", _run(mrr=0.0004, baseline_mrr=0.048), "below", 0.0004),
     made.case("below_by_the_margin", ReconstructionFloor(margin=0.01), _run(mrr=0.052, baseline_mrr=0.048)),
-    made.case("too_few", _CHECK, _run(queries=3, mrr=1.0, baseline_mrr=0.1), "queries", 3.0),
-    made.case("a_percentage", _CHECK, _run(mrr=6.2, baseline_mrr=4.8), "share", 6.2),
-    made.case("nan", _CHECK, _run(mrr=float("nan"), baseline_mrr=0.048), measured=float("nan")),
+    _case("too_few", _run(queries=3, mrr=1.0, baseline_mrr=0.1), "queries", 3.0),
+    _case("a_percentage", _run(mrr=6.2, baseline_mrr=4.8), "share", 6.2),
+    _case("nan", _run(mrr=float("nan"), baseline_mrr=0.048), measured=float("nan")),
 )

@@ -126,29 +126,25 @@ def _run(*models: tuple[str, float, float]) -> Run:
     return language.evaluated("specialisations", metrics)
 
 
-_CHECK = SpecialisationsDiffer()
+_case = made.Cases(SpecialisationsDiffer())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run(("reasoning", 2.4, 0.5), ("memory", 2.0, 0.8), ("speed", 1.3, 0.3))),
-    made.case(
-        "two_with_the_same_memory", _CHECK, _run(("reasoning", 2.4, 0.5), ("memory", 2.0, 0.8), ("speed", 1.3, 0.5))
-    ),
+    _case("perfect_oracle", _run(("reasoning", 2.4, 0.5), ("memory", 2.0, 0.8), ("speed", 1.3, 0.3))),
+    _case("two_with_the_same_memory", _run(("reasoning", 2.4, 0.5), ("memory", 2.0, 0.8), ("speed", 1.3, 0.5))),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "settings_that_nothing_reads",
-        _CHECK,
         _run(("reasoning", 3.0, 0.5), ("memory", 3.0, 0.5), ("speed", 3.0, 0.5)),
         reasoning_halting_mean=3.0,
         speed_halting_mean=3.0,
     ),
-    made.case("memory_is_never_read", _CHECK, _run(("reasoning", 2.4, 0.5), ("memory", 2.0, 0.5)), "memory_range"),
-    made.case(
+    _case("memory_is_never_read", _run(("reasoning", 2.4, 0.5), ("memory", 2.0, 0.5)), "memory_range"),
+    _case(
         "one_under_two_names",
-        _CHECK,
         _run(("reasoning", 2.4, 0.5), ("memory", 2.4, 0.5), ("speed", 1.3, 0.3)),
         "pair",
         one="reasoning",
         other="memory",
     ),
-    made.case("nan", _CHECK, _run(("reasoning", float("nan"), 0.5), ("speed", 1.3, 0.3)), measured=float("nan")),
+    _case("nan", _run(("reasoning", float("nan"), 0.5), ("speed", 1.3, 0.3)), measured=float("nan")),
 )

@@ -181,19 +181,18 @@ def _run(
     return made.with_facts(changed, facts)
 
 
-_CHECK = BeatsConstant()
+_case = made.Cases(BeatsConstant())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run([1.0] * 4), "above_constant", 1.0),
-    made.case("begins_below", _CHECK, _run([0.35, 0.47, 0.55, 0.59])),
-    made.case("small_contrastive_term", _CHECK, _run([0.45, 0.53, 0.56], ratio=0.2)),
-    made.case("contrastive_that_keeps_the_direction", _CHECK, _run([0.47, 0.53, 0.56], ratio=9.0)),
-    made.case("other_term_leads", _CHECK, _run([0.4, 0.53, 0.56], direction=0.1, terms={"mse": 0.1, "cosine": 0.9})),
-    made.case("no_mean_direction", _CHECK, _run([0.2, 0.3, 0.4], ratio=30.0, direction=0.01, constant=0.02)),
+    _case("perfect_oracle", _run([1.0] * 4), "above_constant", 1.0),
+    _case("begins_below", _run([0.35, 0.47, 0.55, 0.59])),
+    _case("small_contrastive_term", _run([0.45, 0.53, 0.56], ratio=0.2)),
+    _case("contrastive_that_keeps_the_direction", _run([0.47, 0.53, 0.56], ratio=9.0)),
+    _case("other_term_leads", _run([0.4, 0.53, 0.56], direction=0.1, terms={"mse": 0.1, "cosine": 0.9})),
+    _case("no_mean_direction", _run([0.2, 0.3, 0.4], ratio=30.0, direction=0.01, constant=0.02)),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "info_nce_at_a_weight_of_0.02",
-        _CHECK,
         _run([0.2875], ratio=9.3, direction=0.1193, over=False),
         "mean_direction_lost",
         0.2875,
@@ -201,7 +200,7 @@ FAILS: Sequence[Case] = (
         next="mse",
         gradient_ratio=9.3,
     ),
-    made.case("at_0.002", _CHECK, _run([0.3507], ratio=4.7, direction=0.3314), "mean_direction_lost"),
-    made.case("ends_below", _CHECK, _run([0.2, 0.3, 0.41, 0.4]), "below_constant", 0.41),
-    made.case("nan", _CHECK, _run([0.2, math.nan, 0.6]), "not_finite", math.nan),
+    _case("at_0.002", _run([0.3507], ratio=4.7, direction=0.3314), "mean_direction_lost"),
+    _case("ends_below", _run([0.2, 0.3, 0.41, 0.4]), "below_constant", 0.41),
+    _case("nan", _run([0.2, math.nan, 0.6]), "not_finite", math.nan),
 )

@@ -233,22 +233,19 @@ def _two(
     return made.window_run(loss, terms=terms, gradients=gradients, per_epoch=20, over=over)
 
 
-_CHECK = LossBalance()
+_case = made.Cases(LossBalance())
 _EPOCHS_2 = {"train_loss": [0.698], "train_loss_mse": [0.0020154], "train_loss_info": [1.3939]}
 
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, made.window_run([0.0] * 20, terms={"mse": (1.0, [0.0] * 20)}), "only_term"),
-    made.case("amn_584k_one_term", _CHECK, made.window_run([0.001] * 20, terms={"mse": (1.0, [0.001] * 20)})),
-    made.case("decided_when_epoch_1_ends", _CHECK, _two(0.5, 1.0, (1.0, 0.5), 4.0, windows=20)),
-    made.case(
-        "main_loss_and_tiny_regulariser", _CHECK, _two(1.0, 0.5, (1.0, 1e-4), 1e-4, windows=20), "main_term", term="mse"
-    ),
+    _case("perfect_oracle", made.window_run([0.0] * 20, terms={"mse": (1.0, [0.0] * 20)}), "only_term"),
+    _case("amn_584k_one_term", made.window_run([0.001] * 20, terms={"mse": (1.0, [0.001] * 20)})),
+    _case("decided_when_epoch_1_ends", _two(0.5, 1.0, (1.0, 0.5), 4.0, windows=20)),
+    _case("main_loss_and_tiny_regulariser", _two(1.0, 0.5, (1.0, 1e-4), 1e-4, windows=20), "main_term", term="mse"),
     made.case(
         "named_as_main", LossBalance(main="info_nce"), _two(0.002, 1.4, (0.5, 0.5), 388.0, windows=20), "main_term"
     ),
-    made.case(
+    _case(
         "variational",
-        _CHECK,
         run_from(
             {
                 "train_loss": made.lines(10, 37.5, 30.5),
@@ -260,12 +257,11 @@ PASSES: Sequence[Case] = (
         ),
         "share_of_a_run_that_gets_better",
     ),
-    made.case("value_without_gradient", _CHECK, _two(0.001, 0.98, (1.0, 1.0), 0.2, windows=20)),
+    _case("value_without_gradient", _two(0.001, 0.98, (1.0, 1.0), 0.2, windows=20)),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "attempt_2_by_step_500",
-        _CHECK,
         _two(0.0020154, 1.3939, (0.5, 0.5), 388.0, windows=11),
         "gradient_ratio",
         388.0,
@@ -275,22 +271,14 @@ FAILS: Sequence[Case] = (
         first_step=101,
         last_step=500,
     ),
-    made.case(
+    _case(
         "attempt_2_history_by_value",
-        _CHECK,
         run_from(_EPOCHS_2, config={"loss": {"mse": 0.5, "info": 0.5}}),
         "value_share",
         0.9986,
         status=Status.WARNING,
     ),
-    made.case(
-        "weight_0.05_still_dominates", _CHECK, _two(0.0014, 0.92, (1.0, 0.05), 75.0, windows=11), "gradient_ratio", 75.0
-    ),
-    made.case("nan_gradient", _CHECK, _two(0.002, 1.4, (0.5, 0.5), float("nan"), windows=11), "not_finite"),
-    made.case(
-        "nan_in_the_only_term",
-        _CHECK,
-        made.window_run([1.0] * 20, terms={"mse": (1.0, [float("nan")] * 20)}),
-        "not_finite",
-    ),
+    _case("weight_0.05_still_dominates", _two(0.0014, 0.92, (1.0, 0.05), 75.0, windows=11), "gradient_ratio", 75.0),
+    _case("nan_gradient", _two(0.002, 1.4, (0.5, 0.5), float("nan"), windows=11), "not_finite"),
+    _case("nan_in_the_only_term", made.window_run([1.0] * 20, terms={"mse": (1.0, [float("nan")] * 20)}), "not_finite"),
 )

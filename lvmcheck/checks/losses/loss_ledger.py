@@ -178,7 +178,7 @@ def _why_nothing(run: Run, weights: Mapping[str, float] | None) -> Outcome:
     return not_recorded(f"loss terms are not recorded: expected {named}; recorded: {', '.join(logged) or 'none'}")
 
 
-_CHECK = LossLedger()
+_case = made.Cases(LossLedger())
 _MSE_790K = (0.0011822, 0.0010459, 0.00104, 0.0010374, 0.0010357, 0.0010227)
 _LOSS_790K = (0.0021568, 0.0020218, 0.0020162, 0.0020137, 0.0020121, 0.0019993)
 _MSE_584K = (0.0010727, 0.0009116, 0.0009036, 0.0009011)
@@ -187,30 +187,26 @@ _COSINES = made.MAMBA2_TRAIN[-4:]
 _NCE = (0.0501195, 0.0356761, 0.0238678, 0.0204801)
 
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, made.window_run([0.0] * 10, terms={"mse": (1.0, [0.0] * 10)})),
-    made.case(
+    _case("perfect_oracle", made.window_run([0.0] * 10, terms={"mse": (1.0, [0.0] * 10)})),
+    _case(
         "amn_584k_watches_infonce",
-        _CHECK,
         run_from(
             {"train_loss": _MSE_584K, "train_loss_mse": _MSE_584K, "train_loss_info": (1.328, 1.326, 1.327, 1.323)},
             config=_PURE,
         ),
     ),
-    made.case(
+    _case(
         "constant_taken_off",
-        _CHECK,
         run_from({"train_loss": [-7.1, -20.3, -37.1], "train_loss_mse": [62.2, 49.0, 32.2]}, config=_PURE),
     ),
-    made.case(
+    _case(
         "two_terms_in_windows",
-        _CHECK,
         made.window_run([1.5] * 10, terms={"mse": (1.0, [1.0] * 10), "aux": (0.5, [1.0] * 10)}, ledger_error=1e-7),
     ),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "attempt_1_hidden_term",
-        _CHECK,
         run_from({"train_loss": _LOSS_790K, "train_loss_mse": _MSE_790K}, config=_PURE),
         "hidden_remainder",
         epoch=1,
@@ -219,9 +215,8 @@ FAILS: Sequence[Case] = (
         hidden_remainder=0.000976,
         share_of_loss=45.19,
     ),
-    made.case(
+    _case(
         "attempt_2_hidden_term",
-        _CHECK,
         run_from(
             {"train_loss": [0.698938], "train_loss_mse": [0.00201542], "train_loss_info": [1.3939251]},
             config={"loss": {"mse": 0.5, "info": 0.5}},
@@ -230,18 +225,16 @@ FAILS: Sequence[Case] = (
         "hidden_remainder",
         hidden_remainder=0.000968,
     ),
-    made.case(
+    _case(
         "constant_0.04_in_windows",
-        _CHECK,
         made.window_run([1.04, 0.54], terms={"ce": (1.0, [1.0, 0.5])}, ledger_error=0.038, over=False),
         "hidden_remainder",
         0.038,
         hidden_remainder=0.04,
         constant=True,
     ),
-    made.case(
+    _case(
         "hidden_mse_as_on_october_13",
-        _CHECK,
         made.with_facts(
             run_from(
                 {
@@ -256,26 +249,17 @@ FAILS: Sequence[Case] = (
         "hidden_remainder",
         mse_weight=0.05,
     ),
-    made.case(
-        "nan_term", _CHECK, made.window_run([1.0], terms={"ce": (1.0, [float("nan")])}, ledger_error=None), "not_finite"
-    ),
-    made.case(
-        "nan_ledger",
-        _CHECK,
-        made.window_run([1.0], terms={"ce": (1.0, [1.0])}, ledger_error=float("nan")),
-        "not_finite",
-    ),
-    made.case(
+    _case("nan_term", made.window_run([1.0], terms={"ce": (1.0, [float("nan")])}, ledger_error=None), "not_finite"),
+    _case("nan_ledger", made.window_run([1.0], terms={"ce": (1.0, [1.0])}, ledger_error=float("nan")), "not_finite"),
+    _case(
         "declared_term_is_never_added",
-        _CHECK,
         made.window_run([1.0, 0.5], terms={"mse": (1.0, [1.0, 0.5]), "aux": (0.5, [0.2, 0.3])}, ledger_error=None),
         "term_not_in_loss",
         term="aux",
         times_weight=0.0,
     ),
-    made.case(
+    _case(
         "twice_the_weight_of_the_config",
-        _CHECK,
         run_from(
             {"train_loss": [3.0, 1.7], "train_loss_mse": [1.0, 0.5], "train_loss_aux": [1.0, 0.6]},
             config={"loss": {"mse": 1.0, "aux": 1.0}},

@@ -74,15 +74,15 @@ def _run(before: float, after: float = 0.8, positions: float = 4) -> Run:
     return language.evaluated("causality", {**said, "max_change_before": 0.0}, said)
 
 
-_CHECK = Causal()
+_case = made.Cases(Causal())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run(0.0)),
-    made.case("rounding_of_float32", _CHECK, _run(2.4e-7)),
+    _case("perfect_oracle", _run(0.0)),
+    _case("rounding_of_float32", _run(2.4e-7)),
 )
 FAILS: Sequence[Case] = (
-    made.case("no_causal_mask", _CHECK, _run(0.93), "future_token_changes_logits", 0.93),
-    made.case("one_unmasked_attention", _CHECK, _run(3e-4)),
-    made.case("nothing_reaches_the_model", _CHECK, _run(0.0, after=0.0), "perturbation_without_effect", 0.0),
-    made.case("no_position", _CHECK, _run(0.0, positions=0), "positions_perturbed", 0),
-    made.case("nan", _CHECK, _run(float("nan")), "future_token_changes_logits", float("nan")),
+    _case("no_causal_mask", _run(0.93), "future_token_changes_logits", 0.93),
+    _case("one_unmasked_attention", _run(3e-4)),
+    _case("nothing_reaches_the_model", _run(0.0, after=0.0), "perturbation_without_effect", 0.0),
+    _case("no_position", _run(0.0, positions=0), "positions_perturbed", 0),
+    _case("nan", _run(float("nan")), "future_token_changes_logits", float("nan")),
 )

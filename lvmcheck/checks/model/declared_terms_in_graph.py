@@ -135,19 +135,18 @@ def _run(norms: Mapping[str, float], values: Mapping[str, float] | None = None) 
     return language.epochs([said, window], config=config)
 
 
-_CHECK = DeclaredTermsInGraph()
+_case = made.Cases(DeclaredTermsInGraph())
 _VALUES = {"ce": 3.0, "ponder": 2.0, "halting_diversity": 0.0}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run(_NORMS)),
-    made.case("a_hinge_that_is_met", _CHECK, _run({**_NORMS, "halting_diversity": 0.0}, _VALUES)),
+    _case("perfect_oracle", _run(_NORMS)),
+    _case("a_hinge_that_is_met", _run({**_NORMS, "halting_diversity": 0.0}, _VALUES)),
     made.case(
         "allowed", DeclaredTermsInGraph(allow=("halting_diversity",)), _run({**_NORMS, "halting_diversity": 0.0})
     ),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "a_mean_of_integers",
-        _CHECK,
         _run({**_NORMS, "ponder": 0.0}, {**_VALUES, "ponder": 4.0}),
         "terms_without_gradient",
         1,
@@ -155,6 +154,6 @@ FAILS: Sequence[Case] = (
         gradient_norm_ponder=0.0,
         value_ponder=4.0,
     ),
-    made.case("never_called", _CHECK, _run({"ce": 1.2, "ponder": 0.1}), without_gradient="halting_diversity"),
-    made.case("nan", _CHECK, _run({**_NORMS, "ce": math.nan}), gradient_norm_ce=math.nan),
+    _case("never_called", _run({"ce": 1.2, "ponder": 0.1}), without_gradient="halting_diversity"),
+    _case("nan", _run({**_NORMS, "ce": math.nan}), gradient_norm_ce=math.nan),
 )

@@ -75,14 +75,14 @@ def _run(repeat: float = 0.0, order: float = 0.0, state: float = 0.0) -> Run:
     return language.evaluated("purity", dict.fromkeys(said, 0.0), said)
 
 
-_CHECK = EvalIsPure()
+_case = made.Cases(EvalIsPure())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run()),
-    made.case("rounding_in_another_order", _CHECK, _run(order=9.5e-7)),
+    _case("perfect_oracle", _run()),
+    _case("rounding_in_another_order", _run(order=9.5e-7)),
 )
 FAILS: Sequence[Case] = (
-    made.case("memory_kept_between_batches", _CHECK, _run(0.031, 0.12, 1), "state_changed", 1, order_difference=0.12),
-    made.case("dropout_left_on", _CHECK, _run(repeat=0.4, order=0.4), "repeat_differs", 0.4),
-    made.case("a_buffer_counts_calls", _CHECK, _run(state=1), "state_changed", 1),
-    made.case("nan", _CHECK, _run(repeat=float("nan")), "repeat_differs", float("nan")),
+    _case("memory_kept_between_batches", _run(0.031, 0.12, 1), "state_changed", 1, order_difference=0.12),
+    _case("dropout_left_on", _run(repeat=0.4, order=0.4), "repeat_differs", 0.4),
+    _case("a_buffer_counts_calls", _run(state=1), "state_changed", 1),
+    _case("nan", _run(repeat=float("nan")), "repeat_differs", float("nan")),
 )

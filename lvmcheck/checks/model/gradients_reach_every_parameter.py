@@ -119,10 +119,10 @@ def _run(*norms: dict[str, float]) -> Run:
     return language.evaluated("gradients", *norms)
 
 
-_CHECK = GradientsReachEveryParameter()
+_case = made.Cases(GradientsReachEveryParameter())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run(_HEALTHY), smallest_gradient_in="halting.weight"),
-    made.case("hidden_by_a_layer_that_starts_at_zero", _CHECK, _run(_FIRST, _HEALTHY)),
+    _case("perfect_oracle", _run(_HEALTHY), smallest_gradient_in="halting.weight"),
+    _case("hidden_by_a_layer_that_starts_at_zero", _run(_FIRST, _HEALTHY)),
     made.case(
         "bias_before_a_normalisation",
         GradientsReachEveryParameter(allow=("*.bias",)),
@@ -130,14 +130,13 @@ PASSES: Sequence[Case] = (
     ),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "dead_halting_head",
-        _CHECK,
         _run({**_HEALTHY, "halting.weight": 0.0, "halting.bias": 0.0}),
         "parameters_without_gradient",
         2,
         without_gradient="halting.weight, halting.bias",
     ),
-    made.case("never_opens", _CHECK, _run(_FIRST, _FIRST), measured=2),
-    made.case("nan", _CHECK, _run({**_HEALTHY, "halting.weight": math.nan}), "not_finite", math.nan),
+    _case("never_opens", _run(_FIRST, _FIRST), measured=2),
+    _case("nan", _run({**_HEALTHY, "halting.weight": math.nan}), "not_finite", math.nan),
 )

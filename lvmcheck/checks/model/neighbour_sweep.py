@@ -130,37 +130,31 @@ def _swept(*sets: tuple[str, Sequence[float], float], over: bool = True, **more:
 _AMN = (0.733, 0.730, 0.699, 0.537, 0.511, 0.494, 0.483)
 _WRONG = (-0.0056, -0.0061, -0.0068, -0.0070, -0.0072, -0.0075, -0.0077)
 _TRANSFORMER = (0.614, 0.632, 0.690, 0.584, 0.557, 0.544, 0.536)
-_CHECK = NeighbourSweep()
+_case = made.Cases(NeighbourSweep())
 
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _swept(("validation", (0.365, 0.388, 0.457, 1.0, 0.457, 0.387, 0.365), 0.18))),
-    made.case("amn_on_the_twin", _CHECK, _swept(("validation", _AMN, 0.331)), "above_following", 0.026),
-    made.case("transformer_october_24", _CHECK, _swept(("validation", _TRANSFORMER, 0.28))),
-    made.case("windows_out_of_reading_order", _CHECK, _swept(("validation", _AMN[:4], 0.331))),
+    _case("perfect_oracle", _swept(("validation", (0.365, 0.388, 0.457, 1.0, 0.457, 0.387, 0.365), 0.18))),
+    _case("amn_on_the_twin", _swept(("validation", _AMN, 0.331)), "above_following", 0.026),
+    _case("transformer_october_24", _swept(("validation", _TRANSFORMER, 0.28))),
+    _case("windows_out_of_reading_order", _swept(("validation", _AMN[:4], 0.331))),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "wrong_class",
-        _CHECK,
         _swept(("validation", _AMN, 0.331), ("ood.other", _WRONG, -0.0068), self_similarity=0.61, mean_direction=0.02),
         "above_unrelated",
         set="ood.other",
         pattern="flat",
         self_similarity=0.61,
     ),
-    made.case("collapsed", _CHECK, _swept(("validation", (0.48,) * 7, 0.48)), pattern="flat"),
-    made.case(
-        "sign_flip", _CHECK, _swept(("validation", [-x for x in _AMN], -0.331)), pattern="sign flip", offset_0=-0.537
-    ),
-    made.case(
+    _case("collapsed", _swept(("validation", (0.48,) * 7, 0.48)), pattern="flat"),
+    _case("sign_flip", _swept(("validation", [-x for x in _AMN], -0.331)), pattern="sign flip", offset_0=-0.537),
+    _case(
         "shifted_by_one",
-        _CHECK,
         _swept(("validation", (0.63, 0.69, 0.58, 0.56, 0.584, 0.54, 0.53), 0.28)),
         "above_following",
         -0.024,
     ),
-    made.case("nan", _CHECK, _swept(("validation", (math.nan,) * 7, 0.3)), measured=math.nan),
-    made.case(
-        "nan_after", _CHECK, _swept(("validation", (*_AMN[:5], math.nan, 0.4), 0.3)), "above_following", math.nan
-    ),
+    _case("nan", _swept(("validation", (math.nan,) * 7, 0.3)), measured=math.nan),
+    _case("nan_after", _swept(("validation", (*_AMN[:5], math.nan, 0.4), 0.3)), "above_following", math.nan),
 )

@@ -89,19 +89,19 @@ def _run(alike: Sequence[float], direction: float = 0.491) -> Run:
     return run_from({"val_self_similarity": alike, "val_target_mean_direction": [direction] * len(alike)})
 
 
-_CHECK = PredictionDiversity()
+_case = made.Cases(PredictionDiversity())
 
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run([0.241])),
-    made.case("amn_on_the_twin", _CHECK, _run([0.456, 0.474, 0.469, 0.458])),
-    made.case("linear_mixture_on_the_twin", _CHECK, _run([0.643, 0.625, 0.618, 0.618])),
-    made.case("constant_at_first", _CHECK, _run([0.99, 0.70])),
-    made.case("no_common_direction", _CHECK, _run([0.10], direction=0.20)),
+    _case("perfect_oracle", _run([0.241])),
+    _case("amn_on_the_twin", _run([0.456, 0.474, 0.469, 0.458])),
+    _case("linear_mixture_on_the_twin", _run([0.643, 0.625, 0.618, 0.618])),
+    _case("constant_at_first", _run([0.99, 0.70])),
+    _case("no_common_direction", _run([0.10], direction=0.20)),
 )
 FAILS: Sequence[Case] = (
-    made.case("constant", _CHECK, _run([0.5, 1.0]), "collapse", 1.0, similarity_of_targets=0.241081),
-    made.case("nearly_constant", _CHECK, _run([0.97]), measured=0.96047),
+    _case("constant", _run([0.5, 1.0]), "collapse", 1.0, similarity_of_targets=0.241081),
+    _case("nearly_constant", _run([0.97]), measured=0.96047),
     made.case("at_epoch_1", PredictionDiversity(epoch=1), _run([0.99, 0.70]), epoch=1),
-    made.case("nan", _CHECK, _run([float("nan")]), measured=math.nan),
-    made.case("targets_all_alike", _CHECK, _run([0.5], direction=1.0), measured=math.nan),
+    _case("nan", _run([float("nan")]), measured=math.nan),
+    _case("targets_all_alike", _run([0.5], direction=1.0), measured=math.nan),
 )

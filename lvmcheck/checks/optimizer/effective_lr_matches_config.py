@@ -199,18 +199,18 @@ def _run(
     return language.probed(PROBE, *values, config=_CONFIG)
 
 
-_CHECK = EffectiveLrMatchesConfig()
+_case = made.Cases(EffectiveLrMatchesConfig())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run(noise=_FLAT)),
-    made.case("updates_of_adam_shrink", _CHECK, _run()),
-    made.case("constant_rate", _CHECK, _run(_FLAT)),
-    made.case("from_0_to_0", _CHECK, _run((0.0, 0.5, 1.0, 0.9, 0.6, 0.3, 0.1, 0.0))),
+    _case("perfect_oracle", _run(noise=_FLAT)),
+    _case("updates_of_adam_shrink", _run()),
+    _case("constant_rate", _run(_FLAT)),
+    _case("from_0_to_0", _run((0.0, 0.5, 1.0, 0.9, 0.6, 0.3, 0.1, 0.0))),
 )
 FAILS: Sequence[Case] = (
-    made.case("not_read_by_the_optimizer", _CHECK, _run(updates=_FLAT), "updates_ignore_lr"),
-    made.case("moves_at_rate_0", _CHECK, _run((0.0, 0.5), updates=(0.1, 0.5)), "updated_at_lr_0", group="hidden"),
-    made.case("scheduler_never_stepped", _CHECK, _run(used=_FLAT), "not_the_planned_lr", step=100),
-    made.case("a_preset_wins", _CHECK, _run(base=1e-3), "not_the_configured_lr", group="hidden", configured_lr=0.02),
-    made.case("no_update", _CHECK, _run(_FLAT, updates=(0.0,) * 8), "not_updated", 0.0),
-    made.case("nan", _CHECK, _run(_FLAT, updates=(math.nan,) * 8), "not_updated", math.nan),
+    _case("not_read_by_the_optimizer", _run(updates=_FLAT), "updates_ignore_lr"),
+    _case("moves_at_rate_0", _run((0.0, 0.5), updates=(0.1, 0.5)), "updated_at_lr_0", group="hidden"),
+    _case("scheduler_never_stepped", _run(used=_FLAT), "not_the_planned_lr", step=100),
+    _case("a_preset_wins", _run(base=1e-3), "not_the_configured_lr", group="hidden", configured_lr=0.02),
+    _case("no_update", _run(_FLAT, updates=(0.0,) * 8), "not_updated", 0.0),
+    _case("nan", _run(_FLAT, updates=(math.nan,) * 8), "not_updated", math.nan),
 )

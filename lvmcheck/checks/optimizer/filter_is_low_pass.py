@@ -88,16 +88,16 @@ def _run(*gains: float, configured: float | None = 0.3, raw: float | None = None
     return language.probed("learning_rates", *probes, config=config)
 
 
-_CHECK = FilterIsLowPass()
+_case = made.Cases(FilterIsLowPass())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run(0.3, 0.3, raw=0.0)),
-    made.case("first_probe_off", _CHECK, _run(0.1, 0.3, 0.3)),
-    made.case("lambda_not_configured", _CHECK, _run(0.3, 0.3, configured=None)),
+    _case("perfect_oracle", _run(0.3, 0.3, raw=0.0)),
+    _case("first_probe_off", _run(0.1, 0.3, 0.3)),
+    _case("lambda_not_configured", _run(0.3, 0.3, configured=None)),
 )
 FAILS: Sequence[Case] = (
-    made.case("reversed", _CHECK, _run(-0.3, -0.3, -0.3, raw=0.3), "gain_is_not_lambda", 0.6, gain=-0.3),
-    made.case("never_called", _CHECK, _run(0.0, 0.0)),
-    made.case("another_lambda", _CHECK, _run(2.0, 2.0), configured_lambda=0.3),
-    made.case("amplifies_all", _CHECK, _run(0.3, 0.3, raw=0.3), "gain_of_gradient", 0.3),
-    made.case("nan", _CHECK, _run(0.3, float("nan")), measured=float("nan")),
+    _case("reversed", _run(-0.3, -0.3, -0.3, raw=0.3), "gain_is_not_lambda", 0.6, gain=-0.3),
+    _case("never_called", _run(0.0, 0.0)),
+    _case("another_lambda", _run(2.0, 2.0), configured_lambda=0.3),
+    _case("amplifies_all", _run(0.3, 0.3, raw=0.3), "gain_of_gradient", 0.3),
+    _case("nan", _run(0.3, float("nan")), measured=float("nan")),
 )

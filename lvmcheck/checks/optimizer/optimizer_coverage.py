@@ -102,26 +102,25 @@ def _run(*stated: Mapping[str, float]) -> Run:
 
 
 _ALL_HELD = {"outside": 0.0, "frozen": 0.0, "foreign": 0.0, "twice": 0.0}
-_CHECK = OptimizerCoverage()
+_case = made.Cases(OptimizerCoverage())
 _HEAD = {"frozen": 257.0, "frozen/halting.head.weight": 256.0, "frozen/halting.head.bias": 1.0}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run({}, {})),
-    made.case("one_evaluation", _CHECK, _run({})),
+    _case("perfect_oracle", _run({}, {})),
+    _case("one_evaluation", _run({})),
     made.case("frozen_on_purpose", OptimizerCoverage(allow=("halting.*",)), _run(_HEAD)),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "head_left_out",
-        _CHECK,
         _run({"outside": 257.0, "outside/head.weight": 256.0, "outside/head.bias": 1.0}),
         "outside_optimizer",
         257,
         parameters="head.weight, head.bias",
     ),
-    made.case("frozen_head", _CHECK, _run({}, _HEAD), "frozen", 257),
+    _case("frozen_head", _run({}, _HEAD), "frozen", 257),
     made.case("other_head_frozen", OptimizerCoverage(allow=("embedding.*",)), _run(_HEAD), "frozen", 257),
-    made.case("replaced_layer", _CHECK, _run({}, {"outside": 4096.0, "foreign": 4096.0}), "outside_optimizer", 4096),
-    made.case("copied_weights", _CHECK, _run({"foreign": 4096.0}), "not_in_model", 4096),
-    made.case("in_two_groups", _CHECK, _run({"twice": 64.0}), "updated_twice", 64),
-    made.case("nan", _CHECK, _run({"foreign": float("nan")}), measured=float("nan")),
+    _case("replaced_layer", _run({}, {"outside": 4096.0, "foreign": 4096.0}), "outside_optimizer", 4096),
+    _case("copied_weights", _run({"foreign": 4096.0}), "not_in_model", 4096),
+    _case("in_two_groups", _run({"twice": 64.0}), "updated_twice", 64),
+    _case("nan", _run({"foreign": float("nan")}), measured=float("nan")),
 )

@@ -84,16 +84,16 @@ def _run(*errors: float, raw: float | None = 1.3, kind: str = "mugrokfast") -> R
     return language.probed("learning_rates", *probes, config={"optimizer": {"kind": kind}})
 
 
-_CHECK = UpdateOrthogonal()
+_case = made.Cases(UpdateOrthogonal())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run(0.0, 0.0)),
-    made.case("quintic", _CHECK, _run(0.58, 0.57, 0.40, 0.29, 0.22)),
-    made.case("first_probes_alone", _CHECK, _run(0.58, 0.57)),
-    made.case("gradient_not_probed", _CHECK, _run(0.2, 0.2, raw=None)),
+    _case("perfect_oracle", _run(0.0, 0.0)),
+    _case("quintic", _run(0.58, 0.57, 0.40, 0.29, 0.22)),
+    _case("first_probes_alone", _run(0.58, 0.57)),
+    _case("gradient_not_probed", _run(0.2, 0.2, raw=None)),
 )
 FAILS: Sequence[Case] = (
-    made.case("wrong_order", _CHECK, _run(1.05, 1.21, 1.48), "error_of_updates", 1.21, median_error_of_gradients=1.3),
-    made.case("wrong_order_of_a_full_gradient", _CHECK, _run(0.5, 0.52, raw=0.54), "ratio_to_gradients"),
-    made.case("wrong_order_gradient_not_probed", _CHECK, _run(1.1, 1.2, raw=None)),
-    made.case("nan", _CHECK, _run(float("nan"), 0.1), measured=math.nan),
+    _case("wrong_order", _run(1.05, 1.21, 1.48), "error_of_updates", 1.21, median_error_of_gradients=1.3),
+    _case("wrong_order_of_a_full_gradient", _run(0.5, 0.52, raw=0.54), "ratio_to_gradients"),
+    _case("wrong_order_gradient_not_probed", _run(1.1, 1.2, raw=None)),
+    _case("nan", _run(float("nan"), 0.1), measured=math.nan),
 )

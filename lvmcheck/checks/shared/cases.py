@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from lvmcheck.checks.finding import Scalar, Status
 from lvmcheck.checks.protocol import Case, Check
@@ -87,6 +88,28 @@ def case(
         facts=facts,
         status=status,
     )
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Makes cases of one check, each of a run or of its metrics by epoch."""
+
+    check: Check
+
+    def __call__(
+        self,
+        name: str,
+        run: Run | Mapping[str, Sequence[float]],
+        code: str = "",
+        measured: Scalar = None,
+        *,
+        epoch: int | None = None,
+        step: int | None = None,
+        status: Status | None = None,
+        **facts: Scalar,
+    ) -> Case:
+        judged = run if isinstance(run, Run) else run_from(run)
+        return case(name, self.check, judged, code, measured, epoch=epoch, step=step, status=status, **facts)
 
 
 def mse_of(cosines: Sequence[float]) -> list[float]:

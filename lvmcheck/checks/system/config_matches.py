@@ -155,10 +155,11 @@ _GOOD = {
 }
 _ATTEMPT_2 = {**_GOOD, "loss": {"mse": 0.5, "info_nce": 0.5, "variance": 1e-3}, "epochs": 30, "lr": 2.5e-4}
 _CHECK = ConfigMatches(expected=_GOOD)
+_case = made.Cases(_CHECK)
 
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle_same_config", _CHECK, made.config_run(_GOOD)),
-    made.case("20_and_20.0_and_more_keys", _CHECK, made.config_run({**_GOOD, "epochs": 20.0, "seed": 3})),
+    _case("perfect_oracle_same_config", made.config_run(_GOOD)),
+    _case("20_and_20.0_and_more_keys", made.config_run({**_GOOD, "epochs": 20.0, "seed": 3})),
     made.case(
         "ignored_on_purpose",
         ConfigMatches(expected=_GOOD, ignore=("epochs", "loss")),
@@ -180,6 +181,6 @@ FAILS: Sequence[Case] = (
             "loss.info_nce_expected": "absent",
         },
     ),
-    made.case("nan_is_no_match", _CHECK, made.config_run({**_GOOD, "lr": float("nan")}), measured=1),
-    made.case("missing_key", _CHECK, made.config_run({**_GOOD, "model": {"kind": "amn"}}), measured=2),
+    _case("nan_is_no_match", made.config_run({**_GOOD, "lr": float("nan")}), measured=1),
+    _case("missing_key", made.config_run({**_GOOD, "model": {"kind": "amn"}}), measured=2),
 )

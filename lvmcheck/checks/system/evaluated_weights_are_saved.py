@@ -114,15 +114,15 @@ def _run(losses: Sequence[float], best: int, again: float) -> Run:
     )
 
 
-_CHECK = EvaluatedWeightsAreSaved()
+_case = made.Cases(EvaluatedWeightsAreSaved())
 _LOSSES = (2.1, 1.4, 1.2, 1.25)
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run(_LOSSES, 3, 1.2)),
-    made.case("rounding", _CHECK, _run(_LOSSES, 3, 1.2000003)),
+    _case("perfect_oracle", _run(_LOSSES, 3, 1.2)),
+    _case("rounding", _run(_LOSSES, 3, 1.2000003)),
     made.case("the_last_one", EvaluatedWeightsAreSaved(checkpoint="last"), _run(_LOSSES, 3, 1.2)),
 )
 FAILS: Sequence[Case] = (
-    made.case("ema_validated_raw_saved", _CHECK, _run(_LOSSES, 3, 1.31), "saved_differ", after_loading=1.31),
-    made.case("best_stuck_at_epoch_1", _CHECK, _run(_LOSSES, 1, 2.1), "not_the_best", epoch=1, lowest_of_the_run=1.2),
-    made.case("nan", _CHECK, _run(_LOSSES, 3, math.nan), measured=math.nan),
+    _case("ema_validated_raw_saved", _run(_LOSSES, 3, 1.31), "saved_differ", after_loading=1.31),
+    _case("best_stuck_at_epoch_1", _run(_LOSSES, 1, 2.1), "not_the_best", epoch=1, lowest_of_the_run=1.2),
+    _case("nan", _run(_LOSSES, 3, math.nan), measured=math.nan),
 )

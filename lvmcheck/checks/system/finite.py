@@ -229,6 +229,7 @@ def _before(points: Sequence[Point], bad: int) -> tuple[Fact, ...]:
 
 
 _CHECK = Finite()
+_case = made.Cases(_CHECK)
 _NAN, _INF = float("nan"), float("inf")
 
 
@@ -239,27 +240,26 @@ def _logged(name: str, *values: float) -> Run:
 
 
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, run_from({"train_loss": [0.0], "val_cosine": [1.0]})),
-    made.case("amn_584k", _CHECK, made.val_run(made.AMN_584K_VAL)),
-    made.case("extreme_but_finite", _CHECK, made.window_run([1e300, 1e-300] * 10, grad_norms=[1e30] * 20)),
-    made.case("loss_scale_search", _CHECK, made.window_run([0.5] * 10, grad_norms=[_INF] * 2 + [1.0] * 8)),
-    made.case("undefined_at_first", _CHECK, run_from({"train_loss": [2.0, 1.0], "val_f1": [_NAN, 0.4]})),
-    made.case("absent_class", _CHECK, run_from({"train_loss": [2.0, 1.0], "bbox/AP-zebra": [_NAN, _NAN]})),
+    _case("perfect_oracle", {"train_loss": [0.0], "val_cosine": [1.0]}),
+    _case("amn_584k", made.val_run(made.AMN_584K_VAL)),
+    _case("extreme_but_finite", made.window_run([1e300, 1e-300] * 10, grad_norms=[1e30] * 20)),
+    _case("loss_scale_search", made.window_run([0.5] * 10, grad_norms=[_INF] * 2 + [1.0] * 8)),
+    _case("undefined_at_first", {"train_loss": [2.0, 1.0], "val_f1": [_NAN, 0.4]}),
+    _case("absent_class", {"train_loss": [2.0, 1.0], "bbox/AP-zebra": [_NAN, _NAN]}),
 )
 FAILS: Sequence[Case] = (
-    made.case("never_a_number", _CHECK, run_from({"train_mse": [_NAN] * 4, "val_mse": [_NAN] * 4, "lr": [0.05] * 4})),
-    made.case(
+    _case("never_a_number", {"train_mse": [_NAN] * 4, "val_mse": [_NAN] * 4, "lr": [0.05] * 4}),
+    _case(
         "loss_becomes_nan",
-        _CHECK,
         made.window_run([0.5, 0.4, _NAN], grad_norms=[1.0, 900.0, 1.0], over=False),
         "not_finite",
         step=101,
         gradient_norm_before=900.0,
     ),
-    made.case("infinite_metric", _CHECK, run_from({"perplexity": [12.0, _INF]}), measured=_INF, epoch=2),
-    made.case("val_loss", _CHECK, run_from({"val_loss": [2.0, _NAN, 1.0]}, over=False), epoch=2),
-    made.case("nan_gradient_norms", _CHECK, made.window_run([0.5] * 10, grad_norms=[1.0] * 6 + [_NAN] * 4)),
-    made.case("loss_of_a_step", _CHECK, _logged("val_loss", 0.3, 0.2, _NAN, 0.2), step=300, last_finite_value=0.2),
+    _case("infinite_metric", {"perplexity": [12.0, _INF]}, measured=_INF, epoch=2),
+    _case("val_loss", run_from({"val_loss": [2.0, _NAN, 1.0]}, over=False), epoch=2),
+    _case("nan_gradient_norms", made.window_run([0.5] * 10, grad_norms=[1.0] * 6 + [_NAN] * 4)),
+    _case("loss_of_a_step", _logged("val_loss", 0.3, 0.2, _NAN, 0.2), step=300, last_finite_value=0.2),
     Case(
         name="term_of_a_step",
         check=_CHECK,
@@ -267,10 +267,5 @@ FAILS: Sequence[Case] = (
         step=200,
         status=Status.WARNING,
     ),
-    made.case(
-        "nan_probe",
-        _CHECK,
-        made.window_run([0.5] * 10, gradients={100: {"mse": _NAN}}, over=False),
-        step=100,
-    ),
+    _case("nan_probe", made.window_run([0.5] * 10, gradients={100: {"mse": _NAN}}, over=False), step=100),
 )

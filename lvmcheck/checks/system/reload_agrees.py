@@ -89,13 +89,12 @@ def _reloaded(*metrics: dict[str, float]) -> Run:
     return run.extended(Evaluation(name="reload", metrics=each) for each in metrics)
 
 
-_CHECK = ReloadAgrees()
+_case = made.Cases(ReloadAgrees())
 
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _reloaded({"val_cosine": 1.0, "recorded_val_cosine": 1.0})),
-    made.case(
+    _case("perfect_oracle", _reloaded({"val_cosine": 1.0, "recorded_val_cosine": 1.0})),
+    _case(
         "rounding",
-        _CHECK,
         _reloaded(
             {
                 "val_cosine": 0.56050204,
@@ -107,28 +106,21 @@ PASSES: Sequence[Case] = (
     ),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "wrong_class",
-        _CHECK,
         _reloaded({"val_cosine": -0.0073, "recorded_val_cosine": 0.5329}),
         "differs_after_loading",
         0.5402,
         after_loading=-0.0073,
     ),
-    made.case(
+    _case(
         "best_agrees_and_last_does_not",
-        _CHECK,
         _reloaded(
             {"val_cosine": 0.5605, "recorded_val_cosine": 0.5605}, {"val_cosine": 0.31, "recorded_val_cosine": 0.5604}
         ),
         after_loading=0.31,
     ),
-    made.case("older_weights", _CHECK, _reloaded({"val_cosine": 0.5602, "recorded_val_cosine": 0.5605})),
-    made.case(
-        "nan",
-        _CHECK,
-        _reloaded({"val_cosine": float("nan"), "recorded_val_cosine": 0.5605}),
-        measured=float("nan"),
-    ),
-    made.case("nan_recorded", _CHECK, _reloaded({"val_cosine": 0.5, "recorded_val_cosine": float("nan")})),
+    _case("older_weights", _reloaded({"val_cosine": 0.5602, "recorded_val_cosine": 0.5605})),
+    _case("nan", _reloaded({"val_cosine": float("nan"), "recorded_val_cosine": 0.5605}), measured=float("nan")),
+    _case("nan_recorded", _reloaded({"val_cosine": 0.5, "recorded_val_cosine": float("nan")})),
 )

@@ -76,13 +76,13 @@ def _shares(train: Mapping[str, float], val: Mapping[str, float], rows: int = 50
     return table_run(val_rows=rows, train_shares=dict(train), val_shares=dict(val))
 
 
-_CHECK = ClassSharesAgree()
+_case = made.Cases(ClassSharesAgree())
 PASSES: Sequence[Case] = (
-    made.case("equal", _CHECK, _shares({"0": 0.5, "1": 0.5}, {"0": 0.5, "1": 0.5}), measured=0.0),
-    made.case("eleven_rows", _CHECK, _shares({"0": 0.5, "1": 0.5}, {"0": 0.8, "1": 0.2}, 11), "class_shares_differ"),
+    _case("equal", _shares({"0": 0.5, "1": 0.5}, {"0": 0.5, "1": 0.5}), measured=0.0),
+    _case("eleven_rows", _shares({"0": 0.5, "1": 0.5}, {"0": 0.8, "1": 0.2}, 11), "class_shares_differ"),
 )
 FAILS: Sequence[Case] = (
-    made.case("other_classes", _CHECK, _shares({"0": 1.0}, {"1": 1.0}), "class_shares_differ", 1.0),
-    made.case("by_position", _CHECK, _shares({"0": 0.9, "1": 0.1}, {"0": 0.1, "1": 0.9}), measured=0.8),
-    made.case("nan", _CHECK, _shares({"0": float("nan"), "1": 0.5}, {"0": 0.5, "1": 0.5})),
+    _case("other_classes", _shares({"0": 1.0}, {"1": 1.0}), "class_shares_differ", 1.0),
+    _case("by_position", _shares({"0": 0.9, "1": 0.1}, {"0": 0.1, "1": 0.9}), measured=0.8),
+    _case("nan", _shares({"0": float("nan"), "1": 0.5}, {"0": 0.5, "1": 0.5})),
 )

@@ -60,14 +60,14 @@ class RowsShuffled(TableCheck):
         )
 
 
-_CHECK = RowsShuffled()
+_case = made.Cases(RowsShuffled())
 PASSES: Sequence[Case] = (
-    made.case("shuffled", _CHECK, table_run(equal_neighbours=0.1, equal_by_chance=0.1), measured=0.0),
-    made.case("one_rare_class", _CHECK, table_run(equal_neighbours=0.97, equal_by_chance=0.96), "sorted_by_label"),
-    made.case("a_single_class", _CHECK, table_run(equal_neighbours=1.0, equal_by_chance=1.0), "sorted_by_label"),
+    _case("shuffled", table_run(equal_neighbours=0.1, equal_by_chance=0.1), measured=0.0),
+    _case("one_rare_class", table_run(equal_neighbours=0.97, equal_by_chance=0.96), "sorted_by_label"),
+    _case("a_single_class", table_run(equal_neighbours=1.0, equal_by_chance=1.0), "sorted_by_label"),
 )
 FAILS: Sequence[Case] = (
-    made.case("folder_by_folder", _CHECK, table_run(equal_neighbours=0.99, equal_by_chance=0.1), "sorted_by_label"),
-    made.case("sorted_two_classes", _CHECK, table_run(equal_neighbours=0.999, equal_by_chance=0.5), measured=0.998),
-    made.case("nan", _CHECK, table_run(equal_neighbours=float("nan"), equal_by_chance=0.5)),
+    _case("folder_by_folder", table_run(equal_neighbours=0.99, equal_by_chance=0.1), "sorted_by_label"),
+    _case("sorted_two_classes", table_run(equal_neighbours=0.999, equal_by_chance=0.5), measured=0.998),
+    _case("nan", table_run(equal_neighbours=float("nan"), equal_by_chance=0.5)),
 )

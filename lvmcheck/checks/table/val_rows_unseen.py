@@ -54,13 +54,13 @@ class ValRowsUnseen(TableCheck):
         )
 
 
-_CHECK = ValRowsUnseen()
+_case = made.Cases(ValRowsUnseen())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, table_run(val_rows=200, val_rows_in_train=0.0), measured=0.0),
-    made.case("one_by_chance", _CHECK, table_run(val_rows=200, val_rows_in_train=0.005), "val_rows_in_train"),
+    _case("perfect_oracle", table_run(val_rows=200, val_rows_in_train=0.0), measured=0.0),
+    _case("one_by_chance", table_run(val_rows=200, val_rows_in_train=0.005), "val_rows_in_train"),
 )
 FAILS: Sequence[Case] = (
-    made.case("same_file", _CHECK, table_run(val_rows=200, val_rows_in_train=1.0), "val_rows_in_train", 1.0),
-    made.case("some", _CHECK, table_run(val_rows=200, val_rows_in_train=0.05), val_rows=200),
-    made.case("nan", _CHECK, table_run(val_rows=200, val_rows_in_train=float("nan"))),
+    _case("same_file", table_run(val_rows=200, val_rows_in_train=1.0), "val_rows_in_train", 1.0),
+    _case("some", table_run(val_rows=200, val_rows_in_train=0.05), val_rows=200),
+    _case("nan", table_run(val_rows=200, val_rows_in_train=float("nan"))),
 )

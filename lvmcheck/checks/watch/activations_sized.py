@@ -103,13 +103,13 @@ def _run(largest: float, first_loss: float) -> Run:
     )
 
 
-_CHECK = ActivationsSized()
+_case = made.Cases(ActivationsSized())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run(1.0, 2.3), measured=1.0),
-    made.case("pretrained_with_large_activations", _CHECK, _run(60.0, 2.1)),
-    made.case("targets_far_from_zero", _CHECK, _run(0.8, 400.0)),
+    _case("perfect_oracle", _run(1.0, 2.3), measured=1.0),
+    _case("pretrained_with_large_activations", _run(60.0, 2.1)),
+    _case("targets_far_from_zero", _run(0.8, 400.0)),
 )
 FAILS: Sequence[Case] = (
-    made.case("gain_by_depth", _CHECK, _run(300.0, 150.0), "too_large_at_first", 300.0, layer="2"),
-    made.case("not_a_number", _CHECK, _run(float("nan"), 150.0)),
+    _case("gain_by_depth", _run(300.0, 150.0), "too_large_at_first", 300.0, layer="2"),
+    _case("not_a_number", _run(float("nan"), 150.0)),
 )

@@ -87,7 +87,7 @@ def _against(run: Run, event: Watch) -> Finding | None:
     )
 
 
-_CHECK = BeatsClassFrequencies()
+_case = made.Cases(BeatsClassFrequencies())
 _TOKENS = {"entropy": 3.04, "rows": 40000.0, "classes": 99.0}
 _ROWS = {"entropy": 2.3, "rows": 9000.0, "classes": 10.0}
 
@@ -100,14 +100,14 @@ def _run(values: Mapping[str, float], losses: Sequence[float], **curves: list[fl
 
 
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run(_TOKENS, [4.6, 0.1, 0.1])),
-    made.case("bigrams", _CHECK, _run(_TOKENS, [4.6, 2.32, 2.3])),
-    made.case("weak_signal", _CHECK, _run(_ROWS, [2.31, 2.29, 2.29])),
-    made.case("dropout", _CHECK, _run(_ROWS, [2.4, 2.32, 2.32], val_loss=[2.2, 1.9, 1.8])),
+    _case("perfect_oracle", _run(_TOKENS, [4.6, 0.1, 0.1])),
+    _case("bigrams", _run(_TOKENS, [4.6, 2.32, 2.3])),
+    _case("weak_signal", _run(_ROWS, [2.31, 2.29, 2.29])),
+    _case("dropout", _run(_ROWS, [2.4, 2.32, 2.32], val_loss=[2.2, 1.9, 1.8])),
 )
 FAILS: Sequence[Case] = (
-    made.case("frequencies_alone", _CHECK, _run(_TOKENS, [4.6, 3.04, 3.03]), "at_class_frequencies"),
-    made.case("tiny_rate", _CHECK, _run(_TOKENS, [4.8, 4.76]), "at_class_frequencies", entropy=3.04),
-    made.case("other_labels", _CHECK, _run(_ROWS, [2.4, 2.32, 2.32], val_loss=[2.33, 2.32, 2.33]), entropy=2.3),
-    made.case("not_a_number", _CHECK, _run({**_TOKENS, "loss": math.nan}, [4.6, 3.04, 3.03])),
+    _case("frequencies_alone", _run(_TOKENS, [4.6, 3.04, 3.03]), "at_class_frequencies"),
+    _case("tiny_rate", _run(_TOKENS, [4.8, 4.76]), "at_class_frequencies", entropy=3.04),
+    _case("other_labels", _run(_ROWS, [2.4, 2.32, 2.32], val_loss=[2.33, 2.32, 2.33]), entropy=2.3),
+    _case("not_a_number", _run({**_TOKENS, "loss": math.nan}, [4.6, 3.04, 3.03])),
 )

@@ -90,7 +90,7 @@ def _against(run: Run, event: Watch) -> Finding | None:
     )
 
 
-_CHECK = BeatsTargetMean()
+_case = made.Cases(BeatsTargetMean())
 _NOISE = {"variance": 1.0, "values": 40000.0, "left": 1.002}
 
 
@@ -102,12 +102,12 @@ def _run(losses: Sequence[float], values: Mapping[str, float] = _NOISE, **curves
 
 
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run([1.2, 0.01, 0.01], {**_NOISE, "left": 0.01})),
-    made.case("weak_signal", _CHECK, _run([1.1, 0.985, 0.985], {**_NOISE, "left": 0.985})),
-    made.case("dropout", _CHECK, _run([1.2, 1.01, 1.01], val_loss=[1.0, 0.9, 0.9])),
+    _case("perfect_oracle", _run([1.2, 0.01, 0.01], {**_NOISE, "left": 0.01})),
+    _case("weak_signal", _run([1.1, 0.985, 0.985], {**_NOISE, "left": 0.985})),
+    _case("dropout", _run([1.2, 1.01, 1.01], val_loss=[1.0, 0.9, 0.9])),
 )
 FAILS: Sequence[Case] = (
-    made.case("targets_drawn_anew", _CHECK, _run([1.1, 1.0, 1.0]), "at_the_mean", variance=1.0),
-    made.case("validation_as_bad", _CHECK, _run([1.3, 1.0, 1.0], val_loss=[1.2, 1.05, 1.01]), "at_the_mean"),
-    made.case("not_a_number", _CHECK, _run([1.1, 1.0, 1.0], {**_NOISE, "loss": math.nan})),
+    _case("targets_drawn_anew", _run([1.1, 1.0, 1.0]), "at_the_mean", variance=1.0),
+    _case("validation_as_bad", _run([1.3, 1.0, 1.0], val_loss=[1.2, 1.05, 1.01]), "at_the_mean"),
+    _case("not_a_number", _run([1.1, 1.0, 1.0], {**_NOISE, "loss": math.nan})),
 )

@@ -97,13 +97,13 @@ def _run(factor: float, steps: int = 6, parts: int = 4, reported: float = 2.0) -
     return run.extended(windows)
 
 
-_CHECK = LossIsOptimised()
+_case = made.Cases(LossIsOptimised())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run(1.0), measured=1.0),
-    made.case("terms_with_passes_of_their_own", _CHECK, _run(2.6)),
-    made.case("a_loss_of_zero", _CHECK, _run(4.0, reported=0.0), measured=1.0),
+    _case("perfect_oracle", _run(1.0), measured=1.0),
+    _case("terms_with_passes_of_their_own", _run(2.6)),
+    _case("a_loss_of_zero", _run(4.0, reported=0.0), measured=1.0),
 )
 FAILS: Sequence[Case] = (
-    made.case("never_divided", _CHECK, _run(4.0), "summed", 4.0, step=5, backwards=4),
-    made.case("not_a_number", _CHECK, _run(float("nan"))),
+    _case("never_divided", _run(4.0), "summed", 4.0, step=5, backwards=4),
+    _case("not_a_number", _run(float("nan"))),
 )

@@ -85,7 +85,7 @@ class NextTokenTargets(Watched):
         )
 
 
-_CHECK = NextTokenTargets()
+_case = made.Cases(NextTokenTargets())
 
 
 def _run(shift: float, change: float | None = None, *, over: bool = True) -> Run:
@@ -96,12 +96,12 @@ def _run(shift: float, change: float | None = None, *, over: bool = True) -> Run
 
 
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run(1.0, 0.0)),
-    made.case("not_tried", _CHECK, _run(1.0)),
+    _case("perfect_oracle", _run(1.0, 0.0)),
+    _case("not_tried", _run(1.0)),
 )
 FAILS: Sequence[Case] = (
-    made.case("no_mask", _CHECK, _run(1.0, 0.3), "future_seen", 0.3),
-    made.case("not_shifted", _CHECK, _run(0.0, 0.0), "same_token", 0.0),
-    made.case("two_ahead", _CHECK, _run(2.0, over=False), "other_token", 2.0),
-    made.case("not_a_number", _CHECK, _run(math.nan)),
+    _case("no_mask", _run(1.0, 0.3), "future_seen", 0.3),
+    _case("not_shifted", _run(0.0, 0.0), "same_token", 0.0),
+    _case("two_ahead", _run(2.0, over=False), "other_token", 2.0),
+    _case("not_a_number", _run(math.nan)),
 )

@@ -84,7 +84,7 @@ def _holds(curve: Curve, best: float) -> bool:
     return any(abs(value - best) <= CLOSE * max(abs(best), 1e-12) for value in curve.values.tolist())
 
 
-_CHECK = PlateauModeFits()
+_case = made.Cases(PlateauModeFits())
 
 
 def _run(mode_is_max: float, *best: float, **metrics: Sequence[float]) -> Run:
@@ -96,15 +96,13 @@ def _run(mode_is_max: float, *best: float, **metrics: Sequence[float]) -> Run:
 
 _FALLS, _RISES = (0.9, 0.7, 0.5, 0.45), (0.4, 0.6, 0.7, 0.72)
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run(0, 0.45, val_loss=_FALLS), measured=0.0),
-    made.case("accuracy_with_max", _CHECK, _run(1, 0.72, val_loss=_FALLS, val_accuracy=_RISES), measured=0.0),
-    made.case("a_value_of_both", _CHECK, _run(1, 0.7, 0.72, val_loss=_FALLS, val_accuracy=_RISES), measured=0.0),
-    made.case(
-        "a_whole_number", _CHECK, _run(1, 1.0, 0.72, val_loss=(1.0, 0.5), val_accuracy=(0.7, 0.72)), measured=0.0
-    ),
-    made.case("what_is_not_recorded", _CHECK, _run(1, 0.123, 0.72, val_accuracy=_RISES), measured=0.0),
+    _case("perfect_oracle", _run(0, 0.45, val_loss=_FALLS), measured=0.0),
+    _case("accuracy_with_max", _run(1, 0.72, val_loss=_FALLS, val_accuracy=_RISES), measured=0.0),
+    _case("a_value_of_both", _run(1, 0.7, 0.72, val_loss=_FALLS, val_accuracy=_RISES), measured=0.0),
+    _case("a_whole_number", _run(1, 1.0, 0.72, val_loss=(1.0, 0.5), val_accuracy=(0.7, 0.72)), measured=0.0),
+    _case("what_is_not_recorded", _run(1, 0.123, 0.72, val_accuracy=_RISES), measured=0.0),
 )
 FAILS: Sequence[Case] = (
-    made.case("max_of_a_loss", _CHECK, _run(1, 0.9, val_loss=_FALLS), "mode_reversed", mode="max"),
-    made.case("min_of_an_accuracy", _CHECK, _run(0, 0.4, val_loss=_FALLS, val_accuracy=_RISES), "mode_reversed"),
+    _case("max_of_a_loss", _run(1, 0.9, val_loss=_FALLS), "mode_reversed", mode="max"),
+    _case("min_of_an_accuracy", _run(0, 0.4, val_loss=_FALLS, val_accuracy=_RISES), "mode_reversed"),
 )

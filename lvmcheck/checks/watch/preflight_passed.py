@@ -52,21 +52,20 @@ class PreflightPassed(Watched):
         )
 
 
-_CHECK = PreflightPassed()
+_case = made.Cases(PreflightPassed())
 _ALL = {"probes": 18.0, "failed": 0.0, "warnings": 1.0, "crashed": 0.0}
 _BAD = {**_ALL, "failed": 1.0, "causal": 0.4}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run(PREFLIGHT, [_ALL])),
-    made.case("two_models", _CHECK, case_run(PREFLIGHT, [_ALL, _ALL])),
+    _case("perfect_oracle", case_run(PREFLIGHT, [_ALL])),
+    _case("two_models", case_run(PREFLIGHT, [_ALL, _ALL])),
 )
 FAILS: Sequence[Case] = (
-    made.case(
+    _case(
         "future_seen",
-        _CHECK,
         case_run(PREFLIGHT, [_BAD], ["causal:future_seen"], over=False),
         "probes_failed",
         1.0,
         failed_probes="causal:future_seen",
     ),
-    made.case("not_a_number", _CHECK, case_run(PREFLIGHT, [{**_ALL, "failed": float("nan")}])),
+    _case("not_a_number", case_run(PREFLIGHT, [{**_ALL, "failed": float("nan")}])),
 )

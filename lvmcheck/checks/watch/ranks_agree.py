@@ -73,15 +73,15 @@ def _run(*apart: float, ended: bool = True, **more: float) -> Run:
     return case_run("ranks", [*values[:-1], {**values[-1], **more}], over=ended)
 
 
-_CHECK = RanksAgree()
+_case = made.Cases(RanksAgree())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run(0.0, 0.0, 0.0)),
-    made.case("last_bits", _CHECK, _run(1e-7, 3e-7, 1e-6)),
-    made.case("averaged_now_and_then", _CHECK, _run(1e-3, 1e-3, 2e-3, 4e-3, 0.0)),
+    _case("perfect_oracle", _run(0.0, 0.0, 0.0)),
+    _case("last_bits", _run(1e-7, 3e-7, 1e-6)),
+    _case("averaged_now_and_then", _run(1e-3, 1e-3, 2e-3, 4e-3, 0.0)),
 )
 FAILS: Sequence[Case] = (
-    made.case("never_averaged", _CHECK, _run(1e-3, 3e-3, 7e-3, ended=False, since=500.0), "ranks_differ", 7e-3, step=3),
-    made.case("not_by_the_end", _CHECK, _run(1e-3, 3e-3, 7e-3, over=1.0), "ranks_differ", 7e-3),
-    made.case("below_a_wrapper", _CHECK, _run(1e-3, 3e-3, 7e-3, wrapped=1.0), "ranks_differ", 7e-3),
-    made.case("not_a_number", _CHECK, _run(*[float("nan")] * 3)),
+    _case("never_averaged", _run(1e-3, 3e-3, 7e-3, ended=False, since=500.0), "ranks_differ", 7e-3, step=3),
+    _case("not_by_the_end", _run(1e-3, 3e-3, 7e-3, over=1.0), "ranks_differ", 7e-3),
+    _case("below_a_wrapper", _run(1e-3, 3e-3, 7e-3, wrapped=1.0), "ranks_differ", 7e-3),
+    _case("not_a_number", _run(*[float("nan")] * 3)),
 )

@@ -74,15 +74,15 @@ def _run(**values: float) -> Run:
     return case_run("rank_passes", [{"ranks": 2.0, "overlap": 0.0, "rows": 64.0, **values}])
 
 
-_CHECK = RanksCoverData()
+_case = made.Cases(RanksCoverData())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run(seen=1.0, spare=0.1)),
-    made.case("filled_up", _CHECK, _run(overlap=0.03, seen=1.0, spare=0.1)),
-    made.case("last_batch_dropped", _CHECK, _run(seen=0.8, spare=0.25)),
-    made.case("size_not_known", _CHECK, _run()),
+    _case("perfect_oracle", _run(seen=1.0, spare=0.1)),
+    _case("filled_up", _run(overlap=0.03, seen=1.0, spare=0.1)),
+    _case("last_batch_dropped", _run(seen=0.8, spare=0.25)),
+    _case("size_not_known", _run()),
 )
 FAILS: Sequence[Case] = (
-    made.case("all_read_all", _CHECK, _run(overlap=1.0, seen=1.0), "rows_overlap", 1.0, status=Status.WARNING),
-    made.case("cut_twice", _CHECK, _run(seen=0.5, spare=0.1), "rows_missing", 0.5, status=Status.WARNING),
-    made.case("not_a_number", _CHECK, _run(overlap=float("nan")), status=Status.WARNING),
+    _case("all_read_all", _run(overlap=1.0, seen=1.0), "rows_overlap", 1.0, status=Status.WARNING),
+    _case("cut_twice", _run(seen=0.5, spare=0.1), "rows_missing", 0.5, status=Status.WARNING),
+    _case("not_a_number", _run(overlap=float("nan")), status=Status.WARNING),
 )

@@ -77,13 +77,13 @@ def _run(*slower: float, ranks: Sequence[float] = (1.0, 1.0, 1.0), share: float 
     return case_run("rank_pace", [{"ranks": 2.0, "slower": s, "rank": r, "share": share} for s, r in values])
 
 
-_CHECK = RanksKeepPace()
+_case = made.Cases(RanksKeepPace())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run(1.0, 1.0, 1.0)),
-    made.case("in_turn", _CHECK, _run(3.0, 3.0, 3.0, ranks=(0.0, 1.0, 0.0))),
-    made.case("short_work", _CHECK, _run(3.0, 3.0, 3.0, share=0.02)),
+    _case("perfect_oracle", _run(1.0, 1.0, 1.0)),
+    _case("in_turn", _run(3.0, 3.0, 3.0, ranks=(0.0, 1.0, 0.0))),
+    _case("short_work", _run(3.0, 3.0, 3.0, share=0.02)),
 )
 FAILS: Sequence[Case] = (
-    made.case("slow_loader", _CHECK, _run(4.0, 5.0, 6.0), "one_is_slower", 6.0, rank=1.0, status=Status.WARNING),
-    made.case("not_a_number", _CHECK, _run(*[float("nan")] * 3), status=Status.WARNING),
+    _case("slow_loader", _run(4.0, 5.0, 6.0), "one_is_slower", 6.0, rank=1.0, status=Status.WARNING),
+    _case("not_a_number", _run(*[float("nan")] * 3), status=Status.WARNING),
 )

@@ -59,12 +59,12 @@ def _run(values: float) -> Run:
     return case_run("rank_norms", [{"ranks": 2.0, "values": values, "norms": 1.0}], ["body.1"])
 
 
-_CHECK = RanksNormaliseEnough()
+_case = made.Cases(RanksNormaliseEnough())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run(512.0)),
-    made.case("sixteen", _CHECK, _run(16.0)),
+    _case("perfect_oracle", _run(512.0)),
+    _case("sixteen", _run(16.0)),
 )
 FAILS: Sequence[Case] = (
-    made.case("four_rows", _CHECK, _run(4.0), "few_values", 4.0, status=Status.WARNING),
-    made.case("not_a_number", _CHECK, _run(float("nan")), status=Status.WARNING),
+    _case("four_rows", _run(4.0), "few_values", 4.0, status=Status.WARNING),
+    _case("not_a_number", _run(float("nan")), status=Status.WARNING),
 )

@@ -70,15 +70,15 @@ def _run(**values: float) -> Run:
     return case_run("rank_ends", [whole])
 
 
-_CHECK = RanksReachTheEnd()
+_case = made.Cases(RanksReachTheEnd())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run()),
-    made.case("a_moment_later", _CHECK, _run(ended=0.0, behind=2.0)),
-    made.case("one_step_behind", _CHECK, _run(ended=0.0, behind=1.0, rank_0_failed=1.0)),
+    _case("perfect_oracle", _run()),
+    _case("a_moment_later", _run(ended=0.0, behind=2.0)),
+    _case("one_step_behind", _run(ended=0.0, behind=1.0, rank_0_failed=1.0)),
 )
 FAILS: Sequence[Case] = (
-    made.case("killed", _CHECK, _run(ended=0.0, gone=1.0, behind=1.0), "rank_gone", 1.0, rank=1.0),
-    made.case("raised", _CHECK, _run(failed=1.0), "rank_failed", 1.0),
-    made.case("waits_elsewhere", _CHECK, _run(ended=0.0, behind=7.0, rank_0_failed=1.0), "rank_behind", 7.0),
-    made.case("not_a_number", _CHECK, _run(behind=float("nan"))),
+    _case("killed", _run(ended=0.0, gone=1.0, behind=1.0), "rank_gone", 1.0, rank=1.0),
+    _case("raised", _run(failed=1.0), "rank_failed", 1.0),
+    _case("waits_elsewhere", _run(ended=0.0, behind=7.0, rank_0_failed=1.0), "rank_behind", 7.0),
+    _case("not_a_number", _run(behind=float("nan"))),
 )

@@ -59,13 +59,13 @@ def _run(synced: float, passes: float) -> Run:
     return case_run("rank_syncs", [{"ranks": 2.0, "passes": passes, "synced": synced}] * 3)
 
 
-_CHECK = RanksReduceOnce()
+_case = made.Cases(RanksReduceOnce())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run(1.0, 1.0)),
-    made.case("the_last_of_four", _CHECK, _run(1.0, 4.0)),
+    _case("perfect_oracle", _run(1.0, 1.0)),
+    _case("the_last_of_four", _run(1.0, 4.0)),
 )
 FAILS: Sequence[Case] = (
-    made.case("every_pass", _CHECK, _run(4.0, 4.0), "reduced_often", 4.0, status=Status.WARNING),
-    made.case("no_pass", _CHECK, _run(0.0, 4.0), "never_reduced", 0.0, status=Status.WARNING),
-    made.case("not_a_number", _CHECK, _run(float("nan"), 4.0), status=Status.WARNING),
+    _case("every_pass", _run(4.0, 4.0), "reduced_often", 4.0, status=Status.WARNING),
+    _case("no_pass", _run(0.0, 4.0), "never_reduced", 0.0, status=Status.WARNING),
+    _case("not_a_number", _run(float("nan"), 4.0), status=Status.WARNING),
 )

@@ -59,12 +59,12 @@ def _run(*apart: float) -> Run:
     return case_run("rank_metrics", [{"ranks": 2.0, "apart": value} for value in apart], ["val_loss"])
 
 
-_CHECK = RanksReportAlike()
+_case = made.Cases(RanksReportAlike())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run(0.0, 0.0)),
-    made.case("rounding", _CHECK, _run(1e-6, 1e-5, 1e-6)),
+    _case("perfect_oracle", _run(0.0, 0.0)),
+    _case("rounding", _run(1e-6, 1e-5, 1e-6)),
 )
 FAILS: Sequence[Case] = (
-    made.case("each_its_own", _CHECK, _run(0.04, 0.09), "metrics_differ", 0.09, status=Status.WARNING),
-    made.case("not_a_number", _CHECK, _run(float("nan"), float("nan")), status=Status.WARNING),
+    _case("each_its_own", _run(0.04, 0.09), "metrics_differ", 0.09, status=Status.WARNING),
+    _case("not_a_number", _run(float("nan"), float("nan")), status=Status.WARNING),
 )

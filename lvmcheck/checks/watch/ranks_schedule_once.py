@@ -63,12 +63,12 @@ def _run(calls: float, horizon: float) -> Run:
     return case_run("rank_schedule", [{"ranks": 2.0, "calls": calls, "steps": 40.0, "horizon": horizon}])
 
 
-_CHECK = RanksScheduleOnce()
+_case = made.Cases(RanksScheduleOnce())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run(80.0, 80.0)),
-    made.case("longer_than_it_ran", _CHECK, _run(80.0, 800.0)),
+    _case("perfect_oracle", _run(80.0, 80.0)),
+    _case("longer_than_it_ran", _run(80.0, 800.0)),
 )
 FAILS: Sequence[Case] = (
-    made.case("over_at_half", _CHECK, _run(80.0, 40.0), "stepped_by_every_rank", 80.0, status=Status.WARNING),
-    made.case("not_a_number", _CHECK, _run(80.0, float("nan")), status=Status.WARNING),
+    _case("over_at_half", _run(80.0, 40.0), "stepped_by_every_rank", 80.0, status=Status.WARNING),
+    _case("not_a_number", _run(80.0, float("nan")), status=Status.WARNING),
 )

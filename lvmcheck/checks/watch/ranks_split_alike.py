@@ -61,12 +61,12 @@ def _run(leaked: float, own: float = 0.0) -> Run:
     return case_run("rank_split", [{"ranks": 2.0, "leaked": leaked, "own": own}])
 
 
-_CHECK = RanksSplitAlike()
+_case = made.Cases(RanksSplitAlike())
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, _run(0.0)),
-    made.case("by_chance", _CHECK, _run(0.005)),
+    _case("perfect_oracle", _run(0.0)),
+    _case("by_chance", _run(0.005)),
 )
 FAILS: Sequence[Case] = (
-    made.case("drawn_by_rank", _CHECK, _run(0.4), "split_differs", 0.4),
-    made.case("not_a_number", _CHECK, _run(float("nan"))),
+    _case("drawn_by_rank", _run(0.4), "split_differs", 0.4),
+    _case("not_a_number", _run(float("nan"))),
 )

@@ -50,16 +50,14 @@ class ViewsDiffer(Watched):
         )
 
 
-_CHECK = ViewsDiffer()
+_case = made.Cases(ViewsDiffer())
 _SAMPLE = {"apart": 0.4, "pairs": 1.0}
 PASSES: Sequence[Case] = (
-    made.case("perfect_oracle", _CHECK, case_run("views", [_SAMPLE] * 4)),
-    made.case("now_and_then_equal", _CHECK, case_run("views", [{**_SAMPLE, "apart": a} for a in (0, 0, 0.1)])),
-    made.case(
-        "positions_as_classes", _CHECK, case_run("views", [_SAMPLE, *[{"apart": 0.0, "pairs": 0.0}] * 4]), measured=0.4
-    ),
+    _case("perfect_oracle", case_run("views", [_SAMPLE] * 4)),
+    _case("now_and_then_equal", case_run("views", [{**_SAMPLE, "apart": a} for a in (0, 0, 0.1)])),
+    _case("positions_as_classes", case_run("views", [_SAMPLE, *[{"apart": 0.0, "pairs": 0.0}] * 4]), measured=0.4),
 )
 FAILS: Sequence[Case] = (
-    made.case("one_view_twice", _CHECK, case_run("views", [{**_SAMPLE, "apart": 0.0}] * 4, over=False), "equal", 0.0),
-    made.case("not_a_number", _CHECK, case_run("views", [{**_SAMPLE, "apart": float("nan")}] * 3)),
+    _case("one_view_twice", case_run("views", [{**_SAMPLE, "apart": 0.0}] * 4, over=False), "equal", 0.0),
+    _case("not_a_number", case_run("views", [{**_SAMPLE, "apart": float("nan")}] * 3)),
 )
