@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._signs import coded, failed_first, found, training_learns
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._at_rest import LEAST_SHARE, fell
@@ -98,33 +99,29 @@ RARE = frozenset({"recall", "sensitivity", "f1", "precision"})
 
 _LOSSES = {"train_loss": made.lines(12, 0.6, 0.3), "val_loss": wave(0.33, 0.02, 12)}
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="learns", run=run_from({**_LOSSES, "val_acc": made.lines(12, 0.9, 0.97)})),
-    CauseCase(name="amn_584k", run=made.val_run(made.AMN_584K_VAL)),
+    case("learns", {**_LOSSES, "val_acc": made.lines(12, 0.9, 0.97)}),
+    case("amn_584k", made.val_run(made.AMN_584K_VAL)),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="weight_upside_down",
-        run=made.window_run(made.lines(20, 0.09, 0.013)).extended(
+    case(
+        "weight_upside_down",
+        made.window_run(made.lines(20, 0.09, 0.013)).extended(
             run_from({"train_loss": made.lines(6, 0.045, 0.014), "val_f1": [0.0] * 6}).events
         ),
-        standing=Standing.CONSISTENT,
+        Standing.CONSISTENT,
     ),
-    CauseCase(
-        name="weights_of_one_class",
-        run=run_from(
-            {
-                "train_loss": [0.42, *made.lines(9, 0.01, 0.002)],
-                "train_acc": [0.1071, *[0.1043] * 9],
-                "val_loss": made.lines(10, 11.9, 5.8),
-                "val_acc": [0.094] * 10,
-            }
-        ),
+    case(
+        "weights_of_one_class",
+        {
+            "train_loss": [0.42, *made.lines(9, 0.01, 0.002)],
+            "train_acc": [0.1071, *[0.1043] * 9],
+            "val_loss": made.lines(10, 11.9, 5.8),
+            "val_acc": [0.094] * 10,
+        },
     ),
-    CauseCase(
-        name="one_class", run=run_from({**_LOSSES, "val_balanced_accuracy": [0.5] * 12}), standing=Standing.LIKELY
-    ),
-    CauseCase(
-        name="majority_stated",
-        run=made.with_facts(run_from({**_LOSSES, "val_acc": [0.9, 0.899, 0.9] * 4}), {"majority_share": 0.9}),
+    case("one_class", {**_LOSSES, "val_balanced_accuracy": [0.5] * 12}, Standing.LIKELY),
+    case(
+        "majority_stated",
+        made.with_facts(run_from({**_LOSSES, "val_acc": [0.9, 0.899, 0.9] * 4}), {"majority_share": 0.9}),
     ),
 )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import coded, failed_first, found, score_lost, train_facts, validation_falls
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
@@ -93,25 +94,21 @@ _PAIRS = {
     "val/top1": made.lines(20, 0.53, 0.25),
 }
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="amn_on_the_twin", run=_run(0.458, 0.537)),
-    CauseCase(name="not_a_number", run=_run(float("nan"), 0.5)),
+    case("amn_on_the_twin", _run(0.458, 0.537)),
+    case("not_a_number", _run(float("nan"), 0.5)),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="loss_without_negatives",
-        run=run_from(
-            {"train_loss": made.lines(20, 0.17, 0.01, 0.001), "val_loss": made.lines(20, 0.03, 0.005, 0.001)}
-            | {"recall@5": made.lines(20, 0.34, 0.43, 0.3, 0.22)}
-        ),
-        standing=Standing.CONSISTENT,
+    case(
+        "loss_without_negatives",
+        {"train_loss": made.lines(20, 0.17, 0.01, 0.001), "val_loss": made.lines(20, 0.03, 0.005, 0.001)}
+        | {"recall@5": made.lines(20, 0.34, 0.43, 0.3, 0.22)},
+        Standing.CONSISTENT,
     ),
-    CauseCase(
-        name="posterior_collapse",
-        run=run_from({"elbo_loss": made.lines(12, 39.0, 33.5, 33.5), "kl": made.lines(12, 4e-4, 1e-5, 1e-5)}),
-        standing=Standing.LIKELY,
+    case(
+        "posterior_collapse",
+        {"elbo_loss": made.lines(12, 39.0, 33.5, 33.5), "kl": made.lines(12, 4e-4, 1e-5, 1e-5)},
+        Standing.LIKELY,
     ),
-    CauseCase(name="constant", run=_run(1.0, 0.484), facts={"constant_mean": 0.484}),
-    CauseCase(
-        name="no_negatives", run=run_from({**_PAIRS, "val/embedding_std": made.lines(20, 0.0155, 0.003, 0.0022)})
-    ),
+    case("constant", _run(1.0, 0.484), constant_mean=0.484),
+    case("no_negatives", {**_PAIRS, "val/embedding_std": made.lines(20, 0.0155, 0.003, 0.0022)}),
 )

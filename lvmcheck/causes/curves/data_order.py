@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import coded, failed_first, found, leap
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
@@ -73,13 +74,10 @@ def _alike(run: Run) -> Fact | None:
 
 _SORTED = [2.08 + 0.5 * math.exp(-((i + 5) % 10) / 3) + 0.02 * math.sin(7.3 * i * i) for i in range(60)]
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="learns", run=made.window_run(made.lines(40, 2.3, 0.4))),
-    CauseCase(name="flat_at_random", run=made.window_run(wave(2.3, 0.3, 60))),
+    case("learns", made.window_run(made.lines(40, 2.3, 0.4))),
+    case("flat_at_random", made.window_run(wave(2.3, 0.3, 60))),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(name="sorted_by_class", run=made.window_run(_SORTED, steps=1), standing=Standing.CONSISTENT),
-    CauseCase(
-        name="same_course",
-        run=made.window_run([1.2 - 0.001 * i + 0.2 * ((i % 10) ** 2 % 7) for i in range(60)], steps=50),
-    ),
+    case("sorted_by_class", made.window_run(_SORTED, steps=1), Standing.CONSISTENT),
+    case("same_course", made.window_run([1.2 - 0.001 * i + 0.2 * ((i % 10) ** 2 % 7) for i in range(60)], steps=50)),
 )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import (
     coded,
@@ -20,7 +21,7 @@ from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.roles import Split
-from lvmcheck.run.view import Run, run_from
+from lvmcheck.run.view import Run
 from lvmcheck.statistics.curve import shape
 
 
@@ -104,21 +105,19 @@ def _players(run: Run) -> Fact | None:
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="falls", run=made.window_run(made.lines(40, 2.3, 0.4))),
-    CauseCase(name="amn_584k", run=made.val_run(made.AMN_584K_VAL)),
+    case("falls", made.window_run(made.lines(40, 2.3, 0.4))),
+    case("amn_584k", made.val_run(made.AMN_584K_VAL)),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="grows_to_chance",
-        run=run_from(
-            {"train_loss": made.lines(15, 10.8, 9.4, 1e3, 1e6), "val_loss": made.lines(15, 45.0, 13.7, 720.0)}
-            | {"val_acc": made.lines(15, 0.37, 0.1, 0.1)}
-        ),
+    case(
+        "grows_to_chance",
+        {"train_loss": made.lines(15, 10.8, 9.4, 1e3, 1e6), "val_loss": made.lines(15, 45.0, 13.7, 720.0)}
+        | {"val_acc": made.lines(15, 0.37, 0.1, 0.1)},
     ),
-    CauseCase(
-        name="climbs_late",
-        run=run_from({"loss": made.lines(20, 2.0, 0.5, 12.0), "val_loss": made.lines(20, 2.0, 0.6, 13.0)}),
-        standing=Standing.CONSISTENT,
+    case(
+        "climbs_late",
+        {"loss": made.lines(20, 2.0, 0.5, 12.0), "val_loss": made.lines(20, 2.0, 0.6, 13.0)},
+        Standing.CONSISTENT,
     ),
-    CauseCase(name="without_a_rate", run=made.window_run([*made.lines(25, 2.3, 0.5), *made.lines(15, 0.5, 3.0)])),
+    case("without_a_rate", made.window_run([*made.lines(25, 2.3, 0.5), *made.lines(15, 0.5, 3.0)])),
 )

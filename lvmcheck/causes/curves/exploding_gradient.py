@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._signs import coded, found, gradient_facts
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import wave
@@ -49,10 +50,10 @@ def _large(run: Run) -> bool:
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="bounded", run=made.window_run(made.lines(40, 2.3, 0.4), grad_norms=[1.0] * 40)),
-    CauseCase(name="large_and_learns", run=made.window_run(made.lines(40, 2.3, 0.4), grad_norms=[2000.0] * 40)),
+    case("bounded", made.window_run(made.lines(40, 2.3, 0.4), grad_norms=[1.0] * 40)),
+    case("large_and_learns", made.window_run(made.lines(40, 2.3, 0.4), grad_norms=[2000.0] * 40)),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(name="grows", run=made.window_run(wave(2.3, 0.02, 40), grad_norms=[1.5**i for i in range(40)])),
-    CauseCase(name="in_the_thousands", run=made.window_run(wave(1.39, 0.02, 40), grad_norms=[2500.0] * 40)),
+    case("grows", made.window_run(wave(2.3, 0.02, 40), grad_norms=[1.5**i for i in range(40)])),
+    case("in_the_thousands", made.window_run(wave(1.39, 0.02, 40), grad_norms=[2500.0] * 40)),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._signs import coded, found, train_facts
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.causes.watch._measured import Rule, lasting
@@ -52,20 +53,18 @@ CODES = ("grows_in_a_line", "grows_against_the_loss", "grows_beside_a_still_loss
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="bounded", run=made.window_run(made.lines(40, 2.3, 0.4), grad_norms=[1.0] * 40)),
-    CauseCase(name="cleared", run=case_run("leftover", [{"share": 0.0, "norm": 1.0}] * 2)),
-    CauseCase(name="explodes", run=made.window_run([2.3] * 40, grad_norms=[1.5**i for i in range(40)])),
+    case("bounded", made.window_run(made.lines(40, 2.3, 0.4), grad_norms=[1.0] * 40)),
+    case("cleared", case_run("leftover", [{"share": 0.0, "norm": 1.0}] * 2)),
+    case("explodes", made.window_run([2.3] * 40, grad_norms=[1.5**i for i in range(40)])),
 )
-_SEEN = CauseCase(name="seen", run=case_run("leftover", [{"share": 0.8, "norm": 1.0}] * 2), standing=Standing.MEASURED)
+_SEEN = case("seen", case_run("leftover", [{"share": 0.8, "norm": 1.0}] * 2), Standing.MEASURED)
 FAILS: Sequence[CauseCase] = (
     _SEEN,
     lasting(_SEEN),
-    CauseCase(name="adds_up", run=made.window_run(wave(2.3, 0.02, 40), grad_norms=made.lines(40, 0.0, 400.0))),
-    CauseCase(
-        name="grows_while_the_loss_vanishes",
-        run=made.window_run(
-            made.lines(60, 1.4, 1.3, 0.9, 0.05, 0.01), grad_norms=made.lines(60, 0.3, 1.2, 2.0, 9.0, 14.0)
-        ),
-        standing=Standing.LIKELY,
+    case("adds_up", made.window_run(wave(2.3, 0.02, 40), grad_norms=made.lines(40, 0.0, 400.0))),
+    case(
+        "grows_while_the_loss_vanishes",
+        made.window_run(made.lines(60, 1.4, 1.3, 0.9, 0.05, 0.01), grad_norms=made.lines(60, 0.3, 1.2, 2.0, 9.0, 14.0)),
+        Standing.LIKELY,
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._signs import found
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.checks.finding import Fact
@@ -42,10 +43,10 @@ def _ended(status: str, reason: str) -> Run:
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="finished", run=made.window_run(made.lines(40, 2.3, 0.4))),
-    CauseCase(name="stopped_as_asked", run=_ended("stopped", "early stopping")),
+    case("finished", made.window_run(made.lines(40, 2.3, 0.4))),
+    case("stopped_as_asked", _ended("stopped", "early stopping")),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(name="crashed", run=_ended("failed", "RuntimeError: CUDA out of memory"), facts={"epochs_done": 4}),
-    CauseCase(name="by_the_keyboard", run=_ended("interrupted", "the keyboard")),
+    case("crashed", _ended("failed", "RuntimeError: CUDA out of memory"), epochs_done=4),
+    case("by_the_keyboard", _ended("interrupted", "the keyboard")),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._signs import (
     apart,
     coded,
@@ -17,7 +18,6 @@ from lvmcheck.causes.curves._signs import (
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._watched import case_run
-from lvmcheck.run.view import run_from
 
 
 class LabelNoise(Cause):
@@ -58,19 +58,17 @@ class LabelNoise(Cause):
 
 _TRAIN = made.lines(20, 2.3, 0.4, 0.1, 0.02)
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="amn_584k", run=made.val_run(made.AMN_584K_VAL)),
-    CauseCase(name="both_fall", run=run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.3, 0.5, 0.4)})),
+    case("amn_584k", made.val_run(made.AMN_584K_VAL)),
+    case("both_fall", {"train_loss": _TRAIN, "val_loss": made.lines(20, 2.3, 0.5, 0.4)}),
 )
 _NOISY = {"train": 0.27, "shifted": 0.0, "val": 0.43, "own": 0.8, "rows": 640.0, "val_rows": 256.0}
 FAILS: Sequence[CauseCase] = (
-    CauseCase(name="random_labels", run=case_run("association", [_NOISY]), standing=Standing.MEASURED),
-    CauseCase(
-        name="accuracy_falls_while_training_learns",
-        run=run_from(
-            {"loss": made.lines(20, 1.54, 1.33), "val_loss": made.lines(20, 1.09, 1.02, 1.107)}
-            | {"val_acc": made.lines(20, 0.80, 0.83, 0.64)}
-        ),
+    case("random_labels", case_run("association", [_NOISY]), Standing.MEASURED),
+    case(
+        "accuracy_falls_while_training_learns",
+        {"loss": made.lines(20, 1.54, 1.33), "val_loss": made.lines(20, 1.09, 1.02, 1.107)}
+        | {"val_acc": made.lines(20, 0.80, 0.83, 0.64)},
     ),
-    CauseCase(name="climbs", run=run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.2, 0.9, 1.6, 2.4)})),
-    CauseCase(name="from_the_start", run=run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.3, 2.6, 4.0)})),
+    case("climbs", {"train_loss": _TRAIN, "val_loss": made.lines(20, 2.2, 0.9, 1.6, 2.4)}),
+    case("from_the_start", {"train_loss": _TRAIN, "val_loss": made.lines(20, 2.3, 2.6, 4.0)}),
 )

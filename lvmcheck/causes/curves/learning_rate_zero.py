@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._signs import found
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import rates, wave
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.run.view import run_from
 
 
 class LearningRateZero(Cause):
@@ -32,10 +32,10 @@ class LearningRateZero(Cause):
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="warm_up", run=rates([0.0, 1e-3, 1e-3, 0.0])),
-    CauseCase(name="not_recorded", run=made.window_run([2.3] * 20)),
+    case("warm_up", rates([0.0, 1e-3, 1e-3, 0.0])),
+    case("not_recorded", made.window_run([2.3] * 20)),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(name="always_zero", run=rates([0.0] * 20), standing=Standing.MEASURED),
-    CauseCase(name="by_epoch", run=run_from({"loss": wave(2.0, 0.02), "lr": [0.0] * 20})),
+    case("always_zero", rates([0.0] * 20), Standing.MEASURED),
+    case("by_epoch", {"loss": wave(2.0, 0.02), "lr": [0.0] * 20}),
 )

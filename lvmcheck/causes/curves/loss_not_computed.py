@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import found, gradient_facts
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
@@ -55,17 +56,15 @@ class LossNotComputed(Cause):
 
 _FALL = made.lines(20, 2.3, 0.4)
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="falls", run=made.window_run(_FALL)),
-    CauseCase(name="underflows", run=made.window_run([2.0 * 0.5**i for i in range(20)] + [0.0] * 10)),
+    case("falls", made.window_run(_FALL)),
+    case("underflows", made.window_run([2.0 * 0.5**i for i in range(20)] + [0.0] * 10)),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="one_head_twice",
-        run=made.window_run([2 * v for v in _FALL], terms={"kind": (1.0, _FALL), "size": (1.0, _FALL)}),
-        standing=Standing.LIKELY,
+    case(
+        "one_head_twice",
+        made.window_run([2 * v for v in _FALL], terms={"kind": (1.0, _FALL), "size": (1.0, _FALL)}),
+        Standing.LIKELY,
     ),
-    CauseCase(
-        name="nan_filtered", run=made.window_run([*_FALL, *[0.0] * 10]), standing=Standing.LIKELY, facts={"before": 0.4}
-    ),
-    CauseCase(name="never_computed", run=made.window_run([0.0] * 20, grad_norms=[0.0] * 20)),
+    case("nan_filtered", made.window_run([*_FALL, *[0.0] * 10]), Standing.LIKELY, before=0.4),
+    case("never_computed", made.window_run([0.0] * 20, grad_norms=[0.0] * 20)),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._signs import coded, found, loss_diverged, train_facts, training_learns
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import wave
@@ -14,7 +15,7 @@ from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.run.events import Watch
 from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.roles import Direction
-from lvmcheck.run.view import Run, run_from
+from lvmcheck.run.view import Run
 
 EXPLAINS = (
     *("train_val_ratio", "never_negative", "loss_diverging", "nothing_learned", "overfits", "gradient_norm_grows"),
@@ -133,33 +134,31 @@ def _uphill(losses: Sequence[float]) -> Run:
 
 _DOWN = made.lines(20, -2.4, -4.0, -4.1)
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="density", run=run_from({"loss": made.lines(20, 1.4, -2.0, -3.0, -3.2)})),
-    CauseCase(name="maximises_a_negative_loss", run=_uphill(made.lines(20, 2.3, 0.4))),
-    CauseCase(name="learns", run=run_from({"loss": made.lines(20, 2.0, 0.2), "reward": made.lines(20, 10.0, 200.0)})),
+    case("density", {"loss": made.lines(20, 1.4, -2.0, -3.0, -3.2)}),
+    case("maximises_a_negative_loss", _uphill(made.lines(20, 2.3, 0.4))),
+    case("learns", {"loss": made.lines(20, 2.0, 0.2), "reward": made.lines(20, 10.0, 200.0)}),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(name="below_its_lowest", run=run_from({"val_bce": made.lines(8, 0.7, -4.0)}), standing=Standing.LIKELY),
-    CauseCase(
-        name="runs_away", run=run_from({"loss": [2.3, -4.0, -40.0, -160.0, -600.0, -2400.0]}), standing=Standing.LIKELY
-    ),
-    CauseCase(name="validation_has_the_other", run=run_from({"loss": _DOWN, "val_loss": made.lines(20, 4.7, 4.85)})),
-    CauseCase(
-        name="divergence_subtracted",
-        run=made.window_run(
+    case("below_its_lowest", {"val_bce": made.lines(8, 0.7, -4.0)}, Standing.LIKELY),
+    case("runs_away", {"loss": [2.3, -4.0, -40.0, -160.0, -600.0, -2400.0]}, Standing.LIKELY),
+    case("validation_has_the_other", {"loss": _DOWN, "val_loss": made.lines(20, 4.7, 4.85)}),
+    case(
+        "divergence_subtracted",
+        made.window_run(
             made.lines(20, 0.9, -20.0, -4e3),
             terms={"recon": (1.0, [1.0] * 20), "kl": (1.0, made.lines(20, -0.1, -21.0, -4e3))},
         ),
     ),
-    CauseCase(
-        name="score_is_minimised",
-        run=run_from({"train_loss": made.lines(20, 0.2, 0.01), "val_dice": made.lines(20, 6e-3, 4e-3, 3e-3)}),
-        standing=Standing.CONSISTENT,
+    case(
+        "score_is_minimised",
+        {"train_loss": made.lines(20, 0.2, 0.01), "val_dice": made.lines(20, 6e-3, 4e-3, 3e-3)},
+        Standing.CONSISTENT,
     ),
-    CauseCase(
-        name="negated",
-        run=case_run("loss_direction", [{"terms": 1.0, "known": 1.0, "maximised": 1.0}] * 4, ["NllLoss"]),
-        standing=Standing.MEASURED,
+    case(
+        "negated",
+        case_run("loss_direction", [{"terms": 1.0, "known": 1.0, "maximised": 1.0}] * 4, ["NllLoss"]),
+        Standing.MEASURED,
     ),
-    CauseCase(name="maximize", run=_uphill(made.lines(20, 1.0, 9.0)), standing=Standing.MEASURED),
-    CauseCase(name="reward_falls", run=run_from({"loss": wave(-0.1, 0.05), "reward": made.lines(20, 20.0, 9.5, 9.4)})),
+    case("maximize", _uphill(made.lines(20, 1.0, 9.0)), Standing.MEASURED),
+    case("reward_falls", {"loss": wave(-0.1, 0.05), "reward": made.lines(20, 20.0, 9.5, 9.4)}),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.shared import cases as made
@@ -79,10 +80,10 @@ _SIZED = Run(
 )
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="amn_584k", run=run_from({"train_cosine": made.AMN_584K_TRAIN, "val_cosine": made.AMN_584K_VAL})),
-    CauseCase(name="not_a_number", run=run_from({"train_cosine": [math.nan], "val_cosine": [0.5]})),
+    case("amn_584k", {"train_cosine": made.AMN_584K_TRAIN, "val_cosine": made.AMN_584K_VAL}),
+    case("not_a_number", {"train_cosine": [math.nan], "val_cosine": [0.5]}),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(name="mamba2_october_13", run=_MAMBA2, standing=Standing.LIKELY),
-    CauseCase(name="with_sizes", run=_SIZED, facts={"parameters": 7_359_232, "training_sequences": 7_296}),
+    case("mamba2_october_13", _MAMBA2, Standing.LIKELY),
+    case("with_sizes", _SIZED, parameters=7_359_232, training_sequences=7_296),
 )

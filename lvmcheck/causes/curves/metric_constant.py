@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import coded, evaluation_moves, failed_first, found, train_facts, training_learns
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
@@ -16,7 +17,6 @@ from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.roles import Split
-from lvmcheck.run.view import run_from
 from lvmcheck.statistics.curve import trend
 
 HALTING = language.epochs([], [], metrics={"halting_mean": [7.5, 7.5]}, config={"model": {"recursion_steps": 4}})
@@ -145,16 +145,16 @@ def _one_answer(evidence: Evidence, finding: Finding) -> tuple[str, ...]:
 
 _TRAIN = made.lines(10, 2.3, 0.4)
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="amn_584k", run=made.val_run(made.AMN_584K_VAL)),
-    CauseCase(name="rounded_plateau", run=run_from({"val_loss": [2.51, 2.4, 2.4, 2.39], "train_loss": [3, 2, 1.5, 1]})),
-    CauseCase(name="not_a_number", run=run_from({"val_loss": [2.5, float("nan")], "exact_match": [0.1, float("nan")]})),
+    case("amn_584k", made.val_run(made.AMN_584K_VAL)),
+    case("rounded_plateau", {"val_loss": [2.51, 2.4, 2.4, 2.39], "train_loss": [3, 2, 1.5, 1]}),
+    case("not_a_number", {"val_loss": [2.5, float("nan")], "exact_match": [0.1, float("nan")]}),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="the_literal_2.5",
-        run=run_from({"train_loss": made.COGNATE_TRAIN_LOSS, "val_loss": [2.5] * 10}),
-        standing=Standing.LIKELY,
-        facts={"val_loss": 2.5},
+    case(
+        "the_literal_2.5",
+        {"train_loss": made.COGNATE_TRAIN_LOSS, "val_loss": [2.5] * 10},
+        Standing.LIKELY,
+        val_loss=2.5,
     ),
-    CauseCase(name="halting_7.5_of_4", run=HALTING, facts={"halting_mean": 7.5}),
+    case("halting_7.5_of_4", HALTING, halting_mean=7.5),
 )

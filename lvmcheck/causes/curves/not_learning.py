@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import (
     accurate,
@@ -20,7 +21,6 @@ from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Stan
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.finding import Finding
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.run.view import run_from
 
 
 class NotLearning(Cause):
@@ -140,18 +140,15 @@ STILL = ("weights_never_move", "label_mismatch", "vanishing_gradient", "learning
 MOVES = ("label_mismatch", "collapsed_representation", "loss_sign", "weights_never_move")
 """What looks the same where no loss falls, and where one does and no evaluation gets better."""
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="learns", run=made.window_run(made.lines(40, 2.3, 0.4))),
-    CauseCase(name="rate_zero", run=run_from({"loss": wave(2.0, 0.02), "lr": [0.0] * 20})),
+    case("learns", made.window_run(made.lines(40, 2.3, 0.4))),
+    case("rate_zero", {"loss": wave(2.0, 0.02), "lr": [0.0] * 20}),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(name="flat", run=made.window_run(wave(1.7, 0.03, 40)), standing=Standing.CONSISTENT),
-    CauseCase(
-        name="at_chance",
-        run=run_from({"train_loss": wave(2.303, 0.02), "val_loss": wave(2.304, 0.003), "val_acc": wave(0.1, 0.004)}),
-    ),
-    CauseCase(
-        name="commonest_class",
-        run=run_from({"loss": made.lines(12, 1.08, 0.87), "val_acc": [*[0.7628] * 8, 0.7625, 0.7606, 0.7616, 0.7601]}),
-        standing=Standing.CONSISTENT,
+    case("flat", made.window_run(wave(1.7, 0.03, 40)), Standing.CONSISTENT),
+    case("at_chance", {"train_loss": wave(2.303, 0.02), "val_loss": wave(2.304, 0.003), "val_acc": wave(0.1, 0.004)}),
+    case(
+        "commonest_class",
+        {"loss": made.lines(12, 1.08, 0.87), "val_acc": [*[0.7628] * 8, 0.7625, 0.7606, 0.7616, 0.7601]},
+        Standing.CONSISTENT,
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import cases as made
@@ -38,24 +39,21 @@ class NotMeasured(Cause):
 
 _MSE = (0.00118, 0.00105, 0.00104, 0.00104)
 PASSES: Sequence[CauseCase] = (
-    CauseCase(
-        name="amn_584k_watches_infonce",
-        run=run_from({"train_loss": _MSE, "train_loss_info": [1.33, 1.326, 1.327, 1.323]}, config={"loss": made.PURE}),
+    case(
+        "amn_584k_watches_infonce",
+        run_from({"train_loss": _MSE, "train_loss_info": [1.33, 1.326, 1.327, 1.323]}, config={"loss": made.PURE}),
     ),
-    CauseCase(name="two_epochs", run=run_from({"train_loss": _MSE[:2], "train_loss_info": [0.0, 0.0]})),
-    CauseCase(name="perfect_mse", run=run_from({"train_loss": [0.0] * 4, "train_loss_mse": [0.0] * 4})),
+    case("two_epochs", {"train_loss": _MSE[:2], "train_loss_info": [0.0, 0.0]}),
+    case("perfect_mse", {"train_loss": [0.0] * 4, "train_loss_mse": [0.0] * 4}),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="infonce_0",
-        run=run_from(
+    case(
+        "infonce_0",
+        run_from(
             {"train_loss": _MSE, "train_loss_mse": _MSE, "train_loss_info": [0.0] * 4}, config={"loss": made.PURE}
         ),
-        facts={"terms": "train_loss_info", "epochs_of_0": 4},
+        terms="train_loss_info",
+        epochs_of_0=4,
     ),
-    CauseCase(
-        name="variance_0",
-        run=run_from({"train_loss": _MSE, "train_loss_variance": [0.0] * 4}),
-        facts={"terms": "train_loss_variance"},
-    ),
+    case("variance_0", {"train_loss": _MSE, "train_loss_variance": [0.0] * 4}, terms="train_loss_variance"),
 )

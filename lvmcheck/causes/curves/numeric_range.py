@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._signs import failed_first, found, leap, loss_diverged, train_facts
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.run.view import Run, run_from
+from lvmcheck.run.view import Run
 
 
 class NumericRange(Cause):
@@ -74,18 +75,14 @@ def _last(run: Run) -> int:
 
 _NAN = float("nan")
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="finite", run=made.window_run(made.lines(20, 2.3, 0.4))),
-    CauseCase(name="climbs_before", run=made.window_run([*made.lines(20, 1.0, 50.0), _NAN, _NAN])),
+    case("finite", made.window_run(made.lines(20, 2.3, 0.4))),
+    case("climbs_before", made.window_run([*made.lines(20, 1.0, 50.0), _NAN, _NAN])),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="log_of_zero", run=made.window_run([*made.lines(20, 0.7, 0.2), _NAN, _NAN]), standing=Standing.LIKELY
+    case("log_of_zero", made.window_run([*made.lines(20, 0.7, 0.2), _NAN, _NAN]), Standing.LIKELY),
+    case(
+        "answers_of_nan",
+        {"train_loss": [*made.lines(8, 1.7, 0.2), _NAN, _NAN], "val_acc": [*made.lines(8, 0.7, 0.9), 0.1, 0.1]},
     ),
-    CauseCase(
-        name="answers_of_nan",
-        run=run_from(
-            {"train_loss": [*made.lines(8, 1.7, 0.2), _NAN, _NAN], "val_acc": [*made.lines(8, 0.7, 0.9), 0.1, 0.1]}
-        ),
-    ),
-    CauseCase(name="by_epoch", run=run_from({"train_loss": [*made.lines(8, 0.7, 0.2), _NAN, _NAN]})),
+    case("by_epoch", {"train_loss": [*made.lines(8, 0.7, 0.2), _NAN, _NAN]}),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._signs import apart, coded, found, train_facts, training_learns, validation_learned
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._curves import classes
@@ -119,27 +120,21 @@ def _sparse(points: dict[int, float]) -> Run:
 
 _TRAIN = made.lines(20, 2.3, 0.4, 0.1, 0.02)
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="amn_584k", run=made.val_run(made.AMN_584K_VAL)),
-    CauseCase(name="attempt_2", run=made.val_run(made.AMN_790K_2_VAL)),
-    CauseCase(name="gru_80k", run=_sparse({1: 0.3857, 13: 0.5754, 20: 0.5675})),
-    CauseCase(name="collapsed_at_once", run=made.val_run((0.50, 0.55, *[0.54] * 6, 0.20))),
-    CauseCase(name="not_a_number", run=made.val_run((0.5, 0.6, math.nan, 0.3))),
-    CauseCase(name="both_fall", run=run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.3, 0.5, 0.4, 0.38)})),
+    case("amn_584k", made.val_run(made.AMN_584K_VAL)),
+    case("attempt_2", made.val_run(made.AMN_790K_2_VAL)),
+    case("gru_80k", _sparse({1: 0.3857, 13: 0.5754, 20: 0.5675})),
+    case("collapsed_at_once", made.val_run((0.50, 0.55, *[0.54] * 6, 0.20))),
+    case("not_a_number", made.val_run((0.5, 0.6, math.nan, 0.3))),
+    case("both_fall", {"train_loss": _TRAIN, "val_loss": made.lines(20, 2.3, 0.5, 0.4, 0.38)}),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(name="mlp_44k", run=_sparse({1: 0.480, 2: 0.487, 29: 0.397}), facts={"last_cosine": 0.397}),
-    CauseCase(name="a_little_every_epoch", run=made.val_run([0.638, 0.649, *made.lines(27, 0.645, 0.594)])),
-    CauseCase(
-        name="by_heart",
-        run=run_from(
-            {"train_loss": made.lines(40, 2.3, 0.05, 0.01), "val_loss": made.lines(40, 2.3, 1.3, 1.27, 1.28)}
-            | {"val_acc": made.lines(40, 0.1, 0.59, 0.60, 0.601)}
-        ),
-        standing=Standing.LIKELY,
+    case("mlp_44k", _sparse({1: 0.480, 2: 0.487, 29: 0.397}), last_cosine=0.397),
+    case("a_little_every_epoch", made.val_run([0.638, 0.649, *made.lines(27, 0.645, 0.594)])),
+    case(
+        "by_heart",
+        {"train_loss": made.lines(40, 2.3, 0.05, 0.01), "val_loss": made.lines(40, 2.3, 1.3, 1.27, 1.28)}
+        | {"val_acc": made.lines(40, 0.1, 0.59, 0.60, 0.601)},
+        Standing.LIKELY,
     ),
-    CauseCase(
-        name="by_loss",
-        run=run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.2, 0.9, 1.6, 2.4)}),
-        standing=Standing.LIKELY,
-    ),
+    case("by_loss", {"train_loss": _TRAIN, "val_loss": made.lines(20, 2.2, 0.9, 1.6, 2.4)}, Standing.LIKELY),
 )

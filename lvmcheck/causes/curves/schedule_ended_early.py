@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._signs import found
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import rates
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.run.view import run_from
 
 
 class ScheduleEndedEarly(Cause):
@@ -47,31 +47,22 @@ class ScheduleEndedEarly(Cause):
 
 _DOWN = made.lines(20, 1e-3, 0.0)
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="ends_with_the_run", run=rates(_DOWN)),
-    CauseCase(name="floor", run=rates([*made.lines(20, 1e-3, 1e-4), *[1e-4] * 30])),
+    case("ends_with_the_run", rates(_DOWN)),
+    case("floor", rates([*made.lines(20, 1e-3, 1e-4), *[1e-4] * 30])),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="without_a_rate",
-        run=run_from(
-            {
-                "train_loss": [0.38 + 0.003 * ((i * 7) % 5) for i in range(30)],
-                "val_loss": [value / 3 for value in (1.029, 1.0065, 1.0072, *[1.0074] * 27)],
-            }
-        ),
-        standing=Standing.LIKELY,
+    case(
+        "without_a_rate",
+        {
+            "train_loss": [0.38 + 0.003 * ((i * 7) % 5) for i in range(30)],
+            "val_loss": [value / 3 for value in (1.029, 1.0065, 1.0072, *[1.0074] * 27)],
+        },
+        Standing.LIKELY,
     ),
-    CauseCase(
-        name="eight_processes",
-        run=rates([*_DOWN, *[0.0] * 140]),
-        standing=Standing.MEASURED,
-        facts={"planned_over_schedule": 8.0},
+    case("eight_processes", rates([*_DOWN, *[0.0] * 140]), Standing.MEASURED, planned_over_schedule=8.0),
+    case(
+        "stairs_of_batches",
+        rates([1e-3 * 0.3 ** (i // 20) for i in range(240)]).extended(made.window_run([4.5] * 240, steps=1).windows),
     ),
-    CauseCase(
-        name="stairs_of_batches",
-        run=rates([1e-3 * 0.3 ** (i // 20) for i in range(240)]).extended(
-            made.window_run([4.5] * 240, steps=1).windows
-        ),
-    ),
-    CauseCase(name="planned_longer", run=rates([*_DOWN, *[0.0] * 20], epochs=8)),
+    case("planned_longer", rates([*_DOWN, *[0.0] * 20], epochs=8)),
 )

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import cases as made
@@ -88,19 +89,15 @@ def _with_rate(cosines: Sequence[float], rates: Sequence[float]) -> Run:
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="amn_584k", run=made.val_run(made.AMN_584K_VAL)),
-    CauseCase(name="attempt_1", run=made.val_run(made.AMN_790K_1_VAL)),
-    CauseCase(name="recovered", run=made.val_run((0.40, 0.52, 0.30, 0.50, 0.55))),
-    CauseCase(name="noise_from_the_start", run=made.val_run((0.50, 0.30, 0.31))),
-    CauseCase(name="not_a_number", run=made.val_run((0.40, 0.52, math.nan))),
+    case("amn_584k", made.val_run(made.AMN_584K_VAL)),
+    case("attempt_1", made.val_run(made.AMN_790K_1_VAL)),
+    case("recovered", made.val_run((0.40, 0.52, 0.30, 0.50, 0.55))),
+    case("noise_from_the_start", made.val_run((0.50, 0.30, 0.31))),
+    case("not_a_number", made.val_run((0.40, 0.52, math.nan))),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(name="v3", run=made.val_run(made.V3_VAL), facts={"before": 0.54, "after": 0.354}),
-    CauseCase(name="p4", run=made.val_run(made.P4_VAL), facts={"after": 0.338}),
-    CauseCase(name="p6b", run=made.val_run(made.P6B_VAL), facts={"after": -0.0494}),
-    CauseCase(
-        name="rate_times_ten",
-        run=_with_rate((0.40, 0.50, 0.20, 0.21), (1e-4, 1e-4, 1e-3, 1e-3)),
-        facts={"learning_rate_after": 1e-3},
-    ),
+    case("v3", made.val_run(made.V3_VAL), before=0.54, after=0.354),
+    case("p4", made.val_run(made.P4_VAL), after=0.338),
+    case("p6b", made.val_run(made.P6B_VAL), after=-0.0494),
+    case("rate_times_ten", _with_rate((0.40, 0.50, 0.20, 0.21), (1e-4, 1e-4, 1e-3, 1e-3)), learning_rate_after=1e-3),
 )

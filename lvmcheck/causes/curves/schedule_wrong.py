@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._signs import coded, found
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import cosine, rates
@@ -81,22 +82,20 @@ PHRASES = {
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="constant_undeclared", run=rates([1e-3] * 20)),
-    CauseCase(name="declared_and_done", run=rates(made.lines(20, 1e-3, 1e-5), scheduler="linear")),
+    case("constant_undeclared", rates([1e-3] * 20)),
+    case("declared_and_done", rates(made.lines(20, 1e-3, 1e-5), scheduler="linear")),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="made_anew", run=rates(made.lines(20, 1e-4, 8e-4) * 5, per_epoch=20, epochs=5), standing=Standing.MEASURED
-    ),
-    CauseCase(name="never_stepped", run=rates([1e-3] * 20, scheduler="cosine"), standing=Standing.MEASURED),
-    CauseCase(
-        name="goes_up_again",
-        run=case_run(
+    case("made_anew", rates(made.lines(20, 1e-4, 8e-4) * 5, per_epoch=20, epochs=5), Standing.MEASURED),
+    case("never_stepped", rates([1e-3] * 20, scheduler="cosine"), Standing.MEASURED),
+    case(
+        "goes_up_again",
+        case_run(
             "schedule",
             [{"scheduler_steps": 8.0, "optimizer_steps": 176.0, "epochs": 8.0, "horizon": 2.0, "over": 1.0}],
             ["CosineAnnealingLR"],
         ),
-        facts={"horizon": 2.0},
+        horizon=2.0,
     ),
-    CauseCase(name="stepped_once_a_batch", run=rates(cosine(100, 20), epochs=10), facts={"period": 20.0}),
+    case("stepped_once_a_batch", rates(cosine(100, 20), epochs=10), period=20.0),
 )

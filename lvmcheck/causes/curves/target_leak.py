@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import coded, failed_first, found
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
@@ -103,36 +104,32 @@ _COPIED = {
     "perplexity": [1.1] * 10,
 }
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="two_ahead", run=preflight_run("target_shift:shift", target_shift=2.0)),
-    CauseCase(name="language_model", run=run_from({"eval_loss": made.lines(10, 3.3, 1.6), "perplexity": [5.0] * 10})),
-    CauseCase(
-        name="classifier", run=run_from({"train_loss": made.lines(10, 2.3, 0.01), "val_acc": made.lines(10, 0.3, 0.99)})
-    ),
+    case("two_ahead", preflight_run("target_shift:shift", target_shift=2.0)),
+    case("language_model", {"eval_loss": made.lines(10, 3.3, 1.6), "perplexity": [5.0] * 10}),
+    case("classifier", {"train_loss": made.lines(10, 2.3, 0.01), "val_acc": made.lines(10, 0.3, 0.99)}),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="left_in_the_table",
-        run=case_run("target_copied", [{"apart": 2e-8, "column": 7.0}] * 3),
-        standing=Standing.MEASURED,
-        facts={"column": 7},
+    case(
+        "left_in_the_table",
+        case_run("target_copied", [{"apart": 2e-8, "column": 7.0}] * 3),
+        Standing.MEASURED,
+        column=7,
     ),
-    CauseCase(name="no_mask", run=preflight_run("causal:future_seen", causal=0.4), standing=Standing.MEASURED),
-    CauseCase(name="same_token", run=preflight_run("target_shift:shift", target_shift=0.0), standing=Standing.MEASURED),
-    CauseCase(
-        name="all_tokens_counted",
-        run=run_from(
-            {
-                "eval_loss": [0.6, *[0.33] * 8],
-                "eval_ppl": [math.exp(0.6), *[math.exp(0.33)] * 8],
-                "eval_masked_acc": made.lines(9, 0.2, 0.33),
-            }
-        ),
-        standing=Standing.CONSISTENT,
+    case("no_mask", preflight_run("causal:future_seen", causal=0.4), Standing.MEASURED),
+    case("same_token", preflight_run("target_shift:shift", target_shift=0.0), Standing.MEASURED),
+    case(
+        "all_tokens_counted",
+        {
+            "eval_loss": [0.6, *[0.33] * 8],
+            "eval_ppl": [math.exp(0.6), *[math.exp(0.33)] * 8],
+            "eval_masked_acc": made.lines(9, 0.2, 0.33),
+        },
+        Standing.CONSISTENT,
     ),
-    CauseCase(name="not_shifted", run=run_from({**_COPIED, "perplexity": made.lines(10, 1.7, 1.02, 1.004)})),
-    CauseCase(
-        name="below_unigram",
-        run=made.with_facts(run_from({"eval_loss": _COPIED["eval_loss"]}), {"unigram_entropy": 2.9}),
-        standing=Standing.MEASURED,
+    case("not_shifted", {**_COPIED, "perplexity": made.lines(10, 1.7, 1.02, 1.004)}),
+    case(
+        "below_unigram",
+        made.with_facts(run_from({"eval_loss": _COPIED["eval_loss"]}), {"unigram_entropy": 2.9}),
+        Standing.MEASURED,
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import cases as made
@@ -115,25 +116,22 @@ def _run(losses: Sequence[float], facts: Mapping[str, ev.Value] = _FACTS, before
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="low_loss", run=_run([2.0, 0.7])),
-    CauseCase(name="no_causal_mask", run=_run([5.0, 4.0], before=0.9)),
-    CauseCase(name="not_a_number", run=_run([5.0, math.nan])),
+    case("low_loss", _run([2.0, 0.7])),
+    case("no_causal_mask", _run([5.0, 4.0], before=0.9)),
+    case("not_a_number", _run([5.0, math.nan])),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="token_soup",
-        run=_run([6.1, 5.2]),
-        facts={"val_loss_before_last": 6.1, "val_loss": 5.2},
-    ),
-    CauseCase(
-        name="against_a_compressor",
-        run=made.with_facts(
+    case("token_soup", _run([6.1, 5.2]), val_loss_before_last=6.1, val_loss=5.2),
+    case(
+        "against_a_compressor",
+        made.with_facts(
             language.epochs(
                 [ev.Probe(name="generations", epoch=1, step=100, values=_GENERATIONS)],
                 metrics={"val_bits_per_byte": [3.6]},
             ),
             {"compressor_bits_per_byte": 1.96},
         ),
-        facts={"val_bits_per_byte": 3.6, "compressor_bits_per_byte": 1.96},
+        val_bits_per_byte=3.6,
+        compressor_bits_per_byte=1.96,
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._signs import (
     apart,
     coded,
@@ -108,32 +109,30 @@ ALSO: Mapping[str, tuple[str, ...]] = {
 """What fails, with what else looks the same."""
 _TRAIN = made.lines(20, 2.1, 0.5, 0.05)
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="generalises", run=run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.1, 0.6, 0.5)})),
-    CauseCase(name="amn_584k", run=made.val_run(made.AMN_584K_VAL)),
+    case("generalises", {"train_loss": _TRAIN, "val_loss": made.lines(20, 2.1, 0.6, 0.5)}),
+    case("amn_584k", made.val_run(made.AMN_584K_VAL)),
 )
 _OTHER = {"ratio": 0.6, "shift": 0.0, "even": 0.05, "even_shift": 0.1, "rows": 256.0, "features": 144.0}
 FAILS: Sequence[CauseCase] = (
-    CauseCase(name="columns_in_another_order", run=first_epoch_run([1.7, 1.4, 1.45]), standing=Standing.LIKELY),
-    CauseCase(name="half_the_range", run=case_run("data_scale", [_OTHER]), standing=Standing.MEASURED),
-    CauseCase(
-        name="peak_of_another_range",
-        run=run_from({"loss": made.lines(10, 0.3, 0.03), "val_psnr": made.lines(10, -29.0, -27.0)}),
-        standing=Standing.LIKELY,
+    case("columns_in_another_order", first_epoch_run([1.7, 1.4, 1.45]), Standing.LIKELY),
+    case("half_the_range", case_run("data_scale", [_OTHER]), Standing.MEASURED),
+    case(
+        "peak_of_another_range",
+        {"loss": made.lines(10, 0.3, 0.03), "val_psnr": made.lines(10, -29.0, -27.0)},
+        Standing.LIKELY,
     ),
-    CauseCase(
-        name="exp_applied_twice",
-        run=run_from({"nll": made.lines(8, -2.3, -4.5), "val_nll": [1e7, 1e13, 2e13, 6e11, 5e10, 3e9, 6e8, 7e9]}),
-        standing=Standing.LIKELY,
+    case(
+        "exp_applied_twice",
+        {"nll": made.lines(8, -2.3, -4.5), "val_nll": [1e7, 1e13, 2e13, 6e11, 5e10, 3e9, 6e8, 7e9]},
+        Standing.LIKELY,
     ),
-    CauseCase(name="not_normalised", run=run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.2, 3.0, 4.5)})),
-    CauseCase(
-        name="another_vocabulary",
-        run=made.window_run([4.8], steps=1).extended(
+    case("not_normalised", {"train_loss": _TRAIN, "val_loss": made.lines(20, 2.2, 3.0, 4.5)}),
+    case(
+        "another_vocabulary",
+        made.window_run([4.8], steps=1).extended(
             run_from({"train_loss": made.lines(6, 3.3, 2.3), "val_loss": [5.38, 5.3, 5.48, 5.56, 5.57, 5.57]}).events
         ),
-        standing=Standing.LIKELY,
+        Standing.LIKELY,
     ),
-    CauseCase(
-        name="flat", run=run_from({"train_mse": _TRAIN, "loss": _TRAIN, "valid_mse": made.lines(20, 2.9, 2.8, 2.9)})
-    ),
+    case("flat", {"train_mse": _TRAIN, "loss": _TRAIN, "valid_mse": made.lines(20, 2.9, 2.8, 2.9)}),
 )

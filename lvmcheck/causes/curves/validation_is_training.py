@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._signs import found
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.run.view import run_from
 
 
 class ValidationIsTraining(Cause):
@@ -30,10 +30,10 @@ class ValidationIsTraining(Cause):
 
 _FALL = made.lines(8, 2.3, 0.4)
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="close", run=run_from({"train_loss": _FALL, "val_loss": [1.001 * value for value in _FALL]})),
-    CauseCase(name="amn_584k", run=made.val_run(made.AMN_584K_VAL)),
+    case("close", {"train_loss": _FALL, "val_loss": [1.001 * value for value in _FALL]}),
+    case("amn_584k", made.val_run(made.AMN_584K_VAL)),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(name="same_loader", run=run_from({"train_loss": _FALL, "val_loss": _FALL}), standing=Standing.MEASURED),
-    CauseCase(name="same_errors", run=run_from({"train_mse": _FALL, "valid_mse": _FALL})),
+    case("same_loader", {"train_loss": _FALL, "val_loss": _FALL}, Standing.MEASURED),
+    case("same_errors", {"train_mse": _FALL, "valid_mse": _FALL}),
 )

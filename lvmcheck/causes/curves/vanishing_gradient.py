@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._signs import coded, found, gradient_facts, training_learns
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import wave
@@ -49,13 +50,10 @@ def _fades(run: Run) -> bool:
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(
-        name="falls_with_the_loss",
-        run=made.window_run(made.lines(20, 2.0, 0.01), grad_norms=[0.5**i for i in range(20)]),
-    ),
-    CauseCase(name="flat", run=made.window_run(wave(1.39, 0.02, 40), grad_norms=[0.5] * 40)),
+    case("falls_with_the_loss", made.window_run(made.lines(20, 2.0, 0.01), grad_norms=[0.5**i for i in range(20)])),
+    case("flat", made.window_run(wave(1.39, 0.02, 40), grad_norms=[0.5] * 40)),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(name="fades", run=made.window_run(wave(1.39, 0.02, 40), grad_norms=[0.7**i for i in range(40)])),
-    CauseCase(name="dies", run=made.window_run(wave(1.39, 0.02, 40), grad_norms=[1.0] * 20 + [0.0] * 20)),
+    case("fades", made.window_run(wave(1.39, 0.02, 40), grad_norms=[0.7**i for i in range(40)])),
+    case("dies", made.window_run(wave(1.39, 0.02, 40), grad_norms=[1.0] * 20 + [0.0] * 20)),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import coded, evaluation_moves, found, gradient_facts, training_learns
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
@@ -72,17 +73,10 @@ def _flat(**more: Sequence[float]) -> Run:
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(
-        name="learns", run=run_from({"train_loss": made.lines(20, 2.3, 0.4), "val_loss": made.lines(20, 2.3, 0.5)})
-    ),
-    CauseCase(name="rate_zero", run=_flat(lr=[0.0] * 20)),
+    case("learns", {"train_loss": made.lines(20, 2.3, 0.4), "val_loss": made.lines(20, 2.3, 0.5)}),
+    case("rate_zero", _flat(lr=[0.0] * 20)),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(name="never_stepped", run=_flat(), standing=Standing.LIKELY),
-    CauseCase(
-        name="cut_graph",
-        run=made.window_run(wave(2.3, 0.02, 40), grad_norms=[0.0] * 40),
-        standing=Standing.MEASURED,
-        facts={"values": 40},
-    ),
+    case("never_stepped", _flat(), Standing.LIKELY),
+    case("cut_graph", made.window_run(wave(2.3, 0.02, 40), grad_norms=[0.0] * 40), Standing.MEASURED, values=40),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import accurate, coded, found
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
@@ -118,43 +119,39 @@ def _others(evidence: Evidence) -> bool:
 
 _FALL = made.lines(8, 2.9, 2.2, 2.0)
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="dropout", run=run_from({"train_loss": [1.6 * v for v in _FALL], "val_loss": _FALL})),
-    CauseCase(name="amn_584k", run=made.val_run(made.AMN_584K_VAL)),
+    case("dropout", {"train_loss": [1.6 * v for v in _FALL], "val_loss": _FALL}),
+    case("amn_584k", made.val_run(made.AMN_584K_VAL)),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="validation_of_the_easy_half",
-        run=run_from({"loss": made.lines(12, 0.67, 0.49), "val_loss": made.lines(12, 0.12, 0.072)}),
-        standing=Standing.LIKELY,
+    case(
+        "validation_of_the_easy_half",
+        {"loss": made.lines(12, 0.67, 0.49), "val_loss": made.lines(12, 0.12, 0.072)},
+        Standing.LIKELY,
     ),
-    CauseCase(
-        name="accumulation_summed",
-        run=run_from({"loss": [8.02 * v for v in _FALL], "eval_loss": _FALL}, config={"accumulation": 8}),
-        standing=Standing.MEASURED,
-        facts={"factor": 8},
+    case(
+        "accumulation_summed",
+        run_from({"loss": [8.02 * v for v in _FALL], "eval_loss": _FALL}, config={"accumulation": 8}),
+        Standing.MEASURED,
+        factor=8,
     ),
-    CauseCase(
-        name="validation_not_divided",
-        run=run_from(
-            {"train_loss": made.lines(15, 2.1, 0.3, 0.05), "val_loss": made.lines(15, 615.0, 153.0, 124.0)}
-            | {"val_acc": made.lines(15, 0.69, 0.91, 0.93)}
-        ),
-        standing=Standing.LIKELY,
+    case(
+        "validation_not_divided",
+        {"train_loss": made.lines(15, 2.1, 0.3, 0.05), "val_loss": made.lines(15, 615.0, 153.0, 124.0)}
+        | {"val_acc": made.lines(15, 0.69, 0.91, 0.93)},
+        Standing.LIKELY,
     ),
-    CauseCase(
-        name="no_temperature",
-        run=run_from(
-            {
-                "train_loss": made.lines(20, 3.9, 3.5),
-                "val_loss": made.lines(20, 5.39, 5.29),
-                "recall@1": made.lines(20, 0.51, 0.6),
-            }
-        ),
-        standing=Standing.LIKELY,
+    case(
+        "no_temperature",
+        {
+            "train_loss": made.lines(20, 3.9, 3.5),
+            "val_loss": made.lines(20, 5.39, 5.29),
+            "recall@1": made.lines(20, 0.51, 0.6),
+        },
+        Standing.LIKELY,
     ),
-    CauseCase(
-        name="double_softmax",
-        run=run_from({"train_loss": made.lines(12, 2.08, 1.275, 1.274, 1.2735), "val_acc": made.lines(12, 18.0, 99.0)}),
-        standing=Standing.MEASURED,
+    case(
+        "double_softmax",
+        {"train_loss": made.lines(12, 2.08, 1.275, 1.274, 1.2735), "val_acc": made.lines(12, 18.0, 99.0)},
+        Standing.MEASURED,
     ),
 )

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact, Finding, facts
 from lvmcheck.checks.shared import cases as made
@@ -156,35 +157,28 @@ def _padded(loss: float) -> Run:
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="healthy", run=_run(val_loss=[1.2, 0.7], train_loss=[2.0, 0.7])),
-    CauseCase(name="memorised", run=_run(val_loss=[1.2, 1.9], train_loss=[2.0, 0.01])),
-    CauseCase(name="stored_state", run=_run(0.02, repeat=0.01, val_loss=[1.2, 0.9])),
-    CauseCase(name="validation_is_training", run=_run(facts={**_FACTS, "val_overlap": 1.0}, val_loss=[1.2, 0.01])),
-    CauseCase(name="padding_alone", run=_padded(0.4)),
-    CauseCase(name="not_a_number", run=_run(math.nan, val_loss=[1.2, math.nan])),
+    case("healthy", _run(val_loss=[1.2, 0.7], train_loss=[2.0, 0.7])),
+    case("memorised", _run(val_loss=[1.2, 1.9], train_loss=[2.0, 0.01])),
+    case("stored_state", _run(0.02, repeat=0.01, val_loss=[1.2, 0.9])),
+    case("validation_is_training", _run(facts={**_FACTS, "val_overlap": 1.0}, val_loss=[1.2, 0.01])),
+    case("padding_alone", _padded(0.4)),
+    case("not_a_number", _run(math.nan, val_loss=[1.2, math.nan])),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="no_causal_mask",
-        run=_run(0.9, val_loss=[0.9, 0.1], train_loss=[1.5, 0.1]),
-        standing=Standing.MEASURED,
-        facts={"change": 0.9, "positions": 4.0},
+    case(
+        "no_causal_mask",
+        _run(0.9, val_loss=[0.9, 0.1], train_loss=[1.5, 0.1]),
+        Standing.MEASURED,
+        change=0.9,
+        positions=4.0,
     ),
-    CauseCase(
-        name="labels_not_shifted",
-        run=_run(val_loss=[0.1, 0.002], train_loss=[0.9, 0.003]),
-        standing=Standing.MEASURED,
-        facts={"val_loss": 0.1},
-    ),
-    CauseCase(
-        name="colons",
-        run=_padded(0.05),
-        facts={"scored": 2000, "samples_that_repeat_their_prompt": 1, "samples": 1, "first": "::::::"},
-    ),
-    CauseCase(
-        name="validated_with_shifted_labels",
-        run=_run(val_loss=[8.0, 10.6], train_loss=[0.9, 0.002]),
-        standing=Standing.CONSISTENT,
-        facts={"val_loss": 10.6, "loss_of_guessing": math.log(512)},
+    case("labels_not_shifted", _run(val_loss=[0.1, 0.002], train_loss=[0.9, 0.003]), Standing.MEASURED, val_loss=0.1),
+    case("colons", _padded(0.05), scored=2000, samples_that_repeat_their_prompt=1, samples=1, first="::::::"),
+    case(
+        "validated_with_shifted_labels",
+        _run(val_loss=[8.0, 10.6], train_loss=[0.9, 0.002]),
+        Standing.CONSISTENT,
+        val_loss=10.6,
+        loss_of_guessing=math.log(512),
     ),
 )

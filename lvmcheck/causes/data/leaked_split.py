@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.checks.data import _gate_cases as gates
 from lvmcheck.checks.finding import Finding, facts
@@ -74,34 +75,36 @@ def _rows(shared: int) -> Run:
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="wikitext", run=gates.run()),
-    CauseCase(name="twin", run=gates.run(facts=gates.TWIN)),
-    CauseCase(name="a_chapter_quoted", run=gates.run({"gate.split.twin_shares": [0.0486] * 5})),
-    CauseCase(name="rows_apart", run=_rows(0)),
-    CauseCase(name="not_a_number", run=gates.run({"leak": math.nan})),
-    CauseCase(name="questions_held_out", run=_records(0.0)),
-    CauseCase(name="records_not_a_number", run=_records(math.nan)),
-    CauseCase(name="no_validation_records", run=_records(0.0, val=0)),
+    case("wikitext", gates.run()),
+    case("twin", gates.run(facts=gates.TWIN)),
+    case("a_chapter_quoted", gates.run({"gate.split.twin_shares": [0.0486] * 5})),
+    case("rows_apart", _rows(0)),
+    case("not_a_number", gates.run({"leak": math.nan})),
+    case("questions_held_out", _records(0.0)),
+    case("records_not_a_number", _records(math.nan)),
+    case("no_validation_records", _records(0.0, val=0)),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="random_windows",
-        run=gates.run({"split": "random", "leak": 0.998, "gate.split.twin_shares": [0.998] * 5}),
-        standing=Standing.MEASURED,
-        facts={"shared": 0.998, "split": "random"},
+    case(
+        "random_windows",
+        gates.run({"split": "random", "leak": 0.998, "gate.split.twin_shares": [0.998] * 5}),
+        Standing.MEASURED,
+        shared=0.998,
+        split="random",
     ),
-    CauseCase(
-        name="rows_copied_under_new_ids",
-        run=gates.run({"gate.split.twin_shares": [0.0268] * 5, "gate.split.twin_pairs": 108}),
-        facts={"shared": 0.0268, "cosine": 0.98},
+    case(
+        "rows_copied_under_new_ids",
+        gates.run({"gate.split.twin_shares": [0.0268] * 5, "gate.split.twin_pairs": 108}),
+        shared=0.0268,
+        cosine=0.98,
     ),
-    CauseCase(name="validation_is_the_training_set", run=_records(1.0), facts={"shared": 1.0, "train_records": 9000}),
-    CauseCase(
-        name="windows_that_overlap",
-        run=case_run("window_parts", [{"windows": 100, "met": 90, "reversed": 0, "least": 0.9, "trained": 900}]),
-        standing=Standing.MEASURED,
-        facts={"shared": 0.9},
+    case("validation_is_the_training_set", _records(1.0), shared=1.0, train_records=9000),
+    case(
+        "windows_that_overlap",
+        case_run("window_parts", [{"windows": 100, "met": 90, "reversed": 0, "least": 0.9, "trained": 900}]),
+        Standing.MEASURED,
+        shared=0.9,
     ),
-    CauseCase(name="rows_shared", run=_rows(100), standing=Standing.MEASURED, facts={"shared": 0.5}),
-    CauseCase(name="shared_articles", run=gates.run({"gate.split.shared_articles": 40}), facts={"shared": 40}),
+    case("rows_shared", _rows(100), Standing.MEASURED, shared=0.5),
+    case("shared_articles", gates.run({"gate.split.shared_articles": 40}), shared=40),
 )

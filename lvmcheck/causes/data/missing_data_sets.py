@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.run import events as ev
@@ -44,15 +45,10 @@ def _run(missing: list[str], stages: str = "") -> Run:
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="all_there", run=_run([])),
-    CauseCase(name="nothing_stated", run=language.data({"sets": _SETS})),
+    case("all_there", _run([])),
+    case("nothing_stated", language.data({"sets": _SETS})),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="skipped",
-        run=_run(["mbpp", "hellaswag"]),
-        standing=Standing.MEASURED,
-        facts={"missing": "mbpp, hellaswag", "records_arithmetic": 3000},
-    ),
-    CauseCase(name="stage_3_is_stage_2", run=_run(["mbpp"], "abb"), facts={"missing": "mbpp", "stage": 3}),
+    case("skipped", _run(["mbpp", "hellaswag"]), Standing.MEASURED, missing="mbpp, hellaswag", records_arithmetic=3000),
+    case("stage_3_is_stage_2", _run(["mbpp"], "abb"), missing="mbpp", stage=3),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.data import _gate_cases as gates
 from lvmcheck.checks.finding import Fact, Finding, facts
@@ -120,21 +121,14 @@ def _trained(changes: Mapping[str, ev.Value], cosines: Sequence[float] = (0.46, 
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="healthy_twin", run=_trained({})),
-    CauseCase(name="wikitext", run=gates.run()),
-    CauseCase(name="another_encoder_with_lower_cosines", run=_trained(_LOW)),
-    CauseCase(name="lost_ids_in_reading_order", run=_trained({"gate.train.null_rows": 5200})),
+    case("healthy_twin", _trained({})),
+    case("wikitext", gates.run()),
+    case("another_encoder_with_lower_cosines", _trained(_LOW)),
+    case("lost_ids_in_reading_order", _trained({"gate.train.null_rows": 5200})),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="attempts_1_and_3",
-        run=_trained(_SCRAMBLED),
-        standing=Standing.MEASURED,
-        facts={"rows_without_id": 80.495, "trained_normally": True},
-    ),
-    CauseCase(name="blocks_of_three_moved", run=gates.run(_MOVED), facts={"block": 3, "cosine_at_edges": 0.374}),
-    CauseCase(
-        name="ids_moved_along", run=gates.run({"gate.data.torn_articles": 30_000}), facts={"torn_pieces": 30_000}
-    ),
-    CauseCase(name="shuffled_inside_articles", run=_trained(_SHUFFLED), facts={"lag_1": 0.349, "lag_5": 0.346}),
+    case("attempts_1_and_3", _trained(_SCRAMBLED), Standing.MEASURED, rows_without_id=80.495, trained_normally=True),
+    case("blocks_of_three_moved", gates.run(_MOVED), block=3, cosine_at_edges=0.374),
+    case("ids_moved_along", gates.run({"gate.data.torn_articles": 30_000}), torn_pieces=30_000),
+    case("shuffled_inside_articles", _trained(_SHUFFLED), lag_1=0.349, lag_5=0.346),
 )

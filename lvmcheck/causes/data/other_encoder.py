@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.data import _gate_cases as gates
 from lvmcheck.checks.finding import facts
@@ -43,16 +44,17 @@ _ROTATED = {
 }
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="other_subject", run=gates.run()),
-    CauseCase(name="twin", run=gates.run(facts=gates.TWIN)),
-    CauseCase(name="not_predictable", run=gates.run({"ood.pydoc.best_linear": 0.21})),
-    CauseCase(name="not_a_number", run=gates.run({"gate.ood.pydoc.space_alignment": math.nan})),
+    case("other_subject", gates.run()),
+    case("twin", gates.run(facts=gates.TWIN)),
+    case("not_predictable", gates.run({"ood.pydoc.best_linear": 0.21})),
+    case("not_a_number", gates.run({"gate.ood.pydoc.space_alignment": math.nan})),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(name="rotated", run=gates.run(_ROTATED), standing=Standing.MEASURED, facts={"alignment": -0.0198}),
-    CauseCase(
-        name="rotated_real_text",
-        run=gates.run({"gate.ood.pydoc.space_alignment": -0.059, "ood.pydoc.best_linear": 0.5199}),
-        facts={"part": "ood.pydoc", "alignment": -0.059},
+    case("rotated", gates.run(_ROTATED), Standing.MEASURED, alignment=-0.0198),
+    case(
+        "rotated_real_text",
+        gates.run({"gate.ood.pydoc.space_alignment": -0.059, "ood.pydoc.best_linear": 0.5199}),
+        part="ood.pydoc",
+        alignment=-0.059,
     ),
 )

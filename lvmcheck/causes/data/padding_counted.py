@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import Rule
 from lvmcheck.checks.finding import facts
@@ -47,15 +48,13 @@ class PaddingCounted(Cause):
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="healthy", run=language.staged(1000, [500, 500])),
-    CauseCase(name="left_over_batches_dropped", run=language.staged(1000, [500, 400])),
+    case("healthy", language.staged(1000, [500, 500])),
+    case("left_over_batches_dropped", language.staged(1000, [500, 400])),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="seen_in_the_loop",
-        run=case_run("padding", [{"share": 0.45, "rows": 0.9, "lengths": 7.0}] * 3),
-        standing=Standing.MEASURED,
+    case(
+        "seen_in_the_loop", case_run("padding", [{"share": 0.45, "rows": 0.9, "lengths": 7.0}] * 3), Standing.MEASURED
     ),
-    CauseCase(name="no_ignored_index", run=language.staged(1000, [800, 800]), facts={"targets_per_token": 1.6}),
-    CauseCase(name="little_padding", run=language.staged(1000, [550, 550]), facts={"targets_per_token": 1.1}),
+    case("no_ignored_index", language.staged(1000, [800, 800]), targets_per_token=1.6),
+    case("little_padding", language.staged(1000, [550, 550]), targets_per_token=1.1),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.checks.finding import facts
 from lvmcheck.checks.shared import language_cases as language
@@ -39,15 +40,10 @@ def _run(stages: str, missing: list[str] | None = None) -> Run:
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="three_that_differ", run=_run("abc")),
-    CauseCase(name="back_to_the_first", run=_run("aba")),
+    case("three_that_differ", _run("abc")),
+    case("back_to_the_first", _run("aba")),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="stage_3_is_stage_2",
-        run=_run("abb"),
-        standing=Standing.MEASURED,
-        facts={"stage": 3, "stage_name": "part 3", "previous": 2},
-    ),
-    CauseCase(name="all_the_same", run=_run("aa"), facts={"stage": 2}),
+    case("stage_3_is_stage_2", _run("abb"), Standing.MEASURED, stage=3, stage_name="part 3", previous=2),
+    case("all_the_same", _run("aa"), stage=2),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.data import _gate_cases as gates
 from lvmcheck.checks.finding import facts
@@ -65,15 +66,13 @@ _CENTRED = {"gate.validation.space_mean_kept": 0.01, "gate.validation.space_leng
 _ROTATED = {"gate.validation.space_alignment": 0.03, "gate.validation.space_mean_kept": -0.02}
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="wikitext", run=gates.run()),
-    CauseCase(name="twin", run=gates.run(facts=gates.TWIN)),
-    CauseCase(name="a_gap_of_its_own", run=_trained({})),
-    CauseCase(name="not_a_number", run=gates.run({"gate.validation.space_alignment": math.nan})),
+    case("wikitext", gates.run()),
+    case("twin", gates.run(facts=gates.TWIN)),
+    case("a_gap_of_its_own", _trained({})),
+    case("not_a_number", gates.run({"gate.validation.space_alignment": math.nan})),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(name="centred", run=_trained(_CENTRED), standing=Standing.MEASURED, facts={"mean_kept": 0.01}),
-    CauseCase(name="another_encoder", run=_trained(_ROTATED), facts={"alignment": 0.03}),
-    CauseCase(
-        name="half_as_long", run=gates.run({"gate.validation.space_length": 0.5}), facts={"relative_length": 0.5}
-    ),
+    case("centred", _trained(_CENTRED), Standing.MEASURED, mean_kept=0.01),
+    case("another_encoder", _trained(_ROTATED), alignment=0.03),
+    case("half_as_long", gates.run({"gate.validation.space_length": 0.5}), relative_length=0.5),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.data import _gate_cases as gates
 
@@ -43,21 +44,11 @@ _JOINED = {
 }
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="wikitext", run=gates.run()),
-    CauseCase(name="twin", run=gates.run(facts=gates.TWIN)),
-    CauseCase(name="not_a_number", run=gates.run({"gate.data.windows_crossing": math.nan})),
+    case("wikitext", gates.run()),
+    case("twin", gates.run(facts=gates.TWIN)),
+    case("not_a_number", gates.run({"gate.data.windows_crossing": math.nan})),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="every_N_minus_5_file",
-        run=gates.run(_JOINED),
-        standing=Standing.MEASURED,
-        facts={"rows": 43_387, "context": 5, "windows": 43_382},
-    ),
-    CauseCase(
-        name="crossing",
-        run=gates.run({"gate.data.windows_crossing": 3_280}),
-        standing=Standing.LIKELY,
-        facts={"crossing": 3_280},
-    ),
+    case("every_N_minus_5_file", gates.run(_JOINED), Standing.MEASURED, rows=43_387, context=5, windows=43_382),
+    case("crossing", gates.run({"gate.data.windows_crossing": 3_280}), Standing.LIKELY, crossing=3_280),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact, Finding, facts
@@ -124,48 +125,47 @@ def _gradients(ratio: float) -> Run:
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="amn_584k", run=made.val_run(made.AMN_584K_VAL)),
-    CauseCase(name="balanced", run=_gradients(5.0)),
-    CauseCase(
-        name="small_regulariser",
-        run=case_run("addend_gradients", [{**_ADDENDS, "weight": 1.0, "weight_of_next": 0.01}] * 4),
-    ),
-    CauseCase(name="empty", run=Run(events=(ev.Begin(),))),
+    case("amn_584k", made.val_run(made.AMN_584K_VAL)),
+    case("balanced", _gradients(5.0)),
+    case("small_regulariser", case_run("addend_gradients", [{**_ADDENDS, "weight": 1.0, "weight_of_next": 0.01}] * 4)),
+    case("empty", Run(events=(ev.Begin(),))),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="weight_of_500",
-        run=case_run("addend_gradients", [_ADDENDS] * 4),
-        standing=Standing.MEASURED,
-        facts={"ratio": 1100.0},
+    case("weight_of_500", case_run("addend_gradients", [_ADDENDS] * 4), Standing.MEASURED, ratio=1100.0),
+    case(
+        "attempt_2_with_gradients",
+        _gradients(388.0),
+        Standing.MEASURED,
+        gradient_ratio=388.0,
+        term="info_nce",
+        next="mse",
     ),
-    CauseCase(
-        name="attempt_2_with_gradients",
-        run=_gradients(388.0),
-        standing=Standing.MEASURED,
-        facts={"gradient_ratio": 388.0, "term": "info_nce", "next": "mse"},
+    case(
+        "attempt_2_history",
+        _lost_direction(),
+        Standing.LIKELY,
+        value_share=0.9986,
+        mean_direction=0.11,
+        val_cosine=0.2664,
+        constant_mean=0.48,
     ),
-    CauseCase(
-        name="attempt_2_history",
-        run=_lost_direction(),
-        standing=Standing.LIKELY,
-        facts={"value_share": 0.9986, "mean_direction": 0.11, "val_cosine": 0.2664, "constant_mean": 0.48},
-    ),
-    CauseCase(
-        name="the_other_term_rises",
-        run=run_from(
+    case(
+        "the_other_term_rises",
+        run_from(
             {"train_loss": [0.7, 0.6], "train_loss_mse": [0.002, 0.003], "train_loss_info": [1.398, 1.197]},
             config={"loss": _LOSS},
         ),
-        standing=Standing.LIKELY,
-        facts={"neglected_term": "mse", "first": 0.002, "last": 0.003},
+        Standing.LIKELY,
+        neglected_term="mse",
+        first=0.002,
+        last=0.003,
     ),
-    CauseCase(
-        name="by_value_alone",
-        run=run_from(
+    case(
+        "by_value_alone",
+        run_from(
             {"train_loss": [0.7, 0.7], "train_loss_mse": [0.003, 0.002], "train_loss_info": [1.397, 1.398]},
             config={"loss": _LOSS},
         ),
-        standing=Standing.CONSISTENT,
+        Standing.CONSISTENT,
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.checks.finding import facts
 from lvmcheck.checks.shared import cases as made
@@ -46,31 +47,30 @@ _LOSS = (0.0021568, 0.0020218, 0.0020162, 0.0020137)
 _MSE = (0.0011822, 0.0010459, 0.0010400, 0.0010374)
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(
-        name="declared_term_that_is_not_added",
-        run=made.window_run([1.0, 0.5], terms={"mse": (1.0, [1.0, 0.5]), "aux": (0.5, [0.2, 0.3])}, ledger_error=None),
+    case(
+        "declared_term_that_is_not_added",
+        made.window_run([1.0, 0.5], terms={"mse": (1.0, [1.0, 0.5]), "aux": (0.5, [0.2, 0.3])}, ledger_error=None),
     ),
-    CauseCase(name="amn_584k", run=run_from({"train_loss": _MSE, "train_loss_mse": _MSE}, config={"loss": made.PURE})),
-    CauseCase(
-        name="not_a_number",
-        run=run_from({"train_loss": [math.nan], "train_loss_mse": [0.001]}, config={"loss": made.PURE}),
-    ),
+    case("amn_584k", run_from({"train_loss": _MSE, "train_loss_mse": _MSE}, config={"loss": made.PURE})),
+    case("not_a_number", run_from({"train_loss": [math.nan], "train_loss_mse": [0.001]}, config={"loss": made.PURE})),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="attempt_1",
-        run=run_from({"train_loss": _LOSS, "train_loss_mse": _MSE}, config={"loss": made.PURE}),
-        standing=Standing.LIKELY,
-        facts={"hidden_share": 45.19, "variance_hinge_weight": 0.001},
+    case(
+        "attempt_1",
+        run_from({"train_loss": _LOSS, "train_loss_mse": _MSE}, config={"loss": made.PURE}),
+        Standing.LIKELY,
+        hidden_share=45.19,
+        variance_hinge_weight=0.001,
     ),
-    CauseCase(
-        name="constant_0.04",
-        run=made.window_run([0.3] * 10, terms={"ce": (1.0, [0.26] * 10)}, ledger_error=0.133),
-        facts={"hidden_share": 13.3, "constant": True},
+    case(
+        "constant_0.04",
+        made.window_run([0.3] * 10, terms={"ce": (1.0, [0.26] * 10)}, ledger_error=0.133),
+        hidden_share=13.3,
+        constant=True,
     ),
-    CauseCase(
-        name="a_thousandth",
-        run=made.window_run([0.3] * 10, terms={"ce": (1.0, [0.2997] * 10)}, ledger_error=0.001),
-        standing=Standing.CONSISTENT,
+    case(
+        "a_thousandth",
+        made.window_run([0.3] * 10, terms={"ce": (1.0, [0.2997] * 10)}, ledger_error=0.001),
+        Standing.CONSISTENT,
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact, facts
 from lvmcheck.checks.shared import cases as made
@@ -140,35 +141,36 @@ def _beside(weight: float, ratio: float, direction: float) -> Run:
 _FACTS: dict[str, ev.Value] = {"constant_mean": 0.4218}
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="small_beside_mse", run=_beside(0.001, 0.3, 0.12)),
-    CauseCase(name="direction_kept_beside_mse", run=_beside(0.02, 9.0, 0.6)),
-    CauseCase(name="mse", run=_run({"mse": 1.0}, 0.56, 0.70)),
-    CauseCase(name="infonce_on_data_without_a_mean", run=_run({"info_nce": 1.0}, 0.55, 0.50)),
+    case("small_beside_mse", _beside(0.001, 0.3, 0.12)),
+    case("direction_kept_beside_mse", _beside(0.02, 9.0, 0.6)),
+    case("mse", _run({"mse": 1.0}, 0.56, 0.70)),
+    case("infonce_on_data_without_a_mean", _run({"info_nce": 1.0}, 0.55, 0.50)),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="a_fiftieth_of_the_weight_of_mse",
-        run=_beside(0.02, 9.0, 0.12),
-        standing=Standing.LIKELY,
-        facts={"gradient_ratio": 9.0, "term": "info_nce", "mean_direction": 0.12},
+    case(
+        "a_fiftieth_of_the_weight_of_mse",
+        _beside(0.02, 9.0, 0.12),
+        Standing.LIKELY,
+        gradient_ratio=9.0,
+        term="info_nce",
+        mean_direction=0.12,
     ),
-    CauseCase(
-        name="infonce_alone",
-        run=_run({"info_nce": 1.0}, 0.30, 0.11),
-        standing=Standing.LIKELY,
-        facts={"mse_weight": 0.0, "mean_direction": 0.11, "val_cosine": 0.30},
+    case(
+        "infonce_alone",
+        _run({"info_nce": 1.0}, 0.30, 0.11),
+        Standing.LIKELY,
+        mse_weight=0.0,
+        mean_direction=0.11,
+        val_cosine=0.30,
     ),
-    CauseCase(
-        name="mse_of_a_twentieth",
-        run=_run({"info_nce": 1.0, "mse": 0.05}, 0.4051, 0.12),
-        facts={"mse_weight": 0.05, "constant_mean": 0.48},
-    ),
-    CauseCase(
-        name="october_16_history",
-        run=made.with_facts(
+    case("mse_of_a_twentieth", _run({"info_nce": 1.0, "mse": 0.05}, 0.4051, 0.12), mse_weight=0.05, constant_mean=0.48),
+    case(
+        "october_16_history",
+        made.with_facts(
             run_from({"train_loss_info": [1.8], "val_cosine": [0.3539]}, config={"loss": {"info": 1.0}}), _FACTS
         ),
-        standing=Standing.CONSISTENT,
-        facts={"val_cosine": 0.3539, "constant_mean": 0.4218},
+        Standing.CONSISTENT,
+        val_cosine=0.3539,
+        constant_mean=0.4218,
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.checks.finding import facts
 from lvmcheck.checks.shared import cases as made
@@ -43,21 +44,23 @@ class OtherTermWeight(Cause):
 _TERMS = {"train_loss_mse": [1.0, 0.5], "train_loss_aux": [1.0, 0.6]}
 _CONFIG = {"loss": {"mse": 1.0, "aux": 1.0}}
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="balanced", run=run_from({"train_loss": [2.0, 1.1], **_TERMS}, config=_CONFIG)),
-    CauseCase(name="hidden_constant", run=run_from({"train_loss": [2.3, 1.4], **_TERMS}, config=_CONFIG)),
-    CauseCase(name="not_a_number", run=run_from({"train_loss": [math.nan, 1.1], **_TERMS}, config=_CONFIG)),
+    case("balanced", run_from({"train_loss": [2.0, 1.1], **_TERMS}, config=_CONFIG)),
+    case("hidden_constant", run_from({"train_loss": [2.3, 1.4], **_TERMS}, config=_CONFIG)),
+    case("not_a_number", run_from({"train_loss": [math.nan, 1.1], **_TERMS}, config=_CONFIG)),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="twice_the_weight",
-        run=run_from({"train_loss": [3.0, 1.7], **_TERMS}, config=_CONFIG),
-        standing=Standing.MEASURED,
-        facts={"term": "aux", "times_weight": 2.0},
+    case(
+        "twice_the_weight",
+        run_from({"train_loss": [3.0, 1.7], **_TERMS}, config=_CONFIG),
+        Standing.MEASURED,
+        term="aux",
+        times_weight=2.0,
     ),
-    CauseCase(
-        name="never_added",
-        run=made.window_run([1.0, 0.5], terms={"mse": (1.0, [1.0, 0.5]), "aux": (0.5, [0.2, 0.3])}, ledger_error=None),
-        standing=Standing.MEASURED,
-        facts={"term": "aux", "times_weight": 0.0},
+    case(
+        "never_added",
+        made.window_run([1.0, 0.5], terms={"mse": (1.0, [1.0, 0.5]), "aux": (0.5, [0.2, 0.3])}, ledger_error=None),
+        Standing.MEASURED,
+        term="aux",
+        times_weight=0.0,
     ),
 )

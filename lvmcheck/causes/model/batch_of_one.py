@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import language_cases as language
@@ -52,10 +53,10 @@ def _run(*tokens: float) -> Run:
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="many_tokens", run=_run(4096, 4096)),
-    CauseCase(name="no_probe", run=language.epochs([ev.Note(text="nothing about halting")])),
+    case("many_tokens", _run(4096, 4096)),
+    case("no_probe", language.epochs([ev.Note(text="nothing about halting")])),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(name="last_batch_of_the_epoch", run=_run(4096, 1), facts={"affected": 1, "variance": math.nan}),
-    CauseCase(name="always", run=_run(1, 1), standing=Standing.MEASURED, facts={"affected": 2}),
+    case("last_batch_of_the_epoch", _run(4096, 1), affected=1, variance=math.nan),
+    case("always", _run(1, 1), Standing.MEASURED, affected=2),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.checks.data import _gate_cases as gates
 from lvmcheck.checks.finding import facts
@@ -72,17 +73,19 @@ def _run(*cosines: float, **changes: ev.Value) -> Run:
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="above_its_context", run=_run(0.51, 0.5441)),
-    CauseCase(name="below_a_constant", run=_run(0.15, 0.18)),
-    CauseCase(name="another_order", run=_run(0.48, 0.49, **{"gate.data.order_period_excess": 27.6})),
-    CauseCase(name="not_a_number", run=_run(0.5, math.nan)),
+    case("above_its_context", _run(0.51, 0.5441)),
+    case("below_a_constant", _run(0.15, 0.18)),
+    case("another_order", _run(0.48, 0.49, **{"gate.data.order_period_excess": 27.6})),
+    case("not_a_number", _run(0.5, math.nan)),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="amn_on_wikitext",
-        run=_run(0.5003, 0.5222),
-        standing=Standing.LIKELY,
-        facts={"val_cosine": 0.5222, "mean_of_context": 0.5271, "best_linear": 0.5468},
+    case(
+        "amn_on_wikitext",
+        _run(0.5003, 0.5222),
+        Standing.LIKELY,
+        val_cosine=0.5222,
+        mean_of_context=0.5271,
+        best_linear=0.5468,
     ),
-    CauseCase(name="amn_on_documentation", run=_run(0.44, 0.4761, mean_of_context=0.549), facts={"val_cosine": 0.4761}),
+    case("amn_on_documentation", _run(0.44, 0.4761, mean_of_context=0.549), val_cosine=0.4761),
 )

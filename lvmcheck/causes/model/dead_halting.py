@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.model.declared_terms_in_graph import TermGradients
@@ -111,33 +112,31 @@ def _run(
 _GRADIENTS = {"embedding.weight": 1e-3, "halting.weight": 2e-4}
 _TERMS = {"ce": 1.1, "ponder": 0.02}
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="healthy", run=_run(_GRADIENTS, _TERMS, 0.01)),
-    CauseCase(name="threshold_out_of_reach", run=_run(_GRADIENTS, _TERMS, 0.004)),
-    CauseCase(name="another_parameter", run=_run({**_GRADIENTS, "memory.up.weight": 0.0}, _TERMS, 0.01)),
-    CauseCase(
-        name="another_parameter_frozen",
-        run=_run(_GRADIENTS, _TERMS, 0.01, {"frozen": 64.0, "frozen/embedding.weight": 64.0}),
-    ),
-    CauseCase(name="not_a_number", run=_run({**_GRADIENTS, "halting.weight": math.nan}, _TERMS, 0.01)),
+    case("healthy", _run(_GRADIENTS, _TERMS, 0.01)),
+    case("threshold_out_of_reach", _run(_GRADIENTS, _TERMS, 0.004)),
+    case("another_parameter", _run({**_GRADIENTS, "memory.up.weight": 0.0}, _TERMS, 0.01)),
+    case("another_parameter_frozen", _run(_GRADIENTS, _TERMS, 0.01, {"frozen": 64.0, "frozen/embedding.weight": 64.0})),
+    case("not_a_number", _run({**_GRADIENTS, "halting.weight": math.nan}, _TERMS, 0.01)),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="mean_of_integers",
-        run=_run({**_GRADIENTS, "halting.weight": 0.0}, {**_TERMS, "ponder": 0.0}, 0.0),
-        standing=Standing.MEASURED,
-        facts={"parameters_without_gradient": "halting.weight", "gradient_norm_ponder": 0.0},
+    case(
+        "mean_of_integers",
+        _run({**_GRADIENTS, "halting.weight": 0.0}, {**_TERMS, "ponder": 0.0}, 0.0),
+        Standing.MEASURED,
+        parameters_without_gradient="halting.weight",
+        gradient_norm_ponder=0.0,
     ),
-    CauseCase(name="never_called", run=_run(_GRADIENTS, {"ce": 1.1}, 0.0), facts={"gradient_norm_ponder": None}),
-    CauseCase(
-        name="frozen",
-        run=_run({"embedding.weight": 1e-3}, _TERMS, 0.0, {"frozen": 32.0, "frozen/halting.head.weight": 32.0}),
-        standing=Standing.MEASURED,
-        facts={"frozen_parameters": "halting.head.weight"},
+    case("never_called", _run(_GRADIENTS, {"ce": 1.1}, 0.0), gradient_norm_ponder=None),
+    case(
+        "frozen",
+        _run({"embedding.weight": 1e-3}, _TERMS, 0.0, {"frozen": 32.0, "frozen/halting.head.weight": 32.0}),
+        Standing.MEASURED,
+        frozen_parameters="halting.head.weight",
     ),
-    CauseCase(
-        name="left_out_of_the_optimizer",
-        run=_run(_GRADIENTS, _TERMS, 0.0, {"outside": 32.0, "outside/halting.head.weight": 32.0}),
-        standing=Standing.MEASURED,
-        facts={"parameters_outside_optimizer": "halting.head.weight"},
+    case(
+        "left_out_of_the_optimizer",
+        _run(_GRADIENTS, _TERMS, 0.0, {"outside": 32.0, "outside/halting.head.weight": 32.0}),
+        Standing.MEASURED,
+        parameters_outside_optimizer="halting.head.weight",
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import language_cases as language
@@ -77,24 +78,14 @@ def _run(variance: float, p: float, at: int, *, gradient: float = 1e-4, threshol
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="healthy", run=_run(0.3, 0.01, 2)),
-    CauseCase(name="dead_head", run=_run(0.0, 0.001, 3, gradient=0.0)),
-    CauseCase(name="one_probability_for_all", run=_run(0.0, 0.0, 3)),
-    CauseCase(name="all_in_the_middle", run=_run(0.0, 0.001, 2)),
-    CauseCase(name="just_begun", run=_run(0.0, 0.004, 3, threshold=0.9, epochs=1)),
+    case("healthy", _run(0.3, 0.01, 2)),
+    case("dead_head", _run(0.0, 0.001, 3, gradient=0.0)),
+    case("one_probability_for_all", _run(0.0, 0.0, 3)),
+    case("all_in_the_middle", _run(0.0, 0.001, 2)),
+    case("just_begun", _run(0.0, 0.004, 3, threshold=0.9, epochs=1)),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="out_of_reach",
-        run=_run(0.0, 0.004, 3),
-        standing=Standing.MEASURED,
-        facts={"share_at_last_step": 1.0, "threshold": 1.0},
-    ),
-    CauseCase(
-        name="below_all",
-        run=_run(0.0, 0.004, 1, threshold=0.01),
-        standing=Standing.CONSISTENT,
-        facts={"share_at_first_step": 1.0},
-    ),
-    CauseCase(name="perhaps_untrained", run=_run(0.0, 0.004, 3, threshold=0.9), standing=Standing.CONSISTENT),
+    case("out_of_reach", _run(0.0, 0.004, 3), Standing.MEASURED, share_at_last_step=1.0, threshold=1.0),
+    case("below_all", _run(0.0, 0.004, 1, threshold=0.01), Standing.CONSISTENT, share_at_first_step=1.0),
+    case("perhaps_untrained", _run(0.0, 0.004, 3, threshold=0.9), Standing.CONSISTENT),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.checks.finding import Fact, Finding, facts
 from lvmcheck.checks.shared import language_cases as language
@@ -63,17 +64,18 @@ def _run(repeat: float, order: float, state: float, rows: float = 0.0) -> Run:
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="healthy", run=_run(0.0, 0.0, 0.0)),
-    CauseCase(name="rounding", run=_run(0.0, 2e-5, 0.0)),
-    CauseCase(name="not_a_number", run=_run(math.nan, 0.0, 0.0)),
+    case("healthy", _run(0.0, 0.0, 0.0)),
+    case("rounding", _run(0.0, 2e-5, 0.0)),
+    case("not_a_number", _run(math.nan, 0.0, 0.0)),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="memory_is_the_mean_of_the_batch_before",
-        run=_run(0.03, 0.12, 1.0, rows=0.05),
-        standing=Standing.MEASURED,
-        facts={"tensors_changed": 1.0, "difference_of_a_row_alone_and_in_a_batch": 0.05},
+    case(
+        "memory_is_the_mean_of_the_batch_before",
+        _run(0.03, 0.12, 1.0, rows=0.05),
+        Standing.MEASURED,
+        tensors_changed=1.0,
+        difference_of_a_row_alone_and_in_a_batch=0.05,
     ),
-    CauseCase(name="dropout", run=_run(0.4, 0.4, 0.0), facts={"tensors_changed": 0.0, "repeat_difference": 0.4}),
-    CauseCase(name="in_both", run=_run(0.03, 0.0, 2.0), facts={"tensors_changed": 2.0}),
+    case("dropout", _run(0.4, 0.4, 0.0), tensors_changed=0.0, repeat_difference=0.4),
+    case("in_both", _run(0.03, 0.0, 2.0), tensors_changed=2.0),
 )

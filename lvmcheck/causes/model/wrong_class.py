@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.model.neighbour_sweep import CLUSTERED, clustered
@@ -88,17 +89,18 @@ def _sweep(own: float, alike: float, direction: float) -> ev.Evaluation:
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="reload_agrees", run=_run(_reload(0.5605, 0.5605))),
-    CauseCase(name="amn_on_the_twin", run=_run(_sweep(0.537, 0.457, 0.675))),
-    CauseCase(name="not_a_number", run=_run(_reload(float("nan"), 0.5605))),
-    CauseCase(name="untrained", run=_run(_sweep(0.001, 0.01, 0.02))),
+    case("reload_agrees", _run(_reload(0.5605, 0.5605))),
+    case("amn_on_the_twin", _run(_sweep(0.537, 0.457, 0.675))),
+    case("not_a_number", _run(_reload(float("nan"), 0.5605))),
+    case("untrained", _run(_sweep(0.001, 0.01, 0.02))),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(name="reloaded", run=_run(_reload(-0.0073, 0.5329)), facts={"val_cosine": -0.0073, RECORDED: 0.5329}),
-    CauseCase(
-        name="ood_near_zero",
-        run=_run(_sweep(-0.007, 0.61, 0.02)),
-        standing=Standing.LIKELY,
-        facts={"similarity_of_predictions": 0.61, "pattern": "flat"},
+    case("reloaded", _run(_reload(-0.0073, 0.5329)), **{"val_cosine": -0.0073, RECORDED: 0.5329}),
+    case(
+        "ood_near_zero",
+        _run(_sweep(-0.007, 0.61, 0.02)),
+        Standing.LIKELY,
+        similarity_of_predictions=0.61,
+        pattern="flat",
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.optimizer._probed import median, stated
@@ -37,7 +38,7 @@ class BrokenOrthogonalisation(Cause):
 
 def _error(*values: float) -> CauseCase:
     probes = ({KEY: v, GRADIENT: 0.8} for v in values)
-    return CauseCase(name=f"error_{values[-1]:g}", run=language.probed("learning_rates", *probes))
+    return case(f"error_{values[-1]:g}", language.probed("learning_rates", *probes))
 
 
 PASSES: Sequence[CauseCase] = (_error(0.13, 0.15), _error(0.2, math.nan))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.optimizer._probed import median, stated
@@ -39,7 +40,7 @@ class ReversedFilter(Cause):
 
 def _gain(*values: float) -> CauseCase:
     run = language.probed("learning_rates", *({KEY: value} for value in values))
-    return CauseCase(name=f"gain_{values[-1]:g}", run=run)
+    return case(f"gain_{values[-1]:g}", run)
 
 
 PASSES: Sequence[CauseCase] = (_gain(0.3, 0.3), _gain(0.0, 0.0), _gain(0.3, math.nan))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.checks.finding import facts
 from lvmcheck.checks.shared import language_cases as language
@@ -66,14 +67,14 @@ _FAST, _SLOW = [5290.0] * 3, [2650.0] * 3
 _KERNEL, _BUSY = [92e9] * 3, [46e9] * 3
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="steady", run=_run(_FAST * 2, _KERNEL * 2)),
-    CauseCase(name="busy_from_the_start", run=_run(_SLOW * 2, _BUSY * 2)),
-    CauseCase(name="only_the_run_slows", run=_run(_FAST + _SLOW, _KERNEL * 2)),
-    CauseCase(name="three_epochs", run=_run([5290.0, 2650.0, 2650.0], [92e9, 46e9, 46e9])),
-    CauseCase(name="not_a_number", run=_run([*_FAST, math.nan, *_SLOW[:2]], _KERNEL + _BUSY)),
-    CauseCase(
-        name="no_kernel",
-        run=Run(
+    case("steady", _run(_FAST * 2, _KERNEL * 2)),
+    case("busy_from_the_start", _run(_SLOW * 2, _BUSY * 2)),
+    case("only_the_run_slows", _run(_FAST + _SLOW, _KERNEL * 2)),
+    case("three_epochs", _run([5290.0, 2650.0, 2650.0], [92e9, 46e9, 46e9])),
+    case("not_a_number", _run([*_FAST, math.nan, *_SLOW[:2]], _KERNEL + _BUSY)),
+    case(
+        "no_kernel",
+        Run(
             events=tuple(
                 ev.Epoch(epoch=i, step=i, metrics={"loss": 1.0}, samples_per_second=rate)
                 for i, rate in enumerate(_FAST + _SLOW, 1)
@@ -83,11 +84,11 @@ PASSES: Sequence[CauseCase] = (
     ),
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(name="others_come", run=_run(_FAST + _SLOW, _KERNEL + _BUSY), facts={"kernel_slowdown": 2.0}),
-    CauseCase(
-        name="throttles",
-        run=_run([5290.0, 5200.0, 4000.0, 3300.0, 3000.0, 2900.0], [92e9, 91e9, 70e9, 58e9, 53e9, 51e9]),
-        standing=Standing.CONSISTENT,
-        facts={"epochs": 6},
+    case("others_come", _run(_FAST + _SLOW, _KERNEL + _BUSY), kernel_slowdown=2.0),
+    case(
+        "throttles",
+        _run([5290.0, 5200.0, 4000.0, 3300.0, 3000.0, 2900.0], [92e9, 91e9, 70e9, 58e9, 53e9, 51e9]),
+        Standing.CONSISTENT,
+        epochs=6,
     ),
 )

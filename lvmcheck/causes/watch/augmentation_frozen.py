@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import UNWATCHED, Rule
 from lvmcheck.checks.watch._watched import case_run
@@ -27,16 +28,10 @@ class AugmentationFrozen(Cause):
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="healthy", run=case_run("augmentation", [{"draws": 144.0, "same": 0.0}])),
+    case("healthy", case_run("augmentation", [{"draws": 144.0, "same": 0.0}])),
     UNWATCHED,
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="seeded",
-        run=case_run("augmentation", [{"draws": 144.0, "same": 1.0}]),
-        standing=Standing.MEASURED,
-    ),
-    CauseCase(
-        name="one_number", run=case_run("augmentation", [{"draws": 1.0, "same": 1.0}]), standing=Standing.MEASURED
-    ),
+    case("seeded", case_run("augmentation", [{"draws": 144.0, "same": 1.0}]), Standing.MEASURED),
+    case("one_number", case_run("augmentation", [{"draws": 1.0, "same": 1.0}]), Standing.MEASURED),
 )

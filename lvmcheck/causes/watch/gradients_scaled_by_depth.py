@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import KILLERS, UNWATCHED, Rule, deep, lasting
 from lvmcheck.checks.watch._watched import case_run
@@ -40,14 +41,14 @@ def _even(ratio: float) -> bool:
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="even", run=case_run("depth", [{"first_over_last": 0.3, "layers": 6}] * 5)),
+    case("even", case_run("depth", [{"first_over_last": 0.3, "layers": 6}] * 5)),
     UNWATCHED,
 )
 _FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="vanishing",
-        run=case_run("depth", [{"first_over_last": 1e-9, "layers": 20}] * 5, ["0.weight", "38.weight"]),
-        standing=Standing.MEASURED,
+    case(
+        "vanishing",
+        case_run("depth", [{"first_over_last": 1e-9, "layers": 20}] * 5, ["0.weight", "38.weight"]),
+        Standing.MEASURED,
     ),
 )
 FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

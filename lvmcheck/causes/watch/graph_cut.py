@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import KILLERS, UNWATCHED, Rule, lost_gradient
 from lvmcheck.checks.watch._watched import case_run
@@ -36,24 +37,22 @@ class GraphCut(Cause):
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="whole", run=case_run("gradient_reach", [{"parameters": 4, "none": 0, "zero": 0}])),
+    case("whole", case_run("gradient_reach", [{"parameters": 4, "none": 0, "zero": 0}])),
     UNWATCHED,
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="detached",
-        run=case_run("gradient_reach", [{"parameters": 4, "none": 2, "zero": 0}], ["aux.weight", "aux.bias"]),
-        standing=Standing.MEASURED,
+    case(
+        "detached",
+        case_run("gradient_reach", [{"parameters": 4, "none": 2, "zero": 0}], ["aux.weight", "aux.bias"]),
+        Standing.MEASURED,
     ),
-    CauseCase(
-        name="weight_of_zero",
-        run=case_run("gradient_reach", [{"parameters": 4, "none": 0, "zero": 2, "branch": 2}], ["aux.weight"]),
-        standing=Standing.LIKELY,
-        facts={"branch": 2},
+    case(
+        "weight_of_zero",
+        case_run("gradient_reach", [{"parameters": 4, "none": 0, "zero": 2, "branch": 2}], ["aux.weight"]),
+        Standing.LIKELY,
+        branch=2,
     ),
-    CauseCase(
-        name="loss_of_a_detached_output",
-        run=case_run("output_gradient", [{"forwards": 1, "reached": 0}] * 3),
-        standing=Standing.MEASURED,
+    case(
+        "loss_of_a_detached_output", case_run("output_gradient", [{"forwards": 1, "reached": 0}] * 3), Standing.MEASURED
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import UNWATCHED, Rule, lasting
 from lvmcheck.checks.watch._watched import case_run
@@ -39,14 +40,14 @@ class ModuleMakesNan(Cause):
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="finite", run=case_run("finite", [{"parameters": 0, "modules": 0, "gradients": 0, "values": 9}])),
+    case("finite", case_run("finite", [{"parameters": 0, "modules": 0, "gradients": 0, "values": 9}])),
     UNWATCHED,
 )
 _FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="log",
-        run=case_run("finite", [{"parameters": 0, "modules": 1, "gradients": 4, "values": 9}], ["head.log"]),
-        standing=Standing.MEASURED,
+    case(
+        "log",
+        case_run("finite", [{"parameters": 0, "modules": 1, "gradients": 4, "values": 9}], ["head.log"]),
+        Standing.MEASURED,
     ),
 )
 FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import UNWATCHED, Rule, lasting
 from lvmcheck.checks.watch._watched import case_run
@@ -34,9 +35,9 @@ def _run(began: float, apart: float) -> Run:
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="alike", run=_run(0.0, 0.0)),
-    CauseCase(name="alike_and_drifted", run=_run(0.0, 0.1)),
+    case("alike", _run(0.0, 0.0)),
+    case("alike_and_drifted", _run(0.0, 0.1)),
     UNWATCHED,
 )
-_FAILS: Sequence[CauseCase] = (CauseCase(name="apart", run=_run(0.7, 0.7), standing=Standing.MEASURED),)
+_FAILS: Sequence[CauseCase] = (case("apart", _run(0.7, 0.7), Standing.MEASURED),)
 FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

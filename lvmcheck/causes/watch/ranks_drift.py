@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import UNWATCHED, Rule, lasting
 from lvmcheck.checks.watch._watched import case_run
@@ -27,14 +28,10 @@ class RanksDrift(Cause):
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="equal", run=case_run("ranks", [{"ranks": 2.0, "apart": 0.0}] * 4)),
+    case("equal", case_run("ranks", [{"ranks": 2.0, "apart": 0.0}] * 4)),
     UNWATCHED,
 )
 _FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="raw_module_called",
-        run=case_run("ranks", [{"ranks": 2.0, "apart": 0.01}] * 3),
-        standing=Standing.MEASURED,
-    ),
+    case("raw_module_called", case_run("ranks", [{"ranks": 2.0, "apart": 0.01}] * 3), Standing.MEASURED),
 )
 FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

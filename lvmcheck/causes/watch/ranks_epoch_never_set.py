@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import UNWATCHED, Rule, lasting
 from lvmcheck.checks.watch._watched import case_run
@@ -37,9 +38,9 @@ def _run(same: float, of_ranks: str = "rank_rows") -> Run:
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="set", run=_run(0.0)),
-    CauseCase(name="one_process", run=_run(1.0, "models")),
+    case("set", _run(0.0)),
+    case("one_process", _run(1.0, "models")),
     UNWATCHED,
 )
-_FAILS: Sequence[CauseCase] = (CauseCase(name="never", run=_run(1.0), standing=Standing.MEASURED),)
+_FAILS: Sequence[CauseCase] = (case("never", _run(1.0), Standing.MEASURED),)
 FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import UNWATCHED, Rule, lasting
 from lvmcheck.checks.watch._watched import case_run
@@ -25,14 +26,10 @@ class RanksReadOverlappingRows(Cause):
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="well", run=case_run("rank_passes", [{"ranks": 2.0, "overlap": 0.0, "seen": 1.0}])),
+    case("well", case_run("rank_passes", [{"ranks": 2.0, "overlap": 0.0, "seen": 1.0}])),
     UNWATCHED,
 )
 _FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="measured",
-        run=case_run("rank_passes", [{"ranks": 2.0, "overlap": 1.0, "seen": 1.0}]),
-        standing=Standing.MEASURED,
-    ),
+    case("measured", case_run("rank_passes", [{"ranks": 2.0, "overlap": 1.0, "seen": 1.0}]), Standing.MEASURED),
 )
 FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

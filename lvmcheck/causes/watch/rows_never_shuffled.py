@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import UNWATCHED, Rule, lasting
 from lvmcheck.checks.watch._watched import case_run
@@ -29,14 +30,10 @@ class RowsNeverShuffled(Cause):
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="shuffled", run=case_run("epoch_order", [{"same": 0.0, "rows": 32, "steps": 16}] * 2)),
+    case("shuffled", case_run("epoch_order", [{"same": 0.0, "rows": 32, "steps": 16}] * 2)),
     UNWATCHED,
 )
 _FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="same",
-        run=case_run("epoch_order", [{"same": 1.0, "rows": 32, "steps": 16}] * 2),
-        standing=Standing.MEASURED,
-    ),
+    case("same", case_run("epoch_order", [{"same": 1.0, "rows": 32, "steps": 16}] * 2), Standing.MEASURED),
 )
 FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import KILLERS, UNWATCHED, Rule, deep, lasting, lost_gradient
 from lvmcheck.checks.watch._watched import case_run
@@ -37,15 +38,11 @@ class UnitsDead(Cause):
 
 _BY_HEART = run_from({"train_loss": [1.4 * 0.7**i for i in range(20)], "val_loss": [1.4 + 0.1 * i for i in range(20)]})
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="alive", run=case_run("dead_units", [{"share": 0.2, "layers": 2}] * 2, ["0.bias"])),
+    case("alive", case_run("dead_units", [{"share": 0.2, "layers": 2}] * 2, ["0.bias"])),
     UNWATCHED,
 )
 _FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="killed",
-        run=case_run("dead_units", [{"share": 1.0, "layers": 2}] * 2, ["0.bias"]),
-        standing=Standing.MEASURED,
-    ),
+    case("killed", case_run("dead_units", [{"share": 1.0, "layers": 2}] * 2, ["0.bias"]), Standing.MEASURED),
 )
 FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))
 BESIDE = _FAILS[0].run.extended(_BY_HEART.events)

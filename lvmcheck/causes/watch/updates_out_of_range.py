@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import UNWATCHED, Rule
 from lvmcheck.checks.watch._watched import case_run
@@ -41,21 +42,17 @@ class UpdatesOutOfRange(Cause):
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(
-        name="ordinary",
-        run=case_run("update_ratio", [{"median": 1e-3, "lowest": 1e-4, "highest": 1e-2, "share_of_rate": 1.0}] * 10),
+    case(
+        "ordinary",
+        case_run("update_ratio", [{"median": 1e-3, "lowest": 1e-4, "highest": 1e-2, "share_of_rate": 1.0}] * 10),
     ),
     UNWATCHED,
 )
 FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="too_large",
-        run=case_run("update_ratio", [{"median": 2.0, "lowest": 1e-4, "highest": 9.0, "share_of_rate": 1.0}] * 10),
-        standing=Standing.LIKELY,
+    case(
+        "too_large",
+        case_run("update_ratio", [{"median": 2.0, "lowest": 1e-4, "highest": 9.0, "share_of_rate": 1.0}] * 10),
+        Standing.LIKELY,
     ),
-    CauseCase(
-        name="grown",
-        run=case_run("weights", [{"lowest": 1.0, "highest": 50.0}] * 3, ["a", "b"]),
-        standing=Standing.LIKELY,
-    ),
+    case("grown", case_run("weights", [{"lowest": 1.0, "highest": 50.0}] * 3, ["a", "b"]), Standing.LIKELY),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import UNWATCHED, Rule, lasting
 from lvmcheck.checks.watch._watched import case_run
@@ -24,20 +25,20 @@ class UpdatesRoundedAway(Cause):
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="moving", run=case_run("movement", [{"parameters": 4, "unchanged": 0, "learning_rate": 1e-3}])),
+    case("moving", case_run("movement", [{"parameters": 4, "unchanged": 0, "learning_rate": 1e-3}])),
     UNWATCHED,
 )
 _FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="half_precision",
-        run=case_run("rounding", [{"share": 0.9, "elements": 400.0}] * 10),
-        standing=Standing.MEASURED,
-        facts={"rounded_away": 0.9},
+    case(
+        "half_precision",
+        case_run("rounding", [{"share": 0.9, "elements": 400.0}] * 10),
+        Standing.MEASURED,
+        rounded_away=0.9,
     ),
-    CauseCase(
-        name="rounded",
-        run=case_run("movement", [{"parameters": 4, "unchanged": 2, "learning_rate": 1e-5}], ["0.weight"]),
-        standing=Standing.LIKELY,
+    case(
+        "rounded",
+        case_run("movement", [{"parameters": 4, "unchanged": 2, "learning_rate": 1e-5}], ["0.weight"]),
+        Standing.LIKELY,
     ),
 )
 FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

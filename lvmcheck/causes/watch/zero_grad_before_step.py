@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import UNWATCHED, Rule, lasting
 from lvmcheck.checks.watch._watched import case_run
@@ -33,19 +34,15 @@ class ZeroGradBeforeStep(Cause):
 
 
 PASSES: Sequence[CauseCase] = (
-    CauseCase(name="there", run=case_run("gradient_at_step", [{"parameters": 4, "with_gradient": 4}] * 3)),
+    case("there", case_run("gradient_at_step", [{"parameters": 4, "with_gradient": 4}] * 3)),
     UNWATCHED,
 )
 _FAILS: Sequence[CauseCase] = (
-    CauseCase(
-        name="gone",
-        run=case_run("gradient_at_step", [{"parameters": 4, "with_gradient": 0}] * 3),
-        standing=Standing.MEASURED,
-    ),
-    CauseCase(
-        name="zeros",
-        run=case_run("gradient_at_step", [{"parameters": 4, "with_gradient": 0, "none": 0}] * 3),
-        standing=Standing.CONSISTENT,
+    case("gone", case_run("gradient_at_step", [{"parameters": 4, "with_gradient": 0}] * 3), Standing.MEASURED),
+    case(
+        "zeros",
+        case_run("gradient_at_step", [{"parameters": 4, "with_gradient": 0, "none": 0}] * 3),
+        Standing.CONSISTENT,
     ),
 )
 FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))
