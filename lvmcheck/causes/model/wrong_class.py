@@ -95,7 +95,7 @@ PASSES: Sequence[CauseCase] = (
     case("untrained", _run(_sweep(0.001, 0.01, 0.02))),
 )
 FAILS: Sequence[CauseCase] = (
-    case("reloaded", _run(_reload(-0.0073, 0.5329)), **{"val_cosine": -0.0073, RECORDED: 0.5329}),
+    case("reloaded", _run(_reload(-0.0073, 0.5329)), val_cosine=-0.0073, recorded_val_cosine=0.5329),
     case(
         "ood_near_zero",
         _run(_sweep(-0.007, 0.61, 0.02)),
