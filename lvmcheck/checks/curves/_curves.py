@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from lvmcheck.checks.finding import Fact, Finding, Outcome, not_applicable, passed, pending
+from lvmcheck.checks.bounds import Bound
+from lvmcheck.checks.finding import Fact, Finding, Outcome, Scalar, not_applicable, passed, pending
 from lvmcheck.checks.protocol import Check
 from lvmcheck.run import events as ev
 from lvmcheck.run.curves import Curve
@@ -167,6 +168,32 @@ def place_fact(name: str, curve: Curve, index: int) -> Fact:
     """A value of a curve with its place."""
     epoch, step = curve.place(index)
     return Fact(name, float(curve.values[index]), epoch=epoch, step=step if curve.by_step else None)
+
+
+def found_at(
+    curve: Curve,
+    index: int,
+    code: str,
+    measured: Scalar = None,
+    *,
+    unit: str = "",
+    bounds: tuple[Bound, ...] = (),
+    evidence: tuple[Fact, ...] = (),
+    phrase: str = "",
+) -> Finding:
+    """A finding on a curve at the place of a value, which is what was measured where nothing else is given."""
+    place = place_fact("", curve, index)
+    return Finding(
+        code=code,
+        metric=curve.name,
+        measured=place.value if measured is None else measured,
+        unit=unit,
+        bounds=bounds,
+        epoch=place.epoch,
+        step=place.step,
+        evidence=evidence,
+        phrase=phrase,
+    )
 
 
 def as_recorded(run: Run, curve: Curve) -> Curve:

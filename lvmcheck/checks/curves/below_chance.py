@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lvmcheck.checks.bounds import floor
-from lvmcheck.checks.curves._curves import CurveCheck, concluded
+from lvmcheck.checks.curves._curves import CurveCheck, concluded, found_at
 from lvmcheck.checks.curves._ranks import guess
 from lvmcheck.checks.curves._unwanted import UNWANTED
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
@@ -97,14 +97,11 @@ def _at_chance(curve: Curve, chance: float) -> bool:
 
 def _finding(code: str, curve: Curve, chance: float) -> Finding:
     at = int(curve.values.argmax())
-    epoch, step = curve.place(at)
-    return Finding(
-        code=code,
-        metric=curve.name,
-        measured=float(curve.values[at]),
+    return found_at(
+        curve,
+        at,
+        code,
         bounds=(floor(chance, "guessing"),) if code == "below_chance" else (),
-        epoch=epoch,
-        step=step if curve.by_step else None,
         evidence=(
             Fact("median", float(np.median(curve.values))),
             Fact("last", float(curve.values[-1])),

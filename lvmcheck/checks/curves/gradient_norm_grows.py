@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lvmcheck.checks.bounds import ceiling
-from lvmcheck.checks.curves._curves import SURE, CurveCheck, concluded, improved
+from lvmcheck.checks.curves._curves import SURE, CurveCheck, concluded, found_at, improved
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -136,15 +136,13 @@ def _most(count: int) -> float:
 
 
 def _finding(code: str, norm: Curve, early: float, growth: float, limit: float | None) -> Finding:
-    epoch, step = norm.place(len(norm) - 1)
-    return Finding(
-        code=code,
-        metric=norm.name,
-        measured=growth,
+    return found_at(
+        norm,
+        -1,
+        code,
+        growth,
         unit="x",
         bounds=() if limit is None else (ceiling(limit),),
-        epoch=epoch,
-        step=step if norm.by_step else None,
         evidence=(Fact("early_level", early), Fact("last", float(norm.values[-1]))),
         phrase="gradient norm at the end {measured} its early level of {early_level}",
     )

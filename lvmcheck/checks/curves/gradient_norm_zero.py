@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import CurveCheck, concluded, improved, lower_is_better, place_fact
+from lvmcheck.checks.curves._curves import CurveCheck, concluded, found_at, improved, lower_is_better, place_fact
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -89,13 +89,11 @@ def _vanished(norm: Curve, loss: Curve | None) -> bool:
 
 
 def _finding(code: str, norm: Curve, zeros: int) -> Finding:
-    epoch, step = norm.place(len(norm) - max(zeros, 1))
-    return Finding(
-        code=code,
-        metric=norm.name,
-        measured=float(norm.values[-1]),
-        epoch=epoch,
-        step=step if norm.by_step else None,
+    return found_at(
+        norm,
+        len(norm) - max(zeros, 1),
+        code,
+        float(norm.values[-1]),
         evidence=(place_fact("first", norm, 0), Fact("values", zeros or len(norm))),
         phrase="gradient norm exactly 0 in {values} recorded values to the end" if zeros else "",
     )

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lvmcheck.checks.curves._cases import rates
-from lvmcheck.checks.curves._curves import CurveCheck, concluded
-from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded
+from lvmcheck.checks.curves._curves import CurveCheck, concluded, found_at
+from lvmcheck.checks.finding import Fact, Outcome, failed, not_applicable, not_recorded
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import LEVELS
@@ -51,13 +51,11 @@ class LearningRateZero(CurveCheck):
         if len(rate) < LEAST:
             return not_applicable(f"fewer than {LEAST} learning rates are recorded")
         highest = float(np.abs(rate.values).max())
-        epoch, step = rate.place(len(rate) - 1)
-        finding = Finding(
-            code="highest_rate" if highest else "always_zero",
-            metric=rate.name,
-            measured=highest,
-            epoch=epoch,
-            step=step if rate.by_step else None,
+        finding = found_at(
+            rate,
+            -1,
+            "highest_rate" if highest else "always_zero",
+            highest,
             evidence=(Fact("values", len(rate)),),
             phrase="highest learning rate {measured} in {values} recorded values",
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lvmcheck.checks.bounds import floor
-from lvmcheck.checks.curves._curves import CurveCheck, accuracies, concluded, number, share, vocabulary
+from lvmcheck.checks.curves._curves import CurveCheck, accuracies, concluded, found_at, number, share, vocabulary
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -168,15 +168,12 @@ def _language(run: Run) -> bool:
 
 def _finding(curve: Curve, low: float, source: str) -> Finding:
     at = int(curve.values.argmin())
-    epoch, step = curve.place(at)
-    return Finding(
-        code="below_entropy" if curve.values[at] < low else "above_entropy",
-        metric=curve.name,
-        measured=float(curve.values[at]),
+    return found_at(
+        curve,
+        at,
+        "below_entropy" if curve.values[at] < low else "above_entropy",
         unit="nats" if curve.role.quantity is Quantity.LOSS else "",
         bounds=(floor(low, source),),
-        epoch=epoch,
-        step=step if curve.by_step else None,
     )
 
 

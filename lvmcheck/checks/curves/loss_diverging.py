@@ -17,6 +17,7 @@ from lvmcheck.checks.curves._curves import (
     beginning,
     concluded,
     course,
+    found_at,
     good_throughout,
     lower_is_better,
 )
@@ -176,17 +177,15 @@ _LEVEL = _VALUES + ", a median of {measured} at its end"
 def _finding(run: Run, code: str, curve: Curve, found: Shape, limit: float | None) -> Finding:
     said = course(run, curve)
     turned = -1.0 if curve.role.direction is Direction.HIGHER else 1.0
-    epoch, step = curve.place(len(curve) - 1)
     bounds: tuple[Bound, ...] = ()
     if limit is not None:
         bounds = (ceiling(limit, "from its course") if turned > 0 else floor(-limit, "from its course"),)
-    return Finding(
-        code=code,
-        metric=curve.name,
-        measured=turned * found.last,
+    return found_at(
+        curve,
+        -1,
+        code,
+        turned * found.last,
         bounds=bounds,
-        epoch=epoch,
-        step=step if curve.by_step else None,
         evidence=said,
         phrase=_VALUES if said[-1].value == turned * found.last else _LEVEL,
     )

@@ -11,6 +11,7 @@ from lvmcheck.checks.curves._curves import (
     CurveCheck,
     accuracies,
     concluded,
+    found_at,
     place_fact,
     share,
 )
@@ -110,14 +111,12 @@ def _zero_from(curve: Curve) -> int | None:
 
 def _finding(code: str, curve: Curve, start: int) -> Finding:
     zero = code == "exactly_zero"
-    epoch, step = curve.place(start if zero else len(curve) - 1)
     before = (place_fact("before", curve, start - 1),) if zero and start else ()
-    return Finding(
-        code=code,
-        metric=curve.name,
-        measured=float(curve.values[start if zero else -1]),
-        epoch=epoch,
-        step=step if curve.by_step else None,
+    return found_at(
+        curve,
+        start if zero else len(curve) - 1,
+        code,
+        float(curve.values[start if zero else -1]),
         evidence=(*before, Fact("values", len(curve) - start)),
         phrase=_PHRASES.get(code, ""),
     )

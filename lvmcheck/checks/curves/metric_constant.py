@@ -22,6 +22,7 @@ from lvmcheck.checks.curves._curves import (
     CurveCheck,
     accuracies,
     concluded,
+    found_at,
     improved,
     lower_is_better,
     place_fact,
@@ -185,13 +186,10 @@ def _finding(run: Run, curve: Curve, start: int) -> Finding:
     facts = [Fact("evaluations", len(curve) - start), place_fact("since", curve, start)]
     if train is not None and len(train) > 1 and train is not curve:
         facts += [Fact("train_loss_first", float(train.values[0])), Fact("train_loss_last", float(train.values[-1]))]
-    epoch, step = curve.place(len(curve) - 1)
-    return Finding(
-        code="constant" if start == 0 else "constant_from_there",
-        metric=curve.name,
-        measured=float(curve.values[-1]),
-        epoch=epoch,
-        step=step if curve.by_step else None,
+    return found_at(
+        curve,
+        -1,
+        "constant" if start == 0 else "constant_from_there",
         evidence=tuple(facts),
         phrase="{metric} is {measured} in all of {evaluations} evaluations"
         if start == 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import SURE, CurveCheck, concluded, course, improved
+from lvmcheck.checks.curves._curves import SURE, CurveCheck, concluded, course, found_at, improved
 from lvmcheck.checks.curves._unwanted import UNWANTED
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
@@ -134,17 +134,14 @@ def _still_low(loss: Curve) -> bool:
 
 
 def _finding(run: Run, code: str, curve: Curve, lost: float) -> Finding:
-    epoch, step = curve.place(len(curve) - 1)
     loss = next(iter(run.curves.validation), None) or run.curves.train
     beside = (
         () if loss is None else (Fact("loss_first", float(loss.values[0])), Fact("loss_last", float(loss.values[-1])))
     )
-    return Finding(
-        code=code,
-        metric=curve.name,
-        measured=float(curve.values[-1]),
-        epoch=epoch,
-        step=step if curve.by_step else None,
+    return found_at(
+        curve,
+        -1,
+        code,
         evidence=(*course(run, curve), *beside, *([Fact("lost", 100 * lost, "%")] if lost else [])),
         phrase="{metric} falls by {lost} while the loss falls" if lost else "",
     )

@@ -15,6 +15,7 @@ from lvmcheck.checks.curves._curves import (
     accuracies,
     concluded,
     course,
+    found_at,
     improved,
     lower_is_better,
     share,
@@ -194,13 +195,11 @@ _PHRASES = {
 
 def _finding(run: Run, code: str, curve: Curve, count: int) -> Finding:
     found = shape(curve.values)
-    epoch, step = curve.place(len(curve) - 1)
-    return Finding(
-        code=code,
-        metric=curve.name,
-        measured=found.last,
-        epoch=epoch,
-        step=step if curve.by_step else None,
+    return found_at(
+        curve,
+        -1,
+        code,
+        found.last,
         evidence=(*course(run, curve), Fact("noise", found.noise), Fact("curves", count)),
         phrase=_PHRASES.get(code, "{metric} went from {first} to {last}"),
     )

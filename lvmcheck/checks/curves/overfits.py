@@ -15,6 +15,7 @@ from lvmcheck.checks.curves._curves import (
     beginning,
     concluded,
     course,
+    found_at,
     good_throughout,
     improved,
     lower_is_better,
@@ -179,16 +180,14 @@ _LEVEL = _VALUES + ", a median of {measured} at its end"
 
 def _finding(run: Run, code: str, curve: Curve, scale: float, give_back: float) -> Finding:
     found = shape(curve.values)
-    epoch, step = curve.place(len(curve) - 1)
     _, minimum, last = course(run, curve, "minimum")
     bound = ceiling(found.low + give_back * max(scale, 0.0), "minimum and half of the fall")
-    return Finding(
-        code=code,
-        metric=curve.name,
-        measured=found.last,
+    return found_at(
+        curve,
+        -1,
+        code,
+        found.last,
         bounds=(bound,) if code == "rises_after_minimum" else (),
-        epoch=epoch,
-        step=step if curve.by_step else None,
         evidence=(minimum, last, Fact("fall", scale), Fact("rise", found.rise)),
         phrase=_VALUES if last.value == found.last else _LEVEL,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import CurveCheck, concluded
+from lvmcheck.checks.curves._curves import CurveCheck, concluded, found_at
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -83,13 +83,10 @@ def _in_nats(run: Run) -> bool:
 
 
 def _finding(code: str, loss: Curve, curve: Curve) -> Finding:
-    epoch, step = curve.place(len(curve) - 1)
-    return Finding(
-        code=code,
-        metric=curve.name,
-        measured=float(curve.values[-1]),
-        epoch=epoch,
-        step=step if curve.by_step else None,
+    return found_at(
+        curve,
+        -1,
+        code,
         evidence=(
             Fact("other_metric", loss.name),
             Fact("other", float(loss.values[-1])),

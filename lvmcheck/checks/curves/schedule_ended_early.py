@@ -9,7 +9,7 @@ import numpy as np
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.curves._cases import rates
-from lvmcheck.checks.curves._curves import CurveCheck, concluded, planned_steps
+from lvmcheck.checks.curves._curves import CurveCheck, concluded, found_at, planned_steps
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -163,14 +163,12 @@ def _rests_from(loss: Curve) -> int:
 
 
 def _rest(run: Run, loss: Curve, start: int, code: str) -> Finding:
-    epoch, step = loss.place(start)
     planned = max(len(loss), run.stated_epochs or 0)
-    return Finding(
-        code=code,
-        metric=loss.name,
-        measured=float(loss.values[-1]),
-        epoch=epoch,
-        step=step if loss.by_step else None,
+    return found_at(
+        loss,
+        start,
+        code,
+        float(loss.values[-1]),
         evidence=(
             Fact("evaluations_at_rest", len(loss) - start),
             Fact("evaluations", len(loss)),
@@ -209,17 +207,15 @@ def _ended(rate: Curve, highest: float) -> int:
 
 
 def _finding(rate: Curve, start: int, ahead: float, ratio: float) -> Finding:
-    epoch, step = rate.place(start)
     factor = round(ratio)
     whole = factor > 1 and abs(ratio / factor - 1) < 0.04
-    return Finding(
-        code="ended_early" if ahead > AHEAD else "in_time",
-        metric=rate.name,
-        measured=100 * ahead,
+    return found_at(
+        rate,
+        start,
+        "ended_early" if ahead > AHEAD else "in_time",
+        100 * ahead,
         unit="%",
         bounds=(ceiling(100 * AHEAD),),
-        epoch=epoch,
-        step=step if rate.by_step else None,
         evidence=(
             Fact("final_rate", float(rate.values[-1])),
             Fact("highest_rate", float(np.abs(rate.values).max())),

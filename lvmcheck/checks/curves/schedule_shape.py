@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lvmcheck.checks.curves._cases import cosine, rates
-from lvmcheck.checks.curves._curves import CurveCheck, concluded, number, planned_steps
+from lvmcheck.checks.curves._curves import CurveCheck, concluded, found_at, number, planned_steps
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -233,13 +233,10 @@ def _finding(code: str, rate: Curve, *more: Fact) -> Finding:
         "begins_anew": "the learning rate rises in every epoch and falls back at {boundaries} boundaries",
         "shape": "the learning rate goes from {first} to {measured}",
     }
-    epoch, step = rate.place(len(rate) - 1)
-    return Finding(
-        code=code,
-        metric=rate.name,
-        measured=float(rate.values[-1]),
-        epoch=epoch,
-        step=step if rate.by_step else None,
+    return found_at(
+        rate,
+        -1,
+        code,
         evidence=(Fact("first", float(rate.values[0])), Fact("highest", float(rate.values.max())), *more),
         phrase=phrases[code],
     )

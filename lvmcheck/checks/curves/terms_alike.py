@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import CurveCheck, concluded
+from lvmcheck.checks.curves._curves import CurveCheck, concluded, found_at
 from lvmcheck.checks.curves._term_windows import some_windows
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
@@ -125,13 +125,10 @@ def _equal(a: Curve, b: Curve) -> bool:
 
 
 def _finding(code: str, a: Curve, b: Curve) -> Finding:
-    epoch, step = a.place(len(a) - 1)
-    return Finding(
-        code=code,
-        metric=a.name,
-        measured=float(a.values[-1]),
-        epoch=epoch,
-        step=step if a.by_step else None,
+    return found_at(
+        a,
+        -1,
+        code,
         evidence=(Fact("other", float(b.values[-1])), Fact("other_metric", b.name), Fact("values", len(a))),
         phrase="{metric} equals {other_metric} in all of {values} values" if code == "alike" else "",
     )

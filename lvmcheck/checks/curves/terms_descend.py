@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import SURE, CurveCheck, concluded, course
+from lvmcheck.checks.curves._curves import SURE, CurveCheck, concluded, course, found_at
 from lvmcheck.checks.curves._parts import DATA, Part, parts
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded
 from lvmcheck.checks.protocol import Case
@@ -156,20 +156,11 @@ def _finding(run: Run, code: str, part: Part, other: Part) -> Finding:
     curve, beside = part.train, other.train
     if curve is None or beside is None:
         raise ValueError("a part without a training course")
-    epoch, step = curve.place(len(curve) - 1)
     facts = [*course(run, curve), Fact("other", beside.name)]
     facts += [Fact("other_first", float(beside.values[0])), Fact("other_last", float(beside.values[-1]))]
     if part.weight is not None:
         facts.append(Fact("weight", part.weight))
-    return Finding(
-        code=code,
-        metric=curve.name,
-        measured=float(curve.values[-1]),
-        epoch=epoch,
-        step=step if curve.by_step else None,
-        evidence=tuple(facts),
-        phrase=_PHRASES[code],
-    )
+    return found_at(curve, -1, code, evidence=tuple(facts), phrase=_PHRASES[code])
 
 
 _PHRASES = {
