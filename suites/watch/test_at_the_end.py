@@ -119,3 +119,50 @@ def test_similarities_that_softmax_cannot_tell_apart(scale: float, tmp_path: Pat
             rec.step(loss=loss)
     status, _ = outcome(tmp_path / "run", "similarities_spread")
     assert status is (Status.FAILED if scale < 1 else Status.PASSED)
+
+
+def marked(follow: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Bright blobs in noise, their masks and two points at their centres; ``follow`` says what goes along with a flip."""
+    centres = torch.rand(160, 2) * 9 + 1.5
+    at = torch.arange(12.0)
+    apart = (at[None, None] - centres[:, 0, None, None]) ** 2 + (at[None, :, None] - centres[:, 1, None, None]) ** 2
+    masks, flipped = (apart < 5).float()[:, None], torch.rand(160) < 0.5
+    images = torch.where(flipped[:, None, None, None], masks.flip(-1), masks) + 0.1 * torch.randn(160, 1, 12, 12)
+    if follow == "both":
+        masks = torch.where(flipped[:, None, None, None], masks.flip(-1), masks)
+        centres[:, 0] = torch.where(flipped, 11 - centres[:, 0], centres[:, 0])
+    return images, masks, (centres / 12).repeat(1, 2)
+
+
+class Points(nn.Module):
+    """Two points of which each is the centre."""
+
+    def __init__(self, pictures: bool) -> None:
+        super().__init__()
+        kernel = nn.Conv2d(1, 8, 3, padding=1)
+        end = nn.Conv2d(8, 1, 3, padding=1) if pictures else nn.Sequential(nn.Flatten(), nn.Linear(8 * 144, 4))
+        self.net = nn.Sequential(kernel, nn.ReLU(), end)
+
+    def forward(self, images: Tensor) -> Tensor:
+        out: Tensor = self.net(images)
+        return out
+
+
+@pytest.mark.parametrize("pictures", [True, False], ids=["masks", "points"])
+@pytest.mark.parametrize("follow", ["both", "none"])
+def test_targets_that_a_flip_leaves_behind(follow: str, pictures: bool, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = Points(pictures)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2 if pictures else 3e-3)
+    with lvmcheck.record(tmp_path / "run") as rec:
+        for _ in range(16):
+            for image, mask, centre in zip(*(tensor.split(20) for tensor in marked(follow)), strict=True):
+                answer = model(image)
+                loss = F.binary_cross_entropy_with_logits(answer, mask) if pictures else F.mse_loss(answer, centre)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                rec.step(loss=loss)
+    status, finding = outcome(tmp_path / "run", "targets_follow_flips" if pictures else "target_columns_learned")
+    assert status is (Status.PASSED if follow == "both" else Status.FAILED)
+    assert finding is not None

@@ -25,6 +25,8 @@ FROM_THE_RECORD = {
     "beats_target_mean",
     "scheduler_drives_optimizer",
     "similarities_spread",
+    "targets_follow_flips",
+    "target_columns_learned",
 }
 """They need losses that the loop reports, or a run that is over: suites/gallery/silent, test_class_frequencies.py,
 test_at_the_end.py and test_found.py."""

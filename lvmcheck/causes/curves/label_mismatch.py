@@ -53,6 +53,32 @@ class LabelMismatch(Cause):
         if apart is not None:
             return self._apart(apart)
         lag = coded(evidence, "target_lags_agree", "other_lag")
+        mirrored = coded(evidence, "targets_follow_flips", "mirrored")
+        if mirrored is not None:
+            return found(
+                self,
+                Standing.LIKELY,
+                "the answers hold what a target and its mirror image have in common, and nothing that tells them apart:"
+                " pictures are flipped and their targets are not",
+                finding_facts(mirrored),
+                fix="flip image and target by one draw",
+                explain="targets_follow_flips",
+                explains=("nothing_learned", "overfits", "memorises", "generalisation_gap", "train_val_ratio"),
+            )
+        columns = coded(evidence, "target_columns_learned", "every_other", "some")
+        if columns is not None:
+            return found(
+                self,
+                Standing.CONSISTENT,
+                "some columns of the targets stay at their mean beside others that are learned: they may not belong to"
+                " the inputs",
+                finding_facts(columns),
+                fix="draw five inputs with their targets after augmentation: a flip has to change coordinates, too",
+                explain="target_columns_learned",
+                explains=("nothing_learned", "overfits", "memorises", "generalisation_gap", "train_val_ratio"),
+                also=("label_noise",),
+                tell_apart="overfit 8 rows without augmentation: a column that is learned there was changed by it",
+            )
         if lag is not None:
             return found(
                 self,
@@ -176,8 +202,12 @@ PASSES: Sequence[CauseCase] = (
     CauseCase(name="generalises", run=run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.1, 0.6, 0.5)})),
     CauseCase(name="overfits", run=run_from({"train_loss": _TRAIN, "val_loss": made.lines(20, 2.1, 0.9, 1.9)})),
 )
+_MIRRORED = {"alike": 0.9, "common": 0.8, "own": 0.01, "share": 0.5, "rows": 128.0}
+_COLUMNS = {"learned": 2.0, "unlearned": 2.0, "columns": 4.0, "every_other": 1.0, "best": 0.9, "worst": 0.0, "rows": 99}
 _ROLLED = {"train": 0.0, "shifted": 0.85, "val": 0.0, "own": 0.8, "rows": 640.0, "val_rows": 256.0}
 FAILS: Sequence[CauseCase] = (
+    CauseCase(name="mask_not_flipped", run=case_run("mirrored", [_MIRRORED]), standing=Standing.LIKELY),
+    CauseCase(name="points_not_flipped", run=case_run("target_columns", [_COLUMNS])),
     CauseCase(name="one_row_late", run=case_run("association", [_ROLLED]), standing=Standing.MEASURED),
     CauseCase(name="two_ahead", run=preflight_run("target_shift:shift", target_shift=2.0), standing=Standing.MEASURED),
     CauseCase(

@@ -12,8 +12,12 @@ from lvmcheck.watch.budget import rests
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.measure.batches import first_input, main_output, tensors
 from lvmcheck.watch.measure.class_weights import KEYS, ClassWeights
+from lvmcheck.watch.measure.columns import KEYS as COLUMNS
+from lvmcheck.watch.measure.columns import Columns
 from lvmcheck.watch.measure.frequencies import VARIANCE, Frequencies, Variance
 from lvmcheck.watch.measure.loss_calls import BINARY, DIFFERENCES, SQUARES, Call, LossCalls, alike, compiling, judged
+from lvmcheck.watch.measure.mirrored import AXES, Mirrored
+from lvmcheck.watch.measure.mirrored import KEYS as MIRRORED
 from lvmcheck.watch.measure.modules import compiled
 from lvmcheck.watch.measure.outputs import views_apart
 from lvmcheck.watch.measure.scored import copied, padding, sides
@@ -25,9 +29,11 @@ if TYPE_CHECKING:
 
 FROM, INPUTS, OUTPUTS, CALLS, ROWS = 2, 4, 4, 24, 8
 """Step from which calls are seen; inputs, outputs and calls of one step that are measured; rows of embeddings."""
-VIEWS, UNIT, SURE, PURE = 2, 1e-3, 0.98, 8
-"""Views of a batch; how far rows are from length 1, how often targets are shifted tokens, and rows from which one
-class is no chance."""
+VIEWS, UNIT, SURE, PURE, ENOUGH = 2, 1e-3, 0.98, 8, 100
+"""Views of a batch; how far rows are from length 1, how often targets are shifted tokens, rows from which one
+class is no chance, and steps after which columns are compared."""
+
+NOT_KEPT: Any = dict.fromkeys(("classes", "embedding", "given", "plain", "asked", "squared", "picture", "table"))
 
 FREQUENCIES = ("entropy", "rows", "classes", "loss")
 
@@ -52,6 +58,8 @@ class LossesCollector(Collector):
         self._copied: Tensor | None = None
         self._targets_given = self._samples = 0
         self._frequencies, self._weights, self._variance = Frequencies(), ClassWeights(), Variance()
+        self._mirrored, self._columns = Mirrored(), Columns()
+        self._tables: list[tuple[Tensor, Tensor]] = []
         self._squared: list[tuple[Tensor, Tensor]] = []
         self._batch: int | None = None
         self._weighed = False
@@ -68,9 +76,11 @@ class LossesCollector(Collector):
     def _seen(self, call: Call) -> None:
         if len(self._calls) < CALLS:
             # What is measured now is not kept.
-            self._calls.append(
-                replace(call, classes=None, embedding=None, given=None, plain=None, asked=None, squared=None)
-            )
+            self._calls.append(replace(call, **NOT_KEPT))
+            if call.picture is not None and not rests(self._samples):
+                self._mirrored.add(call.name, call.picture)
+            if call.table is not None:
+                self._tables.append(call.table)
             if call.asked is not None and not self._weighed:
                 self._weighed = True
                 self._weights.add(*call.asked, self._batch)
@@ -127,6 +137,8 @@ class LossesCollector(Collector):
         self._mode.close()
         self._frequencies.add(self._plain)
         self._variance.add(self._squared)
+        if len(self._tables) == 1:
+            self._columns.add(self._tables[0])
         calls, self._calls = self._calls, []
         for call in calls:
             # Correlations between features are taken over the batch as well: those of pairs are not.
@@ -219,6 +231,12 @@ class LossesCollector(Collector):
         if weights is not None:
             found = {key: n for key, n in zip(KEYS, weights.tolist(), strict=True) if n == n}
             watcher.emit("class_weights", found, (), watcher.step)
+        columns = self._columns.measured()
+        if columns is not None and watcher.step >= ENOUGH:
+            watcher.emit("target_columns", dict(zip(COLUMNS, columns.tolist(), strict=True)), (), watcher.step)
+        mirrored = self._mirrored.measured()
+        for axis, numbers in zip(AXES.values(), [] if mirrored is None else mirrored.tolist(), strict=False):
+            watcher.emit("mirrored", dict(zip(MIRRORED, numbers, strict=True)), (axis,), watcher.step)
         measured = self._frequencies.measured()
         if measured is not None:
             watcher.emit("class_frequencies", dict(zip(FREQUENCIES, measured.tolist(), strict=True)), (), watcher.step)
@@ -233,4 +251,4 @@ class LossesCollector(Collector):
         self._calls, self._embeddings, self._inputs = [], [], []
         self._tokens = self._shares = self._padding = self._copied = self._table = self._sides = None
         self._targets_given, self._plain = 0, []
-        self._pairs, self._views, self._weighed, self._squared = None, [], False, []
+        self._pairs, self._views, self._weighed, self._squared, self._tables = None, [], False, [], []

@@ -11,8 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, overrides
 
+from lvmcheck.watch.measure.columns import table
 from lvmcheck.watch.measure.frequencies import plain_target
 from lvmcheck.watch.measure.leaving import Leaving, left
+from lvmcheck.watch.measure.mirrored import picture
 from lvmcheck.watch.measure.outputs import WHOLE, class_rows
 
 CLASSES = frozenset({"cross_entropy", "nll_loss", "kl_div"})
@@ -29,19 +31,8 @@ similarity is."""
 ROWS, FEWEST = 128, 8
 """Rows that are looked at, and rows from which a batch has a variance."""
 VIEWS = (
-    "View",
-    "Reshape",
-    "Squeeze",
-    "Unsqueeze",
-    "Select",
-    "Slice",
-    "Transpose",
-    "Permute",
-    "Unsafe",
-    "Clone",
-    "ToCopy",
-    "Alias",
-    "TBack",
+    *("View", "Reshape", "Squeeze", "Unsqueeze", "Select", "Slice", "Transpose", "Permute"),
+    *("Unsafe", "Clone", "ToCopy", "Alias", "TBack"),
 )
 FLAGS = (
     *("softmax_twice", "wrong_axis", "not_log_probabilities", "sigmoid_twice", "broadcast", "out_of_range"),
@@ -70,6 +61,8 @@ class Call:
         scored: the loss is a mean or a sum over all of its targets.
         plain: targets, the class that is ignored, the loss and the number of classes of a plain mean over classes.
         squared: the target of a plain mean squared error, and its value.
+        picture: output and target, where both are pictures.
+        table: output and target, where both are tables of numbers.
         asked: the arguments of a loss over classes.
         pairs: 1 where the logits compare a batch with a batch, each row with one other, else 0, and their range.
     """
@@ -87,6 +80,8 @@ class Call:
     pairs: Tensor | None = None
     asked: tuple[Any, dict[str, Any]] | None = None
     squared: tuple[Tensor, Tensor] | None = None
+    picture: tuple[Tensor, Tensor] | None = None
+    table: tuple[Tensor, Tensor] | None = None
 
     @property
     def measured(self) -> Tensor | None:
@@ -148,7 +143,8 @@ def _call(name: str, args: Any, more: dict[str, Any], result: Tensor) -> Call | 
         if isinstance(other, Tensor) and plain_target(name, args, more, result):
             average = other, ignored, result, one.shape[1 if one.ndim > 1 else 0]
         known = replace(_classes(name, one), classes=classes, given=other, scored=scored, plain=average)
-        return replace(known, pairs=_pairs(one, other), asked=(args, more) if classes is not None else None)
+        asked = (args, more) if classes is not None else None
+        return replace(known, pairs=_pairs(one, other), asked=asked, picture=picture(name, one, other))
     if not isinstance(other, Tensor) or not other.numel():
         return None
     flags = {"broadcast"} if spread_out(one, other) and one.requires_grad != other.requires_grad else set()
@@ -158,13 +154,13 @@ def _call(name: str, args: Any, more: dict[str, Any], result: Tensor) -> Call | 
     if name in BINARY:
         flags |= {"sigmoid_twice"} if came_from(one, "Sigmoid") else set()
         flags |= {"rectified"} if came_from(one, "Relu") else {"squashed"} if came_from(one, "Tanh") else set()
-        return Call(name, frozenset(flags), target=_range(other), given=other)
+        return Call(name, frozenset(flags), target=_range(other), given=other, picture=picture(name, one, other))
     if not _is_target(other):
         return Call(name, frozenset(flags))
     mean = name == "mse_loss" and not result.ndim and more.get("reduction", "mean") == "mean"
     squared = (other, result) if mean and one.shape == other.shape and len(other) >= FEWEST else None
-    beyond = _beyond(one, other)
-    return Call(name, frozenset(flags), target=_range(other), beyond=beyond, given=other, squared=squared)
+    found = Call(name, frozenset(flags), target=_range(other), beyond=_beyond(one, other), given=other, squared=squared)
+    return replace(found, picture=picture(name, one, other), table=table(one, other))
 
 
 def _over_batch(given: Tensor, axis: Any) -> bool:
