@@ -280,6 +280,7 @@ class Recorder(Watching):
         """Write the completion record: ``finished``, ``stopped``, ``interrupted`` or ``failed``."""
         if self._closed:
             return
+        self._say_what_was_missed()
         self.look_no_further()
         for watcher in self.watchers:
             watcher.close()

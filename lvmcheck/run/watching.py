@@ -51,6 +51,11 @@ class Watching(Statements):
         if self.finder is not None:
             self.finder.close()
 
+    def _say_what_was_missed(self) -> None:
+        """A note where a model was trained, as far as anybody can tell, and none was watched."""
+        if self.finder is not None and self.steps > 1 and not self.watchers and self.finder.missed:
+            self.note(self.finder.missed)
+
     @property
     def unused(self) -> bool:
         """The run is open, and nothing that is measured has come into it."""

@@ -38,6 +38,7 @@ from lvmcheck.watch.alive import (
 from lvmcheck.watch.guard import allow_global_hooks, tracing
 from lvmcheck.watch.measure.ledger import compiling
 from lvmcheck.watch.replaced import Replaced
+from lvmcheck.watch.seen import Seen
 
 if TYPE_CHECKING:
     from lvmcheck.run.recorder import Recorder
@@ -49,6 +50,9 @@ MOST = 8
 """Models that are watched at most: those of a search, or of the folds of a cross-validation, are alike."""
 IDLE = 16
 """Steps of others after which a model that is not trained is no longer watched, once another one is found."""
+UNSEEN = (
+    "no model was watched, the record alone is judged: scripted modules and steps or gradients by hand are not seen"
+)
 
 _AWAY: ContextVar[bool] = ContextVar("_AWAY", default=False)
 _OPEN: weakref.WeakSet[Finder] = weakref.WeakSet()
@@ -84,13 +88,13 @@ class Finder:
         self._started: list[weakref.ref[Watcher]] = []
         self._count = 0
         self._last: weakref.WeakKeyDictionary[Optimizer, int] = weakref.WeakKeyDictionary()
-        self._stepped = _Seen()
-        self._watched = _Seen()
+        self._stepped = Seen()
+        self._watched = Seen()
         self._steps = 0
         self._replaced = Replaced()
         self._step_handle: Any = optimizers.register_optimizer_step_pre_hook(self._before_step)
         self._module_handles: list[Any] = []
-        self._looking = False
+        self._looking = self._called_with_gradients = False
         others = [other for other in _OPEN if other.unused]
         _OPEN.add(self)
         if others:
@@ -104,6 +108,11 @@ class Finder:
         """Its record is open, and nothing has come into it."""
         recorder = self._recorder()
         return recorder is not None and recorder.unused
+
+    @property
+    def missed(self) -> str:
+        """What to say where a model was called with gradients and none is watched; empty elsewhere."""
+        return UNSEEN if self._called_with_gradients and not self._started else ""
 
     def close(self) -> None:
         """Remove every hook. Safe to call twice."""
@@ -139,8 +148,11 @@ class Finder:
         if self._elsewhere() or not self._looking:  # in this order: what is compiled must not depend on the second
             return
         self._depth += 1
-        if self._depth == 1 and torch.is_grad_enabled() and not isinstance(module, torch.jit.ScriptModule):
-            self._safely(lambda: self._called(module, args))
+        if self._depth == 1 and torch.is_grad_enabled():
+            if isinstance(module, torch.jit.ScriptModule):
+                self._called_with_gradients |= any(weight.requires_grad for weight in module.parameters())
+            else:
+                self._safely(lambda: self._called(module, args))
 
     def _after_forward(self, _module: nn.Module, _args: Any, _output: Any) -> None:
         if not self._elsewhere() and self._looking:
@@ -185,7 +197,9 @@ class Finder:
     def _first_call(self, module: nn.Module, args: Any) -> None:
         """Watch a module at its first call where only one optimizer can be meant, and that trains nothing else."""
         mine = own(module)
-        if not mine or module in self._watched or not any(p.requires_grad for p in module.parameters()):
+        trainable = any(p.requires_grad for p in module.parameters())
+        self._called_with_gradients |= trainable
+        if not mine or module in self._watched or not trainable:
             return
         found = self._known()
         stepping = [item for item in found if isinstance(item, Optimizer)]
@@ -273,26 +287,6 @@ class Finder:
         for watcher in self._mine:
             if watcher.step and self._idle(watcher) > IDLE:
                 watcher.release()
-
-
-class _Seen:
-    """Objects by identity, of which none is kept alive."""
-
-    def __init__(self) -> None:
-        self._known: dict[int, weakref.ref[Any]] = {}
-
-    def add(self, *items: Any) -> None:
-        self._known.update((id(item), weakref.ref(item)) for item in items)
-
-    def __contains__(self, item: Any) -> bool:
-        known = self._known.get(id(item))
-        return known is not None and known() is item
-
-    def __iter__(self) -> Iterator[Any]:
-        return (item for known in self._known.values() if (item := known()) is not None)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
 
 
 def _each(items: Iterable[Any]) -> list[Any]:

@@ -21,7 +21,7 @@ from lvmcheck.errors import InputError
 from lvmcheck.run.bounded import BoundedFollower
 from lvmcheck.run.directory import Follower
 from lvmcheck.run.view import Run
-from lvmcheck.suite import load_suite
+from lvmcheck.suite import load_suite, suite_file
 from lvmcheck.suite.looks import UNREACHED, Looks, questions_of
 from lvmcheck.text.say import complain
 
@@ -56,7 +56,7 @@ class LiveJudge:
                 "lvmcheck.record", f"expected 'stop', 'warn' or a function, got {on_fail!r}", key="on_fail"
             )
         self.verdicts: list[Verdict] = []
-        self._suite = None if suite is None else load_suite(_file(Path(suite)))
+        self._suite = None if suite is None else load_suite(suite_file(Path(suite)))
         self._looks = Looks(questions_of(self._suite))
         self._on_fail = on_fail
         self._follower: BoundedFollower | None = None
@@ -129,8 +129,3 @@ def _told(verdict: Verdict, recorder: Recorder) -> bool:
         item.check == verdict.check and item.finding is not None and item.finding.code == code
         for item in recorder.findings
     )
-
-
-def _file(path: Path) -> Path:
-    """The file of a suite that is named by its file or its folder."""
-    return path / "suite.toml" if path.is_dir() else path

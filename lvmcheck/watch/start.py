@@ -10,8 +10,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from lvmcheck.errors import InputError
-from lvmcheck.run.values import caller
+from lvmcheck.run.values import misused
 from lvmcheck.watch.budget import Every
 from lvmcheck.watch.collectors import (
     activations,
@@ -138,33 +137,33 @@ def _optimizers(optimizer: Any) -> list[Optimizer]:
     inner = [getattr(item, "optimizer", item) for item in found]  # Accelerate and Lightning wrap them
     for item in inner:
         if not isinstance(item, Optimizer):
-            raise _refused("optimizer", f"expected a torch.optim.Optimizer, got {type(item).__name__}")
+            raise misused("optimizer", f"expected a torch.optim.Optimizer, got {type(item).__name__}")
     if not inner:
-        raise _refused("optimizer", "expected at least one optimizer, got none")
+        raise misused("optimizer", "expected at least one optimizer, got none")
     return inner
 
 
 def _refuse(model: Any, optimizers: list[Optimizer], every: Any, *, foreign: bool) -> nn.Module:
     """The module itself, below torch.compile."""
     if not isinstance(model, nn.Module):
-        raise _refused("model", f"expected a torch.nn.Module, got {type(model).__name__}")
+        raise misused("model", f"expected a torch.nn.Module, got {type(model).__name__}")
     if isinstance(model, torch.jit.ScriptModule):
         fix = "Watch the module that was scripted, and train that one."
-        raise _refused("model", "a scripted module calls no Python hooks and cannot be watched", fix)
+        raise misused("model", "a scripted module calls no Python hooks and cannot be watched", fix)
     own = {id(parameter) for parameter in model.parameters()}
     if not own:
-        raise _refused("model", f"{type(model).__name__} has no parameters", "Watch the module that is trained.")
+        raise misused("model", f"{type(model).__name__} has no parameters", "Watch the module that is trained.")
     held = {id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
     if not own & held and not foreign:
         fix = "Make the optimizer from model.parameters(), after the model is complete and on its device."
-        raise _refused("optimizer", f"holds none of the {len(own)} parameters of this {type(model).__name__}", fix)
+        raise misused("optimizer", f"holds none of the {len(own)} parameters of this {type(model).__name__}", fix)
     if every != "auto" and (isinstance(every, bool) or not isinstance(every, int) or every < 1):
-        raise _refused("every", f"expected 'auto' or an integer of at least 1, got {every!r}")
+        raise misused("every", f"expected 'auto' or an integer of at least 1, got {every!r}")
     inner: nn.Module = getattr(model, "_orig_mod", model)
     former = _former(inner)
     if former is not None and not former.closed:
         fix = "Call watch once, before the loop, or close() the former watcher."
-        raise _refused("model", f"this {type(model).__name__} is watched already", fix)
+        raise misused("model", f"this {type(model).__name__} is watched already", fix)
     return inner
 
 
@@ -173,8 +172,3 @@ def _former(model: Any) -> Watcher | None:
     inner = getattr(model, "_orig_mod", model)
     known = _WATCHED.get(inner) if isinstance(inner, nn.Module) else None
     return None if known is None else known()
-
-
-def _refused(key: str, problem: str, fix: str | None = None) -> InputError:
-    file, line = caller()
-    return InputError(file, problem, line=line, key=key, fix=fix)

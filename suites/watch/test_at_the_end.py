@@ -122,7 +122,7 @@ def test_similarities_that_softmax_cannot_tell_apart(scale: float, tmp_path: Pat
 
 
 def marked(follow: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Bright blobs in noise, their masks and two points at their centres; ``follow`` says what goes along with a flip."""
+    """Blobs in noise, their masks and two points at their centres; ``follow`` says what goes along with a flip."""
     centres = torch.rand(160, 2) * 9 + 1.5
     at = torch.arange(12.0)
     apart = (at[None, None] - centres[:, 0, None, None]) ** 2 + (at[None, :, None] - centres[:, 1, None, None]) ** 2

@@ -235,6 +235,37 @@ def test_nor_where_the_environment_says_so(tmp_path: Path, monkeypatch: pytest.M
     assert rec.watchers == []
 
 
+class _Scripted(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Linear(4, 2)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        out: Tensor = self.net(rows)
+        return out
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+@pytest.mark.parametrize("kind", ["scripted", "by_hand", "evaluated", "watched"])
+def test_a_model_that_cannot_be_watched_is_said_to_be_none(kind: str, tmp_path: Path) -> None:
+    model: Any = torch.jit.script(_Scripted()) if kind == "scripted" else _Scripted()
+    weights = list(model.parameters())
+    optimizer = None if kind == "by_hand" else torch.optim.SGD(weights, 0.1)
+    with lvmcheck.record(tmp_path / "run") as rec, torch.set_grad_enabled(kind != "evaluated"):
+        for _ in range(STEPS):
+            loss = model(torch.randn(8, 4)).square().mean()
+            if optimizer is None:
+                for weight, gradient in zip(weights, torch.autograd.grad(loss, weights), strict=True):
+                    weight.data.sub_(0.1 * gradient)
+            elif kind != "evaluated":
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+            rec.step(loss=loss.item())
+    notes = [note.text for note in lvmcheck.load(tmp_path / "run").of(Note)]
+    assert any(note.startswith("no model was watched") for note in notes) is (kind in ("scripted", "by_hand"))
+
+
 def test_of_two_open_records_none_takes_the_models_of_the_other(tmp_path: Path) -> None:
     one, other = net(), net()
     first, second = adam(one), adam(other)

@@ -159,8 +159,8 @@ def _call(name: str, args: Any, more: dict[str, Any], result: Tensor) -> Call | 
         return Call(name, frozenset(flags))
     mean = name == "mse_loss" and not result.ndim and more.get("reduction", "mean") == "mean"
     squared = (other, result) if mean and one.shape == other.shape and len(other) >= FEWEST else None
-    found = Call(name, frozenset(flags), target=_range(other), beyond=_beyond(one, other), given=other, squared=squared)
-    return replace(found, picture=picture(name, one, other), table=table(one, other))
+    call = Call(name, frozenset(flags), target=_range(other), beyond=_beyond(one, other), given=other, squared=squared)
+    return replace(call, picture=picture(name, one, other), table=table(one, other))
 
 
 def _over_batch(given: Tensor, axis: Any) -> bool:

@@ -12,9 +12,8 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from lvmcheck.errors import InputError
 from lvmcheck.run.preflights import Waiting, leave
-from lvmcheck.run.values import caller
+from lvmcheck.run.values import misused
 from lvmcheck.watch.found import away
 from lvmcheck.watch.preflight.nested import leaves
 from lvmcheck.watch.preflight.objective import BadBatchError, Form, Objective
@@ -77,7 +76,7 @@ def preflight(
             )  # fmt: skip
             _try_once(setup)
         except BadBatchError as bad:
-            raise _refused(bad.key, bad.problem, bad.fix) from None
+            raise misused(bad.key, bad.problem, bad.fix) from None
         verdicts = tuple(verdict(probe, setup) for probe in chosen)
     fixes = {probe.name: _fix(probe.fixes, found) for probe, found in zip(chosen, verdicts, strict=True)}
     report = Report(
@@ -98,21 +97,21 @@ def _chosen(only: Sequence[str] | None) -> list[Any]:
     known = {probe.name: probe for probe in probes()}
     for name in only or ():
         if name not in known:
-            raise _refused("only", f"no probe is called {name!r}", f"Probes: {', '.join(sorted(known))}.")
+            raise misused("only", f"no probe is called {name!r}", f"Probes: {', '.join(sorted(known))}.")
     return [probe for name, probe in known.items() if only is None or name in only]
 
 
 # -- input -------------------------------------------------------------------------------------------------------------
 def _check_model(model: Any) -> None:
     if not isinstance(model, nn.Module):
-        raise _refused("model", f"expected a torch.nn.Module, got {type(model).__name__}")
+        raise misused("model", f"expected a torch.nn.Module, got {type(model).__name__}")
     if isinstance(model, torch.jit.ScriptModule):
         fix = "Check the module that was scripted."
-        raise _refused("model", "a scripted module calls no Python hooks and cannot be checked", fix)
+        raise misused("model", "a scripted module calls no Python hooks and cannot be checked", fix)
     if any(nn.parameter.is_lazy(parameter) for parameter in model.parameters()):
-        raise _refused("model", "has parameters without a shape yet", "Run one forward pass before preflight.")
+        raise misused("model", "has parameters without a shape yet", "Run one forward pass before preflight.")
     if next(model.parameters(), None) is None:
-        raise _refused("model", f"{type(model).__name__} has no parameters", "Pass the module that is trained.")
+        raise misused("model", f"{type(model).__name__} has no parameters", "Pass the module that is trained.")
 
 
 def _check_batch(batch: Any) -> None:
@@ -147,11 +146,11 @@ def _optimizers(model: Any, optimizer: Any, scheduler: Any) -> tuple[list[Optimi
     optimizers = [getattr(item, "optimizer", item) for item in _several(optimizer)]
     for item in optimizers:
         if not isinstance(item, Optimizer):
-            raise _refused("optimizer", f"expected a torch.optim.Optimizer, got {type(item).__name__}")
+            raise misused("optimizer", f"expected a torch.optim.Optimizer, got {type(item).__name__}")
     schedulers = _several(scheduler)
     for item in schedulers:
         if not callable(getattr(item, "state_dict", None)) or not callable(getattr(item, "step", None)):
-            raise _refused("scheduler", f"expected a learning rate scheduler, got {type(item).__name__}")
+            raise misused("scheduler", f"expected a learning rate scheduler, got {type(item).__name__}")
     return optimizers, schedulers
 
 
@@ -170,11 +169,6 @@ def _several(value: Any) -> list[Any]:
     if value is None:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]
-
-
-def _refused(key: str, problem: str, fix: str | None = None) -> InputError:
-    file, line = caller()
-    return InputError(file, problem, line=line, key=key, fix=fix)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, passed
+from lvmcheck.watch.measure.loss_calls import spread_out
 from lvmcheck.watch.preflight.setup import Setup, SkipProbe
 from lvmcheck.watch.preflight.trace import ARITHMETIC, LOSSES
 
@@ -40,11 +41,3 @@ def measure(setup: Setup) -> Outcome:
         Finding(code="same_shape", measured=0, bounds=(equal(0),), phrase="{measured} broadcasts in the loss"),
         evaluated=seen,
     )
-
-
-def spread_out(one: Tensor, other: Tensor) -> bool:
-    """Whether one is [N, ..., 1] and the other [N, ...], of which broadcasting makes [N, N]."""
-    small, large = sorted((one, other), key=lambda tensor: tensor.ndim)
-    if large.ndim != small.ndim + 1 or small.ndim < 1 or large.shape[-1] != 1 or len(small) < 2:
-        return False
-    return large.shape[:-1] == small.shape
