@@ -21,8 +21,8 @@ FEWEST, MANY = 3, 1000
 """Classes whose number a first loss tells."""
 EVEN, SOME_RIGHT, AGREES, HIGHEST = 0.03, 0.6, 0.02, 10.0
 """Relative distance of a first loss from ln K, accuracy, distance from the loss of sure answers, and highest loss."""
-STILL = 0.05
-"""Share that a loss at rest moves by."""
+STILL, COSTS = 0.05, 0.6
+"""Share that a loss at rest moves by, and what a wrong answer costs more than a right one, at least."""
 _WORDS = """exact match sequence seq sentence answer task set subset example sample word knn probe linear question
 choice zero shot boundary joint"""
 OF_OTHERS = frozenset(_WORDS.split())
@@ -87,11 +87,18 @@ def _at_rest(run: Run) -> Finding | None:
     for count in [known] if known else range(2, MOST_CLASSES):
         least, guess = math.log(1 + (count - 1) / math.e), math.log(count)
         begins = (0.85 if windows is None else 0.95) * guess <= first <= 1.06 * guess
-        if still and begins and 0 <= last - least < NEXT * least and last < 0.9 * first:
+        rests = still and begins and 0 <= last - least < NEXT * least and last < 0.9 * first
+        if rests and _wrong_answers_cost(run, least):
             finding = _twice(train, good[0])
             more = (Fact("classes", count), Fact("least", least))
             return replace(finding, measured=last, evidence=(*finding.evidence, *more))
     return None
+
+
+def _wrong_answers_cost(run: Run, least: float) -> bool:
+    """Whether validation losses are as far above the least as their wrong answers have them be: a sure one costs 1."""
+    late = ((loss.values[-3:], share(accuracy)[-3:]) for loss, accuracy in pairs(run))
+    return all(float(np.median(loss)) >= least + COSTS * (1 - float(np.median(right))) for loss, right in late)
 
 
 def _classes(run: Run) -> int | None:

@@ -228,6 +228,14 @@ PASSES: Sequence[Case] = (
             "val_acc": [0.4] * 8,
         },
     ),
+    _case(
+        "two_classes_at_the_same_level",
+        {
+            "train_loss": made.lines(20, 0.69, 0.35, 0.318, 0.317, 0.318),
+            "val_loss": made.lines(20, 0.66, 0.36, 0.335),
+            "val_acc": made.lines(20, 0.6, 0.91),
+        },
+    ),
     _case("top_5", {**_HIGH, "val_acc": made.lines(20, 0.05, 0.1), "top5": [0.4] * 20}),
 )
 _SUSPICIOUS = (
