@@ -13,7 +13,7 @@ from lvmcheck.checks.finding import Asked, Status, Verdict
 from lvmcheck.checks.protocol import evaluate
 from lvmcheck.checks.wording import asked_text, evidence_lines, plural, spaced, verdict_text
 from lvmcheck.commands._exit import FAILED, PASSED
-from lvmcheck.commands._reading import add_run, make_importable, suite_file
+from lvmcheck.commands._reading import add_run, make_importable
 from lvmcheck.commands._remarks import extent, print_remarks
 from lvmcheck.errors import InputError
 from lvmcheck.report.key_figures import last_figures
@@ -101,7 +101,7 @@ def suite_of(options: argparse.Namespace, run: Run) -> Suite | None:
         if options.data_name is not None:
             raise InputError("--data-name", "expected --suite beside it: only bounds of suites are bound to data")
         return None
-    from lvmcheck.suite import load_suite
+    from lvmcheck.suite import load_suite, suite_file
 
     make_importable()
     own = run.info.get("profile")

@@ -62,11 +62,6 @@ def check_roles(run: Run, path: Path) -> None:
         raise InputError(path, problem.problem, key=problem.key, fix=problem.fix) from None
 
 
-def suite_file(path: Path) -> Path:
-    """The file of a suite that is named by its file or its folder."""
-    return path / "suite.toml" if path.is_dir() else path
-
-
 def make_importable() -> None:
     """Let suites name trainers of the working directory, as pytest's ``pythonpath`` does for it."""
     if os.getcwd() not in sys.path:  # noqa: PTH109 - entries of sys.path are strings

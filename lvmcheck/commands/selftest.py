@@ -69,10 +69,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _origin(options: argparse.Namespace) -> dict[str, Any]:
     """Of what, in which session and at which commit: what a gate asks for."""
-    from lvmcheck.commands._reading import suite_file
     from lvmcheck.launch.executed import NONCE
     from lvmcheck.report.machine import git
-    from lvmcheck.suite import load_suite
+    from lvmcheck.suite import load_suite, suite_file
 
     found: dict[str, Any] = {"suite": "", "digest_of_suite": "", "profile": ""}
     if ":" not in options.target or Path(options.target).exists():
@@ -100,9 +99,9 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _subject(options: argparse.Namespace) -> Subject:
-    from lvmcheck.commands._reading import make_importable, suite_file
+    from lvmcheck.commands._reading import make_importable
     from lvmcheck.selftest.subject import of_suite, of_trainer
-    from lvmcheck.suite import load_suite
+    from lvmcheck.suite import load_suite, suite_file
 
     make_importable()
     path = Path(options.target)

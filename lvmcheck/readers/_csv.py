@@ -13,7 +13,7 @@ from pathlib import Path
 from lvmcheck.errors import InputError, excerpt
 from lvmcheck.readers._columns import axes
 from lvmcheck.readers._files import text
-from lvmcheck.readers._numbers import NotANumberError, is_empty, number, whole
+from lvmcheck.readers._numbers import is_empty, is_number, number, whole
 from lvmcheck.readers._table import MAX_COLUMNS, Line, bounded_rows
 from lvmcheck.run.curves import PRIMARY
 from lvmcheck.run.roles import by_name
@@ -60,7 +60,7 @@ def read_csv(path: Path, mapped: Collection[str] = ()) -> Table:
     header[0] = header[0].lstrip("# ")
     if len(header) > MAX_COLUMNS:
         raise InputError(path, f"expected at most {MAX_COLUMNS:,} columns, got {len(header):,}", line=first)
-    if _is_numbers(header):
+    if is_numbers(header):
         places = [str(place) for place in range(1, len(header) + 1)]
         if not mapped or not set(mapped) <= set(places):
             raise InputError(path, f"has no header line: {_shown(header)} are numbers", line=first, fix=NAMED)
@@ -81,8 +81,8 @@ def _title(said: str) -> int:
     if len(top) < 3:
         return 0
     title, names, cells = (line.strip().split(delimiter(top[1])) for line in top)
-    told = [any(map(_is_number, line)) for line in (title, names)]
-    return 1 if not any(told) and _is_number(cells[0]) and _are_names(names) and not _are_names(title) else 0
+    told = [any(map(is_number, line)) for line in (title, names)]
+    return 1 if not any(told) and is_number(cells[0]) and _are_names(names) and not _are_names(title) else 0
 
 
 def _are_names(cells: Sequence[str]) -> bool:
@@ -107,7 +107,7 @@ def _rows(said: str, path: Path, *, after: int) -> list[tuple[int, list[str]]]:
 def _by_spaces(said: str) -> bool:
     """Whether the lines below the header have as many words as it has, and begin with a number."""
     lines = [line.lstrip("# ").split() for line in said.splitlines() if line.strip()][:3]
-    return len(lines) > 1 and len({len(line) for line in lines}) == 1 and all(_is_number(line[0]) for line in lines[1:])
+    return len(lines) > 1 and len({len(line) for line in lines}) == 1 and all(is_number(line[0]) for line in lines[1:])
 
 
 def _comments(rows: Sequence[tuple[int, list[str]]]) -> int:
@@ -115,27 +115,20 @@ def _comments(rows: Sequence[tuple[int, list[str]]]) -> int:
     count = 0
     while count + 1 < len(rows) and rows[count][1][0].lstrip().startswith("#"):
         count += 1
-    if count and _is_numbers(rows[count][1]) and len(rows[count - 1][1]) == len(rows[count][1]):
+    if count and is_numbers(rows[count][1]) and len(rows[count - 1][1]) == len(rows[count][1]):
         return count - 1
     return count
 
 
-def _is_numbers(header: Sequence[str]) -> bool:
+def is_numbers(header: Sequence[str]) -> bool:
     """Whether most of what stands in a header are numbers, and not those with which pandas counts columns."""
     cells = [cell for cell in header if not is_empty(cell)]
-    found = [cell for cell in cells if _is_number(cell)]
+    found = [cell for cell in cells if is_number(cell)]
     return 2 * len(found) > len(cells) and found != [str(place) for place in range(len(found))]
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        return number(cell) is not None
-    except NotANumberError:
-        return False
-
-
 def _shown(header: Sequence[str]) -> str:
-    found = [excerpt(cell, 20) for cell in header if _is_number(cell)]
+    found = [excerpt(cell, 20) for cell in header if is_number(cell)]
     return ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
 
 
@@ -177,7 +170,7 @@ def _unnamed(
             )
         elif name:
             continue
-        elif place == 0 and not any(_is_number(cell) for cell in cells):
+        elif place == 0 and not any(is_number(cell) for cell in cells):
             header[0] = INDEX
             continue
         else:
@@ -189,7 +182,7 @@ def _unnamed(
 
 def _counts(cells: Sequence[str]) -> bool:
     """Whether cells are whole numbers that go up."""
-    found = [whole(number(cell)) if _is_number(cell) else None for cell in cells]
+    found = [whole(number(cell)) if is_number(cell) else None for cell in cells]
     return None not in found and all(b > a for a, b in pairwise(found))  # type: ignore[operator]
 
 

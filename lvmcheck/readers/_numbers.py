@@ -44,6 +44,14 @@ def number(value: object) -> float | None:
         raise NotANumberError(f"{shown(value)}, which no float can hold") from None
 
 
+def is_number(value: object) -> bool:
+    """Whether a cell or a JSON value stands for a number."""
+    try:
+        return number(value) is not None
+    except NotANumberError:
+        return False
+
+
 def is_empty(value: object) -> bool:
     """Whether nothing was measured."""
     return value is None or (isinstance(value, str) and value.strip().lower() in EMPTY)

@@ -13,7 +13,7 @@ from lvmcheck.readers._assemble import run_of
 from lvmcheck.readers._columns import AXES, MAY_FALL, axes, folded, sidecar, with_axes
 from lvmcheck.readers._csv import DELIMITERS, delimiter, read_csv
 from lvmcheck.readers._files import head
-from lvmcheck.readers._numbers import NotANumberError, axis, number
+from lvmcheck.readers._numbers import NotANumberError, axis, is_number, number
 from lvmcheck.readers._results import refuse_results
 from lvmcheck.readers._rows import Row, chosen, epochs_filled, restarts
 from lvmcheck.readers._shapes import shaped
@@ -47,14 +47,7 @@ def _is_table(start: bytes) -> bool:
     sign = delimiter(lines[0]) if any(map(lines[0].count, DELIMITERS)) else None
     names, cells = ([cell.strip() for cell in line.split(sign)] for line in lines[:2])
     known = axes(names) or any(by_name(name).quantity in PRIMARY for name in names)
-    return bool(known) and len(names) == len(cells) > 1 and _is_number(cells[0]) and not _is_number(names[0])
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        return number(cell) is not None
-    except NotANumberError:
-        return False
+    return bool(known) and len(names) == len(cells) > 1 and is_number(cells[0]) and not is_number(names[0])
 
 
 def _is_object(line: bytes) -> bool:

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from lvmcheck.errors import BadValueError, InputError
+from lvmcheck.errors import BadValueError
 from lvmcheck.run import events as ev
 from lvmcheck.run.baselines import Kind, baselines, collect
 from lvmcheck.run.origin import digest_of
@@ -18,7 +18,7 @@ from lvmcheck.run.reduce import reduced
 from lvmcheck.run.roles import declared
 from lvmcheck.run.stopping import Stopping
 from lvmcheck.run.table import measure as measure_table
-from lvmcheck.run.values import caller, numbers, refused
+from lvmcheck.run.values import misused, numbers, refused
 
 TASKS = {"tokens": "vocabulary", "classes": "classes", "values": "target_variance"}
 """Task -> the fact that only its baselines have."""
@@ -196,8 +196,7 @@ class Statements:
             declared(name, table)
         except BadValueError as problem:
             del self._roles[name]
-            file, line = caller()
-            raise InputError(file, problem.problem, line=line, key=problem.key, fix=problem.fix) from None
+            raise misused(problem.key, problem.problem, problem.fix) from None
         return table
 
     def probe(self, name: str, values: Mapping[str, Any]) -> None:

@@ -76,8 +76,13 @@ def numbers(values: Any, what: str) -> dict[str, float]:
 
 def refused(name: str, expected: str, fix: str | None) -> InputError:
     """The error for an argument of a call, at the caller's file and line."""
+    return misused(name, f"expected {expected}", fix)
+
+
+def misused(key: str, problem: str, fix: str | None = None) -> InputError:
+    """The error of a call, at the caller's file and line."""
     file, line = caller()
-    return InputError(file, f"expected {expected}", line=line, key=name, fix=fix)
+    return InputError(file, problem, line=line, key=key, fix=fix)
 
 
 def caller() -> tuple[str, int | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lvmcheck.suite.load import load_suite, suite_name, with_overrides
+from lvmcheck.suite.load import load_suite, suite_file, suite_name, with_overrides
 from lvmcheck.suite.model import CheckEntry, Expect, Suite
 from lvmcheck.suite.trainer import Trainer, find_trainer, trainer_names
 
@@ -13,6 +13,7 @@ __all__ = [
     "Trainer",
     "find_trainer",
     "load_suite",
+    "suite_file",
     "suite_name",
     "trainer_names",
     "with_overrides",

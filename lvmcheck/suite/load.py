@@ -86,6 +86,11 @@ def _launch_keys(suite: Suite) -> Table:
     return {key: value for key, value in keys.items() if value is not None}
 
 
+def suite_file(path: Path) -> Path:
+    """The file of a suite that is named by its file or its folder."""
+    return path / "suite.toml" if path.is_dir() else path
+
+
 def suite_name(path: Path) -> str:
     """``known_failures/amn_790k_attempt_2``: the folder below the nearest folder called ``suites``."""
     folder = path.absolute().parent
