@@ -203,9 +203,9 @@ def trainer_environment(
     }
 
 
-def last_lines(folder: Path, count: int = 12) -> list[str]:
-    """The last lines that the trainer printed, at most ``count``, fit to be shown."""
-    return _lines(folder / rundir.OUTPUT)[-count:]
+def last_lines(folder: Path) -> list[str]:
+    """The last lines that the trainer printed, at most 12, fit to be shown."""
+    return _lines(folder / rundir.OUTPUT)[-12:]
 
 
 def stack_lines(folder: Path) -> list[str]:

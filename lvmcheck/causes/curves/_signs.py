@@ -202,10 +202,10 @@ def loss_diverged(evidence: Evidence) -> Finding | None:
     return None if role is not None and role.direction is Direction.HIGHER else finding
 
 
-def validation_falls(run: Run, left: float = 0.25) -> bool:
-    """Whether a validation loss fell to this share of its first value."""
+def validation_falls(run: Run) -> bool:
+    """Whether a validation loss fell to a quarter of its first value."""
     falls = (curve for curve in run.curves.validation if len(curve) >= 4 and float(curve.values.min()) > 0)
-    return any(float(np.median(curve.values[-3:])) < left * float(curve.values[0]) for curve in falls)
+    return any(float(np.median(curve.values[-3:])) < 0.25 * float(curve.values[0]) for curve in falls)
 
 
 FAIR = 0.3

@@ -220,9 +220,7 @@ def _rises(run: Run, name: str) -> bool:
     return 0 < RISE * levels.first < levels.last
 
 
-def _two(
-    mse: float, info: float, weights: tuple[float, float], ratio: float | None, *, windows: int = 10, over: bool = False
-) -> Run:
+def _two(mse: float, info: float, weights: tuple[float, float], ratio: float | None, *, windows: int) -> Run:
     """A run with an MSE term and an InfoNCE term; the gradient ratio starts at 3, as measured at initialisation."""
     loss = [weights[0] * mse + weights[1] * info] * windows
     terms = {"mse": (weights[0], [mse] * windows), "info_nce": (weights[1], [info] * windows)}
@@ -230,7 +228,7 @@ def _two(
     if ratio is not None:
         gradients = {1: {"mse": 1.0, "info_nce": 3.0}}
         gradients |= {step: {"mse": 0.01, "info_nce": 0.01 * ratio} for step in (100, 200, 300, 400, 500)}
-    return made.window_run(loss, terms=terms, gradients=gradients, per_epoch=20, over=over)
+    return made.window_run(loss, terms=terms, gradients=gradients, per_epoch=20, over=False)
 
 
 _case = made.Cases(LossBalance())

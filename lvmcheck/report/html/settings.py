@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from lvmcheck.errors import InputError
 from lvmcheck.report.html.report_run import ReportRun, text_of
@@ -32,7 +31,7 @@ class Setting:
         return len(self.values) > 1 or self.reference is not None
 
 
-def references_of(runs: Sequence[ReportRun], start: Path | None = None) -> tuple[dict[str, Reference], list[str]]:
+def references_of(runs: Sequence[ReportRun]) -> tuple[dict[str, Reference], list[str]]:
     """References of the suites by name, and what is wrong with those that cannot be read."""
     found: dict[str, Reference] = {}
     problems: list[str] = []
@@ -42,7 +41,7 @@ def references_of(runs: Sequence[ReportRun], start: Path | None = None) -> tuple
             continue
         if any(part in ("", ".", "..") for part in (*item.suite.split("/"), item.profile, device)):
             continue  # names from a file: no way out of the folder of references
-        place = find(item.suite, item.profile, device, start)
+        place = find(item.suite, item.profile, device)
         try:
             if place is not None:
                 found[item.suite] = read(place)

@@ -55,13 +55,13 @@ def main_output(output: Any) -> Tensor | None:
     return next((tensor for tensor in found if tensor.is_floating_point() and tensor.ndim and tensor.numel()), None)
 
 
-def fingerprints(batch: Tensor, rows: int = ROWS, count: int = ELEMENTS) -> Tensor:
+def fingerprints(batch: Tensor, rows: int = ROWS) -> Tensor:
     """An exact fingerprint of each of the first rows by the bits of its elements, int64 [n] below 2^52.
 
     Equal rows have equal fingerprints on every device, whatever batch they are in.
     """
     flat = batch.detach()[:rows].reshape(min(rows, len(batch)), -1)
-    flat = flat[:, :: max(1, -(-flat.shape[1] // count))].contiguous()
+    flat = flat[:, :: max(1, -(-flat.shape[1] // ELEMENTS))].contiguous()
     width = flat.element_size()
     view = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
     bits = flat.to(torch.uint8) if flat.dtype == torch.bool else flat
