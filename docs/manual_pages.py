@@ -115,13 +115,7 @@ def errors_page() -> str:
     ]
     lines += [f"- `{row.id}` {row.file}: {_shown(row)}" for row in rows()]
     gate = {node.targets[0].id: node.value for node in ast.parse(GATE.read_text()).body if isinstance(node, ast.Assign)}
-    lines += [
-        "",
-        "## Reasons of the gate",
-        "",
-        "They stand in brackets behind each reason of `ci/gate.py`.",
-        "",
-    ]
+    lines += ["", "## Reasons of the gate", "", "They stand in brackets behind each reason of `ci/gate.py`.", ""]
     lines += [f"- `{code}`: `{text}`" for code, text in ast.literal_eval(gate["WORDS"]).items()]
     return "\n".join(lines) + "\n"
 

@@ -11,14 +11,7 @@ from lvmcheck.checks.bounds import Bound, BoundKind, Number, floor
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Scalar, Status, error, failed, passed, pending
 from lvmcheck.checks.wording import outcome_text, sentence
 from lvmcheck.errors import BadValueError
-from lvmcheck.statistics.seeds import (
-    Answer,
-    chance_mean_below,
-    chance_next_above,
-    enough_pass,
-    mean_reaches,
-    sample,
-)
+from lvmcheck.statistics.seeds import Answer, chance_mean_below, chance_next_above, enough_pass, mean_reaches, sample
 
 P = 0.01
 """Error rate of "the mean reaches its floor" where a suite states none."""

@@ -50,12 +50,7 @@ def run(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="lvmcheck-selftest-", ignore_cleanup_errors=True) as temporary:
         home = (options.keep or Path(temporary)).resolve()
         test = Session(
-            subject=subject,
-            home=home,
-            minutes=options.minutes,
-            jobs=options.jobs,
-            only=only,
-            tell=complain,
+            subject=subject, home=home, minutes=options.minutes, jobs=options.jobs, only=only, tell=complain
         ).perform()
     if options.json:
         from lvmcheck.report.machine.json_report import with_digest

@@ -68,12 +68,7 @@ class Judge:
 
     def _asked(self, suite: Mapping[str, Any]) -> dict[str, Any]:
         runs = {str(run["seed"]): str(self.top / run["folder"]) for run in suite["runs"] if run["folder"]}
-        return {
-            "path": str(self.top / suite["file"]),
-            "profile": suite["profile"],
-            "runs": runs,
-            "limit": self.limit,
-        }
+        return {"path": str(self.top / suite["file"]), "profile": suite["profile"], "runs": runs, "limit": self.limit}
 
     def _claimed(self, suites: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str, str], str]:
         return {

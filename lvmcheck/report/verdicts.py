@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 from lvmcheck.checks.finding import Status, Verdict, Why
-from lvmcheck.checks.wording import (
-    MARKS,
-    asked_text,
-    bounds_text,
-    outcome_text,
-    scalar,
-)
+from lvmcheck.checks.wording import MARKS, asked_text, bounds_text, outcome_text, scalar
 
 SEEDS = "seeds"
 """Stands in place of a seed where all seeds answer together."""

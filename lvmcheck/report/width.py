@@ -11,10 +11,5 @@ def wrapped(line: str, width: int | None) -> list[str]:
         return [line]
     indent = " " * (len(line) - len(line.lstrip(" -"))) or "  "
     return textwrap.wrap(
-        line,
-        width,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-        drop_whitespace=True,
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
     )

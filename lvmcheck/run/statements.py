@@ -65,11 +65,7 @@ class Statements:
         """Record the pre-flights that waited for this run, and say what failed."""
         for found in take(model):
             event = ev.Watch(
-                name=PREFLIGHT,
-                epoch=self.epochs + 1,
-                step=self.steps,
-                subjects=found.subjects,
-                values=found.values,
+                name=PREFLIGHT, epoch=self.epochs + 1, step=self.steps, subjects=found.subjects, values=found.values
             )
             import_module("lvmcheck.watch.live").Live(self).measured(event)
 

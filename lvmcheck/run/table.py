@@ -103,10 +103,7 @@ def _order(labels: NDArray[np.int64]) -> dict[str, float]:
         return {}
     counts = np.unique(labels, return_counts=True)[1]
     chance = float((counts * (counts - 1)).sum() / (len(labels) * (len(labels) - 1)))
-    return {
-        "table.equal_neighbours": float((labels[1:] == labels[:-1]).mean()),
-        "table.equal_by_chance": chance,
-    }
+    return {"table.equal_neighbours": float((labels[1:] == labels[:-1]).mean()), "table.equal_by_chance": chance}
 
 
 def _alignment(rows: Rows, labels: NDArray[np.int64]) -> dict[str, float]:

@@ -41,12 +41,7 @@ class Question:
         """The answer with its address."""
         source = None if self.entry is None else self.entry.source
         return Verdict(
-            name=self.name,
-            check=self.check.name(),
-            outcome=outcome,
-            seed=run.seed,
-            asked=self.asked,
-            source=source,
+            name=self.name, check=self.check.name(), outcome=outcome, seed=run.seed, asked=self.asked, source=source
         )
 
 

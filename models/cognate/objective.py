@@ -26,10 +26,7 @@ MOST_LOGITS = 1 << 26  # made at once; more are made in parts and again backward
 
 
 def language_terms(
-    model: Cognate,
-    output: CognateOutput,
-    targets: Tensor,
-    weights: Mapping[str, float],
+    model: Cognate, output: CognateOutput, targets: Tensor, weights: Mapping[str, float]
 ) -> dict[str, tuple[float, Tensor]]:
     """The declared terms as ``{name: (weight, value)}``; the loss is the sum of weight times value.
 

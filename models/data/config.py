@@ -94,14 +94,7 @@ SOURCES: dict[str, type[TwinConfig] | type[PathConfig] | type[TextConfig]] = {
     "path": PathConfig,
     "text": TextConfig,
 }
-_AT_LEAST = {
-    "sequences": 1,
-    "val_sequences": 2,
-    "ood_sequences": 0,
-    "context": 1,
-    "dim": 0,
-    "split_seed": 0,
-}
+_AT_LEAST = {"sequences": 1, "val_sequences": 2, "ood_sequences": 0, "context": 1, "dim": 0, "split_seed": 0}
 _AT_MOST = {"sequences": 10**8, "val_sequences": 10**7, "ood_sequences": 10**7, "context": 512, "dim": 16_384}
 _CHOICES: dict[str, tuple[str, ...]] = {
     "recipe": tuple(RECIPES),

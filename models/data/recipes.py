@@ -75,7 +75,7 @@ RECIPES: dict[str, Recipe] = {
         article_chunks=72,
         dim=768,
         space_seed=584,
-    ),
+    )
 }
 """Named recipes; a suite's data.recipe is one of these names."""
 

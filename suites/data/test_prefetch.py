@@ -75,10 +75,7 @@ def pages(stretches: list[tuple[int, int]]) -> set[int]:
 def test_a_file_gives_the_batches_that_memory_gives(filed: Windows, batch_size: int, first: int) -> None:
     plain = windows_over(vectors())
     one, other = (Loader(windows, batch_size, CPU) for windows in (plain, filed))
-    for mine, theirs in (
-        (one.shuffled(3, 2, first), other.shuffled(3, 2, first)),
-        (one.in_order(), other.in_order()),
-    ):
+    for mine, theirs in ((one.shuffled(3, 2, first), other.shuffled(3, 2, first)), (one.in_order(), other.in_order())):
         count = 0
         for wanted, got in zip(mine, theirs, strict=True):
             assert all(torch.equal(a, b) for a, b in zip(wanted, got, strict=True))

@@ -145,10 +145,7 @@ def test_parquet_round_trip_of_lists_and_fixed_lists(tmp_path: Path, table: tupl
         ({"vector": [[1, 0]], "article": [1]}, "vector: type list<element: int64>; expected a list of floats."),
         ({"vector": [[1.0, 0.0]], "article": [1.5]}, "article: type double; expected integers or strings."),
         ({"vector": [[1.0, 0.0], None], "article": [1, 1]}, "vector: missing values in rows 0 and on; expected none."),
-        (
-            {"vector": [[1.0, 0.0]], "article": [None]},
-            "no article is long enough: the longest has 1 chunk, context 5 ",
-        ),
+        ({"vector": [[1.0, 0.0]], "article": [None]}, "no article is long enough: the longest has 1 chunk, context 5 "),
         ({"vector": [[1.0, None]], "article": [1]}, "vector: missing numbers in rows 0 and on."),
         (
             {"vector": [[1.0, 0.0], [1.0]], "article": [1, 1]},

@@ -34,10 +34,7 @@ def attend_both_ways(query: Tensor, keys: KeyValue, layout: Layout) -> Tensor:
 
 def no_causal_mask() -> list[mock._patch[object]]:
     """Every attention of the model, backbone and recursion, looks both ways."""
-    return [
-        mock.patch.object(layout, "visible", both_ways),
-        mock.patch.object(attention, "attend", attend_both_ways),
-    ]
+    return [mock.patch.object(layout, "visible", both_ways), mock.patch.object(attention, "attend", attend_both_ways)]
 
 
 # -- a memory that everybody shares ------------------------------------------------------------------------------------

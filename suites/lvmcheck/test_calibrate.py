@@ -38,11 +38,7 @@ KINDS: Mapping[str, tuple[CheckEntry, str, BoundKind]] = {
     "floor": (entry("metric", metric="val_accuracy", at_least=0.5), "at_least", BoundKind.FLOOR),
     "ceiling": (entry("metric", metric="val_loss", at_most=0.5), "at_most", BoundKind.CEILING),
     "expression": (entry("metric", metric="val_loss", at_most="train_loss + 0.5"), "at_most", BoundKind.CEILING),
-    "abort": (
-        entry("metric", metric="val_accuracy", at_least=0.8, abort_below=0.5),
-        "abort_below",
-        BoundKind.ABORT,
-    ),
+    "abort": (entry("metric", metric="val_accuracy", at_least=0.8, abort_below=0.5), "abort_below", BoundKind.ABORT),
     "gain": (entry("improves", metric="val_accuracy", by_epoch=3, min_gain=0.1), "min_gain", BoundKind.FLOOR),
     "range": (entry("plausible_range", metric="val_accuracy", at_least=0.1), "at_least", BoundKind.FLOOR),
     "band": (
@@ -88,12 +84,7 @@ def test_an_abort_bound_lies_beyond_its_floor() -> None:
 
 @pytest.mark.parametrize(
     ("now", "step", "expected"),
-    [
-        ("b - 0.25", 0.5, "b + 0.25"),
-        ("2 * a", -0.5, "2 * a - 0.5"),
-        (1.0, 0.5, 1.5),
-        ("a + 1e-3", 0.0, "a + 0.001"),
-    ],
+    [("b - 0.25", 0.5, "b + 0.25"), ("2 * a", -0.5, "2 * a - 0.5"), (1.0, 0.5, 1.5), ("a + 1e-3", 0.0, "a + 0.001")],
 )
 def test_an_expression_is_moved_by_its_last_number(now: float | str, step: float, expected: float | str) -> None:
     assert shifted(now, step) == expected

@@ -87,11 +87,7 @@ SOUND: Sequence[tuple[str, str, Run]] = (
     ("metric_constant", "two_hundred_rows", run_from({"loss": FELL, "val_loss": FELL, "val_acc": [0.84] * 12})),
     ("metric_constant", "as_good_as_it_gets", run_from({"loss": FELL, "val_loss": FELL, "val_acc": [0.96137] * 12})),
     ("metric_constant", "found_at_last", run_from({"loss": lines(6, 0.69, 0.6), "val_f1": [0, 0, 0, 0.1, 0.2, 0.3]})),
-    (
-        "first_epoch_agrees",
-        "full_batch",
-        first_epoch_run([1.6, 1.5, 1.6], steps=lines(40, 1.2, 0.42)),
-    ),
+    ("first_epoch_agrees", "full_batch", first_epoch_run([1.6, 1.5, 1.6], steps=lines(40, 1.2, 0.42))),
     (
         "first_updates_small",
         "linear_model",

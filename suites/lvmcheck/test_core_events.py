@@ -43,11 +43,7 @@ EVENTS: dict[str, st.SearchStrategy[ev.Event]] = {
         notes=st.lists(words, max_size=3).map(tuple),
     ),
     "model": st.builds(
-        ev.Model,
-        kind=words,
-        parameters=counts,
-        digest=words,
-        components=st.dictionaries(words, counts, max_size=3),
+        ev.Model, kind=words, parameters=counts, digest=words, components=st.dictionaries(words, counts, max_size=3)
     ),
     "origin": st.builds(ev.Origin, weights=st.none() | words, batch=st.none() | words),
     "device": st.builds(ev.Device, kind=words, about=words),

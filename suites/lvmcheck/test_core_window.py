@@ -93,10 +93,7 @@ def test_how_far_a_loss_is_from_its_terms(loss: float, weight: float, value: flo
 
 
 def test_a_nan_in_a_term_or_a_norm_is_named() -> None:
-    rows = [
-        StepRow(1.0, {"mse": (1.0, 1.0)}, 1.0, None, 0),
-        StepRow(1.0, {"mse": (1.0, math.nan)}, math.inf, None, 0),
-    ]
+    rows = [StepRow(1.0, {"mse": (1.0, 1.0)}, 1.0, None, 0), StepRow(1.0, {"mse": (1.0, math.nan)}, math.inf, None, 0)]
     window = summarise(rows, epoch=1, last_step=2, seconds=0.0, t=0.0)
     assert window.non_finite is not None
     assert window.non_finite["step"] == 2

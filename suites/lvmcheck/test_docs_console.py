@@ -47,12 +47,7 @@ PRINTED = "first\nrun 3 passed in 1.20s\nlast\n"
 
 @pytest.mark.parametrize(
     "expected",
-    [
-        ("first", "run 3 passed in 0.01s", "last"),
-        ("...", "last"),
-        ("first", "..."),
-        ("fir...", "...", "last"),
-    ],
+    [("first", "run 3 passed in 0.01s", "last"), ("...", "last"), ("first", "..."), ("fir...", "...", "last")],
 )
 def test_what_was_printed_fits(expected: tuple[str, ...]) -> None:
     assert differs(expected, PRINTED) is None

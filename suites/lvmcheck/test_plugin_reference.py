@@ -121,10 +121,7 @@ def test_equal_seeds_are_one_seed(project: Project) -> None:
 
 @pytest.mark.parametrize(
     ("setting", "arguments", "why"),
-    [
-        ("true", UPDATE, "refused in CI"),
-        ("", ("--lvm-update-reference", " "), "expected the reason, got nothing"),
-    ],
+    [("true", UPDATE, "refused in CI"), ("", ("--lvm-update-reference", " "), "expected the reason, got nothing")],
 )
 def test_no_reference_without_a_reason_or_in_ci(
     project: Project, monkeypatch: pytest.MonkeyPatch, setting: str, arguments: tuple[str, ...], why: str

@@ -75,18 +75,12 @@ def test_every_part_of_the_output_has_its_shape() -> None:
             {"specialisation": "reasonning"},
             "model cognate: run.model.specialisation: no such specialisation 'reasonning'. Did you mean 'reasoning'?",
         ),
-        (
-            {"head_dim": 5},
-            "model cognate: run.model.head_dim: expected a divisor of d_model = 16, got 5.",
-        ),
+        ({"head_dim": 5}, "model cognate: run.model.head_dim: expected a divisor of d_model = 16, got 5."),
         ({"trm_heads": 3}, "model cognate: run.model.trm_heads: expected a divisor of d_model = 16, got 3."),
         ({"layers": 0}, "model cognate: run.model.layers: expected at least 1, got 0."),
         ({"window": 0}, "model cognate: run.model.window: expected at least 1, got 0."),
         ({"recursion_steps": 1}, "model cognate: run.model.recursion_steps: expected at least 2, got 1."),
-        (
-            {"dropout": 1.0},
-            "model cognate: run.model.dropout: expected at least 0 and less than 1, got 1.",
-        ),
+        ({"dropout": 1.0}, "model cognate: run.model.dropout: expected at least 0 and less than 1, got 1."),
         ({"memory_capacity": 1}, "model cognate: run.model.memory_capacity: expected at least 2, got 1."),
         (
             {"halting_threshold": 0.0},

@@ -178,11 +178,7 @@ def reinforce(policy: nn.Module, batch: dict[str, Tensor]) -> Tensor:
 
 def policy_net() -> dict[str, Any]:
     model = nn.Sequential(nn.Linear(4, 32), nn.Tanh(), nn.Linear(32, 3))
-    batch = {
-        "observation": torch.randn(40, 4),
-        "action": torch.randint(3, (40,)),
-        "advantage": torch.randn(40),
-    }
+    batch = {"observation": torch.randn(40, 4), "action": torch.randint(3, (40,)), "advantage": torch.randn(40)}
     return {"model": model, "batch": batch, "loss": reinforce, "optimizer": adam(model)}
 
 

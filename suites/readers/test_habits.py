@@ -76,9 +76,7 @@ HABITS: dict[str, Habit] = {
         "val loss 0.6000 at epoch 2",
     ),
     "percent_and_tensors": Habit(
-        "h.csv",
-        rows("epoch,val_loss,val_acc", "{e},tensor({l}),{a}%", 1),
-        "val loss 0.6000, val acc 0.7000 at epoch 4",
+        "h.csv", rows("epoch,val_loss,val_acc", "{e},tensor({l}),{a}%", 1), "val loss 0.6000, val acc 0.7000 at epoch 4"
     ),
     "epochs_with_fractions": Habit(
         "h.csv", rows("epoch,loss", "{e}.5,{l}"), "train loss 0.6000 at step 4 (epoch 3.5)", windows=(1, 2, 3, 4)

@@ -154,10 +154,7 @@ def test_a_bad_json_line_is_refused(tmp_path: Path, line: str, words: str) -> No
 
 
 @settings(max_examples=25, deadline=None)
-@given(
-    st.lists(st.floats(width=64) | st.none(), min_size=1, max_size=12),
-    st.sampled_from([",", ";", "\t"]),
-)
+@given(st.lists(st.floats(width=64) | st.none(), min_size=1, max_size=12), st.sampled_from([",", ";", "\t"]))
 def test_what_was_written_is_read_bit_by_bit(
     tmp_path_factory: pytest.TempPathFactory, values: list[float | None], sign: str
 ) -> None:

@@ -95,7 +95,7 @@ CONFTEST: Mapping[str, str] = {
     "logged_green": "globals()['pytest_runtest_logreport'] = lambda report: setattr(report, 'outcome', 'passed')",
 }
 FIXTURE: Mapping[str, str] = {
-    **{name: ANYWHERE[name] for name in ("os_exit_0", "pytest_exit_0", "keyboard_interrupt", "thread_exits")},
+    **{name: ANYWHERE[name] for name in ("os_exit_0", "pytest_exit_0", "keyboard_interrupt", "thread_exits")}
 }
 PLACES: Mapping[str, Mapping[str, str]] = {"trainer": TRAINER, "check": CHECK, "conftest": CONFTEST, "fixture": FIXTURE}
 WAYS = [(place, way) for place, ways in PLACES.items() for way in ways]

@@ -119,12 +119,7 @@ def test_recording_is_not_continued_there(tmp_path: Path, kind: str) -> None:
     except InputError as problem:
         assert "events.jsonl" in str(problem)  # noqa: PT017 - an empty file may be continued
     else:
-        assert kind in (
-            "nothing",
-            "deep JSON",
-            "a deep object",
-            "no UTF-8",
-        )  # dropped: cut short
+        assert kind in ("nothing", "deep JSON", "a deep object", "no UTF-8")  # dropped: cut short
     assert time.process_time() - began < LIMIT
 
 

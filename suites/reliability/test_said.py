@@ -56,10 +56,7 @@ STATEMENTS: list[tuple[Callable[[Recorder], object], ev.Event]] = [
         ev.Sample(name="n", epoch=2, step=3, prompt="p", text="t", answer="a", dataset="d"),
     ),
     (lambda rec: rec.declare(["a", "b"]), ev.Declare(metrics=("a", "b"))),
-    (
-        lambda rec: rec.declare(roles={"a": {"direction": "higher"}}),
-        ev.Declare(roles={"a": {"direction": "higher"}}),
-    ),
+    (lambda rec: rec.declare(roles={"a": {"direction": "higher"}}), ev.Declare(roles={"a": {"direction": "higher"}})),
     (lambda rec: rec.declare(roles={"a": AS_TEXT}), ev.Declare(roles={"a": {"quantity": "loss"}})),
     (lambda rec: rec.probe("n", {"a": 1, "b": None}), ev.Probe(name="n", epoch=2, step=3, values={"a": 1.0})),
     (

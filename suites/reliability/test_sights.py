@@ -55,11 +55,7 @@ def test_files_that_were_read(tmp_path: Path) -> None:
         ("read", later, *stamp(later)),
     )
     ours = {path: then for path, then in found.files.items() if path.startswith(str(tmp_path))}
-    assert ours == {
-        kept: [4, BEFORE, content(Path(kept))],
-        absent: None,
-        later: [4, START + 1, content(Path(later))],
-    }
+    assert ours == {kept: [4, BEFORE, content(Path(kept))], absent: None, later: [4, START + 1, content(Path(later))]}
     assert [*found.problems()] == [
         f"{changed} changed while the run went on",
         f"{grown} was read and then written",

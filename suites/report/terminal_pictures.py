@@ -58,12 +58,7 @@ def in_the_middle(screen: str) -> bool:
 
 SHOTS = (
     Shot(
-        name="terminal-live",
-        columns=110,
-        rows=26,
-        before=SLOWER,
-        command="pytest suites/example",
-        taken=in_the_middle,
+        name="terminal-live", columns=110, rows=26, before=SLOWER, command="pytest suites/example", taken=in_the_middle
     ),
     Shot(
         name="terminal-failure",

@@ -9,14 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lvmcheck.statistics.seeds import (
-    Answer,
-    chance_mean_below,
-    chance_next_above,
-    enough_pass,
-    mean_reaches,
-    sample,
-)
+from lvmcheck.statistics.seeds import Answer, chance_mean_below, chance_next_above, enough_pass, mean_reaches, sample
 from lvmcheck.statistics.student import binomial_interval
 
 ROUNDS = 1500

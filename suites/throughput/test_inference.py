@@ -99,8 +99,7 @@ def test_prediction_rate(benchmark: Any, kind: str, place: Place, figures: Figur
         TITLE, f"Milliseconds a call by batch size, after warm-up: 768 wide, context 5, float32; {place.words()}."
     )
     figures.say(
-        TITLE,
-        f"Rate, of GEMM, times AMN: at batch {SUBJECT}. Alone: {len(alone)} calls of one row, time on the clock.",
+        TITLE, f"Rate, of GEMM, times AMN: at batch {SUBJECT}. Alone: {len(alone)} calls of one row, time on the clock."
     )
     figures.add(
         TITLE,

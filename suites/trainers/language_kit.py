@@ -27,10 +27,7 @@ TINY: dict[str, Any] = {
         "vocabulary": 320,
     },
     "loss": {"ce": 1.0, "ponder": 0.01, "halting_diversity": 0.1, "halting_calibration": 0.1},
-    "curriculum": [
-        {"name": "sums", "epochs": 1, "sets": ["arithmetic"]},
-        {"name": "all", "epochs": 2},
-    ],
+    "curriculum": [{"name": "sums", "epochs": 1, "sets": ["arithmetic"]}, {"name": "all", "epochs": 2}],
     "epochs": 3,
     "batch_size": 8,
     "lr": 3e-3,

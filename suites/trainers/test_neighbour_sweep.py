@@ -69,10 +69,7 @@ def test_the_mean_of_the_context_passes_though_it_is_nearer_to_its_context(valid
 def test_each_way_of_being_wrong_is_told_from_the_others(validation: Windows) -> None:
     rotation = torch.linalg.qr(torch.randn(64, 64, generator=torch.Generator().manual_seed(0)))[0]
     constant = torch.from_numpy(validation.batch(slice(0, 400))[1].copy()).mean(dim=0)
-    ways = {
-        "flat": lambda context: mean_of_context(context) @ rotation,
-        "sign flip": Oracle(validation, sign=-1.0),
-    }
+    ways = {"flat": lambda context: mean_of_context(context) @ rotation, "sign flip": Oracle(validation, sign=-1.0)}
     for said, predict in ways.items():
         outcome = judge(NeighbourSweep(), swept(sweep(predict, validation, batch_size=64, device=CPU)))
         assert outcome.status is Status.FAILED

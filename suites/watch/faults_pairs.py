@@ -62,13 +62,7 @@ def epochs(rec: Recorder, fault: str) -> None:
 
 
 CHECKS = [
-    (
-        epochs,
-        {
-            "penalty_of_30": "penalty_is_small",
-            "loaded_in_the_loop": "weights_go_on",
-        },
-    ),
+    (epochs, {"penalty_of_30": "penalty_is_small", "loaded_in_the_loop": "weights_go_on"}),
     (
         pairs,
         {

@@ -23,11 +23,7 @@ def hooks() -> int:
     return sum(
         map(
             len,
-            (
-                modules._global_forward_pre_hooks,
-                modules._global_forward_hooks,
-                optimizers._global_optimizer_pre_hooks,
-            ),
+            (modules._global_forward_pre_hooks, modules._global_forward_hooks, optimizers._global_optimizer_pre_hooks),
         )
     )
 
@@ -188,9 +184,7 @@ def test_a_scheduler_is_found_with_its_optimizer(tmp_path: Path) -> None:
     model = net()
     optimizer = adam(model)
     scheduler = torch.optim.lr_scheduler.SequentialLR(
-        optimizer,
-        [torch.optim.lr_scheduler.ConstantLR(optimizer), torch.optim.lr_scheduler.ConstantLR(optimizer)],
-        [3],
+        optimizer, [torch.optim.lr_scheduler.ConstantLR(optimizer), torch.optim.lr_scheduler.ConstantLR(optimizer)], [3]
     )
     with lvmcheck.record(tmp_path / "run") as rec:
         steps(model, optimizer, rec)

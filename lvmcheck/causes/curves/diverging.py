@@ -8,14 +8,7 @@ import numpy as np
 
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._by_code import by_code
-from lvmcheck.causes.curves._signs import (
-    coded,
-    found,
-    gradient_facts,
-    score_lost,
-    train_facts,
-    training_learns,
-)
+from lvmcheck.causes.curves._signs import coded, found, gradient_facts, score_lost, train_facts, training_learns
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.shared import cases as made

@@ -35,10 +35,7 @@ class NumericRange(Cause):
             "float16 scale the loss or use bfloat16",
             explain="finite",
             explains=("loss_exactly_zero", "nothing_learned", "loss_diverging"),
-            also=(
-                "learning_rate_too_high",
-                *(("loss_not_computed",) if evidence.failed("loss_exactly_zero") else ()),
-            ),
+            also=("learning_rate_too_high", *(("loss_not_computed",) if evidence.failed("loss_exactly_zero") else ())),
             tell_apart="torch.autograd.set_detect_anomaly(True) from a checkpoint before that step",
         )
 

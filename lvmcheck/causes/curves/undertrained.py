@@ -107,11 +107,7 @@ def _run(losses: Sequence[float], facts: Mapping[str, ev.Value] = _FACTS, before
     spoken: list[list[ev.Event]] = [[] for _ in losses]
     spoken[0].append(ev.Evaluation(name="causality", metrics=metrics))
     spoken[-1].append(ev.Probe(name="generations", epoch=len(losses), step=100, values=_GENERATIONS))
-    columns = {
-        "val_loss": losses,
-        "exact_match": [0.0] * len(losses),
-        "exact_match_questions": [64.0] * len(losses),
-    }
+    columns = {"val_loss": losses, "exact_match": [0.0] * len(losses), "exact_match_questions": [64.0] * len(losses)}
     return made.with_facts(language.epochs(*spoken, metrics=columns), facts)
 
 

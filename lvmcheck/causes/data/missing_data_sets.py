@@ -44,10 +44,7 @@ def _run(missing: list[str], stages: str = "") -> Run:
     return run.extended(events)
 
 
-PASSES: Sequence[CauseCase] = (
-    case("all_there", _run([])),
-    case("nothing_stated", language.data({"sets": _SETS})),
-)
+PASSES: Sequence[CauseCase] = (case("all_there", _run([])), case("nothing_stated", language.data({"sets": _SETS})))
 FAILS: Sequence[CauseCase] = (
     case("skipped", _run(["mbpp", "hellaswag"]), Standing.MEASURED, missing="mbpp, hellaswag", records_arithmetic=3000),
     case("stage_3_is_stage_2", _run(["mbpp"], "abb"), missing="mbpp", stage=3),

@@ -39,10 +39,7 @@ def _run(stages: str, missing: list[str] | None = None) -> Run:
     )
 
 
-PASSES: Sequence[CauseCase] = (
-    case("three_that_differ", _run("abc")),
-    case("back_to_the_first", _run("aba")),
-)
+PASSES: Sequence[CauseCase] = (case("three_that_differ", _run("abc")), case("back_to_the_first", _run("aba")))
 FAILS: Sequence[CauseCase] = (
     case("stage_3_is_stage_2", _run("abb"), Standing.MEASURED, stage=3, stage_name="part 3", previous=2),
     case("all_the_same", _run("aa"), stage=2),

@@ -40,11 +40,7 @@ class DominantTerm(Cause):
         if finding is None or math.isnan(finding.number) or evidence.failed("finite") is not None:
             return None
         by_gradient = finding.code == "gradient_ratio"
-        support = (
-            *_neglected(evidence, finding),
-            *_mean_direction(evidence),
-            *_below_constant(evidence),
-        )
+        support = (*_neglected(evidence, finding), *_mean_direction(evidence), *_below_constant(evidence))
         return Diagnosis(
             name=self.name(),
             standing=Standing.MEASURED if by_gradient else Standing.LIKELY if support else Standing.CONSISTENT,

@@ -91,10 +91,7 @@ def _dead(run: Run) -> list[str]:
 
 
 def _run(
-    gradients: Mapping[str, float],
-    terms: Mapping[str, float],
-    p: float,
-    coverage: Mapping[str, float] | None = None,
+    gradients: Mapping[str, float], terms: Mapping[str, float], p: float, coverage: Mapping[str, float] | None = None
 ) -> Run:
     held = {"outside": 0.0, "frozen": 0.0, "foreign": 0.0, "twice": 0.0}
     halting = {"mean": 3.0, "variance": 0.0, "p_variance": p, "tokens": 4096.0, "max": 3.0}

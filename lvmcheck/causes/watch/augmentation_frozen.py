@@ -27,10 +27,7 @@ class AugmentationFrozen(Cause):
         ).diagnosis(self.name(), evidence)
 
 
-PASSES: Sequence[CauseCase] = (
-    case("healthy", case_run("augmentation", [{"draws": 144.0, "same": 0.0}])),
-    UNWATCHED,
-)
+PASSES: Sequence[CauseCase] = (case("healthy", case_run("augmentation", [{"draws": 144.0, "same": 0.0}])), UNWATCHED)
 FAILS: Sequence[CauseCase] = (
     case("seeded", case_run("augmentation", [{"draws": 144.0, "same": 1.0}]), Standing.MEASURED),
     case("one_number", case_run("augmentation", [{"draws": 1.0, "same": 1.0}]), Standing.MEASURED),

@@ -40,10 +40,7 @@ def _even(ratio: float) -> bool:
     return 1e-3 < ratio < 1e3
 
 
-PASSES: Sequence[CauseCase] = (
-    case("even", case_run("depth", [{"first_over_last": 0.3, "layers": 6}] * 5)),
-    UNWATCHED,
-)
+PASSES: Sequence[CauseCase] = (case("even", case_run("depth", [{"first_over_last": 0.3, "layers": 6}] * 5)), UNWATCHED)
 _FAILS: Sequence[CauseCase] = (
     case(
         "vanishing",

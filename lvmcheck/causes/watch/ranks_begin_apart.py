@@ -34,10 +34,6 @@ def _run(began: float, apart: float) -> Run:
     return replace(after, events=(*before.events, *after.events))
 
 
-PASSES: Sequence[CauseCase] = (
-    case("alike", _run(0.0, 0.0)),
-    case("alike_and_drifted", _run(0.0, 0.1)),
-    UNWATCHED,
-)
+PASSES: Sequence[CauseCase] = (case("alike", _run(0.0, 0.0)), case("alike_and_drifted", _run(0.0, 0.1)), UNWATCHED)
 _FAILS: Sequence[CauseCase] = (case("apart", _run(0.7, 0.7), Standing.MEASURED),)
 FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

@@ -27,10 +27,7 @@ class RanksDrift(Cause):
         ).diagnosis(self.name(), evidence)
 
 
-PASSES: Sequence[CauseCase] = (
-    case("equal", case_run("ranks", [{"ranks": 2.0, "apart": 0.0}] * 4)),
-    UNWATCHED,
-)
+PASSES: Sequence[CauseCase] = (case("equal", case_run("ranks", [{"ranks": 2.0, "apart": 0.0}] * 4)), UNWATCHED)
 _FAILS: Sequence[CauseCase] = (
     case("raw_module_called", case_run("ranks", [{"ranks": 2.0, "apart": 0.01}] * 3), Standing.MEASURED),
 )

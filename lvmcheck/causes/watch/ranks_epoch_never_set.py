@@ -37,10 +37,6 @@ def _run(same: float, of_ranks: str = "rank_rows") -> Run:
     return replace(order, events=(*ranks.events, *order.events))
 
 
-PASSES: Sequence[CauseCase] = (
-    case("set", _run(0.0)),
-    case("one_process", _run(1.0, "models")),
-    UNWATCHED,
-)
+PASSES: Sequence[CauseCase] = (case("set", _run(0.0)), case("one_process", _run(1.0, "models")), UNWATCHED)
 _FAILS: Sequence[CauseCase] = (case("never", _run(1.0), Standing.MEASURED),)
 FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))

@@ -7,15 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import (
-    accuracies,
-    beginning,
-    course,
-    improved,
-    lower_is_better,
-    share,
-    vocabulary,
-)
+from lvmcheck.checks.curves._curves import accuracies, beginning, course, improved, lower_is_better, share, vocabulary
 from lvmcheck.checks.curves._ranks import ranks_well
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.run.curves import Curve

@@ -122,12 +122,7 @@ PASSES: Sequence[Case] = (
 )
 FAILS: Sequence[Case] = (
     made.case(
-        "attempt_2_epoch_1",
-        _SEED,
-        run_from({"train_cosine": [0.2528]}, over=False),
-        "at_epoch",
-        0.2528,
-        epoch=1,
+        "attempt_2_epoch_1", _SEED, run_from({"train_cosine": [0.2528]}, over=False), "at_epoch", 0.2528, epoch=1
     ),
     made.case("attempt_1_epoch_1", _SEED, run_from({"train_cosine": [0.4236]}, over=False), epoch=1),
     made.case("attempt_3_final", _FINAL, made.val_run(made.AMN_790K_3_VAL), measured=0.46206, epoch=20),

@@ -7,14 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import (
-    CurveCheck,
-    accuracies,
-    beginning,
-    concluded,
-    course,
-    lower_is_better,
-)
+from lvmcheck.checks.curves._curves import CurveCheck, accuracies, beginning, concluded, course, lower_is_better
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made

@@ -7,14 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lvmcheck.checks.curves._curves import (
-    CurveCheck,
-    accuracies,
-    concluded,
-    found_at,
-    place_fact,
-    share,
-)
+from lvmcheck.checks.curves._curves import CurveCheck, accuracies, concluded, found_at, place_fact, share
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made

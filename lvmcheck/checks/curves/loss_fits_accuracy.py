@@ -220,14 +220,7 @@ PASSES: Sequence[Case] = (
         "overconfident", {"loss": made.lines(9, 0.11, 0.1), "val_loss": made.lines(9, 1.12, 1.1), "val_acc": [0.84] * 9}
     ),
     _case("margin_loss", {"val_loss": made.lines(9, 0.05, 0.02), "val/top1": [0.4] * 9}),
-    _case(
-        "hard_validation",
-        {
-            **_TRAINED,
-            "val_loss": made.lines(8, 1.6, 1.36),
-            "val_acc": [0.4] * 8,
-        },
-    ),
+    _case("hard_validation", {**_TRAINED, "val_loss": made.lines(8, 1.6, 1.36), "val_acc": [0.4] * 8}),
     _case(
         "two_classes_at_the_same_level",
         {
@@ -247,11 +240,7 @@ FAILS: Sequence[Case] = (
     *(replace(case, status=Status.WARNING) for case in _SUSPICIOUS),
     _case(
         "compared_along_another_axis",
-        {
-            **_TRAINED,
-            "val_loss": made.lines(8, 0.6, 0.36),
-            "val_acc": [0.0, 0.1] * 4,
-        },
+        {**_TRAINED, "val_loss": made.lines(8, 0.6, 0.36), "val_acc": [0.0, 0.1] * 4},
         "accuracy_contradicts_loss",
     ),
     _case("softmax_before_the_loss", _TWICE, "two_softmaxes", classes=10),

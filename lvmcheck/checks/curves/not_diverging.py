@@ -11,14 +11,7 @@ from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, passed
 from lvmcheck.checks.protocol import Case, Check
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.shared.epochs import (
-    awaiting,
-    check_number,
-    complete,
-    not_at_end,
-    not_finite,
-    windows_not_at_end,
-)
+from lvmcheck.checks.shared.epochs import awaiting, check_number, complete, not_at_end, not_finite, windows_not_at_end
 from lvmcheck.run.view import Run, Series
 
 if TYPE_CHECKING:

@@ -111,10 +111,7 @@ def perplexity_run(base: float, *, watched: bool = False) -> Run:
     return run.extended([*windows, seen])
 
 
-PASSES: Sequence[Case] = (
-    _case("perfect_oracle", perplexity_run(math.e)),
-    _case("other_tokens", perplexity_run(2.3)),
-)
+PASSES: Sequence[Case] = (_case("perfect_oracle", perplexity_run(math.e)), _case("other_tokens", perplexity_run(2.3)))
 FAILS: Sequence[Case] = (
     _case("unit_unknown", perplexity_run(2.0), "base_two", status=Status.WARNING),
     _case("of_nats", perplexity_run(2.0, watched=True), "base_two"),

@@ -9,14 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lvmcheck.checks.bounds import ceiling
-from lvmcheck.checks.curves._curves import (
-    CurveCheck,
-    accuracies,
-    aligned,
-    concluded,
-    improved,
-    number,
-)
+from lvmcheck.checks.curves._curves import CurveCheck, accuracies, aligned, concluded, improved, number
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made

@@ -8,14 +8,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, passed
 from lvmcheck.checks.protocol import Case, Check, missing_metric
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.shared.epochs import (
-    awaiting,
-    by_epoch,
-    check_count,
-    complete,
-    not_at_end,
-    not_finite,
-)
+from lvmcheck.checks.shared.epochs import awaiting, by_epoch, check_count, complete, not_at_end, not_finite
 from lvmcheck.run.view import Run, Series, run_from
 
 FULL_PRECISION = 7

@@ -63,10 +63,7 @@ class DifficultyParity(Gate):
 
 
 _case = made.Cases(DifficultyParity())
-PASSES: Sequence[Case] = (
-    _case("wikitext", cases.run()),
-    _case("twin", cases.run(facts=cases.TWIN)),
-)
+PASSES: Sequence[Case] = (_case("wikitext", cases.run()), _case("twin", cases.run(facts=cases.TWIN)))
 FAILS: Sequence[Case] = (
     _case(
         "easier_region",

@@ -73,10 +73,7 @@ class Duplicates(Gate):
 
 
 _case = made.Cases(Duplicates())
-PASSES: Sequence[Case] = (
-    _case("wikitext", cases.run()),
-    _case("twin", cases.run(facts=cases.TWIN)),
-)
+PASSES: Sequence[Case] = (_case("wikitext", cases.run()), _case("twin", cases.run(facts=cases.TWIN)))
 FAILS: Sequence[Case] = (
     _case(
         "ingested_twice", cases.run({"gate.data.duplicate_rows": 21_000}), "repeated_rows", 21_000 / 43_387, rows=21_000

@@ -92,10 +92,7 @@ class OodHolds(Check):
             measured=drop,
             bounds=(ceiling(self.max_drop),),
             epoch=run.last_epoch,
-            evidence=(
-                *facts(value=ood[0], val_value=val[0], val_mean_of_context=val[1]),
-                *evidence(run, self.metric),
-            ),
+            evidence=(*facts(value=ood[0], val_value=val[0], val_mean_of_context=val[1]), *evidence(run, self.metric)),
             phrase=_PHRASES[code],
         )
         return compared(finding)

@@ -92,10 +92,7 @@ class OodSameSpace(Gate):
 
 
 _case = made.Cases(OodSameSpace())
-PASSES: Sequence[Case] = (
-    _case("wikitext_enwiki_and_pydoc", cases.run()),
-    _case("twin", cases.run(facts=cases.TWIN)),
-)
+PASSES: Sequence[Case] = (_case("wikitext_enwiki_and_pydoc", cases.run()), _case("twin", cases.run(facts=cases.TWIN)))
 FAILS: Sequence[Case] = (
     _case(
         "rotated_real_text",

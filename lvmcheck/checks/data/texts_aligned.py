@@ -139,13 +139,7 @@ FAILS: Sequence[Case] = (
     _case("equal_texts_differ", cases.run({"gate.texts.equal_agree": 0.1}), "equal_texts", pairs=15),
     _case(
         "encoded_again",
-        cases.run(
-            {
-                "gate.texts.encoded_rows": 48,
-                "gate.texts.encoded_mean": 0.41,
-                "gate.texts.encoded_own": 0.15,
-            }
-        ),
+        cases.run({"gate.texts.encoded_rows": 48, "gate.texts.encoded_mean": 0.41, "gate.texts.encoded_own": 0.15}),
         "encoded",
         0.15,
         encoded=48,

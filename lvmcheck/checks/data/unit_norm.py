@@ -62,10 +62,7 @@ class UnitNorm(Gate):
 
 
 _case = made.Cases(UnitNorm())
-PASSES: Sequence[Case] = (
-    _case("wikitext", cases.run()),
-    _case("twin", cases.run(facts=cases.TWIN)),
-)
+PASSES: Sequence[Case] = (_case("wikitext", cases.run()), _case("twin", cases.run(facts=cases.TWIN)))
 FAILS: Sequence[Case] = (
     _case(
         "raw_output",

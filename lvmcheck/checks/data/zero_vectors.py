@@ -49,10 +49,7 @@ class ZeroVectors(Gate):
 
 
 _case = made.Cases(ZeroVectors())
-PASSES: Sequence[Case] = (
-    _case("wikitext", cases.run()),
-    _case("twin", cases.run(facts=cases.TWIN)),
-)
+PASSES: Sequence[Case] = (_case("wikitext", cases.run()), _case("twin", cases.run(facts=cases.TWIN)))
 FAILS: Sequence[Case] = (
     _case(
         "failed_encodes",

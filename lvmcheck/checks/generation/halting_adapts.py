@@ -92,10 +92,7 @@ def _run(correlation: float, tokens: float = 4096, variance: float = 0.3) -> Run
 
 
 _case = made.Cases(HaltingAdapts())
-PASSES: Sequence[Case] = (
-    _case("perfect_oracle", _run(1.0)),
-    _case("weak_over_many_tokens", _run(0.1)),
-)
+PASSES: Sequence[Case] = (_case("perfect_oracle", _run(1.0)), _case("weak_over_many_tokens", _run(0.1)))
 FAILS: Sequence[Case] = (
     _case("halts_at_random", _run(0.004)),
     _case("by_chance_over_few_tokens", _run(0.2, tokens=120), "correlation", 0.2, tokens=120),

@@ -64,10 +64,7 @@ def _run(difference: float) -> Run:
 
 
 _case = made.Cases(BatchInvariance())
-PASSES: Sequence[Case] = (
-    _case("perfect_oracle", _run(0.0)),
-    _case("another_kernel_for_another_size", _run(7.6e-6)),
-)
+PASSES: Sequence[Case] = (_case("perfect_oracle", _run(0.0)), _case("another_kernel_for_another_size", _run(7.6e-6)))
 FAILS: Sequence[Case] = (
     _case("memory_is_the_mean_over_the_batch", _run(0.018), "rows_depend_on_each_other", 0.018),
     _case("padding_is_attended_to", _run(0.5)),

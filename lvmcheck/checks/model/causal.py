@@ -75,10 +75,7 @@ def _run(before: float, after: float = 0.8, positions: float = 4) -> Run:
 
 
 _case = made.Cases(Causal())
-PASSES: Sequence[Case] = (
-    _case("perfect_oracle", _run(0.0)),
-    _case("rounding_of_float32", _run(2.4e-7)),
-)
+PASSES: Sequence[Case] = (_case("perfect_oracle", _run(0.0)), _case("rounding_of_float32", _run(2.4e-7)))
 FAILS: Sequence[Case] = (
     _case("no_causal_mask", _run(0.93), "future_token_changes_logits", 0.93),
     _case("one_unmasked_attention", _run(3e-4)),

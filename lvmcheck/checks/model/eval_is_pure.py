@@ -76,10 +76,7 @@ def _run(repeat: float = 0.0, order: float = 0.0, state: float = 0.0) -> Run:
 
 
 _case = made.Cases(EvalIsPure())
-PASSES: Sequence[Case] = (
-    _case("perfect_oracle", _run()),
-    _case("rounding_in_another_order", _run(order=9.5e-7)),
-)
+PASSES: Sequence[Case] = (_case("perfect_oracle", _run()), _case("rounding_in_another_order", _run(order=9.5e-7)))
 FAILS: Sequence[Case] = (
     _case("memory_kept_between_batches", _run(0.031, 0.12, 1), "state_changed", 1, order_difference=0.12),
     _case("dropout_left_on", _run(repeat=0.4, order=0.4), "repeat_differs", 0.4),

@@ -85,9 +85,7 @@ def _run(environment: dict[str, str]) -> Run:
 PASSES: Sequence[Case] = (
     made.case("nothing_set", CleanEnvironment(), _run({})),
     made.case(
-        "allowed_on_purpose",
-        CleanEnvironment(allow=("KMP_DUPLICATE_LIB_OK",)),
-        _run({"KMP_DUPLICATE_LIB_OK": "TRUE"}),
+        "allowed_on_purpose", CleanEnvironment(allow=("KMP_DUPLICATE_LIB_OK",)), _run({"KMP_DUPLICATE_LIB_OK": "TRUE"})
     ),
 )
 FAILS: Sequence[Case] = (

@@ -114,10 +114,7 @@ class ConfigMatches(Check):
 
 
 def _facts(key: str, got: Mapping[str, Any], required: Mapping[str, Any]) -> tuple[Fact, Fact]:
-    return (
-        Fact(key, _scalar(got.get(key, ABSENT))),
-        Fact(f"{key}_expected", _scalar(required.get(key, ABSENT))),
-    )
+    return (Fact(key, _scalar(got.get(key, ABSENT))), Fact(f"{key}_expected", _scalar(required.get(key, ABSENT))))
 
 
 def _scalar(value: object) -> Scalar:

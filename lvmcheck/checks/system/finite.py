@@ -260,12 +260,6 @@ FAILS: Sequence[Case] = (
     _case("val_loss", run_from({"val_loss": [2.0, _NAN, 1.0]}, over=False), epoch=2),
     _case("nan_gradient_norms", made.window_run([0.5] * 10, grad_norms=[1.0] * 6 + [_NAN] * 4)),
     _case("loss_of_a_step", _logged("val_loss", 0.3, 0.2, _NAN, 0.2), step=300, last_finite_value=0.2),
-    Case(
-        name="term_of_a_step",
-        check=_CHECK,
-        run=_logged("aux_loss", 0.3, _NAN, 0.2),
-        step=200,
-        status=Status.WARNING,
-    ),
+    Case(name="term_of_a_step", check=_CHECK, run=_logged("aux_loss", 0.3, _NAN, 0.2), step=200, status=Status.WARNING),
     _case("nan_probe", made.window_run([0.5] * 10, gradients={100: {"mse": _NAN}}, over=False), step=100),
 )

@@ -206,11 +206,7 @@ PASSES: Sequence[Case] = (
 )
 FAILS: Sequence[Case] = (
     made.case(
-        "october_29",
-        ThroughputFloor(samples_per_second=6000),
-        _recorded(3800, 3650, 3600),
-        "samples_per_second",
-        3650,
+        "october_29", ThroughputFloor(samples_per_second=6000), _recorded(3800, 3650, 3600), "samples_per_second", 3650
     ),
     _case("recorded_rate_halves", _recorded(6700, 6700, 6600, 3800, 3700, 3650), "samples_per_second_fell", 1.823),
     _case("a_list_grows", _steady(3270, 3200, 2600, 2100, 1700, 1400), "share_fell", early_samples_per_second=3235),

@@ -66,10 +66,7 @@ class LabelsAligned(TableCheck):
 
 def _known(accuracy: float, chance: float) -> Any:
     return table_run(
-        neighbour_accuracy=accuracy,
-        shuffled_accuracy=chance,
-        neighbour_rows=1000,
-        train_shares={"0": 0.5, "1": 0.5},
+        neighbour_accuracy=accuracy, shuffled_accuracy=chance, neighbour_rows=1000, train_shares={"0": 0.5, "1": 0.5}
     )
 
 

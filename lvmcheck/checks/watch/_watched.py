@@ -154,12 +154,7 @@ def names(event: Watch, key: str = "parameters") -> tuple[Fact, ...]:
 
 # -- cases -------------------------------------------------------------------------------------------------------------
 def case_run(
-    name: str,
-    samples: Sequence[Mapping[str, float]],
-    subjects: Sequence[str] = (),
-    *,
-    over: bool = True,
-    each: int = 1,
+    name: str, samples: Sequence[Mapping[str, float]], subjects: Sequence[str] = (), *, over: bool = True, each: int = 1
 ) -> Run:
     """A run whose only events are these samples of one measurement, ``each`` of them in one step."""
     events = tuple(

@@ -56,10 +56,7 @@ class CheckpointIsCopy(Watched):
 
 _case = Cases(CheckpointIsCopy())
 _COPY = {"tensors": 10.0, "aliased": 0.0}
-PASSES: Sequence[Case] = (
-    _case("perfect_oracle", [_COPY]),
-    _case("a_shared_table", [{**_COPY, "aliased": 1.0}]),
-)
+PASSES: Sequence[Case] = (_case("perfect_oracle", [_COPY]), _case("a_shared_table", [{**_COPY, "aliased": 1.0}]))
 FAILS: Sequence[Case] = (
     _case("a_reference", [{**_COPY, "aliased": 10.0}], "live_weights", 1.0, over=False),
     _case("not_a_number", [{**_COPY, "aliased": math.nan}]),

@@ -65,10 +65,7 @@ PASSES: Sequence[Case] = (
     _case("nothing_depends_on_the_mode", [{**_EVAL, "in_train_mode": 4, "modal": 0}]),
     _case(
         "a_picture_now_and_then",
-        [
-            {**_EVAL, "in_train_mode": 1, "forwards": 1, "declared": 0},
-            {**_EVAL, "in_train_mode": 0, "modal": 0},
-        ],
+        [{**_EVAL, "in_train_mode": 1, "forwards": 1, "declared": 0}, {**_EVAL, "in_train_mode": 0, "modal": 0}],
     ),
 )
 FAILS: Sequence[Case] = (

@@ -51,10 +51,7 @@ class EvaluationChangesNothing(Watched):
 
 _case = Cases(EvaluationChangesNothing())
 _EVAL = {"forwards": 4.0, "in_train_mode": 0.0, "modal": 0.0, "statistics_changed": 0.0, "declared": 1.0}
-PASSES: Sequence[Case] = (
-    _case("perfect_oracle", [_EVAL]),
-    _case("several", [_EVAL] * 3),
-)
+PASSES: Sequence[Case] = (_case("perfect_oracle", [_EVAL]), _case("several", [_EVAL] * 3))
 FAILS: Sequence[Case] = (
     _case(
         "norm_in_train_mode",

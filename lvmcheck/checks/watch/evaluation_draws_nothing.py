@@ -48,10 +48,7 @@ class EvaluationDrawsNothing(Watched):
 
 
 _case = Cases(EvaluationDrawsNothing())
-PASSES: Sequence[Case] = (
-    _case("perfect_oracle", [{"dropouts": 0.0}]),
-    _case("tried_twice", [{"dropouts": 0.0}] * 2),
-)
+PASSES: Sequence[Case] = (_case("perfect_oracle", [{"dropouts": 0.0}]), _case("tried_twice", [{"dropouts": 0.0}] * 2))
 FAILS: Sequence[Case] = (
     _case("functional", [{"dropouts": 2.0}], "dropout_on", 2.0, over=False),
     _case("not_a_number", [{"dropouts": float("nan")}]),

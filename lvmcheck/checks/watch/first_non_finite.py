@@ -54,10 +54,7 @@ class FirstNonFinite(Watched):
 
 _case = Cases(FirstNonFinite())
 _FINITE = {"parameters": 0.0, "modules": 0.0, "gradients": 0.0, "values": 30.0}
-PASSES: Sequence[Case] = (
-    _case("perfect_oracle", [_FINITE] * 3),
-    _case("one_sample", [_FINITE]),
-)
+PASSES: Sequence[Case] = (_case("perfect_oracle", [_FINITE] * 3), _case("one_sample", [_FINITE]))
 FAILS: Sequence[Case] = (
     _case(
         "log_of_zero",

@@ -78,10 +78,7 @@ class GradientReaches(Watched):
 
 _case = Cases(GradientReaches())
 _SAMPLE = {"parameters": 6.0, "none": 0.0, "zero": 0.0}
-PASSES: Sequence[Case] = (
-    _case("perfect_oracle", [_SAMPLE] * 5),
-    _case("one_sample", [_SAMPLE]),
-)
+PASSES: Sequence[Case] = (_case("perfect_oracle", [_SAMPLE] * 5), _case("one_sample", [_SAMPLE]))
 FAILS: Sequence[Case] = (
     _case(
         "detached_branch",

@@ -65,10 +65,7 @@ class LossMinimised(Watched):
 _case = Cases(LossMinimised())
 _DOWN = {"terms": 2.0, "known": 2.0, "maximised": 0.0}
 _UP = {"terms": 1.0, "known": 1.0, "maximised": 1.0}
-PASSES: Sequence[Case] = (
-    _case("perfect_oracle", [_DOWN] * 4),
-    _case("one_of_two", [{**_DOWN, "maximised": 1.0}] * 4),
-)
+PASSES: Sequence[Case] = (_case("perfect_oracle", [_DOWN] * 4), _case("one_of_two", [{**_DOWN, "maximised": 1.0}] * 4))
 FAILS: Sequence[Case] = (
     _case("negated", [_UP] * 4, "maximised", 1, subjects=["NllLoss"], over=False, step=3),
     _case("both_directions", [{**_DOWN, "maximised": 2.0}] * 3, "maximised"),

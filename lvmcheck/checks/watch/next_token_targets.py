@@ -95,10 +95,7 @@ def _run(shift: float, change: float | None = None, *, over: bool = True) -> Run
     return run.extended([Watch(name="later_tokens", epoch=1, step=2, values={"change": change})])
 
 
-PASSES: Sequence[Case] = (
-    _case("perfect_oracle", _run(1.0, 0.0)),
-    _case("not_tried", _run(1.0)),
-)
+PASSES: Sequence[Case] = (_case("perfect_oracle", _run(1.0, 0.0)), _case("not_tried", _run(1.0)))
 FAILS: Sequence[Case] = (
     _case("no_mask", _run(1.0, 0.3), "future_seen", 0.3),
     _case("not_shifted", _run(0.0, 0.0), "same_token", 0.0),

@@ -57,10 +57,7 @@ class RandomStateAdvances(Watched):
 
 _case = Cases(RandomStateAdvances())
 _ON = {"same": 0.0, "drawn": 1.0}
-PASSES: Sequence[Case] = (
-    _case("perfect_oracle", [_ON] * 3),
-    _case("once", [_ON, {**_ON, "same": 1.0}, _ON]),
-)
+PASSES: Sequence[Case] = (_case("perfect_oracle", [_ON] * 3), _case("once", [_ON, {**_ON, "same": 1.0}, _ON]))
 FAILS: Sequence[Case] = (
     _case("seeded_every_epoch", [{**_ON, "same": 1.0}] * 2, "begins_anew", 1.0, over=False),
     _case("not_a_number", [{**_ON, "same": math.nan}] * 2),

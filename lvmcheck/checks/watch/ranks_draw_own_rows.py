@@ -57,10 +57,7 @@ def _run(*same: float) -> list[dict[str, float]]:
 
 
 _case = Cases(RanksDrawOwnRows())
-PASSES: Sequence[Case] = (
-    _case("perfect_oracle", _run(0.0, 0.0, 0.0)),
-    _case("filled_up", _run(0.0, 0.0, 1.0, 0.06)),
-)
+PASSES: Sequence[Case] = (_case("perfect_oracle", _run(0.0, 0.0, 0.0)), _case("filled_up", _run(0.0, 0.0, 1.0, 0.06)))
 FAILS: Sequence[Case] = (
     _case("no_sampler", _run(1.0, 1.0, 1.0), "same_rows", 1.0, over=False, step=3),
     _case("not_a_number", _run(*[float("nan")] * 3)),

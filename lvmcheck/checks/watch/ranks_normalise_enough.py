@@ -60,10 +60,7 @@ def _run(values: float) -> Run:
 
 
 _case = made.Cases(RanksNormaliseEnough())
-PASSES: Sequence[Case] = (
-    _case("perfect_oracle", _run(512.0)),
-    _case("sixteen", _run(16.0)),
-)
+PASSES: Sequence[Case] = (_case("perfect_oracle", _run(512.0)), _case("sixteen", _run(16.0)))
 FAILS: Sequence[Case] = (
     _case("four_rows", _run(4.0), "few_values", 4.0, status=Status.WARNING),
     _case("not_a_number", _run(float("nan")), status=Status.WARNING),

@@ -60,10 +60,7 @@ def _run(synced: float, passes: float) -> Run:
 
 
 _case = made.Cases(RanksReduceOnce())
-PASSES: Sequence[Case] = (
-    _case("perfect_oracle", _run(1.0, 1.0)),
-    _case("the_last_of_four", _run(1.0, 4.0)),
-)
+PASSES: Sequence[Case] = (_case("perfect_oracle", _run(1.0, 1.0)), _case("the_last_of_four", _run(1.0, 4.0)))
 FAILS: Sequence[Case] = (
     _case("every_pass", _run(4.0, 4.0), "reduced_often", 4.0, status=Status.WARNING),
     _case("no_pass", _run(0.0, 4.0), "never_reduced", 0.0, status=Status.WARNING),

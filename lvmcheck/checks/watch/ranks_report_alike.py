@@ -60,10 +60,7 @@ def _run(*apart: float) -> Run:
 
 
 _case = made.Cases(RanksReportAlike())
-PASSES: Sequence[Case] = (
-    _case("perfect_oracle", _run(0.0, 0.0)),
-    _case("rounding", _run(1e-6, 1e-5, 1e-6)),
-)
+PASSES: Sequence[Case] = (_case("perfect_oracle", _run(0.0, 0.0)), _case("rounding", _run(1e-6, 1e-5, 1e-6)))
 FAILS: Sequence[Case] = (
     _case("each_its_own", _run(0.04, 0.09), "metrics_differ", 0.09, status=Status.WARNING),
     _case("not_a_number", _run(float("nan"), float("nan")), status=Status.WARNING),

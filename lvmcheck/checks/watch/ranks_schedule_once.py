@@ -64,10 +64,7 @@ def _run(calls: float, horizon: float) -> Run:
 
 
 _case = made.Cases(RanksScheduleOnce())
-PASSES: Sequence[Case] = (
-    _case("perfect_oracle", _run(80.0, 80.0)),
-    _case("longer_than_it_ran", _run(80.0, 800.0)),
-)
+PASSES: Sequence[Case] = (_case("perfect_oracle", _run(80.0, 80.0)), _case("longer_than_it_ran", _run(80.0, 800.0)))
 FAILS: Sequence[Case] = (
     _case("over_at_half", _run(80.0, 40.0), "stepped_by_every_rank", 80.0, status=Status.WARNING),
     _case("not_a_number", _run(80.0, float("nan")), status=Status.WARNING),

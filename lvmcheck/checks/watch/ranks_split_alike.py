@@ -62,10 +62,7 @@ def _run(leaked: float, own: float = 0.0) -> Run:
 
 
 _case = made.Cases(RanksSplitAlike())
-PASSES: Sequence[Case] = (
-    _case("perfect_oracle", _run(0.0)),
-    _case("by_chance", _run(0.005)),
-)
+PASSES: Sequence[Case] = (_case("perfect_oracle", _run(0.0)), _case("by_chance", _run(0.005)))
 FAILS: Sequence[Case] = (
     _case("drawn_by_rank", _run(0.4), "split_differs", 0.4),
     _case("not_a_number", _run(float("nan"))),

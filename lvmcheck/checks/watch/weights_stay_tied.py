@@ -52,10 +52,7 @@ class WeightsStayTied(Watched):
 
 _case = Cases(WeightsStayTied())
 _TIES = {"tied": 1.0, "untied": 0.0, "copied": 0.0}
-PASSES: Sequence[Case] = (
-    _case("perfect_oracle", [_TIES] * 2),
-    _case("none_to_hold", [{**_TIES, "tied": 0}]),
-)
+PASSES: Sequence[Case] = (_case("perfect_oracle", [_TIES] * 2), _case("none_to_hold", [{**_TIES, "tied": 0}]))
 FAILS: Sequence[Case] = (
     _case("parted", [_TIES, {**_TIES, "untied": 1}], "untied", 1, subjects=["embed.weight"], step=2),
     _case("tied_by_a_copy", [{**_TIES, "copied": 1}], "copied", 1, subjects=["head.weight"]),

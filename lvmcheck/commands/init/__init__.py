@@ -48,11 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also a workflow and its gate, or only these where suites are there; SPEC is what pip installs lvmcheck"
         " from (default: where this one came from)",
     )
-    parser.add_argument(
-        "--gpu",
-        action="store_true",
-        help="with --ci: also a workflow for a self-hosted GPU runner",
-    )
+    parser.add_argument("--gpu", action="store_true", help="with --ci: also a workflow for a self-hosted GPU runner")
     add_reading(parser)
 
 

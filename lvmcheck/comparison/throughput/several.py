@@ -31,9 +31,7 @@ def together(documents: Sequence[Stored]) -> Stored:
             known.append(result)
     bare = {name for document in documents for name in document.uncalibrated} - set(found)
     return replace(
-        first,
-        results={name: median_of(results) for name, results in found.items()},
-        uncalibrated=tuple(sorted(bare)),
+        first, results={name: median_of(results) for name, results in found.items()}, uncalibrated=tuple(sorted(bare))
     )
 
 

@@ -177,12 +177,7 @@ def _context(runs: Sequence[ReportRun], extras: Sequence[Extra], problems: Seque
         "places": settings.places_of(runs),
         "thinned": (pool.thinned_from, pool.limit) if pool.thinned_from else None,
         "palettes": palettes,
-        "drawn": {
-            "runs": [it.label for it in runs],
-            "axes": pool.axes,
-            "figures": drawn,
-            "palettes": palettes,
-        },
+        "drawn": {"runs": [it.label for it in runs], "axes": pool.axes, "figures": drawn, "palettes": palettes},
     }
 
 

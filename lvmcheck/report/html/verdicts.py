@@ -134,11 +134,7 @@ def causes(runs: Sequence[ReportRun]) -> list[Named]:
         if item.causes:
             groups.setdefault(item.causes[0].name, []).append(item)
     return [
-        Named(
-            runs=listed([it.label for it in who]),
-            found=who[0].causes[0],
-            others=tuple(who[0].causes[1:CAUSES]),
-        )
+        Named(runs=listed([it.label for it in who]), found=who[0].causes[0], others=tuple(who[0].causes[1:CAUSES]))
         for who in groups.values()
     ]
 

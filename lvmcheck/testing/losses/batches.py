@@ -141,10 +141,7 @@ def binary(
 
 @st.composite
 def probabilities(
-    draw: st.DrawFn,
-    rows: Range = (1, 6),
-    width: Range = (1, 5),
-    precisions: Sequence[torch.dtype] = PRECISIONS,
+    draw: st.DrawFn, rows: Range = (1, 6), width: Range = (1, 5), precisions: Sequence[torch.dtype] = PRECISIONS
 ) -> Batch:
     """Predictions [N, D] between 0 and 1, both left out, and targets [N, D] of 0 and 1."""
     dtype = draw(st.sampled_from(list(precisions)))

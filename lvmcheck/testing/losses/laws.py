@@ -64,11 +64,7 @@ def zero_vectors(loss: Loss, batches: Batches = None, *, examples: int = EXAMPLE
 
 
 def same_in_every_precision(
-    loss: Loss,
-    batches: Batches = None,
-    *,
-    tolerance: Mapping[torch.dtype, float] = TOLERANCE,
-    examples: int = EXAMPLES,
+    loss: Loss, batches: Batches = None, *, tolerance: Mapping[torch.dtype, float] = TOLERANCE, examples: int = EXAMPLES
 ) -> None:
     """Value and gradient differ from those in float64 by at most ``tolerance`` of the largest number, or of 1, and the
     value is of no lower precision than the prediction; a higher one, such as float32 for float16, is well.

@@ -91,11 +91,7 @@ def encoded_facts(
     cosines = np.array([np.einsum("nd,nd->n", again, directed(corpus.vectors[rows + k])[0]) for k in offsets])
     own = cosines[list(offsets).index(0)]
     best = np.fmax.reduce(cosines)  # a neighbour without direction does not compete
-    return {
-        "encoded_rows": len(rows),
-        "encoded_mean": float(own.mean()),
-        "encoded_own": float((own >= best).mean()),
-    }
+    return {"encoded_rows": len(rows), "encoded_mean": float(own.mean()), "encoded_own": float((own >= best).mean())}
 
 
 def encode(encoder: str, texts: tuple[str, ...], dim: int) -> NDArray[np.float32]:

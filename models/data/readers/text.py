@@ -50,9 +50,7 @@ def installed_version() -> str:
         return importlib.metadata.version(PACKAGE)
     except importlib.metadata.PackageNotFoundError:
         raise InputError(
-            "data source 'text'",
-            f"the package {PACKAGE} is not installed",
-            fix=f"{install('embed')} adds it.",
+            "data source 'text'", f"the package {PACKAGE} is not installed", fix=f"{install('embed')} adds it."
         ) from None
 
 

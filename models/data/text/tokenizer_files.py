@@ -10,14 +10,7 @@ from tokenizers import Tokenizer, models
 from lvmcheck.errors import InputError, nearest
 from models.data.readers.kind import folder_names, is_folder, regular_file
 from models.data.text.numbers import MARK, ReversedNumbers
-from models.data.text.tokenizer import (
-    BYTES_CONTENT,
-    BpeTokenizer,
-    ByteTokenizer,
-    TextTokenizer,
-    byte_level,
-    checked,
-)
+from models.data.text.tokenizer import BYTES_CONTENT, BpeTokenizer, ByteTokenizer, TextTokenizer, byte_level, checked
 
 SIZE_LIMIT = 64 * 2**20
 GPT2_SIZE = 50_257

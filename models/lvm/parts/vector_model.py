@@ -99,10 +99,7 @@ def output_head(hidden_dim: int, output_dim: int) -> nn.Sequential:
     """The original project's head of 12 to 16 October: Linear, GELU, LayerNorm, Linear; 657,664 parameters at 512 and
     768."""
     return nn.Sequential(
-        nn.Linear(hidden_dim, hidden_dim),
-        nn.GELU(),
-        nn.LayerNorm(hidden_dim),
-        nn.Linear(hidden_dim, output_dim),
+        nn.Linear(hidden_dim, hidden_dim), nn.GELU(), nn.LayerNorm(hidden_dim), nn.Linear(hidden_dim, output_dim)
     )
 
 

@@ -49,8 +49,4 @@ lightning.Trainer(
     enable_progress_bar=False,
     enable_model_summary=False,
     enable_checkpointing=False,
-).fit(
-    Classifier(),
-    torch.utils.data.DataLoader(trained, 32, shuffle=True),
-    torch.utils.data.DataLoader(held_out, 64),
-)
+).fit(Classifier(), torch.utils.data.DataLoader(trained, 32, shuffle=True), torch.utils.data.DataLoader(held_out, 64))

@@ -83,10 +83,7 @@ CAUSES: Sequence[Measured] = (
     Measured(
         cause="inputs_ignored",
         what="A part of the input has no effect on the output.",
-        probes=(
-            "inputs_matter",
-            "mask_matters",
-        ),
+        probes=("inputs_matter", "mask_matters"),
         phrase="a part of the input has no effect on the output",
         fix="use every argument of forward; look for a slice, a mask or a weight of zero that drops it",
         healthy={"other_probe": preflight_run("causal:future_seen")},

@@ -74,16 +74,12 @@ CAUSES: Sequence[Measured] = (
         fix="add the term as a tensor with its graph: no float(), .item() or .detach() on what is meant to train",
         healthy={
             "healthy": case_run(
-                "loss_addends",
-                [{"addends": 2, "without_gradient": 0, "varying": 0, "share": 0.0}] * 4,
-                ["term 2 of 2"],
+                "loss_addends", [{"addends": 2, "without_gradient": 0, "varying": 0, "share": 0.0}] * 4, ["term 2 of 2"]
             )
         },
         shown={
             "broken": case_run(
-                "loss_addends",
-                [{"addends": 2, "without_gradient": 1, "varying": 1, "share": 0.4}] * 4,
-                ["term 2 of 2"],
+                "loss_addends", [{"addends": 2, "without_gradient": 1, "varying": 1, "share": 0.4}] * 4, ["term 2 of 2"]
             )
         },
     ),

@@ -8,13 +8,7 @@ from lvmcheck.causes.protocol import Standing
 from lvmcheck.causes.watch._measured import KILLERS, Measured
 from lvmcheck.checks.watch._watched import case_run
 
-_SCHEDULE = {
-    "scheduler_steps": 2.0,
-    "optimizer_steps": 40.0,
-    "epochs": 2.0,
-    "share_of_rate": 0.9,
-    "over": 0.0,
-}
+_SCHEDULE = {"scheduler_steps": 2.0, "optimizer_steps": 40.0, "epochs": 2.0, "share_of_rate": 0.9, "over": 0.0}
 _STEPS = {"steps": 1.0, "without_backward": 0.0, "recorded": 1.0, "forwards": 1.0, "backwards": 1.0}
 
 CAUSES: Sequence[Measured] = (

@@ -16,7 +16,7 @@ from lvmcheck.watch.preflight.setup import Setup, SkipProbe, difference, listed
 
 FIXES = {
     "jumps": "write everything that a step changes into the checkpoint: optimizer, scheduler, generators, and tensors"
-    " and counters that are plain attributes of the model (register_buffer)",
+    " and counters that are plain attributes of the model (register_buffer)"
 }
 STEPS = 4
 SAME = 1e-6

@@ -8,9 +8,7 @@ from lvmcheck.watch.preflight.language import tokens
 from lvmcheck.watch.preflight.probes.inputs_matter import other
 from lvmcheck.watch.preflight.setup import Setup, SkipProbe, difference
 
-FIXES = {
-    "shift": "compare logits[:, :-1] with tokens[:, 1:], once: either in the data or in the model",
-}
+FIXES = {"shift": "compare logits[:, :-1] with tokens[:, 1:], once: either in the data or in the model"}
 
 
 def measure(setup: Setup) -> Outcome:
