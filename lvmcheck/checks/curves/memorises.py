@@ -85,7 +85,7 @@ class Memorises(CurveCheck):
         if not long or run.curves.adversarial:
             return not_applicable(f"fewer than {LEAST} evaluations" if not long else "GAN losses")
         for val, train in long:
-            if _bounded(val):
+            if val.role.quantity in BOUNDED:
                 finding = _score_gap(val, train)
             else:
                 finding = _memorised(run, val, train) or _apart(run, val, train) or _untrained(run, val, train)
@@ -99,10 +99,6 @@ class Memorises(CurveCheck):
             if finding is not None:
                 return failed(finding, evaluated=len(long))
         return concluded(_finding("generalises", *long[0]), [c for pair in long for c in pair], evaluated=len(long))
-
-
-def _bounded(curve: Curve) -> bool:
-    return curve.role.quantity in BOUNDED
 
 
 def _memorised(run: Run, val: Curve, train: Curve) -> Finding | None:

@@ -60,7 +60,8 @@ class ConfigMatches(Check):
         object.__setattr__(self, "ignore", tuple(self.ignore))
         object.__setattr__(self, "exact", tuple(self.exact))
         if (self.reference is None) == (self.expected is None):
-            raise BadValueError("reference", f"expected either reference or expected, got {self._given()}")
+            given = "neither" if self.reference is None else "both"
+            raise BadValueError("reference", f"expected either reference or expected, got {given}")
         if self.reference is not None:
             # Read once, here: judging must depend on the run alone.
             object.__setattr__(self, "_known", read_config(self.reference))
@@ -68,9 +69,6 @@ class ConfigMatches(Check):
             object.__setattr__(self, "_known", dict(self.expected or {}))
         if not self._required():
             raise BadValueError("expected", "the configuration to compare with has no keys that are not ignored")
-
-    def _given(self) -> str:
-        return "neither" if self.reference is None else "both"
 
     def detail(self) -> str:
         return self.reference or ""
