@@ -219,23 +219,17 @@ ALL = (
         "put the known solution into the loss: it must be 0",
         "compute each term for the known solution: the one that is not 0 has the wrong sign or target",
     ),
-    Said(
-        "embeddings_spread",
-        "shrinks",
-        "collapsed_representation",
-        "embeddings collapse to one point: {metric} is {last}",
-        ("dominant_term",),
-        "add the variance term, negatives or a stop-gradient, and watch the spread",
-        "print the weight and the value of the term that keeps embeddings apart",
-    ),
-    Said(
-        "embeddings_spread",
-        "together",
-        "collapsed_representation",
-        "embeddings collapse to one point: {metric} is {last}",
-        ("dominant_term",),
-        "add the variance term, negatives or a stop-gradient, and watch the spread",
-        "print the weight and the value of the term that keeps embeddings apart",
+    *(
+        Said(
+            "embeddings_spread",
+            code,
+            "collapsed_representation",
+            "embeddings collapse to one point: {metric} is {last}",
+            ("dominant_term",),
+            "add the variance term, negatives or a stop-gradient, and watch the spread",
+            "print the weight and the value of the term that keeps embeddings apart",
+        )
+        for code in ("shrinks", "together")
     ),
     Said(
         "learning_kept",
