@@ -16,12 +16,10 @@ from typing import Any, TypeVar, cast
 from lvmcheck.checks.finding import Verdict, plain
 from lvmcheck.checks.wording import outcome_text
 from lvmcheck.errors import InputError
-from lvmcheck.run.event_lines import spell
+from lvmcheck.run.event_lines import SPELLED, spell
 from lvmcheck.validation import adapter
 
 T = TypeVar("T")
-SPELLED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-"""How JSON, which has no such numbers, spells them."""
 FIGURES = ("measured", "value")
 """Fields that hold a number or a text."""
 LARGEST = 2**63

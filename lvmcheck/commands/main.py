@@ -35,10 +35,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return LINE.main(arguments)
 
 
-def command_names() -> list[str]:
-    """Names of the commands, from the file system alone."""
-    return LINE.names()
-
-
 if __name__ == "__main__":
     sys.exit(main())

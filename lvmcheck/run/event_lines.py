@@ -10,7 +10,8 @@ from typing import Any
 
 from lvmcheck.run.events import FORMAT, KINDS, MAX_INT, Event, Term
 
-_NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+SPELLED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+"""How JSON, which has no such numbers, spells them."""
 _NUMBERS = ("metrics", "values", "terms")  # mappings whose strings are spelled-out floats
 _FIELDS: dict[type, dict[str, dataclasses.Field[Any]]] = {
     kind: {f.name: f for f in dataclasses.fields(kind)} for kind in (*KINDS.values(), Term)
@@ -127,8 +128,8 @@ def _mapping(value: Any, where: str) -> dict[str, Any]:
 
 
 def _float(value: Any, where: str) -> float:
-    if isinstance(value, str) and value in _NON_FINITE:
-        return _NON_FINITE[value]
+    if isinstance(value, str) and value in SPELLED:
+        return SPELLED[value]
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise EventError(f"{where}: expected a number, got {_shown(value)}")
     try:

@@ -16,8 +16,8 @@ from torch.utils.checkpoint import checkpoint
 from lvmcheck.errors import InputError, nearest
 from models.cognate.model import Cognate
 from models.cognate.output import CognateOutput
+from models.terms import LANGUAGE_TERMS
 
-TERMS = ("ce", "ponder", "halting_entropy", "halting_diversity", "halting_calibration", "gate_entropy")
 IGNORED = -100  # a target that is not scored
 SUPERVISION = 0.3  # share of ce spread evenly over the steps, so that a step where nobody halts still learns
 EASY, HARD = 0.8, 0.2  # what halting is calibrated to: never certain, so that a threshold can choose the depth
@@ -132,8 +132,8 @@ def divergence(wanted: Tensor, p: Tensor) -> Tensor:
 def _declared(weights: Mapping[str, float]) -> dict[str, float]:
     """The terms with a weight above zero."""
     for name, weight in weights.items():
-        if name not in TERMS:
-            fix = nearest(name, TERMS)
+        if name not in LANGUAGE_TERMS:
+            fix = nearest(name, LANGUAGE_TERMS)
             raise InputError("model cognate", f"no such loss term {name!r}", key=f"run.loss.{name}", fix=fix)
         if not 0.0 <= weight < float("inf"):
             raise InputError("model cognate", f"expected a weight of at least 0, got {weight}", key=f"run.loss.{name}")

@@ -27,7 +27,7 @@ from lvmcheck.checks.finding import (
 )
 from lvmcheck.checks.protocol import check_names, universal_checks
 from lvmcheck.commands._judging import exit_code
-from lvmcheck.commands.main import BAD_INPUT, EXITS, FAILED, PASSED, command_names, main
+from lvmcheck.commands.main import BAD_INPUT, EXITS, FAILED, LINE, PASSED, main
 
 SUITE = """[suite]
 about = "a"
@@ -371,7 +371,7 @@ def test_an_unknown_name_offers_the_nearest(capsys: pytest.CaptureFixture[str]) 
 
 
 # -- help --------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("name", command_names())
+@pytest.mark.parametrize("name", LINE.names())
 def test_every_command_shows_an_example_and_its_exit_codes(capsys: pytest.CaptureFixture[str], name: str) -> None:
     code, out, _ = call(capsys, name, "--help")
     assert code == PASSED
@@ -385,13 +385,13 @@ def test_all_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(capsys, "--help")
     assert code == PASSED
     listed = out.split("COMMAND\n")[1].split("\n\n")[0].splitlines()
-    assert [line.split()[0] for line in listed if line[4] != " "] == command_names()
+    assert [line.split()[0] for line in listed if line[4] != " "] == LINE.names()
 
 
 def test_only_the_command_that_is_called_is_imported() -> None:
     code = (
-        "import sys; from lvmcheck.commands.main import command_names, main; main(['explain', 'cosine_floor'])\n"
-        "print([name for name in command_names() if f'lvmcheck.commands.{name}' in sys.modules])\n"
+        "import sys; from lvmcheck.commands.main import LINE, main; main(['explain', 'cosine_floor'])\n"
+        "print([name for name in LINE.names() if f'lvmcheck.commands.{name}' in sys.modules])\n"
         "print(sorted({'torch', 'pydantic', 'rich', 'pytest'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

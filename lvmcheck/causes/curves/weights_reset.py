@@ -10,6 +10,9 @@ from lvmcheck.causes.curves._signs import coded, found, train_facts
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.shared import cases as made
 
+FIX = "make model and optimizer once, before the loop over epochs, and load no checkpoint inside it"
+TELL_APART = "print one weight at the end of an epoch and at the beginning of the next"
+
 
 class WeightsReset(Cause):
     """The training loss returns to its initial level whenever an epoch starts."""
@@ -23,11 +26,11 @@ class WeightsReset(Cause):
             Standing.LIKELY,
             "the model begins anew: the loss goes back to its beginning at {resets} of {boundaries} epoch boundaries",
             (*finding.evidence, *train_facts(evidence.run)),
-            fix="make model and optimizer once, before the loop over epochs, and load no checkpoint inside it",
+            fix=FIX,
             explain="epoch_pattern",
             explains=("nothing_learned", "loss_diverging", "overfits"),
             also=("data_order",),
-            tell_apart="print one weight at the end of an epoch and at the beginning of the next",
+            tell_apart=TELL_APART,
         )
 
     def _no_better_than_one_epoch(self, evidence: Evidence) -> Diagnosis | None:
@@ -39,11 +42,11 @@ class WeightsReset(Cause):
             Standing.CONSISTENT,
             "no epoch gets further than the first: the model may begin anew in each",
             (*finding_facts(finding), *train_facts(evidence.run)),
-            fix="make model and optimizer once, before the loop over epochs, and load no checkpoint inside it",
+            fix=FIX,
             explain="loss_diverging",
             explains=("nothing_learned", "overfits"),
             also=("learning_rate_too_high", "data_order", "diverging"),
-            tell_apart="print one weight at the end of an epoch and at the beginning of the next",
+            tell_apart=TELL_APART,
         )
 
 

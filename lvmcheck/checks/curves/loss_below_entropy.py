@@ -10,6 +10,7 @@ import numpy as np
 
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.curves._curves import CurveCheck, accuracies, concluded, found_at, number, share, vocabulary
+from lvmcheck.checks.curves._trivial import PARTS
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
@@ -37,7 +38,6 @@ ALPHABET, UNIFORM = 3.9, 12.0
 """First losses between which they say the size of a vocabulary: sums, copies and the like need fewer signs."""
 FRESH = 0.4
 """First training loss of a model that was not trained before."""
-ONE_SIDED = frozenset({"recall", "sensitivity", "specificity", "precision"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +158,7 @@ def _solved_by_a_fresh_model(run: Run, perfect: Curve) -> bool:
 def _correct(run: Run, split: Split) -> Iterator[Curve]:
     """Accuracies without those that a constant answer makes 1."""
     for curve in accuracies(run, split):
-        if not ONE_SIDED & set(words(curve.name)):
+        if not PARTS & set(words(curve.name)):
             yield curve
 
 

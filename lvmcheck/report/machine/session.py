@@ -15,6 +15,7 @@ FORMAT = 4
 """Version of the JSON report; raised when a field changes its meaning or goes."""
 NOT_FINISHED = "not finished"
 STATUS = {0: "passed", 1: "failed", 2: "interrupted", 3: "internal error", 4: "usage error", 5: "no tests"}
+RunStatus = Literal["finished", "stopped", "died", "not started", "open"]
 """pytest's exit statuses in words."""
 
 
@@ -90,7 +91,7 @@ class RunReport(Part):
     nonce: str = ""
     own: bool
     reused: str | None
-    status: Literal["finished", "stopped", "died", "not started", "open"]
+    status: RunStatus
     ended: str
     last_epoch: int
     epochs: int | None

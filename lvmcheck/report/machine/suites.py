@@ -17,7 +17,7 @@ from lvmcheck.launch.device import guess_device
 from lvmcheck.launch.inputs import opened_files
 from lvmcheck.launch.run_job import RunJob, State
 from lvmcheck.report.item import trained_reports
-from lvmcheck.report.machine.session import CauseReport, CheckReport, RunReport, SuiteReport, TrainedReport
+from lvmcheck.report.machine.session import CauseReport, CheckReport, RunReport, RunStatus, SuiteReport, TrainedReport
 from lvmcheck.report.verdicts import SEEDS, seed_text
 from lvmcheck.run.events import Begin, Epoch
 from lvmcheck.run.view import Run
@@ -132,7 +132,7 @@ def _nonce(job: RunJob) -> str:
     return begun.pop() if len(begun) == 1 else ""
 
 
-def _run_status(job: RunJob) -> Literal["finished", "stopped", "died", "not started", "open"]:
+def _run_status(job: RunJob) -> RunStatus:
     if job.not_started is not None:
         return "not started"
     if job.run.death is not None:

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lvmcheck.watch.measure.frequencies import ARGUMENTS
+
 KEYS = ("classes", "rows", "range", "with_frequency", "against_frequency", "ignored", "one_a_row")
-_NAMES = ("input", "target", "weight", "size_average", "ignore_index", "reduce", "reduction", "label_smoothing")
 
 
 class ClassWeights:
@@ -22,7 +23,7 @@ class ClassWeights:
 
     def add(self, args: Any, more: dict[str, Any], batch: int | None) -> None:
         """A call of cross_entropy or nll_loss on a batch of that many rows."""
-        given = dict(zip(_NAMES, args, strict=False)) | more
+        given = dict(zip(ARGUMENTS, args, strict=False)) | more
         logits, target, weight = given.get("input"), given.get("target"), given.get("weight")
         if not isinstance(logits, Tensor) or not isinstance(target, Tensor) or target.is_floating_point():
             return

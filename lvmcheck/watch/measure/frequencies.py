@@ -10,6 +10,8 @@ from torch import Tensor
 
 WINDOW = 8
 """Losses whose mean counts."""
+ARGUMENTS = ("input", "target", "weight", "size_average", "ignore_index", "reduce", "reduction", "label_smoothing")
+"""Of a cross entropy, in order."""
 
 
 class Frequencies:
@@ -82,13 +84,10 @@ class Variance:
 
 def plain_target(name: str, args: Any, more: dict[str, Any], result: Tensor) -> bool:
     """Whether a call of cross_entropy or nll_loss is the plain mean over classes: no weights, no smoothing."""
-    given = dict(zip(_NAMES, args, strict=False)) | more
+    given = dict(zip(ARGUMENTS, args, strict=False)) | more
     target = given.get("target")
     plain = (
         given.get("weight") is None and not given.get("label_smoothing") and given.get("reduction", "mean") == "mean"
     )
     classes = isinstance(target, Tensor) and not target.is_floating_point()
     return name in ("cross_entropy", "nll_loss") and plain and classes and not result.ndim
-
-
-_NAMES = ("input", "target", "weight", "size_average", "ignore_index", "reduce", "reduction", "label_smoothing")
