@@ -1,4 +1,4 @@
-"""targets_follow_flips: answers that are pictures tell left from right and top from bottom as their targets do."""
+"""targets_follow_flips: answers that are masks tell left from right and top from bottom as their targets do."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ the halves together, and how surely, from which that is asked; share of the targ
 
 @dataclass(frozen=True, kw_only=True)
 class TargetsFollowFlips(Watched):
-    """Where the target of a loss is a picture and, at the end, the answers of training say what a target and its mirror
-    image have in common, they also say at least 0.3 times as much of what tells the two apart.
+    """Where the target of a loss over classes is a picture and, at the end, the answers of training say what a target
+    and its mirror image have in common, they also say at least 0.3 times as much of what tells the two apart.
 
     Why:
     A model whose pictures are flipped at random and whose masks are not cannot know which way a mask lies: it answers
@@ -35,7 +35,7 @@ class TargetsFollowFlips(Watched):
     Flip both by one draw: if torch.rand(()) < 0.5: image, mask = image.flip(-1), mask.flip(-1).
 
     Healthy runs that must pass:
-    Masks that are their own mirror images; models that have learned nothing yet; noise as a target.
+    Masks that are their own mirror images; models that have learned nothing yet; targets that are noise, or noisy.
 
     Source:
     Any picture is the sum of a part that a flip leaves alone and one whose sign it changes, and the two are orthogonal.

@@ -18,6 +18,7 @@ from lvmcheck.watch.measure.frequencies import VARIANCE, Frequencies, Variance
 from lvmcheck.watch.measure.loss_calls import BINARY, DIFFERENCES, SQUARES, Call, LossCalls, alike, compiling, judged
 from lvmcheck.watch.measure.mirrored import AXES, Mirrored
 from lvmcheck.watch.measure.mirrored import KEYS as MIRRORED
+from lvmcheck.watch.measure.mirrored import ROWS as ROWS_OF_IMAGES
 from lvmcheck.watch.measure.modules import compiled
 from lvmcheck.watch.measure.outputs import views_apart
 from lvmcheck.watch.measure.scored import copied, padding, sides
@@ -51,6 +52,7 @@ class LossesCollector(Collector):
         self._tokens: Tensor | None = None
         self._shares: Tensor | None = None
         self._inputs: list[Tensor] = []
+        self._images: list[Tensor] = []
         self._table: Tensor | None = None
         self._sides: Tensor | None = None
         self._pure: set[float] = set()
@@ -77,7 +79,7 @@ class LossesCollector(Collector):
         if len(self._calls) < CALLS:
             # What is measured now is not kept.
             self._calls.append(replace(call, **NOT_KEPT))
-            if call.picture is not None and not rests(self._samples):
+            if call.picture is not None and not rests(self._samples) and not self._asked_for_an_input(call.picture[1]):
                 self._mirrored.add(call.name, call.picture)
             if call.table is not None:
                 self._tables.append(call.table)
@@ -101,12 +103,16 @@ class LossesCollector(Collector):
             if call.embedding is not None and len(call.embedding) >= ROWS and len(self._embeddings) < OUTPUTS:
                 self._embeddings.append(alike(call.embedding))
 
+    def _asked_for_an_input(self, target: Tensor) -> bool:
+        return any(item.shape == target.shape and item.data_ptr() == target.data_ptr() for item in self._images)
+
     def before_forward(self, watcher: Loop, inputs: Any) -> None:  # noqa: ARG002
         self._tokens = tokens_of(inputs)
         batch = first_input(inputs)
         self._batch = None if batch is None else len(batch)
         if self._mode is not None:
             self._inputs = [tensor for tensor in tensors(inputs) if tensor.ndim == 2][:INPUTS]
+            self._images = [tensor[:ROWS_OF_IMAGES] for tensor in tensors(inputs) if tensor.ndim == 4][:INPUTS]
             self._table = next((tensor.flatten(1) for tensor in tensors(inputs) if tensor.ndim in (2, 3)), None)
         if self._mode is not None:
             self._mode.close()
@@ -248,7 +254,7 @@ class LossesCollector(Collector):
         self._clear()
 
     def _clear(self) -> None:
-        self._calls, self._embeddings, self._inputs = [], [], []
+        self._calls, self._embeddings, self._inputs, self._images = [], [], [], []
         self._tokens = self._shares = self._padding = self._copied = self._table = self._sides = None
         self._targets_given, self._plain = 0, []
         self._pairs, self._views, self._weighed, self._squared, self._tables = None, [], False, [], []

@@ -61,7 +61,7 @@ class Call:
         scored: the loss is a mean or a sum over all of its targets.
         plain: targets, the class that is ignored, the loss and the number of classes of a plain mean over classes.
         squared: the target of a plain mean squared error, and its value.
-        picture: output and target, where both are pictures.
+        picture: logits and masks.
         table: output and target, where both are tables of numbers.
         asked: the arguments of a loss over classes.
         pairs: 1 where the logits compare a batch with a batch, each row with one other, else 0, and their range.
@@ -160,7 +160,7 @@ def _call(name: str, args: Any, more: dict[str, Any], result: Tensor) -> Call | 
     mean = name == "mse_loss" and not result.ndim and more.get("reduction", "mean") == "mean"
     squared = (other, result) if mean and one.shape == other.shape and len(other) >= FEWEST else None
     call = Call(name, frozenset(flags), target=_range(other), beyond=_beyond(one, other), given=other, squared=squared)
-    return replace(call, picture=picture(name, one, other), table=table(one, other))
+    return replace(call, table=table(one, other))
 
 
 def _over_batch(given: Tensor, axis: Any) -> bool:

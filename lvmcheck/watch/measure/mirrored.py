@@ -9,16 +9,18 @@ import torch
 from torch import Tensor
 
 WINDOW, ROWS, SIDE = 10, 32, 8
-"""Steps that count together, rows of each, and positions along an axis from which a target is a picture."""
+"""Steps that count together, rows of each, and fields along an axis; with fewer positions a target is no picture."""
 AXES = {-1: "width", -2: "height"}
 KEYS = ("alike", "common", "own", "share", "rows")
 
 
 def picture(name: str, output: Any, target: Any) -> tuple[Tensor, Tensor] | None:
-    """The first rows of output and target of a call of a loss function, where both are pictures; without their graph.
+    """The first rows of logits and masks of a call of a loss function, without their graph; None of others.
+
+    Noise in a target of numbers, as of an autoencoder, has nothing that any answer could tell from its mirror image.
 
     Args:
-        name: the function: one over classes takes logits [N, C, H, W] and classes [N, H, W].
+        name: the function: cross_entropy takes logits [N, C, H, W] and classes [N, H, W], the other one [N, C, H, W].
     """
     if not isinstance(target, Tensor) or target.requires_grad or output.is_sparse or min(target.shape[-2:]) < SIDE:
         return None
@@ -45,8 +47,7 @@ class Mirrored:
             answer = 1 - output.float().softmax(1).gather(1, kind.expand(len(output), 1, *output.shape[2:])).squeeze(1)
             target = (target != kind).float()
         else:
-            answer = output.float().sigmoid() if "logits" in name else output.float()
-            target = target.float()
+            answer, target = output.float().sigmoid(), target.float()
         # What all rows share, as a frame, says nothing of a row.
         answer, target = answer - answer.mean(0), target - target.mean(0)
         self._sums.append(torch.stack([_moments(answer, target, axis) for axis in AXES]))
