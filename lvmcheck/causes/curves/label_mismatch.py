@@ -58,8 +58,7 @@ class LabelMismatch(Cause):
             return found(
                 self,
                 Standing.LIKELY,
-                "the answers hold what a target and its mirror image have in common, and nothing that tells them apart:"
-                " pictures are flipped and their targets are not",
+                "predictions are means of a mask and its mirror image: images are flipped and their masks are not",
                 finding_facts(mirrored),
                 fix="flip image and target by one draw",
                 explain="targets_follow_flips",

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -61,11 +59,11 @@ class AccumulatedGradientsKept(Watched):
 
 
 _case = Cases(AccumulatedGradientsKept())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [{"backwards": 4.0, "cleared": 1.0}] * 6, measured=0.0),
     _case("never_cleared_to_none", [{"backwards": 4.0, "cleared": 0.0}] * 6),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("cleared_for_each_part", [{"backwards": 4.0, "cleared": 4.0}] * 5, "cleared_between_parts", 3.0, backwards=4),
     _case("not_a_number", [{"backwards": 4.0, "cleared": float("nan")}] * 5),
 )

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded, passed, pending
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import complete
 from lvmcheck.checks.watch._watched import Watched, case_run, names, watched
@@ -104,12 +102,12 @@ def _run(largest: float, first_loss: float) -> Run:
 
 
 _case = made.Cases(ActivationsSized())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _run(1.0, 2.3), measured=1.0),
     _case("pretrained_with_large_activations", _run(60.0, 2.1)),
     _case("targets_far_from_zero", _run(0.8, 400.0)),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("gain_by_depth", _run(300.0, 150.0), "too_large_at_first", 300.0, layer="2"),
     _case("not_a_number", _run(float("nan"), 150.0)),
 )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, warning
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 from lvmcheck.run.view import Run
@@ -68,11 +67,11 @@ class ArgumentsVary(Watched):
 
 _case = Cases(ArgumentsVary())
 _TOLD = {"inputs": 1.0, "zero": 0.0, "floats": 0.0, "samples": 40.0}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [_TOLD]),
     _case("few_passes", [{**_TOLD, "zero": 1.0, "samples": 9.0}, _TOLD]),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("one_task", [{**_TOLD, "zero": 1.0}], "zero_whole", 1, status=Status.WARNING),
     _case(
         "integer_division", [{**_TOLD, "zero": 1.0, "floats": 1.0}], "zero", 1, subjects=["input 2"], inputs="input 2"

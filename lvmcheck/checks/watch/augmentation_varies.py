@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -56,11 +54,11 @@ class AugmentationVaries(Watched):
 
 
 _case = Cases(AugmentationVaries())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [{"draws": 144.0, "same": 0.0}]),
     _case("no_augmentation", [{"draws": 0.0, "same": 1.0}]),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("seeded", [{"draws": 144.0, "same": 1.0}], "frozen", 1.0, over=False),
     _case("not_a_number", [{"draws": 144.0, "same": math.nan}]),
 )

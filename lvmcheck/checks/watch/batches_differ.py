@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import equal, floor
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched, by_watcher, watched
 from lvmcheck.run.events import Watch
 from lvmcheck.run.view import Run
@@ -79,12 +77,12 @@ class BatchesDiffer(Watched):
 _case = Cases(BatchesDiffer())
 _BATCH = {"same_as_last": 0.0, "rows": 32.0, "distinct": 32.0}
 _FEW = {**_BATCH, "distinct": 10.0, "telling": 1.0}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [_BATCH] * 10),
     _case("tables_of_few_values", [{**_FEW, "telling": 0.0}] * 12),
     _case("met_again", [_BATCH, {**_BATCH, "same_as_last": 1}] * 10),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("sampler_of_ten_rows", [_FEW] * 12, "few_rows", 10 / 32),
     _case("first_batch_for_ever", [{**_BATCH, "same_as_last": 1}] * 10, "same_batch", 1, status=Status.WARNING),
     _case(

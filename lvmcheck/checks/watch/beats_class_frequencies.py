@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding, Outcome, not_recorded, pending
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._levels import beside_recorded, recorded_level
 from lvmcheck.checks.watch._watched import Watched, case_run
@@ -99,13 +98,13 @@ def _run(values: Mapping[str, float], losses: Sequence[float], **curves: list[fl
     return windows.extended([*said.events, *(run_from(curves).events if curves else ())])
 
 
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _run(_TOKENS, [4.6, 0.1, 0.1])),
     _case("bigrams", _run(_TOKENS, [4.6, 2.32, 2.3])),
     _case("weak_signal", _run(_ROWS, [2.31, 2.29, 2.29])),
     _case("dropout", _run(_ROWS, [2.4, 2.32, 2.32], val_loss=[2.2, 1.9, 1.8])),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("frequencies_alone", _run(_TOKENS, [4.6, 3.04, 3.03]), "at_class_frequencies"),
     _case("tiny_rate", _run(_TOKENS, [4.8, 4.76]), "at_class_frequencies", entropy=3.04),
     _case("other_labels", _run(_ROWS, [2.4, 2.32, 2.32], val_loss=[2.33, 2.32, 2.33]), entropy=2.3),

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding, Outcome, not_recorded, pending
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import LEVELS
 from lvmcheck.checks.watch._levels import beside_recorded, recorded_level
@@ -101,12 +100,12 @@ def _run(losses: Sequence[float], values: Mapping[str, float] = _NOISE, **curves
     return windows.extended([*said.events, *(run_from(curves).events if curves else ())])
 
 
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _run([1.2, 0.01, 0.01], {**_NOISE, "left": 0.01})),
     _case("weak_signal", _run([1.1, 0.985, 0.985], {**_NOISE, "left": 0.985})),
     _case("dropout", _run([1.2, 1.01, 1.01], val_loss=[1.0, 0.9, 0.9])),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("targets_drawn_anew", _run([1.1, 1.0, 1.0]), "at_the_mean", variance=1.0),
     _case("validation_as_bad", _run([1.3, 1.0, 1.0], val_loss=[1.2, 1.05, 1.01]), "at_the_mean"),
     _case("not_a_number", _run([1.1, 1.0, 1.0], {**_NOISE, "loss": math.nan})),

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -56,8 +54,8 @@ class CheckpointIsCopy(Watched):
 
 _case = Cases(CheckpointIsCopy())
 _COPY = {"tensors": 10.0, "aliased": 0.0}
-PASSES: Sequence[Case] = (_case("perfect_oracle", [_COPY]), _case("a_shared_table", [{**_COPY, "aliased": 1.0}]))
-FAILS: Sequence[Case] = (
+PASSES = (_case("perfect_oracle", [_COPY]), _case("a_shared_table", [{**_COPY, "aliased": 1.0}]))
+FAILS = (
     _case("a_reference", [{**_COPY, "aliased": 10.0}], "live_weights", 1.0, over=False),
     _case("not_a_number", [{**_COPY, "aliased": math.nan}]),
 )

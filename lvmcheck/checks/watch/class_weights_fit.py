@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -76,13 +74,13 @@ class ClassWeightsFit(Watched):
 _case = Cases(ClassWeightsFit())
 _PLAIN = {"classes": 4.0, "rows": 900.0, "ignored": 0.0, "one_a_row": 1.0}
 _WEIGHTED = {**_PLAIN, "range": 8.0, "with_frequency": 60.0}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [_PLAIN]),
     _case("against_the_frequencies", [_WEIGHTED]),
     _case("padding_of_tokens", [{**_PLAIN, "ignored": 0.4, "one_a_row": 0.0}]),
     _case("few_rows", [{**_WEIGHTED, "rows": 64.0, "with_frequency": 1.0}, _PLAIN]),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("proportional", [{**_WEIGHTED, "with_frequency": 1.3}], "with_frequency", 8.0),
     _case("left_from_padding", [{**_PLAIN, "ignored": 0.11}], "ignored", 0.11),
     _case("not_a_number", [{**_PLAIN, "ignored": float("nan")}]),

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Series
 from lvmcheck.run.events import Watch
 from lvmcheck.run.view import Run
@@ -103,12 +102,12 @@ def _norms(*values: float) -> list[dict[str, float]]:
     return [{"norm": value} for value in values]
 
 
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _norms(*[1.0, 0.9] * 12)),
     _case("clipped_to_1", _norms(*[1.0] * 20), measured=0.0),
     _case("clipped_at_the_start", _norms(*[1.0] * 12, *[0.5, 0.4] * 6)),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("clipped_before_unscale", _norms(*[1 / 65536] * 20), SCALED, step=20, gradient_norm=1 / 65536),
     _case("clipped_before_unscale_by_16", [{"norm": 1 / 16, "scale": 16.0}] * 20, SCALED, step=20),
     _case(

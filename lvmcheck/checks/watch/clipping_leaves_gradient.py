@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Series
 from lvmcheck.run.events import Watch
 
@@ -71,13 +70,13 @@ def _varying(share: float) -> list[dict[str, float]]:
     return [{**_WHOLE, "share": share / (1 + i % 3)} for i in range(10)]
 
 
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [_WHOLE] * 12, measured=1.0),
     _case("scaled_by_hand", [{**_WHOLE, "share": 2**-10}] * 12),
     _case("clipped_to_a_tenth", [{**_WHOLE, "share": 0.1}] * 12),
     _case("adam", [{"share": 1e-3, "adaptive": 1.0}] * 12 + [_WHOLE] * 10),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("to_nothing", _varying(5e-3), "clipped_to_nothing", 5e-3),
     _case("not_a_number", [{**_WHOLE, "share": math.nan}] * 10),
 )

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling, floor
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
@@ -88,14 +86,14 @@ _case = Cases(EmaFollows())
 _FOLLOWS = {"steps": 300, "calls": 300, "unchanged": 0.0, "same_inputs": 0.0}
 _FORGOTTEN = {**_FOLLOWS, "unchanged": 1.0}
 _EVALUATED = {**_FOLLOWS, "way": 0.97, "statistics_left": 0.0}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("evaluated_by_its_average", [_EVALUATED], subjects=["left"]),
     _case("a_short_trial", [{**_EVALUATED, "steps": 120, "way": 0.1}], subjects=["left"]),
     _case("perfect_oracle", [_FOLLOWS], subjects=["left"], measured=0.0),
     _case("a_reference_model_beside", [{**_FORGOTTEN, "same_inputs": 1.0}, _FOLLOWS], subjects=["policy"]),
     _case("hardly_used", [{**_FORGOTTEN, "calls": 1}, _FOLLOWS], subjects=["left"]),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("forgotten", [_FORGOTTEN], "never_updated", 1.0, subjects=["left"], of="left", calls=300),
     _case("slow", [{**_EVALUATED, "way": 0.11}], "too_slow", 0.11, subjects=["left"]),
     _case("buffers_of_the_beginning", [{**_EVALUATED, "statistics_left": 1.0}], "statistics_left", subjects=["left"]),

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._watched import Cases, Series, case_run
 from lvmcheck.run.events import Watch
@@ -86,12 +85,12 @@ _case = Cases(_CHECK)
 _APART = {"alike": 0.1, "began": 0.5}
 _NEAR = {"alike": 0.975, "began": 0.5}
 _ONE = {"alike": 0.995, "began": 0.5}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [{**_APART, "alike": 0.0}] * 40),
     _case("driven_together_at_first", [_APART] * 9 + [_NEAR] * 40 + [_APART] * 9),
     _case("alike_at_first", [_ONE] * 20 + [_APART] * 30),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     made.case(
         "near_one_point_and_solved",
         _CHECK,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding, Status
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -53,11 +51,11 @@ class EpochOrderChanges(Watched):
 
 
 _case = Cases(EpochOrderChanges())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [{"same": 0.0, "rows": 32, "steps": 16}] * 3),
     _case("a_repeated_row", [{"same": 0.1, "rows": 32, "steps": 16}] * 3),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("never_shuffled", [{"same": 1.0, "rows": 32, "steps": 16}] * 2, "same_order", 1.0, status=Status.WARNING),
     _case("not_a_number", [{"same": float("nan"), "rows": 32, "steps": 16}] * 2, status=Status.WARNING),
 )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -54,11 +52,11 @@ class EpsilonSmall(Watched):
 
 
 _case = Cases(EpsilonSmall())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [{"over_root": 1e-6}] * 12, measured=1e-6),
     _case("comparable", [{"over_root": 2.0}] * 12),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("epsilon_0_3", [{"over_root": 80.0}] * 10, "epsilon_dominates", 80.0, step=10),
     _case("not_a_number", [{"over_root": float("nan")}] * 10),
 )

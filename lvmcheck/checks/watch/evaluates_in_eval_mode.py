@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
@@ -60,7 +58,7 @@ class EvaluatesInEvalMode(Watched):
 
 _case = Cases(EvaluatesInEvalMode())
 _EVAL = {"forwards": 4.0, "modal": 2.0, "statistics_changed": 0.0, "declared": 1.0}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [{**_EVAL, "in_train_mode": 0, "modal": 0}]),
     _case("nothing_depends_on_the_mode", [{**_EVAL, "in_train_mode": 4, "modal": 0}]),
     _case(
@@ -68,7 +66,7 @@ PASSES: Sequence[Case] = (
         [{**_EVAL, "in_train_mode": 1, "forwards": 1, "declared": 0}, {**_EVAL, "in_train_mode": 0, "modal": 0}],
     ),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "eval_forgotten",
         [{**_EVAL, "in_train_mode": 4}],

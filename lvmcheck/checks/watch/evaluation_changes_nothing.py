@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
@@ -51,8 +49,8 @@ class EvaluationChangesNothing(Watched):
 
 _case = Cases(EvaluationChangesNothing())
 _EVAL = {"forwards": 4.0, "in_train_mode": 0.0, "modal": 0.0, "statistics_changed": 0.0, "declared": 1.0}
-PASSES: Sequence[Case] = (_case("perfect_oracle", [_EVAL]), _case("several", [_EVAL] * 3))
-FAILS: Sequence[Case] = (
+PASSES = (_case("perfect_oracle", [_EVAL]), _case("several", [_EVAL] * 3))
+FAILS = (
     _case(
         "norm_in_train_mode",
         [{**_EVAL, "statistics_changed": 4, "in_train_mode": 4, "modal": 1}],

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -48,8 +46,8 @@ class EvaluationDrawsNothing(Watched):
 
 
 _case = Cases(EvaluationDrawsNothing())
-PASSES: Sequence[Case] = (_case("perfect_oracle", [{"dropouts": 0.0}]), _case("tried_twice", [{"dropouts": 0.0}] * 2))
-FAILS: Sequence[Case] = (
+PASSES = (_case("perfect_oracle", [{"dropouts": 0.0}]), _case("tried_twice", [{"dropouts": 0.0}] * 2))
+FAILS = (
     _case("functional", [{"dropouts": 2.0}], "dropout_on", 2.0, over=False),
     _case("not_a_number", [{"dropouts": float("nan")}]),
 )

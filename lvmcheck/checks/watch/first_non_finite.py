@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
@@ -54,8 +52,8 @@ class FirstNonFinite(Watched):
 
 _case = Cases(FirstNonFinite())
 _FINITE = {"parameters": 0.0, "modules": 0.0, "gradients": 0.0, "values": 30.0}
-PASSES: Sequence[Case] = (_case("perfect_oracle", [_FINITE] * 3), _case("one_sample", [_FINITE]))
-FAILS: Sequence[Case] = (
+PASSES = (_case("perfect_oracle", [_FINITE] * 3), _case("one_sample", [_FINITE]))
+FAILS = (
     _case(
         "log_of_zero",
         [_FINITE, {**_FINITE, "modules": 3, "gradients": 8}],

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding, Outcome
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared.laws import LEVELS
 from lvmcheck.checks.watch._watched import Cases, Watched, names, unless_it_learned
 from lvmcheck.run.events import Watch
@@ -68,12 +66,12 @@ class FirstUpdatesSmall(Watched):
 
 _case = Cases(FirstUpdatesSmall())
 _SAMPLE = {"median": 1e-3, "lowest": 1e-4, "highest": 5e-3, "share_of_rate": 1.0, "usual": 1e-3}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [_SAMPLE] * 4, measured=1e-3),
     _case("one_leap", [{**_SAMPLE, "usual": 0.6}, *[{**_SAMPLE, "usual": 0.05}] * 3]),
     _case("small_embeddings", [{**_SAMPLE, "median": 0.9, "highest": 3.0}] * 4),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("adam_at_0_1", [{**_SAMPLE, "usual": v} for v in (1.1, 0.6, 0.34)], "replaces_the_weights", 0.34, step=3),
     _case("not_a_number", [{**_SAMPLE, "usual": math.nan}] * 3),
 )

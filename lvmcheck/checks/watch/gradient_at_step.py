@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, warning
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 from lvmcheck.run.view import Run
@@ -68,7 +67,7 @@ class GradientAtStep(Watched):
 
 
 _case = Cases(GradientAtStep())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case(
         "an_optimizer_of_another_model_is_no_business_of_this",
         [{"parameters": 0, "with_gradient": 0}] * 3 + [{"parameters": 4, "with_gradient": 4}] * 3,
@@ -76,7 +75,7 @@ PASSES: Sequence[Case] = (
     _case("perfect_oracle", [{"parameters": 4, "with_gradient": 4}] * 3),
     _case("hinge_satisfied_once", [{"parameters": 4, "with_gradient": n} for n in (4, 0, 4)]),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "solved",
         [{"parameters": 4, "none": 0, "with_gradient": n} for n in (*[4] * 10, 0, 0, 0)],

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import band
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
@@ -55,11 +53,11 @@ class GradientByDepth(Watched):
 
 
 _case = Cases(GradientByDepth())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [{"first_over_last": 1.0, "layers": 6}] * 5),
     _case("a_factor_of_fifty", [{"first_over_last": 0.02, "layers": 6}] * 5),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "twenty_sigmoids",
         [{"first_over_last": 1e-9, "layers": 20}] * 5,

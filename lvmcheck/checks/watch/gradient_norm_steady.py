@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, warning
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._watched import Cases, Series, case_run, players
 from lvmcheck.run.events import MODELS, Watch
@@ -84,7 +83,7 @@ def _norms(*values: float) -> list[dict[str, float]]:
     return [{"norm": value} for value in values]
 
 
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _norms(*[1.0] * 30)),
     _case("grows_while_it_begins_to_learn", _norms(*[1e-4 * 1.25**i for i in range(30)], *[0.08, 0.03] * 10)),
     _case("a_spike_that_recovers", _norms(*[1.0] * 20, 50.0, *[1.0] * 20)),
@@ -96,7 +95,7 @@ _PLAYERS = replace(
         *case_run("gradient_norm", _norms(*[1.0] * 20, 50.0, 1.0, 90.0, 1.0, 200.0)).events,
     ),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "exploding", _norms(*[1.0] * 20, 50.0, 1.0, 90.0, 1.0, 200.0), "exploding", over=False, step=25, highest=200.0
     ),

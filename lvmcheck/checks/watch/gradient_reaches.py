@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, warning
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 from lvmcheck.run.view import Run
@@ -78,8 +77,8 @@ class GradientReaches(Watched):
 
 _case = Cases(GradientReaches())
 _SAMPLE = {"parameters": 6.0, "none": 0.0, "zero": 0.0}
-PASSES: Sequence[Case] = (_case("perfect_oracle", [_SAMPLE] * 5), _case("one_sample", [_SAMPLE]))
-FAILS: Sequence[Case] = (
+PASSES = (_case("perfect_oracle", [_SAMPLE] * 5), _case("one_sample", [_SAMPLE]))
+FAILS = (
     _case(
         "detached_branch",
         [_SAMPLE, {**_SAMPLE, "none": 2}],

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -57,11 +55,11 @@ class GradientsCleared(Watched):
 
 
 _case = Cases(GradientsCleared())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [{"share": 0.0, "norm": 1.0}] * 3),
     _case("one_reading", [{"share": s, "norm": 1.0} for s in (0.0, 0.4, 0.0)]),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("zero_grad_missing", [{"share": s, "norm": 2.0} for s in (0.7, 0.9)], "not_cleared", 0.9, over=False, step=2),
     _case("not_a_number", [{"share": float("nan"), "norm": 2.0}] * 2),
 )

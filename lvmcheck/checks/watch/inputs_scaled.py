@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import band, ceiling, floor
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -84,13 +82,13 @@ class InputsScaled(Watched):
 
 _case = Cases(InputsScaled())
 _IN = {"mean": 0.0, "std": 1.0, "lowest": -3.0, "highest": 3.0, "binary": 0.0}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [_IN] * 3),
     _case("zero_to_one", [{**_IN, "mean": 0.3, "std": 0.3}] * 3),
     _case("rows_that_differ", [{**_IN, "spread": 1e-3}] * 3),
     _case("unit_vectors", [{**_IN, "std": 0.036}] * 3),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("pixels_of_255", [{**_IN, "mean": 120, "std": 70}] * 3, "scale", 70, step=3),
     _case("one_row", [{**_IN, "spread": 0.0}] * 3, "equal_rows", 0.0),
     _case(

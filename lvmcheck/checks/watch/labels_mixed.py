@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -52,11 +50,11 @@ class LabelsMixed(Watched):
 
 _case = Cases(LabelsMixed())
 _BATCH = {"distinct": 8.0, "rows": 32.0, "seen": 8.0, "classes": 8.0}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [_BATCH] * 10),
     _case("small_batches", [{**_BATCH, "distinct": 1, "rows": 4}] * 12 + [_BATCH]),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("sorted_by_class", [{**_BATCH, "distinct": 1}] * 10, "sorted", 1, step=10),
     _case("not_a_number", [{**_BATCH, "distinct": float("nan")}] * 10),
 )

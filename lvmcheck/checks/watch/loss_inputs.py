@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -79,11 +78,11 @@ class LossInputs(Watched):
 
 _case = Cases(LossInputs())
 _WELL = dict.fromkeys(SAYS, 0.0)
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [_WELL] * 3, subjects=["cross_entropy"]),
     _case("two_terms", [_WELL] * 8, subjects=["kl_div"]),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     *(_case(code, [{**_WELL, code: 1.0}], code, 1.0, subjects=["kl_div"], over=False) for code in SAYS),
     _case("not_a_number", [{**_WELL, "broadcast": math.nan}], subjects=["mse_loss"]),
 )

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded, passed, pending
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import complete
 from lvmcheck.checks.watch._watched import Watched, case_run, watched
@@ -98,12 +96,12 @@ def _run(factor: float, steps: int = 6, parts: int = 4, reported: float = 2.0) -
 
 
 _case = made.Cases(LossIsOptimised())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _run(1.0), measured=1.0),
     _case("terms_with_passes_of_their_own", _run(2.6)),
     _case("a_loss_of_zero", _run(4.0, reported=0.0), measured=1.0),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("never_divided", _run(4.0), "summed", 4.0, step=5, backwards=4),
     _case("not_a_number", _run(float("nan"))),
 )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding, Outcome, not_recorded
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched, players
 from lvmcheck.run.events import Watch
 from lvmcheck.run.view import Run
@@ -65,8 +63,8 @@ class LossMinimised(Watched):
 _case = Cases(LossMinimised())
 _DOWN = {"terms": 2.0, "known": 2.0, "maximised": 0.0}
 _UP = {"terms": 1.0, "known": 1.0, "maximised": 1.0}
-PASSES: Sequence[Case] = (_case("perfect_oracle", [_DOWN] * 4), _case("one_of_two", [{**_DOWN, "maximised": 1.0}] * 4))
-FAILS: Sequence[Case] = (
+PASSES = (_case("perfect_oracle", [_DOWN] * 4), _case("one_of_two", [{**_DOWN, "maximised": 1.0}] * 4))
+FAILS = (
     _case("negated", [_UP] * 4, "maximised", 1, subjects=["NllLoss"], over=False, step=3),
     _case("both_directions", [{**_DOWN, "maximised": 2.0}] * 3, "maximised"),
     _case("not_a_number", [{**_DOWN, "maximised": float("nan")}] * 3),

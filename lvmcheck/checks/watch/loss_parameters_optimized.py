@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
@@ -56,11 +54,11 @@ class LossParametersOptimized(Watched):
 
 
 _case = Cases(LossParametersOptimized())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [{"outside": 0}] * 4),
     _case("given_to_an_optimizer_later", [{"outside": n} for n in (2, 0, 0)]),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "second_tower",
         [{"outside": 2}] * 3,

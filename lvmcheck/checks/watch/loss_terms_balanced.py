@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.curves._curves import improved
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_recorded
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import LEVELS
 from lvmcheck.checks.watch._watched import Cases, Watched, case_run, names, watched
@@ -105,13 +104,13 @@ def _evaluated(losses: Sequence[float]) -> Run:
 _CHECK = LossTermsBalanced()
 _case = Cases(_CHECK)
 _RULES = {"ratio": 1100.0, "weight": 500.0, "weight_of_next": 1.0, "addends": 2}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [{**_RULES, "ratio": 1.0, "weight": 1.0}] * 5),
     _case("small_regulariser", [{**_RULES, "ratio": 2000.0, "weight": 1.0, "weight_of_next": 0.01}] * 5),
     made.case("ruled_at_first_and_learned", _CHECK, _evaluated(made.lines(12, 3.6, 0.9))),
     _case("reconstruction_beside_an_adversary", [{**_RULES, "ratio": 400.0, "weight": 100.0}] * 5),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     made.case("collapsed_at_once", _CHECK, _evaluated([3.6] * 12), "starved", 14.0),
     _case(
         "value_loss_times_500",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
@@ -65,12 +63,12 @@ _case = Cases(LossTermsHaveGradient())
 _WHOLE = {"addends": 2, "without_gradient": 0, "varying": 0, "share": 0.0}
 _CONSTANT = {"addends": 2, "without_gradient": 1, "varying": 0, "share": 0.0}
 _FLOAT = {"addends": 2, "without_gradient": 1, "varying": 1, "share": 0.4}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [_WHOLE] * 4, measured=0.0),
     _case("a_constant_is_added", [_CONSTANT] * 4),
     _case("tiny_offset", [{**_FLOAT, "share": 1e-5}] * 4),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "float_penalty",
         [_CONSTANT, _CONSTANT, _FLOAT, _FLOAT, _FLOAT],

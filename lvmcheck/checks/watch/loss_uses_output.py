@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -49,11 +47,11 @@ class LossUsesOutput(Watched):
 
 
 _case = Cases(LossUsesOutput())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [{"forwards": 1, "reached": 1}] * 3),
     _case("rollout", [{"forwards": n, "reached": 1} for n in (1, 20, 1)]),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("detached", [{"forwards": 1, "reached": 0}] * 3, "no_gradient", 0, over=False, step=3),
     _case("not_a_number", [{"forwards": 1, "reached": float("nan")}] * 3),
 )

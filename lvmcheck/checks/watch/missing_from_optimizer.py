@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
@@ -63,12 +61,12 @@ class MissingFromOptimizer(Watched):
 
 
 _case = Cases(MissingFromOptimizer())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [{"trainable": 4, "missing": 0}]),
     _case("unused_and_left_out", [{"trainable": 9, "missing": 0, "unused": 1}]),
     _case("head_unfrozen_and_added", [{"trainable": n, "missing": 0} for n in (2, 4)]),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "forgotten_head",
         [{"trainable": 4, "missing": 2}],

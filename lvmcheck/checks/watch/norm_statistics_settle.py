@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
@@ -60,11 +58,11 @@ class NormStatisticsSettle(Watched):
 
 _case = Cases(NormStatisticsSettle())
 _DONE = {"left": 1e-9, "batches": 200.0}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [{**_DONE, "left": 0.0}], subjects=["bn"]),
     _case("default", [_DONE], subjects=["bn"]),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "momentum_of_another_library",
         [{**_DONE, "left": 0.82}],

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -48,8 +46,8 @@ class OneStepPerBackward(Watched):
 
 _case = Cases(OneStepPerBackward())
 _TAKEN = {"steps": 3.0, "without_backward": 0.0, "recorded": 3.0, "forwards": 1.0, "backwards": 1.0}
-PASSES: Sequence[Case] = (_case("perfect_oracle", [_TAKEN] * 2), _case("once", [{**_TAKEN, "without_backward": 1}] * 2))
-FAILS: Sequence[Case] = (
+PASSES = (_case("perfect_oracle", [_TAKEN] * 2), _case("once", [{**_TAKEN, "without_backward": 1}] * 2))
+FAILS = (
     _case(
         "step_called_twice", [_TAKEN, {**_TAKEN, "steps": 6, "without_backward": 2}], "repeated", 2, over=False, steps=6
     ),

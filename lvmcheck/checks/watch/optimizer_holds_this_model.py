@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
@@ -50,11 +48,11 @@ class OptimizerHoldsThisModel(Watched):
 
 
 _case = Cases(OptimizerHoldsThisModel())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [{"foreign": 0, "missing": 0, "replaced": 0}]),
     _case("a_loss_with_a_temperature", [{"foreign": 1, "missing": 0, "replaced": 0}]),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "head_replaced_after_the_optimizer",
         [{"foreign": 2, "missing": 2, "replaced": 2}],

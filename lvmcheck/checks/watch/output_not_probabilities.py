@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -60,14 +59,14 @@ class OutputNotProbabilities(Watched):
 
 _case = Cases(OutputNotProbabilities())
 _LOGITS = {"sum_error": 4.0, "column_error": 30.0, "lowest": -3.0, "cross_entropy": 1e-6}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [_LOGITS] * 2),
     _case(
         "probabilities_with_another_loss", [{**_LOGITS, "sum_error": 0.0, "lowest": 0.0, "cross_entropy": 0.5}, _LOGITS]
     ),
 )
 _SUMS = {**_LOGITS, "sum_error": 1e-7, "lowest": 0.01}
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("model_ends_with_softmax", [_SUMS] * 2, "probabilities", 1e-7),
     _case("softmax_over_the_batch", [{**_SUMS, "sum_error": 0.5, "column_error": 1e-7}] * 2, "softmax_over_the_batch"),
     _case("not_a_number", [{**_SUMS, "sum_error": float("nan"), "column_error": float("nan")}] * 2),

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -55,11 +53,11 @@ class OutputsVary(Watched):
 
 _case = Cases(OutputsVary())
 _OUT = {"spread": 0.5, "input_spread": 2.0, "rows": 32.0}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [_OUT] * 5),
     _case("head_begins_at_zero", [{**_OUT, "spread": 0.0}] + [_OUT] * 5),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("collapsed", [{**_OUT, "spread": 0.0}] * 5, "collapsed", 0.0, step=5),
     _case("not_a_number", [{**_OUT, "spread": float("nan")}] * 5),
 )

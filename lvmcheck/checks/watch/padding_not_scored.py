@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -63,13 +61,13 @@ class PaddingNotScored(Watched):
 _case = Cases(PaddingNotScored())
 _NONE = {"share": 0.0, "rows": 0.05, "lengths": 2.0}
 _HALF = {"share": 0.45, "rows": 0.9, "lengths": 7.0}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [_NONE] * 4),
     _case("ignored", [{**_HALF, "share": 0.0}] * 4),
     _case("equally_many_blanks", [{**_HALF, "rows": 1.0, "lengths": 1.0}] * 4),
     _case("a_little", [{**_HALF, "share": 0.08}] * 4),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("no_ignored_index", [_HALF] * 3, "scored", 0.45, over=False),
     _case("not_a_number", [{**_HALF, "share": math.nan}] * 3, "scored"),
 )

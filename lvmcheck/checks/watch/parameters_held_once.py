@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
@@ -46,11 +44,11 @@ class ParametersHeldOnce(Watched):
 
 
 _case = Cases(ParametersHeldOnce())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [{"held": 4, "twice": 0}]),
     _case("two_readings", [{"held": n, "twice": 0} for n in (2, 4)]),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("overlapping_groups", [{"held": 4, "twice": 1}], "twice", 1, subjects=["head.weight"]),
     _case("not_a_number", [{"held": 4, "twice": float("nan")}]),
 )

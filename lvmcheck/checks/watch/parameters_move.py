@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
@@ -59,11 +57,11 @@ class ParametersMove(Watched):
 
 _case = Cases(ParametersMove())
 _SAMPLE = {"parameters": 4.0, "learning_rate": 1e-3}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [{**_SAMPLE, "unchanged": 0}] * 4),
     _case("warm_up", [{"parameters": 4, "unchanged": 0, "learning_rate": 0.0}] * 4),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "rounding_swallows_the_update",
         [{**_SAMPLE, "unchanged": 1}],

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
@@ -60,12 +58,12 @@ class PartsKeepPace(Watched):
 _case = Cases(PartsKeepPace())
 _EVEN = {"slowest": 1e-3, "rest": 2e-3, "share_of_rate": 1.0}
 _STILL = {"slowest": 3e-8, "rest": 2e-3, "share_of_rate": 1.0}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [_EVEN] * 10, subjects=["body"]),
     _case("layer_wise_rates", [{**_EVEN, "slowest": 2e-6}] * 12, subjects=["body"]),
     _case("all_are_slow", [{**_STILL, "rest": 1e-6}] * 12, subjects=["body"]),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("rate_of_the_body_tiny", [_STILL] * 10, "stands_still", 3e-8, subjects=["body"], step=10),
     _case("not_a_number", [{**_STILL, "slowest": float("nan")}] * 10, subjects=["body"]),
 )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -59,11 +57,11 @@ def _cosines(*values: float) -> list[dict[str, float]]:
     return [{"cosine": value} for value in values]
 
 
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _cosines(0.1, 0.2, 0.0, -0.1, -0.2)),
     _case("at_first_only", _cosines(0.99, 0.99, 0.99, 0.4, 0.1)),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("factor_of_a_hundred", _cosines(0.9, 0.999, 0.999, 0.999, 0.999), "dominates", 0.999, step=5),
     _case("from_the_first", _cosines(*[0.99] * 4), "dominates", 0.99, over=False),
     _case("not_a_number", _cosines(*[float("nan")] * 4)),

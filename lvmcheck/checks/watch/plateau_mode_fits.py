@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, passed, pending
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import complete
 from lvmcheck.checks.watch._watched import Watched, case_run
@@ -95,14 +94,14 @@ def _run(mode_is_max: float, *best: float, **metrics: Sequence[float]) -> Run:
 
 
 _FALLS, _RISES = (0.9, 0.7, 0.5, 0.45), (0.4, 0.6, 0.7, 0.72)
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _run(0, 0.45, val_loss=_FALLS), measured=0.0),
     _case("accuracy_with_max", _run(1, 0.72, val_loss=_FALLS, val_accuracy=_RISES), measured=0.0),
     _case("a_value_of_both", _run(1, 0.7, 0.72, val_loss=_FALLS, val_accuracy=_RISES), measured=0.0),
     _case("a_whole_number", _run(1, 1.0, 0.72, val_loss=(1.0, 0.5), val_accuracy=(0.7, 0.72)), measured=0.0),
     _case("what_is_not_recorded", _run(1, 0.123, 0.72, val_accuracy=_RISES), measured=0.0),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("max_of_a_loss", _run(1, 0.9, val_loss=_FALLS), "mode_reversed", mode="max"),
     _case("min_of_an_accuracy", _run(0, 0.4, val_loss=_FALLS, val_accuracy=_RISES), "mode_reversed"),
 )

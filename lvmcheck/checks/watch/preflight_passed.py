@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._watched import Watched, case_run, names
 from lvmcheck.run.events import Watch
@@ -55,11 +53,11 @@ class PreflightPassed(Watched):
 _case = made.Cases(PreflightPassed())
 _ALL = {"probes": 18.0, "failed": 0.0, "warnings": 1.0, "crashed": 0.0}
 _BAD = {**_ALL, "failed": 1.0, "causal": 0.4}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", case_run(PREFLIGHT, [_ALL])),
     _case("two_models", case_run(PREFLIGHT, [_ALL, _ALL])),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "future_seen",
         case_run(PREFLIGHT, [_BAD], ["causal:future_seen"], over=False),

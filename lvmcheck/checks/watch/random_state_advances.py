@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -57,8 +55,8 @@ class RandomStateAdvances(Watched):
 
 _case = Cases(RandomStateAdvances())
 _ON = {"same": 0.0, "drawn": 1.0}
-PASSES: Sequence[Case] = (_case("perfect_oracle", [_ON] * 3), _case("once", [_ON, {**_ON, "same": 1.0}, _ON]))
-FAILS: Sequence[Case] = (
+PASSES = (_case("perfect_oracle", [_ON] * 3), _case("once", [_ON, {**_ON, "same": 1.0}, _ON]))
+FAILS = (
     _case("seeded_every_epoch", [{**_ON, "same": 1.0}] * 2, "begins_anew", 1.0, over=False),
     _case("not_a_number", [{**_ON, "same": math.nan}] * 2),
 )

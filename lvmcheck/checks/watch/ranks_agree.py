@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._watched import Watched, case_run
 from lvmcheck.run.events import Watch
@@ -74,12 +72,12 @@ def _run(*apart: float, ended: bool = True, **more: float) -> Run:
 
 
 _case = made.Cases(RanksAgree())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _run(0.0, 0.0, 0.0)),
     _case("last_bits", _run(1e-7, 3e-7, 1e-6)),
     _case("averaged_now_and_then", _run(1e-3, 1e-3, 2e-3, 4e-3, 0.0)),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("never_averaged", _run(1e-3, 3e-3, 7e-3, ended=False, since=500.0), "ranks_differ", 7e-3, step=3),
     _case("not_by_the_end", _run(1e-3, 3e-3, 7e-3, over=1.0), "ranks_differ", 7e-3),
     _case("below_a_wrapper", _run(1e-3, 3e-3, 7e-3, wrapped=1.0), "ranks_differ", 7e-3),

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling, floor
 from lvmcheck.checks.finding import Fact, Finding, Status
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._watched import Watched, case_run
 from lvmcheck.run.events import Watch
@@ -75,13 +73,13 @@ def _run(**values: float) -> Run:
 
 
 _case = made.Cases(RanksCoverData())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _run(seen=1.0, spare=0.1)),
     _case("filled_up", _run(overlap=0.03, seen=1.0, spare=0.1)),
     _case("last_batch_dropped", _run(seen=0.8, spare=0.25)),
     _case("size_not_known", _run()),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("all_read_all", _run(overlap=1.0, seen=1.0), "rows_overlap", 1.0, status=Status.WARNING),
     _case("cut_twice", _run(seen=0.5, spare=0.1), "rows_missing", 0.5, status=Status.WARNING),
     _case("not_a_number", _run(overlap=float("nan")), status=Status.WARNING),

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -57,8 +55,8 @@ def _run(*same: float) -> list[dict[str, float]]:
 
 
 _case = Cases(RanksDrawOwnRows())
-PASSES: Sequence[Case] = (_case("perfect_oracle", _run(0.0, 0.0, 0.0)), _case("filled_up", _run(0.0, 0.0, 1.0, 0.06)))
-FAILS: Sequence[Case] = (
+PASSES = (_case("perfect_oracle", _run(0.0, 0.0, 0.0)), _case("filled_up", _run(0.0, 0.0, 1.0, 0.06)))
+FAILS = (
     _case("no_sampler", _run(1.0, 1.0, 1.0), "same_rows", 1.0, over=False, step=3),
     _case("not_a_number", _run(*[float("nan")] * 3)),
 )

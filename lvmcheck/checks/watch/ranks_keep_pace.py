@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._watched import Watched, case_run
 from lvmcheck.run.events import Watch
@@ -78,12 +77,12 @@ def _run(*slower: float, ranks: Sequence[float] = (1.0, 1.0, 1.0), share: float 
 
 
 _case = made.Cases(RanksKeepPace())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _run(1.0, 1.0, 1.0)),
     _case("in_turn", _run(3.0, 3.0, 3.0, ranks=(0.0, 1.0, 0.0))),
     _case("short_work", _run(3.0, 3.0, 3.0, share=0.02)),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("slow_loader", _run(4.0, 5.0, 6.0), "one_is_slower", 6.0, rank=1.0, status=Status.WARNING),
     _case("not_a_number", _run(*[float("nan")] * 3), status=Status.WARNING),
 )

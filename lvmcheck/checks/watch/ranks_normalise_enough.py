@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding, Status
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._watched import Watched, case_run, names
 from lvmcheck.run.events import Watch
@@ -60,8 +58,8 @@ def _run(values: float) -> Run:
 
 
 _case = made.Cases(RanksNormaliseEnough())
-PASSES: Sequence[Case] = (_case("perfect_oracle", _run(512.0)), _case("sixteen", _run(16.0)))
-FAILS: Sequence[Case] = (
+PASSES = (_case("perfect_oracle", _run(512.0)), _case("sixteen", _run(16.0)))
+FAILS = (
     _case("four_rows", _run(4.0), "few_values", 4.0, status=Status.WARNING),
     _case("not_a_number", _run(float("nan")), status=Status.WARNING),
 )

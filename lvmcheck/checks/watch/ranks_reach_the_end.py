@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._watched import Watched, case_run
 from lvmcheck.run.events import Watch
@@ -71,12 +69,12 @@ def _run(**values: float) -> Run:
 
 
 _case = made.Cases(RanksReachTheEnd())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _run()),
     _case("a_moment_later", _run(ended=0.0, behind=2.0)),
     _case("one_step_behind", _run(ended=0.0, behind=1.0, rank_0_failed=1.0)),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("killed", _run(ended=0.0, gone=1.0, behind=1.0), "rank_gone", 1.0, rank=1.0),
     _case("raised", _run(failed=1.0), "rank_failed", 1.0),
     _case("waits_elsewhere", _run(ended=0.0, behind=7.0, rank_0_failed=1.0), "rank_behind", 7.0),

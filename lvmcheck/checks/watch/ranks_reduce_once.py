@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling, floor
 from lvmcheck.checks.finding import Fact, Finding, Status
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._watched import Watched, case_run
 from lvmcheck.run.events import Watch
@@ -60,8 +58,8 @@ def _run(synced: float, passes: float) -> Run:
 
 
 _case = made.Cases(RanksReduceOnce())
-PASSES: Sequence[Case] = (_case("perfect_oracle", _run(1.0, 1.0)), _case("the_last_of_four", _run(1.0, 4.0)))
-FAILS: Sequence[Case] = (
+PASSES = (_case("perfect_oracle", _run(1.0, 1.0)), _case("the_last_of_four", _run(1.0, 4.0)))
+FAILS = (
     _case("every_pass", _run(4.0, 4.0), "reduced_often", 4.0, status=Status.WARNING),
     _case("no_pass", _run(0.0, 4.0), "never_reduced", 0.0, status=Status.WARNING),
     _case("not_a_number", _run(float("nan"), 4.0), status=Status.WARNING),

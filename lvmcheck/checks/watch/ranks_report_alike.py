@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding, Status
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._watched import Watched, case_run, names
 from lvmcheck.run.events import Watch
@@ -60,8 +58,8 @@ def _run(*apart: float) -> Run:
 
 
 _case = made.Cases(RanksReportAlike())
-PASSES: Sequence[Case] = (_case("perfect_oracle", _run(0.0, 0.0)), _case("rounding", _run(1e-6, 1e-5, 1e-6)))
-FAILS: Sequence[Case] = (
+PASSES = (_case("perfect_oracle", _run(0.0, 0.0)), _case("rounding", _run(1e-6, 1e-5, 1e-6)))
+FAILS = (
     _case("each_its_own", _run(0.04, 0.09), "metrics_differ", 0.09, status=Status.WARNING),
     _case("not_a_number", _run(float("nan"), float("nan")), status=Status.WARNING),
 )

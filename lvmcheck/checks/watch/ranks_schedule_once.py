@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding, Status
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._watched import Watched, case_run
 from lvmcheck.run.events import Watch
@@ -64,8 +62,8 @@ def _run(calls: float, horizon: float) -> Run:
 
 
 _case = made.Cases(RanksScheduleOnce())
-PASSES: Sequence[Case] = (_case("perfect_oracle", _run(80.0, 80.0)), _case("longer_than_it_ran", _run(80.0, 800.0)))
-FAILS: Sequence[Case] = (
+PASSES = (_case("perfect_oracle", _run(80.0, 80.0)), _case("longer_than_it_ran", _run(80.0, 800.0)))
+FAILS = (
     _case("over_at_half", _run(80.0, 40.0), "stepped_by_every_rank", 80.0, status=Status.WARNING),
     _case("not_a_number", _run(80.0, float("nan")), status=Status.WARNING),
 )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._watched import Watched, case_run
 from lvmcheck.run.events import Watch
@@ -62,8 +60,8 @@ def _run(leaked: float, own: float = 0.0) -> Run:
 
 
 _case = made.Cases(RanksSplitAlike())
-PASSES: Sequence[Case] = (_case("perfect_oracle", _run(0.0)), _case("by_chance", _run(0.005)))
-FAILS: Sequence[Case] = (
+PASSES = (_case("perfect_oracle", _run(0.0)), _case("by_chance", _run(0.005)))
+FAILS = (
     _case("drawn_by_rank", _run(0.4), "split_differs", 0.4),
     _case("not_a_number", _run(float("nan"))),
 )

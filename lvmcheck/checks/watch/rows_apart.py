@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -56,11 +54,11 @@ class RowsApart(Watched):
 
 _case = Cases(RowsApart())
 _APART = {"change": 0.0, "rows": 13.0}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [_APART]),
     _case("rounding", [{**_APART, "change": 2e-6}], measured=2e-6),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("mean_over_rows", [{**_APART, "change": 0.4}], "rows_mix", 0.4, over=False),
     _case("not_a_number", [{**_APART, "change": float("nan")}]),
 )

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -53,12 +51,12 @@ class RowsKept(Watched):
 
 _case = Cases(RowsKept())
 _KEPT = {"changed": 0.0, "alike": 1.0, "rows": 64.0}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [_KEPT] * 3),
     _case("memory_filled_anew", [{**_KEPT, "changed": 1.0, "alike": 0.1}] * 3),
     _case("prepared_once", [{**_KEPT, "changed": 1.0}, _KEPT, _KEPT]),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("in_place", [{**_KEPT, "changed": 1.0}] * 2, "rescaled", 1.0, over=False),
     _case("not_a_number", [{**_KEPT, "changed": math.nan}] * 2),
 )

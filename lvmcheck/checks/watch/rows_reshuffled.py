@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.curves._order import COURSE, epochs_of, repeats, same_steps
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded, passed, pending
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import complete
 from lvmcheck.checks.watch._watched import Cases, Watched, watched
@@ -104,11 +103,11 @@ def _with_losses(values: Sequence[float]) -> Run:
     )
 
 
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [{**_MIXED, "sorted": 0.0}]),
     made.case("no_trace_in_the_loss", _CHECK, _with_losses([1.0 / (1 + 0.1 * i) for i in range(80)])),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("by_class", [{**_MIXED, "sorted": 1.0}], "sorted", 1.0, over=False),
     made.case("same_course", _CHECK, _with_losses(_BOWL), "same_course"),
     _case("not_a_number", [{**_MIXED, "sorted": math.nan}]),

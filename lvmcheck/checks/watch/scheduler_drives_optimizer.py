@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -47,11 +45,11 @@ class SchedulerDrivesOptimizer(Watched):
 
 
 _case = Cases(SchedulerDrivesOptimizer())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [{"steps": 0, "replaced": 1}]),
     _case("phases", [{"steps": 0, "replaced": n} for n in (1, 2, 3)]),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("made_in_the_loop", [{"steps": n, "replaced": n} for n in (0, 1)], "stale", 1, step=2, replaced=1),
     _case("stepped_per_batch", [{"steps": 40, "replaced": 2}], "stale", 40, over=False),
     _case("not_a_number", [{"steps": float("nan"), "replaced": 2}]),

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import Bound, ceiling, floor
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, warning
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 from lvmcheck.run.view import Run
@@ -101,7 +100,7 @@ def _once_an_epoch(of: Mapping[str, float]) -> bool:
 
 _case = Cases(SchedulerSteps())
 _RUN = {"scheduler_steps": 2.0, "optimizer_steps": 40.0, "epochs": 2.0, "share_of_rate": 0.9, "over": 0.0}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [_RUN] * 2, subjects=["StepLR"]),
     _case("first_epoch", [{**_RUN, "scheduler_steps": 0, "epochs": 1}, _RUN], subjects=["StepLR"]),
     _case("cosine_over_batches", [{**_RUN, "scheduler_steps": 40, "horizon": 40}]),
@@ -115,7 +114,7 @@ PASSES: Sequence[Case] = (
         [{**_RUN, "scheduler_steps": 14, "optimizer_steps": 140, "epochs": 14, "horizon": 8}],
     ),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("never", [{**_RUN, "scheduler_steps": 0}], "never_stepped", 0, subjects=["StepLR"]),
     _case(
         "cosine_over_epochs_stepped_per_batch",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -59,11 +57,11 @@ def _ranges(*values: float, early: int = 39) -> list[dict[str, float]]:
     return [{"pairs": 1.0, "range": value} for value in ([0.2] * early + list(values))]
 
 
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _ranges(*[14.0] * 12)),
     _case("alike_at_first", _ranges(*[0.3] * 8, 0.9, *[2.0] * 4)),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("divided_by_the_scale", _ranges(*[0.13] * 12), "flat", 0.13, step=49),
     _case("not_a_number", _ranges(*[float("nan")] * 12)),
 )

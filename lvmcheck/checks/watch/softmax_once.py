@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -68,7 +66,7 @@ class SoftmaxOnce(Watched):
 
 _case = Cases(SoftmaxOnce())
 _PLAIN = {"cross_entropy": 1e-6, "softmax_twice": 0.02, "no_log": 0.3, "unweighted": 1e-6, "classes": 8.0}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case(
         "label_smoothing_of_nearly_even_outputs",
         [{**_PLAIN, "cross_entropy": 4.9e-3, "softmax_twice": 1.4e-3, "unweighted": 5e-3}] * 3,
@@ -79,7 +77,7 @@ PASSES: Sequence[Case] = (
 )
 _TWICE = {**_PLAIN, "cross_entropy": 0.02, "softmax_twice": 1e-6}
 _NO_LOG = {**_PLAIN, "softmax_twice": 0.02, "unweighted": 0.02, "no_log": 1e-6}
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("softmax_before_cross_entropy", [_TWICE] * 2, "softmax_twice", over=False, distance_from_cross_entropy=0.02),
     _case("no_log", [_NO_LOG] * 2, "no_log", 1e-6),
     _case("not_a_number", [{**_PLAIN, "no_log": math.nan}] * 2),

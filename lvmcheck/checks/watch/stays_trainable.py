@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, warning
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 from lvmcheck.run.view import Run
@@ -60,11 +58,11 @@ class StaysTrainable(Watched):
 
 
 _case = Cases(StaysTrainable())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [{"trainable": 4, "frozen_since": 0}] * 2),
     _case("unfrozen_later", [{"trainable": n, "frozen_since": 0} for n in (2, 4)]),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "never_unfrozen",
         [{"trainable": 2, "frozen_since": 2}],

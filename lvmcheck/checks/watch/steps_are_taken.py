@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -62,14 +60,14 @@ class StepsAreTaken(Watched):
 
 _case = Cases(StepsAreTaken())
 _TAKEN = {"steps": 1.0, "without_backward": 0.0, "recorded": 1.0, "forwards": 1.0, "backwards": 1.0}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [_TAKEN] * 2),
     _case("a_few_passes", [{**_TAKEN, "steps": 0, "recorded": 0, "backwards": 9, "ended": 1.0}, _TAKEN]),
     _case("a_teacher_with_an_optimizer", [{**_TAKEN, "steps": 0, "recorded": 31, "backwards": 0}, _TAKEN]),
     _case("a_teacher_with_gradients", [{**_TAKEN, "steps": 0, "recorded": 31, "former": 1.0}, _TAKEN]),
     _case("accumulates_64", [{**_TAKEN, "steps": 0, "backwards": 64}, _TAKEN]),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "ended_without_a_step",
         [{**_TAKEN, "steps": 0, "recorded": 0, "backwards": 60, "ended": 1.0}],

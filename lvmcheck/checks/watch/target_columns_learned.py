@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 from lvmcheck.run.view import Run
@@ -67,11 +66,11 @@ class TargetColumnsLearned(Watched):
 _case = Cases(TargetColumnsLearned())
 _ALL = {"learned": 4.0, "unlearned": 0.0, "columns": 4.0, "every_other": 0.0, "best": 0.98, "worst": 0.9, "rows": 128.0}
 _HALF = {**_ALL, "learned": 2.0, "unlearned": 2.0, "worst": -0.01}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [_ALL], measured=0.0),
     _case("none_is_learned", [_ALL, {**_HALF, "learned": 0.0, "unlearned": 4.0}]),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("x_at_its_mean", [{**_HALF, "every_other": 1.0}], "every_other", 2.0),
     _case("one_is_noise", [{**_HALF, "learned": 3.0, "unlearned": 1.0}], "some", status=Status.WARNING),
     _case("not_a_number", [{**_HALF, "best": math.nan}]),

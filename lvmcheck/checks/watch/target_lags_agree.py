@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -59,11 +57,11 @@ class TargetLagsAgree(Watched):
 
 _case = Cases(TargetLagsAgree())
 _SAME = {"lag": 0.0, "lag_of_val": 0.0, "found": 0.6, "off": 0.0, "rows": 192.0}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [_SAME]),
     _case("slow_series", [{**_SAME, "lag": 1.0, "off": 0.02}], measured=0.02),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("one_late", [{**_SAME, "lag": -1.0, "off": 0.6}], "other_lag", 0.6),
     _case("not_a_number", [{**_SAME, "found": math.nan}]),
 )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding, Outcome
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 from lvmcheck.run.view import Run
@@ -70,7 +69,7 @@ class TargetsDifferByRow(Watched):
 
 _case = Cases(TargetsDifferByRow())
 _ROW = {"slope": 0.06, "target": 0.3, "residual": 0.7, "deviation": 0.5, "rows": 32.0, "trailing": 1.0}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [_ROW] * 5),
     _case(
         "energies_of_data_and_of_samples",
@@ -79,7 +78,7 @@ PASSES: Sequence[Case] = (
     ),
     _case("least_squares_gan", [{**_ROW, "target": 1.0, "residual": 0.0}] * 5),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("broadcast", [{**_ROW, "residual": 1e-12}] * 5, "same_target", 1e-12, step=5),
     _case("not_a_number", [{**_ROW, "residual": float("nan")}] * 5),
 )

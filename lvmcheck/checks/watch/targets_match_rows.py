@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -74,12 +72,12 @@ class TargetsMatchRows(Watched):
 _case = Cases(TargetsMatchRows())
 _WELL = {"train": 0.86, "shifted": 0.01, "val": 0.88, "own": 0.8, "rows": 640.0, "val_rows": 256.0}
 _SHUFFLED = {**_WELL, "train": 0.01, "val": 0.02}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [{**_WELL, "train": 1.0, "val": 1.0, "own": 1.0}]),
     _case("series", [{**_WELL, "shifted": 0.86}]),
     _case("harder_in_training", [{**_WELL, "train": 0.7}]),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("rolled", [{**_SHUFFLED, "shifted": 0.85}], "one_row_off", over=False),
     _case("shuffled", [_SHUFFLED], "shuffled"),
     _case("random_labels", [{**_WELL, "train": 0.27, "val": 0.43}], "noisy"),

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Series
 from lvmcheck.run.events import Watch
 
@@ -66,13 +65,13 @@ class TargetsNotInInputs(Series):
 _case = Cases(TargetsNotInInputs())
 _FREE = {"apart": 0.3, "column": 4.0}
 _COPY = {"apart": 2e-8, "column": 7.0}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [{"apart": 1.0, "column": 0.0}] * 3),
     _case("nearly", [{"apart": 4e-5, "column": 7.0}] * 4),
     _case("another_column_each_time", [_COPY, {**_COPY, "column": 2.0}] * 3),
     _case("once", [_COPY, _FREE, _FREE, _COPY]),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("left_in_the_table", [_COPY] * 3, "copied", over=False, column=7),
     _case("not_a_number", [{**_COPY, "apart": math.nan}] * 3, "copied"),
 )

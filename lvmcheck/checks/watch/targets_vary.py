@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -52,11 +50,11 @@ class TargetsVary(Watched):
 
 _case = Cases(TargetsVary())
 _ONE = {"constant": 1.0, "value": 0.7}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [{"constant": 0.0}] * 5),
     _case("now_and_then", [_ONE, _ONE, {"constant": 0.0}] * 3),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("one_number", [_ONE] * 5, "constant", 1.0, over=False, target=0.7),
     _case("not_a_number", [{"constant": math.nan}] * 5),
 )

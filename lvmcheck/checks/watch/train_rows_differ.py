@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -54,11 +52,11 @@ class TrainRowsDiffer(Watched):
 
 _case = Cases(TrainRowsDiffer())
 _ONCE = {"rows": 640.0, "repeated": 0.0, "least": 0.0}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [_ONCE]),
     _case("rare_class_repeated", [{**_ONCE, "repeated": 0.4}], measured=0.0),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("four_times", [{**_ONCE, "repeated": 0.75, "least": 0.74}], "repeated", 0.74),
     _case("not_a_number", [{**_ONCE, "least": math.nan}]),
 )

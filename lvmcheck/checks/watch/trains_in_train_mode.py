@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
@@ -53,11 +51,11 @@ class TrainsInTrainMode(Watched):
 
 _case = Cases(TrainsInTrainMode())
 _STEP = {"in_train_mode": 1.0, "forwards": 1.0, "modal": 2.0}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [_STEP] * 3),
     _case("nothing_depends_on_it", [{**_STEP, "in_train_mode": 0, "modal": 0}] * 3),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "train_forgotten_after_eval",
         [_STEP] + [{**_STEP, "in_train_mode": 0}] * 3,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, passed, pending
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared.epochs import complete
 from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
@@ -70,12 +69,12 @@ class UnitsAlive(Watched):
 
 
 _case = Cases(UnitsAlive())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [{"share": 0.0, "layers": 2}], subjects=["0.bias"]),
     _case("come_back", [{"share": s, "layers": 2} for s in (0.3, 0.95, 0.97, 0.93, 0.6)], subjects=["0.bias"]),
     _case("half_inactive", [{"share": 0.6, "layers": 2}] * 3, subjects=["0.bias"]),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "few_come_back", [{"share": s, "layers": 2} for s in (0.9, 0.95, 0.93, 0.77)], "dead", 0.93, subjects=["0.bias"]
     ),

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
@@ -54,11 +52,11 @@ class UnitsDiffer(Watched):
 
 
 _case = Cases(UnitsDiffer())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [{"lowest": 0.9, "layers": 2}] * 3, subjects=["0.weight"]),
     _case("part_after_the_first_look", [{"lowest": v, "layers": 2} for v in (1e-5, 0.01, 0.1)], subjects=["0.weight"]),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "constant_hidden_layer",
         [{"lowest": 0.0, "layers": 2}] * 2,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
@@ -48,11 +46,11 @@ class UnitsUnsaturated(Watched):
 
 
 _case = Cases(UnitsUnsaturated())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [{"highest": 0.0, "modules": 2}] * 5, subjects=["1"]),
     _case("some", [{"highest": 0.3, "modules": 2}] * 5, subjects=["1"]),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("inputs_x255", [{"highest": 0.9, "modules": 2}] * 5, "saturated", 0.9, subjects=["1"], module="1"),
     _case("not_a_number", [{"highest": float("nan"), "modules": 2}] * 5),
 )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from lvmcheck.checks.bounds import band
 from lvmcheck.checks.finding import Fact, Finding, Outcome
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import LEVELS
 from lvmcheck.checks.watch._watched import Cases, Watched, case_run, names, unless_it_learned
@@ -80,13 +78,13 @@ def _learning(run: Run) -> Run:
 _CHECK = UpdateSize()
 _case = Cases(_CHECK)
 _SAMPLE = {"median": 1e-3, "lowest": 1e-4, "highest": 5e-3, "share_of_rate": 1.0}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [_SAMPLE] * 10),
     _case("embeddings_that_began_small", [{**_SAMPLE, "median": 0.6, "sized": 0.0}] * 10 + [{**_SAMPLE, "sized": 0.0}]),
     made.case("adam_on_a_small_net", _CHECK, _learning(case_run("update_ratio", [{**_SAMPLE, "median": 0.11}] * 10))),
     _case("end_of_a_cosine", [_SAMPLE] + [{**_SAMPLE, "median": 1e-9, "share_of_rate": 1e-4}] * 12),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("rate_x1000", [{**_SAMPLE, "median": 0.9}] * 10, "too_large", 0.9, step=10),
     _case("large_and_nothing_learned", [{**_SAMPLE, "median": 0.11}] * 10),
     _case("rate_tiny", [{**_SAMPLE, "median": 1e-9}] * 10, "too_small", 1e-9),

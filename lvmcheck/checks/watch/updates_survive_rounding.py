@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -60,7 +58,7 @@ class UpdatesSurviveRounding(Watched):
 
 
 _case = Cases(UpdatesSurviveRounding())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [{"share": 0.0, "elements": 400}] * 10),
     _case("a_few_are_lost", [{"share": 0.3, "elements": 400}] * 12),
     _case(
@@ -68,7 +66,7 @@ PASSES: Sequence[Case] = (
         [{"share": 0.0, "elements": 400}] + [{"share": 0.99, "elements": 400, "share_of_rate": 0.01}] * 12,
     ),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("lost", [{"share": 0.9, "elements": 400}] * 10, "rounded_away", 0.9, step=10),
     _case("not_a_number", [{"share": float("nan"), "elements": 400}] * 10),
 )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -67,7 +65,7 @@ class ValidationRowsUnseen(Watched):
 
 _case = Cases(ValidationRowsUnseen())
 _SEEN = {"rows": 200.0, "in_train": 0.0, "train_rows": 800.0, "repeated": 0.0}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [_SEEN] * 2),
     _case("discrete_rows", [{**_SEEN, "in_train": 60, "repeated": 0.3}]),
 )
@@ -78,7 +76,7 @@ PASSES = (
     _case("an_average_evaluated_beside", [{**_PASSED, "beside": 1.0}, _SEEN], measured=0.0),
     _case("users_that_come_again", [{**_PASSED, "repeated": 0.4}]),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("passed_through_the_model", [_PASSED], "in_training", 0.65),
     _case("validated_on_training_data", [{**_SEEN, "in_train": 200}], "in_training", 1.0),
     _case("a_tenth", [_SEEN, {**_SEEN, "in_train": 20}], "in_training", 0.1, step=2),

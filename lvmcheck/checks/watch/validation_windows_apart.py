@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -88,7 +86,7 @@ def _alike(met: float, late: float, own: float) -> bool:
 _case = Cases(ValidationWindowsApart())
 _APART = {"windows": 200.0, "met": 3.0, "reversed": 0.0, "least": 0.04, "trained": 900.0}
 _TEXT = {"windows": 256.0, "met": 20.0, "reversed": 0.0, "least": 0.02, "trained": 2000.0, "text": 1.0, "own": 0.05}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("phrases_that_a_text_repeats", [_TEXT]),
     _case("phrases_met_more_and_more", [{**_TEXT, "met": 20.0, "own": 0.02, "late": 0.3}]),
     _case("templates", [{**_TEXT, "met": 200.0, "least": 0.7, "own": 0.6}]),
@@ -97,7 +95,7 @@ PASSES: Sequence[Case] = (
     _case("windows_of_training_beside", [{**_APART, "met": 90.0, "least": 0.0}]),
     _case("a_series_that_repeats", [{**_APART, "met": 150.0, "reversed": 140.0}]),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("split_at_random", [{**_APART, "met": 180.0}], "overlapping", 0.9, over=False),
     _case("a_file_read_twice", [{**_TEXT, "met": 40.0, "own": 0.02, "late": 0.16}], "as_often_as_training"),
     _case("text_of_training", [{**_TEXT, "met": 110.0, "least": 0.3}], "overlapping", over=False),

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._watched import Watched, case_run
 from lvmcheck.run.events import Watch
@@ -52,12 +50,12 @@ class ViewsDiffer(Watched):
 
 _case = made.Cases(ViewsDiffer())
 _SAMPLE = {"apart": 0.4, "pairs": 1.0}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", case_run("views", [_SAMPLE] * 4)),
     _case("now_and_then_equal", case_run("views", [{**_SAMPLE, "apart": a} for a in (0, 0, 0.1)])),
     _case("positions_as_classes", case_run("views", [_SAMPLE, *[{"apart": 0.0, "pairs": 0.0}] * 4]), measured=0.4),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("one_view_twice", case_run("views", [{**_SAMPLE, "apart": 0.0}] * 4, over=False), "equal", 0.0),
     _case("not_a_number", case_run("views", [{**_SAMPLE, "apart": float("nan")}] * 3)),
 )

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -73,14 +71,14 @@ _case = Cases(WarmUpEnds())
 _DONE = {"scheduler_steps": 100, "optimizer_steps": 100, "over": 1.0, "rises": 0.0, "share_of_base": 0.1}
 _NEVER = {**_DONE, "share_of_base": 0.01, "share_of_rate": 0.5, "base": 3e-3}
 _WARM = {**_DONE, "rises": 1.0, "share_of_base": 0.03}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [_DONE], measured=1.0),
     _case("constant_after_warm_up", [{**_WARM, "share_of_base": 1.0}]),
     _case("a_factor_that_is_the_rate", [{**_NEVER, "base": 1.0}]),
     _case("decayed", [{**_NEVER, "share_of_rate": 0.01}]),
     _case("a_short_trial", [{**_WARM, "optimizer_steps": 20}, _DONE]),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("decays_before_it_is_warm", [_NEVER], "never_warm", 0.02),
     _case("longer_than_the_run", [_WARM], "still_warming_up", 0.03),
     _case("not_a_number", [{**_WARM, "share_of_base": float("nan")}]),

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -62,12 +60,12 @@ class WeightDecaySmall(Watched):
 
 
 _case = Cases(WeightDecaySmall())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("decay_of_adam", [{"over_gradient": 0.02}] * 12),
     _case("perfect_oracle", [{"per_step": 1e-5}] * 12, measured=1e-5),
     _case("late_generalisation", [{"per_step": 1e-3}] * 12),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("decay_15", [{"per_step": 0.045}] * 10, "decay_destroys", 0.045, step=10),
     _case("adam_of_1", [{"over_gradient": 9.0}] * 10, "decay_outweighs_loss", 9.0, step=10),
     _case("not_a_number", [{"per_step": float("nan")}] * 10),

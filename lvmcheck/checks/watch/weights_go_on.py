@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
@@ -52,11 +50,11 @@ class WeightsGoOn(Watched):
 
 _case = Cases(WeightsGoOn())
 _ON = {"moved": 3.0, "back": 0.0}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [_ON] * 3),
     _case("restored_twice", [_ON, *[{**_ON, "back": 1.0}] * 2, _ON, _ON]),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("loaded_in_the_loop", [{**_ON, "back": 1.0}] * 3, "back", 1, step=3, subjects=["body"], modules="body"),
     _case("all_of_it", [_ON, *[{**_ON, "back": 3.0}] * 3], "back", 3, over=False),
     _case("not_a_number", [{**_ON, "back": float("nan")}] * 3),

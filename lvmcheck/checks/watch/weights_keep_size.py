@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import band
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched
 from lvmcheck.run.events import Watch
 
@@ -54,11 +52,11 @@ class WeightsKeepSize(Watched):
 
 
 _case = Cases(WeightsKeepSize())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", [{"lowest": 1.0, "highest": 1.0}] * 3, subjects=["a", "b"]),
     _case("a_factor_of_three", [{"lowest": 0.5, "highest": 3.0}] * 3, subjects=["a", "b"]),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("grown", [{"lowest": 1.0, "highest": 40.0}] * 3, "grown", 40, subjects=["a", "b"], parameter="b"),
     _case("decayed", [{"lowest": 1e-3, "highest": 1.0}] * 3, "decayed", 1e-3, subjects=["a", "b"], parameter="a"),
     _case("not_a_number", [{"lowest": 1.0, "highest": float("nan")}] * 3),

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import equal
 from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.watch._watched import Cases, Watched, names
 from lvmcheck.run.events import Watch
 
@@ -52,8 +50,8 @@ class WeightsStayTied(Watched):
 
 _case = Cases(WeightsStayTied())
 _TIES = {"tied": 1.0, "untied": 0.0, "copied": 0.0}
-PASSES: Sequence[Case] = (_case("perfect_oracle", [_TIES] * 2), _case("none_to_hold", [{**_TIES, "tied": 0}]))
-FAILS: Sequence[Case] = (
+PASSES = (_case("perfect_oracle", [_TIES] * 2), _case("none_to_hold", [{**_TIES, "tied": 0}]))
+FAILS = (
     _case("parted", [_TIES, {**_TIES, "untied": 1}], "untied", 1, subjects=["embed.weight"], step=2),
     _case("tied_by_a_copy", [{**_TIES, "copied": 1}], "copied", 1, subjects=["head.weight"]),
     _case("not_a_number", [{**_TIES, "untied": float("nan")}]),
