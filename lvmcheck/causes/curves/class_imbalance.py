@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._signs import coded, failed_first, found, training_learns
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._at_rest import LEAST_SHARE, fell
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.curves._curves import improved, share
@@ -98,11 +96,11 @@ RARE = frozenset({"recall", "sensitivity", "f1", "precision"})
 
 
 _LOSSES = {"train_loss": made.lines(12, 0.6, 0.3), "val_loss": wave(0.33, 0.02, 12)}
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("learns", {**_LOSSES, "val_acc": made.lines(12, 0.9, 0.97)}),
     case("amn_584k", made.val_run(made.AMN_584K_VAL)),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case(
         "weight_upside_down",
         made.window_run(made.lines(20, 0.09, 0.013)).extended(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import coded, failed_first, found, score_lost, train_facts, validation_falls
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.role_names import words
@@ -93,11 +91,11 @@ _PAIRS = {
     "val/loss": made.lines(20, 4.81, 4.85),
     "val/top1": made.lines(20, 0.53, 0.25),
 }
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("amn_on_the_twin", _run(0.458, 0.537)),
     case("not_a_number", _run(float("nan"), 0.5)),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case(
         "loss_without_negatives",
         {"train_loss": made.lines(20, 0.17, 0.01, 0.001), "val_loss": made.lines(20, 0.03, 0.005, 0.001)}

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import coded, failed_first, found, leap
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import cases as made
@@ -73,11 +72,11 @@ def _alike(run: Run) -> Fact | None:
 
 
 _SORTED = [2.08 + 0.5 * math.exp(-((i + 5) % 10) / 3) + 0.02 * math.sin(7.3 * i * i) for i in range(60)]
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("learns", made.window_run(made.lines(40, 2.3, 0.4))),
     case("flat_at_random", made.window_run(wave(2.3, 0.3, 60))),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("sorted_by_class", made.window_run(_SORTED, steps=1), Standing.CONSISTENT),
     case("same_course", made.window_run([1.2 - 0.001 * i + 0.2 * ((i % 10) ** 2 % 7) for i in range(60)], steps=50)),
 )

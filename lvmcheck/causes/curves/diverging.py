@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import coded, found, gradient_facts, score_lost, train_facts, training_learns
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.role_names import Quantity
@@ -97,11 +95,11 @@ def _players(run: Run) -> Fact | None:
     return None
 
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("falls", made.window_run(made.lines(40, 2.3, 0.4))),
     case("amn_584k", made.val_run(made.AMN_584K_VAL)),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case(
         "grows_to_chance",
         {"train_loss": made.lines(15, 10.8, 9.4, 1e3, 1e6), "val_loss": made.lines(15, 45.0, 13.7, 720.0)}

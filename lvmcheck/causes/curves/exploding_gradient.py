@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._signs import coded, found, gradient_facts
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.view import Run
@@ -49,11 +47,11 @@ def _large(run: Run) -> bool:
     return float(np.median(norm.values)) > LARGE * max(1.0, float(np.median(np.abs(train.values))))
 
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("bounded", made.window_run(made.lines(40, 2.3, 0.4), grad_norms=[1.0] * 40)),
     case("large_and_learns", made.window_run(made.lines(40, 2.3, 0.4), grad_norms=[2000.0] * 40)),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("grows", made.window_run(wave(2.3, 0.02, 40), grad_norms=[1.5**i for i in range(40)])),
     case("in_the_thousands", made.window_run(wave(1.39, 0.02, 40), grad_norms=[2500.0] * 40)),
 )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._signs import coded, found, train_facts
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.causes.watch._measured import Rule, lasting
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.finding import Fact
@@ -52,13 +50,13 @@ def _seen(cause: Cause, evidence: Evidence) -> Diagnosis | None:
 CODES = ("grows_in_a_line", "grows_against_the_loss", "grows_beside_a_still_loss")
 
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("bounded", made.window_run(made.lines(40, 2.3, 0.4), grad_norms=[1.0] * 40)),
     case("cleared", case_run("leftover", [{"share": 0.0, "norm": 1.0}] * 2)),
     case("explodes", made.window_run([2.3] * 40, grad_norms=[1.5**i for i in range(40)])),
 )
 _SEEN = case("seen", case_run("leftover", [{"share": 0.8, "norm": 1.0}] * 2), Standing.MEASURED)
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     _SEEN,
     lasting(_SEEN),
     case("adds_up", made.window_run(wave(2.3, 0.02, 40), grad_norms=made.lines(40, 0.0, 400.0))),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._signs import found
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.view import Run
@@ -42,11 +41,11 @@ def _ended(status: str, reason: str) -> Run:
     return replace(run, done={"status": status, "reason": reason})
 
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("finished", made.window_run(made.lines(40, 2.3, 0.4))),
     case("stopped_as_asked", _ended("stopped", "early stopping")),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("crashed", _ended("failed", "RuntimeError: CUDA out of memory"), epochs_done=4),
     case("by_the_keyboard", _ended("interrupted", "the keyboard")),
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._signs import (
     apart,
@@ -15,7 +13,7 @@ from lvmcheck.causes.curves._signs import (
     training_learns,
     validation_learned,
 )
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.watch._watched import case_run
 
@@ -57,12 +55,12 @@ class LabelNoise(Cause):
 
 
 _TRAIN = made.lines(20, 2.3, 0.4, 0.1, 0.02)
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("amn_584k", made.val_run(made.AMN_584K_VAL)),
     case("both_fall", {"train_loss": _TRAIN, "val_loss": made.lines(20, 2.3, 0.5, 0.4)}),
 )
 _NOISY = {"train": 0.27, "shifted": 0.0, "val": 0.43, "own": 0.8, "rows": 640.0, "val_rows": 256.0}
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("random_labels", case_run("association", [_NOISY]), Standing.MEASURED),
     case(
         "accuracy_falls_while_training_learns",

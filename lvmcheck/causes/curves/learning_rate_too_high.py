@@ -9,7 +9,7 @@ import numpy as np
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import failed_first, found, gradient_facts, leap, rate
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run import events as ev
@@ -177,13 +177,13 @@ def _run(losses: Sequence[float], used: Sequence[float]) -> Run:
     return Run(events=tuple(events), done={"status": "finished"})
 
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("healthy", _run(made.lines(20, 2.0, 0.5, 0.4), [1e-3] * 20)),
     case("plateau", _run([2.0, 1.0, *[0.99, 1.01] * 9], [1e-3] * 20)),
     case("climbs_late", _run(made.lines(20, 2.0, 0.5, 0.4, 1.9), [1e-3] * 20)),
     case("rate_jumps_late", _run([1.0, *[1.1] * 11, *[4.0] * 8], [1e-3] * 12 + [1e-1] * 8)),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("climbs", _run(made.lines(20, 1.0, 5.0), [3.0] * 20), Standing.LIKELY),
     case("falls_a_moment", _run([2.0, 1.5, *made.lines(18, 2.0, 40.0)], [0.5] * 20)),
 )

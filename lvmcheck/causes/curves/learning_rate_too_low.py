@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._signs import found, gradient_facts, rate, train_facts
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.view import Run, run_from
@@ -54,11 +54,11 @@ def _run(lr: float, losses: Sequence[float]) -> Run:
 
 
 _SLOW = made.lines(20, 1.4, 1.394)
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("usual_rate", _run(1e-3, _SLOW)),
     case("fine_tune", _run(1e-5, made.lines(20, 1.4, 0.7))),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("divided_by_1000", _run(2e-6, _SLOW), Standing.LIKELY),
     case("flat", _run(1e-8, wave(1.4, 0.01))),
     case("straight", _run(1e-3, made.lines(30, 0.976, 0.893)), Standing.CONSISTENT),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._signs import found
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import rates, wave
 from lvmcheck.checks.shared import cases as made
 
@@ -31,11 +29,11 @@ class LearningRateZero(Cause):
         )
 
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("warm_up", rates([0.0, 1e-3, 1e-3, 0.0])),
     case("not_recorded", made.window_run([2.3] * 20)),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("always_zero", rates([0.0] * 20), Standing.MEASURED),
     case("by_epoch", {"loss": wave(2.0, 0.02), "lr": [0.0] * 20}),
 )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._signs import coded, found, gradient_facts
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.role_names import Quantity
@@ -40,11 +38,11 @@ TRAIN = ("train_loss", "loss", "train/loss")
 
 
 _VAL = made.lines(20, 2.3, 0.5)
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("falls", made.window_run(made.lines(20, 2.3, 0.4))),
     case("validation_alone", {"train_loss": _VAL, "val_loss": [2.5] * 20}),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("first_step_logged_for_ever", {"train_loss": [0.6931] * 20, "val_loss": _VAL}),
     case("windows", made.window_run([0.6931] * 40), Standing.LIKELY),
 )

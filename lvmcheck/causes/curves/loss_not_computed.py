@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import found, gradient_facts
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.role_names import Quantity
@@ -55,11 +53,11 @@ class LossNotComputed(Cause):
 
 
 _FALL = made.lines(20, 2.3, 0.4)
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("falls", made.window_run(_FALL)),
     case("underflows", made.window_run([2.0 * 0.5**i for i in range(20)] + [0.0] * 10)),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case(
         "one_head_twice",
         made.window_run([2 * v for v in _FALL], terms={"kind": (1.0, _FALL), "size": (1.0, _FALL)}),

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._signs import coded, found, loss_diverged, train_facts, training_learns
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.finding import Finding
 from lvmcheck.checks.shared import cases as made
@@ -133,12 +133,12 @@ def _uphill(losses: Sequence[float]) -> Run:
 
 
 _DOWN = made.lines(20, -2.4, -4.0, -4.1)
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("density", {"loss": made.lines(20, 1.4, -2.0, -3.0, -3.2)}),
     case("maximises_a_negative_loss", _uphill(made.lines(20, 2.3, 0.4))),
     case("learns", {"loss": made.lines(20, 2.0, 0.2), "reward": made.lines(20, 10.0, 200.0)}),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("below_its_lowest", {"val_bce": made.lines(8, 0.7, -4.0)}, Standing.LIKELY),
     case("runs_away", {"loss": [2.3, -4.0, -40.0, -160.0, -600.0, -2400.0]}, Standing.LIKELY),
     case("validation_has_the_other", {"loss": _DOWN, "val_loss": made.lines(20, 4.7, 4.85)}),

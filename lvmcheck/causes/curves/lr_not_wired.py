@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.run.view import Run
 
@@ -56,13 +56,13 @@ def _run(planned: Sequence[float], used: Sequence[float], updates: Sequence[floa
 
 _SHAPE = (0.3, 1.0, 0.7, 0.4, 0.1)
 _FLAT = (1.0,) * 5
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("wired", _run(_SHAPE, _SHAPE, _SHAPE)),
     case("constant", _run(_FLAT, _FLAT, _FLAT)),
     case("not_a_number", _run(_SHAPE, _SHAPE, (math.nan,) * 5)),
     case("nothing_moves", _run(_FLAT, _FLAT, (0.0,) * 5)),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("constructor_wins", _run(_SHAPE, _SHAPE, _FLAT), Standing.MEASURED),
     case("never_stepped", _run(_SHAPE, _FLAT, _FLAT)),
     case("preset_wins", _run(_FLAT, _FLAT, _FLAT, base=1e-3), configured_lr=0.02),

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run import events as ev
@@ -79,11 +78,11 @@ _SIZED = Run(
     done=_MAMBA2.done,
 )
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("amn_584k", {"train_cosine": made.AMN_584K_TRAIN, "val_cosine": made.AMN_584K_VAL}),
     case("not_a_number", {"train_cosine": [math.nan], "val_cosine": [0.5]}),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("mamba2_october_13", _MAMBA2, Standing.LIKELY),
     case("with_sizes", _SIZED, parameters=7_359_232, training_sequences=7_296),
 )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._signs import coded, found
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._at_rest import LEAST_SHARE
 from lvmcheck.checks.curves.running_loss_reset import running_run
 from lvmcheck.checks.shared import cases as made
@@ -133,11 +132,11 @@ _TRAINED = {"train_loss": made.lines(8, 1.0, 0.35), "train_acc": made.lines(8, 0
 _MEANS = [1.8, 1.0, 0.8, 0.7, 0.6, 0.6]
 _SUMS = [sum(_MEANS[: i + 1]) for i in range(6)]
 _VAL = [0.9, 0.5, 0.4, 0.35, 0.3, 0.3]
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("fits", {**_TRAINED, "val_loss": [0.36] * 8, "val_acc": made.lines(8, 0.7, 0.9)}),
     case("hard_validation", {**_TRAINED, "val_loss": made.lines(8, 1.6, 1.36), "val_acc": [0.4] * 8}),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("other_axis", {**_TRAINED, "val_loss": made.lines(8, 0.6, 0.36), "val_acc": [0.0, 0.1] * 4}, Standing.LIKELY),
     case("never_reset", running_run(_SUMS, _MEANS), Standing.MEASURED),
     case("climbs", {"train_loss": _SUMS, "val_loss": _VAL}, Standing.CONSISTENT),

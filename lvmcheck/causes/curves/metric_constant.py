@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import coded, evaluation_moves, failed_first, found, train_facts, training_learns
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._at_rest import fell
 from lvmcheck.checks.curves._curves import improved
 from lvmcheck.checks.finding import Fact, Finding
@@ -144,12 +142,12 @@ def _one_answer(evidence: Evidence, finding: Finding) -> tuple[str, ...]:
 
 
 _TRAIN = made.lines(10, 2.3, 0.4)
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("amn_584k", made.val_run(made.AMN_584K_VAL)),
     case("rounded_plateau", {"val_loss": [2.51, 2.4, 2.4, 2.39], "train_loss": [3, 2, 1.5, 1]}),
     case("not_a_number", {"val_loss": [2.5, float("nan")], "exact_match": [0.1, float("nan")]}),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case(
         "the_literal_2.5",
         {"train_loss": made.COGNATE_TRAIN_LOSS, "val_loss": [2.5] * 10},

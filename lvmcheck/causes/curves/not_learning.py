@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from lvmcheck.causes.cases import case
@@ -17,7 +15,7 @@ from lvmcheck.causes.curves._signs import (
     train_facts,
     training_learns,
 )
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.finding import Finding
 from lvmcheck.checks.shared import cases as made
@@ -139,11 +137,11 @@ MOVED, LEFT, USUAL, HIGH = 0.01, 0.2, 1e-3, 0.1
 STILL = ("weights_never_move", "label_mismatch", "vanishing_gradient", "learning_rate_too_low")
 MOVES = ("label_mismatch", "collapsed_representation", "loss_sign", "weights_never_move")
 """What looks the same where no loss falls, and where one does and no evaluation gets better."""
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("learns", made.window_run(made.lines(40, 2.3, 0.4))),
     case("rate_zero", {"loss": wave(2.0, 0.02), "lr": [0.0] * 20}),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("flat", made.window_run(wave(1.7, 0.03, 40)), Standing.CONSISTENT),
     case("at_chance", {"train_loss": wave(2.303, 0.02), "val_loss": wave(2.304, 0.003), "val_acc": wave(0.1, 0.004)}),
     case(

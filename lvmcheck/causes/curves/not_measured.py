@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.view import run_from
@@ -38,7 +36,7 @@ class NotMeasured(Cause):
 
 
 _MSE = (0.00118, 0.00105, 0.00104, 0.00104)
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case(
         "amn_584k_watches_infonce",
         run_from({"train_loss": _MSE, "train_loss_info": [1.33, 1.326, 1.327, 1.323]}, config={"loss": made.PURE}),
@@ -46,7 +44,7 @@ PASSES: Sequence[CauseCase] = (
     case("two_epochs", {"train_loss": _MSE[:2], "train_loss_info": [0.0, 0.0]}),
     case("perfect_mse", {"train_loss": [0.0] * 4, "train_loss_mse": [0.0] * 4}),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case(
         "infonce_0",
         run_from(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._signs import failed_first, found, leap, loss_diverged, train_facts
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.view import Run
@@ -71,11 +69,11 @@ def _last(run: Run) -> int:
 
 
 _NAN = float("nan")
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("finite", made.window_run(made.lines(20, 2.3, 0.4))),
     case("climbs_before", made.window_run([*made.lines(20, 1.0, 50.0), _NAN, _NAN])),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("log_of_zero", made.window_run([*made.lines(20, 0.7, 0.2), _NAN, _NAN]), Standing.LIKELY),
     case(
         "answers_of_nan",

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._signs import apart, coded, found, train_facts, training_learns, validation_learned
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._curves import classes
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import cases as made
@@ -119,7 +118,7 @@ def _sparse(points: dict[int, float]) -> Run:
 
 
 _TRAIN = made.lines(20, 2.3, 0.4, 0.1, 0.02)
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("amn_584k", made.val_run(made.AMN_584K_VAL)),
     case("attempt_2", made.val_run(made.AMN_790K_2_VAL)),
     case("gru_80k", _sparse({1: 0.3857, 13: 0.5754, 20: 0.5675})),
@@ -127,7 +126,7 @@ PASSES: Sequence[CauseCase] = (
     case("not_a_number", made.val_run((0.5, 0.6, math.nan, 0.3))),
     case("both_fall", {"train_loss": _TRAIN, "val_loss": made.lines(20, 2.3, 0.5, 0.4, 0.38)}),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("mlp_44k", _sparse({1: 0.480, 2: 0.487, 29: 0.397}), last_cosine=0.397),
     case("a_little_every_epoch", made.val_run([0.638, 0.649, *made.lines(27, 0.645, 0.594)])),
     case(

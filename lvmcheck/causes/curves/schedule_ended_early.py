@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._signs import found
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import rates
 from lvmcheck.checks.shared import cases as made
 
@@ -46,11 +44,11 @@ class ScheduleEndedEarly(Cause):
 
 
 _DOWN = made.lines(20, 1e-3, 0.0)
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("ends_with_the_run", rates(_DOWN)),
     case("floor", rates([*made.lines(20, 1e-3, 1e-4), *[1e-4] * 30])),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case(
         "without_a_rate",
         {

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run import events as ev
@@ -88,14 +88,14 @@ def _with_rate(cosines: Sequence[float], rates: Sequence[float]) -> Run:
     return run_from({METRIC: cosines, "lr": rates})
 
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("amn_584k", made.val_run(made.AMN_584K_VAL)),
     case("attempt_1", made.val_run(made.AMN_790K_1_VAL)),
     case("recovered", made.val_run((0.40, 0.52, 0.30, 0.50, 0.55))),
     case("noise_from_the_start", made.val_run((0.50, 0.30, 0.31))),
     case("not_a_number", made.val_run((0.40, 0.52, math.nan))),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("v3", made.val_run(made.V3_VAL), before=0.54, after=0.354),
     case("p4", made.val_run(made.P4_VAL), after=0.338),
     case("p6b", made.val_run(made.P6B_VAL), after=-0.0494),

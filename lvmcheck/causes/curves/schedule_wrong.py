@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._signs import coded, found
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import cosine, rates
 from lvmcheck.checks.finding import Status
 from lvmcheck.checks.shared import cases as made
@@ -81,11 +79,11 @@ PHRASES = {
 }
 
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("constant_undeclared", rates([1e-3] * 20)),
     case("declared_and_done", rates(made.lines(20, 1e-3, 1e-5), scheduler="linear")),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("made_anew", rates(made.lines(20, 1e-4, 8e-4) * 5, per_epoch=20, epochs=5), Standing.MEASURED),
     case("never_stepped", rates([1e-3] * 20, scheduler="cosine"), Standing.MEASURED),
     case(

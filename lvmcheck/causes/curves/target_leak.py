@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import coded, failed_first, found
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.causes.watch._measured import Rule, preflight_finding, preflight_run
 from lvmcheck.checks.finding import Fact, Status
 from lvmcheck.checks.shared import cases as made
@@ -103,12 +102,12 @@ _COPIED = {
     "eval_loss": made.lines(10, 0.5, 0.02, 0.004),
     "perplexity": [1.1] * 10,
 }
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("two_ahead", preflight_run("target_shift:shift", target_shift=2.0)),
     case("language_model", {"eval_loss": made.lines(10, 3.3, 1.6), "perplexity": [5.0] * 10}),
     case("classifier", {"train_loss": made.lines(10, 2.3, 0.01), "val_acc": made.lines(10, 0.3, 0.99)}),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case(
         "left_in_the_table",
         case_run("target_copied", [{"apart": 2e-8, "column": 7.0}] * 3),

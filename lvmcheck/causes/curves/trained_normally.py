@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.checks.data import _gate_cases as gates
 from lvmcheck.checks.finding import Fact, Status
 from lvmcheck.checks.shared import cases as made
@@ -57,12 +57,12 @@ def _run(val: float, mean: float, linear: float, profile: Sequence[float]) -> Ru
 _POOR = (0.336, 0.310, 0.290, 0.270, 0.255)  # the 790k corpus; lags 2 to 4 interpolated
 _GOOD = (0.4569, 0.3869, 0.3649, 0.3515, 0.3399)  # the 584k corpus
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("amn_584k", _run(0.5605, 0.524, 0.539, _GOOD)),
     case("poor_data_and_a_poor_model", _run(0.30, 0.426, 0.433, _POOR)),
     case("not_a_number", _run(math.nan, 0.426, 0.433, _POOR)),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("attempt_1_on_its_data", _run(0.4607, 0.426, 0.433, _POOR), best_linear=0.433, val_cosine=0.4607),
     case("attempt_3_on_its_data", _run(0.4621, 0.426, 0.433, _POOR), val_cosine=0.4621),
 )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
@@ -111,12 +111,12 @@ def _run(losses: Sequence[float], facts: Mapping[str, ev.Value] = _FACTS, before
     return made.with_facts(language.epochs(*spoken, metrics=columns), facts)
 
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("low_loss", _run([2.0, 0.7])),
     case("no_causal_mask", _run([5.0, 4.0], before=0.9)),
     case("not_a_number", _run([5.0, math.nan])),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("token_soup", _run([6.1, 5.2]), val_loss_before_last=6.1, val_loss=5.2),
     case(
         "against_a_compressor",

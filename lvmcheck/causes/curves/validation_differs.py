@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._signs import (
@@ -14,7 +14,7 @@ from lvmcheck.causes.curves._signs import (
     training_learns,
     validation_learned,
 )
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves.first_epoch_agrees import first_epoch_run
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.shared import cases as made
@@ -108,12 +108,12 @@ ALSO: Mapping[str, tuple[str, ...]] = {
 }
 """What fails, with what else looks the same."""
 _TRAIN = made.lines(20, 2.1, 0.5, 0.05)
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("generalises", {"train_loss": _TRAIN, "val_loss": made.lines(20, 2.1, 0.6, 0.5)}),
     case("amn_584k", made.val_run(made.AMN_584K_VAL)),
 )
 _OTHER = {"ratio": 0.6, "shift": 0.0, "even": 0.05, "even_shift": 0.1, "rows": 256.0, "features": 144.0}
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("columns_in_another_order", first_epoch_run([1.7, 1.4, 1.45]), Standing.LIKELY),
     case("half_the_range", case_run("data_scale", [_OTHER]), Standing.MEASURED),
     case(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._signs import found
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.shared import cases as made
 
 
@@ -29,11 +27,11 @@ class ValidationIsTraining(Cause):
 
 
 _FALL = made.lines(8, 2.3, 0.4)
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("close", {"train_loss": _FALL, "val_loss": [1.001 * value for value in _FALL]}),
     case("amn_584k", made.val_run(made.AMN_584K_VAL)),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("same_loader", {"train_loss": _FALL, "val_loss": _FALL}, Standing.MEASURED),
     case("same_errors", {"train_mse": _FALL, "valid_mse": _FALL}),
 )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._signs import coded, found, gradient_facts, training_learns
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.view import Run
@@ -49,11 +47,11 @@ def _fades(run: Run) -> bool:
     return float(np.median(norm.values[-3:])) < FADED * float(np.median(norm.values[:2]))
 
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("falls_with_the_loss", made.window_run(made.lines(20, 2.0, 0.01), grad_norms=[0.5**i for i in range(20)])),
     case("flat", made.window_run(wave(1.39, 0.02, 40), grad_norms=[0.5] * 40)),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("fades", made.window_run(wave(1.39, 0.02, 40), grad_norms=[0.7**i for i in range(40)])),
     case("dies", made.window_run(wave(1.39, 0.02, 40), grad_norms=[1.0] * 20 + [0.0] * 20)),
 )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import coded, evaluation_moves, found, gradient_facts, training_learns
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.finding import Finding
 from lvmcheck.checks.shared import cases as made
@@ -72,11 +72,11 @@ def _flat(**more: Sequence[float]) -> Run:
     return run_from({"train_loss": wave(2.3, 0.02), "val_loss": [2.3025851] * 20, **more})
 
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("learns", {"train_loss": made.lines(20, 2.3, 0.4), "val_loss": made.lines(20, 2.3, 0.5)}),
     case("rate_zero", _flat(lr=[0.0] * 20)),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("never_stepped", _flat(), Standing.LIKELY),
     case("cut_graph", made.window_run(wave(2.3, 0.02, 40), grad_norms=[0.0] * 40), Standing.MEASURED, values=40),
 )

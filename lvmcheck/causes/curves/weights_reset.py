@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import coded, found, train_facts
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.shared import cases as made
 
 FIX = "make model and optimizer once, before the loop over epochs, and load no checkpoint inside it"
@@ -51,11 +49,11 @@ class WeightsReset(Cause):
 
 
 _SAWS = [v + 0.01 * e for e in range(6) for v in (2.0, 1.9, 1.5, 1.2, 0.9, 0.8, 0.7, 0.6, 0.5, 0.5)]
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("falls", made.window_run(made.lines(60, 2.0, 0.4))),
     case("amn_584k", made.val_run(made.AMN_584K_VAL)),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("six_epochs", made.window_run(_SAWS), Standing.LIKELY, resets=5),
     case("four_epochs", made.window_run(_SAWS[:40])),
 )

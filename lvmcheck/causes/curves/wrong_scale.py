@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._by_code import by_code
 from lvmcheck.causes.curves._signs import accurate, coded, found
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Finding
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.view import run_from
@@ -118,11 +116,11 @@ def _others(evidence: Evidence) -> bool:
 
 
 _FALL = made.lines(8, 2.9, 2.2, 2.0)
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("dropout", {"train_loss": [1.6 * v for v in _FALL], "val_loss": _FALL}),
     case("amn_584k", made.val_run(made.AMN_584K_VAL)),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case(
         "validation_of_the_easy_half",
         {"loss": made.lines(12, 0.67, 0.49), "val_loss": made.lines(12, 0.12, 0.072)},

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact, Finding, facts
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
@@ -156,7 +156,7 @@ def _padded(loss: float) -> Run:
     return made.with_facts(replace(run, events=tuple(events)), _FACTS)
 
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("healthy", _run(val_loss=[1.2, 0.7], train_loss=[2.0, 0.7])),
     case("memorised", _run(val_loss=[1.2, 1.9], train_loss=[2.0, 0.01])),
     case("stored_state", _run(0.02, repeat=0.01, val_loss=[1.2, 0.9])),
@@ -164,7 +164,7 @@ PASSES: Sequence[CauseCase] = (
     case("padding_alone", _padded(0.4)),
     case("not_a_number", _run(math.nan, val_loss=[1.2, math.nan])),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case(
         "no_causal_mask",
         _run(0.9, val_loss=[0.9, 0.1], train_loss=[1.5, 0.1]),

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.checks.data import _gate_cases as gates
 from lvmcheck.checks.finding import Finding, facts
 from lvmcheck.checks.shared import language_cases as language
@@ -74,7 +73,7 @@ def _rows(shared: int) -> Run:
     return case_run("leak", [{"rows": 200, "in_train": shared, "train_rows": 800, "repeated": 0.0}])
 
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("wikitext", gates.run()),
     case("twin", gates.run(facts=gates.TWIN)),
     case("a_chapter_quoted", gates.run({"gate.split.twin_shares": [0.0486] * 5})),
@@ -84,7 +83,7 @@ PASSES: Sequence[CauseCase] = (
     case("records_not_a_number", _records(math.nan)),
     case("no_validation_records", _records(0.0, val=0)),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case(
         "random_windows",
         gates.run({"split": "random", "leak": 0.998, "gate.split.twin_shares": [0.998] * 5}),

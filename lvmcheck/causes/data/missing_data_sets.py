@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
@@ -44,8 +42,8 @@ def _run(missing: list[str], stages: str = "") -> Run:
     return run.extended(events)
 
 
-PASSES: Sequence[CauseCase] = (case("all_there", _run([])), case("nothing_stated", language.data({"sets": _SETS})))
-FAILS: Sequence[CauseCase] = (
+PASSES = (case("all_there", _run([])), case("nothing_stated", language.data({"sets": _SETS})))
+FAILS = (
     case("skipped", _run(["mbpp", "hellaswag"]), Standing.MEASURED, missing="mbpp, hellaswag", records_arithmetic=3000),
     case("stage_3_is_stage_2", _run(["mbpp"], "abb"), missing="mbpp", stage=3),
 )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.data import _gate_cases as gates
 from lvmcheck.checks.finding import Fact, Finding, facts
 from lvmcheck.checks.shared import cases as made
@@ -120,13 +120,13 @@ def _trained(changes: Mapping[str, ev.Value], cosines: Sequence[float] = (0.46, 
     return made.val_run(cosines, facts={**gates.TWIN, **changes})
 
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("healthy_twin", _trained({})),
     case("wikitext", gates.run()),
     case("another_encoder_with_lower_cosines", _trained(_LOW)),
     case("lost_ids_in_reading_order", _trained({"gate.train.null_rows": 5200})),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("attempts_1_and_3", _trained(_SCRAMBLED), Standing.MEASURED, rows_without_id=80.495, trained_normally=True),
     case("blocks_of_three_moved", gates.run(_MOVED), block=3, cosine_at_edges=0.374),
     case("ids_moved_along", gates.run({"gate.data.torn_articles": 30_000}), torn_pieces=30_000),

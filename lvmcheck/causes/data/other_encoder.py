@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.data import _gate_cases as gates
 from lvmcheck.checks.finding import facts
 
@@ -43,13 +42,13 @@ _ROTATED = {
     "gate.ood.enwiki.space_mean_cosine": -0.0093,
 }
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("other_subject", gates.run()),
     case("twin", gates.run(facts=gates.TWIN)),
     case("not_predictable", gates.run({"ood.pydoc.best_linear": 0.21})),
     case("not_a_number", gates.run({"gate.ood.pydoc.space_alignment": math.nan})),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("rotated", gates.run(_ROTATED), Standing.MEASURED, alignment=-0.0198),
     case(
         "rotated_real_text",

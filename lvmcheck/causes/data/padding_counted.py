@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import Rule
 from lvmcheck.checks.finding import facts
 from lvmcheck.checks.shared import language_cases as language
@@ -47,11 +46,11 @@ class PaddingCounted(Cause):
         )
 
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("healthy", language.staged(1000, [500, 500])),
     case("left_over_batches_dropped", language.staged(1000, [500, 400])),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case(
         "seen_in_the_loop", case_run("padding", [{"share": 0.45, "rows": 0.9, "lengths": 7.0}] * 3), Standing.MEASURED
     ),

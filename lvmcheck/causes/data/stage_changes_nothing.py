@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.checks.finding import facts
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.run import events as ev
@@ -39,8 +37,8 @@ def _run(stages: str, missing: list[str] | None = None) -> Run:
     )
 
 
-PASSES: Sequence[CauseCase] = (case("three_that_differ", _run("abc")), case("back_to_the_first", _run("aba")))
-FAILS: Sequence[CauseCase] = (
+PASSES = (case("three_that_differ", _run("abc")), case("back_to_the_first", _run("aba")))
+FAILS = (
     case("stage_3_is_stage_2", _run("abb"), Standing.MEASURED, stage=3, stage_name="part 3", previous=2),
     case("all_the_same", _run("aa"), stage=2),
 )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.data import _gate_cases as gates
 from lvmcheck.checks.finding import facts
 from lvmcheck.checks.shared import cases as made
@@ -65,13 +65,13 @@ def _trained(changes: Mapping[str, ev.Value]) -> Run:
 _CENTRED = {"gate.validation.space_mean_kept": 0.01, "gate.validation.space_length": 1.0}
 _ROTATED = {"gate.validation.space_alignment": 0.03, "gate.validation.space_mean_kept": -0.02}
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("wikitext", gates.run()),
     case("twin", gates.run(facts=gates.TWIN)),
     case("a_gap_of_its_own", _trained({})),
     case("not_a_number", gates.run({"gate.validation.space_alignment": math.nan})),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("centred", _trained(_CENTRED), Standing.MEASURED, mean_kept=0.01),
     case("another_encoder", _trained(_ROTATED), alignment=0.03),
     case("half_as_long", gates.run({"gate.validation.space_length": 0.5}), relative_length=0.5),

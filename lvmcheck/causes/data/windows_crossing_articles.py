@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.data import _gate_cases as gates
 
 MANY = 0.5
@@ -43,12 +42,12 @@ _JOINED = {
     "gate.data.windows_inside": 43_382,
 }
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("wikitext", gates.run()),
     case("twin", gates.run(facts=gates.TWIN)),
     case("not_a_number", gates.run({"gate.data.windows_crossing": math.nan})),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("every_N_minus_5_file", gates.run(_JOINED), Standing.MEASURED, rows=43_387, context=5, windows=43_382),
     case("crossing", gates.run({"gate.data.windows_crossing": 3_280}), Standing.LIKELY, crossing=3_280),
 )

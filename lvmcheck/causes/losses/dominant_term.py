@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.curves._by_code import by_code
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact, Finding, facts
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.shares import TERM_METRIC, active_terms
@@ -120,13 +119,13 @@ def _gradients(ratio: float) -> Run:
     return made.window_run([0.698] * 11, terms=terms, gradients=norms, per_epoch=20, over=False)
 
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("amn_584k", made.val_run(made.AMN_584K_VAL)),
     case("balanced", _gradients(5.0)),
     case("small_regulariser", case_run("addend_gradients", [{**_ADDENDS, "weight": 1.0, "weight_of_next": 0.01}] * 4)),
     case("empty", Run(events=(ev.Begin(),))),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("weight_of_500", case_run("addend_gradients", [_ADDENDS] * 4), Standing.MEASURED, ratio=1100.0),
     case(
         "attempt_2_with_gradients",

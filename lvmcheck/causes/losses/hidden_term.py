@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.checks.finding import facts
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.view import run_from
@@ -46,7 +45,7 @@ class HiddenTerm(Cause):
 _LOSS = (0.0021568, 0.0020218, 0.0020162, 0.0020137)
 _MSE = (0.0011822, 0.0010459, 0.0010400, 0.0010374)
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case(
         "declared_term_that_is_not_added",
         made.window_run([1.0, 0.5], terms={"mse": (1.0, [1.0, 0.5]), "aux": (0.5, [0.2, 0.3])}, ledger_error=None),
@@ -54,7 +53,7 @@ PASSES: Sequence[CauseCase] = (
     case("amn_584k", run_from({"train_loss": _MSE, "train_loss_mse": _MSE}, config={"loss": made.PURE})),
     case("not_a_number", run_from({"train_loss": [math.nan], "train_loss_mse": [0.001]}, config={"loss": made.PURE})),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case(
         "attempt_1",
         run_from({"train_loss": _LOSS, "train_loss_mse": _MSE}, config={"loss": made.PURE}),

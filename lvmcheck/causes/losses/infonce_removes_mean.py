@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact, facts
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.shares import active_terms
@@ -140,13 +140,13 @@ def _beside(weight: float, ratio: float, direction: float) -> Run:
 
 _FACTS: dict[str, ev.Value] = {"constant_mean": 0.4218}
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("small_beside_mse", _beside(0.001, 0.3, 0.12)),
     case("direction_kept_beside_mse", _beside(0.02, 9.0, 0.6)),
     case("mse", _run({"mse": 1.0}, 0.56, 0.70)),
     case("infonce_on_data_without_a_mean", _run({"info_nce": 1.0}, 0.55, 0.50)),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case(
         "a_fiftieth_of_the_weight_of_mse",
         _beside(0.02, 9.0, 0.12),

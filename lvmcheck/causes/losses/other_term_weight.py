@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.checks.finding import facts
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.view import run_from
@@ -43,12 +42,12 @@ class OtherTermWeight(Cause):
 
 _TERMS = {"train_loss_mse": [1.0, 0.5], "train_loss_aux": [1.0, 0.6]}
 _CONFIG = {"loss": {"mse": 1.0, "aux": 1.0}}
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("balanced", run_from({"train_loss": [2.0, 1.1], **_TERMS}, config=_CONFIG)),
     case("hidden_constant", run_from({"train_loss": [2.3, 1.4], **_TERMS}, config=_CONFIG)),
     case("not_a_number", run_from({"train_loss": [math.nan, 1.1], **_TERMS}, config=_CONFIG)),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case(
         "twice_the_weight",
         run_from({"train_loss": [3.0, 1.7], **_TERMS}, config=_CONFIG),

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.checks.finding import facts
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.shares import active_terms
@@ -48,12 +48,12 @@ def _run(values: Sequence[float], weight: float) -> Run:
     return run_from(metrics, config={"loss": {"mse": 1.0, "variance": weight}})
 
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("satisfied_by_raw_vectors", _run([0.9, 0.4, 0.0], 0.005)),
     case("only_watched", _run([0.99, 0.98, 0.97], 0.0)),
     case("not_a_number", _run([0.99, math.nan], 0.005)),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("october_13", _run([0.9998, 0.9807, 0.9666], 0.005), smallest=0.9666, largest=0.9998, weight=0.005),
     case("at_its_bound", _run([1.0, 1.0, 1.0], 0.01), smallest=1.0),
 )

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.run import events as ev
@@ -52,11 +51,11 @@ def _run(*tokens: float) -> Run:
     )
 
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("many_tokens", _run(4096, 4096)),
     case("no_probe", language.epochs([ev.Note(text="nothing about halting")])),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("last_batch_of_the_epoch", _run(4096, 1), affected=1, variance=math.nan),
     case("always", _run(1, 1), Standing.MEASURED, affected=2),
 )

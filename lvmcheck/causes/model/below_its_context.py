@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.checks.data import _gate_cases as gates
 from lvmcheck.checks.finding import facts
 from lvmcheck.checks.shared import cases as made
@@ -72,13 +72,13 @@ def _run(*cosines: float, **changes: ev.Value) -> Run:
     return made.with_facts(run_from({"val_cosine": cosines}), {**_DATA, **changes})
 
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("above_its_context", _run(0.51, 0.5441)),
     case("below_a_constant", _run(0.15, 0.18)),
     case("another_order", _run(0.48, 0.49, **{"gate.data.order_period_excess": 27.6})),
     case("not_a_number", _run(0.5, math.nan)),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case(
         "amn_on_wikitext",
         _run(0.5003, 0.5222),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.model.declared_terms_in_graph import TermGradients
 from lvmcheck.checks.shared import language_cases as language
@@ -108,14 +108,14 @@ def _run(
 
 _GRADIENTS = {"embedding.weight": 1e-3, "halting.weight": 2e-4}
 _TERMS = {"ce": 1.1, "ponder": 0.02}
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("healthy", _run(_GRADIENTS, _TERMS, 0.01)),
     case("threshold_out_of_reach", _run(_GRADIENTS, _TERMS, 0.004)),
     case("another_parameter", _run({**_GRADIENTS, "memory.up.weight": 0.0}, _TERMS, 0.01)),
     case("another_parameter_frozen", _run(_GRADIENTS, _TERMS, 0.01, {"frozen": 64.0, "frozen/embedding.weight": 64.0})),
     case("not_a_number", _run({**_GRADIENTS, "halting.weight": math.nan}, _TERMS, 0.01)),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case(
         "mean_of_integers",
         _run({**_GRADIENTS, "halting.weight": 0.0}, {**_TERMS, "ponder": 0.0}, 0.0),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.run import events as ev
@@ -77,14 +75,14 @@ def _run(variance: float, p: float, at: int, *, gradient: float = 1e-4, threshol
     return language.epochs([gradients, first], *([[last]] if epochs == 2 else []), config=config)
 
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("healthy", _run(0.3, 0.01, 2)),
     case("dead_head", _run(0.0, 0.001, 3, gradient=0.0)),
     case("one_probability_for_all", _run(0.0, 0.0, 3)),
     case("all_in_the_middle", _run(0.0, 0.001, 2)),
     case("just_begun", _run(0.0, 0.004, 3, threshold=0.9, epochs=1)),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("out_of_reach", _run(0.0, 0.004, 3), Standing.MEASURED, share_at_last_step=1.0, threshold=1.0),
     case("below_all", _run(0.0, 0.004, 1, threshold=0.01), Standing.CONSISTENT, share_at_first_step=1.0),
     case("perhaps_untrained", _run(0.0, 0.004, 3, threshold=0.9), Standing.CONSISTENT),

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.checks.finding import Fact, Finding, facts
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.run import events as ev
@@ -63,12 +62,12 @@ def _run(repeat: float, order: float, state: float, rows: float = 0.0) -> Run:
     )
 
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("healthy", _run(0.0, 0.0, 0.0)),
     case("rounding", _run(0.0, 2e-5, 0.0)),
     case("not_a_number", _run(math.nan, 0.0, 0.0)),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case(
         "memory_is_the_mean_of_the_batch_before",
         _run(0.03, 0.12, 1.0, rows=0.05),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.model.neighbour_sweep import CLUSTERED, clustered
 from lvmcheck.checks.shared import cases as made
@@ -88,13 +86,13 @@ def _sweep(own: float, alike: float, direction: float) -> ev.Evaluation:
     return ev.Evaluation(name="sweep", metrics=metrics, about="ood.other")
 
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("reload_agrees", _run(_reload(0.5605, 0.5605))),
     case("amn_on_the_twin", _run(_sweep(0.537, 0.457, 0.675))),
     case("not_a_number", _run(_reload(float("nan"), 0.5605))),
     case("untrained", _run(_sweep(0.001, 0.01, 0.02))),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("reloaded", _run(_reload(-0.0073, 0.5329)), val_cosine=-0.0073, recorded_val_cosine=0.5329),
     case(
         "ood_near_zero",

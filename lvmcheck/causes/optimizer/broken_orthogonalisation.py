@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
@@ -41,5 +40,5 @@ def _error(*values: float) -> CauseCase:
     return case(f"error_{values[-1]:g}", language.probed("learning_rates", *probes))
 
 
-PASSES: Sequence[CauseCase] = (_error(0.13, 0.15), _error(0.2, math.nan))
-FAILS: Sequence[CauseCase] = (_error(0.72, 0.7), _error(0.5, 0.6, 0.55))
+PASSES = (_error(0.13, 0.15), _error(0.2, math.nan))
+FAILS = (_error(0.72, 0.7), _error(0.5, 0.6, 0.55))

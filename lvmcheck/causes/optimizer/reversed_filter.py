@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
@@ -43,5 +42,5 @@ def _gain(*values: float) -> CauseCase:
     return case(f"gain_{values[-1]:g}", run)
 
 
-PASSES: Sequence[CauseCase] = (_gain(0.3, 0.3), _gain(0.0, 0.0), _gain(0.3, math.nan))
-FAILS: Sequence[CauseCase] = (_gain(-0.3, -0.3), _gain(0.0, -2.0, -2.0))
+PASSES = (_gain(0.3, 0.3), _gain(0.0, 0.0), _gain(0.3, math.nan))
+FAILS = (_gain(-0.3, -0.3), _gain(0.0, -2.0, -2.0))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.checks.finding import facts
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.checks.shared.pace import PROBE, RATE, UnpacedError, ends, fall, paces
@@ -66,7 +66,7 @@ def _run(rates: Sequence[float], kernels: Sequence[float]) -> Run:
 _FAST, _SLOW = [5290.0] * 3, [2650.0] * 3
 _KERNEL, _BUSY = [92e9] * 3, [46e9] * 3
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("steady", _run(_FAST * 2, _KERNEL * 2)),
     case("busy_from_the_start", _run(_SLOW * 2, _BUSY * 2)),
     case("only_the_run_slows", _run(_FAST + _SLOW, _KERNEL * 2)),
@@ -83,7 +83,7 @@ PASSES: Sequence[CauseCase] = (
         ),
     ),
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case("others_come", _run(_FAST + _SLOW, _KERNEL + _BUSY), kernel_slowdown=2.0),
     case(
         "throttles",

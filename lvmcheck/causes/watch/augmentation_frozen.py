@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import UNWATCHED, Rule
 from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.run.events import Watch
@@ -27,8 +25,8 @@ class AugmentationFrozen(Cause):
         ).diagnosis(self.name(), evidence)
 
 
-PASSES: Sequence[CauseCase] = (case("healthy", case_run("augmentation", [{"draws": 144.0, "same": 0.0}])), UNWATCHED)
-FAILS: Sequence[CauseCase] = (
+PASSES = (case("healthy", case_run("augmentation", [{"draws": 144.0, "same": 0.0}])), UNWATCHED)
+FAILS = (
     case("seeded", case_run("augmentation", [{"draws": 144.0, "same": 1.0}]), Standing.MEASURED),
     case("one_number", case_run("augmentation", [{"draws": 1.0, "same": 1.0}]), Standing.MEASURED),
 )

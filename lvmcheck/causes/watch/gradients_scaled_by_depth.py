@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import KILLERS, UNWATCHED, Rule, deep, lasting
 from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.run.events import Watch
@@ -40,12 +38,12 @@ def _even(ratio: float) -> bool:
     return 1e-3 < ratio < 1e3
 
 
-PASSES: Sequence[CauseCase] = (case("even", case_run("depth", [{"first_over_last": 0.3, "layers": 6}] * 5)), UNWATCHED)
-_FAILS: Sequence[CauseCase] = (
+PASSES = (case("even", case_run("depth", [{"first_over_last": 0.3, "layers": 6}] * 5)), UNWATCHED)
+_FAILS = (
     case(
         "vanishing",
         case_run("depth", [{"first_over_last": 1e-9, "layers": 20}] * 5, ["0.weight", "38.weight"]),
         Standing.MEASURED,
     ),
 )
-FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))
+FAILS = (*_FAILS, lasting(_FAILS[0]))

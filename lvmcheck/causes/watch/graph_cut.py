@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import KILLERS, UNWATCHED, Rule, lost_gradient
 from lvmcheck.checks.watch._watched import case_run
 
@@ -36,11 +34,11 @@ class GraphCut(Cause):
         ).diagnosis(self.name(), evidence)
 
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("whole", case_run("gradient_reach", [{"parameters": 4, "none": 0, "zero": 0}])),
     UNWATCHED,
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case(
         "detached",
         case_run("gradient_reach", [{"parameters": 4, "none": 2, "zero": 0}], ["aux.weight", "aux.bias"]),

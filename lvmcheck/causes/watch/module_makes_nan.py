@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import UNWATCHED, Rule, lasting
 from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.run.events import Watch
@@ -39,15 +37,15 @@ class ModuleMakesNan(Cause):
         ).diagnosis(self.name(), evidence)
 
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("finite", case_run("finite", [{"parameters": 0, "modules": 0, "gradients": 0, "values": 9}])),
     UNWATCHED,
 )
-_FAILS: Sequence[CauseCase] = (
+_FAILS = (
     case(
         "log",
         case_run("finite", [{"parameters": 0, "modules": 1, "gradients": 4, "values": 9}], ["head.log"]),
         Standing.MEASURED,
     ),
 )
-FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))
+FAILS = (*_FAILS, lasting(_FAILS[0]))

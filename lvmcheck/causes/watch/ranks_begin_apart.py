@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import UNWATCHED, Rule, lasting
 from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.run.events import Watch
@@ -34,6 +33,6 @@ def _run(began: float, apart: float) -> Run:
     return replace(after, events=(*before.events, *after.events))
 
 
-PASSES: Sequence[CauseCase] = (case("alike", _run(0.0, 0.0)), case("alike_and_drifted", _run(0.0, 0.1)), UNWATCHED)
-_FAILS: Sequence[CauseCase] = (case("apart", _run(0.7, 0.7), Standing.MEASURED),)
-FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))
+PASSES = (case("alike", _run(0.0, 0.0)), case("alike_and_drifted", _run(0.0, 0.1)), UNWATCHED)
+_FAILS = (case("apart", _run(0.7, 0.7), Standing.MEASURED),)
+FAILS = (*_FAILS, lasting(_FAILS[0]))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import UNWATCHED, Rule, lasting
 from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.run.events import Watch
@@ -27,8 +25,6 @@ class RanksDrift(Cause):
         ).diagnosis(self.name(), evidence)
 
 
-PASSES: Sequence[CauseCase] = (case("equal", case_run("ranks", [{"ranks": 2.0, "apart": 0.0}] * 4)), UNWATCHED)
-_FAILS: Sequence[CauseCase] = (
-    case("raw_module_called", case_run("ranks", [{"ranks": 2.0, "apart": 0.01}] * 3), Standing.MEASURED),
-)
-FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))
+PASSES = (case("equal", case_run("ranks", [{"ranks": 2.0, "apart": 0.0}] * 4)), UNWATCHED)
+_FAILS = (case("raw_module_called", case_run("ranks", [{"ranks": 2.0, "apart": 0.01}] * 3), Standing.MEASURED),)
+FAILS = (*_FAILS, lasting(_FAILS[0]))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import UNWATCHED, Rule, lasting
 from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.run.events import Watch
@@ -37,6 +36,6 @@ def _run(same: float, of_ranks: str = "rank_rows") -> Run:
     return replace(order, events=(*ranks.events, *order.events))
 
 
-PASSES: Sequence[CauseCase] = (case("set", _run(0.0)), case("one_process", _run(1.0, "models")), UNWATCHED)
-_FAILS: Sequence[CauseCase] = (case("never", _run(1.0), Standing.MEASURED),)
-FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))
+PASSES = (case("set", _run(0.0)), case("one_process", _run(1.0, "models")), UNWATCHED)
+_FAILS = (case("never", _run(1.0), Standing.MEASURED),)
+FAILS = (*_FAILS, lasting(_FAILS[0]))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import UNWATCHED, Rule, lasting
 from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.run.events import Watch
@@ -25,11 +23,9 @@ class RanksReadOverlappingRows(Cause):
         ).diagnosis(self.name(), evidence)
 
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("well", case_run("rank_passes", [{"ranks": 2.0, "overlap": 0.0, "seen": 1.0}])),
     UNWATCHED,
 )
-_FAILS: Sequence[CauseCase] = (
-    case("measured", case_run("rank_passes", [{"ranks": 2.0, "overlap": 1.0, "seen": 1.0}]), Standing.MEASURED),
-)
-FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))
+_FAILS = (case("measured", case_run("rank_passes", [{"ranks": 2.0, "overlap": 1.0, "seen": 1.0}]), Standing.MEASURED),)
+FAILS = (*_FAILS, lasting(_FAILS[0]))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import UNWATCHED, Rule, lasting
 from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.run.events import Watch
@@ -29,11 +27,9 @@ class RowsNeverShuffled(Cause):
         ).diagnosis(self.name(), evidence)
 
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("shuffled", case_run("epoch_order", [{"same": 0.0, "rows": 32, "steps": 16}] * 2)),
     UNWATCHED,
 )
-_FAILS: Sequence[CauseCase] = (
-    case("same", case_run("epoch_order", [{"same": 1.0, "rows": 32, "steps": 16}] * 2), Standing.MEASURED),
-)
-FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))
+_FAILS = (case("same", case_run("epoch_order", [{"same": 1.0, "rows": 32, "steps": 16}] * 2), Standing.MEASURED),)
+FAILS = (*_FAILS, lasting(_FAILS[0]))

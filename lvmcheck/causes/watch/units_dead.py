@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import KILLERS, UNWATCHED, Rule, deep, lasting, lost_gradient
 from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.checks.watch.units_alive import MOST
@@ -37,13 +35,11 @@ class UnitsDead(Cause):
 
 
 _BY_HEART = run_from({"train_loss": [1.4 * 0.7**i for i in range(20)], "val_loss": [1.4 + 0.1 * i for i in range(20)]})
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("alive", case_run("dead_units", [{"share": 0.2, "layers": 2}] * 2, ["0.bias"])),
     UNWATCHED,
 )
-_FAILS: Sequence[CauseCase] = (
-    case("killed", case_run("dead_units", [{"share": 1.0, "layers": 2}] * 2, ["0.bias"]), Standing.MEASURED),
-)
-FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))
+_FAILS = (case("killed", case_run("dead_units", [{"share": 1.0, "layers": 2}] * 2, ["0.bias"]), Standing.MEASURED),)
+FAILS = (*_FAILS, lasting(_FAILS[0]))
 BESIDE = _FAILS[0].run.extended(_BY_HEART.events)
 """Dead units in a run that learns its training data by heart: labels come first."""

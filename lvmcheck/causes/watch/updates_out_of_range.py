@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import UNWATCHED, Rule
 from lvmcheck.checks.watch._watched import case_run
 
@@ -41,14 +39,14 @@ class UpdatesOutOfRange(Cause):
         ).diagnosis(self.name(), evidence)
 
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case(
         "ordinary",
         case_run("update_ratio", [{"median": 1e-3, "lowest": 1e-4, "highest": 1e-2, "share_of_rate": 1.0}] * 10),
     ),
     UNWATCHED,
 )
-FAILS: Sequence[CauseCase] = (
+FAILS = (
     case(
         "too_large",
         case_run("update_ratio", [{"median": 2.0, "lowest": 1e-4, "highest": 9.0, "share_of_rate": 1.0}] * 10),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import UNWATCHED, Rule, lasting
 from lvmcheck.checks.watch._watched import case_run
 
@@ -24,11 +22,11 @@ class UpdatesRoundedAway(Cause):
         ).diagnosis(self.name(), evidence)
 
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("moving", case_run("movement", [{"parameters": 4, "unchanged": 0, "learning_rate": 1e-3}])),
     UNWATCHED,
 )
-_FAILS: Sequence[CauseCase] = (
+_FAILS = (
     case(
         "half_precision",
         case_run("rounding", [{"share": 0.9, "elements": 400.0}] * 10),
@@ -41,4 +39,4 @@ _FAILS: Sequence[CauseCase] = (
         Standing.LIKELY,
     ),
 )
-FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))
+FAILS = (*_FAILS, lasting(_FAILS[0]))

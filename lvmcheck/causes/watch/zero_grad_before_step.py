@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing
+from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import UNWATCHED, Rule, lasting
 from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.run.events import Watch
@@ -33,11 +32,11 @@ class ZeroGradBeforeStep(Cause):
         ).diagnosis(self.name(), evidence)
 
 
-PASSES: Sequence[CauseCase] = (
+PASSES = (
     case("there", case_run("gradient_at_step", [{"parameters": 4, "with_gradient": 4}] * 3)),
     UNWATCHED,
 )
-_FAILS: Sequence[CauseCase] = (
+_FAILS = (
     case("gone", case_run("gradient_at_step", [{"parameters": 4, "with_gradient": 0}] * 3), Standing.MEASURED),
     case(
         "zeros",
@@ -45,4 +44,4 @@ _FAILS: Sequence[CauseCase] = (
         Standing.CONSISTENT,
     ),
 )
-FAILS: Sequence[CauseCase] = (*_FAILS, lasting(_FAILS[0]))
+FAILS = (*_FAILS, lasting(_FAILS[0]))

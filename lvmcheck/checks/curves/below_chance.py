@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,6 @@ from lvmcheck.checks.curves._curves import CurveCheck, concluded, found_at
 from lvmcheck.checks.curves._ranks import guess
 from lvmcheck.checks.curves._unwanted import UNWANTED
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import words
@@ -116,14 +115,14 @@ PHRASES = {
     "at_chance": "{metric} is next to guessing in all of {evaluations} evaluations: {median} in the median",
 }
 _case = made.Cases(BelowChance())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", {"val_auc": [1.0] * 5}),
     _case("hard_task", {"val_auc": [0.49, 0.51, 0.53, 0.55, 0.54, 0.55, 0.54, 0.55]}),
     _case("begins_below", {"c_index": made.lines(10, 0.41, 0.7)}),
     _case("about_nothing", {"val_spearman": [-0.02, -0.01, 0.01, -0.03, -0.02]}),
     _case("short", {"auroc": [0.496, 0.499, 0.497, 0.51, 0.495]}),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("wrong_order", {"val_c_index": [0.46, 0.38, 0.35, 0.35, 0.37, 0.39]}, "below_chance"),
     _case("inverted", {"val/auc": made.lines(8, 0.44, 0.48, 0.49)}, evaluations=8),
     _case(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 from lvmcheck.checks.bounds import BoundKind
 from lvmcheck.checks.curves._bounded import Bounded
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.baselines import Floor, baselines, parse_floor
 from lvmcheck.checks.shared.epochs import check_count
@@ -90,7 +89,7 @@ _FINAL = CosineFloor(metric="val_cosine", epoch="final", floor=0.55)
 _LINEAR = CosineFloor(metric="val_cosine", epoch="final", floor="mean_of_context + 0.01")
 _OOD_FACTS = {**made.TWIN_FACTS, "ood.coherent.mean_of_context": 0.65, "ood.coherent.optimum": 0.68}
 
-PASSES: Sequence[Case] = (
+PASSES = (
     made.case("perfect_oracle", _FINAL, made.val_run([1.0] * 3)),
     made.case("amn_584k_epoch_1", _SEED, run_from({"train_cosine": made.AMN_584K_TRAIN})),
     made.case("amn_584k_final", _FINAL, made.val_run(made.AMN_584K_VAL)),
@@ -120,7 +119,7 @@ PASSES: Sequence[Case] = (
         mean_of_context=0.65,
     ),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     made.case(
         "attempt_2_epoch_1", _SEED, run_from({"train_cosine": [0.2528]}, over=False), "at_epoch", 0.2528, epoch=1
     ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +9,6 @@ import numpy as np
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.curves._curves import SURE, CurveCheck, concluded, place_fact
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded, warning
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import TRAIN, VALIDATION, words
@@ -103,13 +101,13 @@ _PHRASES = {
     "spread": "",
 }
 _case = made.Cases(EmbeddingsSpread())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", {"embedding_std": [0.125] * 8}),
     _case("settles", {"feature_std": made.lines(12, 1.0, 0.7, 0.68)}),
     _case("sphere", {"uniformity": made.lines(12, -0.8, -2.5, -3.4)}),
     _case("classes", {"emb_std": [0.1] * 9, "within_class_emb_std": made.lines(9, 0.1, 0.01)}),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("no_variance", {"embedding_std": made.lines(12, 0.115, 0.06, 0.038)}, "shrinks"),
     _case("uniformity", {"uniformity": made.lines(12, -0.8, -0.2, -0.09)}, "together"),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,7 +10,6 @@ import numpy as np
 from lvmcheck.checks.curves._curves import CurveCheck, concluded
 from lvmcheck.checks.curves._order import COURSE, LEAST_EPOCHS, epochs_of, falls_and_leaps, repeats, same_steps
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run import events as ev
 from lvmcheck.run.curves import Curve
@@ -147,7 +145,7 @@ def _wide() -> Run:
     return Run(events=tuple(windows), done={"status": "finished"})
 
 
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", made.window_run([0.0] * 60)),
     _case("falls", made.window_run([v + 0.05 * ((i * 7) % 11) for i, v in enumerate(made.lines(60, 2, 0.5))])),
     _case("single_steps_at_random", made.window_run(_RANDOM, per_epoch=20, steps=1)),
@@ -155,7 +153,7 @@ PASSES: Sequence[Case] = (
     _case("spike_that_recovers", made.window_run([*_CLASSES[:28], 4.0, 1.5, 0.4, *[0.1] * 49], per_epoch=20, steps=1)),
     _case("steps_down_at_each_epoch", made.window_run([v + 0.04 * ((i * i) % 7) for i, v in enumerate(_STAIRS)])),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("sorted_by_target", made.window_run(_BOWL, per_epoch=20, steps=1), "same_course", status=Status.WARNING),
     _case(
         "sorted_by_class", made.window_run(_CLASSES, per_epoch=84, steps=1), "falls_and_leaps", status=Status.WARNING

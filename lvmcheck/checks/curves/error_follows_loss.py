@@ -12,7 +12,6 @@ import numpy as np
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.curves._curves import CurveCheck, concluded, course
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import NOT_THE_MODEL, Quantity, words
@@ -119,12 +118,12 @@ def _run(loss: Sequence[float], error: Sequence[float]) -> Run:
 
 
 _FALL = [2.0 * 0.5**i for i in range(20)]
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _run([1.0, *[1e-9] * 9], [1.0, *[1e-5] * 9])),
     _case("solved", _run(_FALL, [v**0.5 for v in _FALL])),
     _case("hard", _run(made.lines(20, 2.0, 0.7), made.lines(20, 1.0, 0.6))),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("no_boundary", _run(_FALL, made.lines(20, 0.98, 0.96)), "stays"),
     _case("sign", _run(_FALL, made.lines(20, 1.2, 1.4, 1.5)), "other_answer"),
     _case("weight_of_a_million", _run([1e6 * v for v in _FALL], made.lines(20, 1.66, 0.7, 0.43)), "stays"),

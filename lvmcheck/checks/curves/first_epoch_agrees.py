@@ -10,7 +10,6 @@ import numpy as np
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.curves._curves import CurveCheck, concluded
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.events import Epoch
@@ -131,12 +130,12 @@ def first_epoch_run(val: Sequence[float], later: Sequence[float] = (0.3, 0.2), s
     return run_from({}).extended([*windows, *ends])
 
 
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", first_epoch_run([0.5, 0.3, 0.2])),
     _case("overfits_later", first_epoch_run([0.6, 0.8, 1.9, 2.6], (0.1, 0.02))),
     _case("norms_that_settle", first_epoch_run([4.0, 0.7, 0.4])),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("columns_in_another_order", first_epoch_run([1.7, 1.4, 1.45]), "apart"),
     _case("another_measure", first_epoch_run([2.4, 1.5, 1.01]), "apart", status=Status.WARNING),
 )

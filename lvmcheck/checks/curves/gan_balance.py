@@ -10,7 +10,6 @@ import numpy as np
 from lvmcheck.checks.curves._blow_ups import of_players, samples_improve
 from lvmcheck.checks.curves._curves import CurveCheck, concluded, place_fact
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import Quantity, player, words
@@ -166,14 +165,14 @@ def _pair(d: Sequence[float], g: Sequence[float]) -> Run:
 
 _case = made.Cases(GanBalance())
 _DOWN = [1.2 * 0.5**i for i in range(16)]
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _pair([1.3863] * 12, [0.6931] * 12)),
     _case("at_a_guess", _pair(made.lines(16, 0.67, 0.62, 0.7), made.lines(16, 0.7, 0.95, 0.7))),
     _case("critic_ahead", _pair(made.lines(16, 1.3, 0.3, 0.15), made.lines(16, 0.7, 3.0, 5.0))),
     _case("hinge", _pair(made.lines(16, 1.3, 1.97, 1.6), made.lines(16, 0.5, 0.005, 0.13))),
     _case("wasserstein", _pair(made.lines(16, 0.5, -1.4, 0.2), made.lines(16, -0.2, -1.4, 5.9))),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("label_of_data", _pair(_DOWN, [0.7 * v for v in _DOWN]), "both_win"),
     _case("detached", _pair(_DOWN, made.lines(16, 0.8, 4.5, 6.5)), "critic_wins"),
     _case("optimizers_mixed", _pair(made.lines(16, 1.37, 1.05), made.lines(16, 0.6, 0.47)), "both_gain"),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded, passed
-from lvmcheck.checks.protocol import Case, Check, missing_metric
+from lvmcheck.checks.protocol import Check, missing_metric
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.baselines import baselines, evidence
 from lvmcheck.checks.shared.epochs import awaiting, by_epoch, check_count, check_number, complete, not_at_end
@@ -126,7 +126,7 @@ class GeneralisationGap(Check):
 _case = made.Cases(GeneralisationGap())
 _MAMBA2 = {"train_cosine": made.MAMBA2_TRAIN, "val_cosine": made.lines(20, 0.0125, 0.0280, 0.0266)}
 
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", {"train_cosine": [1.0, 1.0], "val_cosine": [1.0, 1.0]}),
     _case("amn_584k", {"train_cosine": made.AMN_584K_TRAIN, "val_cosine": made.AMN_584K_VAL}, measured=0.00183),
     _case("gru_gap_0.052", {"train_cosine": [0.35, 0.6195], "val_cosine": [0.386, 0.5675]}),
@@ -139,7 +139,7 @@ PASSES: Sequence[Case] = (
     ),
 )
 _NAN = float("nan")
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("mamba2_october_13", run_from(_MAMBA2, over=False), "memorised", epoch=6),
     made.case(
         "mamba2_final",

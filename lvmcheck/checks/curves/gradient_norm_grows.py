@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +9,6 @@ import numpy as np
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.curves._curves import SURE, CurveCheck, concluded, found_at, improved
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import LEVELS
 from lvmcheck.run.curves import Curve
@@ -150,13 +148,13 @@ def _finding(code: str, norm: Curve, early: float, growth: float, limit: float |
 
 _case = made.Cases(GradientNormGrows())
 _FALL = made.lines(40, 2.3, 0.4)
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", made.window_run(_FALL, grad_norms=[1.0] * 40)),
     _case("falls", made.window_run(_FALL, grad_norms=[0.9**i for i in range(40)])),
     _case("rises_a_little", made.window_run(_FALL, grad_norms=made.lines(40, 0.2, 0.4, 1.0))),
     _case("one_large_batch", made.window_run(_FALL, grad_norms=[0.1] * 20 + [500.0] + [0.1] * 19)),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "adds_up_while_the_loss_falls",
         made.window_run(made.lines(40, 4.4, 3.6, 2.9), grad_norms=[2.0 * 1.13**i for i in range(40)]),

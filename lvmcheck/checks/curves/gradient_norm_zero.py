@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from lvmcheck.checks.curves._curves import CurveCheck, concluded, found_at, improved, lower_is_better, place_fact
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import LEVELS
 from lvmcheck.run.curves import Curve
@@ -101,7 +99,7 @@ def _finding(code: str, norm: Curve, zeros: int) -> Finding:
 
 _case = made.Cases(GradientNormZero())
 _FALL = made.lines(20, 2.3, 0.4)
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", made.window_run(_FALL, grad_norms=[1.0] * 20)),
     _case("falls_with_the_loss", made.window_run(_FALL, grad_norms=[0.5**i for i in range(20)])),
     _case(
@@ -112,7 +110,7 @@ PASSES: Sequence[Case] = (
     ),
     _case("a_step_without", made.window_run(_FALL, grad_norms=[1.0] * 10 + [0.0] + [1.0] * 9)),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("cut_graph", made.window_run([2.3] * 20, grad_norms=[0.0] * 20), "always_zero", 0.0),
     _case("died", made.window_run([2.3] * 20, grad_norms=[1.0] * 10 + [0.0] * 10), "zero_to_the_end"),
 )

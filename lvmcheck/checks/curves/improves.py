@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded, passed
-from lvmcheck.checks.protocol import Case, Check, missing_metric
+from lvmcheck.checks.protocol import Check, missing_metric
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.baselines import baselines, evidence
 from lvmcheck.checks.shared.epochs import awaiting, check_count, check_number, not_finite
@@ -114,7 +114,7 @@ class Improves(Check):
         )
 
 
-PASSES: Sequence[Case] = (
+PASSES = (
     made.case("perfect_oracle", Improves(), made.val_run([1.0] * 5)),
     made.case("amn_584k", Improves(), made.val_run(made.AMN_584K_VAL)),
     made.case("decided_as_soon_as_it_gained", Improves(), made.val_run(made.AMN_584K_VAL[:2], over=False)),
@@ -122,7 +122,7 @@ PASSES: Sequence[Case] = (
     made.case("scrambled_corpus_still_learns", Improves(), made.val_run(made.AMN_790K_1_VAL)),
     made.case("starts_at_its_ceiling", Improves(), made.val_run([0.638] * 6, facts=made.TWIN_FACTS)),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     made.case("flat", Improves(), made.val_run([0.45] * 5), "gain", 0.0),
     made.case("best_at_epoch_1", Improves(), made.val_run(made.lines(20, 0.4118, 0.4051)), first=0.4118),
     made.case("infonce_with_a_little_mse", Improves(), made.val_run(made.lines(20, 0.4116, 0.4147, 0.4050))),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,7 +20,6 @@ from lvmcheck.checks.finding import (
     passed,
     warning,
 )
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run import events as ev
 from lvmcheck.run.role_names import Quantity
@@ -113,7 +111,7 @@ def _steps(first: float, **config: object) -> Run:
 
 
 _case = made.Cases(InitialLoss())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _steps(0.0, num_classes=10)),
     _case("ten_classes", _steps(2.4, num_classes=10), expected=2.302585),
     _case("stated", _steps(6.0, num_classes=10, expected_initial_loss=5.0), expected=5.0),
@@ -123,4 +121,4 @@ _SUMMED = _case("summed", _steps(2.3 * 32, num_classes=10), "far_above", expecte
 _SCALED = _case("too_large", _steps(40.0, vocab_size=50257), "far_above")
 _TOKENS = run_from({"val_loss": made.lines(8, 9.0, 3.0), "val_ppl": [math.exp(v) for v in made.lines(8, 9.0, 3.0)]})
 _ANY = _case("any_vocabulary", _steps(41.0).extended(_TOKENS.events), "far_above")
-FAILS: Sequence[Case] = (_ANY, replace(_SUMMED, status=Status.WARNING), replace(_SCALED, status=Status.WARNING))
+FAILS = (_ANY, replace(_SUMMED, status=Status.WARNING), replace(_SCALED, status=Status.WARNING))

@@ -9,7 +9,6 @@ import numpy as np
 
 from lvmcheck.checks.curves._curves import CurveCheck, accuracies, beginning, concluded, course, lower_is_better
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run import events as ev
 from lvmcheck.run.curves import Curve
@@ -237,7 +236,7 @@ _case = made.Cases(LearningKept())
 _SAW = [2.3, 2.1, 1.7, 1.3, 1.0, 0.8, 0.7, 0.65, 0.6, 0.55]
 _EVERY = [2.04, 1.99, 1.93, 1.92, 1.87, 2.0, 1.96, 1.99, 2.01, 1.97]
 _STILL = [*[0.66, 0.65, 0.67] * 3, 0.6]
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", {"train_loss": [0.0] * 12, "val_loss": [0.0] * 12}),
     _case("falls", made.window_run(made.lines(60, 2.3, 0.4, 0.3))),
     _case("spikes", made.window_run([*_SAW, 2.3, 0.55, *[0.5] * 6, 2.2, 0.5, *[0.5] * 20])),
@@ -245,7 +244,7 @@ PASSES: Sequence[Case] = (
     _case("fine_tune", {"train_loss": _EVERY, "val_loss": [1.02 * v for v in _EVERY]}),
     _case("augmented", {"loss": made.lines(12, 2.2, 1.7), "val_loss": made.lines(12, 1.6, 1.0)}),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("checkpoint", {"loss": [1.5] * 17, "val_acc": [0.9, 0.95, 0.94, 0.17] * 4 + [0.9]}, "forgets"),
     _case("drawn_anew", made.window_run(_SAW * 4, per_epoch=40), "returns", returns=3),
     _case(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +9,6 @@ import numpy as np
 from lvmcheck.checks.curves._cases import rates
 from lvmcheck.checks.curves._curves import CurveCheck, concluded, found_at
 from lvmcheck.checks.finding import Fact, Outcome, failed, not_applicable, not_recorded
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import LEVELS
 from lvmcheck.run.view import Run
@@ -63,12 +61,12 @@ class LearningRateZero(CurveCheck):
 
 
 _case = made.Cases(LearningRateZero())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", rates([1e-3] * 20)),
     _case("warm_up_and_decay_to_zero", rates([0.0, 5e-4, 1e-3, 5e-4, 0.0])),
     _case("by_epoch", {"loss": [2.0, 1.0, 0.5], "lr": [1e-3, 1e-4, 1e-5]}),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("always_zero", rates([0.0] * 20), "always_zero", 0.0),
     _case("by_epoch_zero", {"loss": [2.0, 2.0, 2.0], "learning_rate": [0.0] * 3}),
 )

@@ -149,7 +149,7 @@ _PHRASES = {
 }
 _case = made.Cases(LearnsSlowly())
 _LOW = made.lines(30, 0.976, 0.893)
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", {"train_loss": [0.0] * 12, "val_loss": [0.0] * 12}),
     _case("amn_584k", made.val_run(made.AMN_584K_VAL)),
     _case("bends", {"train_loss": [1.0 - 0.1 * (1 - 0.8**i) for i in range(30)]}),
@@ -163,7 +163,7 @@ _SUSPICIOUS: Sequence[Case] = (
     _case("with_validation", {"train_loss": _LOW, "val_loss": made.lines(30, 0.934, 0.849)}, "straight"),
 )
 _RAW = {"train_loss": [3e4 * 0.96**i for i in range(30)], "r2": made.lines(30, -1.3, -0.4, 0.08)}
-FAILS: Sequence[Case] = (
+FAILS = (
     *(replace(case, status=Status.WARNING) for case in _SUSPICIOUS),
     _case("rate_of_3e-6", {"train_loss": _LOW, "lr": [3e-6] * 30}, "straight"),
     _case("targets_of_thousands", _RAW, "below_mean"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +12,6 @@ from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.curves._curves import CurveCheck, accuracies, concluded, found_at, number, share, vocabulary
 from lvmcheck.checks.curves._trivial import PARTS
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run import events as ev
 from lvmcheck.run.curves import Curve
@@ -220,13 +219,13 @@ def _read_backwards(low: float) -> Run:
     return replace(windows, events=(*windows.events, *said), done={"status": "finished"})
 
 
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", made.with_facts(run_from({"val_loss": [0.62] * 4}), {"loss_floor": 0.62})),
     _case("language_model", _LM),
     _case("a_quarter_nat_soon", _read_backwards(0.25)),
     _case("below_unigram", made.with_facts(run_from(_LM), {"unigram_entropy": 2.9})),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("not_shifted", made.with_facts(run_from(_COPIED), {"unigram_entropy": 2.9}), "below_entropy"),
     _case(
         "sees_what_comes_next",

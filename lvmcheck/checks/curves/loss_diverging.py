@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,7 +22,6 @@ from lvmcheck.checks.curves._curves import (
     lower_is_better,
 )
 from lvmcheck.checks.finding import Finding, Outcome, Status, failed, not_recorded, warning
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import AS_RECORDED
 from lvmcheck.run import events as ev
@@ -197,7 +196,7 @@ _FALL = [a + b for a, b in zip(made.lines(60, 3.0, 1.0, 0.6, 0.5, 0.45), _NOISE,
 _SPIKE = [*_FALL[:30], 3.5, 2.4, 1.5, *_FALL[33:]]
 _UP = [*_FALL[:40], *made.lines(20, 0.5, 4.0)]
 
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", made.window_run([0.0] * 20)),
     _case("amn_584k", made.val_run(made.AMN_584K_VAL, train_cosine=made.AMN_584K_TRAIN)),
     _case("spike_that_recovers", made.window_run(_SPIKE)),
@@ -223,7 +222,7 @@ PASSES: Sequence[Case] = (
     _case("density", {"loss": made.lines(20, 1.4, -2.0, -3.0, -3.2)}),
     _case("policy", {"loss": made.lines(20, 0.01, 0.4), "reward": made.lines(20, 10.0, 180.0)}),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("climbs_at_the_end", made.window_run(_UP), "gave_back"),
     _case("gave_back", made.window_run([*_FALL[:40], *[2.4] * 20]), "gave_back"),
     replace(

@@ -9,7 +9,6 @@ import numpy as np
 
 from lvmcheck.checks.curves._curves import CurveCheck, accuracies, concluded, found_at, place_fact, share
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_recorded, warning
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import AS_RECORDED
 from lvmcheck.run import events as ev
@@ -135,14 +134,14 @@ def _scored(losses: Sequence[float], accuracy: float) -> Run:
     )
 
 
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("triplets_of_a_trained_model", _scored([0.0, 0.0, 0.0, 2e-4, 0.0, *[0.0, 3e-5] * 10], 0.93)),
     _case("perfect_oracle", {"train_loss": [1e-3, 1e-6, 1e-8, 0.0, 0.0]}),
     _case("amn_584k", made.window_run(_FALL)),
     _case("underflows", made.window_run([2.0 * 0.5**i for i in range(20)] + [0.0] * 10)),
     _case("one_easy_batch", made.window_run([0.9, 0.4, 0.0, 0.3, 0.0, 0.1, 0.05, 0.0, 0.02])),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("nan_filtered", made.window_run([*_FALL, *[0.0] * 10]), "exactly_zero", before=0.4),
     replace(
         _case("compared_with_itself", made.window_run([-1.2e-7, -6e-9, 3.5e-8, -1e-8, 0.0, 4e-8])),

@@ -12,7 +12,6 @@ from lvmcheck.checks.bounds import Bound, ceiling, floor
 from lvmcheck.checks.curves._curves import CurveCheck, concluded, share
 from lvmcheck.checks.curves._softmaxes import pairs, two_softmaxes
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.events import Watch
@@ -208,7 +207,7 @@ _LOW = made.lines(10, 0.6, 0.33, 0.31)
 _FEW = made.lines(10, 0.2, 0.33)
 _TRAINED = {"train_loss": made.lines(8, 1.0, 0.35), "train_acc": made.lines(8, 0.7, 0.91)}
 _HIGH = {"train_loss": made.lines(20, 3.9, 3.6, 3.5), "val_loss": made.lines(20, 5.39, 5.32, 5.29)}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", {"val_loss": [1e-9] * 8, "val_acc": [1.0] * 8}),
     _case("language_model", _language(made.lines(10, 3.0, 1.6), made.lines(10, 0.2, 0.5))),
     _case(
@@ -236,7 +235,7 @@ _SUSPICIOUS = (
     _case("softmax_twice", {**_HIGH, "recall@1": made.lines(20, 0.51, 0.6)}, "loss_above_accuracy"),
 )
 _TWICE = {"train_loss": made.lines(20, 2.26, 1.5, 1.478, 1.477, 1.476), "val_acc": made.lines(20, 0.6, 0.95, 0.97)}
-FAILS: Sequence[Case] = (
+FAILS = (
     *(replace(case, status=Status.WARNING) for case in _SUSPICIOUS),
     _case(
         "compared_along_another_axis",

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from lvmcheck.checks.curves._curves import CurveCheck, accuracies, classes, concluded, share
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.view import Run, run_from
@@ -85,12 +83,12 @@ def _finding(code: str, curve: Curve, level: float, floor: float, accuracy: floa
 
 _case = made.Cases(LossFloor())
 _SOFT = {"train_loss": made.lines(12, 2.08, 1.275, 1.2745, 1.274), "val_acc": made.lines(12, 18.0, 99.0)}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", {"train_loss": [1e-9] * 5, "val_acc": [1.0] * 5}),
     _case("classifier", {"train_loss": made.lines(12, 2.3, 0.2), "val_acc": made.lines(12, 0.1, 0.93)}),
     _case("label_smoothing", {"train_loss": made.lines(12, 2.3, 0.52), "val_acc": made.lines(12, 0.1, 0.9)}),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("stated", run_from(_SOFT, config={"num_classes": 8}), "double_softmax", floor=1.2735),
     _case("implied", _SOFT, "double_softmax"),
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lvmcheck.checks.bounds import band, equal
 from lvmcheck.checks.finding import Fact, Finding, Outcome, error, failed, not_recorded, passed
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import awaiting, check_number, complete, not_finite
 from lvmcheck.errors import BadValueError, InputError
@@ -266,12 +266,12 @@ def _shifted(by: float, *, bump: float = 0.0) -> Run:
 
 _FIVE = _check(_case_reference())
 
-PASSES: Sequence[Case] = (
+PASSES = (
     made.case("perfect_oracle_repeats_a_seed", _FIVE, made.val_run(made.AMN_584K_VAL)),
     made.case("another_seed", _FIVE, _shifted(0.0009)),
     made.case("one_epoch_two_spreads_away", _FIVE, _shifted(0.0, bump=0.0012)),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     made.case("a_hundredth_lost", _FIVE, _shifted(-0.01), epoch=1, false_alarms=0.01),
     made.case("a_small_loss_at_every_epoch", _FIVE, _shifted(-0.005), "mean_outside_band"),
     made.case("too_good", _FIVE, _shifted(0.02), "better_than_band"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,6 @@ from lvmcheck.checks.curves._by_heart import by_heart
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.curves._curves import CurveCheck, concluded, improved, share
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import Quantity
@@ -197,7 +195,7 @@ def _finding(code: str, val: Curve, train: Curve, *more: Fact) -> Finding:
 _case = made.Cases(Memorises())
 _TRAIN = made.lines(20, 2.8, 0.5, 0.1, 0.01)
 _OVERCONFIDENT = {"train_loss": made.lines(12, 2.3, 0.1, 0.01, 0.003), "val_loss": made.lines(12, 2.2, 0.6, 0.9, 1.1)}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", {"train_loss": [0.0] * 5, "val_loss": [0.0] * 5}),
     _case("amn_584k", made.val_run(made.AMN_584K_VAL, train_cosine=made.AMN_584K_TRAIN)),
     _case("generalises", {"train_loss": _TRAIN, "val_loss": made.lines(20, 2.7, 1.0, 0.9)}),
@@ -214,7 +212,7 @@ PASSES: Sequence[Case] = (
     ),
     _case("fine_tune", {"loss": _TRAIN, "eval_loss": made.lines(20, 0.62, 0.60), "eval_accuracy": [0.9] * 20}),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "another_vocabulary",
         made.window_run([4.8], steps=1).extended(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,7 +12,6 @@ import numpy as np
 from lvmcheck.checks.bounds import BoundKind
 from lvmcheck.checks.curves._bounded import Bounded, When
 from lvmcheck.checks.finding import Fact, Finding, Outcome, compared, not_recorded
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.baselines import Floor, baselines, parse_floor
 from lvmcheck.checks.shared.epochs import awaiting, check_number
@@ -147,7 +146,7 @@ class Metric(Bounded):
 
 _LOSS = run_from({"train_loss": made.lines(10, 2.3, 0.4), "val_loss": made.lines(10, 2.4, 0.48)})
 _ACC = made.with_facts(run_from({"val_acc": made.lines(10, 55.0, 91.0)}), {"majority_share_percent": 60.0})
-PASSES: Sequence[Case] = (
+PASSES = (
     made.case("perfect_oracle", Metric(metric="val_loss", at_most=0.1), run_from({"val_loss": [0.0] * 3})),
     made.case("percent", Metric(metric="val_acc", at_least="majority_share_percent + 20"), _ACC, measured=91.0),
     made.case("beside_training", Metric(metric="val_loss", at_most="train_loss + 0.1", epoch="every"), _LOSS),
@@ -155,7 +154,7 @@ PASSES: Sequence[Case] = (
     made.case("over_steps", Metric(metric="train_loss", at_most=1.0, steps=(400, 500)), made.window_run([0.9] * 10)),
     made.case("best", Metric(metric="val_loss", at_most=0.5, epoch="best"), run_from({"val_loss": [0.9, 0.45, 0.8]})),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     made.case("above", Metric(metric="val_loss", at_most=0.3), _LOSS, "at_epoch", 0.48, epoch=10),
     made.case("never_at_its_best", Metric(metric="val_acc", at_least=95, epoch="best"), _ACC, "best", 91.0),
     made.case("gap", Metric(metric="val_loss", at_most="1.1 * train_loss", epoch="every"), _LOSS, epoch=8),

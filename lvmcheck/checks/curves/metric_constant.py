@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,7 +29,6 @@ from lvmcheck.checks.curves._curves import (
 )
 from lvmcheck.checks.curves._trivial import OVERLAP
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import LEVELS
 from lvmcheck.run.curves import PRIMARY, Curve
@@ -210,7 +208,7 @@ def _moving(curve: Curve) -> Finding:
 
 _case = made.Cases(MetricConstant())
 _TRAIN = made.lines(10, 2.3, 0.4)
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", {"train_loss": [1e-9, 2e-9, 1e-9, 2e-9], "val_accuracy": [1.0] * 4}),
     _case("amn_584k", made.val_run(made.AMN_584K_VAL)),
     _case("rounded_plateau", {"loss": [2, 1, 0.9, 0.8], "val_loss": [2.5, 2.4, 2.4, 2.4]}),
@@ -234,7 +232,7 @@ PASSES: Sequence[Case] = (
     _case("always_reached", {"reward": made.lines(10, 0.1, 0.8), "success_rate": [1.0] * 10}),
     _case("few_evaluations_of_few", {"train_loss": _TRAIN[:3], "val_acc": [0.95] * 3}),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "encoder_that_never_moves",
         {"loss": made.lines(12, 44.0, 27.0), "val_loss": made.lines(12, 36.0, 27.4), "val_kl": [0.08347] * 12},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +9,6 @@ import numpy as np
 from lvmcheck.checks.curves._curves import SURE, CurveCheck, concluded, course, found_at, improved
 from lvmcheck.checks.curves._unwanted import UNWANTED
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run import events as ev
 from lvmcheck.run.curves import Curve
@@ -151,7 +149,7 @@ _case = made.Cases(MetricWorsens())
 _FALL = made.lines(20, 0.05, 0.004, 0.001)
 _SCORE = made.lines(20, 0.41, 0.39, 0.23)
 _RISES = made.lines(20, 0.1, 0.5, 0.6)
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", {"val_loss": [0.0] * 20, "val_acc": [1.0] * 20}),
     _case("amn_584k", made.val_run(made.AMN_584K_VAL, train_cosine=made.AMN_584K_TRAIN)),
     _case("overfits", {"val_loss": made.lines(20, 1.0, 2.0), "val_acc": made.lines(20, 0.8, 0.5)}),
@@ -160,7 +158,7 @@ PASSES: Sequence[Case] = (
     _case("precision_for_recall", {"val_loss": _FALL, "precision": _SCORE, "val_acc": _RISES}),
     _case("lost_late", {"val_loss": _FALL, "val_auc": [*made.lines(14, 0.6, 0.9), *made.lines(6, 0.8, 0.6)]}),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("no_negatives", {"val_loss": _FALL, "recall@5": _SCORE}, "worsens"),
     _case("score_is_minimised", {"train_loss": _FALL, "val_dice": made.lines(20, 6e-3, 4e-3, 3e-3)}),
     _case("every_time_worse", {"val_loss": _FALL, "val_map": made.lines(20, 0.074, 0.065)}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,6 @@ import numpy as np
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.curves._curves import CurveCheck, concluded, improved
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded, warning
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import NOT_THE_MODEL, WEIGHTS, words
@@ -128,7 +127,7 @@ def _finding(code: str, curve: Curve) -> Finding:
 
 
 _case = made.Cases(NeverNegative())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", {"train_mse": [0.0] * 5, "val_ce": [0.0] * 5}),
     _case("rounding", {"train_mse": [1.0, 0.1, -1e-9], "kl": [0.0, -0.02, -0.01]}),
     _case("density", {"val_nll": made.lines(8, 1.0, -3.0), "val_mse": made.lines(8, 1.0, 0.1)}),
@@ -137,7 +136,7 @@ PASSES: Sequence[Case] = (
     _case("negated_by_name", {"neg_mse": made.lines(8, -9.0, -1.0), "mse": [1.0] * 8}),
     _case("policy", {"reward": made.lines(8, 1.0, 9.0), "kl": made.lines(8, 0.0, -0.5), "value_mse": [1.0] * 8}),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("min_for_max", {"val/pinball": made.lines(8, -2.0, -3e4)}, "negative"),
     _case("probabilities_for_logarithms", {"kd_loss": made.lines(15, -23.0, -31.0)}, "negative"),
     _case("subtracted", {"val_kl": [-28.0, *made.lines(12, -100.0, -1e4, -1e7)]}, "negative"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, passed
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import awaiting, check_number, complete, windows_not_at_end
 from lvmcheck.checks.shared.levels import Course, Leg, legs
@@ -172,7 +172,7 @@ _case = made.Cases(NoLateDivergence())
 _LINE = made.lines
 _FOUR = [1.0 * (0.5, 1.0, 1.5)[i % 3] for i in range(24)]
 _HARDER = _LINE(16, 2.2, 1.2, 1.0)
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _run([0.0] * 16, [0.0] * 16)),
     _case("cognate_epoch_means", {"train_loss": made.COGNATE_TRAIN_LOSS}),
     _case("cognate_window_means_of_epochs_5_to_7", _run(
@@ -188,7 +188,7 @@ PASSES: Sequence[Case] = (
     _case("near_zero", _run(_LINE(16, 1.0, 1e-4), [1e-7, 5e-7, 9e-7] * 6)),
     _case("one_bad_epoch", _run([1.0] * 16, _LINE(16, 1.0, 0.5), [0.9] * 16, [0.45] * 16)),
 )  # fmt: skip
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "rises_inside_an_epoch",
         _run(_LINE(16, 3.0, 0.5), _LINE(16, 0.5, 0.4, 1.4), over=False),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, passed
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import awaiting, check_number, complete, not_at_end, not_finite, windows_not_at_end
 from lvmcheck.run.view import Run, Series
@@ -172,7 +171,7 @@ _case = made.Cases(NotDiverging())
 _FALLING = [3.76, 1.5, 1.1, 0.9, 0.8, 0.7, 0.5, 0.4] + [0.3] * 32
 _SWINGING = [loss * (0.5, 1.0, 1.5)[i % 3] for i, loss in enumerate(_FALLING)]
 
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", made.window_run([0.0] * 20)),
     _case("amn_584k", made.val_run(made.AMN_584K_VAL, train_cosine=made.AMN_584K_TRAIN)),
     _case("attempt_2_is_bad_and_does_not_diverge", made.val_run(made.AMN_790K_2_VAL)),
@@ -180,7 +179,7 @@ PASSES: Sequence[Case] = (
     _case("batches_of_four", made.window_run(_SWINGING)),
     _case("near_zero", made.window_run([1.0] * 5 + [1e-7, 5e-7, 2e-7, 9e-7, 1e-6] * 7)),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("p4", made.val_run(made.P4_VAL, over=False), "collapsed", 0.202, epoch=4, best=0.54),
     _case("v3", made.val_run(made.V3_VAL), measured=0.186),
     _case("p6b", made.val_run(made.P6B_VAL), value=-0.0494),

@@ -23,7 +23,6 @@ from lvmcheck.checks.curves._curves import (
 from lvmcheck.checks.curves._evaluations import explores, hardly_trained, not_on_evaluations
 from lvmcheck.checks.curves._trivial import LEAST, LITTLE, PARTS, at_trivial, good_already, near_uniform
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import AS_RECORDED
 from lvmcheck.run.curves import Curve
@@ -208,7 +207,7 @@ def _finding(run: Run, code: str, curve: Curve, count: int) -> Finding:
 _case = made.Cases(NothingLearned())
 _FALL = made.lines(10, 2.3, 0.9, 0.5)
 _FLAT = {"train_loss": wave(2.303, 0.02), "val_loss": wave(2.304, 0.003), "val_acc": wave(0.1, 0.004)}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", {"train_loss": [0.0] * 5, "val_loss": [0.0] * 5}),
     _case("amn_584k", made.val_run(made.AMN_584K_VAL)),
     _case("plateau_then_drop", {"train_loss": wave(2.3, 0.02, 15) + _FALL}),
@@ -229,7 +228,7 @@ PASSES: Sequence[Case] = (
     _case("learns_within_the_first_interval", made.window_run([1.9, *wave(0.5, 0.02, 30)])),
     _case("reward_rises_and_loss_does_not_fall", {"loss": wave(0.01, 0.1), "reward": made.lines(20, 12.0, 190.0)}),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "motionless", {"loss": [0.6927 - 1e-6 * i for i in range(12)], "val_f1": [0.0] * 12, "val_psnr": [2.97] * 12}
     ),

@@ -22,7 +22,6 @@ from lvmcheck.checks.curves._curves import (
     share,
 )
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import AS_RECORDED
 from lvmcheck.run import events as ev
@@ -195,7 +194,7 @@ def _finding(run: Run, code: str, curve: Curve, scale: float, give_back: float) 
 
 _case = made.Cases(Overfits())
 _TRAIN = made.lines(20, 2.3, 0.4, 0.1, 0.02)
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", {"train_loss": [0.0] * 5, "val_loss": [0.0] * 5}),
     _case("amn_584k", made.val_run(made.AMN_584K_VAL)),
     _case("mild_rise", {"train_loss": _TRAIN, "val_loss": made.lines(20, 2.2, 0.6, 0.62, 0.68)}),
@@ -203,7 +202,7 @@ PASSES: Sequence[Case] = (
         "small_validation_set", {"train_loss": _TRAIN, "val_loss": [1.0, *[0.7, 0.8, 0.5, 0.72, 0.55, 0.66] * 3, 0.66]}
     ),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "accuracy_falls_from_its_best_on",
         {"train_loss": made.lines(12, 7.5, 0.35, 0.34), "val_loss": made.lines(12, 2.9, 0.7, 1.2, 1.9)}

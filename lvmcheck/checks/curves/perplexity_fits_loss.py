@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from lvmcheck.checks.curves._curves import CurveCheck, concluded, found_at
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.events import Watch
@@ -111,8 +109,8 @@ def perplexity_run(base: float, *, watched: bool = False) -> Run:
     return run.extended([*windows, seen])
 
 
-PASSES: Sequence[Case] = (_case("perfect_oracle", perplexity_run(math.e)), _case("other_tokens", perplexity_run(2.3)))
-FAILS: Sequence[Case] = (
+PASSES = (_case("perfect_oracle", perplexity_run(math.e)), _case("other_tokens", perplexity_run(2.3)))
+FAILS = (
     _case("unit_unknown", perplexity_run(2.0), "base_two", status=Status.WARNING),
     _case("of_nats", perplexity_run(2.0, watched=True), "base_two"),
 )

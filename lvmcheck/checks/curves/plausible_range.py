@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from lvmcheck.checks.bounds import ceiling, floor
 from lvmcheck.checks.finding import Finding, Outcome, failed, not_applicable, passed
-from lvmcheck.checks.protocol import Case, Check, missing_metric
+from lvmcheck.checks.protocol import Check, missing_metric
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.checks.shared.epochs import awaiting, check_number, complete, not_at_end
@@ -185,7 +185,7 @@ def _halting(mean: float, **config: object) -> Run:
 
 
 _case = made.Cases(PlausibleRange())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("one_of_two_in_percent", {"train_acc": [0.48, 0.87, 0.98, 0.99], "val_acc": [41.0, 80.0, 93.0, 94.0]}),
     _case("perfect_oracle", {"val_cosine": [0.9, 1.0000001], "exact_match": [0.5, 1.0]}),
     _case("amn_584k", made.val_run(made.AMN_584K_VAL)),
@@ -194,7 +194,7 @@ PASSES: Sequence[Case] = (
         "own_bounds", PlausibleRange(metric="loss", at_least=0.0, at_most=11.0), run_from({"loss": [10.8, 3.0, 0.0]})
     ),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "counter_that_is_not_reset",
         {"train_acc": [0.48, 0.87, 0.98, 0.99], "val_acc": [0.91, 1.86, 2.8, 23.9]},

@@ -162,7 +162,7 @@ def _finding(code: str, curve: Curve, *more: Fact) -> Finding:
 _case = made.Cases(PredictionsConstant())
 _LOSS = made.lines(12, 1.08, 0.87)
 _STUCK = [0.7628] * 8 + [0.7625, 0.7606, 0.7616, 0.7601]
-PASSES: Sequence[Case] = (
+PASSES = (
     _case(
         "only_validation_rests",
         {"train_loss": made.lines(14, 1.0, 0.3), "val_loss": made.lines(14, 1.0, 0.5)}
@@ -179,7 +179,7 @@ _SUSPICIOUS: Sequence[Case] = (
     _case("percent", {"loss": _LOSS, "val_acc": [100 * v for v in _STUCK]}, "constant"),
 )
 _STILL = {"loss": _LOSS, "val_acc": _STUCK, "val_loss": made.lines(12, 0.925, 0.905, 0.936)}
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "one_of_five_classes",
         {"loss": _LOSS, "val_loss": made.lines(12, 1.5, 1.2), "val_balanced_accuracy": [0.2] * 12},

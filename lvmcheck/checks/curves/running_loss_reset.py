@@ -9,7 +9,6 @@ import numpy as np
 
 from lvmcheck.checks.curves._curves import CurveCheck, aligned, concluded
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.events import Epoch
@@ -122,13 +121,13 @@ _case = made.Cases(RunningLossReset())
 _MEANS = [1.8, 1.0, 0.8, 0.7, 0.6, 0.6]
 _SUMS = [sum(_MEANS[: i + 1]) for i in range(6)]
 _VAL = [0.9, 0.5, 0.4, 0.35, 0.3, 0.3]
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", running_run(_MEANS, _MEANS)),
     _case("evaluated_afterwards", running_run([0.9 * m for m in _MEANS], _MEANS)),
     _case("diverges", running_run([1.8, 2.1, 2.9, 4.0], [1.8, 2.1, 2.9, 4.0])),
     _case("climbs_alone", {"train_loss": _SUMS, "val_loss": [0.9, 0.95, 1.1, 1.2, 1.3, 1.4]}),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("never_reset", running_run(_SUMS, _MEANS), "summed"),
     _case("without_steps", {"train_loss": _SUMS, "val_loss": _VAL}, "climbs", status=Status.WARNING),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +10,6 @@ from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.curves._cases import rates
 from lvmcheck.checks.curves._curves import CurveCheck, concluded, found_at, planned_steps
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import AS_RECORDED
 from lvmcheck.run import events as ev
@@ -234,7 +232,7 @@ _DOWN = made.lines(20, 1e-3, 0.0)
 _WIGGLES = [0.67, *[0.38 + 0.003 * ((i * 7) % 5) for i in range(29)]]
 _RESTS = [value / 3 for value in (1.029, 1.0065, 1.0072, 1.0073, *[1.0074] * 26)]
 _LATE = [value / 3 for value in (*made.lines(22, 2.9, 1.3), *[1.3] * 8)]
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("rests_at_the_end", {"train_loss": _WIGGLES, "val_loss": _LATE}),
     _case("rounded", {"train_loss": _WIGGLES, "val_loss": [round(v, 4) for v in _RESTS]}, "moves"),
     _case("solved", {"train_loss": [0.67, *[1e-4 * v for v in _WIGGLES[1:]]], "val_loss": _RESTS}),
@@ -247,7 +245,7 @@ PASSES: Sequence[Case] = (
     _case("restarts", rates([*_DOWN, *_DOWN, *_DOWN])),
     _case("interrupted", rates(made.lines(40, 1e-3, 5e-4), epochs=8)),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("rests_without_a_rate", {"train_loss": _WIGGLES, "val_loss": _RESTS}, evaluations_at_rest=26),
     _case(
         "stairs_of_batches",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,6 @@ import numpy as np
 from lvmcheck.checks.curves._cases import cosine, rates
 from lvmcheck.checks.curves._curves import CurveCheck, concluded, found_at, number, planned_steps
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.laws import LEVELS
 from lvmcheck.run.curves import Curve
@@ -243,7 +242,7 @@ def _finding(code: str, rate: Curve, *more: Fact) -> Finding:
 
 
 _case = made.Cases(ScheduleShape())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", rates(cosine(40, 80), scheduler="cosine")),
     _case("constant_undeclared", rates([1e-3] * 20)),
     _case("step_decay_beyond_the_run", rates([1e-3] * 20, scheduler="step")),
@@ -255,7 +254,7 @@ PASSES: Sequence[Case] = (
     _case("search_for_a_rate", rates([1e-6 * 1.1**i for i in range(130)])),
     _case("warm_up", rates([*made.lines(5, 0.0, 1e-3), *[1e-3] * 30])),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("made_anew_in_every_epoch", rates(made.lines(20, 1e-4, 8e-4) * 5, per_epoch=20, epochs=5), "begins_anew"),
     _case(
         "warm_up_in_epochs",

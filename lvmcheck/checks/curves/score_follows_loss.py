@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +13,6 @@ from lvmcheck.checks.curves._curves import CurveCheck, classes, concluded, share
 from lvmcheck.checks.curves._term_windows import some_windows
 from lvmcheck.checks.curves._trivial import OVERLAP, PARTS
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import Quantity, words
@@ -184,7 +183,7 @@ def _finding(code: str, curve: Curve, *facts: Fact, bound: object = None) -> Fin
 
 _case = made.Cases(ScoreFollowsLoss())
 _FALL = made.lines(8, 1.8, 0.3, 0.05)
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", {"val_loss": [0.0] * 6, "val_acc": [1.0] * 6, "val_mae": [0.0] * 6}),
     _case("long_answers", {"val_loss": made.lines(8, 2.4, 0.4, 0.1), "val_exact_acc": [0.0] * 8}),
     _case("late", {"val_loss": made.lines(8, 0.7, 0.02, 0.004), "val_f1": [0.0] * 5 + [0.1] * 3}),
@@ -196,7 +195,7 @@ PASSES: Sequence[Case] = (
     ),
     _case("learns", {"train_loss": _FALL, "val_acc": made.lines(8, 0.2, 0.9)}),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "fed_its_answers",
         {"train_loss": made.lines(8, 2.4, 2e-4), "dev_loss": made.lines(8, 2.0, 1e-4), "dev_exact": [0.0] * 8},

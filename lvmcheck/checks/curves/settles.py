@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +18,6 @@ from lvmcheck.checks.curves._curves import (
     share,
 )
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import Quantity
@@ -144,7 +142,7 @@ _PHRASES = {
 _case = made.Cases(Settles())
 _VAL = [2.28, 2.14, 2.16, 1.88, 2.32, 2.02, 2.82, 1.96, 2.5, 1.9, 2.4, 1.95]
 _TRAIN = [2.63, 2.48, 2.46, 2.38, 2.61, 2.65, 2.25, 2.45, 2.27, 2.4, 2.1, 2.3]
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", {"train_loss": [0.0] * 12, "val_loss": [0.0] * 12}),
     _case("next_to_its_floor", {"loss": _TRAIN, "val_loss": [9.0, *_VAL[1:]]}),
     _case(
@@ -156,7 +154,7 @@ PASSES: Sequence[Case] = (
     _case("scores_rise", {"loss": _TRAIN, "val_loss": _VAL, "acc": made.lines(12, 0.1, 0.8)}),
 )
 _ORDERED = {"train_acc": [0.06, 0.003, 0.07, 0.11, 0.1, 0.04] * 2, "val_acc": [0.12, 0.22, 0.17, 0.42, 0.26, 0.24] * 2}
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("sorted_by_class", {"train_loss": _TRAIN, "val_loss": _VAL, **_ORDERED}, "surprised"),
     _case(
         "rate_of_5",

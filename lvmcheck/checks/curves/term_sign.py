@@ -10,7 +10,6 @@ import numpy as np
 from lvmcheck.checks.curves._curves import CurveCheck, concluded
 from lvmcheck.checks.curves._term_windows import some_windows
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve, curve
 from lvmcheck.run.role_names import Quantity, words
@@ -130,13 +129,13 @@ def _run(task: Sequence[float], extra: Sequence[float], name: str = "kl", weight
 
 _case = made.Cases(TermSign())
 _TASK = made.lines(20, 1.0, 0.6, 0.4)
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _run([0.0] * 20, [0.0] * 20)),
     _case("divergence", _run(_TASK, made.lines(20, 0.0, 12.0, 14.0), weight=0.1)),
     _case("noise_of_an_estimate", _run(_TASK, made.lines(20, 0.01, -0.02, -0.03))),
     _case("negative_entropy_of_the_load", _run(_TASK, made.lines(20, -1.2, -1.38, -1.386), "balance")),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("divergence_subtracted", _run(_TASK, made.lines(20, -0.1, -20.0, -4e3)), "driven_below_0"),
     _case("negative_weight", _run(_TASK, made.lines(20, 0.1, 3.0, 40.0), "l2", -0.5), measured=-20.0),
     _case("balance_outweighs", _run(_TASK, made.lines(20, -1.0, -1.8, -4.0), "balance")),

@@ -11,7 +11,6 @@ import numpy as np
 from lvmcheck.checks.curves._curves import CurveCheck, concluded, found_at
 from lvmcheck.checks.curves._term_windows import some_windows
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import PRIMARY, Curve, curve
 from lvmcheck.run.role_names import IGNORED, Quantity, words
@@ -142,12 +141,12 @@ def _run(kind: Sequence[float], size: Sequence[float], *names: str) -> Run:
 
 _case = made.Cases(TermsAlike())
 _A, _B = made.lines(20, 1.6, 0.9, 0.1), made.lines(20, 1.4, 0.7, 0.2)
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _run([0.0] * 20, [0.0] * 20)),
     _case("two_tasks", _run(_A, _B)),
     _case("a_loss_and_a_score", {"val_loss": _A, "val_acc": _B}),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("one_head_twice", _run(_A, _A), "alike", values=20),
     _case("other_names", _run(_B, _B, "loss_box", "loss_cls"), "alike"),
     _case("loss_logged_as_score", {"val_loss": _B, "val_auc": _B}, status=Status.WARNING),

@@ -10,7 +10,6 @@ import numpy as np
 from lvmcheck.checks.curves._curves import SURE, CurveCheck, concluded, course, found_at
 from lvmcheck.checks.curves._parts import DATA, Part, parts
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import words
@@ -179,14 +178,14 @@ def _run(**terms: tuple[float, Sequence[float]]) -> Run:
     return made.window_run(total, terms=terms)
 
 
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", {"train_box": [0.0] * 8, "train_loss_box": [0.0] * 8, "train_loss_cls": [0.0] * 8}),
     _case("two_tasks", _run(kind=(1.0, _DOWN), size=(0.5, made.lines(15, 3.0, 1.0)))),
     _case("code_begins_to_be_used", _run(mse=(1.0, _DOWN), bce=(1.0, _DOWN), kl=(1.0, _UP))),
     _case("one_task_overfits", {"train_ce": _DOWN, "train_mse": _DOWN, "val_ce": _DOWN, "val_mse": _UP}),
     _case("floor_of_noise", _run(data=(1.0, [0.4, *[0.3] * 14]), residual=(1.0, made.lines(15, 1.0, 0.05)))),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("first_term_twice", {"train_ce": _DOWN, "train_mse": _UP, "val_ce": _DOWN, "val_mse": _UP}, "rises", 1.7),
     _case("no_weight", _run(kind=(1.0, _DOWN), size=(0.0, _UP)), "rises", weight=0.0),
     _case(

@@ -11,7 +11,6 @@ from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.curves._curves import CurveCheck, concluded
 from lvmcheck.checks.curves._parts import Part, parts
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.view import Run, run_from
 
@@ -132,7 +131,7 @@ def _sum(weight: float) -> Run:
     return run_from({"loss": both, "loss/residual": _DOWN, "loss/start": _SLOW})
 
 
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _run(kind=(1.0, [1.0, *[0.0] * 39]), size=(1.0, [1.0] * 40))),
     _case("two_tasks", _run(kind=(1.0, _DOWN), size=(0.01, _SLOW))),
     _case("penalty", _run(kind=(1.0, _DOWN), size=(1.0, _SLOW), l2=(1e-6, _DOWN))),
@@ -140,7 +139,7 @@ PASSES: Sequence[Case] = (
     _case("computed", _sum(0.3)),
     _case("only_logged", _sum(0.0)),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("in_days", _run(kind=(1.0, _DOWN), age=(1.0, [1e6 * v for v in _SLOW])), "left_out"),
     _case("tiny_weight", _run(residual=(1.0, _DOWN), start=(1e-7, _SLOW)), "left_out"),
     _case("computed_weight", _sum(1e5), "left_out"),

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Fact, Finding, Outcome, not_recorded
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.checks.shared.compare import settle
@@ -123,12 +123,12 @@ def _run(facts: Mapping[str, ev.Value], **columns: Sequence[float]) -> Run:
 _case = made.Cases(TooGoodToBeTrue())
 _ENTROPY: dict[str, ev.Value] = {"loss_floor": 0.62, "compressor_bits_per_byte": 1.3}
 _REAL: dict[str, ev.Value] = {"compressor_bits_per_byte": 1.96}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _run(_ENTROPY, val_loss=[0.62], train_loss=[0.62])),
     _case("learned_by_heart", _run(_ENTROPY, val_loss=[1.1, 0.9, 1.3], train_loss=[2.0, 0.5, 0.05])),
     _case("a_good_language_model", _run(_REAL, val_bits_per_byte=[1.6, 0.9, 0.7], train_bits_per_byte=[2.0, 0.8, 0.3])),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "labels_not_shifted",
         _run(_REAL, val_bits_per_byte=[0.12, 0.004], train_bits_per_byte=[1.1, 0.01]),

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from lvmcheck.checks.curves._curves import CurveCheck, aligned, concluded
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import TRAIN, Quantity, words
@@ -78,12 +76,12 @@ def _finding(code: str, val: Curve, train: Curve, count: int) -> Finding:
 
 _case = made.Cases(TrainValIdentical())
 _FALL = made.lines(8, 2.3, 0.4)
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", {"train_loss": [0.0] * 5, "val_loss": [0.0] * 5}),
     _case("close", {"train_loss": _FALL, "val_loss": [value * 1.001 for value in _FALL]}),
     _case("amn_584k", made.val_run(made.AMN_584K_VAL, train_cosine=made.AMN_584K_TRAIN)),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("same_loader", {"train_loss": _FALL, "val_loss": _FALL}, "identical", evaluations=8),
     _case("same_errors", {"loss": _FALL, "train_mse": _FALL[::-1], "valid_mse": _FALL[::-1]}),
 )

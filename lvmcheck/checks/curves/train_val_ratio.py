@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +11,6 @@ import numpy as np
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.curves._curves import CurveCheck, accuracies, aligned, concluded, improved, number
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import Quantity
@@ -193,12 +192,12 @@ def _finding(code: str, train: Curve, other: Curve, ratio: float, count: int, fa
 
 _case = made.Cases(TrainValRatio())
 _FALL = made.lines(8, 2.9, 2.2, 2.0)
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", {"train_loss": [0.0] * 5, "val_loss": [0.0] * 5}),
     _case("dropout", {"train_loss": [1.6 * v for v in _FALL], "val_loss": _FALL}),
     _case("falls_below_validation", {"train_loss": made.lines(8, 2.0, 0.1), "val_loss": made.lines(8, 2.0, 0.5)}),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "normalised_over_the_batch",
         replace(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, passed
-from lvmcheck.checks.protocol import Case, Check, missing_metric
+from lvmcheck.checks.protocol import Check, missing_metric
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import (
     awaiting,
@@ -122,13 +121,13 @@ class ValIdentity(Check):
 _case = made.Cases(ValIdentity())
 _UNIT = {"dim": made.D}
 
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", made.val_run([0.5, 1.0], facts=_UNIT)),
     _case("amn_584k", made.val_run(made.AMN_584K_VAL, facts=_UNIT)),
     made.case("attempt_2_fails_elsewhere", ValIdentity(dim=made.D), made.val_run(made.AMN_790K_2_VAL)),
     _case("negative_cosine", made.val_run([-0.003, 0.016, 0.005], facts=_UNIT)),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("cosine_from_other_weights", made.val_run([0.5, 0.5], facts=_UNIT, val_cosine=[0.5, 0.51]), epoch=2),
     _case("targets_of_length_2", made.val_run([0.5], facts=_UNIT, val_loss=[3 / made.D]), factor=3.0),
     _case("nan_loss", made.val_run([0.5, 0.5], facts=_UNIT, val_loss=[1 / made.D, float("nan")])),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded, passed
-from lvmcheck.checks.protocol import Case, Check, missing_metric
+from lvmcheck.checks.protocol import Check, missing_metric
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.baselines import baselines
 from lvmcheck.checks.shared.epochs import awaiting, check_number, complete, not_at_end, not_finite
@@ -118,7 +117,7 @@ class ValLossDescends(Check):
 _case = made.Cases(ValLossDescends())
 _NOISY = [0.0012 - 0.00001 * i + (3e-6 if i % 2 else -3e-6) for i in range(12)]
 
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", {"val_loss": [0.0, 0.0, 0.0]}),
     _case("amn_584k_rises_4_times", made.val_run(made.AMN_584K_VAL), rises=4),
     _case("attempt_1_descends_on_scrambled_data", made.val_run(made.AMN_790K_1_VAL)),
@@ -127,7 +126,7 @@ PASSES: Sequence[Case] = (
     _case("plateau_and_then_a_drop", {"val_loss": [1.0] * 8 + [0.4, 0.3, 0.29]}),
     _case("starts_at_its_optimum", made.val_run([0.641] * 4, facts=made.TWIN_FACTS)),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("attempt_2", made.val_run(made.AMN_790K_2_VAL), "gave_back"),
     _case("constant", {"val_loss": [2.5] * 10}, "never_fell"),
     _case("best_at_epoch_1", made.val_run(made.lines(20, 0.4118, 0.4051))),

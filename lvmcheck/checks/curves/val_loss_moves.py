@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, passed
-from lvmcheck.checks.protocol import Case, Check, missing_metric
+from lvmcheck.checks.protocol import Check, missing_metric
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import awaiting, by_epoch, check_count, complete, not_at_end, not_finite
 from lvmcheck.run.view import Run, Series, run_from
@@ -127,7 +127,7 @@ def _trained(train: Mapping[int, float], idle: set[int], before: int, after: int
 _case = made.Cases(ValLossMoves())
 _FALLING = [1.0 / (i + 1) for i in range(6)]
 
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", {"train_loss": [0.1234567, 1e-9, 0.0, 0.0], "val_loss": [0.1134567, 1e-9, 0.0, 0.0]}),
     _case(
         "amn_584k_rounded",
@@ -143,7 +143,7 @@ PASSES: Sequence[Case] = (
         {"val_loss": [0.7312345, 0.7312345, 0.61], "train_loss": [0.7, 0.71, 0.6], "lr": [0.0, 0.0, 1e-3]},
     ),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "the_literal_2.5",
         run_from({"train_loss": made.COGNATE_TRAIN_LOSS[:2], "val_loss": [2.5] * 2}, over=False),

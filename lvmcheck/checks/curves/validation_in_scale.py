@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,6 @@ from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.curves._curves import CurveCheck, accuracies, concluded, share
 from lvmcheck.checks.curves._errors import COST, LEAST, RIGHT, STAYS, answers, nats_per_error
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_applicable, not_recorded, warning
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
 from lvmcheck.run.role_names import Quantity, words
@@ -202,7 +201,7 @@ def _finding(code: str, curve: Curve, *facts: Fact, bound: Bound | None = None) 
 
 _case = made.Cases(ValidationInScale())
 _TRAIN = made.lines(15, 2.1, 0.3, 0.05, 0.02)
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("diverges_at_the_end", {"val_psnr": [8.0, 12.0, *made.lines(8, 14.0, -40.0)]}),
     _case("perfect_oracle", {"train_loss": [0.0] * 8, "val_loss": [0.0] * 8}),
     _case("amn_584k", {"train_mse": made.mse_of(made.AMN_584K_TRAIN), "val_mse": made.mse_of(made.AMN_584K_VAL)}),
@@ -218,7 +217,7 @@ PASSES: Sequence[Case] = (
     ),
     _case("noise_at_first", {"val_psnr": [-8.0, 2.0, *made.lines(8, 14.0, 21.0)]}),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "loss_of_whole_sequences",
         {"train_loss": _TRAIN, "val_loss": made.lines(15, 60.0, 40.0, 35.0), "val_acc": made.lines(15, 0.3, 0.6)},

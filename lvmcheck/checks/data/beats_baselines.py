@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.finding import Finding, Outcome, compared, not_recorded
-from lvmcheck.checks.protocol import Case, Check, missing_metric
+from lvmcheck.checks.protocol import Check, missing_metric
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.baselines import TRIVIAL, baselines, evidence
 from lvmcheck.checks.shared.epochs import awaiting, check_number, complete, not_at_end
@@ -100,7 +99,7 @@ _case = made.Cases(BeatsBaselines())
 _80K: dict[str, float] = {"constant_mean": 0.4218, "persistence": 0.4383, "mean_of_context": 0.5462}
 _WIKITEXT = {"constant_mean": 0.211, "persistence": 0.454, "mean_of_context": 0.5425, "best_linear": 0.561}
 
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", made.val_run([1.0], facts=made.TWIN_FACTS), optimum=0.641),
     _case("amn_80k", made.val_run([0.5167, 0.5657], facts=_80K), "trivial", 0.5657),
     _case(
@@ -111,7 +110,7 @@ PASSES: Sequence[Case] = (
     ),
     made.case("near_the_linear_optimum", BeatsBaselines(linear_margin=-0.02), made.val_run([0.55], facts=_WIKITEXT)),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "passes_0.55_but_worse_than_an_average",
         made.val_run([0.523, 0.575], facts=made.TWIN_FACTS),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling, floor
 from lvmcheck.checks.data._gate import no_data_yet
 from lvmcheck.checks.finding import Finding, Outcome, compared, facts, not_recorded
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.errors import BadValueError, nearest
 from lvmcheck.run import events as ev
@@ -86,14 +85,14 @@ def _run(**values: ev.Value) -> Run:
 
 
 _ORDER = DataFact(fact="persistence", at_least=0.40)
-PASSES: Sequence[Case] = (
+PASSES = (
     made.case("corpus_584k_in_order", _ORDER, _run(persistence=0.4842)),
     made.case("exactly_at_the_bound", DataFact(fact="leak", at_most=0.0), _run(leak=0.0)),
     made.case(
         "both_bounds", DataFact(fact="train_windows", at_least=726_014, at_most=726_014), _run(train_windows=726_014)
     ),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     made.case("corpus_790k_scrambled", _ORDER, _run(persistence=0.33674), measured=0.33674),
     made.case("random_split", DataFact(fact="leak", at_most=0.0), _run(leak=1.0), "data_fact", 1.0),
     made.case("nan", _ORDER, _run(persistence=math.nan), measured=math.nan),

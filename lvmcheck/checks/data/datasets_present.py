@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.data._gate import no_data_yet
 from lvmcheck.checks.finding import Finding, Outcome, compared, facts, not_recorded
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.run import events as ev
@@ -98,11 +98,11 @@ def _count(value: object) -> float:
 _case = made.Cases(DatasetsPresent())
 _SETS: dict[str, ev.Value] = {"arithmetic": 3000, "recall": 3000, "code": 1200}
 _ASKED = {"data": {"sets": ["arithmetic", "code"]}, "curriculum": [{"sets": ["recall"]}, {"epochs": 2}]}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("all_there", language.data({"sets": _SETS, "missing": []}, **_ASKED)),
     made.case("more_than_asked", DatasetsPresent(sets=("code",)), language.data({"sets": _SETS, "missing": []})),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "skipped_because_offline",
         language.data({"sets": _SETS, "missing": ["mbpp", "hellaswag"]}),

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.data import _gate_cases as cases
 from lvmcheck.checks.data._gate import DataFacts, Gate
 from lvmcheck.checks.finding import Finding, Outcome, facts
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.compare import at_most, settle
 from lvmcheck.checks.shared.epochs import check_number
@@ -63,8 +61,8 @@ class DifficultyParity(Gate):
 
 
 _case = made.Cases(DifficultyParity())
-PASSES: Sequence[Case] = (_case("wikitext", cases.run()), _case("twin", cases.run(facts=cases.TWIN)))
-FAILS: Sequence[Case] = (
+PASSES = (_case("wikitext", cases.run()), _case("twin", cases.run(facts=cases.TWIN)))
+FAILS = (
     _case(
         "easier_region",
         cases.run({"gate.validation.lag_profile": [0.59, 0.52, 0.48, 0.46, 0.44]}),

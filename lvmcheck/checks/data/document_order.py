@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.data import _gate_cases as cases
 from lvmcheck.checks.data._gate import DataFacts, Gate
 from lvmcheck.checks.finding import Fact, Finding, Outcome, facts, not_applicable
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.compare import UnmeasuredError, at_least, at_most, settle
 from lvmcheck.checks.shared.epochs import check_number
@@ -121,12 +119,12 @@ def _broken(part: str = "data", **values: ev.Value) -> Run:
     return cases.run({f"gate.{part}.order_{key}": value for key, value in kept.items()})
 
 
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("wikitext", cases.run()),
     _case("twin", cases.run(facts=cases.TWIN)),
     _case("subjects_that_change", _broken(period=45, period_excess=1.12, period_edge=0.403)),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("shuffled_in_threes", _broken(shape=0.2858, shape_error=0.0117), "low_shape"),
     _case("shuffled_in_fifties", _broken(fall=0.0031, fall_error=0.0008), "low_fall", 0.0055),
     _case("a_sixteenth_shuffled", _broken(stretch_falls=0.004, stretch_fall_errors=0.003), "low_fall", 0.013),

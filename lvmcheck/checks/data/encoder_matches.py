@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from lvmcheck.checks.data import _gate_cases as cases
 from lvmcheck.checks.data._gate import DataFacts, Gate
 from lvmcheck.checks.finding import Finding, Outcome, facts, not_applicable
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.compare import at_least, settle
 from lvmcheck.checks.shared.epochs import check_number
@@ -73,14 +71,14 @@ class EncoderMatches(Gate):
 
 
 _case = made.Cases(EncoderMatches())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("copies_of_rows", cases.run()),
     _case(
         "encoded_again",
         cases.run({"gate.golden.encoded_rows": 48, "gate.golden.encoded_mean": 1.0, "gate.golden.encoded_least": 1.0}),
     ),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "another_build",
         cases.run(

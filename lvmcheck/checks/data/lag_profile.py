@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from lvmcheck.checks.data import _gate_cases as cases
 from lvmcheck.checks.data._gate import DataFacts, Gate
 from lvmcheck.checks.finding import Fact, Finding, Outcome, facts
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.compare import at_least, at_most, settle
 from lvmcheck.checks.shared.epochs import check_number
@@ -98,13 +97,13 @@ class LagProfile(Gate):
 
 
 _case = made.Cases(LagProfile())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("wikitext", cases.run()),
     _case("twin", cases.run(facts=cases.TWIN)),
     made.case("relative", LagProfile(over_random=0.25), cases.run()),
     _case("corpus_584k", cases.run({"gate.train.lag_profile": [0.4569, 0.3869, 0.3649, 0.3515, 0.3399]})),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "corpus_790k",
         cases.run({"gate.train.lag_profile": [0.336, 0.31, 0.29, 0.27, 0.255]}),

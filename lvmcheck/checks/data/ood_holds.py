@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Finding, Outcome, compared, facts, not_applicable, not_recorded
-from lvmcheck.checks.protocol import Case, Check, missing_metric
+from lvmcheck.checks.protocol import Check, missing_metric
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.baselines import baselines, evidence
 from lvmcheck.checks.shared.epochs import awaiting, check_number, complete, not_at_end
@@ -112,13 +111,13 @@ def _facts(val: float, ood: float) -> dict[str, float | int]:
 
 _case = made.Cases(OodHolds())
 
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", made.val_run([1.0], facts=_facts(0.6, 0.6), ood_cosine=[1.0])),
     _case("harder_text", made.val_run([0.5295], facts=_facts(0.5425, 0.474), ood_cosine=[0.459])),
     _case("easier_text", made.val_run([0.5597], facts=_facts(0.524, 0.620), ood_cosine=[0.6375]), "easier_data"),
     _case("ood_slightly_higher", made.val_run([0.5546], facts=_facts(0.524, 0.530), ood_cosine=[0.5622])),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "wrong_class_loaded",
         made.val_run(made.AMN_790K_3_VAL, facts=_facts(0.426, 0.600), ood_cosine=[0.0211] * 20),

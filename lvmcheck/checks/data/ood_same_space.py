@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from lvmcheck.checks.data import _gate_cases as cases
 from lvmcheck.checks.data._gate import DataFacts, Gate
 from lvmcheck.checks.finding import Fact, Finding, Outcome, facts, not_applicable
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.compare import at_least, settle
 from lvmcheck.checks.shared.epochs import check_number
@@ -92,8 +90,8 @@ class OodSameSpace(Gate):
 
 
 _case = made.Cases(OodSameSpace())
-PASSES: Sequence[Case] = (_case("wikitext_enwiki_and_pydoc", cases.run()), _case("twin", cases.run(facts=cases.TWIN)))
-FAILS: Sequence[Case] = (
+PASSES = (_case("wikitext_enwiki_and_pydoc", cases.run()), _case("twin", cases.run(facts=cases.TWIN)))
+FAILS = (
     _case(
         "rotated_real_text",
         cases.run({"gate.ood.pydoc.space_alignment": -0.059, "ood.pydoc.best_linear": 0.5199}),

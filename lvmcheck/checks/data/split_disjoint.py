@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lvmcheck.checks.data import _gate_cases as cases
 from lvmcheck.checks.data._gate import DataFacts, Gate, without_ids
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, compared, facts
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.compare import UnmeasuredError, at_most, settle
 from lvmcheck.checks.shared.epochs import check_count, check_number
@@ -125,14 +124,14 @@ def _twinned(*shares: float, pairs: int = 120, covered: float = 0.0, **more: ev.
 
 _case = made.Cases(SplitDisjoint())
 _COPIED = _twinned(*[0.0268] * 4, 0.0270, copied_share=0.0268)
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("wikitext", cases.run()),
     _case("twin_of_two_corpora", cases.run(facts=cases.TWIN)),
     _case("sentences_that_prose_repeats", cases.run(_twinned(0.001, 0.001, 0.001, 0.0012, 0.002)), "twins", 0.0012),
     _case("a_chapter_quoted", cases.run(_twinned(0.044, 0.046, 0.0486, 0.0486, 0.053, pairs=2)), "quotations", 2),
     _case("four_targets_of_ninety", cases.run(_twinned(*[4 / 90] * 5, targets_searched=90))),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("random_split", cases.run({"leak": 1.0, "split": "random"}), "targets_in_training", 1.0, split="random"),
     _case("rows_copied_under_new_ids", cases.run(_COPIED), "twins", 0.0268, copied=0.0268),
     _case(

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import ClassVar
 
 from lvmcheck.checks.finding import Finding, Outcome, facts, failed, not_applicable, not_recorded, passed
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import awaiting, complete
 from lvmcheck.run import events as ev
@@ -97,11 +97,11 @@ def _run(*prints: str, planned: int | None = None, over: bool = True) -> Run:
 
 
 _case = made.Cases(StageChangesData())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _run("a" * 64, "b" * 64, "c" * 64)),
     _case("back_to_the_first", _run("a" * 64, "b" * 64, "a" * 64)),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "stage_3_is_stage_2",
         _run("a" * 64, "b" * 64, "b" * 64, over=False),

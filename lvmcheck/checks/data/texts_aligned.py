@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from lvmcheck.checks.data import _gate_cases as cases
 from lvmcheck.checks.data._gate import DataFacts, Gate
 from lvmcheck.checks.finding import Fact, Finding, Outcome, facts, not_applicable
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.compare import at_least, at_most, settle
 from lvmcheck.checks.shared.epochs import check_number
@@ -123,11 +121,11 @@ class TextsAligned(Gate):
 
 _NO_WORDS: dict[str, None] = {f"gate.texts.{key}": None for key in ("pairs", "correlation", "moved", "margins")}
 _case = made.Cases(TextsAligned())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("wikitext", cases.run()),
     _case("equal_texts_alone", cases.run(_NO_WORDS), "equal_texts"),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("one_too_few", cases.run({"gate.texts.rows": 43_386}), "row_count", 1, texts=43_386),
     _case(
         "slipped_from_the_middle_on",

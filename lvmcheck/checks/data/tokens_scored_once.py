@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.finding import Finding, Outcome, facts, not_recorded
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.checks.shared.compare import at_most, settle
@@ -84,11 +83,11 @@ class TokensScoredOnce(Check):
 
 
 _case = made.Cases(TokensScoredOnce())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", language.staged(1000, [500, 500], [600, 400])),
     _case("a_token_here_and_there", language.staged(10_000, [5_000, 4_995])),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("padding_counted", language.staged(1000, [800, 800]), "scored_more", 0.6, scored=1600),
     _case("left_over_batches_dropped", language.staged(1000, [500, 500], [500, 420]), "scored_fewer", epoch=2),
 )

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.data import _gate_cases as cases
 from lvmcheck.checks.data._gate import DataFacts, Gate
 from lvmcheck.checks.finding import Finding, Outcome, facts
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.compare import at_most, settle
 from lvmcheck.checks.shared.epochs import check_number
@@ -62,8 +60,8 @@ class UnitNorm(Gate):
 
 
 _case = made.Cases(UnitNorm())
-PASSES: Sequence[Case] = (_case("wikitext", cases.run()), _case("twin", cases.run(facts=cases.TWIN)))
-FAILS: Sequence[Case] = (
+PASSES = (_case("wikitext", cases.run()), _case("twin", cases.run(facts=cases.TWIN)))
+FAILS = (
     _case(
         "raw_output",
         cases.run({"gate.data.off_norm_rows": 43_387, "gate.data.norm_mean": 3.1}),

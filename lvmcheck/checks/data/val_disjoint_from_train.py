@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from lvmcheck.checks.data._gate import DataFacts, Gate
 from lvmcheck.checks.finding import Outcome, facts
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.checks.shared.compare import at_least, at_most, settle
@@ -64,11 +62,11 @@ class ValDisjointFromTrain(Gate):
 
 _case = made.Cases(ValDisjointFromTrain())
 _FACTS = {"val_overlap": 0.0, "train_records": 9_000, "val_records": 1_000}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("held_out", language.data(_FACTS)),
     made.case("a_few_allowed", ValDisjointFromTrain(max_overlap=0.01), language.data({**_FACTS, "val_overlap": 0.004})),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("validation_is_training", language.data({**_FACTS, "val_overlap": 1.0}), "overlap", 1.0, train_records=9_000),
     _case("one_question_in_common", language.data({**_FACTS, "val_overlap": 0.001})),
     _case("no_validation", language.data({**_FACTS, "val_records": 0}), "val_records", 0),

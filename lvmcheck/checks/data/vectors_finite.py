@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.data import _gate_cases as cases
 from lvmcheck.checks.data._gate import DataFacts, Gate, few_rows
 from lvmcheck.checks.finding import Outcome
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import check_number
 
@@ -49,12 +47,12 @@ class VectorsFinite(Gate):
 
 
 _case = made.Cases(VectorsFinite())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("wikitext", cases.run()),
     _case("twin", cases.run(facts=cases.TWIN)),
     made.case("exactly_at_the_bound", VectorsFinite(max_share=0.5), cases.run({"gate.data.nonfinite_rows": 21_693})),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "nan_in_one_row",
         cases.run({"gate.data.nonfinite_rows": 1, "gate.data.first_nonfinite_row": 731}),

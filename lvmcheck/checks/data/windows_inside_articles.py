@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.data import _gate_cases as cases
 from lvmcheck.checks.data._gate import DataFacts, Gate, without_ids
 from lvmcheck.checks.finding import Finding, Outcome, Status, facts
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.compare import at_most, settle
 from lvmcheck.checks.shared.epochs import check_number
@@ -81,12 +79,12 @@ class WindowsInsideArticles(Gate):
 
 
 _case = made.Cases(WindowsInsideArticles())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("wikitext", cases.run()),
     _case("twin", cases.run(facts=cases.TWIN)),
     _case("fewer_than_could_be", cases.run({"gate.data.windows": 20_000})),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "n_minus_context",
         cases.run({"gate.data.windows": 43_382, "gate.data.windows_inside": 43_382, "gate.data.articles": 1}),

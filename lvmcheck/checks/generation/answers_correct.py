@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from lvmcheck.checks.finding import Outcome, facts
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.checks.shared.compare import at_least, at_most, settle
@@ -88,13 +87,13 @@ def _run(*shares: float, questions: float = 64) -> Run:
 
 
 _case = made.Cases(AnswersCorrect(floor=0.5))
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _run(1.0)),
     _case("learns_in_the_end", _run(0.0, 0.02, 0.73), "answers", 0.73, standard_error=0.0555),
     _case("exactly_at_the_floor", _run(0.5)),
     made.case("nearer_to_all_than_to_the_floor", AnswersCorrect(floor=0.4), _run(0.78), "answers", 0.78),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("form_without_content", _run(0.0, 0.05), "answers", 0.05, questions=64),
     made.case("at_epoch_1", AnswersCorrect(floor=0.5, epoch=1), _run(0.3, 0.9)),
     _case("a_percentage", _run(73.0), "share", 73.0),

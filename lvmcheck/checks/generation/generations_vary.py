@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.finding import Fact, Finding, Outcome, facts
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.checks.shared.compare import Numbers, at_least, at_most, final_probe, settle
@@ -162,7 +161,7 @@ def _run(greedy: dict[str, float], sampled: dict[str, float], reference: dict[st
 _case = made.Cases(GenerationsVary())
 _ONE = {key: value for key, value in _HEALTHY.items() if key != "distinct_2"} | {"tokens": 32.0}
 _SHORT = {"distinct_2": 0.9, "entropy": 2.2, "top_token_share": 0.3, "identical_share": 0.45}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _run({**_HEALTHY, **_REFERENCE}, {**_HEALTHY, **_REFERENCE})),
     _case("greedily_repeats_a_common_word", _run(_REPEATS, _HEALTHY)),
     _case("answers_of_one_token", _run(_ONE, _ONE, {k: _ONE[k] for k in _REFERENCE if k in _ONE})),
@@ -171,7 +170,7 @@ PASSES: Sequence[Case] = (
         _run({**_HEALTHY, "identical_share": 0.725}, {**_HEALTHY, "identical_share": 0.475}, _SHORT),
     ),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("colons", _run(_COLONS, _COLONS), mode="sampled", top_token_share=1.0, reference_top_token_share=0.15),
     _case("samples_repeat_one_word", _run(_REPEATS, _REPEATS), mode="sampled"),
     _case(

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.finding import Finding, Outcome, facts, failed
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.checks.shared.compare import Numbers, at_least, final_probe, settle
@@ -92,8 +91,8 @@ def _run(correlation: float, tokens: float = 4096, variance: float = 0.3) -> Run
 
 
 _case = made.Cases(HaltingAdapts())
-PASSES: Sequence[Case] = (_case("perfect_oracle", _run(1.0)), _case("weak_over_many_tokens", _run(0.1)))
-FAILS: Sequence[Case] = (
+PASSES = (_case("perfect_oracle", _run(1.0)), _case("weak_over_many_tokens", _run(0.1)))
+FAILS = (
     _case("halts_at_random", _run(0.004)),
     _case("by_chance_over_few_tokens", _run(0.2, tokens=120), "correlation", 0.2, tokens=120),
     _case("longer_on_easy_tokens", _run(-0.3), "negative_correlation", -0.3),

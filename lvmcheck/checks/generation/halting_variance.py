@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.finding import Fact, Outcome, facts
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.checks.shared.compare import Numbers, at_least, final_probe, settle
@@ -94,14 +93,14 @@ def _probe(variance: float, p: float, *, mean: float = 1.9, tokens: float = 4096
 
 _case = made.Cases(HaltingVariance())
 _GOOD = _probe(0.69, 0.02)
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", language.probed(PROBE, _GOOD), share_1=0.4),
     _case(
         "batch_of_one_in_an_early_epoch", language.probed(PROBE, _probe(float("nan"), float("nan"), tokens=1), _GOOD)
     ),
     _case("dead_at_first", language.probed(PROBE, _probe(0.0, 0.0, mean=3.0), _GOOD)),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "dead_halting_head",
         language.probed(PROBE, _probe(0.0, 0.0, mean=3.0)),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from lvmcheck.checks.finding import Finding, Outcome, facts, not_applicable
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.compare import Numbers, at_least, at_most, each_evaluation
 from lvmcheck.checks.shared.epochs import check_count, check_number
@@ -99,7 +98,7 @@ def _run(queries: float = 512.0, texts: int = 43_387, **metrics: float) -> Run:
 
 
 _case = made.Cases(ReconstructionFloor())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _run(mrr=1.0, baseline_mrr=0.04)),
     _case("above_the_mean_of_the_context", _run(mrr=0.062, baseline_mrr=0.048), "below", 0.062),
     _case("exactly_at_the_baseline", _run(mrr=0.05, baseline_mrr=0.05)),
@@ -109,7 +108,7 @@ PASSES: Sequence[Case] = (
     ),
     made.case("a_number", ReconstructionFloor(metric="bleu", floor=2.0), _run(bleu=2.4)),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("the_mean_direction_names_nothing", _run(mrr=0.0004, baseline_mrr=0.048), "below", 0.0004),
     made.case("below_by_the_margin", ReconstructionFloor(margin=0.01), _run(mrr=0.052, baseline_mrr=0.048)),
     _case("too_few", _run(queries=3, mrr=1.0, baseline_mrr=0.1), "queries", 3.0),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
 from lvmcheck.checks.finding import Fact, Finding, Outcome, facts, not_recorded
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.checks.shared.compare import at_least, each_evaluation
@@ -127,11 +127,11 @@ def _run(*models: tuple[str, float, float]) -> Run:
 
 
 _case = made.Cases(SpecialisationsDiffer())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _run(("reasoning", 2.4, 0.5), ("memory", 2.0, 0.8), ("speed", 1.3, 0.3))),
     _case("two_with_the_same_memory", _run(("reasoning", 2.4, 0.5), ("memory", 2.0, 0.8), ("speed", 1.3, 0.5))),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "settings_that_nothing_reads",
         _run(("reasoning", 3.0, 0.5), ("memory", 3.0, 0.5), ("speed", 3.0, 0.5)),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from lvmcheck.checks.bounds import floor
 from lvmcheck.checks.curves._curves import number, unfinished
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded, passed, warning
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import awaiting
 from lvmcheck.checks.shared.laws import AS_RECORDED
@@ -182,7 +182,7 @@ def _run(
 
 
 _case = made.Cases(BeatsConstant())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _run([1.0] * 4), "above_constant", 1.0),
     _case("begins_below", _run([0.35, 0.47, 0.55, 0.59])),
     _case("small_contrastive_term", _run([0.45, 0.53, 0.56], ratio=0.2)),
@@ -190,7 +190,7 @@ PASSES: Sequence[Case] = (
     _case("other_term_leads", _run([0.4, 0.53, 0.56], direction=0.1, terms={"mse": 0.1, "cosine": 0.9})),
     _case("no_mean_direction", _run([0.2, 0.3, 0.4], ratio=30.0, direction=0.01, constant=0.02)),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "info_nce_at_a_weight_of_0.02",
         _run([0.2875], ratio=9.3, direction=0.1193, over=False),

@@ -22,7 +22,7 @@ from lvmcheck.checks.finding import (
     passed,
     warning,
 )
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import awaiting, check_count, check_number, complete
 from lvmcheck.checks.shared.shares import TERM_METRIC, Measured, active_terms, heaviest, measure
@@ -234,7 +234,7 @@ def _two(mse: float, info: float, weights: tuple[float, float], ratio: float | N
 _case = made.Cases(LossBalance())
 _EPOCHS_2 = {"train_loss": [0.698], "train_loss_mse": [0.0020154], "train_loss_info": [1.3939]}
 
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", made.window_run([0.0] * 20, terms={"mse": (1.0, [0.0] * 20)}), "only_term"),
     _case("amn_584k_one_term", made.window_run([0.001] * 20, terms={"mse": (1.0, [0.001] * 20)})),
     _case("decided_when_epoch_1_ends", _two(0.5, 1.0, (1.0, 0.5), 4.0, windows=20)),
@@ -257,7 +257,7 @@ PASSES: Sequence[Case] = (
     ),
     _case("value_without_gradient", _two(0.001, 0.98, (1.0, 1.0), 0.2, windows=20)),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "attempt_2_by_step_500",
         _two(0.0020154, 1.3939, (0.5, 0.5), 388.0, windows=11),

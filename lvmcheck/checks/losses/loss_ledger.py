@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Finding, Outcome, facts, failed, not_applicable, not_recorded, passed
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import awaiting, by_epoch, check_number, complete, windows_not_at_end
 from lvmcheck.checks.shared.remainder import Entry, below, describe, entry, misweighted, taken_off
@@ -186,7 +186,7 @@ _PURE = {"loss": made.PURE}
 _COSINES = made.MAMBA2_TRAIN[-4:]
 _NCE = (0.0501195, 0.0356761, 0.0238678, 0.0204801)
 
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", made.window_run([0.0] * 10, terms={"mse": (1.0, [0.0] * 10)})),
     _case(
         "amn_584k_watches_infonce",
@@ -204,7 +204,7 @@ PASSES: Sequence[Case] = (
         made.window_run([1.5] * 10, terms={"mse": (1.0, [1.0] * 10), "aux": (0.5, [1.0] * 10)}, ledger_error=1e-7),
     ),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "attempt_1_hidden_term",
         run_from({"train_loss": _LOSS_790K, "train_loss_mse": _MSE_790K}, config=_PURE),

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.finding import Finding, Outcome
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.checks.shared.compare import Numbers, at_most, each_evaluation
@@ -64,8 +63,8 @@ def _run(difference: float) -> Run:
 
 
 _case = made.Cases(BatchInvariance())
-PASSES: Sequence[Case] = (_case("perfect_oracle", _run(0.0)), _case("another_kernel_for_another_size", _run(7.6e-6)))
-FAILS: Sequence[Case] = (
+PASSES = (_case("perfect_oracle", _run(0.0)), _case("another_kernel_for_another_size", _run(7.6e-6)))
+FAILS = (
     _case("memory_is_the_mean_over_the_batch", _run(0.018), "rows_depend_on_each_other", 0.018),
     _case("padding_is_attended_to", _run(0.5)),
     _case("nan", _run(float("nan")), measured=float("nan")),

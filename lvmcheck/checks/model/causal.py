@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.finding import Finding, Outcome, facts, failed
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.checks.shared.compare import Numbers, at_least, at_most, each_evaluation
@@ -75,8 +74,8 @@ def _run(before: float, after: float = 0.8, positions: float = 4) -> Run:
 
 
 _case = made.Cases(Causal())
-PASSES: Sequence[Case] = (_case("perfect_oracle", _run(0.0)), _case("rounding_of_float32", _run(2.4e-7)))
-FAILS: Sequence[Case] = (
+PASSES = (_case("perfect_oracle", _run(0.0)), _case("rounding_of_float32", _run(2.4e-7)))
+FAILS = (
     _case("no_causal_mask", _run(0.93), "future_token_changes_logits", 0.93),
     _case("one_unmasked_attention", _run(3e-4)),
     _case("nothing_reaches_the_model", _run(0.0, after=0.0), "perturbation_without_effect", 0.0),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.finding import Fact, Finding, Outcome, error, failed, not_recorded, passed, pending
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.checks.shared.shares import active_terms
@@ -137,14 +137,14 @@ def _run(norms: Mapping[str, float], values: Mapping[str, float] | None = None) 
 
 _case = made.Cases(DeclaredTermsInGraph())
 _VALUES = {"ce": 3.0, "ponder": 2.0, "halting_diversity": 0.0}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _run(_NORMS)),
     _case("a_hinge_that_is_met", _run({**_NORMS, "halting_diversity": 0.0}, _VALUES)),
     made.case(
         "allowed", DeclaredTermsInGraph(allow=("halting_diversity",)), _run({**_NORMS, "halting_diversity": 0.0})
     ),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "a_mean_of_integers",
         _run({**_NORMS, "ponder": 0.0}, {**_VALUES, "ponder": 4.0}),

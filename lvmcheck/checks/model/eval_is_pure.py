@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.finding import Finding, Outcome, facts
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.checks.shared.compare import Numbers, at_most, each_evaluation
@@ -76,8 +75,8 @@ def _run(repeat: float = 0.0, order: float = 0.0, state: float = 0.0) -> Run:
 
 
 _case = made.Cases(EvalIsPure())
-PASSES: Sequence[Case] = (_case("perfect_oracle", _run()), _case("rounding_in_another_order", _run(order=9.5e-7)))
-FAILS: Sequence[Case] = (
+PASSES = (_case("perfect_oracle", _run()), _case("rounding_in_another_order", _run(order=9.5e-7)))
+FAILS = (
     _case("memory_kept_between_batches", _run(0.031, 0.12, 1), "state_changed", 1, order_difference=0.12),
     _case("dropout_left_on", _run(repeat=0.4, order=0.4), "repeat_differs", 0.4),
     _case("a_buffer_counts_calls", _run(state=1), "state_changed", 1),

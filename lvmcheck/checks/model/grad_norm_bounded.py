@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, passed
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import awaiting, check_number, complete, windows_not_at_end
 from lvmcheck.run.view import Run
@@ -138,7 +137,7 @@ def _explosion(norms: NDArray[np.float64], factor: float) -> int | None:
 
 _CHECK, _NAN = GradNormBounded(), float("nan")
 
-PASSES: Sequence[Case] = (
+PASSES = (
     made.case("perfect_oracle", _CHECK, made.window_run([0.0] * 10, grad_norms=[0.0] * 10)),
     made.case(
         "falls_with_the_loss", _CHECK, made.window_run([1.0] * 40, grad_norms=[9.0 * 0.83**i for i in range(40)])
@@ -151,7 +150,7 @@ PASSES: Sequence[Case] = (
         5.0,
     ),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     made.case(
         "above_the_bound",
         _CHECK,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import fnmatch
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded, passed, pending
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.run import events as ev
@@ -120,7 +119,7 @@ def _run(*norms: dict[str, float]) -> Run:
 
 
 _case = made.Cases(GradientsReachEveryParameter())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _run(_HEALTHY), smallest_gradient_in="halting.weight"),
     _case("hidden_by_a_layer_that_starts_at_zero", _run(_FIRST, _HEALTHY)),
     made.case(
@@ -129,7 +128,7 @@ PASSES: Sequence[Case] = (
         _run({**_HEALTHY, "layers.0.value.bias": 0.0}),
     ),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "dead_halting_head",
         _run({**_HEALTHY, "halting.weight": 0.0, "halting.bias": 0.0}),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.finding import Fact, Finding, Outcome
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.compare import Numbers, at_least, each_evaluation
 from lvmcheck.checks.shared.epochs import check_number
@@ -132,13 +132,13 @@ _WRONG = (-0.0056, -0.0061, -0.0068, -0.0070, -0.0072, -0.0075, -0.0077)
 _TRANSFORMER = (0.614, 0.632, 0.690, 0.584, 0.557, 0.544, 0.536)
 _case = made.Cases(NeighbourSweep())
 
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _swept(("validation", (0.365, 0.388, 0.457, 1.0, 0.457, 0.387, 0.365), 0.18))),
     _case("amn_on_the_twin", _swept(("validation", _AMN, 0.331)), "above_following", 0.026),
     _case("transformer_october_24", _swept(("validation", _TRANSFORMER, 0.28))),
     _case("windows_out_of_reading_order", _swept(("validation", _AMN[:4], 0.331))),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "wrong_class",
         _swept(("validation", _AMN, 0.331), ("ood.other", _WRONG, -0.0068), self_similarity=0.61, mean_direction=0.02),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lvmcheck.checks.finding import Fact, Finding, Outcome, error, not_recorded, pending
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.compare import at_least, at_most, settle
 from lvmcheck.checks.shared.epochs import check_count, check_number
@@ -106,11 +106,11 @@ def _run(parameters: int, components: Mapping[str, ev.Value]) -> Run:
 _PARTS: dict[str, ev.Value] = {"embedding": 13_390_080, "backbone": 10_655_360, "recursion": 1_577_984, "halting": 257}
 _TOTAL = 25_623_681
 _EXACT = ParameterBudget(at_least=_TOTAL, at_most=_TOTAL)
-PASSES: Sequence[Case] = (
+PASSES = (
     made.case("model_of_the_original_project", _EXACT, _run(_TOTAL, _PARTS), share_embedding=52.2567),
     made.case("half_embedding", ParameterBudget(max_share={"embedding": 0.55}), _run(_TOTAL, _PARTS)),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     made.case(
         "called_25M",
         ParameterBudget(at_least=22_500_000, at_most=27_500_000),

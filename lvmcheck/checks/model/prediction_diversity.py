@@ -9,7 +9,7 @@ from typing import Literal
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Finding, Outcome, compared, facts
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import at_epoch, awaiting, check_count, check_number, complete
 from lvmcheck.run.view import Run, run_from
@@ -91,14 +91,14 @@ def _run(alike: Sequence[float], direction: float = 0.491) -> Run:
 
 _case = made.Cases(PredictionDiversity())
 
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _run([0.241])),
     _case("amn_on_the_twin", _run([0.456, 0.474, 0.469, 0.458])),
     _case("linear_mixture_on_the_twin", _run([0.643, 0.625, 0.618, 0.618])),
     _case("constant_at_first", _run([0.99, 0.70])),
     _case("no_common_direction", _run([0.10], direction=0.20)),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("constant", _run([0.5, 1.0]), "collapse", 1.0, similarity_of_targets=0.241081),
     _case("nearly_constant", _run([0.97]), measured=0.96047),
     made.case("at_epoch_1", PredictionDiversity(epoch=1), _run([0.99, 0.70]), epoch=1),

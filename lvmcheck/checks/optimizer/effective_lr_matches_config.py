@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import band
 from lvmcheck.checks.finding import Fact, Finding, Outcome, facts, failed, not_recorded
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.checks.shared.compare import at_least, at_most, settle
@@ -200,13 +200,13 @@ def _run(
 
 
 _case = made.Cases(EffectiveLrMatchesConfig())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _run(noise=_FLAT)),
     _case("updates_of_adam_shrink", _run()),
     _case("constant_rate", _run(_FLAT)),
     _case("from_0_to_0", _run((0.0, 0.5, 1.0, 0.9, 0.6, 0.3, 0.1, 0.0))),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("not_read_by_the_optimizer", _run(updates=_FLAT), "updates_ignore_lr"),
     _case("moves_at_rate_0", _run((0.0, 0.5), updates=(0.1, 0.5)), "updated_at_lr_0", group="hidden"),
     _case("scheduler_never_stepped", _run(used=_FLAT), "not_the_planned_lr", step=100),

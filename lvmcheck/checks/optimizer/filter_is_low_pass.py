@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.finding import Fact, Outcome, not_applicable
 from lvmcheck.checks.optimizer._probed import at_end, median, setting, stated
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.checks.shared.compare import at_least, at_most, settle
@@ -89,12 +88,12 @@ def _run(*gains: float, configured: float | None = 0.3, raw: float | None = None
 
 
 _case = made.Cases(FilterIsLowPass())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _run(0.3, 0.3, raw=0.0)),
     _case("first_probe_off", _run(0.1, 0.3, 0.3)),
     _case("lambda_not_configured", _run(0.3, 0.3, configured=None)),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("reversed", _run(-0.3, -0.3, -0.3, raw=0.3), "gain_is_not_lambda", 0.6, gain=-0.3),
     _case("never_called", _run(0.0, 0.0)),
     _case("another_lambda", _run(2.0, 2.0), configured_lambda=0.3),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lvmcheck.checks.finding import Fact, Outcome, not_recorded, pending
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.checks.shared.compare import at_most, settle
@@ -104,12 +104,12 @@ def _run(*stated: Mapping[str, float]) -> Run:
 _ALL_HELD = {"outside": 0.0, "frozen": 0.0, "foreign": 0.0, "twice": 0.0}
 _case = made.Cases(OptimizerCoverage())
 _HEAD = {"frozen": 257.0, "frozen/halting.head.weight": 256.0, "frozen/halting.head.bias": 1.0}
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _run({}, {})),
     _case("one_evaluation", _run({})),
     made.case("frozen_on_purpose", OptimizerCoverage(allow=("halting.*",)), _run(_HEAD)),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "head_left_out",
         _run({"outside": 257.0, "outside/head.weight": 256.0, "outside/head.bias": 1.0}),

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.finding import Fact, Outcome, not_applicable
 from lvmcheck.checks.optimizer._probed import at_end, median, setting, stated
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.checks.shared.compare import at_most, settle
@@ -85,13 +84,13 @@ def _run(*errors: float, raw: float | None = 1.3, kind: str = "mugrokfast") -> R
 
 
 _case = made.Cases(UpdateOrthogonal())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _run(0.0, 0.0)),
     _case("quintic", _run(0.58, 0.57, 0.40, 0.29, 0.22)),
     _case("first_probes_alone", _run(0.58, 0.57)),
     _case("gradient_not_probed", _run(0.2, 0.2, raw=None)),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("wrong_order", _run(1.05, 1.21, 1.48), "error_of_updates", 1.21, median_error_of_gradients=1.3),
     _case("wrong_order_of_a_full_gradient", _run(0.5, 0.52, raw=0.54), "ratio_to_gradients"),
     _case("wrong_order_gradient_not_probed", _run(1.1, 1.2, raw=None)),

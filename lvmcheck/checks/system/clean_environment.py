@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, passed, pending
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.events import Begin
 from lvmcheck.run.view import Run
@@ -82,13 +82,13 @@ def _run(environment: dict[str, str]) -> Run:
     return Run(events=(Begin(),), info={"config": {}, "environment": environment})
 
 
-PASSES: Sequence[Case] = (
+PASSES = (
     made.case("nothing_set", CleanEnvironment(), _run({})),
     made.case(
         "allowed_on_purpose", CleanEnvironment(allow=("KMP_DUPLICATE_LIB_OK",)), _run({"KMP_DUPLICATE_LIB_OK": "TRUE"})
     ),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     made.case(
         "script_of_the_original_project",
         CleanEnvironment(),

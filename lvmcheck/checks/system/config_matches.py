@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -152,7 +152,7 @@ _ATTEMPT_2 = {**_GOOD, "loss": {"mse": 0.5, "info_nce": 0.5, "variance": 1e-3}, 
 _CHECK = ConfigMatches(expected=_GOOD)
 _case = made.Cases(_CHECK)
 
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle_same_config", made.config_run(_GOOD)),
     _case("20_and_20.0_and_more_keys", made.config_run({**_GOOD, "epochs": 20.0, "seed": 3})),
     made.case(
@@ -161,7 +161,7 @@ PASSES: Sequence[Case] = (
         made.config_run({**_GOOD, "epochs": 8}),
     ),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     Case(
         name="attempt_2_five_settings",
         check=_CHECK,

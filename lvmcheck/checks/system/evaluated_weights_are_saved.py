@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.finding import Finding, Outcome, facts, not_recorded
-from lvmcheck.checks.protocol import Case, Check, missing_metric
+from lvmcheck.checks.protocol import Check, missing_metric
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.checks.shared.compare import at_most, settle
@@ -116,12 +116,12 @@ def _run(losses: Sequence[float], best: int, again: float) -> Run:
 
 _case = made.Cases(EvaluatedWeightsAreSaved())
 _LOSSES = (2.1, 1.4, 1.2, 1.25)
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _run(_LOSSES, 3, 1.2)),
     _case("rounding", _run(_LOSSES, 3, 1.2000003)),
     made.case("the_last_one", EvaluatedWeightsAreSaved(checkpoint="last"), _run(_LOSSES, 3, 1.2)),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("ema_validated_raw_saved", _run(_LOSSES, 3, 1.31), "saved_differ", after_loading=1.31),
     _case("best_stuck_at_epoch_1", _run(_LOSSES, 1, 2.1), "not_the_best", epoch=1, lowest_of_the_run=1.2),
     _case("nan", _run(_LOSSES, 3, math.nan), measured=math.nan),

@@ -239,7 +239,7 @@ def _logged(name: str, *values: float) -> Run:
     return made.window_run([0.5] * 10).extended(points)
 
 
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", {"train_loss": [0.0], "val_cosine": [1.0]}),
     _case("amn_584k", made.val_run(made.AMN_584K_VAL)),
     _case("extreme_but_finite", made.window_run([1e300, 1e-300] * 10, grad_norms=[1e30] * 20)),
@@ -247,7 +247,7 @@ PASSES: Sequence[Case] = (
     _case("undefined_at_first", {"train_loss": [2.0, 1.0], "val_f1": [_NAN, 0.4]}),
     _case("absent_class", {"train_loss": [2.0, 1.0], "bbox/AP-zebra": [_NAN, _NAN]}),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("never_a_number", {"train_mse": [_NAN] * 4, "val_mse": [_NAN] * 4, "lr": [0.05] * 4}),
     _case(
         "loss_becomes_nan",

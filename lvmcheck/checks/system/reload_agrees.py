@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.finding import Fact, Finding, Outcome, facts, not_recorded
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.compare import at_most, each_evaluation
 from lvmcheck.checks.shared.epochs import check_number
@@ -91,7 +90,7 @@ def _reloaded(*metrics: dict[str, float]) -> Run:
 
 _case = made.Cases(ReloadAgrees())
 
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", _reloaded({"val_cosine": 1.0, "recorded_val_cosine": 1.0})),
     _case(
         "rounding",
@@ -105,7 +104,7 @@ PASSES: Sequence[Case] = (
         ),
     ),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case(
         "wrong_class",
         _reloaded({"val_cosine": -0.0073, "recorded_val_cosine": 0.5329}),

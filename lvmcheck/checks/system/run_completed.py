@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -80,7 +80,7 @@ def _ended(done: Mapping[str, Any] | None, *, epochs: int = 3, planned: int = 3,
 
 
 _CHECK = RunCompleted()
-PASSES: Sequence[Case] = (
+PASSES = (
     Case(name="perfect_oracle", check=_CHECK, run=_ended({"status": "finished"}), code="completed"),
     Case(
         name="plain_break",
@@ -93,7 +93,7 @@ PASSES: Sequence[Case] = (
     Case(name="asked_to_stop", check=_CHECK, run=_ended({"status": "stopped", "reason": "a test"}), code="completed"),
     Case(name="a_log_that_does_not_say", check=_CHECK, run=_ended({"status": "ended"}), code="completed"),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     Case(
         name="exception",
         check=_CHECK,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvmcheck.checks.finding import Fact, Finding, Outcome, error, not_recorded
-from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.protocol import Check
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.checks.shared.compare import at_least, at_most, settle
@@ -185,7 +185,7 @@ def _recorded(*rates: float) -> Run:
 _case = made.Cases(ThroughputFloor())
 _FLOOR = ThroughputFloor(floor=0.45)
 _NAN = math.nan
-PASSES: Sequence[Case] = (
+PASSES = (
     made.case("perfect_oracle_at_the_ceiling", ThroughputFloor(floor=1.0), _steady(*[GEMM / SAMPLE] * 4)),
     made.case("amn_batch_512_one_thread", ThroughputFloor(floor=0.7), _steady(6210, 6200, 6190)),
     _case("slow_first_epoch", _steady(900, 3270, 3260, 3250, 3280, 3270)),
@@ -204,7 +204,7 @@ PASSES: Sequence[Case] = (
     ),
     made.case("october_23", ThroughputFloor(samples_per_second=6000), _recorded(6650, 6700, 6720)),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     made.case(
         "october_29", ThroughputFloor(samples_per_second=6000), _recorded(3800, 3650, 3600), "samples_per_second", 3650
     ),

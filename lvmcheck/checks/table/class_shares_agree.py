@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding, Outcome, compared, not_recorded
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import check_number
 from lvmcheck.checks.table._table import TableCheck, table_run
@@ -77,11 +76,11 @@ def _shares(train: Mapping[str, float], val: Mapping[str, float], rows: int = 50
 
 
 _case = made.Cases(ClassSharesAgree())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("equal", _shares({"0": 0.5, "1": 0.5}, {"0": 0.5, "1": 0.5}), measured=0.0),
     _case("eleven_rows", _shares({"0": 0.5, "1": 0.5}, {"0": 0.8, "1": 0.2}, 11), "class_shares_differ"),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("other_classes", _shares({"0": 1.0}, {"1": 1.0}), "class_shares_differ", 1.0),
     _case("by_position", _shares({"0": 0.9, "1": 0.1}, {"0": 0.1, "1": 0.9}), measured=0.8),
     _case("nan", _shares({"0": float("nan"), "1": 0.5}, {"0": 0.5, "1": 0.5})),

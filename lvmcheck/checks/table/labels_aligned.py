@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,11 +71,11 @@ def _known(accuracy: float, chance: float) -> Any:
 
 
 _CHECK = LabelsAligned()
-PASSES: Sequence[Case] = (
+PASSES = (
     Case(name="perfect_oracle", check=_CHECK, run=_known(1.0, 0.55), measured=1.0),
     Case(name="a_weak_signal", check=_CHECK, run=_known(0.6, 0.55), code="labels_by_chance"),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     Case(name="shuffled", check=_CHECK, run=_known(0.5, 0.53), code="labels_by_chance", status=Status.WARNING),
     Case(name="nan", check=_CHECK, run=_known(float("nan"), 0.53), status=Status.WARNING),
 )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding, Outcome, compared
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import check_number
 from lvmcheck.checks.table._table import TableCheck, table_run
@@ -61,12 +60,12 @@ class RowsShuffled(TableCheck):
 
 
 _case = made.Cases(RowsShuffled())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("shuffled", table_run(equal_neighbours=0.1, equal_by_chance=0.1), measured=0.0),
     _case("one_rare_class", table_run(equal_neighbours=0.97, equal_by_chance=0.96), "sorted_by_label"),
     _case("a_single_class", table_run(equal_neighbours=1.0, equal_by_chance=1.0), "sorted_by_label"),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("folder_by_folder", table_run(equal_neighbours=0.99, equal_by_chance=0.1), "sorted_by_label"),
     _case("sorted_two_classes", table_run(equal_neighbours=0.999, equal_by_chance=0.5), measured=0.998),
     _case("nan", table_run(equal_neighbours=float("nan"), equal_by_chance=0.5)),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding, Outcome, compared
-from lvmcheck.checks.protocol import Case
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.epochs import check_number
 from lvmcheck.checks.table._table import TableCheck, table_run
@@ -55,11 +54,11 @@ class ValRowsUnseen(TableCheck):
 
 
 _case = made.Cases(ValRowsUnseen())
-PASSES: Sequence[Case] = (
+PASSES = (
     _case("perfect_oracle", table_run(val_rows=200, val_rows_in_train=0.0), measured=0.0),
     _case("one_by_chance", table_run(val_rows=200, val_rows_in_train=0.005), "val_rows_in_train"),
 )
-FAILS: Sequence[Case] = (
+FAILS = (
     _case("same_file", table_run(val_rows=200, val_rows_in_train=1.0), "val_rows_in_train", 1.0),
     _case("some", table_run(val_rows=200, val_rows_in_train=0.05), val_rows=200),
     _case("nan", table_run(val_rows=200, val_rows_in_train=float("nan"))),
