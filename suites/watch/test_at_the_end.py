@@ -166,3 +166,21 @@ def test_targets_that_a_flip_leaves_behind(follow: str, pictures: bool, tmp_path
     status, finding = outcome(tmp_path / "run", "targets_follow_flips" if pictures else "target_columns_learned")
     assert status is (Status.PASSED if follow == "both" else Status.FAILED)
     assert finding is not None
+
+
+@pytest.mark.parametrize(("filled", "status"), [(-999.0, Status.WARNING), (0.0, Status.PASSED)])
+def test_a_number_for_missing_values(filled: float, status: Status, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    inputs = torch.where(torch.rand_like(INPUTS) < 0.04, torch.full_like(INPUTS, filled), INPUTS)
+    inputs = (inputs - inputs.mean(0)) / inputs.std(0)
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    with lvmcheck.record(tmp_path / "run") as rec:
+        for _ in range(STEPS):
+            rows = torch.randperm(600)[:ROWS]
+            loss = F.cross_entropy(model(inputs[rows]), LABELS[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            rec.step(loss=loss)
+    assert outcome(tmp_path / "run", "inputs_without_sentinels")[0] is status

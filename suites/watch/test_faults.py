@@ -26,6 +26,7 @@ FROM_THE_RECORD = {
     "scheduler_drives_optimizer",
     "similarities_spread",
     "targets_follow_flips",
+    "inputs_without_sentinels",
     "target_columns_learned",
 }
 """They need losses that the loop reports, or a run that is over: suites/gallery/silent, test_class_frequencies.py,

@@ -57,8 +57,8 @@ class TargetsFollowFlips(Watched):
             bounds=(floor(LEAST),),
             step=event.step,
             evidence=(Fact("axis", ", ".join(event.subjects)), Fact("alike", of["alike"]), Fact("share", of["share"])),
-            phrase="along the {axis} predicted masks hold {measured} times as much of the difference between a mask and its"
-            " mirror image as of what both share",
+            phrase="along the {axis} predicted masks hold {measured} times as much of the difference between a mask and"
+            " its mirror image as of what both share",
         )
 
 

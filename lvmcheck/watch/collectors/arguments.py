@@ -1,4 +1,4 @@
-"""Inputs of the model beside the batch, one number a row, that are 0 in every batch."""
+"""Inputs of the model beside the batch that are 0 in every batch, and columns with a number for missing values."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.measure.batches import tensors
+from lvmcheck.watch.measure.far_values import BATCHES, KEYS, far_value, table_of
 
 if TYPE_CHECKING:
     from lvmcheck.watch.loop import Loop
@@ -23,9 +24,14 @@ class ArgumentsCollector(Collector):
         self._other: dict[int, Tensor] = {}
         self._whole: set[int] = set()
         self._samples = 0
+        self._tables: list[Tensor] = []
 
-    def before_forward(self, watcher: Loop, inputs: Any) -> None:  # noqa: ARG002
+    def before_forward(self, watcher: Loop, inputs: Any) -> None:
         given = list(tensors(inputs))[:MOST]
+        if len(self._tables) < BATCHES and (table := table_of(given)) is not None:
+            self._tables.append(table)
+            if len(self._tables) == BATCHES:
+                self._say_far_value(watcher)
         if not given or not given[0].ndim or len(given[0]) < 2:
             return
         rows = len(given[0])
@@ -35,6 +41,16 @@ class ArgumentsCollector(Collector):
                 self._whole |= {place} if not tensor.is_floating_point() else set()
                 other = (tensor.detach() != 0).any()
                 self._other[place] = other | self._other[place] if place in self._other else other
+
+    def _say_far_value(self, watcher: Loop) -> None:
+        found = far_value(self._tables)
+        self._tables = [table[:0] for table in self._tables]
+        if found is not None:
+
+            def use(numbers: list[float], step: int) -> None:
+                watcher.emit("far_value", dict(zip(KEYS, numbers, strict=True)), (), step)
+
+            watcher.later(found, use)
 
     def finish(self, watcher: Loop) -> None:
         if self._other:

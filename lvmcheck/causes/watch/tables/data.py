@@ -49,6 +49,16 @@ CAUSES: Sequence[Measured] = (
         },
     ),
     Measured(
+        cause="missing_values_as_numbers",
+        what="A number that is far from all others, as one that stands for missing values, is in many rows of an input.",
+        checks=("inputs_without_sentinels",),
+        explains=("inputs_scaled",),
+        phrase="many rows have one number that is far from all others, as one that stands for missing values",
+        fix="fill missing values with the median after scaling, and add a column that says which were missing",
+        healthy={"long_tail": case_run("far_value", [{"deviations": 3.0, "share": 0.01, "column": 2.0, "value": 9.0}])},
+        shown={"minus_999": case_run("far_value", [{"deviations": 60.0, "share": 0.04, "column": 2.0, "value": -9.0}])},
+    ),
+    Measured(
         cause="class_weights_inverted",
         what="The weights of classes rise with their frequencies.",
         checks=("class_weights_fit",),
