@@ -34,3 +34,14 @@ def by_code(cause: Cause, evidence: Evidence) -> Diagnosis | None:
             tell_apart=said.tell_apart,
         )
     return None
+
+
+class Coded(Cause):
+    """A cause that findings name by their codes; where none does, figures decide."""
+
+    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
+        return by_code(self, evidence) or self.by_figures(evidence)
+
+    def by_figures(self, evidence: Evidence) -> Diagnosis | None:
+        """The diagnosis where no code says it."""
+        raise NotImplementedError

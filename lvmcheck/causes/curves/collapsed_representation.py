@@ -5,22 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.curves._by_code import by_code
+from lvmcheck.causes.curves._by_code import Coded
 from lvmcheck.causes.curves._signs import coded, failed_first, found, score_lost, train_facts, validation_falls
-from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.role_names import words
 from lvmcheck.run.view import Run, run_from
 
 
-class CollapsedRepresentation(Cause):
+class CollapsedRepresentation(Coded):
     """Predictions or embeddings become one vector, whatever the input."""
 
-    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        named = by_code(self, evidence)
-        if named is not None:
-            return named
+    def by_figures(self, evidence: Evidence) -> Diagnosis | None:
         finding, alike = evidence.failed("prediction_diversity"), evidence.last("val_self_similarity")
         if finding is not None and alike is not None and alike > ALIKE:  # a NaN names no cause
             constant, val = evidence.run.facts.get("constant_mean"), evidence.last("val_cosine")

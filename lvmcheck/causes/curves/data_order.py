@@ -7,9 +7,9 @@ import math
 import numpy as np
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.curves._by_code import by_code
+from lvmcheck.causes.curves._by_code import Coded
 from lvmcheck.causes.curves._signs import coded, failed_first, found, leap
-from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import cases as made
@@ -17,13 +17,10 @@ from lvmcheck.run.view import Run
 from lvmcheck.statistics.curve import correlation
 
 
-class DataOrder(Cause):
+class DataOrder(Coded):
     """The loss follows the order of the data: batches are alike, or come in the same order in every epoch."""
 
-    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        named = by_code(self, evidence)
-        if named is not None:
-            return named
+    def by_figures(self, evidence: Evidence) -> Diagnosis | None:
         leaps = coded(evidence, "epoch_pattern", "falls_and_leaps")
         repeats = leaps or coded(evidence, "epoch_pattern", "same_course")
         flat = failed_first(evidence, "nothing_learned", "loss_diverging", "memorises")

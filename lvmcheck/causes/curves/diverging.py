@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.curves._by_code import by_code
+from lvmcheck.causes.curves._by_code import Coded
 from lvmcheck.causes.curves._signs import coded, found, gradient_facts, score_lost, train_facts, training_learns
-from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.role_names import Quantity
@@ -16,13 +16,10 @@ from lvmcheck.run.view import Run
 from lvmcheck.statistics.curve import shape
 
 
-class Diverging(Cause):
+class Diverging(Coded):
     """A loss or score ends where it began, or worse, and the curves do not say why."""
 
-    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        named = by_code(self, evidence)
-        if named is not None:
-            return named
+    def by_figures(self, evidence: Evidence) -> Diagnosis | None:
         run = evidence.run
         finding = coded(evidence, "loss_diverging", *CODES)
         players = _players(run)

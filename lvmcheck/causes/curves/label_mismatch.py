@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lvmcheck.causes.curves._by_code import by_code
+from lvmcheck.causes.curves._by_code import Coded
 from lvmcheck.causes.curves._signs import (
     coded,
     failed_first,
@@ -14,7 +14,7 @@ from lvmcheck.causes.curves._signs import (
     training_learns,
     validation_learned,
 )
-from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.causes.watch._measured import preflight_finding, preflight_run
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.finding import Fact, Finding
@@ -36,13 +36,10 @@ def _loss_ran_away(evidence: Evidence) -> bool:
     return finding is not None and (role is None or role.quantity is Quantity.LOSS)
 
 
-class LabelMismatch(Cause):
+class LabelMismatch(Coded):
     """The training loss falls and validation stays at its initial level: labels may not match the inputs."""
 
-    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        named = by_code(self, evidence)
-        if named is not None:
-            return named
+    def by_figures(self, evidence: Evidence) -> Diagnosis | None:
         shift = preflight_finding(evidence, "target_shift")
         if shift is not None and shift.measured != 0:
             return self._shifted(shift)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.curves._by_code import by_code
+from lvmcheck.causes.curves._by_code import Coded
 from lvmcheck.causes.curves._signs import failed_first, found, gradient_facts, leap, rate
-from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact, Finding
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run import events as ev
@@ -19,13 +19,10 @@ from lvmcheck.run.view import Run
 from lvmcheck.statistics.curve import shape, trend
 
 
-class LearningRateTooHigh(Cause):
+class LearningRateTooHigh(Coded):
     """The loss leaps above its first value, or climbs from the first steps on, while the learning rate stays up."""
 
-    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        named = by_code(self, evidence)
-        if named is not None:
-            return named
+    def by_figures(self, evidence: Evidence) -> Diagnosis | None:
         run, used = evidence.run, rate(evidence.run)
         failing = failed_first(
             evidence, "loss_diverging", "finite", "nothing_learned", "gradient_norm_grows", "overfits"

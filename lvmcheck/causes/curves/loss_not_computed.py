@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.curves._by_code import by_code
+from lvmcheck.causes.curves._by_code import Coded
 from lvmcheck.causes.curves._signs import found, gradient_facts
-from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.role_names import Quantity
 
 
-class LossNotComputed(Cause):
+class LossNotComputed(Coded):
     """The loss is exactly 0.0 where none was computed, or where a NaN was replaced."""
 
-    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        named = by_code(self, evidence)
-        if named is not None:
-            return named
+    def by_figures(self, evidence: Evidence) -> Diagnosis | None:
         alike = evidence.failed("terms_alike")
         if alike is not None:
             return found(

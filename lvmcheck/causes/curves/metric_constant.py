@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.curves._by_code import by_code
+from lvmcheck.causes.curves._by_code import Coded
 from lvmcheck.causes.curves._signs import coded, evaluation_moves, failed_first, found, train_facts, training_learns
 from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._at_rest import fell
@@ -20,13 +20,10 @@ from lvmcheck.statistics.curve import trend
 HALTING = language.epochs([], [], metrics={"halting_mean": [7.5, 7.5]}, config={"model": {"recursion_steps": 4}})
 
 
-class MetricConstant(Cause):
+class MetricConstant(Coded):
     """A metric never changes while training goes on: it is not measured, or measures what does not move."""
 
-    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        named = by_code(self, evidence)
-        if named is not None:
-            return named
+    def by_figures(self, evidence: Evidence) -> Diagnosis | None:
         impossible, finite = coded(evidence, "plausible_range", "impossible"), evidence.failed("finite")
         if impossible is not None and finite is None:
             return found(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.curves._by_code import by_code
+from lvmcheck.causes.curves._by_code import Coded
 from lvmcheck.causes.curves._signs import (
     accurate,
     failed_first,
@@ -15,19 +15,16 @@ from lvmcheck.causes.curves._signs import (
     train_facts,
     training_learns,
 )
-from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.finding import Finding
 from lvmcheck.checks.shared import cases as made
 
 
-class NotLearning(Cause):
+class NotLearning(Coded):
     """No metric gets better than its initial value, or than a predictor that learns nothing."""
 
-    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        named = by_code(self, evidence)
-        if named is not None:
-            return named
+    def by_figures(self, evidence: Evidence) -> Diagnosis | None:
         finding = failed_first(
             evidence, "nothing_learned", "predictions_constant", "beats_class_frequencies", "beats_target_mean"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.curves._by_code import by_code
+from lvmcheck.causes.curves._by_code import Coded
 from lvmcheck.causes.curves._signs import coded, failed_first, found
 from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.causes.watch._measured import Rule, preflight_finding, preflight_run
@@ -15,13 +15,10 @@ from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.run.view import run_from
 
 
-class TargetLeak(Cause):
+class TargetLeak(Coded):
     """The loss is below what the data allow, or the task is solved at once: the target leaks."""
 
-    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        named = by_code(self, evidence)
-        if named is not None:
-            return named
+    def by_figures(self, evidence: Evidence) -> Diagnosis | None:
         copied = Rule(
             checks=("targets_not_in_inputs",),
             phrase="column {column} of the inputs is the target",

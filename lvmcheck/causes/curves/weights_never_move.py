@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.curves._by_code import by_code
+from lvmcheck.causes.curves._by_code import Coded
 from lvmcheck.causes.curves._signs import coded, evaluation_moves, found, gradient_facts, training_learns
-from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.curves._cases import wave
 from lvmcheck.checks.finding import Finding
 from lvmcheck.checks.shared import cases as made
@@ -15,13 +15,10 @@ from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.view import Run, run_from
 
 
-class WeightsNeverMove(Cause):
+class WeightsNeverMove(Coded):
     """No gradient arrives, or no step is taken: the evaluated weights are the initial ones."""
 
-    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        named = by_code(self, evidence)
-        if named is not None:
-            return named
+    def by_figures(self, evidence: Evidence) -> Diagnosis | None:
         if evidence.failed("learning_rate_zero") or evidence.failed("loss_exactly_zero") or evidence.failed("finite"):
             return None
         silent = evidence.failed("gradient_norm_zero")

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.curves._by_code import by_code
+from lvmcheck.causes.curves._by_code import Coded
 from lvmcheck.causes.curves._signs import accurate, coded, found
-from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.protocol import Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Finding
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.view import run_from
 
 
-class WrongScale(Cause):
+class WrongScale(Coded):
     """The loss is a constant multiple of what it should be, or rests on the floor of another criterion."""
 
-    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        named = by_code(self, evidence)
-        if named is not None:
-            return named
+    def by_figures(self, evidence: Evidence) -> Diagnosis | None:
         summed = coded(evidence, "loss_is_optimised", "summed")
         rows = coded(evidence, "validation_in_scale", "sum_of_rows")
         floor = rows or summed or evidence.failed("loss_floor") or coded(evidence, "loss_inputs", "out_of_range")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from lvmcheck.causes.cases import case
-from lvmcheck.causes.curves._by_code import by_code
-from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing, finding_facts
+from lvmcheck.causes.curves._by_code import Coded
+from lvmcheck.causes.protocol import Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Fact, Finding, facts
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared.shares import TERM_METRIC, active_terms
@@ -23,15 +23,12 @@ EXPLAINS = frozenset(
 RECORD = "record the gradient norm of each weighted term: rec.probe('term_grad_norm', {term: norm})"
 
 
-class DominantTerm(Cause):
+class DominantTerm(Coded):
     """One loss term has so much more gradient than the others that they are not optimised at all."""
 
     reads_loss = True
 
-    def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        named = by_code(self, evidence)
-        if named is not None:
-            return named
+    def by_figures(self, evidence: Evidence) -> Diagnosis | None:
         ruled = evidence.failed("loss_terms_balanced")
         if ruled is not None and not math.isnan(ruled.number):
             return self._by_addends(ruled)

@@ -50,7 +50,7 @@ CAUSES: Sequence[Measured] = (
     ),
     Measured(
         cause="missing_values_as_numbers",
-        what="A number that is far from all others, as one that stands for missing values, is in many rows of an input.",
+        what="A number far from all others, as one that stands for missing values, is in many rows of an input.",
         checks=("inputs_without_sentinels",),
         explains=("inputs_scaled",),
         phrase="many rows have one number that is far from all others, as one that stands for missing values",
