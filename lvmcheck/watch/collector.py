@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-if TYPE_CHECKING:
-    from lvmcheck.watch.loop import Loop
-    from lvmcheck.watch.slot import Slot
+from lvmcheck.watch.loop import Loop
+from lvmcheck.watch.slot import Slot
 
 
 class Collector:

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import Subset, TensorDataset
 
+from lvmcheck.watch.loop import Loop
 from lvmcheck.watch.measure.batches import fingerprints, rows_of_ids, tensors
-
-if TYPE_CHECKING:
-    from lvmcheck.watch.loop import Loop
 
 ROWS = 512
 """Rows of a batch whose fingerprints are kept."""

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
+from lvmcheck.watch.loop import Loop
 from lvmcheck.watch.measure.leaving import leave_late
 from lvmcheck.watch.measure.modules import modal, statistics
-
-if TYPE_CHECKING:
-    from lvmcheck.watch.loop import Loop
 
 BETWEEN = 5
 """Steps without an evaluation after which forward passes without gradients are one; else they belong to training."""

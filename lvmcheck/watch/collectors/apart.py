@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lvmcheck.watch.collector import Collector
+from lvmcheck.watch.loop import Loop
 from lvmcheck.watch.measure.apart import CannotTryError, few_rows, tried
 from lvmcheck.watch.measure.batches import fingerprints, first_input
 from lvmcheck.watch.measure.modules import compiled
-
-if TYPE_CHECKING:
-    from lvmcheck.watch.loop import Loop
-    from lvmcheck.watch.slot import Slot
+from lvmcheck.watch.slot import Slot
 
 AT = 2
 """Measured step after which the model is tried, on rows that differ from those of the step before."""

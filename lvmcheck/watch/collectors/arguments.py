@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
 from lvmcheck.watch.collector import Collector
+from lvmcheck.watch.loop import Loop
 from lvmcheck.watch.measure.batches import tensors
 from lvmcheck.watch.measure.far_values import BATCHES, KEYS, far_value, table_of
-
-if TYPE_CHECKING:
-    from lvmcheck.watch.loop import Loop
 
 MOST = 6
 """Inputs that are looked at."""

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lvmcheck.watch.collector import Collector
+from lvmcheck.watch.loop import Loop
 from lvmcheck.watch.measure.batches import first_input, tensors
 from lvmcheck.watch.measure.modules import compiled, depth_order, leaves
 from lvmcheck.watch.measure.outputs import rows_of
-
-if TYPE_CHECKING:
-    from lvmcheck.watch.loop import Loop
-    from lvmcheck.watch.slot import Slot
+from lvmcheck.watch.slot import Slot
 
 UNITS = 4
 """Units of a layer that is looked at."""

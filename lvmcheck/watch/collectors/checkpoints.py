@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor, nn
 
 from lvmcheck.watch.collector import Collector
-
-if TYPE_CHECKING:
-    from lvmcheck.watch.loop import Loop
+from lvmcheck.watch.loop import Loop
 
 
 class CheckpointsCollector(Collector):

@@ -6,7 +6,7 @@ import gc
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import ReferenceType, finalize, ref
 
 import torch
@@ -16,14 +16,12 @@ from torch.nn.parameter import is_lazy
 
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.guard import Guard, allow_global_hooks
+from lvmcheck.watch.loop import Loop
 from lvmcheck.watch.measure.batches import fingerprints, first_input
 from lvmcheck.watch.measure.elements import elements
 from lvmcheck.watch.measure.ledger import compiling
 from lvmcheck.watch.measure.local import local
 from lvmcheck.watch.measure.modules import compiled
-
-if TYPE_CHECKING:
-    from lvmcheck.watch.loop import Loop
 
 LOOKS = frozenset({8, 24, 40})
 """Measured steps before which what was called so far is looked at; until the last of them calls are seen."""

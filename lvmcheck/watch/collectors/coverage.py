@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from lvmcheck.watch.collector import Collector
+from lvmcheck.watch.loop import Loop
 from lvmcheck.watch.measure.coverage import Coverage, coverage, unregistered
 from lvmcheck.watch.measure.modules import own, tied
-
-if TYPE_CHECKING:
-    from lvmcheck.watch.loop import Loop
-    from lvmcheck.watch.slot import Slot
+from lvmcheck.watch.slot import Slot
 
 AGAIN = 5
 """Samples in a row in which a parameter must be frozen."""

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import SequentialSampler
 
 from lvmcheck.watch.collector import Collector
+from lvmcheck.watch.loop import Loop
 from lvmcheck.watch.measure.association import association, lags
 from lvmcheck.watch.measure.batches import fingerprints
 from lvmcheck.watch.measure.draws import frozen_draws, holds_generator, read_rows
 from lvmcheck.watch.measure.held import columns, held_tensors, repeats, scales, sorted_by
-
-if TYPE_CHECKING:
-    from lvmcheck.watch.loop import Loop
-    from lvmcheck.watch.slot import Slot
+from lvmcheck.watch.slot import Slot
 
 TARGETS = 3
 """Tensors beside the inputs that may be targets."""

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
 
 from lvmcheck.watch.collector import Collector
+from lvmcheck.watch.loop import Loop
 from lvmcheck.watch.measure.apart import Dropouts
 from lvmcheck.watch.measure.ledger import compiling
 from lvmcheck.watch.measure.modules import compiled
-
-if TYPE_CHECKING:
-    from lvmcheck.watch.loop import Loop
 
 PASSES = 3
 """Forward passes of evaluations that are looked at."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lvmcheck.watch.collector import Collector
+from lvmcheck.watch.loop import Loop
 from lvmcheck.watch.measure.batches import first_input
 from lvmcheck.watch.measure.held import columns, scales
-
-if TYPE_CHECKING:
-    from lvmcheck.watch.loop import Loop
 
 ROWS, LEAST = 256, 64
 """Rows of each side that are kept, and how many are needed."""

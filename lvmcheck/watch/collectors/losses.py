@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lvmcheck.watch.budget import rests
 from lvmcheck.watch.collector import Collector
+from lvmcheck.watch.loop import Loop
 from lvmcheck.watch.measure.batches import first_input, main_output, tensors
 from lvmcheck.watch.measure.class_weights import KEYS, ClassWeights
 from lvmcheck.watch.measure.columns import KEYS as COLUMNS
@@ -23,10 +24,7 @@ from lvmcheck.watch.measure.modules import compiled
 from lvmcheck.watch.measure.outputs import views_apart
 from lvmcheck.watch.measure.scored import copied, padding, sides
 from lvmcheck.watch.measure.shifts import SHIFTS, agreements, tokens_of
-
-if TYPE_CHECKING:
-    from lvmcheck.watch.loop import Loop
-    from lvmcheck.watch.slot import Slot
+from lvmcheck.watch.slot import Slot
 
 FROM, INPUTS, OUTPUTS, CALLS, ROWS = 2, 4, 4, 24, 8
 """Step from which calls are seen; inputs, outputs and calls of one step that are measured; rows of embeddings."""

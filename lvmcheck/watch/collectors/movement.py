@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from lvmcheck.watch.collector import Collector
+from lvmcheck.watch.loop import Loop
 from lvmcheck.watch.measure.elements import elements, lengths, rms_by_tensor
 from lvmcheck.watch.measure.local import gradient, local
 from lvmcheck.watch.measure.modules import depth_order, leaves, may_be_unused, tied, useless_biases, whole_branches
 from lvmcheck.watch.measure.norms import norms
-
-if TYPE_CHECKING:
-    from lvmcheck.watch.loop import Loop
-    from lvmcheck.watch.slot import Slot
+from lvmcheck.watch.slot import Slot
 
 STILL = 3
 """Measured steps in a row in which a parameter does not move."""

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor, nn
 
 from lvmcheck.watch.collector import Collector
-
-if TYPE_CHECKING:
-    from lvmcheck.watch.loop import Loop
+from lvmcheck.watch.loop import Loop
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 EARLY = 3

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.guard import Hook
+from lvmcheck.watch.loop import Loop
 from lvmcheck.watch.measure.batches import fingerprints, first_input, tensors
 from lvmcheck.watch.measure.leaves import Outside
 from lvmcheck.watch.measure.ledger import Ledger, Term, compiling, plain
 from lvmcheck.watch.measure.penalties import pull
-
-if TYPE_CHECKING:
-    from lvmcheck.watch.loop import Loop
-    from lvmcheck.watch.slot import Slot
+from lvmcheck.watch.slot import Slot
 
 FIRST = 2
 """Optimizer step from which a loss is looked at: by then torch.compile has begun where it is used."""

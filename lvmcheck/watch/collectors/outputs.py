@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import ref
 
 import torch
@@ -11,14 +11,12 @@ from torch import Tensor
 
 from lvmcheck.watch.budget import rests
 from lvmcheck.watch.collector import Collector
+from lvmcheck.watch.loop import Loop
 from lvmcheck.watch.measure.batches import first_input, main_output, tensors
 from lvmcheck.watch.measure.loss_form import FORMS, affine_residual, loss_form, targets
 from lvmcheck.watch.measure.modules import is_norm, leaves
 from lvmcheck.watch.measure.outputs import class_rows, rows_of, scale, spread, sums
-
-if TYPE_CHECKING:
-    from lvmcheck.watch.loop import Loop
-    from lvmcheck.watch.slot import Slot
+from lvmcheck.watch.slot import Slot
 
 SCALE = ("mean", "std", "lowest", "highest", "binary")
 FITS = 0.15

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 import statistics
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lvmcheck.run.events import MODELS
 from lvmcheck.watch.collector import Collector
+from lvmcheck.watch.loop import Loop
 from lvmcheck.watch.measure.batches import fingerprints, first_input
 from lvmcheck.watch.measure.local import gradient
 from lvmcheck.watch.measure.norms import norms
-
-if TYPE_CHECKING:
-    from lvmcheck.watch.loop import Loop
-    from lvmcheck.watch.slot import Slot
+from lvmcheck.watch.slot import Slot
 
 SQUARES = ("exp_avg_sq", "square_avg", "sum", "exp_inf")
 """Names under which optimizers keep the squares by which they divide."""

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lvmcheck.watch.collector import Collector
+from lvmcheck.watch.loop import Loop
 from lvmcheck.watch.measure.elements import elements
 from lvmcheck.watch.measure.local import gradient, local
 from lvmcheck.watch.measure.norms import norms
-
-if TYPE_CHECKING:
-    from lvmcheck.watch.loop import Loop
-    from lvmcheck.watch.slot import Slot
+from lvmcheck.watch.slot import Slot
 
 COARSE = (torch.bfloat16, torch.float16)
 SQUARES = ("exp_avg_sq", "square_avg")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -15,10 +15,8 @@ from lvmcheck.run.event_lines import EventError, parse_line
 from lvmcheck.run.ranks import Figures, Meeting
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.collectors.ranks import RanksCollector
+from lvmcheck.watch.loop import Loop
 from lvmcheck.watch.measure.batches import fingerprints, first_input
-
-if TYPE_CHECKING:
-    from lvmcheck.watch.loop import Loop
 
 BATCHES = 256
 """Batches of a rank's first epoch, and of its first evaluation, whose rows are remembered."""

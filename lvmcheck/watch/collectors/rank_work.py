@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,11 +16,9 @@ from lvmcheck.watch.budget import joint
 from lvmcheck.watch.collector import Collector
 from lvmcheck.watch.collectors.ranks import wrapper_of
 from lvmcheck.watch.collectors.schedule import HORIZONS
+from lvmcheck.watch.loop import Loop
 from lvmcheck.watch.measure.batches import first_input
-
-if TYPE_CHECKING:
-    from lvmcheck.watch.loop import Loop
-    from lvmcheck.watch.slot import Slot
+from lvmcheck.watch.slot import Slot
 
 NORMS = nn.modules.batchnorm._BatchNorm
 FEW = 5

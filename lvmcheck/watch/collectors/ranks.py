@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,12 +16,10 @@ from torch import Tensor, nn
 from lvmcheck.run.ranks import Figures, Meeting
 from lvmcheck.watch.budget import joint
 from lvmcheck.watch.collector import Collector
+from lvmcheck.watch.loop import Loop
 from lvmcheck.watch.measure.batches import fingerprints, first_input
 from lvmcheck.watch.measure.elements import elements
-
-if TYPE_CHECKING:
-    from lvmcheck.watch.loop import Loop
-    from lvmcheck.watch.slot import Slot
+from lvmcheck.watch.slot import Slot
 
 SPLIT = 1e-4
 """Difference of weights, and share of equal rows, that are no rounding and no chance."""

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 from torch.utils.data import RandomSampler
 
 from lvmcheck.watch.collector import Collector
+from lvmcheck.watch.loop import Loop
 from lvmcheck.watch.measure.batches import fingerprints, first_input
 from lvmcheck.watch.measure.held import telling
-
-if TYPE_CHECKING:
-    from lvmcheck.watch.loop import Loop
-
 
 ONE = 3
 """Measured batches that are all the first one, from which there is no other."""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lvmcheck.watch.collector import Collector
-
-if TYPE_CHECKING:
-    from lvmcheck.watch.loop import Loop
+from lvmcheck.watch.loop import Loop
 
 HORIZONS = ("T_max", "total_steps", "num_training_steps")
 """Attributes of schedulers that state how many steps a schedule has in all."""

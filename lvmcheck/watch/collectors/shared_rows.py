@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lvmcheck.watch.collector import Collector
+from lvmcheck.watch.loop import Loop
 from lvmcheck.watch.measure.batches import fingerprints, first_input
 from lvmcheck.watch.measure.held import telling, tokens_tell
 from lvmcheck.watch.measure.twins import Twins
 from lvmcheck.watch.measure.windows import is_text, parts, parts_of_text, reversed_parts
-
-if TYPE_CHECKING:
-    from lvmcheck.watch.loop import Loop
 
 ROWS, MOST = 512, 100_000
 """Rows of a batch, and of training, that are kept."""

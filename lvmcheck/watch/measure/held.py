@@ -82,11 +82,11 @@ def _quartiles(values: Tensor) -> float:
 
 
 def repeats(inputs: Tensor, targets: Tensor | None) -> dict[str, float]:
-    """Share of rows that occur before in the same set, overall and in the class where it is least."""
+    """Share of rows that occur before with the same target, overall and in the class where it is least."""
     rows = inputs[:MOST]
     if not telling(inputs):
         return {}
-    marks = fingerprints(rows, MOST).cpu()
+    marks = _with_targets(fingerprints(rows, MOST).cpu(), targets)
     found = {"rows": float(len(marks)), "repeated": _repeated(marks)}
     labels = classes_of(targets)
     least = found["repeated"]
@@ -94,6 +94,14 @@ def repeats(inputs: Tensor, targets: Tensor | None) -> dict[str, float]:
         of = marks[labels[: len(marks)] == label] if labels is not None else marks
         least = min(least, _repeated(of)) if len(of) >= 4 else least
     return {**found, "least": least}
+
+
+def _with_targets(marks: Tensor, targets: Tensor | None) -> Tensor:
+    """A number for each row: the same for rows that are equal and have equal targets."""
+    if targets is None or not targets.ndim or len(targets) < len(marks):
+        return marks
+    of = fingerprints(targets if targets.ndim > 1 else targets[:, None], MOST).cpu()[: len(marks)]
+    return torch.unique(torch.stack([marks, of], 1), dim=0, return_inverse=True)[1]
 
 
 def telling(rows: Tensor) -> bool:
