@@ -148,6 +148,8 @@ def _goes_on(run: Run, curve: Curve, start: int) -> bool:
     before, after = train.values[train.epochs <= curve.epochs[start]], train.values[train.epochs > curve.epochs[start]]
     if not len(before) or not len(after):
         return True
+    if float(np.median(after[-2:])) < TINY * float(train.values[0]):  # nothing is left that could move a weight
+        return False
     return float(before[-1]) - float(np.median(after[-2:])) > MOVED * abs(float(before[-1]))
 
 

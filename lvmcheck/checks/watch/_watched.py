@@ -45,6 +45,8 @@ class Watched(Check):
 
     event: ClassVar[str] = ""
     streak: ClassVar[int] = 1
+    span: ClassVar[int] = 0
+    """Steps that such a row lasts at least, unless the run ends in it."""
     mild: ClassVar[bool] = False
     """What it finds may be meant: it warns."""
     needs: ClassVar[int] = 0
@@ -64,14 +66,16 @@ class Watched(Check):
 
     def decide_on(self, run: Run, events: Sequence[Watch]) -> Outcome:
         """The answer on the measurements of one model."""
-        seen, in_row, last, met = 0, 0, None, None
+        seen, in_row, last, met, since = 0, 0, None, None, 0
         for event in events:
             finding = self.look(event)
             if finding is None:
                 continue
             seen, last = seen + 1, finding
             met, in_row = (finding, 0) if finding.met else (met, in_row + 1)
-            if in_row >= self.streak:
+            since = event.step if in_row == 1 else since
+            lasts = event.step - since >= self.span or (run.over and event is events[-1])
+            if in_row >= self.streak and lasts:
                 return (warning if self.mild else failed)(finding, evaluated=seen)
         if last is None and run.over:
             return not_recorded(f"rec.watch measured nothing about {self.event.replace('_', ' ')}")

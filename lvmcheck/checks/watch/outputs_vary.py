@@ -14,8 +14,8 @@ EQUAL = 1e-6
 
 @dataclass(frozen=True, kw_only=True)
 class OutputsVary(Watched):
-    """Outputs of one batch are not all equal (to 1e-6 of their size) while its inputs differ, five measured steps in
-    a row.
+    """Outputs of one batch are not all equal (to 1e-6 of their size) while its inputs differ, in five measured steps
+    in a row that are 24 steps apart, or the last ones.
 
     Why:
     A model that has collapsed to one output predicts the mean of the targets, or one class: the loss is that of a
@@ -30,12 +30,14 @@ class OutputsVary(Watched):
     Compare the loss with that of a constant; look for the first module whose outputs are equal, and at its units.
 
     Healthy runs that must pass:
-    A last layer that begins at zero, in its first steps; batches of equal rows; outputs of one row.
+    A last layer that begins at zero, in its first steps; a codebook that has one code for a while; batches of equal
+    rows; outputs of one row.
     """
 
     universal = True
     event = "outputs"
     streak = 5
+    span = 24
 
     def look(self, event: Watch) -> Finding | None:
         of = event.values
@@ -56,8 +58,10 @@ _OUT = {"spread": 0.5, "input_spread": 2.0, "rows": 32.0}
 PASSES = (
     _case("perfect_oracle", [_OUT] * 5),
     _case("head_begins_at_zero", [{**_OUT, "spread": 0.0}] + [_OUT] * 5),
+    _case("one_code_for_a_while", [_OUT] * 4 + [{**_OUT, "spread": 0.0}] * 10 + [_OUT] * 5),
 )
 FAILS = (
+    _case("collapsed_on_the_way", [_OUT] * 4 + [{**_OUT, "spread": 0.0}] * 30 + [_OUT], "collapsed", step=29),
     _case("collapsed", [{**_OUT, "spread": 0.0}] * 5, "collapsed", 0.0, step=5),
     _case("not_a_number", [{**_OUT, "spread": float("nan")}] * 5),
 )

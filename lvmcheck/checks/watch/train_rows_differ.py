@@ -15,9 +15,9 @@ ROWS, MOST = 32, 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class TrainRowsDiffer(Watched):
-    """At most a tenth of the training rows are copies of others, in the class where they are fewest. Rows of few
-    different values, which are equal by chance, and whole numbers are not compared. Needs train= of watch that holds
-    tensors.
+    """At most a tenth of the training rows are copies of others, with their targets, in the class where they are
+    fewest. Rows of few different values, which are equal by chance, and whole numbers are not compared. Needs train=
+    of watch that holds tensors.
 
     Why:
     Copies weigh more than other rows, are learned by heart, and land on both sides of a later split.
@@ -30,7 +30,8 @@ class TrainRowsDiffer(Watched):
     Remove the copies; train for more epochs instead.
 
     Healthy runs that must pass:
-    A rare class that was repeated against an imbalance; binary features; a sampler with replacement.
+    Rows that were measured several times; a rare class that was repeated against an imbalance; binary features; a
+    sampler with replacement.
     """
 
     universal = True
