@@ -20,6 +20,7 @@ from lvmcheck.checks.finding import (
     warning,
 )
 from lvmcheck.checks.protocol import Case, Check
+from lvmcheck.checks.shared.cases import case
 from lvmcheck.checks.shared.epochs import complete
 from lvmcheck.checks.watch import lacking
 from lvmcheck.run.events import MODELS, Watch
@@ -189,13 +190,5 @@ class Cases:
         **facts: Scalar,
     ) -> Case:
         """Samples, subjects, ``over`` and ``each`` are those of ``case_run``, and the others those of ``Case``."""
-        return Case(
-            name=name,
-            check=self.check,
-            run=case_run(self.check.event, samples, subjects, over=over, each=each),
-            code=code,
-            measured=measured,
-            step=step,
-            status=status,
-            facts=facts,
-        )
+        run = case_run(self.check.event, samples, subjects, over=over, each=each)
+        return case(name, self.check, run, code, measured, step=step, status=status, **facts)
