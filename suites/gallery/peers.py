@@ -63,18 +63,21 @@ class Answer:
     error: str = ""
 
 
-def versions() -> dict[str, str]:
+def versions(extra: str = EXTRA) -> dict[str, str]:
     """Versions of the peers, as pyproject.toml pins them."""
     with (ROOT / "pyproject.toml").open("rb") as file:
-        pinned: list[str] = tomllib.load(file)["project"]["optional-dependencies"][EXTRA]
+        pinned: list[str] = tomllib.load(file)["project"]["optional-dependencies"][extra]
     return {name: version for name, _, version in (entry.partition("==") for entry in pinned)}
 
 
-def install() -> None:
-    """A new environment with nothing but the peers."""
-    venv.create(ENVIRONMENT, clear=True, with_pip=True)
-    pins = [f"{name}=={version}" for name, version in versions().items()]
-    pip = [_python(), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+def install(environment: Path = ENVIRONMENT, extra: str = EXTRA, beside: str = "") -> None:
+    """A new environment with nothing but the peers, and the packages of the folder ``beside``."""
+    venv.create(environment, clear=True, with_pip=True)
+    if beside:
+        site = next((environment / "lib").glob("python*/site-packages"))
+        (site / "beside.pth").write_text(f"{beside}\n", encoding="utf-8")
+    pins = [f"{name}=={version}" for name, version in versions(extra).items()]
+    pip = [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, *pins], check=True)
 
 

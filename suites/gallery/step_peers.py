@@ -14,13 +14,12 @@ import os
 import subprocess
 import sys
 import sysconfig
-import tomllib
-import venv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from suites.gallery.peers import install, versions
 from suites.gallery.recorded import ROOT
 from suites.gallery.silent._judging import Judged, judge_all
 from suites.gallery.silent._kit import Program
@@ -52,23 +51,6 @@ PEERS = (
 )
 
 
-def versions() -> dict[str, str]:
-    """Versions of the peers, as pyproject.toml pins them."""
-    with (ROOT / "pyproject.toml").open("rb") as file:
-        pinned: list[str] = tomllib.load(file)["project"]["optional-dependencies"][EXTRA]
-    return {name: version for name, _, version in (entry.partition("==") for entry in pinned)}
-
-
-def install() -> None:
-    """A new environment with the peers, beside the packages of this one."""
-    venv.create(ENVIRONMENT, clear=True, with_pip=True)
-    site = next((ENVIRONMENT / "lib").glob("python*/site-packages"))
-    (site / "beside.pth").write_text(sysconfig.get_paths()["purelib"] + "\n", encoding="utf-8")
-    pins = [f"{name}=={version}" for name, version in versions().items()]
-    pip = [str(ENVIRONMENT / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, *pins], check=True)
-
-
 def ask(peer: Peer, chosen: Sequence[Program], folder: Path, *, kept_only: bool = False) -> dict[str, Answer]:
     """Its answers by program, those that are kept in ``folder`` included."""
     kept = folder / peer.name.replace("-", "_")
@@ -92,7 +74,7 @@ def table(chosen: Sequence[Program], answers: dict[str, dict[str, Answer]], ours
     for peer in PEERS:
         found = answers[peer.name]
         cells = [_share(found, healthy, key, of) for of in (False, True) for key in ("red", "warned")]
-        yield f"| {peer.name} {versions()[peer.name]} | {peer.given} | {peer.red} | {' | '.join(cells)} |"
+        yield f"| {peer.name} {versions(EXTRA)[peer.name]} | {peer.given} | {peer.red} | {' | '.join(cells)} |"
     if ours:
         mine = {item.name: {"red": item.caught, "warned": item.warned} for item in ours}
         cells = [_share(mine, healthy, key, of) for of in (False, True) for key in ("red", "warned")]
@@ -129,7 +111,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--ours", action="store_true", help="judge them with lvmcheck, too: minutes")
     options = parser.parse_args(arguments)
     if options.install:
-        install()
+        install(ENVIRONMENT, EXTRA, beside=sysconfig.get_paths()["purelib"])
         return 0
     if not options.kept and not (ENVIRONMENT / "bin" / "python").exists():
         print(f"{ENVIRONMENT} is missing: python -m suites.gallery.step_peers --install", file=sys.stderr)
