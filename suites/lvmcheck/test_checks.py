@@ -15,10 +15,11 @@ import pytest
 from lvmcheck.checks.finding import Finding, Outcome, Status, Why, passed
 from lvmcheck.checks.manual import manual, usual_causes
 from lvmcheck.checks.protocol import Case, Check, cases, check_names, judge, load_check, universal_checks
-from lvmcheck.checks.wording import evidence_lines, outcome_text, sentence
+from lvmcheck.checks.wording import sentence
 from lvmcheck.run import events as ev
 from lvmcheck.run.event_lines import to_line
 from lvmcheck.run.view import Run, run_from
+from suites.lvmcheck.checks_kit import text
 
 NAMES = check_names()
 GOOD = [(name, case) for name in NAMES for case in cases(name)[0]]
@@ -28,11 +29,6 @@ BROKEN = (Status.FAILED, Status.WARNING)
 
 def ids(pairs: list[tuple[str, Case]]) -> list[str]:
     return [f"{name}-{case.name}" for name, case in pairs]
-
-
-def text(outcome: Outcome) -> str:
-    """The answer in words, for the message of a failed assertion."""
-    return " | ".join((str(outcome.status), outcome_text(outcome), *evidence_lines(outcome.finding)))
 
 
 def good(name: str) -> Sequence[Case]:

@@ -10,21 +10,12 @@ import pytest
 from lvmcheck.checks.finding import Outcome, Scalar, Status
 from lvmcheck.checks.protocol import judge, load_check
 from lvmcheck.checks.shared import cases as made
-from lvmcheck.checks.wording import evidence_lines, outcome_text
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run, run_from
+from suites.lvmcheck.checks_kit import answer, text
 
 PASSED, FAILED, PENDING, WARNING = Status.PASSED, Status.FAILED, Status.PENDING, Status.WARNING
 NOT_APPLICABLE, NOT_RECORDED, ERROR = Status.NOT_APPLICABLE, Status.NOT_RECORDED, Status.ERROR
-
-
-def answer(check: str, run: Run, **keys: Any) -> Outcome:
-    return judge(load_check(check)(**keys), run)
-
-
-def text(outcome: Outcome) -> str:
-    """The answer in words, for the message of a failed assertion."""
-    return " | ".join((str(outcome.status), outcome_text(outcome), *evidence_lines(outcome.finding)))
 
 
 def gap(train: float, val: float) -> Run:

@@ -1,4 +1,4 @@
-"""Checks of language models: their keys, their bounds, what they say where nothing was measured, and false alarms."""
+"""Checks of language models: their bounds, what they say where nothing was measured, and false alarms."""
 
 from __future__ import annotations
 
@@ -11,27 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lvmcheck.checks.finding import Outcome, Status
-from lvmcheck.checks.protocol import cases, judge, load_check
+from lvmcheck.checks.finding import Status
+from lvmcheck.checks.protocol import cases
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.checks.shared import language_cases as language
 from lvmcheck.checks.shared.levels import course
-from lvmcheck.checks.wording import evidence_lines, outcome_text
-from lvmcheck.errors import BadValueError
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run, run_from
+from suites.lvmcheck.checks_kit import answer, text
 
 PASSED, FAILED, PENDING = Status.PASSED, Status.FAILED, Status.PENDING
 NOT_APPLICABLE, NOT_RECORDED = Status.NOT_APPLICABLE, Status.NOT_RECORDED
-
-
-def answer(check: str, run: Run, **keys: Any) -> Outcome:
-    return judge(load_check(check)(**keys), run)
-
-
-def text(outcome: Outcome) -> str:
-    """The answer in words, for the message of a failed assertion."""
-    return " | ".join((str(outcome.status), outcome_text(outcome), *evidence_lines(outcome.finding)))
 
 
 def halting(**changes: float) -> Run:
@@ -58,45 +48,6 @@ def model(parameters: int, **components: int) -> Run:
 
 def text_run(loss: float, **facts: ev.Value) -> Run:
     return made.with_facts(language.epochs([], metrics={"val_loss": [loss], "val_bits_per_byte": [loss]}), facts)
-
-
-# -- keys --------------------------------------------------------------------------------------------------------------
-WRONG: list[tuple[str, dict[str, Any], str]] = [
-    ("answers_correct", {"floor": 1.5}, "floor"),
-    ("answers_correct", {"floor": 0.5, "min_questions": 0}, "min_questions"),
-    ("answers_correct", {"floor": 0.5, "epoch": 0}, "epoch"),
-    ("halting_variance", {"min_variance": -1.0}, "min_variance"),
-    ("halting_variance", {"min_tokens": 1}, "min_tokens"),
-    ("halting_adapts", {"min_correlation": 2.0}, "min_correlation"),
-    ("generations_vary", {"share": 1.1}, "share"),
-    ("generations_vary", {"min_prompts": 1}, "min_prompts"),
-    ("specialisations_differ", {"min_memory": 2.0}, "min_memory"),
-    ("causal", {"tolerance": -1.0}, "tolerance"),
-    ("eval_is_pure", {"tolerance": math.nan}, "tolerance"),
-    ("batch_invariance", {"tolerance": 2.0}, "tolerance"),
-    ("parameter_budget", {}, "at_least"),
-    ("parameter_budget", {"at_least": 0}, "at_least"),
-    ("parameter_budget", {"max_share": {"embedding": 1.5}}, "max_share.embedding"),
-    ("plausible_range", {"at_least": 0.0}, "metric"),
-    ("plausible_range", {"metric": "loss"}, "at_least"),
-    ("too_good_to_be_true", {"share": 1.5}, "share"),
-    ("no_late_divergence", {"factor": 0.5}, "factor"),
-    ("no_late_divergence", {"recover": 2.0}, "recover"),
-    ("effective_lr_matches_config", {"tolerance": 2.0}, "tolerance"),
-    ("update_orthogonal", {"max_error": -0.1}, "max_error"),
-    ("filter_is_low_pass", {"min_gain": -0.1}, "min_gain"),
-    ("val_disjoint_from_train", {"max_overlap": 1.5}, "max_overlap"),
-    ("tokens_scored_once", {"tolerance": 3.0}, "tolerance"),
-    ("evaluated_weights_are_saved", {"checkpoint": ""}, "checkpoint"),
-]
-
-
-@pytest.mark.parametrize(("check", "keys", "key"), WRONG, ids=[f"{c}-{i}" for i, (c, _, _) in enumerate(WRONG)])
-def test_wrong_values_are_refused_by_key(check: str, keys: dict[str, Any], key: str) -> None:
-    with pytest.raises(BadValueError) as caught:
-        load_check(check)(**keys)
-    assert caught.value.key == key
-    assert caught.value.problem
 
 
 # -- bounds ------------------------------------------------------------------------------------------------------------
