@@ -1,8 +1,8 @@
 """Runs as other loggers write them: one file a logger, found by presence; the module's name is the kind.
 
-An exporter module defines ``WHAT`` (what it writes, in words), ``earlier(into, exported) -> Earlier | None`` (an export
-of the same run that is there already) and ``begin(into, exported) -> Sink``. It imports its package when it begins, and
-nothing it does needs a network.
+An exporter module defines ``earlier(into, exported) -> Earlier | None`` (an export of the same run that is there
+already) and ``begin(into, exported) -> Sink``. It imports its package when it begins, and nothing it does needs a
+network.
 """
 
 from __future__ import annotations
@@ -52,8 +52,6 @@ class Sink(Protocol):
 
 class Exporter(Protocol):
     """What a module below this package offers."""
-
-    WHAT: str
 
     def earlier(self, into: Path, exported: ExportRun) -> Earlier | None:
         """An export of this run that is in ``into`` already; raises InputError where another run is in its place."""

@@ -16,7 +16,6 @@ from lvmcheck.exporters.names import Names
 from lvmcheck.exporters.stream import spelled_out
 from lvmcheck.extras import need
 
-WHAT = "an MLflow store: DIR/mlflow.db and DIR/artifacts"
 EXPERIMENT = "lvmcheck"
 METRICS, ENTRIES = 1000, 100
 """Metrics and params that MLflow takes in one call."""

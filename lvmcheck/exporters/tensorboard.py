@@ -15,7 +15,6 @@ from lvmcheck.exporters.names import Names
 from lvmcheck.exporters.stream import spelled_out
 from lvmcheck.extras import need
 
-WHAT = "TensorBoard event files: DIR/NAME/events.out.tfevents.*"
 VERSION = "brain.Event:2"
 LARGEST = (2 - 2**-23) * 2.0**127
 """The largest float32."""

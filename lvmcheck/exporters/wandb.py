@@ -12,7 +12,6 @@ from lvmcheck.exporters.names import Names
 from lvmcheck.extras import need
 from lvmcheck.readers.wandb import GLOBAL_STEP
 
-WHAT = "offline W&B runs: DIR/wandb/offline-run-*-ID"
 PROJECT = "lvmcheck"
 STEP = GLOBAL_STEP
 """The axis of all metrics, under Lightning's name; W&B's own step counts the calls, and merges those of one step."""

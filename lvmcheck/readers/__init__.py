@@ -1,7 +1,7 @@
 """Runs from elsewhere: one file a format, found by presence; the module's name is the kind.
 
-A reader module defines ``WHAT`` (what it reads, in words), ``reads(path) -> bool`` (a cheap look at the content that
-never raises and imports no optional package) and ``read(path, asked) -> Run``.
+A reader module defines ``reads(path) -> bool`` (a cheap look at the content that never raises and imports no optional
+package) and ``read(path, asked) -> Run``.
 """
 
 from __future__ import annotations
@@ -33,8 +33,6 @@ LAST = "columns"
 
 class Reader(Protocol):
     """What a module below this package offers."""
-
-    WHAT: str
 
     def reads(self, path: Path) -> bool:
         """Whether the file or folder is of this kind, from a few bytes of it."""

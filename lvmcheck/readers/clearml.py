@@ -15,7 +15,6 @@ from lvmcheck.readers._rows import Row, epochs_filled
 from lvmcheck.run.role_names import TRAIN, VALIDATION
 from lvmcheck.run.view import Run
 
-WHAT = "an offline session of ClearML (task.json and metrics.jsonl)"
 TASK, METRICS = "task.json", "metrics.jsonl"
 SCALAR = "training_stats_scalar"
 

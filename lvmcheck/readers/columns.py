@@ -22,7 +22,6 @@ from lvmcheck.run.curves import PRIMARY
 from lvmcheck.run.roles import by_name
 from lvmcheck.run.view import Run
 
-WHAT = "a CSV, TSV or JSON-lines table with a column 'epoch' or 'step', or with --columns"
 LINES = (".jsonl", ".ndjson", ".json", ".log", ".txt")
 TEXTS = (".log", ".txt")
 TABLES = (".csv", ".tsv")

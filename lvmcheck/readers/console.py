@@ -21,7 +21,6 @@ from lvmcheck.run.role_names import QUANTITIES, TERMS, TRAIN, VALIDATION, Quanti
 from lvmcheck.run.roles import Split, by_name
 from lvmcheck.run.view import Run
 
-WHAT = "what a training loop printed (.txt, .log, .out): names and numbers with an epoch or a step"
 SUFFIXES = (".txt", ".log", ".out")
 LOOK = 1 << 16
 LONGEST, LONGEST_BOX = 2000, 200

@@ -17,7 +17,6 @@ from lvmcheck.readers._rows import Row
 from lvmcheck.run import events as ev
 from lvmcheck.run.view import Run
 
-WHAT = "trainer_state.json of the Hugging Face Trainer"
 NAME = "trainer_state.json"
 OURS = {"loss": "train_loss", "learning_rate": "lr"}
 TIMINGS = ("_runtime", "_per_second")

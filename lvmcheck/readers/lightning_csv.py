@@ -14,7 +14,6 @@ from lvmcheck.readers._rows import Row, epochs_filled
 from lvmcheck.readers._table import left_out, numbers
 from lvmcheck.run.view import Run
 
-WHAT = "metrics.csv of Lightning's CSVLogger, with columns epoch and step"
 NAME = "metrics.csv"
 
 

@@ -19,7 +19,6 @@ from lvmcheck.run.view import Run
 if TYPE_CHECKING:
     import sqlite3
 
-WHAT = "MLflow's SQLite store (mlflow.db)"
 TABLES = {"runs", "metrics", "params"}
 HUGE = 1.797e308
 """MLflow stores infinities as the largest float."""

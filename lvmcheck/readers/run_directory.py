@@ -12,7 +12,6 @@ from lvmcheck.run import events as ev
 from lvmcheck.run.directory import EVENTS, load
 from lvmcheck.run.view import Run
 
-WHAT = f"a directory with {EVENTS}"
 NAMED = (ev.Epoch, ev.Log, ev.Window)
 
 

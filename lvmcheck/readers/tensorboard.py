@@ -16,7 +16,6 @@ from lvmcheck.readers._records import check_tfrecords, is_tfrecord
 from lvmcheck.readers._rows import Row, epochs_filled
 from lvmcheck.run.view import Run
 
-WHAT = "TensorBoard event files (events.out.tfevents.*)"
 PATTERN = "*tfevents*"
 MODULE = "tensorboard.backend.event_processing.event_accumulator"
 # 0 keeps all; the rest is never looked at, so one of each is kept.

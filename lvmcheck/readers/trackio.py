@@ -20,7 +20,6 @@ from lvmcheck.run.view import Run
 if TYPE_CHECKING:
     import sqlite3
 
-WHAT = "Trackio's SQLite store (PROJECT.db)"
 TABLES = {"metrics", "configs", "project_metadata"}
 COUNTED = "trainer/global_step"
 """Where a logger says the step; Trackio's own counts calls."""

@@ -27,7 +27,6 @@ from lvmcheck.run.role_names import Quantity
 from lvmcheck.run.roles import by_name
 from lvmcheck.run.view import Run
 
-WHAT = "a JSON list of epochs, an object with a list 'history', or one list of values a metric (Keras)"
 NAME = "training_history.json"
 _ROWS = re.compile(rb"\[\s*(\{|\]|$)")
 _EPOCH_KEY = re.compile(r"(?:epoch|ep|round|iter|iteration|step)?[_ \-]?(\d+)", re.IGNORECASE)

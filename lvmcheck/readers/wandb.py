@@ -17,7 +17,6 @@ from lvmcheck.readers._records import WANDB, wandb_records
 from lvmcheck.readers._rows import Row, epochs_filled
 from lvmcheck.run.view import Run
 
-WHAT = "a W&B run on this disk (run-*.wandb)"
 MODULE = "wandb.proto.wandb_internal_pb2"
 GLOBAL_STEP = "trainer/global_step"  # of Lightning's logger, and of our exporter
 PATTERNS = ("*.wandb", *(f"{folder}{kind}-*/*.wandb" for folder in ("", "wandb/") for kind in ("offline-run", "run")))
