@@ -191,4 +191,4 @@ class Cases:
     ) -> Case:
         """Samples, subjects, ``over`` and ``each`` are those of ``case_run``, and the others those of ``Case``."""
         run = case_run(self.check.event, samples, subjects, over=over, each=each)
-        return case(name, self.check, run, code, measured, step=step, status=status, **facts)
+        return case(name, self.check, run, code, measured, epoch=None, step=step, status=status, **facts)
