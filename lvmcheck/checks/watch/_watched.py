@@ -57,6 +57,11 @@ class Watched(Check):
         """The measurement of one event with its bounds; None where the event does not decide."""
         raise NotImplementedError
 
+    def found(self, event: Watch) -> Finding | None:
+        """The same at the step of the event."""
+        finding = self.look(event)
+        return None if finding is None else replace(finding, step=event.step)
+
     def judge(self, run: Run) -> Outcome:
         return lacking(run) or self.decide(run)
 
@@ -69,7 +74,7 @@ class Watched(Check):
         """The answer on the measurements of one model."""
         seen, in_row, last, met, since = 0, 0, None, None, 0
         for event in events:
-            finding = self.look(event)
+            finding = self.found(event)
             if finding is None:
                 continue
             seen, last = seen + 1, finding

@@ -52,7 +52,6 @@ class AccumulatedGradientsKept(Watched):
             code="cleared_between_parts",
             measured=lost,
             bounds=(ceiling(ONE),),
-            step=event.step,
             evidence=(Fact("backwards", backwards),),
             phrase="the gradients of {measured} of {backwards} backward passes were cleared before the step",
         )

@@ -57,7 +57,6 @@ class ArgumentsVary(Watched):
             code="zero_whole" if of.get("zero", 0.0) > 0 and of.get("floats") == 0.0 else "zero",
             measured=of.get("zero"),
             bounds=(equal(0),),
-            step=event.step,
             evidence=(*names(event, "inputs"), Fact("samples", of.get("samples"))),
             phrase="{inputs} of the model is 0 for every row in {samples} measured forward passes"
             if event.subjects

@@ -45,7 +45,6 @@ class AugmentationVaries(Watched):
             code="frozen",
             measured=measured,
             bounds=(equal(0),),
-            step=event.step,
             evidence=(Fact("draws", of.get("draws")),),
             phrase="the {draws} random numbers of a row are the same each time"
             if measured

@@ -60,7 +60,6 @@ class BatchesDiffer(Watched):
                 code="few_rows",
                 measured=distinct,
                 bounds=(floor(HALF),),
-                step=event.step,
                 evidence=(Fact("rows", of.get("rows")),),
                 phrase="share of the {rows} rows of a batch that differ from each other {measured}",
             )
@@ -68,7 +67,6 @@ class BatchesDiffer(Watched):
             code="same_batch",
             measured=of.get("same_as_last"),
             bounds=(equal(0),),
-            step=event.step,
             evidence=(Fact("rows", of.get("rows")),),
             phrase="measured batches that equal the one before: {measured}",
         )

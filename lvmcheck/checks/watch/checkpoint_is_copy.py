@@ -46,7 +46,6 @@ class CheckpointIsCopy(Watched):
             code="live_weights",
             measured=of.get("aliased", math.nan) / of["tensors"],
             bounds=(ceiling(MOST),),
-            step=event.step,
             evidence=(Fact("parameters", of["tensors"]),),
             phrase="share of the loaded tensors that alias the live weights {measured}",
         )

@@ -55,7 +55,6 @@ class ClassWeightsFit(Watched):
                 measured=wide if rises else 0.0,
                 unit="x",
                 bounds=(ceiling(RANGE),),
-                step=event.step,
                 evidence=(*facts, Fact("quotients", quotient)),
                 phrase="the largest class weight is {measured} the smallest, and weights rise with the frequencies"
                 if rises
@@ -65,7 +64,6 @@ class ClassWeightsFit(Watched):
             code="ignored",
             measured=ignored,
             bounds=(ceiling(SHARE),),
-            step=event.step,
             evidence=facts,
             phrase="share of rows of the class that the loss ignores {measured}",
         )

@@ -58,7 +58,6 @@ class EmaFollows(Watched):
             code="never_updated",
             measured=math.nan if unknown else of.get("unchanged"),
             bounds=(ceiling(0),),
-            step=event.step,
             evidence=(Fact("calls", of.get("calls")), Fact("steps", of.get("steps")), *names(event, "of")),
             phrase="the EMA or target copy of {of} was used {calls} times and is unchanged after {steps} steps",
         )

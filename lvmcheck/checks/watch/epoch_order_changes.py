@@ -44,7 +44,6 @@ class EpochOrderChanges(Watched):
             code="same_order",
             measured=event.values.get("same"),
             bounds=(ceiling(0.5),),
-            step=event.step,
             evidence=(Fact("rows", event.values.get("rows")), Fact("steps_per_epoch", event.values.get("steps"))),
             phrase="share of rows in the same position as in the previous epoch {measured}",
         )

@@ -45,7 +45,6 @@ class EpsilonSmall(Watched):
             code="epsilon_dominates",
             measured=event.values.get("over_root"),
             bounds=(ceiling(MOST),),
-            step=event.step,
             evidence=(Fact("samples", 1),),
             phrase="epsilon is {measured} times the root of the second moment of most weights",
         )

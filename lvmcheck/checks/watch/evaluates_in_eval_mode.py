@@ -50,7 +50,6 @@ class EvaluatesInEvalMode(Watched):
             measured=in_train_mode,
             bounds=(equal(0),),
             epoch=event.epoch,
-            step=event.step,
             evidence=(*names(event, "modules"), Fact("total", of.get("forwards"))),
             phrase="{measured} of {total} forward passes of the evaluation in train mode",
         )

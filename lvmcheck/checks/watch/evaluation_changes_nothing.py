@@ -41,7 +41,6 @@ class EvaluationChangesNothing(Watched):
             measured=event.values.get("statistics_changed"),
             bounds=(equal(0),),
             epoch=event.epoch,
-            step=event.step,
             evidence=(*names(event, "modules"), Fact("total", event.values.get("forwards"))),
             phrase="running statistics changed in {measured} of {total} forward passes of the evaluation",
         )

@@ -40,7 +40,6 @@ class EvaluationDrawsNothing(Watched):
             code="dropout_on",
             measured=event.values.get("dropouts"),
             bounds=(equal(0),),
-            step=event.step,
             phrase="calls of a dropout that is on in eval mode: {measured}",
         )
 

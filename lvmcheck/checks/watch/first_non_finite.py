@@ -44,7 +44,6 @@ class FirstNonFinite(Watched):
             code=where,
             measured=sum(bad),
             bounds=(equal(0),),
-            step=event.step,
             evidence=(*names(event, "first"), Fact("total", of.get("values"))),
             phrase="NaN or inf, first in {first}" if event.subjects else "{measured} of {total} values are NaN or inf",
         )

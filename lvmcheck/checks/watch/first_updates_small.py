@@ -58,7 +58,6 @@ class FirstUpdatesSmall(Watched):
             code="replaces_the_weights",
             measured=usual,
             bounds=(ceiling(MOST),),
-            step=event.step,
             evidence=(Fact("highest", event.values.get("highest")), *names(event)),
             phrase="updates are {measured} of the weights in the first steps",
         )

@@ -60,7 +60,6 @@ class GradientAtStep(Watched):
             code="no_gradient_at_step",
             measured=event.values.get("with_gradient"),
             bounds=(floor(1),),
-            step=event.step,
             evidence=(Fact("total", event.values.get("parameters")),),
             phrase="{measured} of {total} parameters have a gradient when the optimizer steps",
         )

@@ -44,7 +44,6 @@ class GradientByDepth(Watched):
             code="vanishing" if ratio < 1 else "exploding",
             measured=ratio,
             bounds=band(1 / FACTOR, FACTOR),
-            step=event.step,
             evidence=(*names(event, "layers"), Fact("number_of_layers", event.values.get("layers"))),
             phrase="gradient of the first layers {measured} times that of the last ({layers})"
             if event.subjects

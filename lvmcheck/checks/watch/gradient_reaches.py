@@ -62,7 +62,6 @@ class GradientReaches(Watched):
             else "zero_gradient",
             measured=none + zero,
             bounds=(equal(0),),
-            step=event.step,
             evidence=(
                 *names(event),
                 Fact("total", event.values.get("parameters")),

@@ -48,7 +48,6 @@ class GradientsCleared(Watched):
             code="not_cleared",
             measured=event.values.get("share"),
             bounds=(ceiling(ROUNDING),),
-            step=event.step,
             evidence=(Fact("gradient_norm", event.values.get("norm")),),
             phrase="gradient left over from the step before: {measured} of the gradient norm {gradient_norm}",
         )

@@ -54,7 +54,6 @@ class InputsScaled(Watched):
                 code="equal_rows",
                 measured=of["spread"],
                 bounds=(floor(ALIKE),),
-                step=event.step,
                 evidence=(Fact("mean", mean), Fact("standard_deviation", std)),
                 phrase="all rows of a batch are the same",
             )
@@ -64,7 +63,6 @@ class InputsScaled(Watched):
                 code="divided_twice",
                 measured=top,
                 bounds=(floor(TWICE[2]),),
-                step=event.step,
                 evidence=(Fact("mean", mean), Fact("standard_deviation", std)),
                 phrase="the highest of the inputs is {measured}, as that of pixels divided by 255 twice",
             )
@@ -74,7 +72,6 @@ class InputsScaled(Watched):
             code="constant" if constant else "offset" if shifted else "scale",
             measured=offset if shifted else std,
             bounds=(ceiling(FAR),) if shifted else band(LOW, HIGH),
-            step=event.step,
             evidence=(Fact("mean", mean), Fact("standard_deviation", std), Fact("highest", of.get("highest"))),
             phrase="mean of the inputs {mean}, standard deviation {standard_deviation}",
         )

@@ -45,7 +45,6 @@ class InputsWithoutSentinels(Watched):
             code="sentinel",
             measured=of.get("deviations"),
             bounds=(ceiling(FAR),),
-            step=event.step,
             evidence=(Fact("column", of.get("column")), Fact("value", of.get("value")), Fact("share", of.get("share"))),
             phrase="a share of {share} of the rows has {value} in column {column} of the inputs, {measured} standard"
             " deviations of the others away from the next one",

@@ -42,7 +42,6 @@ class LabelsMixed(Watched):
             code="sorted",
             measured=of.get("distinct"),
             bounds=(floor(max(1.0, seen / 3) + 0.5),),
-            step=event.step,
             evidence=(Fact("classes_seen", seen), Fact("rows", rows)),
             phrase="{measured} of {classes_seen} classes in a batch of {rows}",
         )

@@ -70,7 +70,6 @@ class LossInputs(Watched):
             code=code,
             measured=of.get(code, 0.0),
             bounds=(equal(0),),
-            step=event.step,
             evidence=(Fact("function", event.subjects[0] if event.subjects else ""),),
             phrase=SAYS.get(code, "{function} is given what it expects"),
         )

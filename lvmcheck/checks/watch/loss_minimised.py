@@ -54,7 +54,6 @@ class LossMinimised(Watched):
             code="maximised",
             measured=up / known if known else float("nan"),
             bounds=(ceiling(0.99),),
-            step=event.step,
             evidence=(Fact("losses", ", ".join(event.subjects)), Fact("terms", of.get("terms"))),
             phrase="share of the cross-entropies and errors in the loss that have a negative factor {measured}",
         )

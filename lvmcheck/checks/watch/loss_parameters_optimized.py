@@ -45,7 +45,6 @@ class LossParametersOptimized(Watched):
             code="outside",
             measured=event.values.get("outside"),
             bounds=(equal(0),),
-            step=event.step,
             evidence=names(event),
             phrase="{measured} parameters get a gradient from the loss and are in no optimizer: {parameters}"
             if event.subjects

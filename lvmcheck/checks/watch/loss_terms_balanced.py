@@ -73,7 +73,7 @@ class LossTermsBalanced(Watched):
         lower = any(e.values.get("weight", 0.0) < WEIGHT * e.values.get("weight_of_next", math.inf) for e in first)
         if lower or any(e.values.get("ratio", 0.0) < AT_FIRST for e in first):
             return None
-        found = self.look(first[-1])
+        found = self.found(first[-1])
         return replace(found, code="starved", measured=first[-1].values["ratio"], bounds=(ceiling(AT_FIRST),))
 
     def look(self, event: Watch) -> Finding:
@@ -84,7 +84,6 @@ class LossTermsBalanced(Watched):
             code="one_rules",
             measured=min(ratio, 1.0) if meant else ratio,
             bounds=(ceiling(RATIO),),
-            step=event.step,
             evidence=(
                 Fact("weight", weight),
                 Fact("weight_of_next", other),

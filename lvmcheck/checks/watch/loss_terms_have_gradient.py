@@ -49,7 +49,6 @@ class LossTermsHaveGradient(Watched):
             code="varies_without_gradient",
             measured=share,
             bounds=(ceiling(LEAST),),
-            step=event.step,
             evidence=(
                 Fact("varying", event.values.get("varying")),
                 Fact("addends", event.values.get("addends")),

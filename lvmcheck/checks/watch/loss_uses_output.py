@@ -40,7 +40,6 @@ class LossUsesOutput(Watched):
             code="no_gradient",
             measured=event.values.get("reached"),
             bounds=(floor(1),),
-            step=event.step,
             evidence=(Fact("total", event.values.get("forwards")),),
             phrase="{measured} of {total} outputs received a gradient",
         )

@@ -48,7 +48,6 @@ class MissingFromOptimizer(Watched):
             code="missing",
             measured=event.values.get("missing"),
             bounds=(equal(0),),
-            step=event.step,
             evidence=(
                 *names(event),
                 Fact("trainable", event.values.get("trainable")),

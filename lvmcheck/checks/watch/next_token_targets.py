@@ -49,14 +49,13 @@ class NextTokenTargets(Watched):
             measured=shift,
             unit="positions",
             bounds=(equal(1),),
-            step=event.step,
             phrase="targets are the tokens of the input shifted by {measured}",
         )
 
     def decide(self, run: Run) -> Outcome:
         shifts, later = watched(run, self.event), watched(run, "later_tokens")
         change = later[-1].values.get("change", math.nan) if later else None
-        found = [self.look(event) for event in shifts]
+        found = [self.found(event) for event in shifts]
         for finding in found:
             if finding.code != "same_token" and not finding.met:
                 return failed(finding, evaluated=len(found))

@@ -50,7 +50,6 @@ class NormStatisticsSettle(Watched):
             code="initial_statistics_left",
             measured=math.nan if any(map(math.isnan, of.values())) else of.get("left"),
             bounds=(ceiling(LEFT),),
-            step=event.step,
             evidence=(Fact("batches", of.get("batches")), *names(event, "norm")),
             phrase="{measured} of the initial running statistics of {norm} is left after {batches} batches",
         )

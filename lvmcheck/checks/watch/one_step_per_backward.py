@@ -38,7 +38,6 @@ class OneStepPerBackward(Watched):
             code="repeated",
             measured=event.values.get("without_backward"),
             bounds=(ceiling(1),),
-            step=event.step,
             evidence=(Fact("steps", event.values.get("steps")),),
             phrase="{measured} of {steps} steps reuse the gradient of the step before",
         )

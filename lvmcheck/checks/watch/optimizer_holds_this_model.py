@@ -40,7 +40,6 @@ class OptimizerHoldsThisModel(Watched):
             code="replaced",
             measured=event.values.get("replaced"),
             bounds=(equal(0),),
-            step=event.step,
             evidence=(*names(event), Fact("missing", event.values.get("missing"))),
             phrase="{measured} parameters in the optimizer are not of this model, whose own of the same "
             "shapes are missing",

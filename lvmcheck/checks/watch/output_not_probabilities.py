@@ -51,7 +51,6 @@ class OutputNotProbabilities(Watched):
             code="probabilities" if across else "softmax_over_the_batch",
             measured=error if of.get("lowest", -1.0) >= 0 else 1.0,
             bounds=(floor(SUM),),
-            step=event.step,
             evidence=(Fact("distance_from_cross_entropy", of.get("cross_entropy")),),
             phrase="outputs sum to 1 (within {measured}), and the loss expects logits",
         )

@@ -47,7 +47,6 @@ class OutputsVary(Watched):
             code="collapsed",
             measured=of.get("spread"),
             bounds=(floor(EQUAL),),
-            step=event.step,
             evidence=(Fact("input_spread", of.get("input_spread")), Fact("rows", of.get("rows"))),
             phrase="outputs of {rows} rows differ by {measured} of their size",
         )

@@ -52,7 +52,6 @@ class PaddingNotScored(Watched):
             code="scored" if padded else "no_padding",
             measured=share if padded else 0.0,
             bounds=(ceiling(MOST),),
-            step=event.step,
             evidence=(Fact("rows_padded", rows), Fact("lengths", lengths)),
             phrase="{measured} of the targets that the loss counts are padding at the end of rows",
         )

@@ -37,7 +37,6 @@ class ParametersHeldOnce(Watched):
             code="twice",
             measured=event.values.get("twice"),
             bounds=(equal(0),),
-            step=event.step,
             evidence=(*names(event), Fact("total", event.values.get("held"))),
             phrase="{measured} of {total} parameters in the optimizer more than once",
         )

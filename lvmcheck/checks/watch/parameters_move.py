@@ -45,7 +45,6 @@ class ParametersMove(Watched):
             code="unchanged",
             measured=event.values.get("unchanged"),
             bounds=(equal(0),),
-            step=event.step,
             evidence=(
                 *names(event),
                 Fact("total", event.values.get("parameters")),

@@ -49,7 +49,6 @@ class PartsKeepPace(Watched):
             code="stands_still",
             measured=slowest,
             bounds=(floor(min(LEAST, OF_REST * rest)),),
-            step=event.step,
             evidence=(Fact("rest", rest), *names(event, "part")),
             phrase="updates of {part} are {measured} of its weights, those of the rest {rest}",
         )

@@ -45,7 +45,6 @@ class PenaltyIsSmall(Watched):
             code="dominates",
             measured=event.values.get("cosine"),
             bounds=(ceiling(ALONG),),
-            step=event.step,
             phrase="the gradient of the loss has a cosine of {measured} with that of a penalty on the weights alone",
         )
 

@@ -44,7 +44,6 @@ class PreflightPassed(Watched):
             code="probes_failed",
             measured=of.get("failed"),
             bounds=(equal(0),),
-            step=event.step,
             evidence=(*names(event, "failed_probes"), *counts),
             phrase="{measured} of {probes} probes of the pre-flight failed",
         )

@@ -47,7 +47,6 @@ class RandomStateAdvances(Watched):
             code="begins_anew",
             measured=of.get("same"),
             bounds=(equal(0),),
-            step=event.step,
             evidence=(Fact("drawn", of.get("drawn")),),
             phrase="epochs that start with the random state of an earlier epoch: {measured}",
         )

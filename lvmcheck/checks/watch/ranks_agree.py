@@ -60,7 +60,6 @@ class RanksAgree(Watched):
             code="ranks_differ",
             measured=apart,
             bounds=(ceiling(LIMIT),),
-            step=event.step,
             evidence=(Fact("ranks", of.get("ranks")), Fact("steps_apart", of.get("since"))),
             phrase="the weights of {ranks} ranks differ by {measured} of their size",
         )

@@ -54,7 +54,6 @@ class RanksCoverData(Watched):
                 code="rows_missing",
                 measured=seen,
                 bounds=(floor(LEAST - spare),),
-                step=event.step,
                 evidence=facts,
                 phrase="{ranks} ranks together read {measured} of the data set in an epoch",
             )
@@ -62,7 +61,6 @@ class RanksCoverData(Watched):
             code="rows_overlap",
             measured=overlap,
             bounds=(ceiling(MOST),),
-            step=event.step,
             evidence=facts,
             phrase="share of a rank's rows in an epoch that another rank reads too {measured}",
         )

@@ -44,7 +44,6 @@ class RanksDrawOwnRows(Watched):
             code="same_rows",
             measured=event.values.get("same"),
             bounds=(ceiling(MOST),),
-            step=event.step,
             evidence=(Fact("ranks", event.values.get("ranks")),),
             phrase="share of a rank's rows that rank 0 reads at the same step {measured}",
         )

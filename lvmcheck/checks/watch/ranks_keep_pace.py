@@ -54,7 +54,6 @@ class RanksKeepPace(Watched):
             code="one_is_slower",
             measured=1.0 if short else slower,
             bounds=(ceiling(MOST),),
-            step=event.step,
             evidence=(Fact("rank", of.get("rank")), Fact("ranks", of.get("ranks")), Fact("share", of.get("share"))),
             phrase="rank {rank} works {measured} times as long as the fastest rank before it waits for the others",
         )

@@ -47,7 +47,6 @@ class RanksNormaliseEnough(Watched):
             code="few_values",
             measured=of.get("values"),
             bounds=(floor(LEAST),),
-            step=event.step,
             evidence=(Fact("ranks", of.get("ranks")), Fact("norms", of.get("norms")), *names(event, "module")),
             phrase="{module} normalises by {measured} values of a channel on each of {ranks} ranks",
         )

@@ -48,7 +48,6 @@ class RanksReachTheEnd(Watched):
                 code="rank_failed" if of.get("failed") else "rank_gone",
                 measured=lost,
                 bounds=(ceiling(0.0),),
-                step=event.step,
                 evidence=(rank, Fact("behind", behind)),
                 phrase="rank {rank} exited before the run ended, {behind} steps behind",
             )
@@ -57,7 +56,6 @@ class RanksReachTheEnd(Watched):
             code="rank_behind",
             measured=late,
             bounds=(ceiling(1.0),),
-            step=event.step,
             evidence=(rank,),
             phrase="rank {rank} hung {measured} steps behind when rank 0 failed",
         )

@@ -47,7 +47,6 @@ class RanksReduceOnce(Watched):
             code="never_reduced" if synced < 1 else "reduced_often",
             measured=synced,
             bounds=(floor(1.0), ceiling(1.0)),
-            step=event.step,
             evidence=(Fact("passes", passes), Fact("ranks", of.get("ranks"))),
             phrase="gradients are all-reduced in {measured} of {passes} backward passes of a step",
         )

@@ -47,7 +47,6 @@ class RanksReportAlike(Watched):
             code="metrics_differ",
             measured=event.values.get("apart"),
             bounds=(ceiling(MOST),),
-            step=event.step,
             evidence=(Fact("ranks", event.values.get("ranks")), *names(event, "reported")),
             phrase="{reported} differs by {measured} (relative) between {ranks} ranks",
         )

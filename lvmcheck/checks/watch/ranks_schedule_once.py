@@ -51,7 +51,6 @@ class RanksScheduleOnce(Watched):
             code="stepped_by_every_rank",
             measured=calls,
             bounds=(ceiling(1.05 * horizon),),
-            step=event.step,
             evidence=(Fact("ranks", ranks), Fact("optimizer_steps", steps), Fact("horizon", horizon)),
             phrase="scheduler stepped {measured} times in {optimizer_steps} steps of {ranks} ranks, made for {horizon}",
         )

@@ -49,7 +49,6 @@ class RanksSplitAlike(Watched):
             code="split_differs",
             measured=leaked,
             bounds=(ceiling(MOST),),
-            step=event.step,
             evidence=(Fact("ranks", of.get("ranks")),),
             phrase="share of a rank's validation rows that another rank trains on {measured}",
         )

@@ -46,7 +46,6 @@ class RowsApart(Watched):
             code="rows_mix",
             measured=event.values.get("change"),
             bounds=(ceiling(MOST),),
-            step=event.step,
             evidence=(Fact("rows", event.values.get("rows")),),
             phrase="changing the other rows of the batch changes the output of a row by {measured} (relative)",
         )

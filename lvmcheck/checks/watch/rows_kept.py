@@ -43,7 +43,6 @@ class RowsKept(Watched):
             code="rescaled",
             measured=0.0 if changed == changed and alike < ALIKE else changed,
             bounds=(ceiling(MOST),),
-            step=event.step,
             evidence=(Fact("correlation", alike), Fact("rows", of.get("rows"))),
             phrase="share of the stored inputs that changed in place within an epoch {measured}",
         )

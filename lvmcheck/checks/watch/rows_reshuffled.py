@@ -54,13 +54,12 @@ class RowsReshuffled(Watched):
             code="sorted",
             measured=of.get("sorted"),
             bounds=(ceiling(MOST),),
-            step=event.step,
             evidence=(Fact("steps_per_epoch", of.get("steps")),),
             phrase="rows are read in stored order, which is sorted by target: {measured} of 1",
         )
 
     def decide(self, run: Run) -> Outcome:
-        found = [finding for event in watched(run, self.event) if (finding := self.look(event)) is not None]
+        found = [finding for event in watched(run, self.event) if (finding := self.found(event)) is not None]
         bad = next((finding for finding in found if not finding.met), None)
         if bad is not None:
             return failed(bad, evaluated=len(found))

@@ -38,7 +38,6 @@ class SchedulerDrivesOptimizer(Watched):
             code="stale",
             measured=event.values.get("steps"),
             bounds=(equal(0),),
-            step=event.step,
             evidence=(Fact("replaced", event.values.get("replaced")),),
             phrase="the scheduler of an optimizer that was replaced was stepped {measured} times since",
         )

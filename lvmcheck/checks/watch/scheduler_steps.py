@@ -74,7 +74,6 @@ class SchedulerSteps(Watched):
             code=code,
             measured=calls,
             bounds=bounds,
-            step=event.step,
             evidence=(
                 *names(event, "scheduler"),
                 Fact("optimizer_steps", steps),

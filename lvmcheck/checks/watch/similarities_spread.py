@@ -45,7 +45,6 @@ class SimilaritiesSpread(Watched):
             code="flat",
             measured=event.values.get("range"),
             bounds=(floor(LEAST),),
-            step=event.step,
             phrase="logits that compare the pairs of a batch lie within {measured}",
         )
 

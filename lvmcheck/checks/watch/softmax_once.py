@@ -56,7 +56,6 @@ class SoftmaxOnce(Watched):
             code=code,
             measured=measured,
             bounds=(floor(bound),),
-            step=event.step,
             evidence=(Fact("distance_from_cross_entropy", plain), Fact("classes", of.get("classes"))),
             phrase="distance of the gradient from that of another loss {measured}"
             if measured >= bound

@@ -51,7 +51,6 @@ class StaysTrainable(Watched):
             code="frozen",
             measured=event.values.get("frozen_since"),
             bounds=(equal(0),),
-            step=event.step,
             evidence=(*names(event), Fact("trainable", event.values.get("trainable")), *held),
             phrase="{measured} parameters frozen since training began ({trainable} still trainable)",
         )

@@ -50,7 +50,6 @@ class StepsAreTaken(Watched):
             code="never_stepped",
             measured=of.get("steps"),
             bounds=(floor(1),),
-            step=event.step,
             evidence=(Fact("backward_passes", of.get("backwards")), Fact("recorded_steps", of.get("recorded"))),
             phrase="optimizer.step called {measured} times in {recorded_steps} recorded steps"
             if of.get("recorded")

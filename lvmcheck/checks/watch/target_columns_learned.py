@@ -50,7 +50,6 @@ class TargetColumnsLearned(Watched):
             code="every_other" if alternate else "some",
             measured=number,
             bounds=(ceiling(0),),
-            step=event.step,
             evidence=(Fact("columns", of.get("columns")), Fact("best", of.get("best")), Fact("worst", of.get("worst"))),
             phrase="{measured} of {columns} columns of the targets are predicted no better than by their mean, and"
             " {best} of the variance of the best one is explained",

@@ -49,7 +49,6 @@ class TargetLagsAgree(Watched):
             code="other_lag" if other else "same_lag",
             measured=math.nan if lost else of.get("off") if other else 0.0,
             bounds=(ceiling(MOST),),
-            step=event.step,
             evidence=tuple(Fact(key, of[key]) for key in ("lag", "lag_of_val", "found", "rows") if key in of),
             phrase="targets of training follow from inputs at lag {lag}, those of validation at lag {lag_of_val}",
         )

@@ -59,7 +59,6 @@ class TargetsDifferByRow(Watched):
             code="same_target",
             measured=residual,
             bounds=(floor(EXACT),),
-            step=event.step,
             evidence=(Fact("target", of.get("target")), Fact("rows", of.get("rows"))),
             phrase="share of the gradient that is no linear function of the output {measured}"
             if residual >= EXACT

@@ -47,7 +47,7 @@ class TargetsFollowFlips(Watched):
     def look(self, event: Watch) -> Finding | None:
         of = event.values
         if any(map(math.isnan, of.values())):
-            return Finding(code="no_number", measured=math.nan, bounds=(floor(LEAST),), step=event.step)
+            return Finding(code="no_number", measured=math.nan, bounds=(floor(LEAST),))
         learned = of.get("alike", 0.0) >= ALIKE and of.get("common", 0.0) >= LEARNED
         if not learned or of.get("share", 0.0) < SHARE or of.get("rows", 0.0) < ROWS:
             return None
@@ -55,7 +55,6 @@ class TargetsFollowFlips(Watched):
             code="mirrored",
             measured=of["own"] / of["common"],
             bounds=(floor(LEAST),),
-            step=event.step,
             evidence=(Fact("axis", ", ".join(event.subjects)), Fact("alike", of["alike"]), Fact("share", of["share"])),
             phrase="along the {axis} predicted masks hold {measured} times as much of the difference between a mask and"
             " its mirror image as of what both share",

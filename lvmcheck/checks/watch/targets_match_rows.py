@@ -59,7 +59,6 @@ class TargetsMatchRows(Watched):
             code=code,
             measured=math.nan if lost else 1 - train / other if code != "belongs" else 0.0,
             bounds=(ceiling(1 - PART),),
-            step=event.step,
             evidence=tuple(Fact(key, of[key]) for key in ("train", "shifted", "val", "own", "rows") if key in of),
             phrase="a linear fit predicts {train} of the targets of training rows"
             if code == "belongs"

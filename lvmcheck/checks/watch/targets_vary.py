@@ -40,7 +40,6 @@ class TargetsVary(Watched):
             code="constant",
             measured=of.get("constant"),
             bounds=(equal(0),),
-            step=event.step,
             evidence=(Fact("target", of.get("value")),),
             phrase="every target of the step is {target}"
             if of.get("constant") == 1

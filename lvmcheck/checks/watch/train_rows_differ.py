@@ -45,7 +45,6 @@ class TrainRowsDiffer(Watched):
             code="repeated",
             measured=of.get("least"),
             bounds=(ceiling(MOST),),
-            step=event.step,
             evidence=(Fact("rows", of.get("rows")), Fact("repeated", of.get("repeated"))),
             phrase="share of the training rows, of every class, that are copies of others {measured}",
         )

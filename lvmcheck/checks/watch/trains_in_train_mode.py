@@ -43,7 +43,6 @@ class TrainsInTrainMode(Watched):
             code="eval_mode",
             measured=of.get("in_train_mode") if modal else of.get("forwards"),
             bounds=(floor(1),),
-            step=event.step,
             evidence=(*(names(event, "modules")), Fact("total", of.get("forwards")), Fact("mode_dependent", modal)),
             phrase="{measured} of {total} forward passes of the step in train mode",
         )

@@ -51,7 +51,7 @@ class UnitsAlive(Watched):
             return outcome
         if not run.over:
             return pending("whether units come back", evaluated=outcome.evaluated)
-        last = self.look(events[-1])
+        last = self.found(events[-1])
         if not last.number <= BACK:
             return outcome
         done = passed(last, evaluated=outcome.evaluated)
@@ -62,7 +62,6 @@ class UnitsAlive(Watched):
             code="dead",
             measured=event.values.get("share"),
             bounds=(ceiling(MOST),),
-            step=event.step,
             evidence=(*names(event, "layer"), Fact("layers", event.values.get("layers"))),
             phrase="share of units without gradient {measured} in {layer}" if event.subjects else "",
         )

@@ -45,7 +45,6 @@ class UnitsDiffer(Watched):
             code="equal_units",
             measured=event.values.get("lowest"),
             bounds=(floor(LEAST),),
-            step=event.step,
             evidence=(Fact("layers", event.values.get("layers")), *names(event, "weight")),
             phrase="the units of {weight} differ by {measured} of their size",
         )

@@ -39,7 +39,6 @@ class UnitsUnsaturated(Watched):
             code="saturated",
             measured=event.values.get("highest"),
             bounds=(ceiling(0.5),),
-            step=event.step,
             evidence=(*names(event, "module"), Fact("modules", event.values.get("modules"))),
             phrase="share of saturated units {measured} in {module}" if event.subjects else "",
         )

@@ -63,7 +63,6 @@ class UpdateSize(Watched):
             code="too_small" if median < LOW else "too_large",
             measured=median,
             bounds=band(LOW, HIGH),
-            step=event.step,
             evidence=(Fact("lowest", of.get("lowest")), Fact("highest", of.get("highest")), *names(event)),
             phrase="updates are {measured} of the weights",
         )

@@ -51,7 +51,6 @@ class UpdatesSurviveRounding(Watched):
             code="rounded_away",
             measured=of.get("share"),
             bounds=(ceiling(LOST),),
-            step=event.step,
             evidence=(Fact("elements", of.get("elements")),),
             phrase="{measured} of the half-precision weights with a gradient do not change in a step",
         )

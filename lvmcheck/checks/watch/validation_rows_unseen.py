@@ -57,7 +57,6 @@ class ValidationRowsUnseen(Watched):
             code="in_training",
             measured=share,
             bounds=(ceiling(most + times * repeated),),
-            step=event.step,
             evidence=(Fact("validation_rows", rows), Fact("train_rows", of.get("train_rows"))),
             phrase="share of {validation_rows} validation rows that are also training rows {measured}",
         )

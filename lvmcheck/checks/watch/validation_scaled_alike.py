@@ -69,7 +69,6 @@ class ValidationScaledAlike(Watched):
             code=code,
             measured=math.nan if any(map(math.isnan, of.values())) else measured,
             bounds=(ceiling(wide * (SHIFT if code == "moved" else RATIO)),),
-            step=event.step,
             evidence=tuple(evidence),
             phrase="standard deviations of validation inputs are {ratio} times those of training, means "
             "differ by {shift} of them",

@@ -63,7 +63,6 @@ class ValidationWindowsApart(Watched):
                 code="as_often_as_training",
                 measured=met / windows / of["late"],
                 bounds=(ceiling(AS_OFTEN),),
-                step=event.step,
                 evidence=(Fact("windows", windows), Fact("of_training", of["late"])),
                 phrase="validation windows are met in training {measured} as often as windows of training themselves",
             )
@@ -72,7 +71,6 @@ class ValidationWindowsApart(Watched):
             code="overlapping",
             measured=math.nan if any(map(math.isnan, of.values())) else 0.0 if chance or beside else met / windows,
             bounds=(ceiling(SHARE_OF_TEXT if text else SHARE),),
-            step=event.step,
             evidence=(Fact("windows", windows), Fact("trained_windows", of.get("trained"))),
             phrase="share of {windows} validation windows whose first half is part of a training window {measured}",
         )

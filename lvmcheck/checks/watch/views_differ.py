@@ -43,7 +43,6 @@ class ViewsDiffer(Watched):
             code="equal",
             measured=event.values.get("apart"),
             bounds=(floor(1e-6),),
-            step=event.step,
             phrase="embeddings of the two views of a batch differ by {measured} of their size",
         )
 

@@ -58,7 +58,6 @@ class WarmUpEnds(Watched):
             code="never_warm" if never else "still_warming_up",
             measured=reached,
             bounds=(floor(HALF),),
-            step=event.step,
             evidence=(Fact("optimizer_steps", of.get("optimizer_steps")),),
             phrase="no measured learning rate was above {measured} of its full value in {optimizer_steps} steps"
             if never

@@ -47,14 +47,12 @@ class WeightDecaySmall(Watched):
                 code="decay_outweighs_loss",
                 measured=event.values["over_gradient"],
                 bounds=(ceiling(1.0),),
-                step=event.step,
                 phrase="weight decay adds {measured} times the gradient of the loss to it",
             )
         return Finding(
             code="decay_destroys",
             measured=event.values.get("per_step"),
             bounds=(ceiling(MOST),),
-            step=event.step,
             phrase="weight decay takes {measured} of the weights in one step",
         )
 

@@ -40,7 +40,6 @@ class WeightsGoOn(Watched):
             code="back",
             measured=event.values.get("back"),
             bounds=(equal(0),),
-            step=event.step,
             evidence=(*names(event, "modules"), Fact("moved", event.values.get("moved"))),
             phrase="{modules}: the weights at the beginning of this epoch are again those of the one before"
             if event.subjects

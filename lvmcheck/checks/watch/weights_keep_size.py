@@ -45,7 +45,6 @@ class WeightsKeepSize(Watched):
             code="decayed" if shrunk else "grown",
             measured=low if shrunk or low != low else high,
             bounds=band(LOW, HIGH),
-            step=event.step,
             evidence=tuple(Fact("parameter", name) for name in subjects),
             phrase="norm of {parameter} {measured} times its initial value" if subjects else "",
         )

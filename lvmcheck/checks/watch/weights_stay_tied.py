@@ -40,7 +40,6 @@ class WeightsStayTied(Watched):
             code="copied" if copied else "untied",
             measured=untied + copied,
             bounds=(equal(0),),
-            step=event.step,
             evidence=(*names(event), Fact("tied", event.values.get("tied"))),
             phrase="{parameters} has the values of an embedding and does not share its storage"
             if copied and event.subjects
