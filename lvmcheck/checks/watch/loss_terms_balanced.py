@@ -73,8 +73,8 @@ class LossTermsBalanced(Watched):
         lower = any(e.values.get("weight", 0.0) < WEIGHT * e.values.get("weight_of_next", math.inf) for e in first)
         if lower or any(e.values.get("ratio", 0.0) < AT_FIRST for e in first):
             return None
-        found = self.found(first[-1])
-        return replace(found, code="starved", measured=first[-1].values["ratio"], bounds=(ceiling(AT_FIRST),))
+        last, bounds = first[-1], (ceiling(AT_FIRST),)
+        return replace(self.look(last), code="starved", measured=last.values["ratio"], bounds=bounds, step=last.step)
 
     def look(self, event: Watch) -> Finding:
         of = event.values

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lvmcheck.checks.bounds import ceiling, equal
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_recorded, passed, pending
@@ -55,7 +55,7 @@ class NextTokenTargets(Watched):
     def decide(self, run: Run) -> Outcome:
         shifts, later = watched(run, self.event), watched(run, "later_tokens")
         change = later[-1].values.get("change", math.nan) if later else None
-        found = [self.found(event) for event in shifts]
+        found = [replace(self.look(event), step=event.step) for event in shifts]
         for finding in found:
             if finding.code != "same_token" and not finding.met:
                 return failed(finding, evaluated=len(found))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, passed, pending
@@ -51,7 +51,7 @@ class UnitsAlive(Watched):
             return outcome
         if not run.over:
             return pending("whether units come back", evaluated=outcome.evaluated)
-        last = self.found(events[-1])
+        last = replace(self.look(events[-1]), step=events[-1].step)
         if not last.number <= BACK:
             return outcome
         done = passed(last, evaluated=outcome.evaluated)
