@@ -42,6 +42,7 @@ class Watched(Check):
     This project's list of faults in training loops.
     """
 
+    universal = True
     metric_fields = ()
 
     event: ClassVar[str] = ""

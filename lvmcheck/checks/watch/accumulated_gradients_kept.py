@@ -37,7 +37,6 @@ class AccumulatedGradientsKept(Watched):
     This project's list of faults in training loops: gradients wrongly cleared.
     """
 
-    universal = True
     event = "passes"
     streak = 5
 

@@ -49,7 +49,6 @@ class ActivationsSized(Watched):
     This project's list of faults in training loops: exploding initialisation.
     """
 
-    universal = True
     event = "first_activations"
 
     def decide(self, run: Run) -> Outcome:

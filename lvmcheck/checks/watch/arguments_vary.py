@@ -38,7 +38,6 @@ class ArgumentsVary(Watched):
     This project's list of faults in training loops.
     """
 
-    universal = True
     event = "arguments"
 
     def decide_on(self, run: Run, events: Sequence[Watch]) -> Outcome:

@@ -35,7 +35,6 @@ class AugmentationVaries(Watched):
     This project's list of checks: augment_frozen.
     """
 
-    universal = True
     event = "augmentation"
 
     def look(self, event: Watch) -> Finding:

@@ -34,7 +34,6 @@ class BatchesDiffer(Watched):
     Overfitting one batch on purpose; gradient descent on all rows at once.
     """
 
-    universal = True
     event = "batch"
     streak = 10
     mild = True

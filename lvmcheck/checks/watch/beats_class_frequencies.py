@@ -46,7 +46,6 @@ class BeatsClassFrequencies(Watched):
     Cover and Thomas, Elements of Information Theory: no constant answer has a lower mean log loss than the entropy.
     """
 
-    universal = True
     event = "class_frequencies"
 
     def look(self, event: Watch) -> Finding | None:  # noqa: ARG002

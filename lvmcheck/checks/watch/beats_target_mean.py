@@ -46,7 +46,6 @@ class BeatsTargetMean(Watched):
     Definition of the coefficient of determination: at 0 the mean is as good.
     """
 
-    universal = True
     event = "target_variance"
     exempt = LEVELS
 

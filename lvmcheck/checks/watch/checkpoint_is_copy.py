@@ -35,7 +35,6 @@ class CheckpointIsCopy(Watched):
     This project's list of checks: checkpoint.
     """
 
-    universal = True
     event = "loaded"
 
     def look(self, event: Watch) -> Finding | None:

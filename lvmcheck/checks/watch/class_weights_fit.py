@@ -38,7 +38,6 @@ class ClassWeightsFit(Watched):
     This project's list of faults in training loops.
     """
 
-    universal = True
     event = "class_weights"
 
     def look(self, event: Watch) -> Finding | None:

@@ -64,7 +64,6 @@ class ClippingActsSometimes(Series):
     This project's list of faults in training loops: clip_effective.
     """
 
-    universal = True
     event = "gradient_norm"
     needs = STEPS
     mild = True

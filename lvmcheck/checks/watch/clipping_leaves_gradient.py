@@ -41,7 +41,6 @@ class ClippingLeavesGradient(Series):
     This project's list of faults in training loops: clip_effective.
     """
 
-    universal = True
     event = "clip"
     needs = 10
 

@@ -44,7 +44,6 @@ class EmaFollows(Watched):
     This project's list of faults in training loops: an EMA that is never updated.
     """
 
-    universal = True
     event = "copy"
 
     def look(self, event: Watch) -> Finding | None:

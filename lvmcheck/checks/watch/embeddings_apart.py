@@ -43,7 +43,6 @@ class EmbeddingsApart(Series):
     This project's list of checks: embedding_collapse.
     """
 
-    universal = True
     event = "embeddings"
     needs = 10
 

@@ -32,7 +32,6 @@ class EpochOrderChanges(Watched):
     recurrent model, and other data where order is meant.
     """
 
-    universal = True
     event = "epoch_order"
     streak = 2
     mild = True

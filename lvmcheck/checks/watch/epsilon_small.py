@@ -36,7 +36,6 @@ class EpsilonSmall(Watched):
     This project's list of faults in training loops: Adam's epsilon dominating.
     """
 
-    universal = True
     event = "epsilon"
     streak = 10
 

@@ -37,7 +37,6 @@ class EvaluatesInEvalMode(Watched):
     This project's list of faults in training loops: val_mode.
     """
 
-    universal = True
     event = "evaluation"
 
     def look(self, event: Watch) -> Finding | None:

@@ -30,7 +30,6 @@ class EvaluationChangesNothing(Watched):
     an evaluation.
     """
 
-    universal = True
     event = "evaluation"
 
     def look(self, event: Watch) -> Finding | None:

@@ -32,7 +32,6 @@ class EvaluationDrawsNothing(Watched):
     This project's list of checks: val_mode.
     """
 
-    universal = True
     event = "evaluation_dropout"
 
     def look(self, event: Watch) -> Finding:

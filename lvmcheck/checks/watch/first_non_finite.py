@@ -33,7 +33,6 @@ class FirstNonFinite(Watched):
     Steps that a gradient scaler skips; masks of -inf inside attention, whose outputs are finite.
     """
 
-    universal = True
     event = "finite"
 
     def look(self, event: Watch) -> Finding:

@@ -41,7 +41,6 @@ class FirstUpdatesSmall(Watched):
     This project's list of faults in training loops: update ratio out of range.
     """
 
-    universal = True
     exempt: ClassVar = {"nan": LEVELS["nan"]}
     event = "update_ratio"
     streak = 3

@@ -36,7 +36,6 @@ class GradientAtStep(Watched):
     a closure; a hinge loss that is satisfied on single batches.
     """
 
-    universal = True
     event = "gradient_at_step"
     streak = 3
     needs = 12

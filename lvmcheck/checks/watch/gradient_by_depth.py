@@ -34,7 +34,6 @@ class GradientByDepth(Watched):
     Biases before a norm; adapters that begin at zero; queries and keys with small gradients at the start.
     """
 
-    universal = True
     event = "depth"
     streak = 5
 

@@ -45,7 +45,6 @@ class GradientNormSteady(Series):
     This project's list of faults in training loops: exploding_gradient.
     """
 
-    universal = True
     event = "gradient_norm"
     needs = 40
 

@@ -37,7 +37,6 @@ class GradientReaches(Watched):
     whose gradient is zero by construction; frozen layers; heads that take turns within five measured steps.
     """
 
-    universal = True
     event = "gradient_reach"
 
     def decide_on(self, run: Run, events: Sequence[Watch]) -> Outcome:

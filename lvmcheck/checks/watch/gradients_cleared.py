@@ -39,7 +39,6 @@ class GradientsCleared(Watched):
     This project's list of faults in training loops; zero_grad_missing of TrainCheck (OSDI 2025) and pytest-torch.
     """
 
-    universal = True
     event = "leftover"
     streak = 2
 

@@ -39,7 +39,6 @@ class InputsScaled(Watched):
     Inputs in [0, 1] with mean 0.3; sparse and one-hot inputs; unit vectors of many dimensions; token ids.
     """
 
-    universal = True
     event = "inputs"
     streak = 3
 

@@ -35,7 +35,6 @@ class InputsWithoutSentinels(Watched):
     Definition of a standard deviation. Severity: warns, since a column may really have a value apart.
     """
 
-    universal = True
     event = "far_value"
     mild = True
 

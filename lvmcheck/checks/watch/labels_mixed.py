@@ -29,7 +29,6 @@ class LabelsMixed(Watched):
     Many classes in small batches; unbalanced data; episodes of few-shot learning with several classes.
     """
 
-    universal = True
     event = "labels"
     streak = 10
 

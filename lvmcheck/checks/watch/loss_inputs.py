@@ -58,7 +58,6 @@ class LossInputs(Watched):
     This project's list of checks: logit_form.
     """
 
-    universal = True
     event = "loss_input"
     needs = 64
 

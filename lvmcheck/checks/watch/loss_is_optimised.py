@@ -42,7 +42,6 @@ class LossIsOptimised(Watched):
     This project's list of faults in training loops: accumulation not scaled.
     """
 
-    universal = True
     event = "objective"
 
     def decide(self, run: Run) -> Outcome:

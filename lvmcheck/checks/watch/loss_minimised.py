@@ -35,7 +35,6 @@ class LossMinimised(Watched):
     This project's list of faults in training loops: loss sign.
     """
 
-    universal = True
     event = "loss_direction"
     streak = 3
 

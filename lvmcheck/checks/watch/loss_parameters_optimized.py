@@ -36,7 +36,6 @@ class LossParametersOptimized(Watched):
     This project's list of faults in training loops: a forgotten head.
     """
 
-    universal = True
     event = "loss_parameters"
     streak = 2
 

@@ -52,7 +52,6 @@ class LossTermsBalanced(Watched):
     This project's list of faults in training loops: one loss term dominating by gradient, also at a small weight.
     """
 
-    universal = True
     exempt = LEVELS
     event = "addend_gradients"
     streak = 4

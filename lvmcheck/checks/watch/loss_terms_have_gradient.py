@@ -39,7 +39,6 @@ class LossTermsHaveGradient(Watched):
     This project's list of faults in training loops: graph cut, detached terms.
     """
 
-    universal = True
     event = "loss_addends"
     streak = 3
 

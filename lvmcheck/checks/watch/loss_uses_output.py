@@ -31,7 +31,6 @@ class LossUsesOutput(Watched):
     discriminator.
     """
 
-    universal = True
     event = "output_gradient"
     streak = 3
 

@@ -40,7 +40,6 @@ class MissingFromOptimizer(Watched):
     The original project (docs/history.md) and its later list of faults in training loops: a forgotten head.
     """
 
-    universal = True
     event = "coverage"
 
     def look(self, event: Watch) -> Finding:

@@ -39,7 +39,6 @@ class NextTokenTargets(Watched):
     This project's list of checks: causal_leak.
     """
 
-    universal = True
     event = "target_shift"
 
     def look(self, event: Watch) -> Finding:

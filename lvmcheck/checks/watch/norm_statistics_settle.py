@@ -39,7 +39,6 @@ class NormStatisticsSettle(Watched):
     An independent gallery: momentum=0.001 in a classifier of small images.
     """
 
-    universal = True
     event = "norm_statistics"
 
     def look(self, event: Watch) -> Finding | None:

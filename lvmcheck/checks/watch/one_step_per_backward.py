@@ -30,7 +30,6 @@ class OneStepPerBackward(Watched):
     Optimizers that call a closure; several backward passes per step; gradients written by hand, without autograd.
     """
 
-    universal = True
     event = "step_calls"
 
     def look(self, event: Watch) -> Finding:

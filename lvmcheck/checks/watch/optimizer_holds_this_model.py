@@ -32,7 +32,6 @@ class OptimizerHoldsThisModel(Watched):
     part.
     """
 
-    universal = True
     event = "foreign"
 
     def look(self, event: Watch) -> Finding:

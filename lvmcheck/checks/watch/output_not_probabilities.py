@@ -34,7 +34,6 @@ class OutputNotProbabilities(Watched):
     Probabilities with a loss that expects them (log and nll_loss, squared error); policies; attention weights.
     """
 
-    universal = True
     exempt: ClassVar[Mapping[str, str]] = {
         "nan": "the form of the outputs and that of the loss decide together; not_a_number is a case of its own"
     }

@@ -34,7 +34,6 @@ class OutputsVary(Watched):
     rows; outputs of one row.
     """
 
-    universal = True
     event = "outputs"
     streak = 5
     span = 24

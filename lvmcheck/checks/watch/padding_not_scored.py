@@ -40,7 +40,6 @@ class PaddingNotScored(Watched):
     padded to 16.
     """
 
-    universal = True
     event = "padding"
     streak = 3
 

@@ -29,7 +29,6 @@ class ParametersHeldOnce(Watched):
     Weights that are tied on purpose, which are one parameter with two names; several optimizers over different parts.
     """
 
-    universal = True
     event = "held_twice"
 
     def look(self, event: Watch) -> Finding:

@@ -37,7 +37,6 @@ class ParametersMove(Watched):
     This project's list of faults in training loops: no_update: a trainable parameter unchanged across 3 steps.
     """
 
-    universal = True
     event = "movement"
 
     def look(self, event: Watch) -> Finding:

@@ -36,7 +36,6 @@ class PartsKeepPace(Watched):
     warm-up; layers that begin at zero.
     """
 
-    universal = True
     event = "update_parts"
     streak = 10
 

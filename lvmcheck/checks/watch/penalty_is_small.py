@@ -36,7 +36,6 @@ class PenaltyIsSmall(Watched):
     This project's list of faults in training loops: one term dominates.
     """
 
-    universal = True
     event = "penalty"
     streak = 4
 

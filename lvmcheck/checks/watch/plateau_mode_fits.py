@@ -44,7 +44,6 @@ class PlateauModeFits(Watched):
     This project's list of faults in training loops: schedule wrongly stepped.
     """
 
-    universal = True
     event = "plateau"
 
     def decide_on(self, run: Run, events: Sequence[Watch]) -> Outcome:

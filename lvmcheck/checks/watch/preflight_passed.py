@@ -32,7 +32,6 @@ class PreflightPassed(Watched):
     Probes that warn, do not apply or ran out of time.
     """
 
-    universal = True
     event = PREFLIGHT
 
     def look(self, event: Watch) -> Finding | None:

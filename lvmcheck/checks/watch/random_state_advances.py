@@ -34,7 +34,6 @@ class RandomStateAdvances(Watched):
     This project's list of checks: augment_frozen.
     """
 
-    universal = True
     event = "generator"
     streak = 2
     needs = 8

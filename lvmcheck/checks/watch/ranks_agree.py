@@ -47,7 +47,6 @@ class RanksAgree(Watched):
     This project's list of faults in training loops: ranks that drift apart.
     """
 
-    universal = True
     event = "ranks"
 
     def look(self, event: Watch) -> Finding | None:

@@ -40,7 +40,6 @@ class RanksCoverData(Watched):
     This project's list of faults of several ranks: overlapping or missing rows.
     """
 
-    universal = True
     event = "rank_passes"
     mild = True
 

@@ -35,7 +35,6 @@ class RanksDrawOwnRows(Watched):
     This project's list of faults in training loops: ranks that see the same rows.
     """
 
-    universal = True
     event = "rank_rows"
     streak = 3
 

@@ -41,7 +41,6 @@ class RanksKeepPace(Watched):
     This project's list of faults of several ranks: a slow rank.
     """
 
-    universal = True
     event = "rank_pace"
     streak = 3
     mild = True

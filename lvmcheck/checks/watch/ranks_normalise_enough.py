@@ -37,7 +37,6 @@ class RanksNormaliseEnough(Watched):
     This project's list of faults of several ranks: unsynchronised batch-norm.
     """
 
-    universal = True
     event = "rank_norms"
     mild = True
 

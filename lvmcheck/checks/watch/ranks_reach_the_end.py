@@ -35,7 +35,6 @@ class RanksReachTheEnd(Watched):
     This project's list of faults of several ranks: a rank that died or hangs.
     """
 
-    universal = True
     event = "rank_ends"
 
     def look(self, event: Watch) -> Finding:

@@ -35,7 +35,6 @@ class RanksReduceOnce(Watched):
     This project's list of faults of several ranks: accumulation without no_sync accounted for.
     """
 
-    universal = True
     event = "rank_syncs"
     streak = 3
     mild = True

@@ -37,7 +37,6 @@ class RanksReportAlike(Watched):
     This project's list of faults of several ranks: metrics averaged wrongly.
     """
 
-    universal = True
     event = "rank_metrics"
     streak = 2
     mild = True

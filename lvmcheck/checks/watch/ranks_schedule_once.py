@@ -37,7 +37,6 @@ class RanksScheduleOnce(Watched):
     This project's list of faults of several ranks: scheduler stepped once per rank.
     """
 
-    universal = True
     event = "rank_schedule"
     mild = True
 

@@ -37,7 +37,6 @@ class RanksSplitAlike(Watched):
     This project's list of faults of several ranks: split unseeded.
     """
 
-    universal = True
     event = "rank_split"
 
     def look(self, event: Watch) -> Finding | None:

@@ -36,7 +36,6 @@ class RowsApart(Watched):
     This project's list of checks: batch_independence.
     """
 
-    universal = True
     event = "row_mixing"
 
     def look(self, event: Watch) -> Finding | None:

@@ -32,7 +32,6 @@ class RowsKept(Watched):
     A replay memory that is filled anew; preparation once, before the first step.
     """
 
-    universal = True
     event = "rows_kept"
     streak = 2
 

@@ -43,7 +43,6 @@ class RowsReshuffled(Watched):
     This project's list of checks: shuffle.
     """
 
-    universal = True
     event = "data_order"
 
     def look(self, event: Watch) -> Finding | None:

@@ -30,7 +30,6 @@ class SchedulerDrivesOptimizer(Watched):
     Phases with an optimizer and a scheduler of their own; an optimizer that is made again without a scheduler.
     """
 
-    universal = True
     event = "stale_scheduler"
 
     def look(self, event: Watch) -> Finding:

@@ -39,7 +39,6 @@ class SchedulerSteps(Watched):
     One call per epoch, with epochs in T_max; warm-up that is over early; cosines with restarts; plateau schedulers.
     """
 
-    universal = True
     event = "schedule"
 
     def decide(self, run: Run) -> Outcome:

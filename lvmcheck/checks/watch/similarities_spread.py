@@ -34,7 +34,6 @@ class SimilaritiesSpread(Watched):
     The first steps, in which all similarities are alike; dot products without normalisation.
     """
 
-    universal = True
     event = "similarities"
     streak = 10
 

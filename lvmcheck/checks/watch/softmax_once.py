@@ -39,7 +39,6 @@ class SoftmaxOnce(Watched):
     distillation.
     """
 
-    universal = True
     event = "loss_form"
     streak = 2
 

@@ -32,7 +32,6 @@ class StaysTrainable(Watched):
     Layers frozen before the first step; freezing for one pass of an adversarial step; layers unfrozen later.
     """
 
-    universal = True
     event = "freezing"
 
     def judge(self, run: Run) -> Outcome:

@@ -34,7 +34,6 @@ class StepsAreTaken(Watched):
     skips; a loop of a few passes.
     """
 
-    universal = True
     event = "step_calls"
 
     def look(self, event: Watch) -> Finding | None:

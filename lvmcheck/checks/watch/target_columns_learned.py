@@ -37,7 +37,6 @@ class TargetColumnsLearned(Watched):
     A column that is noise, which warns; columns that are learned later than others; columns that are constant.
     """
 
-    universal = True
     event = "target_columns"
 
     def look(self, event: Watch) -> Finding | None:

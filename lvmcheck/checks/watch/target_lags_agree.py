@@ -36,7 +36,6 @@ class TargetLagsAgree(Watched):
     This project's list of checks: label_alignment.
     """
 
-    universal = True
     event = "target_lag"
 
     def look(self, event: Watch) -> Finding | None:

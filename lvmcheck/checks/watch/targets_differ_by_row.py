@@ -35,7 +35,6 @@ class TargetsDifferByRow(Watched):
     squared error.
     """
 
-    universal = True
     event = "targets"
     streak = 5
 

@@ -41,7 +41,6 @@ class TargetsFollowFlips(Watched):
     Any picture is the sum of a part that a flip leaves alone and one whose sign it changes, and the two are orthogonal.
     """
 
-    universal = True
     event = "mirrored"
 
     def look(self, event: Watch) -> Finding | None:

@@ -37,7 +37,6 @@ class TargetsMatchRows(Watched):
     This project's list of checks: label_alignment.
     """
 
-    universal = True
     event = "association"
 
     def look(self, event: Watch) -> Finding | None:

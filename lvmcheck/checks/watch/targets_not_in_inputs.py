@@ -40,7 +40,6 @@ class TargetsNotInInputs(Series):
     cross-validated table.
     """
 
-    universal = True
     event = "target_copied"
     needs = 3
 

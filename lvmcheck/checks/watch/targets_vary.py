@@ -30,7 +30,6 @@ class TargetsVary(Watched):
     Adversarial losses, whose targets are 0 and 1; terms that pull to a constant beside a term with data.
     """
 
-    universal = True
     event = "loss_target"
     streak = 5
 

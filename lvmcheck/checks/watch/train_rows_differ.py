@@ -34,7 +34,6 @@ class TrainRowsDiffer(Watched):
     sampler with replacement.
     """
 
-    universal = True
     event = "data_repeats"
 
     def look(self, event: Watch) -> Finding | None:

@@ -32,7 +32,6 @@ class TrainsInTrainMode(Watched):
     evaluation with gradients enabled.
     """
 
-    universal = True
     event = "train_mode"
     streak = 3
 

@@ -39,7 +39,6 @@ class UnitsAlive(Watched):
     layer.
     """
 
-    universal = True
     event = "dead_units"
     streak = 2
 

@@ -36,7 +36,6 @@ class UnitsDiffer(Watched):
     This project's list of faults in training loops: equal initialisation, init_symmetry.
     """
 
-    universal = True
     event = "unit_spread"
     streak = 2
 

@@ -30,7 +30,6 @@ class UnitsUnsaturated(Watched):
     The sigmoid of an output that is sure; gates that are open on some rows and closed on others.
     """
 
-    universal = True
     event = "saturation"
     streak = 5
 

@@ -42,7 +42,6 @@ class UpdateSize(Watched):
     zero; fine-tuning at 1e-5.
     """
 
-    universal = True
     exempt: ClassVar = {"nan": LEVELS["nan"]}
     event = "update_ratio"
     streak = 10

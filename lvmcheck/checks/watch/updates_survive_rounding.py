@@ -39,7 +39,6 @@ class UpdatesSurviveRounding(Watched):
     This project's list of faults in training loops: half-precision underflow, bf16 updates lost.
     """
 
-    universal = True
     event = "rounding"
     streak = 10
 

@@ -39,7 +39,6 @@ class ValidationRowsUnseen(Watched):
     Discrete data in which equal rows are natural; a few duplicates.
     """
 
-    universal = True
     event = "leak"
 
     def look(self, event: Watch) -> Finding | None:

@@ -43,7 +43,6 @@ class ValidationScaledAlike(Watched):
     This project's list of checks: input_scale.
     """
 
-    universal = True
     event = "data_scale"
 
     def look(self, event: Watch) -> Finding | None:

@@ -48,7 +48,6 @@ class ValidationWindowsApart(Watched):
     This project's list of faults in training loops: leaking rows.
     """
 
-    universal = True
     event = "window_parts"
 
     def look(self, event: Watch) -> Finding | None:

@@ -32,7 +32,6 @@ class ViewsDiffer(Watched):
     Views that differ by dropout alone; two towers; supervised contrastive losses.
     """
 
-    universal = True
     event = "views"
     streak = 3
 

@@ -39,7 +39,6 @@ class WarmUpEnds(Watched):
     This project's list of faults in training loops: warm-up too long.
     """
 
-    universal = True
     event = "schedule"
 
     def look(self, event: Watch) -> Finding | None:

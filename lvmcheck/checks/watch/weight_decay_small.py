@@ -37,7 +37,6 @@ class WeightDecaySmall(Watched):
     This project's list of faults in training loops: weight decay that destroys.
     """
 
-    universal = True
     event = "decay"
     streak = 10
 

@@ -31,7 +31,6 @@ class WeightsGoOn(Watched):
     parts.
     """
 
-    universal = True
     event = "weights_back"
     streak = 3
 

@@ -33,7 +33,6 @@ class WeightsKeepSize(Watched):
     Layers that begin at zero (adapters, last layers); growth by a factor of a few; pruning that is meant.
     """
 
-    universal = True
     event = "weights"
     streak = 3
 

@@ -31,7 +31,6 @@ class WeightsStayTied(Watched):
     Weights tied on purpose; models without ties; a target network that starts as a copy.
     """
 
-    universal = True
     event = "ties"
 
     def look(self, event: Watch) -> Finding:
