@@ -34,6 +34,7 @@ class Loop(Protocol):
         train: the observed loader of training rows.
         forwards: forward passes of training since the last step.
         parts: the modules that the loop calls, the one that takes the batch first.
+        found: nobody asked for watching: what the loop trains was found.
         guard: makes hooks of what is put on models, gradients and optimizers.
     """
 
@@ -45,6 +46,7 @@ class Loop(Protocol):
     slots: list[Slot]
     evaluating: bool
     guard: Guard
+    found: bool
 
     @property
     def train(self) -> Any: ...

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lvmcheck import Recorder
 from suites.watch import faults_data, faults_model, faults_pairs
+from suites.watch.steps import learn
 
 Train = Callable[[Recorder, str], None]
 
@@ -219,10 +220,7 @@ def tied(rec: Recorder, fault: str) -> None:
         if fault == "untied_on_the_way" and number == 3:
             model.head = copy.deepcopy(model.head)
         loss = F.cross_entropy(model(text[:, :-1]).flatten(0, 1), text[:, 1:].flatten())
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        rec.step(loss=loss)
+        learn(rec, optimizer, loss)
 
 
 def loaders(rec: Recorder, fault: str) -> None:
@@ -237,11 +235,8 @@ def loaders(rec: Recorder, fault: str) -> None:
     for epoch in range(2):
         model.train()
         for batch, target in watcher.train:
-            optimizer.zero_grad()
             loss = F.cross_entropy(model(batch), target)
-            loss.backward()
-            optimizer.step()
-            rec.step(loss=loss)
+            learn(rec, optimizer, loss)
         if fault != "evaluated_in_train_mode_by_loader":
             model.eval()
         total = sum(float(F.cross_entropy(model(batch), target).detach()) for batch, target in watcher.val)

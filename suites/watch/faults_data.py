@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import lvmcheck
 from lvmcheck import Recorder
+from suites.watch.steps import learn
 
 STEPS = 8
 
@@ -113,10 +114,7 @@ def positions(rec: Recorder, fault: str) -> None:
         for batch, tags, values in train:
             output = model(batch)
             loss = F.binary_cross_entropy_with_logits(output[:, 1:], tags.float()) + F.mse_loss(output[:, :1], values)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            rec.step(loss=loss)
+            learn(rec, optimizer, loss)
         rec.epoch(epoch)
 
 
@@ -129,11 +127,8 @@ def pairs(rec: Recorder, fault: str) -> None:
         view = torch.randn(32, 8)
         one, other = (F.normalize(model(view + 0.3 * torch.randn(32, 8)), dim=1) for _ in range(2))
         near = (one * other).sum(1).mean()
-        optimizer.zero_grad()
         loss = -near if fault == "nothing_repels" else F.cross_entropy(one @ other.T / 0.2, torch.arange(32))
-        loss.backward()
-        optimizer.step()
-        rec.step(loss=loss)
+        learn(rec, optimizer, loss)
 
 
 def padded(rec: Recorder, fault: str) -> None:
@@ -146,10 +141,7 @@ def padded(rec: Recorder, fault: str) -> None:
         rows = rows * (torch.arange(10) < torch.randint(3, 11, (16, 1)))
         ignored = -100 if fault == "padding_is_scored" else 0
         loss = F.cross_entropy(model(rows[:, :-1]).flatten(0, 1), rows[:, 1:].flatten(), ignore_index=ignored)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        rec.step(loss=loss)
+        learn(rec, optimizer, loss)
 
 
 def table(rec: Recorder, fault: str) -> None:
@@ -163,10 +155,7 @@ def table(rec: Recorder, fault: str) -> None:
         if fault == "target_among_the_columns":
             rows[:, 5] = 2 * target - 1
         loss = F.mse_loss(model(rows)[:, 0], target)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        rec.step(loss=loss)
+        learn(rec, optimizer, loss)
 
 
 def text(rec: Recorder, fault: str) -> None:
@@ -177,11 +166,8 @@ def text(rec: Recorder, fault: str) -> None:
     for _ in range(24):
         rows = torch.randint(0, 12, (16, 1)) + torch.arange(10) * torch.randint(1, 4, (16, 1))
         rows, ahead = rows % 12, 2 if fault == "two_tokens_ahead" else 1
-        optimizer.zero_grad()
         loss = F.cross_entropy(model(rows[:, :-ahead]).flatten(0, 1), rows[:, ahead:].flatten())
-        loss.backward()
-        optimizer.step()
-        rec.step(loss=loss)
+        learn(rec, optimizer, loss)
 
 
 def windows(rec: Recorder, fault: str) -> None:
@@ -196,10 +182,7 @@ def windows(rec: Recorder, fault: str) -> None:
     for epoch in range(2):
         for batch in torch.randperm(600).split(32):
             loss = F.mse_loss(model(training[batch, :16]), training[batch, 16:])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            rec.step(loss=loss)
+            learn(rec, optimizer, loss)
         with torch.no_grad():
             rec.epoch(epoch, val_loss=F.mse_loss(model(rest[:, :16]), rest[:, 16:]))
 

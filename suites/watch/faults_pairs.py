@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lvmcheck import Recorder
+from suites.watch.steps import learn
 
 STEPS = 60
 
@@ -52,10 +53,7 @@ def epochs(rec: Recorder, fault: str) -> None:
             penalty = sum((p.square().sum() for p in model.parameters()), torch.zeros(()))
             loss = F.cross_entropy(model(inputs[rows]), labels[rows])
             loss = loss + (30.0 if fault == "penalty_of_30" else 1e-4) * penalty
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            rec.step(loss=loss)
+            learn(rec, optimizer, loss)
         model.eval()
         with torch.no_grad():
             rec.epoch(epoch, val_loss=F.cross_entropy(model(inputs[256:]), labels[256:]))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from lvmcheck import Recorder
+from suites.watch.steps import learn
 
 STEPS = 80
 
@@ -35,11 +36,8 @@ def image_classifier(rec: Recorder) -> None:
     for epoch in range(5):
         model.train()
         for rows in torch.randperm(256).split(16):
-            optimizer.zero_grad()
             loss = F.cross_entropy(model(images[rows]), labels[rows], label_smoothing=0.1)
-            loss.backward()
-            optimizer.step()
-            rec.step(loss=loss)
+            learn(rec, optimizer, loss)
         scheduler.step()
         model.eval()
         with torch.no_grad():
@@ -165,11 +163,8 @@ def autoencoder(rec: Recorder) -> None:
     rec.watch(model, optimizer)
     for epoch in range(5):
         for rows in torch.randperm(256).split(16):
-            optimizer.zero_grad()
             loss = F.mse_loss(model(images[rows]), images[rows])
-            loss.backward()
-            optimizer.step()
-            rec.step(loss=loss)
+            learn(rec, optimizer, loss)
         with torch.no_grad():
             rec.epoch(epoch, val_loss=F.mse_loss(model(images[256:]), images[256:]))  # any mode will do
 
@@ -216,10 +211,7 @@ def policy_gradient(rec: Recorder) -> None:
         for rows in torch.randperm(64).split(16):
             chosen = model(states[rows]).gather(1, actions[rows, None])[:, 0]
             loss = -(chosen.log() * advantage[rows]).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            rec.step(loss=loss)
+            learn(rec, optimizer, loss)
     rec.epoch(1, train_return=advantage.mean())
 
 
@@ -247,10 +239,7 @@ def adapters(rec: Recorder) -> None:
     rec.watch(model, optimizer)
     for rows in batches(256, 32):
         loss = F.cross_entropy(model(data[rows]), labels[rows])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        rec.step(loss=loss)
+        learn(rec, optimizer, loss)
     model.eval()
     with torch.no_grad():
         rec.epoch(1, val_loss=F.cross_entropy(model(data[256:]), labels[256:]))
@@ -319,11 +308,8 @@ def frozen_norms(rec: Recorder) -> None:
         model.train()
         model[1].eval()
         for rows in torch.randperm(256).split(16):
-            optimizer.zero_grad()
             loss = F.cross_entropy(model(data[rows]), labels[rows], weight=torch.tensor([1.0, 2.0, 1.0, 4.0, 1.0]))
-            loss.backward()
-            optimizer.step()
-            rec.step(loss=loss)
+            learn(rec, optimizer, loss)
         model.eval()
         with torch.no_grad():
             rec.epoch(epoch, val_loss=F.cross_entropy(model(data), labels))
@@ -337,11 +323,8 @@ def whole_data_at_once(rec: Recorder) -> None:
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
     rec.watch(model, optimizer)
     for epoch in range(60):
-        optimizer.zero_grad()
         loss = F.mse_loss(model(data), targets)
-        loss.backward()
-        optimizer.step()
-        rec.step(loss=loss)
+        learn(rec, optimizer, loss)
         rec.epoch(epoch, train_loss=loss, val_loss=F.mse_loss(model(data), targets))
 
 

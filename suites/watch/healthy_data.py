@@ -12,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from lvmcheck import Recorder
+from suites.watch.steps import learn
 
 
 def _fit(
@@ -21,11 +22,8 @@ def _fit(
     rec.watch(model, optimizer, **watch)
     for step in range(steps):
         model.train()
-        optimizer.zero_grad()
         value = loss(step)
-        value.backward()
-        optimizer.step()
-        rec.step(loss=value)
+        learn(rec, optimizer, value)
         if (step + 1) % (steps // epochs) == 0:
             rec.epoch((step + 1) // (steps // epochs))
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 import lvmcheck
 from lvmcheck.checks.finding import Finding, Status
 from lvmcheck.checks.protocol import judge, load_check
+from suites.watch.steps import learn
 
 STEPS, ROWS = 40, 24
 INPUTS = torch.randn(600, 8, generator=torch.Generator().manual_seed(0))
@@ -32,10 +33,7 @@ def classifier(path: Path, weight: Tensor | None, ignored: int = -100) -> None:
         for _ in range(STEPS):
             rows = torch.randperm(600)[:ROWS]
             loss = F.cross_entropy(model(INPUTS[rows]), LABELS[rows], weight=weight, ignore_index=ignored)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            rec.step(loss=loss)
+            learn(rec, optimizer, loss)
 
 
 @pytest.mark.parametrize(
@@ -76,10 +74,7 @@ def test_a_time_that_is_divided_as_an_integer(integer: bool, tmp_path: Path) -> 
             time = torch.randint(50, (ROWS,))
             time = (time // 50).float() if integer else time / 50
             loss = F.mse_loss(model(torch.randn(ROWS, 8), time), torch.randn(ROWS, 8))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            rec.step(loss=loss)
+            learn(rec, optimizer, loss)
     status, _ = outcome(tmp_path / "run", "arguments_vary")
     assert status is (Status.FAILED if integer else Status.PASSED)
 
@@ -93,10 +88,7 @@ def test_a_regression_at_the_mean(signal: float, tmp_path: Path) -> None:
         for _ in range(500):
             rows = torch.randn(256, 8)
             loss = F.mse_loss(model(rows), signal * rows[:, :4] + torch.randn(256, 4))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            rec.step(loss=loss)
+            learn(rec, optimizer, loss)
     status, finding = outcome(tmp_path / "run", "beats_target_mean")
     assert status is (Status.PASSED if signal else Status.FAILED)
     assert finding is not None
@@ -113,10 +105,7 @@ def test_similarities_that_softmax_cannot_tell_apart(scale: float, tmp_path: Pat
             rows = torch.randn(ROWS, 8)
             one, other = (F.normalize(model(rows + 0.3 * torch.randn(ROWS, 8)), dim=1) for _ in range(2))
             loss = F.cross_entropy(scale * one @ other.T, torch.arange(ROWS))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            rec.step(loss=loss)
+            learn(rec, optimizer, loss)
     status, _ = outcome(tmp_path / "run", "similarities_spread")
     assert status is (Status.FAILED if scale < 1 else Status.PASSED)
 
@@ -159,10 +148,7 @@ def test_targets_that_a_flip_leaves_behind(follow: str, pictures: bool, tmp_path
             for image, mask, centre in zip(*(tensor.split(20) for tensor in marked(follow)), strict=True):
                 answer = model(image)
                 loss = F.binary_cross_entropy_with_logits(answer, mask) if pictures else F.mse_loss(answer, centre)
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                rec.step(loss=loss)
+                learn(rec, optimizer, loss)
     status, finding = outcome(tmp_path / "run", "targets_follow_flips" if pictures else "target_columns_learned")
     assert status is (Status.PASSED if follow == "both" else Status.FAILED)
     assert finding is not None
@@ -179,8 +165,5 @@ def test_a_number_for_missing_values(filled: float, status: Status, tmp_path: Pa
         for _ in range(STEPS):
             rows = torch.randperm(600)[:ROWS]
             loss = F.cross_entropy(model(inputs[rows]), LABELS[rows])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            rec.step(loss=loss)
+            learn(rec, optimizer, loss)
     assert outcome(tmp_path / "run", "inputs_without_sentinels")[0] is status

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 import lvmcheck
 from lvmcheck.checks.finding import Status
 from lvmcheck.checks.protocol import judge, load_check
+from suites.watch.steps import learn
 
 STEPS, CLASSES = 240, 24
 
@@ -42,10 +43,7 @@ def _train(folder: Path, kind: str) -> Sequence[float]:
             rows = torch.stack([tokens[i : i + 9] for i in at.tolist()])
             output = model(rows[:, :-1]).reshape(-1, CLASSES)
             loss = nn.functional.cross_entropy(output, rows[:, 1:].reshape(-1), label_smoothing=smoothing)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            rec.step(loss=loss)
+            learn(rec, optimizer, loss)
             losses.append(loss.item())
     return losses
 

@@ -15,6 +15,7 @@ from torch.optim import optimizer as optimizers
 
 import lvmcheck
 from lvmcheck.run.events import Note, Watch
+from suites.watch.steps import learn
 
 STEPS = 6
 
@@ -49,10 +50,7 @@ def steps(forward: Callable[[Tensor], Tensor], optimizer: torch.optim.Optimizer,
     for _ in range(number):
         rows = torch.randn(16, 4)
         loss = nn.functional.cross_entropy(forward(rows), (rows[:, 0] > 0).long())
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        rec.step(loss=loss)
+        learn(rec, optimizer, loss)
 
 
 def watched(rec: Any) -> list[tuple[str, int, int]]:

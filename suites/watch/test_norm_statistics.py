@@ -11,6 +11,7 @@ from torch import nn
 import lvmcheck
 from lvmcheck.checks.finding import Status
 from lvmcheck.checks.protocol import judge, load_check
+from suites.watch.steps import learn
 
 BATCHES = 80
 
@@ -39,10 +40,7 @@ def test_what_is_left(kind: str, status: Status, tmp_path: Path) -> None:
     with lvmcheck.record(tmp_path / "run") as rec:
         for _ in range(BATCHES):
             loss = model(torch.randn(16, 6)).square().mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            rec.step(loss=loss)
+            learn(rec, optimizer, loss)
     outcome = judge(load_check("norm_statistics_settle")(), lvmcheck.load(tmp_path / "run"))
     assert outcome.status is status, outcome
     if outcome.finding is not None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 import lvmcheck
 from lvmcheck.checks.finding import Status
 from lvmcheck.checks.protocol import judge, load_check
+from suites.watch.steps import learn
 
 
 def train(
@@ -26,10 +27,7 @@ def train(
             order = torch.randperm(len(rows)) if shuffled else torch.arange(len(rows))
             for batch in order.split(32):
                 loss = nn.functional.binary_cross_entropy_with_logits(model(rows[batch])[:, 0], labels[batch])
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                rec.step(loss=loss)
+                learn(rec, optimizer, loss)
             with torch.no_grad():
                 figures = [model(part).abs().mean() for part in evaluated]
             rec.epoch(epoch, **({"val_loss": figures[-1]} if figures else {}))
@@ -87,10 +85,7 @@ def test_functional_dropout_in_the_loops_own_evaluation(training: bool | None, f
     with lvmcheck.record(tmp_path / "run") as rec:
         for epoch in range(3):
             loss = nn.functional.cross_entropy(model.train()(nodes, edges), (nodes[:, 0] > 0).long())
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            rec.step(loss=loss)
+            learn(rec, optimizer, loss)
             with torch.no_grad():
                 rec.epoch(epoch, val_loss=model.eval()(nodes, edges).square().mean())
     assert ("evaluation_draws_nothing" in {found.check for found in rec.findings}) is fails
@@ -106,10 +101,7 @@ def test_a_plateau_scheduler_of_the_other_mode(mode: Any, fails: bool, tmp_path:
     with lvmcheck.record(tmp_path / "run") as rec:
         for epoch in range(6):
             loss = (model(rows) - rows.sum(1, keepdim=True)).square().mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            rec.step(loss=loss)
+            learn(rec, optimizer, loss)
             rec.epoch(epoch, val_loss=loss.item())
             scheduler.step(loss.item())
     found = judge(load_check("plateau_mode_fits")(), lvmcheck.load(tmp_path / "run"))

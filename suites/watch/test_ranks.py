@@ -14,6 +14,7 @@ import lvmcheck
 from lvmcheck.causes.protocol import diagnose
 from lvmcheck.run.ranks import FOLDER, SESSION, Meeting
 from lvmcheck.run.silent import SilentRecorder
+from suites.watch.steps import learn
 
 
 def train(rec: lvmcheck.Recorder, batches: list[Tensor], seed: int = 0, width: int = 16) -> None:
@@ -24,10 +25,7 @@ def train(rec: lvmcheck.Recorder, batches: list[Tensor], seed: int = 0, width: i
     rec.watch(model, optimizer)
     for batch in batches:
         loss = F.cross_entropy(model(batch), batch.argmax(1) % 3)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        rec.step(loss=loss)
+        learn(rec, optimizer, loss)
 
 
 def two_ranks(path: Path, mine: list[Tensor], other: list[Tensor], **part: int) -> lvmcheck.Run:

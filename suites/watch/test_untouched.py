@@ -18,6 +18,7 @@ import lvmcheck
 from lvmcheck.run.events import Watch
 from lvmcheck.watch.collectors import movement, outputs
 from lvmcheck.watch.guard import STRICT
+from suites.watch.steps import learn
 from suites.watch.untouched import LOOPS, net, plain
 
 FULL = os.environ.get("LVM_RELIABILITY") == "full"
@@ -126,8 +127,5 @@ def test_hooks_of_parameters_run_once_a_step(tmp_path: Path) -> None:
         for _ in range(20):
             penalty = sum((p.square().sum() for p in model.parameters()), torch.zeros(()))
             loss = model(torch.randn(16, 8)).square().mean() + 0.01 * penalty
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            rec.step(loss=loss)
+            learn(rec, optimizer, loss)
     assert set(calls.values()) == {20}

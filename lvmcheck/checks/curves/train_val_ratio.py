@@ -13,7 +13,7 @@ from lvmcheck.checks.curves._curves import CurveCheck, accuracies, aligned, conc
 from lvmcheck.checks.finding import Fact, Finding, Outcome, failed, not_applicable, not_recorded, warning
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run.curves import Curve
-from lvmcheck.run.role_names import Quantity
+from lvmcheck.run.role_names import Quantity, words
 from lvmcheck.run.roles import Split
 from lvmcheck.run.view import Run, run_from
 
@@ -121,13 +121,19 @@ def _pairs(run: Run) -> Iterator[tuple[Curve, Curve]]:
     if train is None:
         return
     named = [curve for curve in curves.of(Quantity.LOSS, Quantity.ERROR, split=Split.TRAIN) if not curve.by_step]
-    for other in (*curves.validation, *named):
+    validation = [other for other in curves.validation if _may_be_one_measure(other)]
+    for other in (*validation, *named):
         if other is not train and other.name != train.name:
             yield train, other
     plain = next((curve for curve in named if curve.role.quantity is Quantity.LOSS), None)
     if plain is not None and train is not plain:
-        for other in curves.validation:
+        for other in validation:
             yield plain, other
+
+
+def _may_be_one_measure(curve: Curve) -> bool:
+    """A loss, or an error that is a usual loss: the root of an error is none of what is optimised."""
+    return curve.role.quantity is Quantity.LOSS or bool({"mse", "mae", "l1", "nll"} & set(words(curve.name)))
 
 
 def _compare(run: Run, train: Curve, other: Curve, a: np.ndarray, b: np.ndarray) -> Finding:
@@ -194,6 +200,7 @@ _case = made.Cases(TrainValRatio())
 _FALL = made.lines(8, 2.9, 2.2, 2.0)
 PASSES = (
     _case("perfect_oracle", {"train_loss": [0.0] * 5, "val_loss": [0.0] * 5}),
+    _case("root_of_an_error", {"train_loss": [264 * v for v in _FALL], "val_rmse": _FALL}),
     _case("dropout", {"train_loss": [1.6 * v for v in _FALL], "val_loss": _FALL}),
     _case("falls_below_validation", {"train_loss": made.lines(8, 2.0, 0.1), "val_loss": made.lines(8, 2.0, 0.5)}),
 )

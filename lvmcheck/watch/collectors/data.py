@@ -15,12 +15,11 @@ from lvmcheck.watch.measure.association import association, lags
 from lvmcheck.watch.measure.batches import fingerprints
 from lvmcheck.watch.measure.draws import frozen_draws, holds_generator, read_rows
 from lvmcheck.watch.measure.held import columns, held_tensors, repeats, scales, sorted_by
+from lvmcheck.watch.measure.stored import KEPT, change
 from lvmcheck.watch.slot import Slot
 
 TARGETS = 3
 """Tensors beside the inputs that may be targets."""
-KEPT = 64
-"""Rows whose content is compared from epoch to epoch."""
 
 
 class DataCollector(Collector):
@@ -40,7 +39,7 @@ class DataCollector(Collector):
             self._begin(watcher)
         elif self._inputs is not None and self._rows is not None:
             rows, self._rows = self._rows, columns(self._few(self._inputs))
-            watcher.emit("rows_kept", _change(rows, self._rows))
+            watcher.emit("rows_kept", change(rows, self._rows))
 
     def _generator(self, watcher: Loop) -> None:
         """Whether the generator of torch is where it was when an earlier epoch began, though it was drawn from."""
@@ -120,11 +119,3 @@ def _leak(train: list[Tensor], val: list[Tensor]) -> dict[str, float]:
     one, other = (set(fingerprints(held[0], len(held[0])).tolist()) for held in (train, val))
     repeated = 1 - len(one) / len(train[0])
     return {"rows": len(other), "in_train": len(one & other), "train_rows": len(one), "repeated": repeated}
-
-
-def _change(before: Tensor, after: Tensor) -> dict[str, float]:
-    """Share of elements that changed, and the correlation of what was there with what is there now."""
-    changed = float((before != after).float().mean())
-    both = torch.stack([before.reshape(-1), after.reshape(-1)]).double()
-    alike = float(torch.corrcoef(both)[0, 1].nan_to_num()) if changed else 1.0
-    return {"changed": changed, "alike": alike, "rows": float(len(before))}

@@ -9,8 +9,9 @@ from torch import Tensor
 
 ROWS, BATCHES, COLUMNS = 64, 8, 512
 """Rows of a batch, batches, and columns at most that are looked at."""
-KINDS, FEWEST, MOST = 16, 3, 0.5
-"""Different numbers that the others of a column are at least, and rows, and share of rows, that have the one number."""
+KINDS, FEWEST, MOST, OUT = 16, 3, 0.5, 3.0
+"""Different numbers that the others of a column are at least; rows, and share of rows, that have the one number; and
+standard deviations of the whole table that it is away from its mean."""
 KEYS = ("deviations", "share", "column", "value", "rows")
 
 
@@ -33,6 +34,8 @@ def far_value(tables: Sequence[Tensor]) -> Tensor | None:
     rows = torch.cat(list(tables))
     found = [_ends(rows.sort(0).values), _ends((-rows).sort(0).values)]
     apart, share, value = (torch.cat(parts) for parts in zip(*found, strict=True))
+    signs = torch.ones_like(value).index_fill(0, torch.arange(len(value) // 2, len(value), device=value.device), -1)
+    apart = apart * (((value * signs) - rows.mean()).abs() > OUT * rows.std())
     at = apart.argmax()
     value = torch.where(at >= rows.shape[1], -value[at], value[at])
     return torch.stack([apart[at], share[at], (at % rows.shape[1]).float(), value, apart.new_full((), len(rows))])
