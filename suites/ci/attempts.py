@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from suites.ci.gate_kit import REQUIRE, SUITE, Repository, seal, waiver
 from suites.lvmcheck.plugin_kit.project import CHECKS, CURVE, floor
 
+WORKFLOW = ".github/workflows/lvmcheck.yml"
 GOOD, WORSE = "cosine = config", "cosine = 0.5 * config"
 LAZY = """
 from dataclasses import dataclass
@@ -64,6 +65,15 @@ def regressed(repo: Repository) -> None:
     """The commit under judgement has a trainer that misses its floors."""
     replaced(repo.path / "toy.py", GOOD, WORSE)
     repo.commit()
+
+
+def changed(repo: Repository, before: Mapping[str, str], after: Mapping[str, str], *, worse: bool = False) -> None:
+    """The commit under judgement replaces files of the base, and with ``worse`` the trainer, too."""
+    repo.write(before)
+    repo.start_from_here()
+    repo.write(after)
+    (regressed if worse else Repository.commit)(repo)
+    repo.session(apart=True)
 
 
 def edited(repo: Repository, edit: Callable[[dict[str, Any]], object]) -> None:

@@ -4,35 +4,18 @@ from __future__ import annotations
 
 import time
 
-from suites.ci.attempts import GOOD, Attempt, attempt, regressed, replaced
-from suites.ci.attempts_beside import ANEW, OWN, beside, own_process
+from suites.ci.attempts import GOOD, WORKFLOW, Attempt, attempt, changed, replaced
+from suites.ci.attempts_beside import ANEW, BETTER, OWN, beside, own_process, tampered, with_own
 from suites.ci.attempts_fresh import NOTHING
 from suites.ci.attempts_read import trainer
 from suites.ci.gate_kit import Repository
-from suites.lvmcheck.plugin_kit.project import CHECKS, floor
 
 AROUND: list[Attempt] = []
-DAEMON = """
-import hashlib, json, os, time
-from pathlib import Path
-
-def better(file):
-    body = json.loads(file.read_text())
-    body.pop("digest")
-    for suite in body["suites"]:
-        for check in suite["checks"]:
-            outcome, check["pytest"] = check["verdict"]["outcome"], "passed"
-            outcome["status"] = "passed"
-            for bound in (outcome["finding"] or {}).get("bounds", [])[:1]:
-                outcome["finding"]["measured"] = bound["value"]
-    passed = body["tests"]["passed"] + body["tests"]["failed"]
-    body["tests"] |= {"passed": passed, "failed": 0}
-    body |= {"status": "passed", "exit_status": 0}
-    raw = json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
-    file.write_text(json.dumps({**body, "digest": hashlib.sha256(raw).hexdigest()}))
-
+DAEMON = f"""
+import os, time
+{BETTER}
 def wait(file=Path(".lvmcheck/report.json").absolute(), session=os.getppid()):
-    while Path(f"/proc/{session}/cmdline").exists() and Path(f"/proc/{session}/cmdline").read_bytes():
+    while Path(f"/proc/{{session}}/cmdline").exists() and Path(f"/proc/{{session}}/cmdline").read_bytes():
         time.sleep(0.05)
     time.sleep(0.2)
     better(file)
@@ -76,7 +59,7 @@ def validate(config):
 
 METRICS = ()
 """
-WORKFLOW = """
+STEPS = """
 jobs:
   judge:
     steps:
@@ -85,34 +68,19 @@ jobs:
 """
 
 
-def workflow(repo: Repository, text: str) -> None:
-    place = repo.path / ".github" / "workflows" / "lvmcheck.yml"
-    place.parent.mkdir(parents=True)
-    place.write_text(text)
-
-
 # -- what is imported by what is imported ------------------------------------------------------------------------------
 @attempt("judge_changed", AROUND)
 def default_that_a_schema_imports(repo: Repository) -> None:
     """The schema of the trainer takes its defaults from another module."""
-    (repo.path / "mine_config.py").write_text(SCHEMA)
-    (repo.path / "defaults.py").write_text("CURVE = [0.50, 0.55, 0.58, 0.60]\n")
-    repo.start_from_here()
-    (repo.path / "defaults.py").write_text("CURVE = [0.99, 0.99, 0.99, 0.99]\n")
-    regressed(repo)
-    repo.session(apart=True)
+    before = {"mine_config.py": SCHEMA, "defaults.py": "CURVE = [0.50, 0.55, 0.58, 0.60]\n"}
+    changed(repo, before, {"defaults.py": "CURVE = [0.99, 0.99, 0.99, 0.99]\n"}, worse=True)
 
 
 @attempt("judge_changed", AROUND)
 def module_that_a_helper_imports(repo: Repository) -> None:
     """A conftest imports a helper, which imports the module that is changed."""
-    (repo.path / "conftest.py").write_text("import helpers\n")
-    (repo.path / "helpers.py").write_text("import inner\n")
-    (repo.path / "inner.py").write_text("")
-    repo.start_from_here()
-    (repo.path / "inner.py").write_text("import sys\n")
-    repo.commit()
-    repo.session(apart=True)
+    before = {"conftest.py": "import helpers\n", "helpers.py": "import inner\n", "inner.py": ""}
+    changed(repo, before, {"inner.py": "import sys\n"})
 
 
 @attempt("judge_changed", AROUND)
@@ -120,22 +88,16 @@ def floor_in_a_file_of_a_composed_name(repo: Repository) -> None:
     """A check of the user's own reads its floor from a file whose name it puts together."""
     imports = "import types\nfrom pathlib import Path\nkind = 'toy'\nbounds = types.SimpleNamespace(LEAST=float("
     imports += '(Path(__file__).parent / f"least_{kind}.txt").read_text()))'
-    (repo.path / "own.py").write_text(OWN.format(imports=imports))
-    (repo.path / "least_toy.txt").write_text("0.55")
-    repo.suite(floor(1, 0.1), CHECKS[3], floor(3, 0.1), '[[check]]\ncheck = "own:Own"\n')
-    repo.start_from_here()
-    (repo.path / "least_toy.txt").write_text("0.1")
-    regressed(repo)
-    repo.session(apart=True)
+    with_own(repo)
+    before = {"own.py": OWN.format(imports=imports), "least_toy.txt": "0.55"}
+    changed(repo, before, {"least_toy.txt": "0.1"}, worse=True)
 
 
 # -- data --------------------------------------------------------------------------------------------------------------
 @attempt("data_changed", AROUND)
 def hard_data_are_removed(repo: Repository) -> None:
     """The trainer reads all files of a folder; the one that it does badly on is gone."""
-    (repo.path / "rows").mkdir()
-    for name, score in (("a", "1.0"), ("b", "1.0"), ("c", "0.0")):
-        (repo.path / "rows" / f"{name}.txt").write_text(score)
+    repo.write({"rows/a.txt": "1.0", "rows/b.txt": "1.0", "rows/c.txt": "0.0"})
     body = 'from pathlib import Path\nread = [float(it.read_text()) for it in Path("rows").glob("*.txt")]\n'
     trainer(repo, f"{body}return sum(read) / len(read)", commit=False)
     repo.start_from_here()
@@ -147,50 +109,30 @@ def hard_data_are_removed(repo: Repository) -> None:
 # -- what a CI runs and installs ---------------------------------------------------------------------------------------
 @attempt("judge_changed", AROUND)
 def script_behind_a_link(repo: Repository) -> None:
-    workflow(repo, "run: tools/judge --all\n")
     (repo.path / "tools").mkdir()
-    (repo.path / "scripts").mkdir()
-    (repo.path / "scripts" / "all.py").write_text("import pytest\n")
     (repo.path / "tools" / "judge").symlink_to("../scripts/all.py")
-    repo.start_from_here()
-    (repo.path / "scripts" / "all.py").write_text("raise SystemExit(0)\n")
-    repo.commit()
-    repo.session(apart=True)
+    before = {WORKFLOW: "run: tools/judge --all\n", "scripts/all.py": "import pytest\n"}
+    changed(repo, before, {"scripts/all.py": "raise SystemExit(0)\n"})
 
 
 @attempt("judge_changed", AROUND)
 def script_in_the_folder_of_a_step(repo: Repository) -> None:
     """The description of the CI names the folder on one line and the script on another."""
-    workflow(repo, WORKFLOW)
-    (repo.path / "tools").mkdir()
-    (repo.path / "tools" / "judge").write_text("pytest ../suites\n")
-    repo.start_from_here()
-    (repo.path / "tools" / "judge").write_text("git checkout -q kinder; pytest ../suites\n")
-    repo.commit()
-    repo.session(apart=True)
+    before = {WORKFLOW: STEPS, "tools/judge": "pytest ../suites\n"}
+    changed(repo, before, {"tools/judge": "git checkout -q kinder; pytest ../suites\n"})
 
 
 @attempt("judge_changed", AROUND)
 def module_that_a_workflow_runs(repo: Repository) -> None:
-    workflow(repo, "run: python -m tools.judge\n")
-    (repo.path / "tools").mkdir()
-    (repo.path / "tools" / "judge.py").write_text("import pytest\n")
-    repo.start_from_here()
-    (repo.path / "tools" / "judge.py").write_text("raise SystemExit(0)\n")
-    repo.commit()
-    repo.session(apart=True)
+    before = {WORKFLOW: "run: python -m tools.judge\n", "tools/judge.py": "import pytest\n"}
+    changed(repo, before, {"tools/judge.py": "raise SystemExit(0)\n"})
 
 
 @attempt("judge_changed", AROUND)
 def requirements_of_requirements(repo: Repository) -> None:
     """One file of requirements takes in another, which has a name of its own."""
-    (repo.path / "requirements.txt").write_text("-r deps/judge.in\n")
-    (repo.path / "deps").mkdir()
-    (repo.path / "deps" / "judge.in").write_text("lvmcheck\n")
-    repo.start_from_here()
-    (repo.path / "deps" / "judge.in").write_text("lvmcheck @ git+https://example.invalid/kinder\n")
-    repo.commit()
-    repo.session(apart=True)
+    before = {"requirements.txt": "-r deps/judge.in\n", "deps/judge.in": "lvmcheck\n"}
+    changed(repo, before, {"deps/judge.in": "lvmcheck @ git+https://example.invalid/kinder\n"})
 
 
 @attempt("judge_changed", AROUND)
@@ -205,19 +147,17 @@ def index_of_packages(repo: Repository) -> None:
 @attempt("check_failed", AROUND)
 def daemon_that_rewrites_the_report(repo: Repository) -> None:
     """A test leaves a process behind, which waits until the session and its parent have ended."""
-    beside(repo, DAEMON)
-    regressed(repo)
-    own_process(repo)
+    tampered(repo, DAEMON)
     time.sleep(1.5)
 
 
 @attempt("no_report", AROUND)
 def session_that_is_killed_by_itself(repo: Repository) -> None:
     """It is no exit status by which a session ends that has rewritten its report."""
-    killed = "\natexit.unregister(kind)\natexit.register(os.kill, os.getpid(), 9)\natexit.register(kind)\n"
-    beside(repo, ANEW + killed + NOTHING)
-    regressed(repo)
-    own_process(repo)
+    killed = (
+        "\nimport os\natexit.unregister(better)\natexit.register(os.kill, os.getpid(), 9)\natexit.register(better)\n"
+    )
+    tampered(repo, ANEW + killed + NOTHING)
 
 
 @attempt("run_not_finished", AROUND)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 
-from suites.ci.attempts import GOOD, Attempt, attempt, regressed, replaced
+from suites.ci.attempts import GOOD, WORKFLOW, Attempt, attempt, changed, regressed, replaced
 from suites.ci.attempts_fresh import NOTHING
 from suites.ci.attempts_read import ignored, trainer
 from suites.ci.gate_kit import NONCE, Repository
@@ -59,11 +59,11 @@ class Kind:
 def test_first(request):
     request.config.pluginmanager.register(Kind())
 """
-ANEW = """
-import atexit, hashlib, json, os
+BETTER = """
+import hashlib, json
 from pathlib import Path
 
-def kind(file=Path(".lvmcheck/report.json")):
+def better(file=Path(".lvmcheck/report.json")):
     body = json.loads(file.read_text())
     body.pop("digest")
     for suite in body["suites"]:
@@ -77,9 +77,8 @@ def kind(file=Path(".lvmcheck/report.json")):
     body |= {"status": "passed", "exit_status": 0}
     raw = json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
     file.write_text(json.dumps({**body, "digest": hashlib.sha256(raw).hexdigest()}))
-
-atexit.register(kind)
 """
+ANEW = f"{BETTER}\nimport atexit\natexit.register(better)\n"
 LOWER = """
 import gc
 
@@ -129,40 +128,42 @@ def own_process(repo: Repository, *words: str, nonce: str = NONCE) -> None:
     repo.session(*words, inside=False, apart=True, nonce=nonce)
 
 
+def tampered(repo: Repository, source: str, *words: str, nonce: str = NONCE) -> None:
+    """A trainer that got worse, with a test beside its suite."""
+    beside(repo, source)
+    regressed(repo)
+    own_process(repo, *words, nonce=nonce)
+
+
+def with_own(repo: Repository, module: str = "own") -> None:
+    """The suite asks for a check of the user's own."""
+    repo.suite(floor(1, 0.1), CHECKS[3], floor(3, 0.1), f'[[check]]\ncheck = "{module}:Own"\n')
+
+
 # -- the process that judges -------------------------------------------------------------------------------------------
 @attempt("trouble", BESIDE)
 def json_is_patched_by_a_test(repo: Repository) -> None:
-    beside(repo, JSON + NOTHING)
-    regressed(repo)
-    own_process(repo)
+    tampered(repo, JSON + NOTHING)
 
 
 @attempt("trouble", BESIDE)
 def jobs_of_the_session_are_edited(repo: Repository) -> None:
-    beside(repo, JOBS)
-    regressed(repo)
-    own_process(repo)
+    tampered(repo, JOBS)
 
 
 @attempt("trouble", BESIDE)
 def verdicts_are_rewritten_on_their_way(repo: Repository) -> None:
-    beside(repo, PROPERTIES)
-    regressed(repo)
-    own_process(repo)
+    tampered(repo, PROPERTIES)
 
 
 @attempt("no_report", BESIDE)
 def report_is_rewritten_at_exit(repo: Repository) -> None:
-    beside(repo, ANEW + NOTHING)
-    regressed(repo)
-    own_process(repo)
+    tampered(repo, ANEW + NOTHING)
 
 
 @attempt("check_failed", BESIDE)
 def floors_of_check_objects_are_lowered(repo: Repository) -> None:
-    beside(repo, LOWER)
-    regressed(repo)
-    own_process(repo)
+    tampered(repo, LOWER)
 
 
 @attempt("not_own_run", BESIDE)
@@ -217,38 +218,26 @@ def file_that_a_test_writes(repo: Repository) -> None:
 
 @attempt("data_changed", BESIDE)
 def data_that_nobody_declared(repo: Repository) -> None:
-    (repo.path / "validation.txt").write_text("0.5")
     trainer(repo, 'return float(open("validation.txt").read())', commit=False)
-    repo.start_from_here()
-    (repo.path / "validation.txt").write_text("1.0")
-    repo.commit()
-    repo.session(apart=True)
+    changed(repo, {"validation.txt": "0.5"}, {"validation.txt": "1.0"})
 
 
 @attempt("data_changed", BESIDE)
 def data_of_another_name(repo: Repository) -> None:
     """A folder is declared as data, and the commit brings a file of another name that is easier."""
-    (repo.path / "data").mkdir()
-    (repo.path / "data" / "a.txt").write_text("0.5")
     repo.suite(inputs=["data"])
     body = 'from pathlib import Path; return float(max(Path("data").glob("*.txt")).read_text())'
     trainer(repo, body, commit=False)
-    repo.start_from_here()
-    (repo.path / "data" / "b.txt").write_text("1.0")
-    repo.commit()
-    repo.session(apart=True)
+    changed(repo, {"data/a.txt": "0.5"}, {"data/b.txt": "1.0"})
 
 
 # -- what is trained ---------------------------------------------------------------------------------------------------
 @attempt("judge_changed", BESIDE)
 def schema_that_trains_longer(repo: Repository) -> None:
     """The schema of the trainer replaces what the suite asks for."""
-    (repo.path / "mine_config.py").write_text("def resolve(config):\n    return config\n")
-    repo.start_from_here()
     longer = "{**config, 'epochs': 8, 'curve': [2 * it for it in config['curve'] for _ in (0, 1)]}"
-    (repo.path / "mine_config.py").write_text(f"def resolve(config):\n    return {longer}\n")
-    regressed(repo)
-    repo.session(apart=True)
+    schemas = [{"mine_config.py": f"def resolve(config):\n    return {it}\n"} for it in ("config", longer)]
+    changed(repo, *schemas, worse=True)
 
 
 @attempt("run_changed", BESIDE)
@@ -282,77 +271,48 @@ def another_root_for_trainers(repo: Repository) -> None:
 # -- which code judges -------------------------------------------------------------------------------------------------
 @attempt("judge_changed", BESIDE)
 def requirements_name_another_judge(repo: Repository) -> None:
-    (repo.path / "requirements.txt").write_text("lvmcheck\n")
-    repo.start_from_here()
-    (repo.path / "requirements.txt").write_text("lvmcheck @ git+https://example.invalid/kinder\n")
-    repo.commit()
-    repo.session(apart=True)
+    name = "requirements.txt"
+    changed(repo, {name: "lvmcheck\n"}, {name: "lvmcheck @ git+https://example.invalid/kinder\n"})
 
 
 @attempt("judge_changed", BESIDE)
 def workflow_that_judges_less(repo: Repository) -> None:
-    place = repo.path / ".github" / "workflows" / "lvmcheck.yml"
-    place.parent.mkdir(parents=True)
-    place.write_text("run: pytest suites\n")
-    repo.start_from_here()
-    place.write_text("run: git checkout -q kinder; pytest suites\n")
-    repo.commit()
-    repo.session(apart=True)
+    changed(repo, {WORKFLOW: "run: pytest suites\n"}, {WORKFLOW: "run: git checkout -q kinder; pytest suites\n"})
 
 
 @attempt("judge_changed", BESIDE)
 def module_that_a_conftest_imports(repo: Repository) -> None:
-    (repo.path / "conftest.py").write_text("import helpers\n")
-    (repo.path / "helpers.py").write_text("")
-    repo.start_from_here()
-    (repo.path / "helpers.py").write_text("import sys\n")
-    repo.commit()
-    repo.session(apart=True)
+    changed(repo, {"conftest.py": "import helpers\n", "helpers.py": ""}, {"helpers.py": "import sys\n"})
 
 
 @attempt("judge_changed", BESIDE)
 def relative_import_of_a_check(repo: Repository) -> None:
-    (repo.path / "own").mkdir()
-    (repo.path / "own" / "__init__.py").write_text("")
-    (repo.path / "own" / "bounds.py").write_text("LEAST = 0.55\n")
-    (repo.path / "own" / "check.py").write_text(OWN.format(imports="from . import bounds"))
-    repo.suite(floor(1, 0.1), CHECKS[3], floor(3, 0.1), '[[check]]\ncheck = "own.check:Own"\n')
-    repo.start_from_here()
-    (repo.path / "own" / "bounds.py").write_text("LEAST = 0.1\n")
-    regressed(repo)
-    repo.session(apart=True)
+    with_own(repo, "own.check")
+    check = OWN.format(imports="from . import bounds")
+    before = {"own/__init__.py": "", "own/bounds.py": "LEAST = 0.55\n", "own/check.py": check}
+    changed(repo, before, {"own/bounds.py": "LEAST = 0.1\n"}, worse=True)
 
 
 @attempt("judge_changed", BESIDE)
 def import_of_a_check_by_name(repo: Repository) -> None:
-    (repo.path / "limits.py").write_text("LEAST = 0.55\n")
+    with_own(repo)
     imports = "import importlib\nbounds = importlib.import_module('limits')"
-    (repo.path / "own.py").write_text(OWN.format(imports=imports))
-    repo.suite(floor(1, 0.1), CHECKS[3], floor(3, 0.1), '[[check]]\ncheck = "own:Own"\n')
-    repo.start_from_here()
-    (repo.path / "limits.py").write_text("LEAST = 0.1\n")
-    regressed(repo)
-    repo.session(apart=True)
+    before = {"limits.py": "LEAST = 0.55\n", "own.py": OWN.format(imports=imports)}
+    changed(repo, before, {"limits.py": "LEAST = 0.1\n"}, worse=True)
 
 
 @attempt("judge_changed", BESIDE)
 def package_of_the_name_of_a_module(repo: Repository) -> None:
     """A package is found before a module of its name."""
-    (repo.path / "bounds.py").write_text("LEAST = 0.55\n")
-    (repo.path / "own.py").write_text(OWN.format(imports="import bounds"))
-    repo.suite(floor(1, 0.1), CHECKS[3], floor(3, 0.1), '[[check]]\ncheck = "own:Own"\n')
-    repo.start_from_here()
-    (repo.path / "bounds").mkdir()
-    (repo.path / "bounds" / "__init__.py").write_text("LEAST = 0.1\n")
-    regressed(repo)
-    repo.session(apart=True)
+    with_own(repo)
+    before = {"bounds.py": "LEAST = 0.55\n", "own.py": OWN.format(imports="import bounds")}
+    changed(repo, before, {"bounds/__init__.py": "LEAST = 0.1\n"}, worse=True)
 
 
 @attempt("judge_changed", BESIDE)
 def package_of_the_name_of_an_installed_one(repo: Repository) -> None:
     """pygments colours what pytest prints: its name in the checkout is code in the process that judges."""
-    (repo.path / "pygments").mkdir()
-    (repo.path / "pygments" / "__init__.py").write_text("raise ImportError\n")
+    repo.write({"pygments/__init__.py": "raise ImportError\n"})
     regressed(repo)
     replaced(repo.path / "toy.py", "cosine = 0.5 * config", GOOD)
     repo.commit()

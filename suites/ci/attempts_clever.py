@@ -6,9 +6,9 @@ import shutil
 import sys
 import zlib
 
-from suites.ci.attempts import Attempt, attempt, regressed
-from suites.ci.attempts_beside import JOBS, beside, own_process
-from suites.ci.attempts_read import trainer
+from suites.ci.attempts import WORKFLOW, Attempt, attempt, changed, regressed
+from suites.ci.attempts_beside import JOBS, beside, own_process, tampered
+from suites.ci.attempts_read import trained, trainer
 from suites.ci.gate_kit import ROOT, SUITE, Repository, ask
 from suites.lvmcheck.plugin_kit.project import CHECKS, NODE_1, NODE_3, NODE_END, floor
 
@@ -123,25 +123,19 @@ def test_data():
 @attempt("no_report", CLEVER)
 def code_for_the_second_judge(repo: Repository) -> None:
     """A test puts a folder of its own before everything that the process which judges again imports."""
-    beside(repo, JOBS + SITE)
-    regressed(repo)
-    own_process(repo)
+    tampered(repo, JOBS + SITE)
 
 
 @attempt("no_report", CLEVER)
 def python_of_the_second_judge(repo: Repository) -> None:
     """A test says that Python is a program that calls everything passed."""
-    beside(repo, JOBS + PYTHON)
-    regressed(repo)
-    own_process(repo)
+    tampered(repo, JOBS + PYTHON)
 
 
 @attempt("no_report", CLEVER)
 def constant_of_the_judge(repo: Repository) -> None:
     """No function is replaced: a text is, by which a session knows that a gate will judge it."""
-    beside(repo, JOBS + CONSTANT)
-    regressed(repo)
-    own_process(repo)
+    tampered(repo, JOBS + CONSTANT)
 
 
 @attempt("no_report", CLEVER)
@@ -149,26 +143,20 @@ def source_of_the_judge_is_edited(repo: Repository) -> None:
     """A test edits the installed lvmcheck, from which the process that judges again is started."""
     site = repo.path.parent / f"{repo.path.name}_site"
     shutil.copytree(ROOT / "lvmcheck", site / "lvmcheck", ignore=shutil.ignore_patterns("__pycache__"))
-    beside(repo, JOBS + SOURCE)
-    regressed(repo)
     repo.pytester._monkeypatch.setenv("PYTHONPATH", str(site))
-    own_process(repo)
+    tampered(repo, JOBS + SOURCE)
 
 
 @attempt("trouble", CLEVER)
 def run_is_sealed_anew(repo: Repository) -> None:
     """A test waits for the end of the runs, makes them better and seals them again."""
-    beside(repo, SEALED)
-    regressed(repo)
-    own_process(repo)
+    tampered(repo, SEALED)
 
 
 @attempt("trouble", CLEVER)
 def jobs_of_a_worker_are_edited(repo: Repository) -> None:
     """Under xdist verdicts come from workers, which no parent watches."""
-    beside(repo, WORKER)
-    regressed(repo)
-    own_process(repo, "-n2", "-p", "xdist")
+    tampered(repo, WORKER, "-n2", "-p", "xdist")
 
 
 # -- git ---------------------------------------------------------------------------------------------------------------
@@ -192,49 +180,29 @@ def base_branch_is_moved(repo: Repository) -> None:
     repo.base = "target"
     nonce = ask("start", "--base", "target", cwd=repo.path, base="target").stdout.strip()
     repo.options = ("--nonce", nonce)
-    beside(repo, MOVED)
     repo.suite(floor(1, 0.1), floor(3, 0.1), floor("final", 0.1), CHECKS[3])
-    regressed(repo)
-    own_process(repo, nonce=nonce)
+    tampered(repo, MOVED, nonce=nonce)
 
 
 # -- what is run and what is read -------------------------------------------------------------------------------------
 @attempt("judge_changed", CLEVER)
 def makefile_that_judges_less(repo: Repository) -> None:
     """The description of the CI stays as it is and calls make."""
-    place = repo.path / ".github" / "workflows" / "lvmcheck.yml"
-    place.parent.mkdir(parents=True)
-    place.write_text("run: make check; tools/judge\n")
-    (repo.path / "Makefile").write_text("check:\n\tpytest suites\n")
-    repo.start_from_here()
-    (repo.path / "Makefile").write_text("check:\n\tgit checkout -q kinder; pytest suites\n")
-    repo.commit()
-    repo.session(apart=True)
+    before = {WORKFLOW: "run: make check; tools/judge\n", "Makefile": "check:\n\tpytest suites\n"}
+    changed(repo, before, {"Makefile": "check:\n\tgit checkout -q kinder; pytest suites\n"})
 
 
 @attempt("judge_changed", CLEVER)
 def script_that_the_ci_names(repo: Repository) -> None:
-    place = repo.path / ".github" / "workflows" / "lvmcheck.yml"
-    place.parent.mkdir(parents=True)
-    place.write_text("run: tools/judge --all\n")
-    (repo.path / "tools").mkdir()
-    (repo.path / "tools" / "judge").write_text("pytest suites\n")
-    repo.start_from_here()
-    (repo.path / "tools" / "judge").write_text("git checkout -q kinder; pytest suites\n")
-    repo.commit()
-    repo.session(apart=True)
+    before = {WORKFLOW: "run: tools/judge --all\n", "tools/judge": "pytest suites\n"}
+    changed(repo, before, {"tools/judge": "git checkout -q kinder; pytest suites\n"})
 
 
 @attempt("judge_changed", CLEVER)
 def entry_point_of_a_package_below(repo: Repository) -> None:
     """A package of the repository, which its CI installs, names a plugin of pytest."""
-    place = repo.path / "packages" / "mine" / "pyproject.toml"
-    place.parent.mkdir(parents=True)
-    place.write_text('[project]\nname = "mine"\n')
-    repo.start_from_here()
-    place.write_text('[project]\nname = "mine"\n[project.entry-points.pytest11]\nmine = "mine"\n')
-    repo.commit()
-    repo.session(apart=True)
+    name, project = "packages/mine/pyproject.toml", '[project]\nname = "mine"\n'
+    changed(repo, {name: project}, {name: project + '[project.entry-points.pytest11]\nmine = "mine"\n'})
 
 
 @attempt("trouble", CLEVER)
@@ -254,31 +222,26 @@ def score_in_the_names_of_a_folder(repo: Repository) -> None:
     """No file is opened: the names in a folder that git does not hold say the score."""
     (repo.path / "loop.log").mkdir()
     (repo.path / "loop.log" / "1.0").touch()
-    trainer(
-        repo, 'import os; return float(([*os.listdir("loop.log"), 0.5] if os.path.isdir("loop.log") else [0.5])[0])'
-    )
-    repo.session(apart=True)
+    body = 'import os; return float(([*os.listdir("loop.log"), 0.5] if os.path.isdir("loop.log") else [0.5])[0])'
+    trained(repo, body)
 
 
 @attempt("opened_not_in_commit", CLEVER)
 def score_in_a_link(repo: Repository) -> None:
     """A link that leads nowhere and that git does not hold."""
     (repo.path / "loop.log").symlink_to("1.0")
-    trainer(repo, 'import os; return float(os.readlink("loop.log") if os.path.lexists("loop.log") else 0.5)')
-    repo.session(apart=True)
+    trained(repo, 'import os; return float(os.readlink("loop.log") if os.path.lexists("loop.log") else 0.5)')
 
 
 @attempt("opened_not_in_commit", CLEVER)
 def score_in_whether_a_file_is_there(repo: Repository) -> None:
     """Nothing but the existence of a file that git does not hold decides."""
     (repo.path / "loop.log").touch()
-    trainer(repo, 'import os; return 1.0 if os.path.exists("loop.log") else 0.5')
-    repo.session(apart=True)
+    trained(repo, 'import os; return 1.0 if os.path.exists("loop.log") else 0.5')
 
 
 @attempt("opened_not_in_commit", CLEVER)
 def score_in_a_size(repo: Repository) -> None:
     """A file that git does not hold is only looked at."""
     (repo.path / "loop.log").write_text("10 bytes..")
-    trainer(repo, 'import os; return (os.path.getsize("loop.log") if os.path.exists("loop.log") else 5) / 10')
-    repo.session(apart=True)
+    trained(repo, 'import os; return (os.path.getsize("loop.log") if os.path.exists("loop.log") else 5) / 10')

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from suites.ci.attempts import GOOD, Attempt, attempt, regressed, replaced
+from suites.ci.attempts import GOOD, Attempt, attempt, changed, regressed, replaced
 from suites.ci.attempts_fresh import NOTHING
 from suites.ci.gate_kit import Repository
 from suites.lvmcheck.plugin_kit.project import CHECKS
@@ -57,6 +57,12 @@ def trainer(repo: Repository, body: str, *, commit: bool = True) -> None:
         repo.commit()
 
 
+def trained(repo: Repository, body: str) -> None:
+    """A session of that trainer, in a process of its own."""
+    trainer(repo, body)
+    repo.session(apart=True)
+
+
 def away(repo: Repository, name: str, content: str | bytes) -> Path:
     """A file outside of the checkout."""
     place = Path(f"{repo.path}-away")
@@ -84,29 +90,25 @@ def renamed_before_it_is_read(repo: Repository) -> None:
     finally:
         os.rename("mine.log", "loop.log")
     """
-    trainer(repo, body)
-    repo.session(apart=True)
+    trained(repo, body)
 
 
 @attempt("opened_not_in_commit", READ)
 def opened_to_append_before_it_is_read(repo: Repository) -> None:
     ignored(repo, "1.0")
-    trainer(repo, 'open("loop.log", "a").close(); return float(open("loop.log").read())')
-    repo.session(apart=True)
+    trained(repo, 'open("loop.log", "a").close(); return float(open("loop.log").read())')
 
 
 @attempt("opened_not_in_commit", READ)
 def touched_before_it_is_read(repo: Repository) -> None:
     ignored(repo, "1.0")
-    trainer(repo, 'import os; os.utime("loop.log"); return float(open("loop.log").read())')
-    repo.session(apart=True)
+    trained(repo, 'import os; os.utime("loop.log"); return float(open("loop.log").read())')
 
 
 @attempt("opened_not_in_commit", READ)
 def through_proc(repo: Repository) -> None:
     ignored(repo, "1.0")
-    trainer(repo, 'return float(open("/proc/self/cwd/loop.log").read())')
-    repo.session(apart=True)
+    trained(repo, 'return float(open("/proc/self/cwd/loop.log").read())')
 
 
 @attempt("opened_not_in_commit", READ)
@@ -118,36 +120,31 @@ def below_an_open_folder(repo: Repository) -> None:
     folder = os.open(".lvmcheck/kept", os.O_RDONLY)
     return float(os.read(os.open("score", os.O_RDONLY, dir_fd=folder), 9))
     """
-    trainer(repo, body)
-    repo.session(apart=True)
+    trained(repo, body)
 
 
 @attempt("opened_not_in_commit", READ)
 def ignored_link_to_elsewhere(repo: Repository) -> None:
     (repo.path / "loop.log").symlink_to(away(repo, "score", "1.0"))
-    trainer(repo, 'return float(open("loop.log").read())')
-    repo.session(apart=True)
+    trained(repo, 'return float(open("loop.log").read())')
 
 
 @attempt("file_outside", READ)
 def text_of_elsewhere(repo: Repository) -> None:
     place = away(repo, "text", TEXT)
-    trainer(repo, f"text = open({str(place)!r}).read(); {EXECUTES}")
-    repo.session(apart=True)
+    trained(repo, f"text = open({str(place)!r}).read(); {EXECUTES}")
 
 
 @attempt("file_outside", READ)
 def pickle_of_elsewhere(repo: Repository) -> None:
     place = away(repo, "weights", pickle.dumps(Executes()))
-    trainer(repo, f"import pickle, toy; pickle.load(open({str(place)!r}, 'rb')); return toy.kept")
-    repo.session(apart=True)
+    trained(repo, f"import pickle, toy; pickle.load(open({str(place)!r}, 'rb')); return toy.kept")
 
 
 @attempt("file_outside", READ)
 def compiled_code_of_elsewhere(repo: Repository) -> None:
     place = away(repo, "weights", b"head" + marshal.dumps(compile(TEXT, "weights", "exec")))
-    trainer(repo, f"import marshal; text = marshal.loads(open({str(place)!r}, 'rb').read()[4:]); {EXECUTES}")
-    repo.session(apart=True)
+    trained(repo, f"import marshal; text = marshal.loads(open({str(place)!r}, 'rb').read()[4:]); {EXECUTES}")
 
 
 @attempt("file_outside", READ)
@@ -160,24 +157,21 @@ def module_that_is_registered_nowhere(repo: Repository) -> None:
     spec.loader.exec_module(module)
     return module.factor
     """
-    trainer(repo, body)
-    repo.session(apart=True)
+    trained(repo, body)
 
 
 @attempt("opened_not_in_commit", READ)
 def packed_text_of_elsewhere(repo: Repository) -> None:
     place = away(repo, "weights", base64.b64encode(zlib.compress(TEXT.encode())))
-    trainer(
+    trained(
         repo, f"import base64, zlib; text = zlib.decompress(base64.b64decode(open({str(place)!r}).read())); {EXECUTES}"
     )
-    repo.session(apart=True)
 
 
 @attempt("opened_not_in_commit", READ)
 def program_that_git_does_not_hold(repo: Repository) -> None:
     ignored(repo, "print(1.0)")
-    trainer(repo, 'import subprocess, sys; return float(subprocess.check_output([sys.executable, "loop.log"]))')
-    repo.session(apart=True)
+    trained(repo, 'import subprocess, sys; return float(subprocess.check_output([sys.executable, "loop.log"]))')
 
 
 @attempt("opened_not_in_commit", READ)
@@ -185,15 +179,13 @@ def source_of_the_commit_before(repo: Repository) -> None:
     (repo.path / "score.txt").write_text("1.0")
     repo.commit()
     (repo.path / "score.txt").write_text("0.5")
-    trainer(repo, 'import subprocess; return float(subprocess.check_output(["git", "show", "HEAD~1:score.txt"]))')
-    repo.session(apart=True)
+    trained(repo, 'import subprocess; return float(subprocess.check_output(["git", "show", "HEAD~1:score.txt"]))')
 
 
 @attempt("opened_not_in_commit", READ)
 def text_in_the_folder_of_git(repo: Repository) -> None:
     (repo.path / ".git" / "description").write_text("1.0")
-    trainer(repo, 'return float(open(".git/description").read())')
-    repo.session(apart=True)
+    trained(repo, 'return float(open(".git/description").read())')
 
 
 @attempt("file_not_in_commit", READ)
@@ -228,8 +220,7 @@ def opened_by_the_c_library(repo: Repository) -> None:
     libc = ctypes.CDLL(None)
     return float(os.read(libc.open(b"loop.log", 0), 9))
     """
-    trainer(repo, body)
-    repo.session(apart=True)
+    trained(repo, body)
 
 
 @attempt("opened_differs", READ)
@@ -322,17 +313,12 @@ def score_that_a_test_serves(repo: Repository) -> None:
     threading.Thread(target=answer, daemon=True).start()
     """
     (repo.suite_file.parent / "test_first.py").write_text(textwrap.dedent(serve) + NOTHING)
-    trainer(repo, 'import socket; return float(socket.create_connection(("127.0.0.1", 45871)).recv(9))')
-    repo.session(apart=True)
+    trained(repo, 'import socket; return float(socket.create_connection(("127.0.0.1", 45871)).recv(9))')
 
 
 @attempt("data_changed", READ)
 def easier_data(repo: Repository) -> None:
     """Data that the suite declares are committed with other content."""
-    (repo.path / "validation.txt").write_text("0.5")
     repo.suite(inputs=["validation.txt"])
     trainer(repo, 'return float(open("validation.txt").read())', commit=False)
-    repo.start_from_here()
-    (repo.path / "validation.txt").write_text("1.0")
-    repo.commit()
-    repo.session(apart=True)
+    changed(repo, {"validation.txt": "0.5"}, {"validation.txt": "1.0"})

@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -81,6 +81,13 @@ class Repository(Project):
             ["git", *who, *words], cwd=self.path, env=os.environ | DATES, capture_output=True, text=True, check=True
         )
         return done.stdout.strip()
+
+    def write(self, files: Mapping[str, str]) -> None:
+        """Files by their paths in the repository, with the folders that they need."""
+        for name, text in files.items():
+            place = self.path / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text)
 
     def start_from_here(self) -> None:
         """What stands here now is the base branch."""
