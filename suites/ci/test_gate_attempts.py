@@ -16,15 +16,6 @@ from suites.lvmcheck.plugin_kit.project import CHECKS, floor
 pytestmark = pytest.mark.own_process  # it sets the environment
 
 
-@pytest.fixture
-def repository(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Repository:
-    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_SHA", "CI_COMMIT_SHA"):
-        monkeypatch.delenv(name, raising=False)
-    if shutil.which("git") is None:
-        pytest.skip("git is not installed")
-    return Repository(pytester)
-
-
 def conftest(repository: Repository, body: str) -> None:
     (repository.path / "conftest.py").write_text(f"import os\nimport subprocess\nimport pytest\n\n{body}")
     repository.commit()

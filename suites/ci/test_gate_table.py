@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import time
 
@@ -24,15 +23,6 @@ STEP = 1 if os.environ.get("LVM_GATE") == "full" else 6
 ATTEMPTS = [*KNOWN[::STEP], *INVENTED[::STEP], *FRESH[::STEP], *READ[:: 3 * STEP - 2], *BESIDE[:: 6 * STEP - 5]]
 ATTEMPTS += [*CLEVER, *AROUND] if STEP == 1 else CLEVER[2:3]
 """Minutes for all of them: by default every sixth, few of those that train apart; with LVM_GATE=full each."""
-
-
-@pytest.fixture
-def repository(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Repository:
-    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_SHA", "CI_COMMIT_SHA"):
-        monkeypatch.delenv(name, raising=False)
-    if shutil.which("git") is None:
-        pytest.skip("git is not installed")
-    return Repository(pytester)
 
 
 @pytest.mark.parametrize("attempt", ATTEMPTS, ids=lambda attempt: attempt.name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,15 +22,6 @@ pytestmark = pytest.mark.own_process  # it sets the environment
 
 SCHEMA = ROOT / "docs" / "report.schema.json"
 HIGH = floor(3, 0.7, 'name = "too high"', 'source = "a paper"')
-
-
-@pytest.fixture
-def repository(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Repository:
-    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
-        monkeypatch.delenv(name, raising=False)
-    if shutil.which("git") is None:
-        pytest.skip("git is not installed")
-    return Repository(pytester)
 
 
 def valid(repository: Repository) -> SessionReport:

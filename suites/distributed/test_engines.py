@@ -34,12 +34,6 @@ HAVE = [name for name in CLUSTERS if importlib.util.find_spec(name)]
 Make = Callable[..., RunJob]
 
 
-@pytest.fixture
-def project(pytester: pytest.Pytester) -> Project:
-    pytester.syspathinsert()
-    return Project(pytester)
-
-
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """An embedded Ray, for all tests of this file: each would take seconds to start one, and forgets its modules."""

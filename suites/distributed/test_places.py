@@ -21,12 +21,6 @@ FULL = pytest.mark.skipif(os.environ.get("LVM_RELIABILITY") != "full", reason="L
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester) -> Project:
-    pytester.syspathinsert()
-    return Project(pytester)
-
-
-@pytest.fixture
 def plan(project: Project) -> Plan:
     settings = Settings(home=project.home, root=project.path, session="this", parallel=True)
     return Plan(load_suite(project.suite_file), 0, settings)

@@ -14,11 +14,6 @@ from lvmcheck.launch.standing import Stand, standing_of, standings
 from suites.lvmcheck.plugin_kit.project import Project, done, metrics, wait_for
 
 
-@pytest.fixture
-def project(pytester: pytest.Pytester) -> Project:
-    return Project(pytester)
-
-
 def test_a_run_is_shown_and_stops_when_it_is_cancelled(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     project.suite(steps=10, pause=0.01, hold="held")
     (project.path / "held").touch()  # it waits in epoch 2

@@ -85,12 +85,6 @@ def test_a_store_that_cannot_be_written_is_one_line(url: str) -> None:
 
 # -- a run -------------------------------------------------------------------------------------------------------------
 @pytest.fixture
-def project(pytester: pytest.Pytester) -> Project:
-    pytester.syspathinsert()
-    return Project(pytester)
-
-
-@pytest.fixture
 def job(project: Project) -> Iterator[RunJob]:
     """A run whose worker knows the session's folder through the store alone."""
     engine, made = None, None

@@ -49,11 +49,6 @@ OUTPUT = {
 }
 
 
-@pytest.fixture
-def project(pytester: pytest.Pytester) -> Project:
-    return Project(pytester)
-
-
 @pytest.mark.parametrize("way", SAYS)
 def test_a_dead_trainer_passes_nothing_later(project: Project, way: str) -> None:
     project.suite(die=way)

@@ -12,11 +12,6 @@ GATE = '[[check]]\ncheck = "data_fact"\nfact = "persistence"\nat_least = {}\nabo
 NODE_GATE = "data_fact[persistence]"
 
 
-@pytest.fixture
-def project(pytester: pytest.Pytester) -> Project:
-    return Project(pytester)
-
-
 @pytest.mark.parametrize("arguments", [(), ("--lvm-inprocess",)], ids=["process", "inprocess"])
 def test_broken_data_stop_a_run_before_its_first_step(project: Project, arguments: tuple[str, ...]) -> None:
     project.suite(GATE.format(0.5), floor("final", 0.55), window=1)

@@ -27,11 +27,6 @@ from suites.lvmcheck.plugin_kit.project import CHECKS, Project, floor, verdicts
 FINAL = "cosine_floor[val_cosine@final]"
 
 
-@pytest.fixture
-def project(pytester: pytest.Pytester) -> Project:
-    return Project(pytester)
-
-
 def asked(bound: float, across: str, *more: str) -> str:
     return floor("final", bound, f'across = "{across}"', *more)
 

@@ -17,11 +17,6 @@ from lvmcheck.suite.model import CheckEntry, Expect
 from suites.lvmcheck.plugin_kit.project import NODE_1, NODE_3, Project, floor, verdicts
 
 
-@pytest.fixture
-def project(pytester: pytest.Pytester) -> Project:
-    return Project(pytester)
-
-
 def expecting(words: str, epoch: int | str = 1, bound: float = 0.7, *more: str, metric: str = "val_cosine") -> str:
     return floor(epoch, bound, f"expect = {{ {words} }}", *more, metric=metric)
 

@@ -14,11 +14,6 @@ COLLECT = pytest.ExitCode.INTERRUPTED  # an error during collection
 USAGE = pytest.ExitCode.USAGE_ERROR
 
 
-@pytest.fixture
-def project(pytester: pytest.Pytester) -> Project:
-    return Project(pytester)
-
-
 def said(result: pytest.RunResult) -> str:
     """Everything printed, after the checks that hold for any mistake."""
     text = result.stdout.str() + result.stderr.str()

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
 from suites.lvmcheck.plugin_kit.project import CHECKS, NODE_1, Project, floor, verdicts
-
-
-@pytest.fixture
-def project(pytester: pytest.Pytester) -> Project:
-    return Project(pytester)
 
 
 def test_a_suite_passes_and_says_what_it_measured(project: Project) -> None:

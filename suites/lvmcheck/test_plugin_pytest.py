@@ -15,11 +15,6 @@ def pytest_collection_modifyitems(items):
 """
 
 
-@pytest.fixture
-def project(pytester: pytest.Pytester) -> Project:
-    return Project(pytester)
-
-
 def test_switched_off_a_suite_file_is_no_test(project: Project) -> None:
     result = project.pytest("-p", "no:lvmcheck")
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED

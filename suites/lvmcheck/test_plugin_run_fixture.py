@@ -16,11 +16,6 @@ def test_run(run):
 """
 
 
-@pytest.fixture
-def project(pytester: pytest.Pytester) -> Project:
-    return Project(pytester)
-
-
 def beside(project: Project, text: str, name: str = "test_beside.py") -> None:
     (project.suite_file.parent / name).write_text(text)
 

@@ -31,11 +31,6 @@ def pytest_runtest_logreport(report):
 """
 
 
-@pytest.fixture
-def project(pytester: pytest.Pytester) -> Project:
-    return Project(pytester)
-
-
 def test_the_item_of_epoch_1_is_reported_before_the_run_ends(project: Project) -> None:
     (project.path / "conftest.py").write_text(WATCHER)
     project.suite(steps=10, pause=0.02)

@@ -30,11 +30,6 @@ class Mine(Check):
 """
 
 
-@pytest.fixture
-def project(pytester: pytest.Pytester) -> Project:
-    return Project(pytester)
-
-
 WORKERS = [("-n", "2", "--dist", "loadgroup")]
 if os.environ.get("LVM_RELIABILITY") == "full":
     WORKERS += [("-n", "2"), ("-n", "3", "--dist", "loadscope")]

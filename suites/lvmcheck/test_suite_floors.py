@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
 from suites.lvmcheck.plugin_kit.project import CURVE, Project, verdicts
 
 FACTS = {"constant_mean": 0.40, "persistence": 0.42, "mean_of_context": 0.45, "best_linear": 0.50}
 """What the toy trainer says about its data; its last epoch reaches 0.60."""
 FINAL = CURVE[-1]
-
-
-@pytest.fixture
-def project(pytester: pytest.Pytester) -> Project:
-    return Project(pytester)
 
 
 def named(floor: str) -> str:

@@ -191,11 +191,6 @@ SHOWN = {("exits at once", "0"), ("exits at once", "2"), ("interrupts", "0"), ("
 """Of every kind one session by default; the others are judged without a session above."""
 
 
-@pytest.fixture
-def project(pytester: pytest.Pytester) -> Project:
-    return Project(pytester)
-
-
 @pytest.mark.parametrize("workers", ["0", "2"])
 @pytest.mark.parametrize("act", ACTS)
 def test_the_session_goes_on(project: Project, act: str, workers: str) -> None:

@@ -8,11 +8,6 @@ from suites.lvmcheck.plugin_kit.project import CHECKS, NODE_1, Project, floor
 from suites.report.report_kit import Page
 
 
-@pytest.fixture
-def project(pytester: pytest.Pytester) -> Project:
-    return Project(pytester)
-
-
 def report(project: Project) -> Page:
     return Page((project.path / "out" / "report.html").read_text())
 

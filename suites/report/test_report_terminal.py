@@ -116,11 +116,6 @@ def plain(text: str) -> list[str]:
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).replace("\r", "\n").split("\n")
 
 
-@pytest.fixture
-def project(pytester: pytest.Pytester) -> Project:
-    return Project(pytester)
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 @pytest.mark.parametrize("width", [60, 140])
 def test_in_a_terminal_our_lines_fit_and_the_runs_stand_side_by_side(project: Project, width: int) -> None:
