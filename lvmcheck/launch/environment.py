@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
+from typing import Any
 
 from lvmcheck.text.say import complain
 
@@ -59,6 +60,8 @@ FIXED = (
     "CUBLAS_WORKSPACE_CONFIG",
 )
 """Set for every trainer, whatever they were."""
+EVERY = "*"
+"""In place of the name of a variable: the whole environment was listed or copied."""
 WITHHELD = "LVMCHECK_WITHHELD"
 """Names a trainer's process does not get, in its own environment until it has read them."""
 
@@ -111,9 +114,10 @@ def tell_of_withheld(note: Callable[[str], object], asked: Callable[[str, str | 
     kind = type(os.environ)
 
     class Told(kind):  # type: ignore[misc, valid-type]
-        def __getitem__(self, name: str) -> str:
+        def __getitem__(self, key: Any) -> Any:  # text, and bytes in os.environb
+            name = os.fsdecode(key)
             try:
-                found = str(super().__getitem__(name))
+                found = super().__getitem__(key)
             except KeyError:
                 if may_decide(name):
                     asked(name, None)
@@ -125,7 +129,19 @@ def tell_of_withheld(note: Callable[[str], object], asked: Callable[[str, str | 
                     note(text)
                 raise
             if may_decide(name):
-                asked(name, found)
+                asked(name, os.fsdecode(found))
             return found
 
+        def __iter__(self) -> Iterator[Any]:
+            names = list(super().__iter__())
+            asked(EVERY, of_all({os.fsdecode(name): os.fsdecode(kind.__getitem__(self, name)) for name in names}))
+            return iter(names)
+
     os.environ.__class__ = Told
+    if hasattr(os, "environb"):
+        os.environb.__class__ = Told
+
+
+def of_all(environment: Mapping[str, str]) -> str:
+    """Every variable that decides once it is asked for, as one text."""
+    return "\n".join(f"{name}={value}" for name, value in sorted(environment.items()) if may_decide(name))

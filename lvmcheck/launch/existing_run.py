@@ -15,7 +15,7 @@ from lvmcheck.launch.odd_files import odd_file
 from lvmcheck.launch.plan import Plan
 from lvmcheck.run import directory as rundir
 from lvmcheck.run import events as ev
-from lvmcheck.run.info import move_aside
+from lvmcheck.run.info import make_run, move_aside
 from lvmcheck.run.regular_file import read_json
 from lvmcheck.run.seal import SEAL
 from lvmcheck.run.view import Run
@@ -23,6 +23,10 @@ from lvmcheck.suite import CheckEntry
 from lvmcheck.suite.judging import judge_entry
 
 OTHER_GATE = "it was not made for this gate"
+NOT_BEGUN = "it bears the name of this session, which has not begun it"
+WORKER = "PYTEST_XDIST_WORKER"
+BEGUN: set[Path] = set()
+"""Folders of the runs that this process has begun."""
 UNFINISHED = "another session has begun it, and a gate will judge this one"
 
 
@@ -79,6 +83,17 @@ def examine(plan: Plan) -> ExistingRun | Aside | None:
     return None
 
 
+def begin(plan: Plan, resume: Path | None) -> None:
+    """Make the run's folder, or take it over to continue from a checkpoint."""
+    folder = plan.folder
+    BEGUN.add(folder)
+    if resume is None:
+        make_run(folder, plan.info())
+    else:
+        info = read_json(folder / rundir.INFO) or {}
+        rundir.write_json(folder / rundir.INFO, {**info, "session": plan.settings.session})
+
+
 def _usable(plan: Plan) -> ExistingRun | str:
     """The run in the plan's folder, or why it is not used."""
     folder = plan.folder
@@ -124,6 +139,9 @@ def _other(plan: Plan, info: Mapping[str, Any], *, ours: bool) -> str | None:
         return "it has another config"
     if plan.settings.nonce and info.get("nonce") != plan.settings.nonce:
         return OTHER_GATE
+    alone = plan.settings.nonce and WORKER not in plan.settings.environment  # else another worker may have begun it
+    if ours and alone and plan.folder not in BEGUN:
+        return NOT_BEGUN
     return "--lvm-fresh" if plan.settings.fresh and not ours else None
 
 

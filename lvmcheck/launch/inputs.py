@@ -13,13 +13,14 @@ from typing import Any
 
 from lvmcheck.errors import InputError
 from lvmcheck.launch import packages
+from lvmcheck.launch.beyond import BEYOND
 from lvmcheck.launch.key import file_digest
 from lvmcheck.launch.looks import CONTENT, LOOKED, SIZED, TIMED, TIMES, VARIABLE, glance, other_surroundings
-from lvmcheck.launch.opened import PIPE, names_in, stamp
-from lvmcheck.launch.sights import SMALL, Sights, digested, is_new, vanished
-from lvmcheck.launch.sights import content as content
+from lvmcheck.launch.sights import Sights, is_new, vanished
 from lvmcheck.launch.sights import noted as noted
 from lvmcheck.launch.sought import Sought, appeared
+from lvmcheck.launch.stamps import PIPE, SMALL, digested, names_in, stamp
+from lvmcheck.launch.stamps import content as content
 from lvmcheck.run.directory import INFO, write_json
 from lvmcheck.run.regular_file import read_json
 from lvmcheck.run.seal import digest
@@ -46,6 +47,7 @@ def write_inputs(folder: Path, root: Path, *, stated: bool, sought: Sought | Non
         "folders": sights.folders,
         "looked": sights.looked,
         "times": sights.times,
+        "beyond": sights.beyond,
         "variables": sights.variables,
         "cores": sights.cores,
         "modules": {} if sought is None else sought.missing(),
@@ -105,8 +107,11 @@ def changed(
     for path, then in record["folders"].items():
         if names_in(path) != then:
             return f"the files in {path} are not the same"
-    for path, then in (*record.get("looked", {}).items(), *record.get("times", {}).items()):
+    beyond = [(path, then) for path, seen in record.get("beyond", {}).items() for then in seen]
+    for path, then in (*record.get("looked", {}).items(), *record.get("times", {}).items(), *beyond):
         if (now := glance(path, then, digested)) != then:
+            if (kind := then.partition(":")[0]) in BEYOND:
+                return f"{path}: its {kind} changed"
             return f"{path} is looked at: {_short(then)} then, {_short(now)} now"
     surroundings = record.get("variables", {}), record.get("cores", {})
     other = other_surroundings(*surroundings, os.environ if environment is None else environment)
@@ -148,9 +153,14 @@ def changed_since(folder: Path, root: Path, environment: Mapping[str, str] | Non
         elif kind == "read" and path not in seen:
             seen.add(path)
             now = stamp(path)
-            if now != tuple(then) and not vanished(path, now, root) and then[1] != PIPE:
+            if now != tuple(then[:2]) and not vanished(path, now, root) and then[1] != PIPE:
                 return f"{path} has changed"
-        elif kind in (LOOKED, SIZED, TIMED) and then[0] != CONTENT and path not in written and not is_new(path, start):
+        elif (
+            kind in (LOOKED, SIZED, TIMED, *BEYOND)
+            and then[0] != CONTENT
+            and path not in written
+            and not is_new(path, start)
+        ):
             now_seen = glance(path, then[0], digested)
             if now_seen != then[0]:
                 return f"{path} is looked at: {then[0]} then, {now_seen} now"

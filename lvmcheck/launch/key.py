@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import locale
 import os
 import platform
 from collections.abc import Iterable, Mapping
@@ -52,6 +53,7 @@ def run_key(
         "environment": dict(environment),
         "machine": platform.machine(),
         **({"ranks": ranks} if ranks > 1 else {}),
+        **({"encoding": encoding} if (encoding := locale.getpreferredencoding(False).lower()) != "utf-8" else {}),
     }
     canonical = json.dumps(parts, sort_keys=True, default=str)
     return {**parts, "key": hashlib.sha256(canonical.encode()).hexdigest()}

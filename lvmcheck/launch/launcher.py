@@ -48,7 +48,9 @@ class Launcher:
 
     def siblings(self, job: RunJob) -> list[RunJob]:
         """The jobs of the same suite, in the order of their seeds."""
-        return [other for other in self.jobs.values() if other.plan.suite.place == job.plan.suite.place]
+        found = [other for other in self.jobs.values() if other.plan.suite.place == job.plan.suite.place]
+        turn = {seed: number for number, seed in enumerate(job.plan.suite.seeds)}  # tests may come in any order
+        return sorted(found, key=lambda other: turn.get(other.plan.seed, len(turn)))
 
     def held_up(self, job: RunJob) -> Path | None:
         """The folder of places to train, when the job waits for one and other sessions hold them all."""

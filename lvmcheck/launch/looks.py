@@ -14,10 +14,13 @@ import os
 import stat
 import sys
 import sysconfig
-from collections.abc import Callable, Mapping
-from types import CodeType, FrameType
+from collections.abc import Callable, Collection, Mapping
+from types import FrameType
 from typing import Any
 
+from lvmcheck.launch import beyond
+from lvmcheck.launch.beyond import MODE, MODE_NAMES, asks_for, mode_of
+from lvmcheck.launch.environment import EVERY, of_all
 from lvmcheck.launch.executed import INSTALLED, OWN
 
 STDLIB, SITES = (
@@ -59,11 +62,17 @@ def of_own_code(depth: int) -> bool | None:
     return not file.startswith(OURS) and (None if packaged or file.startswith(HOMES) else True)
 
 
-def asks_when(depth: int) -> bool:
-    """Whether the code that called a function of the standard library asks for times of change."""
-    frame = _asking(depth + 1)
-    codes = () if frame is None else (frame.f_code, *frame.f_code.co_consts)  # and a lambda in it
-    return any(isinstance(code, CodeType) and not ASKS_WHEN.isdisjoint(code.co_names) for code in codes)
+def own_code_asks() -> bool:
+    """The same for what lvmcheck's own functions are called by, however many they are."""
+    depth = 1
+    while sys._getframe(depth).f_code.co_filename.startswith(OURS):
+        depth += 1
+    return bool(of_own_code(depth + 1))
+
+
+def asks(depth: int, names: Collection[str] = ASKS_WHEN) -> bool:
+    """Whether the code that called a function of the standard library asks for such, times of change by default."""
+    return asks_for(_asking(depth + 1), names)
 
 
 def _asking(depth: int) -> FrameType | None:
@@ -129,7 +138,9 @@ class Looks:
                 self._note(LOOKED, whole, NOTHING if there is None else FOLDER)
         elif own:
             self._note(*(LOOKED, whole, FILE) if whether else (SIZED, whole, f"{there.st_size}{SIZE}"))
-            if not whether and asks_when(3):
+            if not whether and asks(3, MODE_NAMES):
+                self._note(MODE, whole, mode_of(whole))
+            if not whether and asks(3):
                 self._note(TIMED, whole, f"{there.st_mtime_ns}{TIME}")
         elif f"{os.sep}." not in whole:  # no cache of a package
             self._note(LOOKED, whole, CONTENT)
@@ -220,6 +231,8 @@ def glance(path: str, then: str, content: Callable[[str], str]) -> str:
     Args:
         content: the digest of a file.
     """
+    if (seen := beyond.now(path, then)) is not None:
+        return seen
     try:
         if then.startswith(LINK):
             return f"{LINK}{os.readlink(path)}"  # noqa: PTH115
@@ -247,7 +260,9 @@ def other_surroundings(
 ) -> str | None:
     """Which variable, or number of cores, that a trainer asked for is another one now."""
     for name, then in variables.items():
-        if digest_of(environment.get(name)) != then:
+        if name == EVERY and digest_of(of_all(environment)) != then:
+            return "an environment variable such as HOME is another one, and it asks for all of them"
+        if name != EVERY and digest_of(environment.get(name)) != then:
             return f"the environment variable {name}, which it asks for, is another one"
     for name, then in numbers.items():
         if (now := cores(name)) != then:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import stat
 import sys
 import time
 from collections.abc import Callable
@@ -18,11 +17,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from lvmcheck.launch import beyond
 from lvmcheck.launch.executed import INSTALLED, OWN, blob_hash
 from lvmcheck.launch.hosts import far_host, near_server
-from lvmcheck.launch.looks import FOLDER, SITES, TIMED, Looks, asks_when, of_own_code, times_in
+from lvmcheck.launch.looks import FOLDER, SITES, TIMED, Looks, asks, of_own_code, own_code_asks, times_in
 from lvmcheck.launch.sought import Sought
 from lvmcheck.launch.spawned import follow_spawned
+from lvmcheck.launch.stamps import names_in, stamp, stamped
 from lvmcheck.launch.texts import READERS, Texts, in_open_folders, named_files, of_git
 
 OPENED = "opened.jsonl"
@@ -38,8 +39,6 @@ ABOUT_THE_MACHINE = frozenset(
     )
 )
 """Programs that libraries start to look at the machine or to compile; what they print decides no number."""
-PIPE = "a pipe or a device"
-"""What a path may lead to in place of a file, beside a folder."""
 DATA = ("/dev/shm", "/usr/share", "/usr/local/share")
 """Places below those of the system in which data lie."""
 CODE = (".py", ".pyi", ".pyc", ".so")
@@ -78,6 +77,8 @@ class Opened:
             "ctypes.dlopen": lambda args: self._read(args[0] if os.sep in str(args[0]) else None),
             "import": lambda args: self._read(args[1]),
             "sqlite3.connect": lambda args: self._read(database(args[0])),
+            "os.getxattr": lambda args: self._attributes(args[0]),
+            "os.listxattr": lambda args: self._attributes(args[0]),
             "subprocess.Popen": lambda args: self._start(args[0] or args[1], args[1], args[2]),
             "os.posix_spawn": lambda args: self._start(args[0], args[1]),
             "os.exec": lambda args: self._start(args[0], args[1]),
@@ -100,6 +101,9 @@ class Opened:
         sys.addaudithook(self._hook)
         self.looks.watch()
         self.sought.watch()
+        beyond.follow_attached(self._attached)
+        beyond.follow_programs()
+        beyond.follow_locale(self.looks.variable)
         if self._texts is not None:
             follow_spawned(self._log, self._root)
 
@@ -133,7 +137,7 @@ class Opened:
     def _read(self, path: Any) -> None:
         if path is None or not (whole := self._counts(path)):
             return
-        found = stamp(whole)
+        found = stamped(whole)
         if found[1] == "nothing" and not os.path.isabs(os.fsdecode(path)):  # noqa: PTH117
             for place in in_open_folders(os.fsdecode(path)):
                 self._read(place)
@@ -158,17 +162,27 @@ class Opened:
             self._note("longer" if there else "write", whole)
 
     def _list(self, args: tuple[Any, ...]) -> None:
-        path = "." if args[0] is None else args[0]
+        path = beyond.in_place("." if args[0] is None else args[0])
         if ("listed", path) in self._seen:
             return
         self._seen.add(("listed", path))
         importing = "importlib" in sys._getframe(2).f_code.co_filename  # looking for modules and distributions
-        if not importing and not isinstance(path, int) and (whole := self._counts(path)):
+        if not importing and (whole := self._counts(path)):
             own = of_own_code(3) or False
             self._seen.add(("listed", whole))  # which is listed here next
             self._note("folder", whole, names_in(whole), own)
-            if own and asks_when(3):
+            if own and asks(3):
                 self._note(TIMED, whole, times_in(whole))
+            if own and asks(3, beyond.SIZE_NAMES):
+                self._note(beyond.SIZES, whole, beyond.sizes_in(whole))
+
+    def _attributes(self, path: Any) -> None:
+        if of_own_code(4) and (whole := self._counts(beyond.in_place(path))):
+            self._note(beyond.ATTRIBUTES, whole, beyond.attributes(whole))
+
+    def _attached(self, name: str | None) -> None:
+        """A data base is attached; its name is only known once the statement runs where it is none here."""
+        self._read(database(name)) if name is not None else self._note("process", "ATTACH of SQLite")
 
     def _start(self, program: Any, words: Any, folder: Any = None) -> None:
         name = os.fsdecode(program if isinstance(program, str | bytes | os.PathLike) else program[0])
@@ -231,7 +245,7 @@ class Opened:
     def _aside(self, whole: str) -> None:
         """What is no input of the key, and may hold text that is executed."""
         if whole and self._texts is not None and stamp(whole)[0]:
-            self._note("aside", whole)
+            self._note("asked" if own_code_asks() else "aside", whole)
             self._keep(whole)
 
     def _note(self, *words: Any) -> None:
@@ -270,25 +284,3 @@ def interpreter(root: Path) -> list[Path]:
 def beginnings(*places: Path) -> tuple[str, ...]:
     """How the paths of what lies below begin, with links and without."""
     return tuple({f"{place}{os.sep}" for path in places for place in (path, path.resolve())})
-
-
-def stamp(path: str) -> tuple[Any, Any]:
-    """Size and time of change of a regular file; None and what is there instead otherwise."""
-    try:
-        found = os.stat(path)  # noqa: PTH116 - pathlib is slower
-    except OSError:
-        return None, "nothing"
-    if stat.S_ISREG(found.st_mode):
-        return found.st_size, found.st_mtime_ns
-    return None, FOLDER if stat.S_ISDIR(found.st_mode) else PIPE
-
-
-def names_in(path: str) -> str:
-    """The names in a folder, without hidden ones and what Python keeps there; empty where it cannot be listed."""
-    import hashlib
-
-    try:
-        names = sorted(name for name in os.listdir(path) if name[0] != "." and name != "__pycache__")  # noqa: PTH208 - quicker
-    except OSError:
-        return ""
-    return hashlib.sha256("\0".join(names).encode("utf-8", "surrogateescape")).hexdigest()

@@ -18,7 +18,7 @@ from lvmcheck.launch import seen
 from lvmcheck.launch.answers import Answers
 from lvmcheck.launch.engine import Engine, Task, make_engine
 from lvmcheck.launch.engines._files import orphaned
-from lvmcheck.launch.existing_run import Aside, ExistingRun, examine, record_death
+from lvmcheck.launch.existing_run import Aside, ExistingRun, begin, examine, record_death
 from lvmcheck.launch.heartbeat import Silence
 from lvmcheck.launch.inprocess import train_in_process
 from lvmcheck.launch.locks import is_free, run_lock, trainer_lock, try_lock
@@ -29,8 +29,7 @@ from lvmcheck.launch.refusals import Refusals
 from lvmcheck.launch.stop_deadline import StopDeadline
 from lvmcheck.launch.verdicts import write_verdicts
 from lvmcheck.run import directory as rundir
-from lvmcheck.run.info import make_run, move_aside
-from lvmcheck.run.regular_file import read_json
+from lvmcheck.run.info import move_aside
 from lvmcheck.run.view import Run
 from lvmcheck.suite import CheckEntry
 
@@ -87,6 +86,7 @@ class RunJob(Answers):
         self._judge_after = self._polled = 0.0
         self._refusals = Refusals()
         self._resume: Path | None = None
+        self._known = False  # what lies in its folder has been looked at, or was made here
         self._causes: list[Diagnosis] = []
 
     @property
@@ -171,6 +171,7 @@ class RunJob(Answers):
         """Whether what is on disk answers everything; a shorter run stays there, to be continued."""
         left = examine(self.plan)
         self.aside = left if isinstance(left, Aside) else self.aside
+        self._known = isinstance(left, ExistingRun)
         if not isinstance(left, ExistingRun):
             return False
         if left.failure and left.ours:  # it failed in this session already, perhaps in another xdist worker
@@ -185,14 +186,11 @@ class RunJob(Answers):
 
     def _start(self, place: Place) -> None:
         if (self.folder / rundir.INFO).exists():
-            self._resume = seen.cut_to_checkpoint(self.folder)
+            self._resume = seen.cut_to_checkpoint(self.folder) if self._known else None  # it came while this one waited
             if self._resume is None:
                 move_aside(self.folder)
-        if self._resume is None:
-            make_run(self.folder, self.plan.info())
-        else:
-            info = read_json(self.folder / rundir.INFO) or {}
-            rundir.write_json(self.folder / rundir.INFO, {**info, "session": self.plan.settings.session})
+        begin(self.plan, self._resume)
+        self._known = True
         self._follower = rundir.Follower(self.folder, self.plan.stated)
         self.state = State.TRAINING
         if not self.plan.settings.inprocess:

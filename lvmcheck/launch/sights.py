@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -13,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from lvmcheck.launch.beyond import ATTRIBUTES, BEYOND, NONE, SIZES, files_in
 from lvmcheck.launch.executed import COMPILED, OWN, executed
 from lvmcheck.launch.looks import (
     CONTENT,
@@ -28,12 +28,10 @@ from lvmcheck.launch.looks import (
     VARIABLE,
     glance,
 )
-from lvmcheck.launch.opened import OPENED, PIPE, SYSTEM, beginnings, interpreter, names_in, stamp
+from lvmcheck.launch.opened import OPENED, SYSTEM, beginnings, interpreter
+from lvmcheck.launch.stamps import PIPE, SMALL, content, digested, names_in, stamp, stamped
 from lvmcheck.run.regular_file import open_regular
 
-WHOLE = 256 << 20
-SAMPLES, BLOCK = 64, 64 << 10
-SMALL = 1 << 20
 MOST_LOG = 64 << 20
 """Bytes of what was noted that are read."""
 MOST_NAMES = 1000
@@ -58,6 +56,8 @@ NO_TEXT, NUMBA = (f".egg-info{os.sep}", f".dist-info{os.sep}"), (".nbi", ".nbc")
 STATE = 'state what it reads: [run] inputs = ["data/*"], or input_files(config) in the trainer\'s schema'
 
 
+STATES = re.compile(rb"(?:ref: refs/\S+|\^?[0-9a-f]{40,64}(?:\s+(?:refs/)?\S+)?|#[\w\s,:-]*)\s*")
+"""Lines of ``.git/HEAD``, of a ref and of packed refs."""
 STATE_OF_GIT = frozenset(("HEAD", "ORIG_HEAD", "config", "index", "refs", "packed-refs", "logs", "shallow"))
 
 
@@ -71,6 +71,7 @@ class Sights:
         self.made: list[str] = []
         self.looked: dict[str, str] = {}
         self.times: dict[str, str] = {}
+        self.beyond: dict[str, list[str]] = {}
         self.variables: dict[str, str] = {}
         self.cores: dict[str, str] = {}
         self._longer: set[str] = set()
@@ -89,9 +90,11 @@ class Sights:
                 self.looked |= {what: str(rest[0])} if kind == SIZED or what not in self.looked else {}
             elif kind == TIMED:
                 self.times.setdefault(what, str(rest[0]))
+            elif kind in BEYOND:
+                self.beyond.setdefault(what, []).append(str(rest[0]))
             elif kind in (VARIABLE, CORES):
                 (self.variables if kind == VARIABLE else self.cores).setdefault(what, str(rest[0]))
-            elif kind == "aside" and no_state_of_git(what):
+            elif kind in ("aside", "asked") and (no_state_of_git(what) or (kind == "asked" and holds_more(what))):
                 self.opened[what] = content(Path(what))
             elif kind == "beside":
                 self.opened[f"{root}{os.sep}{what}"] = ""
@@ -119,6 +122,7 @@ class Sights:
         self.looked = dict(self._still(self.looked))
         made = {path for path in self.times if path in self._written or is_new(path, self._start)}
         self.times = {path: then for path, then in self.times.items() if path not in made}
+        self.beyond = {path: still for path, then in self.beyond.items() if (still := self._beyond(path, then))}
 
     def _still(self, looked: dict[str, str]) -> Iterator[tuple[str, str]]:
         """What was only looked at, is none of what the run has made, and looks as it did then."""
@@ -134,6 +138,16 @@ class Sights:
                     self._show(path, LISTED)
                 elif then not in (NOTHING, FOLDER):
                     self._show(path, content(Path(path)))
+
+    def _beyond(self, path: str, then: list[str]) -> list[str]:
+        """What was seen beside content and names; a gate is shown what git does not hold."""
+        still = [seen for seen in then if path not in self._written and glance(path, seen, digested) == seen]
+        if any(seen.startswith(ATTRIBUTES) and seen != NONE for seen in still):
+            self._show(f"{path}: {ATTRIBUTES}", "")
+        if any(seen.startswith(SIZES) for seen in still):
+            for place in files_in(path):
+                self._show(place, content(Path(place)))
+        return still
 
     def _show_names(self, folder: str) -> None:
         """Names in a folder that was listed: a gate asks whether the commit has them."""
@@ -153,7 +167,7 @@ class Sights:
     def _show(self, path: str, what: str) -> None:
         """What a gate is to compare beside the files that were opened."""
         if not any(mark in f"{path}{os.sep}" for mark in (*COMPILED, *NO_TEXT)) and not path.startswith(SITES):
-            self.opened.setdefault(path, what)
+            self.opened[path] = what if self.opened.get(path) in (None, LISTED) else self.opened[path]
 
     def _open(self, path: str, then: list[Any], ended: int) -> None:
         """What a gate compares with the commit: not what was made while the run went on."""
@@ -165,7 +179,7 @@ class Sights:
         if made and path not in self._written:
             self.made.append(path)
         if not made and not path.endswith(NUMBA):
-            self.opened[path] = content(Path(path)) if tuple(then) == stamp(path) else ""
+            self.opened[path] = content(Path(path)) if tuple(then[:2]) == stamp(path) else ""
 
     def _take(self, path: str, kind: str, then: list[Any]) -> None:
         if kind == "folder":
@@ -182,7 +196,9 @@ class Sights:
                 self._problems.append(f"{path} appeared while the run went on")
             elif now[0] is None:
                 self.files[path] = None
-        elif tuple(then) == now:
+        elif tuple(then[:2]) == now and len(then) > 2 and then[2] != stamped(path)[2] and not written:
+            self._problems.append(f"{path} was touched while the run went on, and may have been another file meanwhile")
+        elif tuple(then[:2]) == now:
             self.files[path] = [*now, content(Path(path))]
         elif not self._own(path, now, then):
             how = "was read and then written" if written else "changed while the run went on"
@@ -251,6 +267,11 @@ def no_state_of_git(path: str) -> bool:
     return bool(found) and below.partition(os.sep)[0] not in STATE_OF_GIT
 
 
+def holds_more(path: str) -> bool:
+    """Whether a file that says where a repository stands holds something else than names of branches and commits."""
+    return any(STATES.fullmatch(line) is None for line in read_bytes(path).splitlines())
+
+
 def read_bytes(path: str) -> bytes:
     """The source of a module; empty for what cannot be read."""
     try:
@@ -260,35 +281,12 @@ def read_bytes(path: str) -> bytes:
         return b""
 
 
-def content(path: Path, whole: int = WHOLE) -> str:
-    """sha256 of a file, or of samples of a large one; empty for what cannot be read."""
-    try:
-        with open_regular(path) as file:
-            size = os.fstat(file.fileno()).st_size
-            found = hashlib.sha256()
-            if size <= whole:
-                for _ in range(0, size + 1, SMALL):  # a file that grows is not followed
-                    found.update(file.read(SMALL))
-                return found.hexdigest()
-            for number in range(SAMPLES):
-                file.seek((size - BLOCK) * number // (SAMPLES - 1))
-                found.update(file.read(BLOCK))
-            return f"samples:{found.hexdigest()}"
-    except OSError:
-        return ""
-
-
 def is_new(path: str, start: int) -> bool:
     """Whether what is there came after the run had begun."""
     try:
         return os.lstat(path).st_mtime_ns >= start
     except OSError:
         return False
-
-
-def digested(path: str) -> str:
-    """The content of a file as a look at it is noted."""
-    return f"{CONTENT}:{content(Path(path))}"
 
 
 def vanished(path: str, now: tuple[Any, Any], root: Path) -> bool:

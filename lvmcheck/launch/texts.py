@@ -7,9 +7,11 @@ a pickle, ``marshal``) is looked up in what the process has read so far, at that
 from __future__ import annotations
 
 import ast
+import glob
 import os
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,6 +20,8 @@ from lvmcheck.launch.executed import blob_hash
 
 LEAST, MOST = 8, 500
 """Bytes of a text that is looked up; texts of one process that are."""
+MOST_FILES = 1000
+"""Files that one word of a command may stand for."""
 LARGEST = 4 << 20
 """Bytes of a file in which a text is looked for."""
 PASSING = ("/runpy.py", "/ast.py", "/codeop.py", "/code.py", "/timeit.py")
@@ -27,6 +31,8 @@ STARTING = (
     *("http/client.py", "urllib/request.py", "ctypes/__init__.py"),
 )
 """Modules of the standard library that start and open what others ask them to."""
+STARTED_FOR_OTHERS = ("multiprocessing/util.py", "lvmcheck/launch/beyond.py")
+"""What starts the programs that no other module does."""
 READERS = frozenset(
     ("open", "open64", "openat", "openat64", "fopen", "fopen64", "mmap", "mmap64", "syscall", "popen", "system")
 )
@@ -74,7 +80,7 @@ class Texts:
 
     def own_start(self, caller: FrameType | None) -> bool:
         """Whether code that is not installed starts a program."""
-        while caller is not None and caller.f_code.co_filename.endswith(STARTING):
+        while caller is not None and caller.f_code.co_filename.endswith((*STARTING, *STARTED_FOR_OTHERS)):
             caller = caller.f_back
         return caller is not None and not caller.f_code.co_filename.startswith(self._installed)
 
@@ -127,8 +133,20 @@ def named_files(words: Any, folder: Any = None) -> Iterator[str]:
         before = part
         for place in places:
             whole = os.path.join(os.fsdecode(folder or ""), place)  # noqa: PTH118
-            if os.path.isfile(whole):  # noqa: PTH113
-                yield whole
+            yield from islice(meant(whole), MOST_FILES)
+
+
+def meant(place: str) -> Iterator[str]:
+    """The file of a path, those below a folder but for hidden folders, and those that a pattern of a shell fits."""
+    if glob.has_magic(place):
+        for found in glob.iglob(place, recursive=True):  # noqa: PTH207 - relative paths stay as they are
+            yield from (it for it in meant(found) if not glob.has_magic(found))
+    elif os.path.isfile(place):  # noqa: PTH113
+        yield place
+    elif os.path.isdir(place):  # noqa: PTH112
+        for folder, below, names in os.walk(place):
+            below[:] = sorted(name for name in below if name[0] != "." and name != "__pycache__")
+            yield from (os.path.join(folder, name) for name in sorted(names))  # noqa: PTH118
 
 
 def of_git(words: Any) -> str:

@@ -22,9 +22,7 @@ MAX_ENTRIES = 10_000
 def head(path: Path, size: int = 4096) -> bytes:
     """The first bytes of a regular file; nothing where there is none."""
     try:
-        if not path.is_file():
-            return b""
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file.read(size)
     except OSError:
         return b""

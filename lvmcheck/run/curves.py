@@ -55,8 +55,7 @@ class Curve:
 
     def place(self, index: int) -> tuple[int | None, int | None]:
         """Epoch and step of a point, where they are known."""
-        step = int(self.steps[index])
-        return int(self.epochs[index]) or None, step or None
+        return int(self.epochs[index]) or None, int(self.steps[index]) or None
 
 
 def curve(what: Role, points: Sequence[tuple[int, int, float]], *, by_step: bool = False) -> Curve:
@@ -109,10 +108,10 @@ class Curves:
         *,
         counted: bool = False,
     ) -> None:
-        self._epochs, self._windows, self._probes = epochs, windows, probes
-        self._counted = counted
+        self._epochs, self._windows, self._probes, self._counted = epochs, windows, probes, counted
         self._declared = declared or {}
         self._watched = watched
+        self._found: dict[tuple[tuple[Quantity, ...], Split | None], list[Curve]] = {}
 
     # -- roles ---------------------------------------------------------------------------------------------------------
     @cached_property
@@ -157,11 +156,14 @@ class Curves:
 
     def of(self, *quantities: Quantity, split: Split | None = None) -> Iterator[Curve]:
         """Curves by epoch of these quantities (by step where there is none by epoch)."""
-        for name, what in self.roles.items():
-            if what.quantity in quantities and (split is None or what.split is split):
-                found = self.by_epoch.get(name) or self.by_step.get(name)
-                if found is not None:
-                    yield found
+        asked = quantities, split
+        if asked not in self._found:  # it is asked for each of thousands of curves, too
+            names = (
+                it for it, what in self.roles.items() if what.quantity in quantities and split in (None, what.split)
+            )
+            made = (self.by_epoch.get(name) or self.by_step.get(name) for name in names)
+            self._found[asked] = [each for each in made if each is not None]
+        return iter(self._found[asked])
 
     # -- the training loss ---------------------------------------------------------------------------------------------
     @cached_property
@@ -222,10 +224,14 @@ class Curves:
     def partner(self, curve: Curve) -> Curve | None:
         """What was measured on the training set as ``curve`` was on another; the training loss where nothing was."""
         what = curve.role
-        for found in self.of(what.quantity, split=Split.TRAIN):
-            if found.role.group == what.group and words(found.name)[-1] == words(curve.name)[-1]:
-                return found
-        return self.epoch_losses if what.quantity in (Quantity.LOSS, Quantity.ERROR) else None
+        found = self._trained.get((what.quantity, what.group, words(curve.name)[-1]))
+        return found or (self.epoch_losses if what.quantity in (Quantity.LOSS, Quantity.ERROR) else None)
+
+    @cached_property
+    def _trained(self) -> Mapping[tuple[Quantity, str, str], Curve]:
+        """The first curve of the training split of each quantity, group and last word of a name."""
+        curves = reversed(list(self.of(*Quantity, split=Split.TRAIN)))
+        return {(each.role.quantity, each.role.group, words(each.name)[-1]): each for each in curves}
 
     @cached_property
     def scores(self) -> tuple[Curve, ...]:
@@ -260,18 +266,16 @@ class Curves:
     @cached_property
     def gradient(self) -> Curve | None:
         """Gradient norm: mean of windows (the largest where no mean is stated), else as recorded by step or epoch."""
-        return self._of_windows("grad_norm_mean", Quantity.GRAD_NORM) or self._of_windows(
-            "grad_norm_max", Quantity.GRAD_NORM
-        )
+        mean = self._of_windows("grad_norm_mean", Quantity.GRAD_NORM)
+        return mean or self._of_windows("grad_norm_max", Quantity.GRAD_NORM)
 
     def _of_windows(self, field: str, quantity: Quantity) -> Curve | None:
         what = Role(field, quantity, Split.TRAIN)
         said = [(w.epoch, w.last_step, getattr(w, field)) for w in self._windows if getattr(w, field) is not None]
         if said:
             found = curve(what, said, by_step=True)
-            if len(found) or found.missing:
-                return found if quantity is Quantity.LEARNING_RATE else evened(found)
-            return None
+            shown = found if quantity is Quantity.LEARNING_RATE else evened(found)
+            return shown if len(found) or found.missing else None
         named = [name for name, known in self.roles.items() if known.quantity is quantity]
         stepped = [self.by_step[name] for name in named if name in self.by_step]
         if stepped:
@@ -290,9 +294,7 @@ class Curves:
     @cached_property
     def unrecognised(self) -> tuple[str, ...]:
         """The names of all metrics, where none of them is known for a loss, a score or a reward."""
-        if self.window_losses is not None or any(
-            what.quantity in (*PRIMARY, Quantity.TERM) for what in self.roles.values()
-        ):
+        if self.window_losses is not None or {*PRIMARY, Quantity.TERM} & {it.quantity for it in self.roles.values()}:
             return ()
         known = (Quantity.LEARNING_RATE, Quantity.GRAD_NORM, Quantity.COUNT)
         return tuple(name for name, what in self.roles.items() if what.quantity not in known)

@@ -26,9 +26,9 @@ from typing import Any
 
 from lvmcheck.errors import InputError
 from lvmcheck.run.event_lines import EventError, parse_line, to_line
-from lvmcheck.run.events import MAX_EPOCH, Checkpoint, Epoch, Event, Note
+from lvmcheck.run.events import MAX_EPOCH, Checkpoint, Epoch, Event, Note, Probe
 from lvmcheck.run.events_file import EVENTS as EVENTS
-from lvmcheck.run.events_file import MAX_EVENTS, MAX_LINE, lines_of, unreadable, written_events
+from lvmcheck.run.events_file import MAX_EVENTS, MAX_LINE, MAX_METRICS, lines_of, unreadable, written_events
 from lvmcheck.run.manifest import MANIFEST, damage
 from lvmcheck.run.regular_file import open_regular, read_json, small_file
 from lvmcheck.run.seal import SEAL, broken_seal
@@ -101,6 +101,7 @@ class Follower:
         self.offset = 0
         self.lines = 0
         self._epoch = 0
+        self._metrics: set[str] = set()
         self._digest = hashlib.sha256()
         self._run = Run(path=self.path)
 
@@ -168,6 +169,11 @@ class Follower:
             event = parse_line(line)
             if isinstance(event, Epoch):
                 self._go_forward(event.epoch)
+                self._metrics.update(event.metrics)
+            elif isinstance(event, Probe):
+                self._metrics.add(event.name)
+            if len(self._metrics) > MAX_METRICS:
+                raise EventError(f"expected at most {MAX_METRICS:,} metrics in one run, got more")
             return event
         except EventError as problem:
             raise InputError(self.path / EVENTS, str(problem), line=self.lines) from None

@@ -15,6 +15,7 @@ from lvmcheck.run.regular_file import open_regular
 EVENTS = "events.jsonl"
 MAX_LINE = 4 << 20  # bytes; a longer line is not an event
 MAX_EVENTS = 2 << 30  # bytes of events.jsonl that are read at all
+MAX_METRICS = 10_000  # names of metrics of one run; each is judged by many checks
 
 
 def lines_of(file: BinaryIO, size: int) -> bytes:

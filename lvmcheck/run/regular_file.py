@@ -12,6 +12,9 @@ from typing import Any, BinaryIO
 MAX_JSON = 16 << 20
 """Bytes of a JSON file of a run directory that are read at all."""
 
+KERNEL = ("/proc/", "/sys/")
+"""Where what looks like an empty file is the kernel, and may make a reader wait for ever (``/proc/kmsg``)."""
+
 
 def open_regular(path: Path) -> BinaryIO:
     """A regular file to read; a FIFO or a device is refused at once, never waited for.
@@ -20,7 +23,8 @@ def open_regular(path: Path) -> BinaryIO:
         OSError: it is none, or cannot be read.
     """
     fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode) or (found.st_size == 0 and os.path.realpath(path).startswith(KERNEL)):
         os.close(fd)
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     return os.fdopen(fd, "rb")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Quantity(StrEnum):
@@ -151,6 +152,11 @@ _SEPARATORS = re.compile(r"[\s/.:\-_@|]+")
 
 def words(name: str) -> list[str]:
     """``Val/LossTotal`` as ["val", "loss", "total"]; pairs such as "grad norm" are one word."""
+    return [*_words(name)]
+
+
+@lru_cache(maxsize=1 << 14)  # many checks ask for the words of one name
+def _words(name: str) -> tuple[str, ...]:
     for cased, plain in _CASED.items():
         name = name.replace(cased, plain)
     parts = [part for word in _SEPARATORS.split(_CAMEL.sub("_", name).lower()) if word for part in _divided(word)]
@@ -165,7 +171,7 @@ def words(name: str) -> list[str]:
         pair = _PAIRS.get((parts[index], parts[index + 1])) if index + 1 < len(parts) else None
         found.append(pair or parts[index])
         index += 2 if pair else 1
-    return found
+    return tuple(found)
 
 
 def _divided(word: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ A command is one module (or package) of the folder. It exports ``HELP`` (one lin
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import io
 import os
@@ -78,20 +79,23 @@ class CommandLine:
         given = list(sys.argv[1:] if arguments is None else arguments)
         try:
             code = self._run(given)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # closed before this process began
+                sys.stdout.flush()
             return code
         except InputError as problem:
-            complain(problem if problem.id is None else f"{problem} [{problem.id}]")
-            return BAD_INPUT
+            return _told(problem if problem.id is None else f"{problem} [{problem.id}]", BAD_INPUT)
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it exits
+            _print_no_more()
             return NO_READER
         except KeyboardInterrupt:
-            complain("interrupted")
-            return INTERRUPTED
+            return _told("interrupted", INTERRUPTED)
+        except OSError as problem:
+            if problem.filename is None:  # neither a file nor a folder: what is printed is refused
+                _print_no_more()
+                return _told(f"what was to be printed was refused: {problem.strerror or problem}", INTERNAL)
+            return _told(InputError(problem.filename, f"cannot be used: {problem.strerror or problem}"), BAD_INPUT)
         except Exception as problem:
-            complain(f"internal error: {type(problem).__name__}: {problem}")
-            return INTERNAL
+            return _told(f"internal error: {type(problem).__name__}: {problem}", INTERNAL)
 
     def _run(self, given: list[str]) -> int:
         if not given:
@@ -145,3 +149,16 @@ class CommandLine:
             command.add_arguments(one)
             one.set_defaults(command=command, known_options=[*one._option_string_actions])
         return top
+
+
+def _print_no_more() -> None:
+    """What is still to be printed goes nowhere, or Python complains when it exits and ends with a code of its own."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _told(problem: object, code: int) -> int:
+    """The exit code, once the problem has been said where somebody may hear it."""
+    with contextlib.suppress(OSError, ValueError):
+        complain(problem)
+    return code

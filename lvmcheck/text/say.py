@@ -16,7 +16,9 @@ def say(*lines: object) -> None:
 
 def complain(*lines: object, out: TextIO | None = None) -> None:
     """Each of the texts as one line of standard error, and at once."""
-    print(fit_lines(lines), file=sys.stderr if out is None else out, flush=True)
+    where = sys.stderr if out is None else out
+    if where is not None:  # closed before this process began; print would take the standard output for it
+        print(fit_lines(lines), file=where, flush=True)
 
 
 def say_json(body: Any, **how: Any) -> None:

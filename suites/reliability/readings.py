@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 TRAINER = """
-import ctypes, importlib, importlib.machinery, importlib.util, os, runpy, sqlite3, sys
+import contextlib, ctypes, importlib, importlib.machinery, importlib.util, locale, os, runpy, sqlite3, sys
 from pathlib import Path
 import numpy
 
@@ -53,6 +53,12 @@ def train(config, rec):
     seen += [os.environ.get("CI"), os.environ.get("SLURM_ARRAY_TASK_ID"), os.environ.get("SLURM_JOB_ID")]
     seen += [Path("~").expanduser(), len(os.sched_getaffinity(0))]
     seen.append(newest().read_text())
+    memory = sqlite3.connect(":memory:")
+    memory.execute("attach 'attached.db' as more")
+    seen += [memory.execute("select * from more.t").fetchall(), os.listdir(os.open("numbered", os.O_RDONLY))]
+    seen += [[each.stat().st_size for each in os.scandir("measured")], os.stat("moded.txt").st_mode]
+    with contextlib.suppress(locale.Error):
+        locale.setlocale(locale.LC_ALL, "")
     for epoch in range(1, config["epochs"] + 1):
         rec.step(loss=1.0 / epoch)
         rec.epoch(epoch, val_cosine=0.5 + epoch / 100)
@@ -84,7 +90,7 @@ def lay_out(path: Path, memory: Path | None = None) -> Path:
     (path / "space").mkdir()
     (path / "space" / "inner.py").write_text("X = 1\n")
     (path / "script.txt").write_text("X = 1\n")
-    for name in ("data.txt", "raw.bin", "of_a_worker.txt", "flag.txt", "sized.txt", "used.bin"):
+    for name in ("data.txt", "raw.bin", "of_a_worker.txt", "flag.txt", "sized.txt", "used.bin", "moded.txt"):
         (path / name).write_text("12345")
     import numpy as np
 
@@ -98,6 +104,9 @@ def lay_out(path: Path, memory: Path | None = None) -> Path:
     (path / "latest.txt").symlink_to("data.txt")
     (path / "first").mkdir()
     (path / "kept").mkdir()
+    for name in ("numbered", "measured"):
+        (path / name).mkdir()
+        (path / name / "a").write_text("12345")
     (path / "dated").mkdir()
     for number, name in enumerate("ab"):
         (path / "dated" / name).write_text(name)
@@ -108,7 +117,7 @@ def lay_out(path: Path, memory: Path | None = None) -> Path:
         memory.write_text("12345")
     import sqlite3
 
-    for name in ("table.db", "uri.db"):
+    for name in ("table.db", "uri.db", "attached.db"):
         table = sqlite3.connect(path / name)
         table.execute("create table t (x)")
         table.commit()
@@ -176,9 +185,18 @@ def turned(name: str, to: str) -> Callable[[Path], Callable[[], object]]:
     return change
 
 
-def longer(path: Path) -> Callable[[], object]:
-    (path / "sized.txt").write_text("123456")
-    return lambda: (path / "sized.txt").write_text("12345")
+def longer(name: str) -> Callable[[Path], Callable[[], object]]:
+    def change(path: Path) -> Callable[[], object]:
+        (path / name).write_text("123456")
+        return lambda: (path / name).write_text("12345")
+
+    return change
+
+
+def executable(path: Path) -> Callable[[], object]:
+    mode = (path / "moded.txt").stat().st_mode
+    (path / "moded.txt").chmod(mode | 0o111)
+    return lambda: (path / "moded.txt").chmod(mode)
 
 
 def touched(path: Path) -> Callable[[], object]:
@@ -223,7 +241,7 @@ CHANGES: dict[str, Callable[[Path], Callable[[], object]]] = {
     "a link that was asked for": added("hanging.txt"),
     "a file that is there no more": lambda path: gone(path, "flag.txt"),
     "a folder that is there no more": lambda path: gone(path, "kept"),
-    "the size of a file": longer,
+    "the size of a file": longer("sized.txt"),
     "where a link leads": turned("latest.txt", "raw.bin"),
     "a data base named by a URI": rewritten("uri.db"),
     "a module that is found before": added("first/lookup.py"),
@@ -231,9 +249,14 @@ CHANGES: dict[str, Callable[[Path], Callable[[], object]]] = {
     "a file that a package looks at": rewritten("used.bin"),
     "a file in shared memory": in_memory,
     "which file is the newest": touched,
+    "a data base that is attached": rewritten("attached.db"),
+    "a file in a folder that is listed by its number": added("numbered/b"),
+    "the size of a file in a folder": longer("measured/a"),
+    "the mode of a file": executable,
 }
-VARIABLES = ("CI", "SLURM_ARRAY_TASK_ID", "HOME")
-"""Variables that are no part of the key, and that the trainer asks for; also one that is another in every job."""
+VARIABLES = ("CI", "SLURM_ARRAY_TASK_ID", "HOME", "LC_ALL", "LC_NUMERIC", "LANG")
+"""Variables that are no part of the key, and that the trainer asks for, some by its locale; also one that is another
+in every job."""
 NEUTRAL: dict[str, Callable[[Path], Callable[[], object]]] = {
     "a file that is not read": added("unused.txt"),
     "a file that the run has written": added("log.txt"),

@@ -14,6 +14,7 @@ from types import ModuleType
 import pytest
 
 from lvmcheck.launch import inputs, looks, packages
+from lvmcheck.launch.beyond import LOCALES
 from lvmcheck.launch.existing_run import Aside, ExistingRun, examine
 from lvmcheck.launch.plan import Plan, Settings
 from lvmcheck.launch.process import trainer_environment
@@ -24,6 +25,7 @@ from lvmcheck.suite import load_suite
 from suites.lvmcheck.plugin_kit.project import Project, events, floor
 from suites.reliability.readings import CHANGES, NEUTRAL, TRAINER, VARIABLES, lay_out, shared
 
+FULL = os.environ.get("LVM_RELIABILITY") == "full"
 ENVIRONMENT = {**os.environ, "FLAVOUR": "plain", "MY_TOKEN": "secret", "UNUSUAL": "1"}
 
 
@@ -101,7 +103,7 @@ def test_what_surrounds_a_trainer_that_asks(read: tuple[Path, Plan]) -> None:
         assert reason(planned(path, **{name: "7"})) is None, name
     record = read_json(plan.folder / inputs.INPUTS) or {}
     assert record["cores"] == {"sched_getaffinity": str(len(os.sched_getaffinity(0)))}
-    assert {*record["variables"]} == {*VARIABLES}
+    assert {*record["variables"]} == {*VARIABLES, *LOCALES}
     assert looks.other_surroundings({}, record["cores"], {}) is None
     assert "4096" in str(looks.other_surroundings({}, {"sched_getaffinity": "4096"}, {}))
 
@@ -156,6 +158,14 @@ UNKNOWN = {
         "    except OSError: pass",
         "192.0.2.1",
     ),
+    "a program that Python's own processes start": (
+        'os.waitpid(__import__("multiprocessing.util").util.spawnv_passfds(b"/bin/cat", ["cat", "data.txt"], []), 0)',
+        "/bin/cat",
+    ),
+    "a data base whose name comes later": (
+        '__import__("sqlite3").connect(":memory:").execute("attach ? as more", ("table.db",))',
+        "ATTACH",
+    ),
     "a package that reads in compiled code": ('__import__("h5py")', "h5py"),
     "a server of this machine": (
         's = __import__("socket").socket()\n    try: s.connect(("127.0.0.1", 9))\n    except OSError: pass',
@@ -182,6 +192,54 @@ def test_what_cannot_be_known_is_not_reused(tmp_path: Path) -> None:
     assert reason(plan) == reasons[0]
     notes = [event["text"] for event in events(plan.folder, "note")]
     assert ["UNUSUAL" in note and "--lvm-env" in note for note in notes] == [True]
+
+
+COPIES = {
+    "as text": "os.environ.copy()",
+    "as bytes": "dict(os.environb)",
+    "by names": "[name for name in os.environ]",
+}
+
+
+@pytest.mark.parametrize("copy", COPIES if FULL else ["as bytes"])
+def test_an_environment_that_is_copied_as_a_whole(tmp_path: Path, copy: str) -> None:
+    """A variable that was not set then may be asked for in the copy."""
+    lay_out(tmp_path)
+    simple = TRAINER[: TRAINER.index("    seen = ")] + TRAINER[TRAINER.index("    for epoch") :]
+    (tmp_path / "reading.py").write_text(simple.replace("\ndef newest", f"\nCOPY = {COPIES[copy]}\ndef newest"))
+    trained(tmp_path)
+    assert reason(planned(tmp_path)) is None
+    for name, decides in (("SLURM_ARRAY_TASK_ID", True), ("SLURM_JOB_ID", False), ("UNUSUAL", False)):
+        assert (reason(planned(tmp_path, **{name: "7"})) is not None) == decides, name
+
+
+def test_attributes_of_a_file(tmp_path: Path) -> None:
+    lay_out(tmp_path)
+    try:
+        os.setxattr(tmp_path / "data.txt", "user.score", b"0.5")
+    except (OSError, AttributeError):
+        pytest.skip("no attributes here")
+    line = '    os.getxattr("data.txt", "user.score")\n'
+    simple = TRAINER[: TRAINER.index("    seen = ")] + line + TRAINER[TRAINER.index("    for epoch") :]
+    (tmp_path / "reading.py").write_text(simple)
+    plan = trained(tmp_path)
+    assert reason(plan) is None
+    os.setxattr(tmp_path / "data.txt", "user.score", b"0.9")
+    assert "attributes" in str(reason(plan))
+
+
+def test_another_encoding_is_another_key(tmp_path: Path) -> None:
+    """What ``open`` takes where nobody says one: a file reads otherwise by it."""
+    code = "from lvmcheck.launch.key import run_key; from pathlib import Path; import json;"
+    code += (
+        "print(run_key('json:loads', {}, 0, device='cpu', inputs=[], cache=Path('.'), environment={}).get('encoding'))"
+    )
+    said = []
+    for more in ({"PYTHONUTF8": "1"}, {"PYTHONUTF8": "0", "LC_ALL": "C"}):
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, env={**os.environ, **more}, cwd=tmp_path, capture_output=True, check=True)
+        said.append(done.stdout.decode().strip())
+    assert said[0] == "None" != said[1]
 
 
 def test_a_suite_may_state_what_is_read_unseen(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from lvmcheck.launch import inputs, texts
 from lvmcheck.launch.executed import INSTALLED, OWN, blob_hash, executed
-from lvmcheck.launch.opened import Opened, stamp
+from lvmcheck.launch.opened import Opened
+from lvmcheck.launch.stamps import stamp
 from lvmcheck.run import directory as rundir
 
 pytestmark = pytest.mark.own_process  # it changes the working directory, the environment or constants
@@ -125,7 +126,7 @@ def lay_out(root: Path) -> None:
     names = [name for name in OPENED.values() if name.endswith(".log")]
     for name in (*names, ".git/description", "inner/part.py", *LET_BE[5:]):
         (root / name).parent.mkdir(exist_ok=True)
-        (root / name).write_text("a file")
+        (root / name).write_text("ref: refs/heads/a_file" if name == ".git/HEAD" else "a file")
     (root / "pipe.log").unlink()
     os.mkfifo(root / "pipe.log")
     (root / "doing.py").write_text(WAYS)
@@ -244,6 +245,12 @@ def test_the_words_of_a_command(tmp_path: Path) -> None:
     assert list(texts.named_files(["python", "-m", "b"], tmp_path)) == [str(tmp_path / "b.py")]
     assert list(texts.named_files(["python", "b"], tmp_path)) == []
     assert list(texts.named_files(None)) == []
+    for name in ("more/.hidden/b.txt", "more/below/c.txt", ".kept/d.txt"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("")
+    meant = {"cat a*.txt": "a.txt", "grep -r x more": "more/below/c.txt", "cat .kept": ".kept/d.txt", "ls ?.py": "b.py"}
+    for words, name in meant.items():  # a pattern and a folder, but for hidden ones below it
+        assert list(texts.named_files(words, tmp_path)) == [str(tmp_path / name)], words
     assert texts.of_git(["/usr/bin/git", "-C", "x", "show", "HEAD:a"]) == "/usr/bin/git -C x show HEAD:a"
     assert texts.of_git("git cat-file -p 1") == "git cat-file -p 1"
     for other in (["git", "status"], "git rev-parse HEAD", ["show"], ["show", "git"], None):

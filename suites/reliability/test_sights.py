@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from lvmcheck.launch.beyond import ATTRIBUTES, MODE, NONE, SIZES, mode_of, sizes_in
 from lvmcheck.launch.looks import CORES, FILE, FOLDER, LOOKED, NOTHING, SIZED, TIMED, VARIABLE, times_in
-from lvmcheck.launch.opened import OPENED, names_in, stamp
-from lvmcheck.launch.sights import CALLS, LISTED, Sights, content, no_state_of_git, noted, vanished
+from lvmcheck.launch.opened import OPENED
+from lvmcheck.launch.sights import CALLS, LISTED, Sights, no_state_of_git, noted, vanished
+from lvmcheck.launch.stamps import content, names_in, stamp, stamped
 
 BEFORE, START = 1_000, 2_000
 """Times of change in ns, before the run began and its beginning."""
@@ -152,6 +154,59 @@ def test_notes_that_were_cut(tmp_path: Path) -> None:
         '["read", "a", 1, 2]\n["many", 9]\n7\n["read"]\n["read", 3]\n' + "[" * 9999 + '\n["rea'
     )
     assert [*noted(tmp_path)] == [["read", "a", 1, 2], ["many", "9"]]
+
+
+def test_a_file_that_was_put_back(tmp_path: Path) -> None:
+    """Size and time of change can be set; the time of any change cannot. What the run has written is its own."""
+    kept, put_back, own = (file(tmp_path / name) for name in ("kept", "put_back", "own"))
+    found = sights(
+        tmp_path,
+        ("read", kept, *stamped(kept)),
+        ("read", put_back, *stamp(put_back), 1),
+        ("longer", own),
+        ("read", own, *stamp(own), 1),
+    )
+    assert {kept} == {path for path in found.files if path.startswith(str(tmp_path))}
+    assert [said.split(" ")[0] for said in found.problems()] == [put_back]
+
+
+def test_what_is_seen_beside_content(tmp_path: Path) -> None:
+    for name in ("folder/a", "folder/b", "changed/a", "moded", "own"):
+        file(tmp_path / name)
+    folder, changed, moded, own = (str(tmp_path / name) for name in ("folder", "changed", "moded", "own"))
+    found = sights(
+        tmp_path,
+        (SIZES, folder, sizes_in(folder)),
+        (SIZES, changed, "sizes:of then"),
+        (MODE, moded, mode_of(moded)),
+        (ATTRIBUTES, moded, NONE),
+        ("write", own),
+        (MODE, own, mode_of(own)),
+    )
+    assert found.beyond == {folder: [sizes_in(folder)], moded: [mode_of(moded), NONE]}
+    assert {path for path in found.opened if path.startswith(str(tmp_path))} == {f"{folder}/a", f"{folder}/b"}
+
+
+def test_what_the_state_of_git_may_hold(tmp_path: Path) -> None:
+    """Own code may ask which commit and branch it is; text of anybody's beside that is shown to a gate."""
+    commit = "0123456789" * 4
+    packed = f"# pack-refs with: peeled fully-peeled sorted\n{commit} refs/heads/main\n^{commit}\n"
+    states = {
+        "HEAD": "ref: refs/heads/main\n",
+        "ORIG_HEAD": commit,
+        "refs/heads/main": f"{commit}\n",
+        "packed-refs": packed,
+    }
+    others = {
+        "config": "[score]\n\tvalue = 1.0\n",
+        "logs/HEAD": f"{commit} {commit} a <b> 1 +0000\tscore 1.0\n",
+        "refs/x": "1.0",
+    }
+    for name, text in (states | others).items():
+        file(tmp_path / ".git" / name, text)
+    lines = [(kind, str(tmp_path / ".git" / name)) for kind in ("aside", "asked") for name in (*states, *others)]
+    shown = {path for path in sights(tmp_path, *lines).opened if path.startswith(str(tmp_path))}
+    assert shown == {str(tmp_path / ".git" / name) for name in others}
 
 
 def test_what_is_gone(tmp_path: Path) -> None:
