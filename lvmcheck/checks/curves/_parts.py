@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from lvmcheck.checks.curves._term_windows import some_windows
@@ -63,10 +63,18 @@ def parts(run: Run) -> list[Part]:
 
 def _metrics(run: Run) -> Iterator[Curve]:
     names = [name for name, role in run.curves.roles.items() if role.quantity in KINDS and _known(name)]
+    names = [name for name in names if not _of_a_set(name, run.curves.roles)]
     for name in names[:MOST]:
         course = run.curves.by_epoch.get(name) or run.curves.by_step.get(name)
         if course is not None and len(course) >= LEAST:
             yield course
+
+
+def _of_a_set(name: str, known: Collection[str]) -> bool:
+    """Whether it is the loss of a set of rows that is evaluated as training is: old/loss, old/acc, train/loss."""
+    group, _, last = name.rpartition("/")
+    beside = {other.rpartition("/")[2] for other in known if other.startswith(f"{group}/")} if group else set()
+    return len(beside) > 1 and last in beside and all(f"train/{other}" in known for other in beside)
 
 
 def _known(name: str) -> bool:

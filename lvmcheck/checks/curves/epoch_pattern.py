@@ -13,6 +13,7 @@ from lvmcheck.checks.finding import Fact, Finding, Outcome, Status, failed, not_
 from lvmcheck.checks.shared import cases as made
 from lvmcheck.run import events as ev
 from lvmcheck.run.curves import Curve
+from lvmcheck.run.role_names import words
 from lvmcheck.run.view import Run
 from lvmcheck.statistics.curve import noise
 
@@ -20,6 +21,8 @@ MOST = 0.75
 """Share of the boundaries that must show it."""
 BACK = 0.75
 """Share of the way back to the beginning that an epoch's first window must go."""
+FOLDS = frozenset({"fold", "folds", "kfold", "cv"})
+"""Words in names of metrics and keys of a config that tell of a cross-validation."""
 LEARNED = 0.1
 """Share of its first level that the loss must have fallen by within an epoch."""
 
@@ -46,7 +49,8 @@ class EpochPattern(CurveCheck):
     Print one weight at the end of an epoch and at the beginning of the next. Look at the labels of the first batches.
 
     Healthy runs that must pass:
-    A loss that steps down at each boundary (samples are seen again); cosine restarts; a curriculum.
+    A loss that steps down at each boundary (samples are seen again); cosine restarts; a curriculum; folds of a
+    cross-validation.
 
     Source:
     This project's list of checks: shuffle. Severity: a new beginning in every epoch fails; a repeated course warns,
@@ -61,6 +65,8 @@ class EpochPattern(CurveCheck):
             return not_recorded("no training loss is recorded within epochs")
         if run.curves.adversarial or run.curves.rewards:
             return not_applicable("GAN and policy losses do not follow the order of the data")
+        if FOLDS & {word for name in (*run.curves.roles, *map(str, run.config)) for word in words(name)}:
+            return not_applicable("every fold of a cross-validation begins anew")
         parts = epochs_of(windows)
         seen = None if run.of(ev.Stage) else falls_and_leaps(windows) or same_steps(windows)
         if len(parts) <= LEAST_EPOCHS:
@@ -147,6 +153,7 @@ def _wide() -> Run:
 
 PASSES = (
     _case("perfect_oracle", made.window_run([0.0] * 60)),
+    _case("folds", made.window_run(_SAWS, config={"folds": 6})),
     _case("falls", made.window_run([v + 0.05 * ((i * 7) % 11) for i, v in enumerate(made.lines(60, 2, 0.5))])),
     _case("single_steps_at_random", made.window_run(_RANDOM, per_epoch=20, steps=1)),
     _case("smooth_single_steps", made.window_run([2.0 / (1 + 0.1 * i) for i in range(80)], per_epoch=20, steps=1)),

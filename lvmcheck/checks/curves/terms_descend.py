@@ -183,6 +183,11 @@ PASSES = (
     _case("two_tasks", _run(kind=(1.0, _DOWN), size=(0.5, made.lines(15, 3.0, 1.0)))),
     _case("code_begins_to_be_used", _run(mse=(1.0, _DOWN), bce=(1.0, _DOWN), kl=(1.0, _UP))),
     _case("one_task_overfits", {"train_ce": _DOWN, "train_mse": _DOWN, "val_ce": _DOWN, "val_mse": _UP}),
+    _case(
+        "sets_of_different_difficulty",
+        {f"{of}/loss": curve for of, curve in (("train", _DOWN), ("clear", _DOWN), ("blurred", _UP))}
+        | {f"{of}/accuracy": _UP for of in ("train", "clear", "blurred")},
+    ),
     _case("floor_of_noise", _run(data=(1.0, [0.4, *[0.3] * 14]), residual=(1.0, made.lines(15, 1.0, 0.05)))),
 )
 FAILS = (

@@ -27,6 +27,8 @@ LEAST = 64
 """Rows of training that must have been seen."""
 WINDOWS, TEXTS, OWN, LATE = 1000, 3000, 64, 256
 """Windows of a series, and of a text, whose parts are kept; the first ones, in which parts met before are counted."""
+LONGER = 0.75
+"""Share of a window's length of longer parts, which a text repeats far more rarely than half a window."""
 
 
 class SharedRowsCollector(Collector):
@@ -46,6 +48,7 @@ class SharedRowsCollector(Collector):
         self._left = EVALUATIONS
         self._step = watcher
         self._parts: set[int] = set()
+        self._longer: set[int] = set()
         self._windows = 0
         self._text, self._own, self._own_windows = False, 0, 0
         self._tokens = False
@@ -63,6 +66,8 @@ class SharedRowsCollector(Collector):
         if self._windows < (TEXTS if is_text(batch) else WINDOWS) and (found := parts(batch)) is not None:
             self._windows, self._text, offsets = self._windows + len(found), is_text(batch), found.shape[1]
             watcher.later(found.flatten(), lambda numbers, _: self._keep_parts([int(n) for n in numbers], offsets))
+            if self._text and (longer := parts(batch, LONGER)) is not None:
+                watcher.later(longer.flatten(), lambda numbers, _: self._longer.update(int(n) for n in numbers))
 
     def _keep_parts(self, marks: list[int], offsets: int) -> None:
         first = [mark for mark in marks[::offsets] if mark >= 0]
@@ -91,7 +96,9 @@ class SharedRowsCollector(Collector):
             marks = fingerprints(batch, ROWS)
             self._seen.append(marks.cpu())
             if self._parts and (found := parts(batch)) is not None:
+                longer = parts(batch, LONGER)
                 columns = [found[:, 0], reversed_parts(batch)[:, 0], marks[: len(found)]]
+                columns.append(columns[0] if longer is None else longer[:, 0])
                 self._evaluated_parts.append(torch.stack(columns, 1).cpu())
 
     def _rows_of(self, inputs: Any) -> Tensor | None:
@@ -152,6 +159,7 @@ class SharedRowsCollector(Collector):
             "met": float(sum(met)),
             "reversed": float(sum(backward)),
             "least": min(found / len(batch) for found, batch in zip(met, batches, strict=True)),
+            "longer": float(sum(pair[3] in self._longer for batch in batches for pair in batch)),
             "trained": float(self._windows),
             "text": float(self._text),
             "own": self._own / max(1, self._own_windows),

@@ -17,14 +17,15 @@ VALUES = 6
 """Different values that a part must hold, so that it is no padding and no constant."""
 
 
-def parts(batch: Tensor) -> Tensor | None:
+def parts(batch: Tensor, share: float = 0.5) -> Tensor | None:
     """Fingerprints of all parts of half of a window's length, int64 [windows, offsets]; None where there are none.
 
     Args:
         batch: floats [windows, steps] or [windows, steps, features], or tokens, int64 or int32 [windows, steps].
+        share: that of a window's length, in place of half.
     """
     series = _series(batch)
-    return None if series is None else _marks(series, is_text(batch))
+    return None if series is None else _marks(series, is_text(batch), share)
 
 
 def is_text(batch: Tensor) -> bool:
@@ -41,7 +42,7 @@ def reversed_parts(batch: Tensor) -> Tensor:
     """The same of windows in which time runs backward: no series holds them but by chance."""
     series = _series(batch)
     assert series is not None
-    return _marks(series.flip(1), is_text(batch))
+    return _marks(series.flip(1), is_text(batch), 0.5)
 
 
 def _series(batch: Tensor) -> Tensor | None:
@@ -57,8 +58,8 @@ def _series(batch: Tensor) -> Tensor | None:
     return values.contiguous().view(torch.int32).long()
 
 
-def _marks(series: Tensor, text: bool) -> Tensor:
-    length = max(PART_OF_TEXT if text else 4, series.shape[1] // 2)
+def _marks(series: Tensor, text: bool, share: float) -> Tensor:
+    length = max(PART_OF_TEXT if text else 4, int(series.shape[1] * share))
     cut = series.unfold(1, length, 1).flatten(2)  # [windows, offsets, values]
     mixed = (cut * _factors(cut.shape[2]).to(cut.device)).sum(2)
     mixed = (mixed ^ (mixed >> 29)) * 0x2545F4914F6CDD1D
