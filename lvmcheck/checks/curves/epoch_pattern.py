@@ -65,8 +65,6 @@ class EpochPattern(CurveCheck):
             return not_recorded("no training loss is recorded within epochs")
         if run.curves.adversarial or run.curves.rewards:
             return not_applicable("GAN and policy losses do not follow the order of the data")
-        if FOLDS & {word for name in (*run.curves.roles, *map(str, run.config)) for word in words(name)}:
-            return not_applicable("every fold of a cross-validation begins anew")
         parts = epochs_of(windows)
         seen = None if run.of(ev.Stage) else falls_and_leaps(windows) or same_steps(windows)
         if len(parts) <= LEAST_EPOCHS:
@@ -75,7 +73,7 @@ class EpochPattern(CurveCheck):
         resets = _resets(windows)
         boundaries = len(parts) - 1
         finding = _finding("begins_anew", windows, Fact("resets", resets), Fact("boundaries", boundaries))
-        if resets >= LEAST_EPOCHS and resets >= MOST * boundaries:
+        if resets >= LEAST_EPOCHS and resets >= MOST * boundaries and not _folds(run):
             return failed(finding, evaluated=boundaries)
         alike = repeats(parts)
         if alike is not None and alike > COURSE:
@@ -84,6 +82,11 @@ class EpochPattern(CurveCheck):
             return warning(_ordered(windows, seen), evaluated=boundaries)
         kept = _finding("goes_on", windows, Fact("resets", resets), Fact("boundaries", boundaries))
         return concluded(kept, [windows], evaluated=boundaries)
+
+
+def _folds(run: Run) -> bool:
+    """Whether names tell of a cross-validation, of which every fold begins anew."""
+    return bool(FOLDS & {word for name in (*run.curves.roles, *map(str, run.config)) for word in words(name)})
 
 
 def _resets(windows: Curve) -> int:

@@ -186,7 +186,8 @@ PASSES = (
     _case(
         "sets_of_different_difficulty",
         {f"{of}/loss": curve for of, curve in (("train", _DOWN), ("clear", _DOWN), ("blurred", _UP))}
-        | {f"{of}/accuracy": _UP for of in ("train", "clear", "blurred")},
+        | {f"{of}/accuracy": _UP for of in ("train", "clear", "blurred")}
+        | {"ce": _DOWN, "mse": _DOWN},
     ),
     _case("floor_of_noise", _run(data=(1.0, [0.4, *[0.3] * 14]), residual=(1.0, made.lines(15, 1.0, 0.05)))),
 )

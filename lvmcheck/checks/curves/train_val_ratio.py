@@ -200,7 +200,10 @@ _case = made.Cases(TrainValRatio())
 _FALL = made.lines(8, 2.9, 2.2, 2.0)
 PASSES = (
     _case("perfect_oracle", {"train_loss": [0.0] * 5, "val_loss": [0.0] * 5}),
-    _case("root_of_an_error", {"train_loss": [264 * v for v in _FALL], "val_rmse": _FALL}),
+    _case(
+        "root_of_an_error",
+        {"train_loss": [99 * v for v in _FALL], "val_mse": [99 * v for v in _FALL], "val_rmse": _FALL},
+    ),
     _case("dropout", {"train_loss": [1.6 * v for v in _FALL], "val_loss": _FALL}),
     _case("falls_below_validation", {"train_loss": made.lines(8, 2.0, 0.1), "val_loss": made.lines(8, 2.0, 0.5)}),
 )
