@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Finding
 from lvmcheck.checks.shared.cases import window_run
@@ -76,15 +77,17 @@ class Measured(Rule, Cause):
         what: what it is, in a sentence.
         healthy: runs in which it must not be named, by name.
         shown: runs that show it, by name; a single one is tried for twice as long, too.
+        unless: what rules it out.
     """
 
     cause: str
     what: str
     healthy: Mapping[str, Run]
     shown: Mapping[str, Run]
+    unless: Callable[[Evidence], bool] = lambda _: False
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
-        return self.diagnosis(self.cause, evidence)
+        return None if self.unless(evidence) else self.diagnosis(self.cause, evidence)
 
     def name(self) -> str:
         return self.cause
@@ -93,10 +96,14 @@ class Measured(Rule, Cause):
         return self.what
 
     def cases(self) -> tuple[Sequence[CauseCase], Sequence[CauseCase]]:
-        healthy, shown = (
-            [CauseCase(name=name, run=run) for name, run in o.items()] for o in (self.healthy, self.shown)
-        )
+        healthy = [case(name, run) for name, run in self.healthy.items()]
+        shown = [case(name, run, self.standing) for name, run in self.shown.items()]
         return [*healthy, UNWATCHED], [*shown, *([lasting(shown[0])] if len(shown) == 1 else [])]
+
+
+def values(evidence: Evidence, name: str, key: str, absent: float = 0.0) -> list[float]:
+    """One value of each event of a name."""
+    return [event.values.get(key, absent) for event in evidence.run.of(Watch) if event.name == name]
 
 
 FIRST = 6
@@ -117,7 +124,7 @@ DEEP = 8
 
 def deep(evidence: Evidence) -> bool:
     """Whether a model has so many layers that a factor for each makes a gradient vanish."""
-    layers = [e.values.get("layers", 0.0) for e in evidence.run.of(Watch) if e.name == "depth"]
+    layers = values(evidence, "depth", "layers")
     return bool(layers) and layers[0] >= DEEP
 
 
@@ -141,13 +148,13 @@ def preflight_run(*failed: str, **measured: float) -> Run:
     return case_run(PREFLIGHT, [values], failed)
 
 
-UNWATCHED = CauseCase(name="not_watched", run=window_run([1.0, 0.5, 0.3, 0.2]))
+UNWATCHED = case("not_watched", window_run([1.0, 0.5, 0.3, 0.2]))
 """A healthy run without measurements from inside: nothing may be named."""
 
 
-def lasting(case: CauseCase) -> CauseCase:
+def lasting(shown: CauseCase) -> CauseCase:
     """The same fault measured for twice as long, as the next steps of the run."""
-    events = [event for event in case.run.events if isinstance(event, Watch)]
+    events = [event for event in shown.run.events if isinstance(event, Watch)]
     last = max(event.step for event in events)
     later = [replace(event, step=event.step + last) for event in events]
-    return replace(case, name=f"{case.name}_for_long", run=case.run.extended(later))
+    return replace(shown, name=f"{shown.name}_for_long", run=shown.run.extended(later))

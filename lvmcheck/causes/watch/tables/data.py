@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lvmcheck.causes.watch._measured import Measured, preflight_run
+from lvmcheck.causes.protocol import Evidence
+from lvmcheck.causes.watch._measured import Measured, preflight_run, values
 from lvmcheck.checks.watch._watched import case_run
 
 _INPUTS = {"mean": 0.0, "std": 1.0, "lowest": -3.0, "highest": 3.0, "binary": 0.0}
+
+
+def _own_rows(evidence: Evidence) -> bool:
+    """Ranks read rows of their own, by a distributed sampler that draws by epoch: ranks_epoch_never_set."""
+    return any(same <= 0.5 for same in values(evidence, "rank_rows", "same", 1.0))
+
 
 CAUSES: Sequence[Measured] = (
     Measured(
@@ -192,5 +199,32 @@ CAUSES: Sequence[Measured] = (
                 "targets", [{"slope": 0.1, "target": 0.3, "residual": 0.0, "deviation": 0.5, "rows": 32}] * 5
             )
         },
+    ),
+    Measured(
+        cause="augmentation_frozen",
+        what="The random augmentation draws the same numbers each time.",
+        unless=lambda evidence: evidence.failed("augmentation_varies") is None and _own_rows(evidence),
+        checks=("augmentation_varies", "random_state_advances"),
+        explains=("overfits", "memorises", "epoch_order_changes"),
+        phrase="the random augmentation of a row draws the same numbers each time",
+        fix="draw from the global generator, or seed by epoch and index; never by the index alone",
+        healthy={"healthy": case_run("augmentation", [{"draws": 144.0, "same": 0.0}])},
+        shown={
+            "seeded": case_run("augmentation", [{"draws": 144.0, "same": 1.0}]),
+            "one_number": case_run("augmentation", [{"draws": 1.0, "same": 1.0}]),
+        },
+    ),
+    Measured(
+        cause="rows_never_shuffled",
+        what="Every epoch has the same order.",
+        unless=_own_rows,
+        checks=("epoch_order_changes", "rows_reshuffled"),
+        codes=("same_order", "same_course"),
+        explains=("epoch_pattern",),
+        phrase="every epoch has the same order of rows",
+        fix="shuffle=True; sampler.set_epoch(epoch) under DistributedSampler; set the random seed once, before the"
+        " loop",
+        healthy={"shuffled": case_run("epoch_order", [{"same": 0.0, "rows": 32, "steps": 16}] * 2)},
+        shown={"same": case_run("epoch_order", [{"same": 1.0, "rows": 32, "steps": 16}] * 2)},
     ),
 )

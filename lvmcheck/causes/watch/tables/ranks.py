@@ -4,8 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lvmcheck.causes.watch._measured import Measured
+from lvmcheck.causes.protocol import Evidence
+from lvmcheck.causes.watch._measured import Measured, values
 from lvmcheck.checks.watch._watched import case_run
+from lvmcheck.run.view import Run
+
+APART = 1e-4
+"""Relative difference of the weights that ranks begin with."""
+OWN = 0.5
+"""Share of equal rows of two ranks below which each reads rows of its own."""
+
+
+def _apart(evidence: Evidence) -> bool:
+    return any(apart > APART for apart in values(evidence, "ranks_begin", "apart"))
+
+
+def _same_rows(evidence: Evidence) -> bool:
+    """Ranks read the same rows at the same steps: ranks_see_same_rows."""
+    return any(same > OWN for same in values(evidence, "rank_rows", "same"))
+
+
+def _no_rows_of_their_own(evidence: Evidence) -> bool:
+    """Without rows of their own ranks have no distributed sampler."""
+    shares = values(evidence, "rank_rows", "same", 1.0)
+    return not shares or max(shares) > OWN
+
+
+def _began(began: float, apart: float) -> Run:
+    before = case_run("ranks_begin", [{"ranks": 2.0, "apart": began}])
+    return before.extended(case_run("ranks", [{"ranks": 2.0, "apart": apart, "looks": 3.0, "over": 1.0}] * 3).events)
+
+
+def _order(same: float, of_ranks: str = "rank_rows") -> Run:
+    ranks = case_run(of_ranks, [{"ranks": 2.0, "same": 0.0}])
+    return ranks.extended(case_run("epoch_order", [{"same": same, "rows": 32, "steps": 16}] * 2).events)
+
 
 CAUSES: Sequence[Measured] = (
     Measured(
@@ -114,5 +147,48 @@ CAUSES: Sequence[Measured] = (
         fix="leave the scheduler out of accelerator.prepare, or multiply its length by the number of ranks",
         healthy={"well": case_run("rank_schedule", [{"ranks": 2.0, "calls": 80.0, "steps": 40.0, "horizon": 80.0}])},
         shown={"measured": case_run("rank_schedule", [{"ranks": 2.0, "calls": 80.0, "steps": 40.0, "horizon": 40.0}])},
+    ),
+    Measured(
+        cause="ranks_begin_apart",
+        what="Every rank starts with different weights.",
+        unless=lambda evidence: not _apart(evidence),
+        checks=("ranks_agree",),
+        phrase="every rank starts with different weights, and nothing broadcasts those of rank 0",
+        fix="wrap the model in DistributedDataParallel, or broadcast its parameters before the first step",
+        healthy={"alike": _began(0.0, 0.0), "alike_and_drifted": _began(0.0, 0.1)},
+        shown={"apart": _began(0.7, 0.7)},
+    ),
+    Measured(
+        cause="ranks_drift",
+        what="Every rank trains a model of its own.",
+        unless=_apart,
+        checks=("ranks_agree",),
+        phrase="the ranks hold different weights after a step: each trains its own model",
+        fix="call the model that DistributedDataParallel returns, not the module inside it",
+        healthy={"equal": case_run("ranks", [{"ranks": 2.0, "apart": 0.0}] * 4)},
+        shown={"raw_module_called": case_run("ranks", [{"ranks": 2.0, "apart": 0.01}] * 3)},
+    ),
+    Measured(
+        cause="ranks_epoch_never_set",
+        what="The distributed sampler gives the same order in every epoch: set_epoch is not called, or shuffle is off.",
+        unless=_no_rows_of_their_own,
+        checks=("epoch_order_changes", "rows_reshuffled"),
+        codes=("same_order", "same_course"),
+        explains=("epoch_pattern", "random_state_advances"),
+        phrase="ranks read their own rows in one order in every epoch: set_epoch is not called, or shuffle is off",
+        fix="DistributedSampler(data, shuffle=True), and sampler.set_epoch(epoch) before every epoch",
+        healthy={"set": _order(0.0), "one_process": _order(1.0, "models")},
+        shown={"never": _order(1.0)},
+    ),
+    Measured(
+        cause="ranks_read_overlapping_rows",
+        what="Ranks read rows of each other in one epoch.",
+        unless=_same_rows,
+        checks=("ranks_cover_data",),
+        codes=("rows_overlap",),
+        phrase="ranks read each other's rows in one epoch",
+        fix="DistributedSampler(data); inside of an IterableDataset, cut the data by rank and worker",
+        healthy={"well": case_run("rank_passes", [{"ranks": 2.0, "overlap": 0.0, "seen": 1.0}])},
+        shown={"measured": case_run("rank_passes", [{"ranks": 2.0, "overlap": 1.0, "seen": 1.0}])},
     ),
 )
