@@ -10,7 +10,7 @@ from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, CauseCase, Diagnosis, Evidence, Standing, finding_facts
 from lvmcheck.checks.finding import Finding
 from lvmcheck.checks.shared.cases import window_run
-from lvmcheck.checks.watch._watched import case_run
+from lvmcheck.checks.watch._watched import case_run, watched
 from lvmcheck.run.events import Watch
 from lvmcheck.run.preflights import PREFLIGHT
 from lvmcheck.run.view import Run
@@ -103,7 +103,7 @@ class Measured(Rule, Cause):
 
 def values(evidence: Evidence, name: str, key: str, absent: float = 0.0) -> list[float]:
     """One value of each event of a name."""
-    return [event.values.get(key, absent) for event in evidence.run.of(Watch) if event.name == name]
+    return [event.values.get(key, absent) for event in watched(evidence.run, name)]
 
 
 FIRST = 6
@@ -114,7 +114,7 @@ KILLERS = ("learning_rate_too_high", "loss_sign", "diverging", "label_mismatch",
 
 def lost_gradient(evidence: Evidence) -> bool:
     """Whether the parameters that get no gradient had one at the beginning of the run."""
-    reached = [e for e in evidence.run.of(Watch) if e.name == "gradient_reach"]
+    reached = watched(evidence.run, "gradient_reach")
     return not any(e.values.get("zero", 0.0) + e.values.get("none", 0.0) > 0 for e in reached[:FIRST])
 
 

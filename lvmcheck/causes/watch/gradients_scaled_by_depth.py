@@ -5,8 +5,7 @@ from __future__ import annotations
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import KILLERS, UNWATCHED, Rule, deep, lasting
-from lvmcheck.checks.watch._watched import case_run
-from lvmcheck.run.events import Watch
+from lvmcheck.checks.watch._watched import case_run, watched
 
 
 class GradientsScaledByDepth(Cause):
@@ -27,7 +26,7 @@ class GradientsScaledByDepth(Cause):
 
 def _before(evidence: Evidence) -> tuple[str, ...]:
     """What brings it about: nothing in a deep model from the first step on; else whatever killed units, or the run."""
-    events = [event for event in evidence.run.of(Watch) if event.name == "depth"]
+    events = watched(evidence.run, "depth")
     finding = evidence.failed("gradient_by_depth")
     began = bool(events) and finding is not None and not _even(events[0].values.get("first_over_last", 1.0))
     killed = ("units_dead", "graph_cut", "units_saturated", "inputs_not_normalised")

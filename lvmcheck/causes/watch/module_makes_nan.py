@@ -5,8 +5,7 @@ from __future__ import annotations
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import UNWATCHED, Rule, lasting
-from lvmcheck.checks.watch._watched import case_run
-from lvmcheck.run.events import Watch
+from lvmcheck.checks.watch._watched import case_run, watched
 
 LARGE = 1.0
 """Update over weight in the middle matrix: weights that were replaced by a step make the numbers that overflow."""
@@ -18,7 +17,7 @@ class ModuleMakesNan(Cause):
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         bad = evidence.failed("first_non_finite")
         until = bad.step if bad is not None and bad.step is not None else 0
-        updates = [e for e in evidence.run.of(Watch) if e.name == "update_ratio" and e.step < until]
+        updates = [e for e in watched(evidence.run, "update_ratio") if e.step < until]
         away = evidence.failed("loss_diverging")
         grown = any(event.values.get("median", 0.0) > LARGE for event in updates)
         return Rule(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
-from lvmcheck.causes.watch._measured import KILLERS, UNWATCHED, Rule, deep, lasting, lost_gradient
+from lvmcheck.causes.watch._measured import KILLERS, UNWATCHED, Rule, deep, lasting, lost_gradient, values
 from lvmcheck.checks.watch._watched import case_run
 from lvmcheck.checks.watch.units_alive import MOST
-from lvmcheck.run.events import Watch
 from lvmcheck.run.view import run_from
 
 
@@ -16,7 +15,7 @@ class UnitsDead(Cause):
 
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         learned = evidence.failed("memorises") or evidence.failed("overfits")  # training does not suffer from them
-        shares = [event.values.get("share", 0.0) for event in evidence.run.of(Watch) if event.name == "dead_units"]
+        shares = values(evidence, "dead_units", "share")
         killed = shares[0] <= MOST if shares else lost_gradient(evidence)
         return Rule(
             standing=Standing.CONSISTENT if learned else Standing.MEASURED,

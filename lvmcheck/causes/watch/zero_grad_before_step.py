@@ -7,8 +7,7 @@ import math
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import UNWATCHED, Rule, lasting
-from lvmcheck.checks.watch._watched import case_run
-from lvmcheck.run.events import Watch
+from lvmcheck.checks.watch._watched import case_run, watched
 
 
 class ZeroGradBeforeStep(Cause):
@@ -18,7 +17,7 @@ class ZeroGradBeforeStep(Cause):
         parts = evidence.failed("accumulated_gradients_kept") is not None
         if not parts and evidence.failed("loss_exactly_zero") is not None:
             return None  # the gradient of a loss that is 0 is 0
-        steps = [event.values for event in evidence.run.of(Watch) if event.name == "gradient_at_step"]
+        steps = [event.values for event in watched(evidence.run, "gradient_at_step")]
         zeros = not parts and bool(steps) and steps[-1].get("none", math.inf) < steps[-1].get("parameters", 0.0)
         return Rule(
             standing=Standing.CONSISTENT if zeros else Standing.MEASURED,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
 from lvmcheck.checks.finding import Fact, Finding, Outcome, not_recorded
-from lvmcheck.checks.watch._watched import Cases, Watched, players
+from lvmcheck.checks.watch._watched import Cases, Watched, players, watched
 from lvmcheck.run.events import Watch
 from lvmcheck.run.view import Run
 
@@ -41,7 +41,7 @@ class LossMinimised(Watched):
     def decide(self, run: Run) -> Outcome:
         if players(run):
             return not_recorded("several models are watched, each with its own loss")
-        moved = [event for event in run.of(Watch) if event.name == "movement"]
+        moved = watched(run, "movement")
         if any(event.values.get("maximizes") for event in moved):
             return not_recorded("the optimizer maximises")
         return super().decide(run)
