@@ -32,6 +32,7 @@ FAR = 5.0
 class CurveCheck(Check):
     """A check of whatever series a run has, once it has ended."""
 
+    universal = True
     metric_fields = ()
     exempt: ClassVar[Mapping[str, str]] = {
         "planned_end": "judges a run as far as it went: early stopping and a plain break are ordinary ends",

@@ -56,8 +56,6 @@ class BelowChance(CurveCheck):
     chance, since the order of all rows is reversed by no accident; warns at chance, since a task may be that hard.
     """
 
-    universal = True
-
     def judge_ended(self, run: Run) -> Outcome:
         curves = list(_ranked(run))
         if not curves:

@@ -52,8 +52,6 @@ class EmbeddingsSpread(CurveCheck):
     An independent gallery: a term of the variance left out. Severity: fails at a quarter, warns before.
     """
 
-    universal = True
-
     def judge_ended(self, run: Run) -> Outcome:
         known = {**run.curves.by_step, **run.curves.by_epoch}
         curves = [curve for name, curve in known.items() if len(curve) >= LEAST and _known(name)]

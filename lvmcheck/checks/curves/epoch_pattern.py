@@ -57,8 +57,6 @@ class EpochPattern(CurveCheck):
     it may be meant.
     """
 
-    universal = True
-
     def judge_ended(self, run: Run) -> Outcome:
         windows = run.curves.window_losses
         if windows is None:

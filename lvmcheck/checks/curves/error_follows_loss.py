@@ -51,8 +51,6 @@ class ErrorFollowsLoss(CurveCheck):
     Galleries: equations without their ends. Severity: fails, since the loss is nearly 0 and the answer is wrong.
     """
 
-    universal = True
-
     def judge_ended(self, run: Run) -> Outcome:
         errors = [curve for name, curve in {**run.curves.by_step, **run.curves.by_epoch}.items() if _relative(name)]
         train = run.curves.train or _residual(run)

@@ -59,8 +59,6 @@ class FirstEpochAgrees(CurveCheck):
     Progressive validation (Blum, Kalai and Langford 1999): each batch is scored before it is learned.
     """
 
-    universal = True
-
     def judge_ended(self, run: Run) -> Outcome:
         windows = run.curves.window_losses
         if windows is None or not run.of(Epoch) or run.counts_evaluations:

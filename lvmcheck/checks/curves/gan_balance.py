@@ -64,8 +64,6 @@ class GanBalance(CurveCheck):
     Definitions: cross-entropies of opposite labels add up to at least 2 ln 2. Three galleries. Severity: fails.
     """
 
-    universal = True
-
     def judge_ended(self, run: Run) -> Outcome:
         found = {player(curve.name): curve for curve in reversed(of_players(run)) if len(curve) >= LEAST}
         critic, generator = found.get("discriminator"), found.get("generator")

@@ -60,7 +60,6 @@ class GradientNormGrows(CurveCheck):
     This project's list of checks: zero_grad_missing and exploding_gradient. Severity: by size.
     """
 
-    universal = True
     exempt = LEVELS
 
     def judge_ended(self, run: Run) -> Outcome:

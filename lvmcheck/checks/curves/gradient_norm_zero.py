@@ -47,7 +47,6 @@ class GradientNormZero(CurveCheck):
     vanished norm warns.
     """
 
-    universal = True
     exempt = LEVELS
 
     def judge_ended(self, run: Run) -> Outcome:

@@ -61,8 +61,6 @@ class InitialLoss(CurveCheck):
     vocabulary allows.
     """
 
-    universal = True
-
     def judge_ended(self, run: Run) -> Outcome:
         count = classes(run) or vocabulary(run)
         expected = number(run, "expected_initial_loss") or (math.log(count) if count else None)

@@ -64,8 +64,6 @@ class LearningKept(CurveCheck):
     loop. Severity: fails, since nothing that learns comes back to its beginning by a rule.
     """
 
-    universal = True
-
     def judge_ended(self, run: Run) -> Outcome:
         if run.curves.rewards or run.curves.adversarial or run.of(ev.Stage) or _meant(run):
             return not_applicable("GANs, policies, folds, tasks and stages may start over")

@@ -39,7 +39,6 @@ class LearningRateZero(CurveCheck):
     This project's list of checks: learning rate zero. Severity: fails, because no weight can move.
     """
 
-    universal = True
     exempt = LEVELS
 
     def judge_ended(self, run: Run) -> Outcome:

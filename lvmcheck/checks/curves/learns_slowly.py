@@ -67,8 +67,6 @@ class LearnsSlowly(CurveCheck):
     since a run may be meant as a short one, and fails where the rate or the mean of the targets says that it is not.
     """
 
-    universal = True
-
     def judge_ended(self, run: Run) -> Outcome:
         if run.curves.rewards or run.curves.adversarial:
             return not_applicable("policy and GAN losses need not fall")

@@ -71,8 +71,6 @@ class LossBelowEntropy(CurveCheck):
     facts E3. Severity: fails where the entropy is known, warns where it is not.
     """
 
-    universal = True
-
     def judge_ended(self, run: Run) -> Outcome:
         known = list(_bounds(run))
         perfect = next((c for c in _correct(run, Split.VALIDATION) if len(c) and bool((share(c) == 1).all())), None)

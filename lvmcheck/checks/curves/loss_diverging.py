@@ -78,7 +78,6 @@ class LossDiverging(CurveCheck):
     Severity: fails, since nothing healthy ends as bad as it began.
     """
 
-    universal = True
     exempt = AS_RECORDED
 
     def judge_ended(self, run: Run) -> Outcome:

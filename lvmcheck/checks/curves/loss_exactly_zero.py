@@ -54,7 +54,6 @@ class LossExactlyZero(CurveCheck):
     learning.
     """
 
-    universal = True
     exempt = AS_RECORDED
 
     def judge_ended(self, run: Run) -> Outcome:

@@ -70,8 +70,6 @@ class LossFitsAccuracy(CurveCheck):
     softmaxes fail.
     """
 
-    universal = True
-
     def judge_ended(self, run: Run) -> Outcome:
         twice = two_softmaxes(run)
         if twice is not None:

@@ -47,8 +47,6 @@ class LossFloor(CurveCheck):
     Severity: fails, since the value is the signature of this fault.
     """
 
-    universal = True
-
     def judge_ended(self, run: Run) -> Outcome:
         scores = accuracies(run)
         losses = [c for c in (run.curves.epoch_losses, *run.curves.validation) if c is not None and len(c) >= LEAST]

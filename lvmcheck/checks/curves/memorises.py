@@ -72,8 +72,6 @@ class Memorises(CurveCheck):
     lvm_training_results_2025_10_13. Severity: fails, because nothing that was learned is of use on new data.
     """
 
-    universal = True
-
     def judge_ended(self, run: Run) -> Outcome:
         pairs = [(val, train) for val in run.curves.evaluations if (train := run.curves.partner(val)) is not None]
         pairs = [(val, train) for val, train in pairs if val.role.split is Split.VALIDATION]

@@ -81,7 +81,6 @@ class MetricConstant(CurveCheck):
     cognate_phase1_training_failure: validation loss 2.5 in every epoch. Severity: losses fail; counts may coincide.
     """
 
-    universal = True
     exempt = LEVELS
 
     def judge_ended(self, run: Run) -> Outcome:

@@ -66,8 +66,6 @@ class MetricWorsens(CurveCheck):
     where losses and score contradict each other, warns where only the training loss is known.
     """
 
-    universal = True
-
     def judge_ended(self, run: Run) -> Outcome:
         scores = [curve for curve in run.curves.scores if _judged(curve)]
         if not scores:

@@ -62,8 +62,6 @@ class NeverNegative(CurveCheck):
     Definitions. Severity: fails, since no data make it so; warns for a divergence.
     """
 
-    universal = True
-
     def judge_ended(self, run: Run) -> Outcome:
         curves = list(_known(run))
         if not curves:

@@ -79,7 +79,6 @@ class NothingLearned(CurveCheck):
     Severity: fails, since no healthy run ends where it began.
     """
 
-    universal = True
     exempt = AS_RECORDED
 
     def judge_ended(self, run: Run) -> Outcome:

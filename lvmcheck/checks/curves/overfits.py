@@ -73,7 +73,6 @@ class Overfits(CurveCheck):
     earlier ones.
     """
 
-    universal = True
     exempt = AS_RECORDED
 
     give_back: float = 0.5

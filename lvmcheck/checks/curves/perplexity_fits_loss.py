@@ -45,8 +45,6 @@ class PerplexityFitsLoss(CurveCheck):
     Definition. Severity: warns, since the unit of a loss is rarely recorded.
     """
 
-    universal = True
-
     def judge_ended(self, run: Run) -> Outcome:
         pairs = [
             (loss, curve)

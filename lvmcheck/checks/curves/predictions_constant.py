@@ -66,8 +66,6 @@ class PredictionsConstant(CurveCheck):
     the same; fails where validation gains nothing from first to last.
     """
 
-    universal = True
-
     def judge_ended(self, run: Run) -> Outcome:
         curves = [curve for curve in accuracies(run) if len(curve) >= LEAST]
         if not curves:

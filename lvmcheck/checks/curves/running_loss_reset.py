@@ -50,8 +50,6 @@ class RunningLossReset(CurveCheck):
     This project's list of faults in training loops. Severity: fails where it adds up, else warns.
     """
 
-    universal = True
-
     def judge_ended(self, run: Run) -> Outcome:
         named = next((curve for curve in run.curves.of(Quantity.LOSS, split=Split.TRAIN) if not curve.by_step), None)
         if named is None:

@@ -71,7 +71,6 @@ class ScheduleEndedEarly(CurveCheck):
     Severity: fails at 0; a small rest warns.
     """
 
-    universal = True
     exempt = AS_RECORDED
 
     def judge_ended(self, run: Run) -> Outcome:

@@ -74,7 +74,6 @@ class ScheduleShape(CurveCheck):
     away, else warns.
     """
 
-    universal = True
     exempt = LEVELS
 
     def judge_ended(self, run: Run) -> Outcome:

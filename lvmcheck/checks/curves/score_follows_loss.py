@@ -68,8 +68,6 @@ class ScoreFollowsLoss(CurveCheck):
     Severity: fails, since loss and score contradict each other in every evaluation.
     """
 
-    universal = True
-
     def judge_ended(self, run: Run) -> Outcome:
         if run.curves.rewards or run.curves.adversarial:
             return not_applicable("GAN and policy losses need not follow a score")

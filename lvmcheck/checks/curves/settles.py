@@ -69,8 +69,6 @@ class Settles(CurveCheck):
     the order fails; jumps alone warn, since a small validation set jumps as well.
     """
 
-    universal = True
-
     def judge_ended(self, run: Run) -> Outcome:
         train = run.curves.epoch_losses
         losses = [c for c in run.curves.validation if c.role.quantity is Quantity.LOSS]

@@ -64,8 +64,6 @@ class TermSign(CurveCheck):
     Seen in recorded runs. Severity: fails where the sign is a fact of the formula, warns where only its name says so.
     """
 
-    universal = True
-
     def judge_ended(self, run: Run) -> Outcome:
         terms = list(_contributions(run))
         if not terms:

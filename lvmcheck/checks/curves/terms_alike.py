@@ -57,8 +57,6 @@ class TermsAlike(CurveCheck):
     A shortcut seen in practice. Severity: terms fail, since two quantities are equal by no chance; metrics warn.
     """
 
-    universal = True
-
     def judge_ended(self, run: Run) -> Outcome:
         terms, metrics = _terms(run), _metrics(run)
         pairs = [*combinations(terms, 2), *((a, b) for a, b in combinations(metrics, 2) if _opposed(a, b))]

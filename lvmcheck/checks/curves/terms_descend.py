@@ -55,8 +55,6 @@ class TermsDescend(CurveCheck):
     Severity: fails, since an optimizer that holds a term lowers it.
     """
 
-    universal = True
-
     def judge_ended(self, run: Run) -> Outcome:
         if run.curves.rewards or run.curves.adversarial:
             return not_applicable("policy and GAN losses may rise")

@@ -50,8 +50,6 @@ class TermsNotNegligible(CurveCheck):
     Galleries: ages in days beside a cross-entropy, weights of 1e-7 and 1e6 on a boundary. Severity: fails.
     """
 
-    universal = True
-
     def judge_ended(self, run: Run) -> Outcome:
         if run.curves.rewards or run.curves.adversarial:
             return not_applicable("terms of policy and GAN losses have no common scale")

@@ -42,8 +42,6 @@ class TrainValIdentical(CurveCheck):
     A shortcut seen in practice. Severity: fails, since it cannot happen by chance.
     """
 
-    universal = True
-
     def judge_ended(self, run: Run) -> Outcome:
         pairs = [(val, train) for val in run.curves.evaluations if (train := run.curves.partner(val)) is not None]
         if not pairs:

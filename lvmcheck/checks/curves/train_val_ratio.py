@@ -65,8 +65,6 @@ class TrainValRatio(CurveCheck):
     Severity: fails where a whole factor is found, else warns.
     """
 
-    universal = True
-
     def judge_ended(self, run: Run) -> Outcome:
         pairs = list(_pairs(run))
         if not pairs:

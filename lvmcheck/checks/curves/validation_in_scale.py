@@ -72,8 +72,6 @@ class ValidationInScale(CurveCheck):
     Shortcuts seen in practice. Severity: fails where no unit explains it, else warns.
     """
 
-    universal = True
-
     def judge_ended(self, run: Run) -> Outcome:
         if run.curves.adversarial or run.curves.rewards:
             return not_applicable("GAN and policy losses have no common scale")
