@@ -41,6 +41,20 @@ ALL = (
         SCORED,
     ),
     _Says(
+        "related_metrics_agree",
+        "out_of_order",
+        Standing.LIKELY,
+        "one of two metrics of the same answers is computed wrongly: their definitions do not allow this order",
+        "compute both for four rows by hand; look at the axis, the logarithm and what is divided by what",
+    ),
+    _Says(
+        "related_metrics_agree",
+        "half_of_dice",
+        Standing.LIKELY,
+        "the union of the IoU is the sum of both areas: the intersection is counted twice",
+        "union = a + b - intersection",
+    ),
+    _Says(
         "perplexity_fits_loss",
         "base_two",
         Standing.LIKELY,

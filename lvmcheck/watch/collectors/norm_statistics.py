@@ -29,14 +29,16 @@ class NormStatisticsCollector(Collector):
 
     def start(self, watcher: Loop) -> None:
         named = [(name, norm) for name, norm in watcher.model.named_modules() if isinstance(norm, NORMS)]
-        counted = [(name, norm) for name, norm in named if norm.num_batches_tracked is not None and norm.momentum]
+        counted = [
+            (name, norm) for name, norm in named if norm.num_batches_tracked is not None and norm.momentum is not None
+        ]
         self._norms = [(name, norm) for name, norm in counted if _new(norm)]
 
     def finish(self, watcher: Loop) -> None:
         found = []
         for name, norm in self._norms:
             count = 0 if norm.num_batches_tracked is None else int(norm.num_batches_tracked)
-            if count and norm.momentum:
+            if count and norm.momentum is not None:
                 found.append(((1 - float(norm.momentum)) ** count, count, name))
         if found:
             left, count, name = max(found)

@@ -78,7 +78,7 @@ class Outside:
             owner = _owner(parameter, modules)
             if owner is None:
                 name = f"parameter of shape {list(parameter.shape)}"
-            elif as_made(owner[0]):
+            elif as_made(owner[0], set(map(id, loose))):
                 name = f"{type(owner[0]).__name__}.{owner[1]}"
             else:
                 continue
@@ -98,9 +98,12 @@ def _owner(parameter: Tensor, modules: list[nn.Module]) -> tuple[nn.Module, str]
     return largest, next(name for name, p in largest.named_parameters() if p is parameter)
 
 
-def as_made(module: nn.Module) -> bool:
-    """Whether the weights of all its layers are spread as PyTorch initialises them, and there are enough to say so."""
-    known = [answer for part in module.modules() if (answer := _layer_as_made(part)) is not None]
+def as_made(module: nn.Module, among: set[int]) -> bool:
+    """Whether weights are spread as PyTorch initialises them, in all layers whose parameters are among these, and there
+    are enough to say so: a part of the module may be trained.
+    """
+    parts = [part for part in module.modules() if {id(p) for p in part.parameters(recurse=False)} <= among]
+    known = [answer for part in parts if (answer := _layer_as_made(part)) is not None]
     return bool(known) and all(known)
 
 

@@ -113,7 +113,10 @@ CAUSES: Sequence[Measured] = (
         cause="inputs_not_normalised",
         what="Inputs are constant, or far from zero mean and unit deviation.",
         checks=("inputs_scaled",),
-        explains=("units_unsaturated", "units_alive", "gradient_by_depth", "gradient_reaches", "nothing_learned"),
+        explains=(
+            *("units_unsaturated", "units_alive", "gradient_by_depth", "gradient_reaches", "nothing_learned"),
+            *("first_non_finite", "finite", "gradient_norm_steady", "outputs_vary", "clipping_acts_sometimes"),
+        ),
         phrase="inputs are not normalised, or are constant",
         fix="standardise with the statistics of the training data, once, or begin the model with a norm",
         healthy={"standardised": case_run("inputs", [_INPUTS] * 3)},
