@@ -37,6 +37,7 @@ from lvmcheck.launch.stacks import ALL_STACKS, STACKS, WHERE
 from lvmcheck.run import directory as rundir
 from lvmcheck.run import ranks
 from lvmcheck.run.info import versions
+from lvmcheck.run.rank_ends import await_others, say_who
 from lvmcheck.run.ranks import Meeting
 from lvmcheck.run.recorder import Recorder
 from lvmcheck.run.regular_file import read_json
@@ -107,6 +108,7 @@ def _follow(folder: Path, resume: Path | None, meeting: Meeting) -> None:
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stopper(recorder))
+    say_who(meeting)
     with recorder:
         train = load_trainer(str(info["trainer"]))
         train(config, look_for_models(recorder))
@@ -144,6 +146,9 @@ def run_trainer(
     train = load_trainer(trainer)
     recorder.begin()
     train(config, look_for_models(recorder))
+    if recorder.meeting is not None and os.environ.get(RANKS):
+        stops = {"whole": not recorder.stop_reason, "decided": recorder.asked_to_stop}
+        await_others(recorder.meeting, recorder.steps, recorder.epochs, **stops)
     info = read_json(recorder.path / rundir.INFO) or {}
     imported = executed(Path.cwd(), outside=outside, bytecode=bool(info.get("nonce")))
     read = {}

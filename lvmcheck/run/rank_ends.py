@@ -6,12 +6,15 @@ import contextlib
 import os
 import platform
 import re
+import time
 from pathlib import Path
 
 from lvmcheck.run.ranks import Meeting
 from lvmcheck.run.stopping import steps_of_others
 
 WHO, END = "who.json", "end.json"
+PATIENCE = 60.0
+"""Seconds that another rank waits for rank 0 to begin."""
 
 
 def who() -> dict[str, object]:
@@ -44,6 +47,44 @@ def last_seen(meeting: Meeting, steps: int, reason: str | None) -> list[dict[str
             }
         )
     return found
+
+
+class RankLeftError(RuntimeError):
+    """Another rank of the run is gone, and did not come to its end."""
+
+
+def await_others(meeting: Meeting, steps: int, epochs: int, *, whole: bool = True, decided: bool = False) -> None:
+    """Return once every other rank has come to its end; for rank 0, which only then says that the run has finished.
+
+    Args:
+        steps, epochs: how far rank 0 came. A rank that counts them too may end with fewer steps, but not half of them.
+        whole: rank 0 went to its end, and did not stop before.
+        decided: it has told the others to stop, which may have been behind it.
+
+    Raises:
+        RankLeftError: one left early, however it ended.
+    """
+    for rank in range(1, meeting.size if meeting.session else 0):
+        while not (end := meeting.read(f"{rank}.{END}")) and not _gone(meeting.read(f"{rank}.{WHO}")):
+            time.sleep(0.02)
+        if not (end := end or meeting.read(f"{rank}.{END}")):
+            raise RankLeftError(f"rank {rank} has left before it came to its end")
+        if end.get("status") not in ("finished", "stopped"):
+            raise RankLeftError(f"rank {rank} {end.get('status')}: {end.get('reason')}")
+        own, at = int(end.get("epochs") or 0), int(end.get("steps") or 0)
+        asked = not whole or (decided and end["status"] == "stopped" and not end.get("signalled"))
+        if not asked and (0 < own < epochs or 0 < 2 * at < steps):
+            raise RankLeftError(
+                f"rank {rank} ended after {own} epochs and {at} steps, rank 0 after {epochs} and {steps}"
+            )
+
+
+def say_who(meeting: Meeting) -> None:
+    """Tell rank 0 which process this rank is, once rank 0 has opened its session."""
+    until = time.monotonic() + PATIENCE
+    while not meeting.session and time.monotonic() < until:
+        time.sleep(0.02)
+    meeting.publish(f"{meeting.rank}.{WHO}", who())
 
 
 def _alike(reason: object, other: str | None) -> bool:

@@ -157,6 +157,11 @@ class Recorder(Watching):
                 self._write(ev.Stop(t=self._now(), epoch=self.epochs, step=self.steps, reason=self._stop))
         return self._stop is not None
 
+    @property
+    def asked_to_stop(self) -> bool:
+        """Whether the loop was asked to end, although it may not have looked since."""
+        return self._stopping.asked is not None
+
     def ask_to_stop(self, reason: str) -> None:
         """Make :attr:`stop` true at the next look, of several ranks two steps later; safe in a signal handler."""
         self._stopping.ask(reason)

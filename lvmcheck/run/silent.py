@@ -77,6 +77,7 @@ class SilentRecorder(Recorder):
         self._finish_window()
         meeting = self.meeting
         if meeting is not None and meeting.session:
-            meeting.publish(f"{meeting.rank}.{END}", {"status": status, "reason": reason, "steps": self.steps})
+            reached = {"steps": self.steps, "epochs": self.epochs, "signalled": self._followed.signalled}
+            meeting.publish(f"{meeting.rank}.{END}", {"status": status, "reason": reason, **reached})
         self._followed.close()
         self._closed = True

@@ -106,6 +106,11 @@ class FollowedStopping(Stopping):
                 return self.asked  # nobody else can be told
         return self.asked if self._at is not None and steps - self.base >= self._at else None
 
+    @property
+    def signalled(self) -> bool:
+        """Whether this rank itself was asked, by a signal or a judge of its own."""
+        return self._own
+
     def _pass_on(self, meeting: Meeting) -> bool:
         """Ask rank 0; whether it can hear."""
         if not self._passed_on and meeting.session:
