@@ -22,6 +22,7 @@ ROOMS = ("lvmcheck.checks", "lvmcheck.launch", "lvmcheck.pytest_plugin", "lvmche
 ENVIRON = {"clear", "pop", "popitem", "setdefault", "update"}
 OWN = {
     "conftest.py": "sets the threads of every test, before any test or trainer starts",
+    "suites/ci/conftest.py": "fixtures of files that are marked as a whole",
     "suites/data/size.py": "a program that is started by hand",
     "suites/data/test_prefetch.py": "watches os.posix_fadvise, which only models/data calls",
     "suites/lvmcheck/newcomer.py": "a program that is started by hand",
