@@ -79,9 +79,9 @@ def await_others(meeting: Meeting, steps: int, epochs: int, *, whole: bool = Tru
             )
 
 
-def say_who(meeting: Meeting) -> None:
+def say_who(meeting: Meeting, patience: float = PATIENCE) -> None:
     """Tell rank 0 which process this rank is, once rank 0 has opened its session."""
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + patience
     while not meeting.session and time.monotonic() < until:
         time.sleep(0.02)
     meeting.publish(f"{meeting.rank}.{WHO}", who())
