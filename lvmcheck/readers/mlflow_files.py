@@ -13,7 +13,6 @@ from lvmcheck.readers._numbers import NotANumberError, axis, number
 from lvmcheck.readers._rows import Row, epochs_filled
 from lvmcheck.run.view import Run
 
-WHAT = "MLflow's file store (mlruns/)"
 PATTERNS = ("metrics", "*/metrics", "*/*/metrics", "mlruns/*/*/metrics")
 
 

@@ -21,6 +21,8 @@ from lvmcheck.watch.slot import Slot
 SCALE = ("mean", "std", "lowest", "highest", "binary")
 FITS = 0.15
 """Distance below which a gradient is that of cross entropy, perhaps with smoothed targets."""
+COLUMNS = 3
+"""Numbers of a row beside codes that are looked at."""
 POSITIONS, FEWEST, LOGITS = 128, 16, 32_768
 """Rows that the form of a loss is read from, at least and at most, and how many logits they have together, about."""
 
@@ -51,16 +53,17 @@ class OutputsCollector(Collector):
                 )
         if out is None or len(out) < 2 or out.is_sparse:
             return
-        self._rows(watcher, out, batch)
+        self._rows(watcher, out, batch, inputs)
 
-    def _rows(self, watcher: Loop, out: Tensor, batch: Tensor | None) -> None:
+    def _rows(self, watcher: Loop, out: Tensor, batch: Tensor | None, inputs: Any) -> None:
         """Outputs beside inputs."""
         aligned = batch is not None and len(batch) == len(out)
         varied = spread(batch) if batch is not None and aligned else torch.full((), float("nan"), device="cpu")
         values = [spread(out), varied.to(out.device)]
-        scaled = batch is not None and batch.is_floating_point() and not self._normed
-        if scaled and batch is not None:
-            values += list(scale(batch).to(out.device))
+        numbers = batch if batch is not None and batch.is_floating_point() else self._table(inputs, len(out))
+        scaled = numbers is not None and not self._normed
+        if scaled and numbers is not None:
+            values += list(scale(numbers).to(out.device))
 
         def use(numbers: list[float], step: int) -> None:
             found = {key: n for key, n in zip(("spread", "input_spread"), numbers, strict=False) if n == n}
@@ -70,6 +73,12 @@ class OutputsCollector(Collector):
                 watcher.emit("inputs", {**dict(zip(SCALE, numbers[2:], strict=True)), **alike}, (), step)
 
         watcher.later(values, use)
+
+    @staticmethod
+    def _table(inputs: Any, rows: int) -> Tensor | None:
+        """Numbers beside codes of categories."""
+        tables = (t for t in tensors(inputs) if t.is_floating_point() and t.ndim == 2 and len(t) == rows)
+        return next((table for table in tables if table.shape[1] >= COLUMNS), None)
 
     def _counting(self, watcher: Loop, out: Tensor | None) -> Callable[[Tensor | None], None]:
         """A hook of an output, which keeps no run alive; ``out`` is its content, without its graph."""

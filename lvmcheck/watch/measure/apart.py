@@ -94,7 +94,7 @@ def tried(model: nn.Module, inputs: tuple[Any, Any], rows: int) -> Tried:
             again = _outputs(call, inputs)
             if seen.on:
                 return Tried(seen.on, None)
-            later = sees_later(call, inputs)
+            later = _later(call, inputs)
             shared = [key for key, tensor in plain.items() if _follows(tensor, rows)]
             if not shared or any(difference(plain[key], again[key]) > 0 for key in shared):
                 return Tried(0, None, later)
@@ -119,6 +119,14 @@ def _calling(model: nn.Module, reach: Reach) -> Call:
             reach.restore()
 
     return call
+
+
+def _later(call: Call, inputs: tuple[Any, Any]) -> float | None:
+    """Whether later tokens are seen; None where whole numbers are no tokens of one vocabulary, as of columns."""
+    try:
+        return sees_later(call, inputs)
+    except (RuntimeError, ValueError, IndexError, KeyError):
+        return None
 
 
 def _outputs(call: Call, inputs: tuple[Any, Any]) -> dict[str, Tensor]:
@@ -149,6 +157,8 @@ def _rows_first(call: Call, times: bool, inputs: Any, plain: dict[str, Tensor], 
     tokens = not widest.is_floating_point() and widest.ndim == 2 and widest.shape[1] > 2
     if tokens and all(plain[key].ndim <= 2 and plain[key].shape[-1] != widest.shape[1] for key in shared):
         return True  # one answer for each row of tokens
+    if any(tensor.ndim == 1 and not _counts_up(tensor) for tensor in leaves(inputs).values()):
+        return True  # lengths, or something else of each row
     if times:
         return False
     second = widest.shape[1] if widest.ndim > 1 else 0
@@ -157,6 +167,11 @@ def _rows_first(call: Call, times: bool, inputs: Any, plain: dict[str, Tensor], 
     if not along or not same or second < 3:
         return True
     return max(_change(call, inputs, plain, along, kept, second, axis=1) for kept in (0, second - 1)) > 0
+
+
+def _counts_up(tensor: Tensor) -> bool:
+    """Whether it is evenly spaced, as positions and times are."""
+    return len(tensor) < 3 or bool((tensor[1:] - tensor[:-1] == tensor[1] - tensor[0]).all())
 
 
 @contextmanager

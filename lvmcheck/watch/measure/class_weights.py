@@ -9,6 +9,8 @@ from torch import Tensor
 
 from lvmcheck.watch.measure.frequencies import ARGUMENTS
 
+PAIR = 2
+"""Classes of a binary loss."""
 KEYS = ("classes", "rows", "range", "with_frequency", "against_frequency", "ignored", "one_a_row")
 
 
@@ -22,7 +24,10 @@ class ClassWeights:
         self._rows = True
 
     def add(self, args: Any, more: dict[str, Any], batch: int | None) -> None:
-        """A call of cross_entropy or nll_loss on a batch of that many rows."""
+        """A call of cross_entropy, nll_loss, or binary_cross_entropy_with_logits on a batch of that many rows."""
+        if isinstance(more.get("pos_weight"), Tensor):
+            self._binary(more.get("target", args[1] if len(args) > 1 else None), more["pos_weight"])
+            return
         given = dict(zip(ARGUMENTS, args, strict=False)) | more
         logits, target, weight = given.get("input"), given.get("target"), given.get("weight")
         if not isinstance(logits, Tensor) or not isinstance(target, Tensor) or target.is_floating_point():
@@ -38,6 +43,17 @@ class ClassWeights:
         self._weight = weight.detach() if isinstance(weight, Tensor) and len(weight) == classes else None
         self._ignored = int(given.get("ignore_index", -100))
         self._rows = self._rows and batch == len(logits)
+
+    def _binary(self, target: Any, weight: Tensor) -> None:
+        """Of 0 and 1, where the weight of 1 is given beside that of 0, which is 1."""
+        if not isinstance(target, Tensor) or weight.numel() != 1:
+            return
+        positive, self._rows = (target.detach() > 0).sum().float(), False  # masks of 0 and 1/255 count as well
+        if self._counts is None or len(self._counts) != PAIR + 1:
+            self._counts = torch.zeros(PAIR + 1, device=target.device)
+        none = torch.zeros_like(positive)
+        self._counts += torch.stack([target.numel() - positive, positive, none]).to(self._counts)
+        self._weight = torch.cat([torch.ones(1, device=weight.device), weight.detach().float().reshape(1)])
 
     def measured(self) -> Tensor | None:
         """:data:`KEYS` as float32 [7]; None where no such call was seen.

@@ -101,7 +101,8 @@ def _with_targets(marks: Tensor, targets: Tensor | None) -> Tensor:
     if targets is None or not targets.ndim or len(targets) < len(marks):
         return marks
     of = fingerprints(targets if targets.ndim > 1 else targets[:, None], MOST).cpu()[: len(marks)]
-    return torch.unique(torch.stack([marks, of], 1), dim=0, return_inverse=True)[1]
+    same: Tensor = torch.unique(torch.stack([marks, of], 1), dim=0, return_inverse=True)[1]
+    return same
 
 
 def telling(rows: Tensor) -> bool:

@@ -149,12 +149,15 @@ def _call(name: str, args: Any, more: dict[str, Any], result: Tensor) -> Call | 
         return None
     flags = {"broadcast"} if spread_out(one, other) and one.requires_grad != other.requires_grad else set()
     if name in DIFFERENCES:
-        beyond = _beyond(one, other) if one.shape == other.shape and one.requires_grad and _is_target(other) else None
+        out, target = (one, other) if one.requires_grad else (other, one)
+        beyond = _beyond(out, target) if out.requires_grad and _is_target(target) and _meet(out, target) else None
         return Call(name, frozenset(flags), beyond=beyond) if flags or beyond is not None else None
     if name in BINARY:
         flags |= {"sigmoid_twice"} if came_from(one, "Sigmoid") else set()
         flags |= {"rectified"} if came_from(one, "Relu") else {"squashed"} if came_from(one, "Tanh") else set()
-        return Call(name, frozenset(flags), target=_range(other), given=other, picture=picture(name, one, other))
+        asked = (args, more) if isinstance(more.get("pos_weight"), Tensor) else None
+        call = Call(name, frozenset(flags), target=_range(other), given=other, asked=asked)
+        return replace(call, picture=picture(name, one, other))
     if not _is_target(other):
         return Call(name, frozenset(flags))
     mean = name == "mse_loss" and not result.ndim and more.get("reduction", "mean") == "mean"
@@ -178,6 +181,11 @@ def _pairs(logits: Tensor, targets: Any) -> Tensor | None:
     values = logits.detach().float()
     lowest = torch.where(values > MASKED, values, values.amax()).amin()  # a masked diagonal is no similarity
     return torch.stack([own.to(values), values.amax() - lowest])
+
+
+def _meet(output: Tensor, target: Tensor) -> bool:
+    """Whether they have one shape, or that of quantiles of each target."""
+    return output.shape == target.shape or (output.ndim == target.ndim and target.shape[-1] == 1)
 
 
 def _is_target(given: Tensor) -> bool:
