@@ -48,21 +48,21 @@ class LossIsOptimised(Watched):
         if any(event.name == MODELS for event in run.of(Watch)):
             return not_recorded("several models are watched, each with its own loss")
         reported = {w.last_step: w.loss_mean for w in run.windows if w.first_step == w.last_step}
-        found, in_row = None, 0
+        met, in_row = None, 0
         pairs = [(event, reported.get(_step_of(event))) for event in watched(run, self.event)]
         seen = sum(loss is not None for _, loss in pairs)
         for event, loss in pairs:
             if loss is None:
                 continue
             found = self._finding(event, loss)
-            in_row = 0 if found.met else in_row + 1
+            met, in_row = (found, 0) if found.met else (met, in_row + 1)
             if in_row >= SEEN:
                 return failed(found, evaluated=seen)
         if not complete(run):
             return pending("the end of the run", evaluated=seen)
-        if seen < SEEN or found is None:
+        if seen < SEEN or met is None:
             return not_recorded(f"{seen} measured steps with several backward passes and a reported loss")
-        return passed(found, evaluated=seen)
+        return passed(met, evaluated=seen)
 
     def _finding(self, event: Watch, loss: float) -> Finding:
         parts, whole = event.values.get("backwards", math.nan), event.values.get("sum", math.nan)

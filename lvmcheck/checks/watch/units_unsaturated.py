@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lvmcheck.checks.bounds import ceiling
-from lvmcheck.checks.finding import Fact, Finding
-from lvmcheck.checks.watch._watched import Cases, Watched, names
+from lvmcheck.checks.finding import Fact, Finding, Outcome
+from lvmcheck.checks.watch._watched import Cases, Watched, names, unless_it_learned
 from lvmcheck.run.events import Watch
+from lvmcheck.run.view import Run
+
+MOST = 0.95
+"""Share of saturated units that no policy gets to by learning."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +31,16 @@ class UnitsUnsaturated(Watched):
     Normalise the inputs, lower the rate, or put a norm before the activation.
 
     Healthy runs that must pass:
-    The sigmoid of an output that is sure; gates that are open on some rows and closed on others.
+    The sigmoid of an output that is sure; policies that got sure of what they do while returns rise; gates that are
+    open on some rows and closed on others.
     """
 
     event = "saturation"
     streak = 5
+
+    def decide(self, run: Run) -> Outcome:
+        outcome = super().decide(run)
+        return unless_it_learned(outcome, run, MOST) if run.curves.rewards else outcome
 
     def look(self, event: Watch) -> Finding:
         return Finding(

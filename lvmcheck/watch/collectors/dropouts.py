@@ -17,6 +17,12 @@ PASSES = 3
 """Forward passes of evaluations that are looked at."""
 
 
+def _meant(model: nn.Module) -> bool:
+    """Whether dropouts alone are in train mode, which somebody must have done: an average over draws is evaluated."""
+    training = [module for module in model.modules() if module.training]
+    return bool(training) and all(isinstance(module, nn.modules.dropout._DropoutNd) for module in training)
+
+
 class DropoutsCollector(Collector):
     """Counts calls of dropout with ``training=True`` in forward passes without gradients of a model in eval mode."""
 
@@ -30,7 +36,9 @@ class DropoutsCollector(Collector):
         ]
 
     def _before(self, module: nn.Module, _inputs: Any) -> None:
-        if self._left and not (torch.is_grad_enabled() or module.training or compiled(module) or compiling()):
+        if self._left and not (
+            torch.is_grad_enabled() or module.training or _meant(module) or compiled(module) or compiling()
+        ):
             mode: Any = Dropouts()
             self._mode = mode.__enter__()
 

@@ -22,7 +22,7 @@ from lvmcheck.watch.measure.mirrored import KEYS as MIRRORED
 from lvmcheck.watch.measure.mirrored import ROWS as ROWS_OF_IMAGES
 from lvmcheck.watch.measure.modules import compiled
 from lvmcheck.watch.measure.outputs import views_apart
-from lvmcheck.watch.measure.scored import copied, padding, sides
+from lvmcheck.watch.measure.scored import Kinds, copied, padding, sides
 from lvmcheck.watch.measure.shifts import SHIFTS, agreements, tokens_of
 from lvmcheck.watch.slot import Slot
 
@@ -53,6 +53,8 @@ class LossesCollector(Collector):
         self._images: list[Tensor] = []
         self._table: Tensor | None = None
         self._sides: Tensor | None = None
+        self._labels: Tensor | None = None
+        self._kinds = Kinds()
         self._pure: set[float] = set()
         self._padding: Tensor | None = None
         self._copied: Tensor | None = None
@@ -96,8 +98,10 @@ class LossesCollector(Collector):
             self._targets_given += call.given is not None
             if self._table is not None and self._targets_given == 1 and not rests(self._samples):
                 self._copied = copied(self._table, call.given)
-            if self._sides is None and (call.name in BINARY or call.classes is not None):
+            if self._sides is None and call.name in BINARY:
                 self._sides = sides(call.given)
+            if self._labels is None and call.classes and call.asked and call.plain is None:  # else the gradient tells
+                self._labels = self._kinds.add(call.asked[0][:1], *call.classes)
             if call.embedding is not None and len(call.embedding) >= ROWS and len(self._embeddings) < OUTPUTS:
                 self._embeddings.append(alike(call.embedding))
 
@@ -162,6 +166,8 @@ class LossesCollector(Collector):
         if self._copied is not None and self._targets_given == 1:  # of several terms one may ask for an input
             self._emit(watcher, "target_copied", self._copied, ("apart", "column"))
 
+        if self._labels is not None:
+            self._emit(watcher, "labels", self._labels, ("distinct", "rows", "seen", "classes"))
         if self._sides is not None:
             self._mixed(watcher, self._sides)
 
@@ -253,6 +259,6 @@ class LossesCollector(Collector):
 
     def _clear(self) -> None:
         self._calls, self._embeddings, self._inputs, self._images = [], [], [], []
-        self._tokens = self._shares = self._padding = self._copied = self._table = self._sides = None
+        self._tokens = self._shares = self._padding = self._copied = self._table = self._sides = self._labels = None
         self._targets_given, self._plain = 0, []
         self._pairs, self._views, self._weighed, self._squared, self._tables = None, [], False, [], []

@@ -92,3 +92,27 @@ def sides(target: Any) -> Tensor | None:
     plain = ((values == 0) | (values == 1)).all()
     share = torch.where(plain, values.mean(), torch.full_like(values.mean(), torch.nan))
     return torch.stack([share, torch.full_like(share, len(target))])
+
+
+class Kinds:
+    """Counts the classes that a loss over one class for each row is asked for."""
+
+    def __init__(self) -> None:
+        self._seen: Tensor | None = None
+
+    def add(self, logits: Any, target: Any, ignored: int) -> Tensor | None:
+        """Classes in this batch, its rows, classes seen so far, and all that there are, float32 [4]; else None."""
+        logits = logits[0] if logits else None
+        if not isinstance(logits, Tensor) or not isinstance(target, Tensor) or target.is_floating_point():
+            return None
+        if logits.ndim != 2 or target.ndim != 1 or logits.shape[1] > MOST:
+            return None
+        classes, flat = logits.shape[1], target.detach()
+        counted = (flat != ignored) & (flat >= 0) & (flat < classes)
+        here = torch.zeros(classes + 1, device=flat.device)
+        here.scatter_add_(0, torch.where(counted, flat, classes).long(), torch.ones_like(flat, dtype=here.dtype))
+        if self._seen is None or len(self._seen) != len(here):
+            self._seen = torch.zeros_like(here)
+        self._seen = self._seen + here
+        counts = [(here[:-1] > 0).sum(), counted.sum(), (self._seen[:-1] > 0).sum()]
+        return torch.stack([count.float() for count in counts] + [here.new_full((), classes)])
