@@ -5,6 +5,7 @@ from __future__ import annotations
 from lvmcheck.causes.cases import case
 from lvmcheck.causes.protocol import Cause, Diagnosis, Evidence, Standing
 from lvmcheck.causes.watch._measured import KILLERS, UNWATCHED, Rule, lost_gradient
+from lvmcheck.checks.finding import Finding
 from lvmcheck.checks.watch._watched import case_run
 
 
@@ -14,6 +15,8 @@ class GraphCut(Cause):
     def diagnose(self, evidence: Evidence) -> Diagnosis | None:
         reach = evidence.failed("gradient_reaches")
         by_zero = reach is not None and reach.code == "branch_zero"
+        if reach is not None and by_zero and _after_weights_grew(reach, evidence):
+            return None
         return Rule(
             checks=("gradient_reaches", "loss_uses_output"),
             codes=("branch_zero",) if by_zero else ("no_gradient",),
@@ -32,6 +35,13 @@ class GraphCut(Cause):
             if by_zero
             else "",
         ).diagnosis(self.name(), evidence)
+
+
+def _after_weights_grew(reach: Finding, evidence: Evidence) -> bool:
+    """Whether units may have died of weights that were thrown away before."""
+    grown = evidence.failed("weights_keep_size")
+    before = grown is not None and grown.step is not None and reach.step is not None and grown.step <= reach.step
+    return before and grown is not None and grown.code != "decayed"
 
 
 PASSES = (

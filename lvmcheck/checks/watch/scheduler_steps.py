@@ -18,11 +18,16 @@ EXACT = 0.02
 """How near the length of a schedule is to the steps of a run whose batches it counts."""
 
 
+PER_BATCH, EPOCHS = 0.9, 2
+"""Calls for each optimizer step that are one per batch, and epochs that it takes to say so."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SchedulerSteps(Watched):
     """The scheduler has been stepped by the end of the second epoch (or by 1,000 steps, or the end of watching after
     20); a cosine is not stepped per batch past the steps that it was made for, nor per epoch when it was made for
-    batches. One that goes down and up again three times within the run warns: it may be meant.
+    batches; a plateau scheduler is not stepped per batch with a patience of less than half an epoch. One that goes
+    down and up again three times within the run warns: it may be meant.
 
     Why:
     A schedule that is never stepped is a constant rate; one that is stepped per batch instead of per epoch is over,
@@ -55,7 +60,9 @@ class SchedulerSteps(Watched):
             calls, late = math.nan, True
         code = "never_stepped"
         bounds: tuple[Bound, ...] = (floor(1),)
-        if _goes_up_again(event):
+        if _plateau_per_batch(event):
+            code, bounds = "stepped_per_batch", (floor(1), ceiling(of.get("epochs", 0.0) + 1))
+        elif _goes_up_again(event):
             code, bounds = "goes_up_again", (floor(1), ceiling(horizon))
         elif calls >= 1 and horizon == horizon and steps >= 2 * horizon:
             per_batch = calls >= 0.9 * steps
@@ -91,6 +98,13 @@ def _goes_up_again(event: Watch) -> bool:
     return cosine and CYCLES * horizon <= of.get("scheduler_steps", 0.0) <= of.get("epochs", 0.0) + 1
 
 
+def _plateau_per_batch(event: Watch) -> bool:
+    """Whether a plateau is looked for from batch to batch, with a patience of less than half an epoch."""
+    of, steps = event.values, event.values.get("optimizer_steps", 0.0)
+    often = of.get("scheduler_steps", 0.0) >= PER_BATCH * steps and of.get("epochs", 0.0) >= EPOCHS
+    return often and 2 * of.get("patience", math.inf) * of.get("epochs", 0.0) < steps
+
+
 def _once_an_epoch(of: Mapping[str, float]) -> bool:
     """Whether a run that is over stepped its scheduler once an epoch."""
     return bool(of.get("over")) and 2 <= of.get("scheduler_steps", 0.0) <= of.get("epochs", 0.0) + 1
@@ -106,6 +120,7 @@ PASSES = (
         "a_shorter_trial_of_a_long_schedule",
         [{**_RUN, "scheduler_steps": 8, "optimizer_steps": 176, "epochs": 8, "horizon": 200, "over": 1.0}],
     ),
+    _case("patience_of_an_epoch", [{**_RUN, "scheduler_steps": 40, "patience": 20}], subjects=["ReduceLROnPlateau"]),
     _case("cosine_over_epochs", [{**_RUN, "horizon": 10}]),
     _case(
         "cosine_that_goes_up_again",
@@ -113,6 +128,13 @@ PASSES = (
     ),
 )
 FAILS = (
+    _case(
+        "plateau_of_batches",
+        [{**_RUN, "scheduler_steps": 40, "patience": 3}],
+        "stepped_per_batch",
+        40,
+        subjects=["ReduceLROnPlateau"],
+    ),
     _case("never", [{**_RUN, "scheduler_steps": 0}], "never_stepped", 0, subjects=["StepLR"]),
     _case(
         "cosine_over_epochs_stepped_per_batch",

@@ -51,6 +51,9 @@ class ScheduleCollector(Collector):
         peak = max(map(float, getattr(self._scheduler, "base_lrs", ())), default=0.0)
         if peak > 0:
             values |= {"share_of_base": watcher.slots[0].rate / peak, "base": peak}
+        patience = self._stated("patience")
+        if patience is not None:
+            values["patience"] = patience
         horizon = next((h for h in map(self._stated, HORIZONS) if h), None)
         if horizon is not None:
             values["horizon"] = horizon
