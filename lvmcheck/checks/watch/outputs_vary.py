@@ -15,7 +15,7 @@ EQUAL = 1e-6
 @dataclass(frozen=True, kw_only=True)
 class OutputsVary(Watched):
     """Outputs of one batch are not all equal (to 1e-6 of their size) while its inputs differ, in five measured steps
-    in a row that are 24 steps apart, or the last ones.
+    in a row that are 16 steps apart, or the last ones.
 
     Why:
     A model that has collapsed to one output predicts the mean of the targets, or one class: the loss is that of a
@@ -36,7 +36,8 @@ class OutputsVary(Watched):
 
     event = "outputs"
     streak = 5
-    span = 24
+    span = 16
+    needs = 20
 
     def look(self, event: Watch) -> Finding | None:
         of = event.values
@@ -59,7 +60,7 @@ PASSES = (
     _case("one_code_for_a_while", [_OUT] * 4 + [{**_OUT, "spread": 0.0}] * 10 + [_OUT] * 5),
 )
 FAILS = (
-    _case("collapsed_on_the_way", [_OUT] * 4 + [{**_OUT, "spread": 0.0}] * 30 + [_OUT], "collapsed", step=29),
+    _case("collapsed_on_the_way", [_OUT] * 4 + [{**_OUT, "spread": 0.0}] * 30 + [_OUT], "collapsed", step=21),
     _case("collapsed", [{**_OUT, "spread": 0.0}] * 5, "collapsed", 0.0, step=5),
     _case("not_a_number", [{**_OUT, "spread": float("nan")}] * 5),
 )
