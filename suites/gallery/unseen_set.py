@@ -56,6 +56,6 @@ def main(here: Path, arguments: Sequence[str]) -> None:
                 f"{kind} {row['name']} ({row['what']}): failed {', '.join(found.failed)}; "
                 f"warned {', '.join(found.warned)}; first {first} {found.error[:100]}"
             )
-    for half in ("A", "B"):
+    for half in sorted({half for half, _, _ in count}):
         for kind in ("broken", "hidden", "healthy"):
             print(half, kind, {key: count[half, kind, key] for key in ("programs", "failed", "warned", "right")})
