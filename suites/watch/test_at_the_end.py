@@ -12,6 +12,7 @@ from torch import Tensor, nn
 import lvmcheck
 from lvmcheck.checks.finding import Finding, Status
 from lvmcheck.checks.protocol import judge, load_check
+from lvmcheck.watch.measure.scored import padding
 from suites.watch.steps import learn
 
 STEPS, ROWS = 40, 24
@@ -167,3 +168,13 @@ def test_a_number_for_missing_values(filled: float, status: Status, tmp_path: Pa
             loss = F.cross_entropy(model(inputs[rows]), LABELS[rows])
             learn(rec, optimizer, loss)
     assert outcome(tmp_path / "run", "inputs_without_sentinels")[0] is status
+
+
+def test_padding_among_targets_that_begin_at_the_second_token() -> None:
+    lengths = torch.arange(24) % 6 + 4
+    tokens = torch.where(torch.arange(12) < lengths[:, None], torch.randint(1, 9, (24, 12)), 0)
+    whole, shifted = padding([tokens], tokens.flatten(), -100), padding([tokens], tokens[:, 1:].flatten(), -100)
+    assert whole is not None
+    assert shifted is not None
+    assert shifted[0] > 0.3
+    assert padding([tokens], tokens[:, 2:].flatten(), -100) is None

@@ -21,7 +21,8 @@ def padding(inputs: Iterable[Tensor], target: Any, ignored: int) -> Tensor | Non
     """
     if not isinstance(target, Tensor) or target.is_floating_point() or target.is_complex():
         return None
-    tokens = next((t for t in inputs if _ids(t) and t.numel() == target.numel()), None)
+    known = [each for t in inputs if _ids(t) for each in (t, t[:, 1:])]  # the first token may be nobody's target
+    tokens = next((t for t in known if t.numel() == target.numel()), None)
     if tokens is None:
         return None
     targets = target.detach().reshape(tokens.shape)
