@@ -13,7 +13,6 @@ from models.cognate import objective
 from models.cognate.objective import (
     EASY,
     HARD,
-    TERMS,
     divergence,
     expected_loss,
     lacking_entropy,
@@ -21,6 +20,7 @@ from models.cognate.objective import (
     language_terms,
     token_losses,
 )
+from models.terms import LANGUAGE_TERMS
 from suites.models.cognate_small import VOCABULARY, counting, exact, packed, small, some_tokens, terms_of
 
 torch.set_num_threads(1)
@@ -28,7 +28,7 @@ torch.set_num_threads(1)
 
 def test_all_terms_together_reach_every_parameter() -> None:
     model = small().train()
-    terms = terms_of(model, dict.fromkeys(TERMS, 1.0))
+    terms = terms_of(model, dict.fromkeys(LANGUAGE_TERMS, 1.0))
     torch.stack([weight * value for weight, value in terms.values()]).sum().backward()  # type: ignore[no-untyped-call]
     silent = [name for name, p in model.named_parameters() if p.grad is None or float(p.grad.norm()) == 0.0]
     assert silent == []
@@ -41,7 +41,7 @@ def test_cross_entropy_alone_reaches_every_parameter() -> None:
     assert silent == []
 
 
-@pytest.mark.parametrize("name", [name for name in TERMS if name != "gate_entropy"])
+@pytest.mark.parametrize("name", [name for name in LANGUAGE_TERMS if name != "gate_entropy"])
 def test_each_halting_term_reaches_the_halting_head(name: str) -> None:
     model = small().train()
     terms = terms_of(model, {name: 2.0})

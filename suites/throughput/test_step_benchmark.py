@@ -35,7 +35,7 @@ def test_ratios_of_known_steps(step_benchmark: StepBenchmark, benchmark: object)
         product()
 
     before = clock.place
-    speed = step_benchmark(step, items=10, beside={"one": half, "memory": memory}, moved=1, rounds=5, warm_up=1)
+    speed = step_benchmark(step, items=10, beside={"one": half, "memory": memory}, moved=1, rounds=15, warm_up=1)
     assert clock.place == before
     assert (speed.flops, speed.kernel, speed.place) == (2 * SQUARE_FLOPS, GEMM, Place(CPU, 1))
     assert about(speed.ratio, 2.0)
