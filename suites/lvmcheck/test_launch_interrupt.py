@@ -119,6 +119,8 @@ BUILDING = """
 import signal
 from lvmcheck.validation import adapter
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # where this session runs in the background it is ignored
+
 class Figure:
     built = 0
 
