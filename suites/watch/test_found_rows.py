@@ -16,6 +16,7 @@ import lvmcheck
 from lvmcheck.checks.finding import Status
 from lvmcheck.checks.protocol import judge, load_check
 from lvmcheck.run.events import Watch
+from lvmcheck.watch.measure.stored import LOOKED, Stored
 
 ROWS = 320
 
@@ -115,3 +116,9 @@ def test_two_loaders_at_once_are_left_alone(tmp_path: Path) -> None:
     both = zip(DataLoader(twice, 32), DataLoader(TensorDataset(*data(1)), 32), strict=True)
     run(tmp_path / "run", (one for one, _ in both), epochs=1)
     assert not [event for event in lvmcheck.load(tmp_path / "run").of(Watch) if event.name == "data_repeats"]
+
+
+def test_of_a_large_data_set_a_part_is_looked_at() -> None:
+    images = torch.zeros(1, 1).expand(200_000, 4096)
+    of_all, of_some = Stored(images, None), Stored(images, None, torch.arange(150_000))
+    assert {len(held.used[0]) for held in (of_all, of_some)} == {LOOKED // 4096}

@@ -16,7 +16,8 @@ MOST, ALIKE = 0.5, 0.98
 @dataclass(frozen=True, kw_only=True)
 class RowsKept(Watched):
     """The inputs that the loader holds are not, two epochs in a row, other numbers that go with the former ones
-    (correlation above 0.98): scaled or moved where they are stored. Needs train= of watch that holds tensors.
+    (correlation above 0.98): scaled or moved where they are stored. Of loaders that hold tensors or
+    arrays, named or found.
 
     Why:
     Preparation in place is applied again in every epoch: inputs shrink or drift away from those of validation.

@@ -17,7 +17,8 @@ CLEAR, MOST = 0.2, 0.1
 class TargetLagsAgree(Watched):
     """Where inputs [N, T, ...] and targets [N, T] are held, the targets of training follow from the inputs at the same
     lag as those of validation (a linear fit at lags of -2 to 2, clear in both): at most a tenth of what it finds is
-    lost at the other lag. Needs train= and val= of watch that hold tensors.
+    lost at the other lag. Of loaders that hold
+    tensors or arrays, named or found.
 
     Why:
     A tagger whose targets are one position late learns a delay, and is wrong wherever it is used.

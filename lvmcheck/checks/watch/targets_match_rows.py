@@ -18,7 +18,7 @@ class TargetsMatchRows(Watched):
     """A linear fit finds in the training rows what it finds in validation: it is not at chance where the target of
     the next or the last row can be predicted (one row off), or where validation has something to fit (shuffled), and
     not below 65 % of it (noise). Ranks of numbers, balanced accuracy of classes; tasks that no line can see answer
-    nothing. Needs train= and val= of watch that hold tensors, of at least 120 rows.
+    nothing. Of loaders that hold tensors or arrays, named or found, of at least 120 rows.
 
     Why:
     Targets that were shifted, shuffled or partly drawn at random train, slowly, and a curve cannot say why.

@@ -16,8 +16,8 @@ ROWS, MOST = 32, 0.1
 @dataclass(frozen=True, kw_only=True)
 class TrainRowsDiffer(Watched):
     """At most a tenth of the training rows are copies of others, with their targets, in the class where they are
-    fewest. Rows of few different values, which are equal by chance, and whole numbers are not compared. Needs train=
-    of watch that holds tensors.
+    fewest. Rows of few different values, which are equal by chance, and whole numbers are not compared. Of a
+    loader that holds tensors or arrays, named or found.
 
     Why:
     Copies weigh more than other rows, are learned by heart, and land on both sides of a later split.

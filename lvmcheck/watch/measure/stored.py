@@ -26,6 +26,8 @@ from lvmcheck.watch.measure.held import columns, telling, tokens_tell
 
 KEPT, WIDE = 64, 8
 """Rows whose content is compared from time to time, and elements of a row from which its correlation says something."""
+LOOKED = 1 << 24
+"""Numbers of the rows that are looked at together: nobody asked for a copy of a large data set."""
 MOST = 200_000
 """Rows that are compared with each other."""
 WHOLE = (RandomSampler, SequentialSampler, WeightedRandomSampler)
@@ -47,9 +49,12 @@ class Stored:
 
     @property
     def used(self) -> list[Tensor]:
-        """The rows that are used, of inputs and target."""
+        """The first rows that are used, of inputs and target, and no more than are quickly copied and compared."""
         both = [self.inputs] if self.target is None else [self.inputs, self.target]
-        return both if self.rows is None else [tensor[self.rows.to(tensor.device)] for tensor in both]
+        most = max(KEPT, LOOKED // max(1, sum(tensor[0].numel() for tensor in both)))
+        if self.rows is None:
+            return [tensor[:most] for tensor in both]
+        return [tensor[self.rows[:most].to(tensor.device)] for tensor in both]
 
     def few(self) -> Tensor:
         """Evenly spaced elements of evenly spaced rows, float32, as they are now."""
