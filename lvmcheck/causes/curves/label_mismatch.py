@@ -55,7 +55,7 @@ class LabelMismatch(Coded):
             return found(
                 self,
                 Standing.LIKELY,
-                "predictions are like means of a mask and its mirror image, as where images are flipped and masks are not",
+                "predictions are like means of a mask and its mirror image, as where images alone are flipped",
                 finding_facts(mirrored),
                 fix="flip image and target by one draw",
                 explain="targets_follow_flips",
